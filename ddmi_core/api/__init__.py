@@ -1,0 +1,40 @@
+"""The public interfaces: what a plugin author implements, and the classes that pass between the parts."""
+
+from typing import TYPE_CHECKING
+
+from ddmi_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ddmi_core.api.domain import API_VERSION as API_VERSION
+    from ddmi_core.api.domain import Domain as Domain
+    from ddmi_core.api.interfaces import BasisFieldDecoder as BasisFieldDecoder
+    from ddmi_core.api.interfaces import CoordinateSampler as CoordinateSampler
+    from ddmi_core.api.interfaces import Encoder as Encoder
+    from ddmi_core.api.interfaces import Renderer as Renderer
+    from ddmi_core.api.signals import Queries as Queries
+    from ddmi_core.api.signals import SignalSet as SignalSet
+    from ddmi_core.api.signals import Split as Split
+    from ddmi_core.fields.field import Field as Field
+    from ddmi_core.fields.layout import Layout as Layout
+    from ddmi_core.fields.planes import Planes as Planes
+    from ddmi_core.fields.posterior import Posterior as Posterior
+    from ddmi_core.registry.hooks import hookimpl as hookimpl
+
+_EXPORTS = {
+    "API_VERSION": "ddmi_core.api.domain",
+    "Domain": "ddmi_core.api.domain",
+    "BasisFieldDecoder": "ddmi_core.api.interfaces",
+    "CoordinateSampler": "ddmi_core.api.interfaces",
+    "Encoder": "ddmi_core.api.interfaces",
+    "Renderer": "ddmi_core.api.interfaces",
+    "Queries": "ddmi_core.api.signals",
+    "SignalSet": "ddmi_core.api.signals",
+    "Split": "ddmi_core.api.signals",
+    "Field": "ddmi_core.fields.field",
+    "Layout": "ddmi_core.fields.layout",
+    "Planes": "ddmi_core.fields.planes",
+    "Posterior": "ddmi_core.fields.posterior",
+    "hookimpl": "ddmi_core.registry.hooks",
+}
+__all__ = list(_EXPORTS)  # noqa: PLE0605
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,0 +1,86 @@
+"""The four abstract parts that a domain brings or takes ready-made."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.api.signals import Queries
+from ddmi_core.fields.field import Field
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.posterior import Posterior
+
+
+class Encoder(nn.Module, ABC):
+    """Maps a signal to a posterior over latents.
+
+    Example:
+        >>> class Mean(Encoder):
+        ...     def __init__(self) -> None:
+        ...         super().__init__()
+        ...         self.project = nn.Conv1d(1, 2 * 4, kernel_size=8, stride=8)
+        ...     def forward(self, signal) -> Posterior:
+        ...         mean, log_variance = self.project(signal.samples).chunk(2, dim=1)
+        ...         return Posterior(Planes([mean]), Planes([log_variance]))
+    """
+
+    @abstractmethod
+    def forward(self, signal: Any) -> Posterior:
+        """Posterior with one latent `(B, C, *grid)` for each plane of the layout."""
+
+
+class BasisFieldDecoder(nn.Module, ABC):
+    """Maps a latent to basis fields.
+
+    Attributes:
+        channels: C_s of each scale, coarse to fine; the readout is built to fit.
+    """
+
+    channels: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, latent: Planes) -> tuple[Planes, ...]:
+        """Basis fields: one `Planes` of `(B, C_s, *grid_s)` a scale, coarse to fine."""
+
+
+class CoordinateSampler(ABC):
+    """Chooses the coordinates at which training compares a field with its signal."""
+
+    @abstractmethod
+    def sample(self, signal: Any, n: int, generator: torch.Generator) -> Queries:
+        """About `n` random coordinates of each signal, with targets.
+
+        The same generator state gives the same queries.
+        """
+
+    @abstractmethod
+    def lattice(self, size: Sequence[int]) -> tuple[Tensor, ...]:
+        """Coordinates of a regular grid.
+
+        Args:
+            size: cells along each axis, slowest axis first, as a grid's shape: `(H, W)` for `x, y`.
+
+        Returns:
+            one 1-D tensor an axis, in the layout's order: `x` first.
+        """
+
+
+class Renderer(ABC):
+    """Turns fields into what can be measured (`observe`) and into what can be looked at (`render`)."""
+
+    @abstractmethod
+    def observe(self, field: Field, queries: Queries) -> Tensor:
+        """Values `(B, N, V)` that the field shows at the queries; differentiable in the field."""
+
+    @abstractmethod
+    def render(self, field: Field, view: Any = None) -> Any:
+        """An artefact of one field (B = 1), without gradients and with bounded memory.
+
+        Args:
+            field: a batch of one.
+            view: what to render; for grids the size `(rows, columns, ...)`. `None` means the native view.
+        """

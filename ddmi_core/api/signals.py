@@ -1,0 +1,79 @@
+"""Signals and what is asked of them: sets of signals, splits, and queries with targets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+import torch
+from attrs import frozen
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+@frozen(eq=False)
+class Queries:
+    """Coordinates with the values that a field should show there.
+
+    A domain whose measurements are not plain values (rays, for example) subclasses it.
+    """
+
+    coords: Tensor  # (B, N, D), in [-1, 1]
+    extra: Tensor  # (B, N, X), X >= 0
+    targets: Tensor  # (B, N, V)
+    patch: tuple[int, ...] = ()  # if not empty, the N points are a regular patch of this shape, slowest axis first
+
+
+class SignalSet(ABC):
+    """An indexed set of signals of one domain, with names and, where known, classes.
+
+    Attributes:
+        names: one name a signal, unique.
+        classes: names of the classes; empty for data without classes.
+        labels: `(len,)`, integers: the class of each signal, zeros where there are no classes.
+    """
+
+    names: Sequence[str]
+    classes: tuple[str, ...]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Number of signals."""
+        return len(self.names)
+
+    @abstractmethod
+    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
+        """Signals at the indices, as one signal with B = len(indices).
+
+        Args:
+            indices: which signals.
+            generator: if given, the signals are augmented with random numbers drawn from it; without it
+                the result depends on the indices alone.
+        """
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of the contents; equal sets have equal fingerprints on every machine."""
+
+
+@frozen(eq=False)
+class Split:
+    """Signals to train on, and signals that training never sees."""
+
+    train: SignalSet
+    held_out: SignalSet
+
+
+def move(item: T, device: torch.device) -> T:
+    """A copy of a tensor, of a tuple of them, or of an attrs instance holding them, on a device."""
+    if isinstance(item, Tensor):
+        return item.to(device)  # type: ignore[return-value]
+    if isinstance(item, tuple):
+        return type(item)(move(part, device) for part in item)  # type: ignore[call-arg, return-value]
+    if attrs.has(type(item)):
+        fields = {f.name: move(getattr(item, f.name), device) for f in attrs.fields(type(item)) if f.init}  # type: ignore[arg-type, misc]
+        return attrs.evolve(item, **fields)  # type: ignore[misc]
+    return item

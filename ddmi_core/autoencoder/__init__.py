@@ -1,0 +1,1 @@
+"""The D2C-VAE: from discrete signals to latents to continuous fields."""

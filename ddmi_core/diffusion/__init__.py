@@ -1,0 +1,1 @@
+"""Latent diffusion: paths, samplers, guidance and denoisers."""

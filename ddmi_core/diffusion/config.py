@@ -1,0 +1,67 @@
+"""Settings of the latent diffusion model: its path, target, denoiser and condition."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+from ddmi_core.training.config import TrainingConfig
+
+
+@frozen
+class PathConfig:
+    """From data to noise.
+
+    Args:
+        kind: `variance_preserving` (the paper) or `rectified_flow`.
+        steps, beta_start, beta_end: the paper's discrete schedule (variance preserving only).
+        shift: shift of the training and sampling times of the rectified flow towards noise (1 leaves them).
+    """
+
+    kind: str = field(
+        default="rectified_flow", validator=validators.in_(("variance_preserving", "rectified_flow"))
+    )
+    steps: int = field(default=1000, validator=validators.ge(2))
+    beta_start: float = field(default=0.0015, validator=validators.gt(0))
+    beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
+    shift: float = field(default=1.0, validator=validators.gt(0))
+
+
+@frozen
+class DenoiserConfig:
+    """Sizes of the denoiser.
+
+    Args:
+        kind: `unet` (plane-aware U-Net, the paper's kind) or `transformer` (over tokens of all planes).
+        width: channels (U-Net: of the finest level; transformer: of a token).
+        multipliers: U-Net: channels of each level as multiples of the width.
+        blocks: U-Net: residual blocks a level; transformer: layers.
+        heads: attention heads.
+        patch: transformer: cells along each axis that make one token.
+    """
+
+    kind: str = field(default="unet", validator=validators.in_(("unet", "transformer")))
+    width: int = field(default=64, validator=validators.ge(8))
+    multipliers: tuple[int, ...] = field(default=(1, 2, 2), validator=validators.min_len(1))
+    blocks: int = field(default=1, validator=validators.ge(1))
+    heads: int = field(default=4, validator=validators.ge(1))
+    patch: int = field(default=1, validator=validators.ge(1))
+
+
+@frozen
+class DiffusionConfig:
+    """Latent diffusion.
+
+    Args:
+        target: what the network predicts: `noise`, `data` or `velocity`.
+        condition: `none` or `class`.
+        drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
+        copies: encoded variants of each signal kept in the latent cache: one as it is, the others augmented.
+    """
+
+    target: str = field(default="velocity", validator=validators.in_(("noise", "data", "velocity")))
+    condition: str = field(default="class", validator=validators.in_(("none", "class")))
+    drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
+    copies: int = field(default=1, validator=validators.ge(1))
+    path: PathConfig = PathConfig()
+    denoiser: DenoiserConfig = DenoiserConfig()
+    training: TrainingConfig = TrainingConfig()

@@ -1,0 +1,1 @@
+"""Continuous functions: layouts, basis fields, their interpolation, the readout, and fields."""

@@ -1,0 +1,137 @@
+"""The field: basis fields, readout and layout as one function that can be called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor, nn
+
+from ddmi_core.fields.interpolate import embed
+from ddmi_core.fields.lattice import CHUNK, LatticeEvaluator
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.readout import CoarseToFineReadout
+
+
+@frozen(eq=False)
+class Field:
+    """A batch of continuous functions, `field(coords)`: `(B, N, D) -> (B, N, V)`.
+
+    Differentiable with respect to coordinates and basis fields.
+
+    Example:
+        >>> from ddmi_core.fields.readout import ReadoutConfig
+        >>> layout = Layout(axes=("t",), planes=(("t",),))
+        >>> readout = CoarseToFineReadout((4,), extra=0, values=1, config=ReadoutConfig(width=8))
+        >>> field = Field(basis=(Planes([torch.randn(2, 4, 16)]),), readout=readout, layout=layout)
+        >>> field(torch.zeros(2, 5, 1)).shape, len(field[0])
+        (torch.Size([2, 5, 1]), 1)
+    """
+
+    basis: tuple[Planes, ...]  # one Planes of (B, C_s, *grid_s) a scale, coarse to fine
+    readout: CoarseToFineReadout
+    layout: Layout
+
+    def __len__(self) -> int:
+        """Number of functions, B."""
+        return self.basis[0].batch
+
+    def __call__(self, coords: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Values at coordinates: the plain path, interpolation and the whole readout at every point.
+
+        Args:
+            coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes.
+            extra: `(B, N, X)` or `(X,)`; zeros where not given.
+
+        Raises:
+            ValueError: if the coordinates have another number of columns, or another batch size.
+        """
+        columns = len(self.layout.axes)
+        if coords.ndim != 3 or coords.shape[-1] != columns or coords.shape[0] != len(self):
+            raise ValueError(
+                f"coords have shape {tuple(coords.shape)}; this field takes ({len(self)}, N, {columns}), "
+                f"columns {', '.join(self.layout.axes)}"
+            )
+        extras = len(self.layout.extra)
+        if extra is None:
+            extra = coords.new_zeros(extras)
+        extra = extra.to(coords).expand(*coords.shape[:2], extras)
+        join = self.readout.config.planes
+        values: Tensor = self.readout([embed(basis, coords, self.layout, join) for basis in self.basis], extra)
+        return values
+
+    def __getitem__(self, index: int | slice) -> Field:
+        """Some of the functions; an integer gives a batch of one.
+
+        Raises:
+            IndexError: if an integer index is out of range.
+        """
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"field index {index} is out of range for a batch of {len(self)}")
+            index = slice(index % len(self), index % len(self) + 1)
+        part = index
+        return self.map(lambda plane: plane[part])
+
+    def __iter__(self) -> Iterator[Field]:
+        """Yield each function as a batch of one."""
+        return (self[i] for i in range(len(self)))
+
+    def map(self, function: nn.Module | object) -> Field:
+        """A field whose basis fields went through a function, plane by plane."""
+        return evolve(self, basis=tuple(planes.map(function) for planes in self.basis))  # type: ignore[arg-type]
+
+    def to(self, device: torch.device | str) -> Field:
+        """The field on another device. The readout, shared by all fields of a model, is copied if it must move."""
+        moved = self.map(lambda plane: plane.to(device))
+        if next(self.readout.parameters()).device == torch.device(device):
+            return moved
+        twin = CoarseToFineReadout(
+            self.readout.embedding, self.readout.extra, self.readout.values, self.readout.config
+        )
+        twin.load_state_dict(self.readout.state_dict())
+        return evolve(moved, readout=twin.to(device))
+
+    def coarsest(self, scales: int) -> Field:
+        """The field with its finer scales silenced (set to zero), to show what each scale contributes."""
+        basis = tuple(
+            planes if scale < scales else planes.map(torch.zeros_like) for scale, planes in enumerate(self.basis)
+        )
+        return evolve(self, basis=basis)
+
+    @staticmethod
+    def stack(fields: Sequence[Field]) -> Field:
+        """One batch of several fields that share readout and layout.
+
+        Raises:
+            ValueError: if there is no field, or they differ in readout or layout.
+        """
+        if not fields:
+            raise ValueError("cannot stack an empty sequence of fields")
+        first = fields[0]
+        if any(field.readout is not first.readout or field.layout != first.layout for field in fields):
+            raise ValueError("only fields of one model (same readout and layout) can be stacked")
+        scales = zip(*(field.basis for field in fields), strict=True)
+        basis = tuple(Planes(torch.cat(grids) for grids in zip(*planes, strict=True)) for planes in scales)
+        return evolve(first, basis=basis)
+
+    def lattice(self, axes: Sequence[Tensor], extra: Tensor | None = None, chunk: int = CHUNK) -> LatticeEvaluator:
+        """The fast path for one field (B = 1) on a regular lattice, without gradients.
+
+        Args:
+            axes: one 1-D tensor of coordinates an axis, in the layout's order.
+            extra: `(X,)`, constant over the lattice; zeros where not given.
+            chunk: most points evaluated at once.
+
+        Raises:
+            ValueError: if the batch is not one, or the number of axes differs from the layout's.
+        """
+        if len(self) != 1 or len(axes) != len(self.layout.axes):
+            raise ValueError(
+                f"a lattice takes one field and {len(self.layout.axes)} axes; got {len(self)} fields, {len(axes)} axes"
+            )
+        if extra is None:
+            extra = self.basis[0][0].new_zeros(len(self.layout.extra))
+        return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)

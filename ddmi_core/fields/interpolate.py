@@ -1,0 +1,45 @@
+"""Linear interpolation of basis fields at scattered coordinates: the plain path."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+
+
+def interpolate(grid: Tensor, coords: Tensor) -> Tensor:
+    """Interpolate one plane linearly; beyond the outermost cell centres its value stays constant.
+
+    Args:
+        grid: `(B, C, H, W)` or, for a line, `(B, C, W)`.
+        coords: `(B, N, 2)` or `(B, N, 1)`, in [-1, 1]; column 0 runs along W.
+
+    Returns:
+        `(B, N, C)`
+    """
+    if grid.ndim == 3:
+        grid = grid.unsqueeze(2)
+        coords = torch.cat([coords, torch.zeros_like(coords)], dim=-1)
+    sampled = F.grid_sample(grid, coords.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled.squeeze(2).transpose(1, 2)
+
+
+def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
+    """Embedding of one scale: each plane interpolated, then joined by sum or concatenation.
+
+    Args:
+        basis: one plane `(B, C, *grid)` for each plane of the layout.
+        coords: `(B, N, D)`, in [-1, 1].
+        layout: says which columns each plane reads.
+        join: `"sum"` or `"concatenate"`.
+
+    Returns:
+        `(B, N, E)`, where E is C for a sum and P * C for a concatenation.
+    """
+    parts = [interpolate(grid, coords[..., list(columns)]) for grid, columns in zip(basis, layout.columns, strict=True)]
+    if len(parts) == 1:
+        return parts[0]
+    return torch.stack(parts).sum(dim=0) if join == "sum" else torch.cat(parts, dim=-1)

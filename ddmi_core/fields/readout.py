@@ -1,0 +1,90 @@
+"""The readout: an MLP from embeddings to values, conditioned coarse to fine (CFC)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from attrs import field, frozen, validators
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+
+
+@frozen
+class ReadoutConfig:
+    """Sizes of the readout.
+
+    Args:
+        width: hidden units of every layer.
+        depth: layers of each block; one block a scale.
+        joining: `coarse_to_fine` joins each finer embedding to the hidden state deeper in (the paper's
+            CFC, section 3.2); `input` concatenates all embeddings at the input of a network as deep.
+        planes: how the planes of one scale are joined, `sum` or `concatenate`.
+        activation: `relu`, `silu` or `gelu`.
+    """
+
+    width: int = field(default=64, validator=validators.ge(1))
+    depth: int = field(default=2, validator=validators.ge(1))
+    joining: str = field(default="coarse_to_fine", validator=validators.in_(("coarse_to_fine", "input")))
+    planes: str = field(default="sum", validator=validators.in_(("sum", "concatenate")))
+    activation: str = field(default="relu", validator=validators.in_(tuple(ACTIVATIONS)))
+
+
+class CoarseToFineReadout(nn.Module):
+    """`h1 = block1(e1)`, `h2 = block2([h1, e2])`, ...; the last hidden state gives the values.
+
+    Each block is `depth` linear layers with an activation. Extra columns are joined to the input of the
+    first layer of every block, so that a constant extra folds into that layer's bias.
+
+    Args:
+        embedding: `(E_1, ..., E_S)`, widths of the embeddings, coarse to fine.
+        extra: number of extra columns, X.
+        values: number of value channels, V.
+        config: sizes.
+
+    Example:
+        >>> readout = CoarseToFineReadout((8, 4), extra=0, values=3, config=ReadoutConfig(width=16))
+        >>> readout([torch.zeros(2, 5, 8), torch.zeros(2, 5, 4)], torch.zeros(2, 5, 0)).shape
+        torch.Size([2, 5, 3])
+    """
+
+    def __init__(self, embedding: Sequence[int], extra: int, values: int, config: ReadoutConfig) -> None:
+        super().__init__()
+        self.embedding, self.extra, self.values, self.config = tuple(embedding), extra, values, config
+        inputs = list(self.embedding)
+        if config.joining == "input":
+            inputs = [sum(inputs), *[0] * (len(inputs) - 1)]
+        self.blocks = nn.ModuleList()
+        hidden = 0
+        for size in inputs:
+            widths = [hidden + size + extra, *[config.width] * config.depth]
+            self.blocks.append(nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)))
+            hidden = config.width
+        self.head = nn.Linear(hidden, values)
+        self.activation = ACTIVATIONS[config.activation]()
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.head.weight, std=config.width**-0.5)
+
+    def forward(self, embeddings: Sequence[Tensor], extra: Tensor) -> Tensor:
+        """Values at the points whose embeddings are given.
+
+        Args:
+            embeddings: one `(..., E_s)` a scale, coarse to fine.
+            extra: `(..., X)`.
+
+        Returns:
+            `(..., V)`
+        """
+        if self.config.joining == "input":
+            embeddings = [torch.cat(list(embeddings), dim=-1), *[e[..., :0] for e in embeddings[1:]]]
+        hidden = embeddings[0][..., :0]
+        for block, embedding in zip(self.blocks, embeddings, strict=True):
+            hidden = torch.cat([hidden, embedding, extra], dim=-1)
+            for layer in block:  # type: ignore[attr-defined]
+                hidden = self.activation(layer(hidden))
+        values: Tensor = self.head(hidden)
+        return values

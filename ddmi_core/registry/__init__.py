@@ -1,0 +1,1 @@
+"""The registry of plugins: hooks, discovery, and loading."""

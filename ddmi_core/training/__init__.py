@@ -1,0 +1,1 @@
+"""The trainer that serves every stage of every domain."""

@@ -1,0 +1,36 @@
+"""Settings of the trainer, the same for every stage."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+
+@frozen
+class TrainingConfig:
+    """How one stage is trained.
+
+    Args:
+        steps: optimiser steps.
+        batch: signals a step and process.
+        rate: peak learning rate of AdamW.
+        warmup: steps of linear warm-up; after it the rate falls to zero along a cosine.
+        weight_decay: decoupled weight decay.
+        clip: largest norm of the gradient.
+        ema: decay of the exponential moving average of the weights, reached after a ramp.
+        checkpoint: steps between checkpoints.
+        log: steps between records in `log.jsonl`.
+        precision: `fp32`, `bf16` or `fp16`; mixed precision by `accelerate`.
+        compile: compile the model with `torch.compile`.
+    """
+
+    steps: int = field(default=2000, validator=validators.ge(1))
+    batch: int = field(default=16, validator=validators.ge(1))
+    rate: float = field(default=1e-3, validator=validators.gt(0))
+    warmup: int = field(default=100, validator=validators.ge(0))
+    weight_decay: float = field(default=0.0, validator=validators.ge(0))
+    clip: float = field(default=1.0, validator=validators.gt(0))
+    ema: float = field(default=0.999, validator=[validators.ge(0), validators.lt(1)])
+    checkpoint: int = field(default=500, validator=validators.ge(1))
+    log: int = field(default=20, validator=validators.ge(1))
+    precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")))
+    compile: bool = False
