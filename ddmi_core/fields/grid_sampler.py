@@ -1,0 +1,161 @@
+"""Training coordinates of signals given as grids: regular patches, or scattered cells, at any level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api.interfaces import CoordinateSampler
+from ddmi_core.api.signals import Queries
+from ddmi_core.fields.lattice import cell_centres
+from ddmi_core.fields.layout import Layout
+
+FOOTPRINT = "footprint"
+
+
+class GridSignal(Protocol):
+    """What `GridSampler` needs of a signal."""
+
+    def levels(self) -> tuple[Tensor, ...]:
+        """Values `(B, V, *grid)` of the same signals on grids of different sizes, the native one first."""
+
+
+class GridSampler(CoordinateSampler):
+    """Draws cells of a grid with their values as targets.
+
+    Each call draws one of the signal's levels, then for every signal of the batch one regular patch, or
+    cells at random. If the layout has the extra column `footprint`, it says how large a cell of the level
+    is against a native one: `log2(native cells / level's cells)` along the last grid axis, 0 at native
+    size, -2 on a grid of four times as many cells. Other extra columns are zero.
+
+    Args:
+        layout: axes, and the names of the extra columns.
+        scattered: draw cells independently (with replacement) instead of a patch.
+        native_share: probability of the native level; the other levels share the rest equally. `None`
+            gives every level the same probability.
+
+    Raises:
+        ValueError: if `native_share` is not in [0, 1].
+
+    Example:
+        >>> from attrs import frozen
+        >>> @frozen(eq=False)
+        ... class Sound:
+        ...     samples: Tensor  # (B, 1, T)
+        ...     def levels(self) -> tuple[Tensor, ...]:
+        ...         return (self.samples,)
+        >>> sampler = GridSampler(Layout(axes=("t",), planes=(("t",),)))
+        >>> queries = sampler.sample(Sound(torch.zeros(2, 1, 100)), 10, torch.Generator())
+        >>> queries.coords.shape, queries.targets.shape, queries.patch
+        (torch.Size([2, 10, 1]), torch.Size([2, 10, 1]), (10,))
+    """
+
+    def __init__(self, layout: Layout, *, scattered: bool = False, native_share: float | None = None) -> None:
+        if native_share is not None and not 0 <= native_share <= 1:
+            raise ValueError(f"native_share={native_share} is not a probability; give a number from 0 to 1")
+        self.layout, self.scattered, self.native_share = layout, scattered, native_share
+
+    def sample(self, signal: GridSignal, n: int, generator: torch.Generator) -> Queries:
+        """About `n` cells of one level, the same number for each signal of the batch.
+
+        Args:
+            signal: grids, `(B, V, *grid)` a level.
+            n: wanted number of points; a patch has the nearest number that a block of the grid allows.
+            generator: source of randomness.
+
+        Raises:
+            ValueError: if `n` is below 1, or the grids have another number of axes than the layout.
+        """
+        levels = signal.levels()
+        level = levels[self._draw_level(len(levels), generator)]
+        batch, channels, *size = level.shape
+        self._check(size)
+        if n < 1:
+            raise ValueError(f"n={n} points cannot be sampled; ask for at least 1")
+        patch = () if self.scattered else patch_shape(size, n)
+        cells = self._draw_cells(size, batch, n, patch, generator)
+        coords, index = [], torch.zeros((batch, *[1] * len(patch or (1,))), dtype=torch.long)
+        for length, axis_cells in zip(size, cells, strict=True):
+            index = index * length + axis_cells
+            coords.append(cell_centres(length)[axis_cells])
+        index = index.flatten(1)
+        shape = (batch, *patch) if patch else (batch, n)
+        columns = torch.stack([column.expand(shape).flatten(1) for column in reversed(coords)], dim=-1)
+        values = level.flatten(2).gather(2, index.to(level.device)[:, None].expand(-1, channels, -1))
+        extra = torch.zeros(len(self.layout.extra))
+        if FOOTPRINT in self.layout.extra:
+            extra[self.layout.extra.index(FOOTPRINT)] = log2(levels[0].shape[-1] / size[-1])
+        return Queries(
+            coords=columns.to(level.device),
+            extra=extra.to(level.device).expand(batch, index.shape[1], -1),
+            targets=values.transpose(1, 2),
+            patch=patch,
+        )
+
+    def lattice(self, size: Sequence[int]) -> tuple[Tensor, ...]:
+        """Cell centres of a regular grid.
+
+        Args:
+            size: cells along each axis, slowest axis first.
+
+        Returns:
+            one 1-D tensor an axis, in the layout's order (fastest first).
+        """
+        self._check(size)
+        return tuple(cell_centres(length) for length in reversed(size))
+
+    def _check(self, size: Sequence[int]) -> None:
+        if len(size) != len(self.layout.axes):
+            raise ValueError(
+                f"a grid of {len(size)} axes {tuple(size)} does not fit the layout, "
+                f"which has {len(self.layout.axes)} axes: {', '.join(self.layout.axes)}"
+            )
+
+    def _draw_level(self, levels: int, generator: torch.Generator) -> int:
+        if levels == 1:
+            return 0
+        native = 1 / levels if self.native_share is None else self.native_share
+        draw = torch.rand((), generator=generator, device=generator.device).item()
+        if draw < native or native == 1:
+            return 0
+        return 1 + min(int((draw - native) / (1 - native) * (levels - 1)), levels - 2)
+
+    def _draw_cells(
+        self, size: Sequence[int], batch: int, n: int, patch: Sequence[int], generator: torch.Generator
+    ) -> list[Tensor]:
+        """Cell numbers along each axis, slowest first: `(B, n)`, or broadcastable to `(B, *patch)`."""
+        device = generator.device
+        if not patch:
+            return [
+                torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size
+            ]
+        cells = []
+        for axis, (length, side) in enumerate(zip(size, patch, strict=True)):
+            # Offsets are drawn beyond the grid and clipped, so that cells at the border are seen as often
+            # as inner ones; uniform valid offsets would nearly never show the corners.
+            low, high = 1 - side, length
+            offset = torch.randint(low, high, (batch, 1), generator=generator, device=device).cpu()
+            run = offset.clamp(0, length - side) + torch.arange(side)
+            view = [batch] + [1] * len(patch)
+            view[1 + axis] = side
+            cells.append(run.view(view))
+        return cells
+
+
+def patch_shape(size: Sequence[int], n: int) -> tuple[int, ...]:
+    """Sides of a block of about `n` cells, as equal as a grid of the given size allows.
+
+    Example:
+        >>> patch_shape((48, 48), 1024), patch_shape((2, 48, 48), 1024)
+        ((32, 32), (2, 23, 22))
+    """
+    sides = list(size)
+    left, axes = float(n), len(size)
+    for axis in sorted(range(len(size)), key=lambda a: size[a]):
+        sides[axis] = max(1, min(size[axis], round(left ** (1 / axes))))
+        left, axes = max(left / sides[axis], 1.0), axes - 1
+    return tuple(sides)
