@@ -95,7 +95,7 @@ class GridRenderer(Renderer):
             view: cells along each axis, slowest axis first; `None` is the native size.
 
         Raises:
-            RequestError: if the size has another number of axes, or a length that is no whole number in range.
+            RequestError: if the size has another number of axes, or lengths out of range.
             ValueError: if the batch is not one.
         """
         if len(field) != 1:
