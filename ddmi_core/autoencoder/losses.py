@@ -1,0 +1,65 @@
+"""Pointwise reconstruction losses and the perceptual term that needs no weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddmi_core.autoencoder.config import PerceptualConfig
+
+
+def l1_loss(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error over channels: `(B, N, V)` and `(B, N, V)` to `(B, N)`."""
+    return (values - targets).abs().mean(dim=-1)
+
+
+def l2_loss(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error over channels: `(B, N, V)` and `(B, N, V)` to `(B, N)`."""
+    return (values - targets).square().mean(dim=-1)
+
+
+def bernoulli_loss(values: Tensor, targets: Tensor) -> Tensor:
+    """Negative log-likelihood of targets in [0, 1] under logits: `(B, N, V)` to `(B, N)`."""
+    return F.binary_cross_entropy_with_logits(values, targets, reduction="none").mean(dim=-1)
+
+
+def as_patch(points: Tensor, patch: tuple[int, ...]) -> Tensor:
+    """Points `(B, N, V)` of a regular patch as a grid `(B, V, *patch)`."""
+    return points.transpose(1, 2).unflatten(2, patch)
+
+
+def pool(grid: Tensor) -> Tensor:
+    """Mean over blocks of two cells along every axis (axes of size one stay): `(B, V, *grid)`."""
+    sizes = [2 if size > 1 else 1 for size in grid.shape[2:]]
+    function = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(sizes)]
+    pooled: Tensor = function(grid, sizes)
+    return pooled
+
+
+class MultiScaleTerm(nn.Module):
+    """Differences of neighbours compared at several scales of a Gaussian-like pyramid.
+
+    At every scale the finite differences along each axis of prediction and truth are compared in the L1
+    norm: a blurred or shifted edge costs at all scales at once, where a pointwise loss sees it at one.
+
+    Args:
+        options: only `kind` and `weight` are used, by the caller.
+        scales: levels of the pyramid.
+    """
+
+    def __init__(self, options: PerceptualConfig | None = None, scales: int = 3) -> None:
+        super().__init__()
+        self.scales = scales
+
+    def forward(self, values: Tensor, targets: Tensor) -> Tensor:
+        """Scalar from predicted and true patches `(B, V, *patch)`."""
+        error = values - targets
+        terms = []
+        for scale in range(self.scales):
+            if scale:
+                error = pool(error)
+            terms += [error.diff(dim=axis).abs().mean() for axis in range(2, error.ndim) if error.shape[axis] > 1]
+            if max(error.shape[2:]) < 4:
+                break
+        return torch.stack(terms).mean()

@@ -1,0 +1,136 @@
+"""The losses of the D2C-VAE as objectives for the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.api.interfaces import CoordinateSampler, Renderer
+from ddmi_core.api.signals import Queries, SignalSet, move
+from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight, hinge_loss
+from ddmi_core.autoencoder.config import AutoencoderConfig
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.autoencoder.losses import as_patch, pool
+from ddmi_core.fields.field import Field
+from ddmi_core.training.objective import Losses, Moment, Objective
+
+PointLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+class ReconstructionObjective(Objective):
+    """Negative evidence lower bound at sampled coordinates, with the optional terms of the configuration.
+
+    `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the KL
+    weight grows linearly over `kl_anneal` steps.
+
+    Args:
+        model: the D2C-VAE.
+        signals: what to train on; drawn with augmentation.
+        sampler: chooses coordinates.
+        renderer: its `observe` is the forward model.
+        point_loss: `(values, targets) -> (B, N)`.
+        perceptual: term on patches, or None.
+        config: weights.
+    """
+
+    def __init__(
+        self,
+        model: D2CVAE,
+        signals: SignalSet,
+        sampler: CoordinateSampler,
+        renderer: Renderer,
+        point_loss: PointLoss,
+        perceptual: nn.Module | None,
+        config: AutoencoderConfig,
+    ) -> None:
+        super().__init__()
+        self.trained, self.size = model, len(signals)
+        self.signals, self.sampler, self.renderer = signals, sampler, renderer
+        self.point_loss, self.config = point_loss, config
+        self.perceptual = perceptual.requires_grad_(False) if perceptual is not None else None
+        # Kept out of the registered modules: the discriminator is trained by its own objective.
+        self.judge: list[PatchDiscriminator] = []
+
+    def compiled_parts(self) -> Iterable[nn.Module]:
+        """Encoder, decoder and readout, which the D2C-VAE calls separately."""
+        return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
+
+    def draw(self, moment: Moment) -> tuple[Any, Queries]:
+        """Signals of a step and the queries on them."""
+        signal = self.signals.batch(moment.indices, moment.generator)
+        queries = self.sampler.sample(signal, self.config.points, moment.generator)
+        return move(signal, moment.device), move(queries, moment.device)
+
+    def forward(self, moment: Moment) -> Losses:
+        """Loss of one step."""
+        model: D2CVAE = self.trained  # type: ignore[assignment]
+        signal, queries = self.draw(moment)
+        posterior = model.encode(signal)
+        latent = posterior.sample(moment.generator)
+        field = model.decode(latent)
+        values = self.renderer.observe(field, queries)
+        reconstruction = self.point_loss(values, queries.targets).mean()
+        elements = sum(plane[0].numel() for plane in posterior.mean)
+        kl = posterior.kl().mean() / elements
+        anneal = min(1.0, (moment.step + 1) / max(1, self.config.kl_anneal))
+        parts = [("reconstruction", reconstruction), ("kl", kl)]
+        total = reconstruction + self.config.kl * anneal * kl
+        if queries.patch:
+            patch = as_patch(values, queries.patch)
+            truth = as_patch(queries.targets, queries.patch)
+            if self.perceptual is not None and self.config.perceptual.weight:
+                perceptual = self.perceptual(patch, truth)
+                parts.append(("perceptual", perceptual))
+                total = total + self.config.perceptual.weight * perceptual
+            if self.config.equivariance:
+                equivariance = self._equivariance(latent, queries, truth)
+                parts.append(("equivariance", equivariance))
+                total = total + self.config.equivariance * equivariance
+            if self.judge and moment.step >= self.config.adversarial.start:
+                adversarial = -self._judgement(patch).mean()
+                balance = adaptive_weight(total, adversarial, model.readout.head.weight)
+                parts.append(("adversarial", adversarial))
+                total = total + self.config.adversarial.weight * balance * adversarial
+        return Losses(total, tuple(parts))
+
+    def _judgement(self, patch: Tensor) -> Tensor:
+        """Logits of the discriminator, whose weights receive no gradient from here."""
+        weights = {name: weight.detach() for name, weight in self.judge[0].named_parameters()}
+        logits: Tensor = torch.func.functional_call(self.judge[0], weights, (patch,))
+        return logits
+
+    def _equivariance(self, latent: Any, queries: Queries, truth: Tensor) -> Tensor:
+        """A latent reduced by two must decode to the signal reduced by two (arXiv 2502.14831, equation 3)."""
+        field = self.trained.decode(latent.map(pool))  # type: ignore[operator]
+        values = as_patch(self.renderer.observe(field, queries), queries.patch)
+        return (pool(values) - pool(truth)).abs().mean()
+
+
+class DiscriminatorObjective(Objective):
+    """Trains the discriminator on what the autoencoder renders (hinge loss)."""
+
+    def __init__(self, generator: ReconstructionObjective, axes: int, values: int) -> None:
+        super().__init__()
+        adversarial = generator.config.adversarial
+        self.trained = PatchDiscriminator(axes, values, adversarial.width)
+        self.size, self.start = generator.size, adversarial.start
+        self.rate = adversarial.rate / generator.config.training.rate
+        self._generator = [generator]
+        generator.judge.append(self.trained)
+
+    def forward(self, moment: Moment) -> Losses:
+        """Loss of one step."""
+        (generator,) = self._generator
+        model: D2CVAE = generator.trained  # type: ignore[assignment]
+        with torch.no_grad():
+            signal, queries = generator.draw(moment)
+            field: Field = model.decode(model.encode(signal).sample(moment.generator))
+            values = generator.renderer.observe(field, queries)
+        if not queries.patch:
+            return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
+        real = self.trained(as_patch(queries.targets, queries.patch))
+        rendered = self.trained(as_patch(values, queries.patch))
+        return Losses(hinge_loss(real, rendered))

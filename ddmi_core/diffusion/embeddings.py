@@ -1,0 +1,55 @@
+"""Embeddings of times and of positions along axes."""
+
+from __future__ import annotations
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.fields.lattice import cell_centres
+from ddmi_core.fields.layout import Layout
+
+
+def sinusoids(values: Tensor, width: int, highest: float = 1000.0) -> Tensor:
+    """Sines and cosines of `(n,)` values at `width / 2` frequencies from 1 to `highest`: `(n, width)`."""
+    exponents = torch.linspace(0, log(highest), width // 2, device=values.device)
+    angles = values[:, None] * exponents.exp()
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """Times in [0, 1] to vectors."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.network = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, times: Tensor) -> Tensor:
+        """Map `(B,)` to `(B, width)`."""
+        vectors: Tensor = self.network(sinusoids(times, self.width))
+        return vectors
+
+
+class AxisPositions(nn.Module):
+    """Position vectors of the cells of every plane: a sum of one embedding for each axis, and one a plane.
+
+    Planes that share an axis share its embedding, so cells with a common coordinate are alike.
+    """
+
+    def __init__(self, layout: Layout, width: int, frequencies: int = 32) -> None:
+        super().__init__()
+        self.layout, self.frequencies = layout, frequencies
+        self.axes = nn.ModuleList(nn.Linear(frequencies, width) for _ in layout.axes)
+        self.planes = nn.Parameter(torch.zeros(len(layout.planes), width))
+
+    def forward(self, plane: int, grid: tuple[int, ...]) -> Tensor:
+        """Positions of the cells of a plane with a grid `(H, W)`, H = 1 for a line: `(H, W, width)`."""
+        total = self.planes[plane]
+        for place, column in enumerate(self.layout.columns[plane]):
+            size = grid[1 - place]
+            centres = cell_centres(size, total.device)
+            vectors = self.axes[column](sinusoids(centres, self.frequencies, highest=32.0))
+            total = total + (vectors[None, :] if place == 0 else vectors[:, None])
+        return total.expand(*grid, -1)

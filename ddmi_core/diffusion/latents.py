@@ -1,0 +1,68 @@
+"""Latents as flat vectors, and their normalisation: what samplers work on."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from ddmi_core.fields.planes import Planes
+
+
+@frozen
+class LatentShape:
+    """Channels and grid of each plane of a latent."""
+
+    channels: int
+    grids: tuple[tuple[int, ...], ...] = field(converter=lambda grids: tuple(tuple(grid) for grid in grids))
+
+    @staticmethod
+    def of(planes: Planes) -> LatentShape:
+        """Shape of given latents."""
+        return LatentShape(planes[0].shape[1], tuple(tuple(plane.shape[2:]) for plane in planes))
+
+    @property
+    def length(self) -> int:
+        """Elements of a flat latent, L."""
+        return self.channels * sum(prod(grid) for grid in self.grids)
+
+    def pack(self, planes: Planes) -> Tensor:
+        """Planes `(B, C, *grid)` as one tensor `(B, L)`."""
+        return torch.cat([plane.flatten(1) for plane in planes], dim=1)
+
+    def unpack(self, flat: Tensor) -> Planes:
+        """One tensor `(B, L)` as planes."""
+        sizes = [self.channels * prod(grid) for grid in self.grids]
+        return Planes(
+            part.unflatten(1, (self.channels, *grid))
+            for part, grid in zip(flat.split(sizes, dim=1), self.grids, strict=True)
+        )
+
+
+@frozen(eq=False)
+class Normalisation:
+    """Mean and standard deviation of each plane and channel over the training latents."""
+
+    mean: Tensor  # (L,)
+    std: Tensor  # (L,)
+
+    @staticmethod
+    def fit(flat: Tensor, shape: LatentShape) -> Normalisation:
+        """Statistics of latents `(N, L)`, constant within each plane and channel."""
+        means, stds = [], []
+        for plane in shape.unpack(flat):
+            rows = plane.transpose(0, 1).flatten(1).double()  # (C, N * cells)
+            cells = prod(plane.shape[2:])
+            means.append(rows.mean(dim=1).repeat_interleave(cells))
+            stds.append(rows.std(dim=1, correction=0).clamp_min(1e-6).repeat_interleave(cells))
+        return Normalisation(torch.cat(means).float(), torch.cat(stds).float())
+
+    def apply(self, flat: Tensor) -> Tensor:
+        """Latents `(B, L)` to zero mean and unit variance."""
+        return (flat - self.mean) / self.std
+
+    def invert(self, flat: Tensor) -> Tensor:
+        """Normalised latents `(B, L)` back to the autoencoder's units."""
+        return flat * self.std + self.mean

@@ -1,0 +1,216 @@
+"""The one training loop: it serves every stage of every domain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor, nn
+
+from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
+from ddmi_core.training import checkpoint
+from ddmi_core.training.average import MovingAverage
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.interrupts import StopRequest
+from ddmi_core.training.log import Log
+from ddmi_core.training.objective import Losses, Moment, Objective, generator_for, indices_for
+from ddmi_core.training.schedule import rate_factor
+
+FINAL = "final"
+
+
+@frozen
+class Report:
+    """What a progress display is told after a step."""
+
+    step: int
+    steps: int
+    loss: float
+
+
+@frozen(eq=False)
+class Stage:
+    """A named training job: its folder, settings and surroundings."""
+
+    name: str
+    folder: Path
+    config: TrainingConfig
+    seed: int
+    log: Log
+    record: Mapping[str, Any] = field(factory=dict)  # facts stored with every checkpoint
+    stop: StopRequest = field(factory=StopRequest)
+    progress: Callable[[Report], None] = lambda report: None
+    notice: Callable[[str], None] = lambda sentence: None
+    resume_hint: str = "repeat the command with --resume"
+
+
+class _Player:
+    """One objective with its optimiser."""
+
+    def __init__(self, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
+        self.objective = objective
+        self.optimiser = torch.optim.AdamW(
+            objective.trained.parameters(),
+            lr=config.rate * objective.rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+        )
+        if config.compile:
+            for part in objective.compiled_parts():
+                part.compile()
+        self.model, self.prepared = accelerator.prepare(objective, self.optimiser)
+
+    def state(self) -> dict[str, Tensor]:
+        """Optimiser state as flat names `parameter.key`."""
+        state = self.optimiser.state_dict()["state"]
+        return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over a stored optimiser state."""
+        whole = self.optimiser.state_dict()
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        whole["state"] = state
+        self.optimiser.load_state_dict(whole)
+
+
+def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
+    """Train until the last step, or go on from the newest checkpoint in the stage's folder.
+
+    The first objective's module is averaged; `final/` keeps the averaged weights. On the CPU the result
+    depends on the seed and the configuration alone, not on stops in between.
+
+    Args:
+        stage: folder, settings, log, stop requests, progress.
+        objectives: name to objective; they take turns in every step, in order.
+
+    Raises:
+        Interrupted: a stop was asked for; the state is saved.
+        TrainingError: a loss is not finite; the newest checkpoint is kept.
+        CheckpointError: the stored state belongs to another model.
+        OutputError: a checkpoint cannot be written.
+    """
+    from accelerate import Accelerator
+
+    config = stage.config
+    precision = {"fp32": "no"}.get(config.precision, config.precision)
+    accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+    players = {name: _Player(objective, config, accelerator) for name, objective in objectives.items()}
+    main, *_ = objectives.values()
+    average = MovingAverage(main.trained, config.ema)
+    step = _restore(stage, players, average)
+    stage.log.rewind(stage.name, step)
+    started, first = time.monotonic(), step
+
+    def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]]) -> None:
+        if accelerator.is_main_process:
+            facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
+            checkpoint.save(stage.folder / folder, groups, facts)
+
+    def store_step() -> None:
+        groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
+        for name, player in players.items():
+            groups[name] = player.objective.trained.state_dict()
+            groups[f"{name}-optimiser"] = player.state()
+        store(f"step-{step:08d}", groups)
+        checkpoint.prune(stage.folder, keep=2)
+
+    while step < config.steps:
+        losses = {
+            name: _advance(player, stage, step, accelerator)
+            for name, player in players.items()
+            if step >= player.objective.start
+        }
+        average.update(main.trained, step)
+        step += 1
+        if step % config.log == 0 or step == config.steps:
+            values = {
+                f"{name}.{part}" if number else part: float(value.detach())
+                for number, (name, loss) in enumerate(losses.items())
+                for part, value in (("loss", loss.total), *loss.parts)
+            }
+            speed = (step - first) / max(time.monotonic() - started, 1e-9)
+            if accelerator.is_main_process:
+                stage.log.write(stage.name, step, {**values, "steps_per_second": round(speed, 3)})
+            stage.progress(Report(step, config.steps, values["loss"]))
+        if stage.stop:
+            store_step()
+            raise Interrupted(
+                f"stopped at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: "
+                f"{stage.resume_hint}",
+                stage.stop.signal_number,
+            )
+        if step % config.checkpoint == 0 and step < config.steps:
+            store_step()
+    store(FINAL, {"weights": average.weights})
+    checkpoint.prune(stage.folder, keep=0)
+
+
+def finished(folder: Path) -> bool:
+    """Whether a stage's folder holds its final weights."""
+    return (folder / FINAL / checkpoint.STATE).exists()
+
+
+def load_final(folder: Path, module: nn.Module) -> checkpoint.Checkpoint:
+    """Load a stage's final weights into a module.
+
+    Raises:
+        CheckpointError: if they are missing, damaged, or of another architecture.
+    """
+    stored = checkpoint.load(folder / FINAL)
+    _load_into(module, stored.tensors("weights"), stored.folder)
+    return stored
+
+
+def _advance(player: _Player, stage: Stage, step: int, accelerator: Any) -> Losses:
+    objective, config = player.objective, stage.config
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    indices = indices_for(stage.seed, step, objective.size, config.batch, rank, processes)
+    for group in player.optimiser.param_groups:
+        group["lr"] = config.rate * objective.rate * rate_factor(step, config)
+    generator = generator_for(stage.seed, stage.name, type(objective).__name__, step, rank)
+    losses: Losses = player.model(Moment(step, indices, generator, accelerator.device))
+    if not torch.isfinite(losses.total):
+        newest, _ = checkpoint.newest(stage.folder)
+        kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the loss of stage {stage.name!r} is {float(losses.total)} at step {step}; {kept}. "
+            "Lower the learning rate (training.rate) or use precision fp32"
+        )
+    accelerator.backward(losses.total)
+    accelerator.clip_grad_norm_(objective.trained.parameters(), config.clip)
+    player.prepared.step()
+    player.prepared.zero_grad()
+    return losses
+
+
+def _restore(stage: Stage, players: Mapping[str, _Player], average: MovingAverage) -> int:
+    stored, passed_over = checkpoint.newest(stage.folder)
+    for reason in passed_over:
+        stage.notice(f"passed over: {reason}")
+    if stored is None:
+        return 0
+    if stored.record.get("stage") != stage.name or stored.record.get("steps") != stage.config.steps:
+        raise CheckpointError(
+            f"checkpoint {stored.folder} was made for stage {stored.record.get('stage')!r} with "
+            f"{stored.record.get('steps')} steps, not for {stage.name!r} with {stage.config.steps}"
+        )
+    for name, player in players.items():
+        _load_into(player.objective.trained, stored.tensors(name), stored.folder)
+        player.load_state(stored.tensors(f"{name}-optimiser"))
+    average.load(stored.tensors("average"))
+    return int(stored.record["step"])
+
+
+def _load_into(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    try:
+        module.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(f"checkpoint {folder} does not fit the configured model: {first}") from error
