@@ -21,7 +21,11 @@ class GridSignal(Protocol):
     """What `GridSampler` needs of a signal."""
 
     def levels(self) -> tuple[Tensor, ...]:
-        """Values `(B, V, *grid)` of the same signals on grids of different sizes, the native one first."""
+        """Values `(B, V, *grid)` of the same signals on grids of different sizes, the native one first.
+
+        A level may be bytes; 0 to 255 then stand for -1 to 1. Large levels are best left so, since only
+        the cells that are drawn get converted.
+        """
 
 
 class GridSampler(CoordinateSampler):
@@ -92,7 +96,7 @@ class GridSampler(CoordinateSampler):
         return Queries(
             coords=columns.to(level.device),
             extra=extra.to(level.device).expand(batch, index.shape[1], -1),
-            targets=values.transpose(1, 2),
+            targets=as_values(values.transpose(1, 2)),
             patch=patch,
         )
 
@@ -144,6 +148,11 @@ class GridSampler(CoordinateSampler):
             view[1 + axis] = side
             cells.append(run.view(view))
         return cells
+
+
+def as_values(level: Tensor) -> Tensor:
+    """Values of a level or of a part of it: bytes 0 to 255 become -1 to 1, other tensors stay."""
+    return level if level.dtype != torch.uint8 else level.float().div_(127.5).sub_(1)
 
 
 def patch_shape(size: Sequence[int], n: int) -> tuple[int, ...]:

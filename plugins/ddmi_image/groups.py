@@ -66,7 +66,7 @@ class Group:
 
 GROUPS = (
     Group("faces", side=55),
-    Group("people", y=33.5, side=58),
+    Group("people", y=32.5, side=59),
     Group("flags", side=68),
     Group("hands", side=66),
     Group("animals", side=66),

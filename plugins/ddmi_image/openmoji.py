@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_image.groups import GROUPS, JOINER, PRESENTATION, REGIONAL, Group, base, group_of
-from ddmi_image.pixel_set import PixelSet, choose, split
+from ddmi_image.pixel_set import PixelSet, choose, pack, row_bytes, split
 from ddmi_image.settings import ImageSettings
 
 # Geometry of the font, in ems: the 72 units of the design square are one advance, and the centre of the
@@ -128,11 +128,11 @@ def load(location: Path | None, settings: ImageSettings) -> Split:
     largest = settings.size * settings.detail
     factor = -(-settings.size * OVERSIZE // largest)
     pen = Pen()
-    pixels = np.empty((len(chosen), largest, largest, 3), dtype=np.uint8)
+    pixels = np.empty((len(chosen), row_bytes(settings.size, settings.detail)), dtype=np.uint8)
     kept: list[Drawing] = []
     seen: set[bytes] = set()
     for drawing in chosen:
-        pixels[len(kept)] = np.asarray(pen.draw(drawing, largest * factor).reduce(factor))
+        pixels[len(kept)] = pack(pen.draw(drawing, largest * factor).reduce(factor), settings.size)
         digest = hashlib.sha256(pixels[len(kept)].data).digest()
         if digest not in seen:
             seen.add(digest)
@@ -142,6 +142,7 @@ def load(location: Path | None, settings: ImageSettings) -> Split:
         range(len(kept)),
         [drawing.name for drawing in kept],
         settings.size,
+        settings.detail,
         settings.groups,
         [settings.groups.index(drawing.group.name) for drawing in kept],
         [settings.augment and drawing.group.name in MIRRORED for drawing in kept],

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from PIL import Image
 
 from ddmi_core.api import SignalSet, Split
 from ddmi_image.signal import ImageSignal
@@ -22,10 +21,11 @@ class PixelSet(SignalSet):
     """Pictures in memory, or in a memory-mapped file.
 
     Args:
-        pixels: `(M, S, S, 3)`, bytes at the largest level; may hold more pictures than the set.
+        pixels: `(M, R)`, one row a picture, as `pack` makes it; may hold more pictures than the set.
         rows: which pictures of `pixels` are in the set.
         names: one name a picture of the set, unique.
-        size: native size; S is a power of two times it.
+        size: native size.
+        detail: greatest multiple of the native size.
         classes: names of the classes.
         labels: class of each picture; zeros if left out.
         mirrored: whether each picture may be mirrored in training.
@@ -37,11 +37,13 @@ class PixelSet(SignalSet):
         rows: Sequence[int],
         names: Sequence[str],
         size: int,
+        detail: int = 1,
         classes: Sequence[str] = (),
         labels: Sequence[int] | None = None,
         mirrored: Sequence[bool] | None = None,
     ) -> None:
-        self.pixels, self.rows, self.size = pixels, np.asarray(rows, dtype=np.int64), size
+        self.pixels, self.rows = pixels, np.asarray(rows, dtype=np.int64)
+        self.size, self.detail = size, detail
         self.names, self.classes = tuple(names), tuple(classes)
         self.labels = torch.tensor([0] * len(names) if labels is None else list(labels), dtype=torch.long)
         self.mirrored = torch.tensor([False] * len(names) if mirrored is None else list(mirrored))
@@ -49,12 +51,18 @@ class PixelSet(SignalSet):
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> ImageSignal:
         """Pictures at the indices at all levels; with a generator, mirrored at random where allowed."""
         index = torch.as_tensor(indices, dtype=torch.long)
-        largest = torch.from_numpy(np.ascontiguousarray(self.pixels[self.rows[index.numpy()]]))
+        packed = torch.from_numpy(np.ascontiguousarray(self.pixels[self.rows[index.numpy()]]))
+        levels, start = [], 0
+        for side in sides(self.size, self.detail):
+            level = packed[:, start : start + 3 * side * side]
+            levels.append(level.reshape(-1, 3, side, side))
+            start += 3 * side * side
         if generator is not None:
             chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
             mirrored = self.mirrored[index] & (chance < 0.5)
-            largest[mirrored] = largest[mirrored].flip(2)
-        return self._signal(largest)
+            for level in levels:
+                level[mirrored] = level[mirrored].flip(-1)
+        return ImageSignal(pixels=levels[0].float().div_(127.5).sub_(1), finer=tuple(levels[1:]))
 
     def fingerprint(self) -> str:
         """SHA-256 of names, classes, sizes and bytes."""
@@ -62,18 +70,32 @@ class PixelSet(SignalSet):
 
     @cached_property
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(repr((self.names, self.classes, self.labels.tolist(), self.size)).encode())
+        contents = (self.names, self.classes, self.labels.tolist(), self.size, self.detail)
+        digest = hashlib.sha256(repr(contents).encode())
         for row in self.rows:
             digest.update(np.ascontiguousarray(self.pixels[row]).data)
         return digest.hexdigest()
 
-    def _signal(self, largest: Tensor) -> ImageSignal:
-        level = largest.movedim(-1, 1).float().div_(127.5).sub_(1).contiguous()
-        levels = [level]
-        while level.shape[-1] > self.size:
-            level = F.avg_pool2d(level, 2)
-            levels.insert(0, level)
-        return ImageSignal(pixels=levels[0], finer=tuple(levels[1:]))
+
+def sides(size: int, detail: int) -> tuple[int, ...]:
+    """Width of each level, the native one first: 1, 2, 4, ... up to `detail` times the size."""
+    return tuple(size << power for power in range(detail.bit_length()))
+
+
+def row_bytes(size: int, detail: int) -> int:
+    """Bytes of one packed picture."""
+    return sum(3 * side * side for side in sides(size, detail))
+
+
+def pack(picture: Image.Image, size: int) -> Pixels:
+    """All levels of an RGB picture as one row of bytes: native first, channels first.
+
+    Args:
+        picture: square, a power of two times `size` wide; smaller levels are its means over blocks.
+        size: native size.
+    """
+    levels = [picture.reduce(picture.width // side) for side in sides(size, picture.width // size)]
+    return np.concatenate([np.asarray(level).transpose(2, 0, 1).ravel() for level in levels])
 
 
 def stable_share(key: str) -> float:
@@ -117,6 +139,7 @@ def part(whole: PixelSet, indices: Sequence[int]) -> PixelSet:
         whole.rows[list(indices)],  # type: ignore[arg-type]
         [whole.names[i] for i in indices],
         whole.size,
+        whole.detail,
         whole.classes,
         whole.labels[list(indices)].tolist(),
         whole.mirrored[list(indices)].tolist(),

@@ -15,8 +15,13 @@ class ImageSignal:
     """
 
     pixels: Tensor  # (B, 3, H, W), in [-1, 1], at the native size
-    finer: tuple[Tensor, ...] = ()  # each (B, 3, k * H, k * W), k = 2, 4, ..., in [-1, 1]
+    finer: tuple[Tensor, ...] = ()  # each (B, 3, k * H, k * W), k = 2, 4, ...; bytes 0 to 255 for [-1, 1]
 
     def levels(self) -> tuple[Tensor, ...]:
         """Pictures at each size, the native one first."""
         return (self.pixels, *self.finer)
+
+
+def pixels(signal: ImageSignal) -> Tensor:
+    """Pictures at the native size, `(B, 3, H, W)`, in [-1, 1]."""
+    return signal.pixels
