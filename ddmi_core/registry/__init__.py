@@ -1,1 +1,22 @@
 """The registry of plugins: hooks, discovery, and loading."""
+
+from typing import TYPE_CHECKING
+
+from ddmi_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ddmi_core.registry.records import PluginRecord as PluginRecord
+    from ddmi_core.registry.records import Status as Status
+    from ddmi_core.registry.registry import domain_named as domain_named
+    from ddmi_core.registry.registry import listed as listed
+    from ddmi_core.registry.registry import register as register
+
+_EXPORTS = {
+    "PluginRecord": "ddmi_core.registry.records",
+    "Status": "ddmi_core.registry.records",
+    "domain_named": "ddmi_core.registry.registry",
+    "listed": "ddmi_core.registry.registry",
+    "register": "ddmi_core.registry.registry",
+}
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,0 +1,139 @@
+"""Loads one plugin: imports it, asks its hook for domains, and turns every fault into a status."""
+
+from __future__ import annotations
+
+import inspect
+
+import attrs
+import pluggy
+from attrs import frozen
+
+from ddmi_core.api.domain import API_VERSION, Domain
+from ddmi_core.registry import hooks
+from ddmi_core.registry.discovery import entry_point
+from ddmi_core.registry.records import PluginRecord, Status
+
+ACCEPTED = (API_VERSION, API_VERSION - 1)
+
+
+@frozen(eq=False)
+class Loaded:
+    """Result of loading: a domain where the record says `ready`, else `None` and often the exception."""
+
+    record: PluginRecord
+    domain: Domain | None = None
+    error: BaseException | None = None
+
+
+class _Fault(Exception):  # noqa: N818 - carries a record's reason and mend
+    """A rule of the contract that a plugin breaks."""
+
+    def __init__(self, reason: str, mend: str, status: Status = Status.BROKEN) -> None:
+        super().__init__(reason)
+        self.reason, self.mend, self.status = reason, mend, status
+
+
+def load(record: PluginRecord) -> Loaded:
+    """Import the plugin of a record that is `found`, and pick the domain with its name.
+
+    Nothing that the plugin raises at import or in its hook gets out, `SystemExit` included.
+    """
+    if record.status is not Status.FOUND:
+        return Loaded(record)
+    try:
+        domain = _pick(record, _domains(record))
+    except _Fault as fault:
+        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, mend=fault.mend)
+        return Loaded(broken, error=fault.__cause__)
+    return Loaded(described(record, domain), domain)
+
+
+def described(record: PluginRecord, domain: Domain) -> PluginRecord:
+    """The record, ready, with what its domain says of itself."""
+    return attrs.evolve(
+        record,
+        status=Status.READY,
+        api_version=domain.api_version,
+        axes=domain.layout.axes,
+        summary=domain.summary,
+    )
+
+
+def _domains(record: PluginRecord) -> list[object]:
+    """What the hook of the plugin returns."""
+    manager = pluggy.PluginManager("ddmi")
+    manager.add_hookspecs(hooks)
+    try:
+        plugin = entry_point(record).load()
+    except (Exception, SystemExit) as error:
+        raise _Fault(
+            f"importing {record.entry_point} failed: {_words(error)}", _mend(record, error)
+        ) from error
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise _Fault(f"its hook does not fit: {error}", "give ddmi_domains no parameters") from error
+    except Exception as error:
+        raise _Fault(f"it cannot be registered: {_words(error)}", _report(record)) from error
+    if inspect.isclass(plugin) or not manager.hook.ddmi_domains.get_hookimpls():
+        raise _Fault(
+            f"{record.entry_point} has no hook ddmi_domains",
+            "define ddmi_domains() there and mark it with ddmi_core.api.hookimpl",
+        )
+    try:
+        return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
+    except (Exception, SystemExit) as error:
+        raise _Fault(f"its hook ddmi_domains failed: {_words(error)}", _mend(record, error)) from error
+
+
+def _pick(record: PluginRecord, domains: list[object]) -> Domain:
+    """The domain whose name is the entry point's, if it can be used."""
+    for domain in domains:
+        if not isinstance(domain, Domain):
+            raise _Fault(
+                f"its hook ddmi_domains returns a {type(domain).__name__}",
+                "return a list of ddmi_core.api.Domain",
+            )
+    named = [domain for domain in domains if isinstance(domain, Domain) and domain.name == record.name]
+    if len(named) != 1:
+        names = (
+            ", ".join(repr(domain.name) for domain in domains if isinstance(domain, Domain)) or "no domain"
+        )
+        raise _Fault(
+            f"the entry point {record.name!r} brings {names}",
+            f"return exactly one domain named {record.name!r}, or rename the entry point",
+        )
+    domain = named[0]
+    if domain.api_version not in ACCEPTED:
+        old = domain.api_version < API_VERSION
+        raise _Fault(
+            f"it was written for API version {domain.api_version}; this ddmi accepts "
+            + " and ".join(str(version) for version in sorted(ACCEPTED)),
+            f"pip install --upgrade {record.distribution if old else 'ddmi'}",
+            Status.INCOMPATIBLE,
+        )
+    return domain
+
+
+def _words(error: BaseException) -> str:
+    """An exception in words."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _mend(record: PluginRecord, error: BaseException) -> str:
+    """What would put an exception right, where its kind tells."""
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "ddmi_core":
+        return f"it needs another version of ddmi: pip install --upgrade ddmi {record.distribution}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        if package == record.entry_point.partition(":")[0].partition(".")[0]:
+            return f"reinstall it: pip install --force-reinstall {record.distribution}"
+        return f"install what it needs: the module {package!r} is missing"
+    return _report(record)
+
+
+def _report(record: PluginRecord) -> str:
+    return f"report this to the authors of {record.distribution}, or uninstall it"

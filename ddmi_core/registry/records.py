@@ -1,0 +1,64 @@
+"""What is known about a plugin: where it comes from, its status, and the reason and mend of a fault."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import frozen
+
+
+class Status(StrEnum):
+    """State of a plugin.
+
+    `found`: its metadata were read, it was not imported. `ready`: it was loaded, or registered by this
+    program. `broken`: loading failed. `incompatible`: written for another API version. `clash`: another
+    plugin has the same name. `disabled`: left out by `DDMI_PLUGINS` or `--no-plugins`.
+    """
+
+    FOUND = "found"
+    READY = "ready"
+    BROKEN = "broken"
+    INCOMPATIBLE = "incompatible"
+    CLASH = "clash"
+    DISABLED = "disabled"
+
+
+@frozen(kw_only=True)
+class PluginRecord:
+    """One plugin, as listed.
+
+    Args:
+        name: name of the entry point, which is the name of the domain.
+        distribution: name of the distribution that brings it; empty if a program registered it.
+        version: version of the distribution.
+        entry_point: value of the entry point, `package.module` or `package.module:attribute`.
+        status: see `Status`.
+        reason: what is wrong, as a sentence without a full stop; empty if nothing is.
+        mend: what would put it right.
+        api_version: API version that it was written for, known after loading.
+        axes: names of its axes, known after loading.
+        summary: its one sentence, known after loading.
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    entry_point: str = ""
+    status: Status = Status.FOUND
+    reason: str = ""
+    mend: str = ""
+    api_version: int | None = None
+    axes: tuple[str, ...] = ()
+    summary: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages: `ddmi-image 0.1.0 (ddmi_image.plugin)`."""
+        if not self.distribution:
+            return "registered by this program"
+        return f"{self.distribution} {self.version} ({self.entry_point})"
+
+    @property
+    def usable(self) -> bool:
+        """Whether asking for it may succeed."""
+        return self.status in (Status.FOUND, Status.READY)

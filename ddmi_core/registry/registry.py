@@ -1,0 +1,74 @@
+"""The plugins that a program can use: installed ones, and those that it registers itself."""
+
+from __future__ import annotations
+
+from ddmi_core.api.domain import API_VERSION, Domain
+from ddmi_core.errors import PluginError, unknown_name
+from ddmi_core.registry.discovery import discover
+from ddmi_core.registry.loader import ACCEPTED, Loaded, described, load
+from ddmi_core.registry.records import PluginRecord, Status
+
+_REGISTERED: dict[str, Domain] = {}
+
+
+def register(domain: Domain) -> None:
+    """Make a domain known to this program, for notebooks and embedding.
+
+    Registering a name again replaces the earlier registration; `DDMI_PLUGINS` does not narrow it.
+
+    Raises:
+        PluginError: if it is not a `Domain`, has a name that is taken, or another API version.
+    """
+    if not isinstance(domain, Domain):
+        raise PluginError(f"register takes a ddmi_core.Domain; it was given a {type(domain).__name__}")
+    if domain.api_version not in ACCEPTED:
+        raise PluginError(
+            f"domain {domain.name!r} was written for API version {domain.api_version}; "
+            f"this ddmi has {API_VERSION}"
+        )
+    for record in discover():
+        if record.name == domain.name and record.status is not Status.DISABLED:
+            raise PluginError(f"the name {domain.name!r} is taken by {record.origin}; choose another name")
+    _REGISTERED[domain.name] = domain
+
+
+def unregister(name: str) -> None:
+    """Forget a domain that this program registered; an unknown name is no error."""
+    _REGISTERED.pop(name, None)
+
+
+def listed() -> tuple[PluginRecord, ...]:
+    """All plugins by name, from metadata only: no plugin is imported, and no torch."""
+    own = [described(PluginRecord(name=name), domain) for name, domain in _REGISTERED.items()]
+    return tuple(sorted([*discover(), *own], key=lambda record: (record.name, record.distribution)))
+
+
+def loaded(name: str) -> Loaded:
+    """The plugin with a name, imported: a ready domain, or a record that says what is wrong.
+
+    Raises:
+        PluginError: if no plugin has the name.
+    """
+    if name in _REGISTERED:
+        return Loaded(described(PluginRecord(name=name), _REGISTERED[name]), _REGISTERED[name])
+    records = discover()
+    same = [record for record in records if record.name == name]
+    if not same:
+        raise PluginError(unknown_name("plugin", name, {record.name for record in listed() if record.usable}))
+    return load(next((record for record in same if record.status is not Status.DISABLED), same[0]))
+
+
+def domain_named(name: str) -> Domain:
+    """The domain with a name; imports that plugin alone.
+
+    Raises:
+        PluginError: if there is none (with the nearest name), or if it cannot be used (with reason and mend).
+    """
+    result = loaded(name)
+    if result.domain is None:
+        record = result.record
+        raise PluginError(
+            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. "
+            f"To mend it: {record.mend}"
+        ) from result.error
+    return result.domain
