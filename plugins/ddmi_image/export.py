@@ -1,0 +1,97 @@
+"""Pictures as files: PNG of any size written strip by strip, small JPEG and WebP, and thumbnails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import png
+from attrs import evolve
+from PIL import Image
+
+from ddmi_core.errors import OutputError, RequestError
+from ddmi_core.parts import Raster
+from ddmi_image.signal import ImageSignal
+
+COMPRESSION = 3  # of zlib; higher values take much longer and save little
+LARGEST_SMALL = 8192  # width and height up to which a picture is held in memory to be written
+THUMBNAIL = 512
+
+
+def write_png(artefact: Raster, path: Path) -> None:
+    """Write a picture of any size; only a strip of it is in memory at a time.
+
+    The file is written beside its place and renamed, so a file that exists is complete.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    height, width = artefact.size
+    writer = png.Writer(width, height, greyscale=artefact.channels == 1, bitdepth=8, compression=COMPRESSION)
+    _written_aside(path, lambda file: writer.write(file, _rows(artefact)))
+
+
+def write_small(artefact: Raster, path: Path) -> None:
+    """Write a picture in the format of its suffix (JPEG or WebP), which needs the whole picture in memory.
+
+    Raises:
+        RequestError: if the picture is larger than 8192 pixels a side.
+        OutputError: if the file cannot be written.
+    """
+    if max(artefact.size) > LARGEST_SMALL:
+        raise RequestError(
+            f"{path}: {path.suffix} files are written up to {LARGEST_SMALL} x {LARGEST_SMALL} pixels; "
+            f"this picture has {artefact.size[1]} x {artefact.size[0]}, which .png can hold"
+        )
+    image = Image.fromarray(
+        _bytes(artefact.array()).squeeze(-1) if artefact.channels == 1 else _bytes(artefact.array())
+    )
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}[path.suffix.lower()]
+    _written_aside(path, lambda file: image.save(file, kind, quality=95))
+
+
+def picture(artefact: Raster) -> Image.Image:
+    """The picture for a report; above 512 pixels a side it is drawn smaller, in proportion."""
+    longest = max(artefact.size)
+    if longest > THUMBNAIL:
+        size = tuple(max(1, length * THUMBNAIL // longest) for length in artefact.size)
+        artefact = evolve(artefact, size=size)
+    return Image.fromarray(_bytes(artefact.array()))
+
+
+def signal_picture(signal: ImageSignal, index: int) -> Image.Image:
+    """One picture of a signal, at the native size."""
+    return Image.fromarray(_bytes(signal.pixels[index].movedim(0, -1).float().cpu().numpy()))
+
+
+def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Values in [-1, 1] as bytes, to the nearest."""
+    return np.clip(values * 127.5 + 128.0, 0, 255).astype(np.uint8)
+
+
+def _rows(artefact: Raster) -> Iterator[npt.NDArray[np.uint8]]:
+    for slab in artefact.slabs():
+        yield from _bytes(slab).reshape(len(slab), -1)
+
+
+def _written_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with aside.open("wb") as file:
+            write(file)
+        aside.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
+    finally:
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

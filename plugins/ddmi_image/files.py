@@ -1,0 +1,96 @@
+"""Finding picture files in folders and zip archives."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from attrs import frozen
+
+from ddmi_core.errors import DataError
+from ddmi_image.reading import SUFFIXES
+
+LARGEST_FILE = 1 << 30  # bytes of one file, so that a forged archive cannot fill the memory
+
+
+@frozen
+class Entry:
+    """One picture file."""
+
+    name: str  # path below the folder or in the archive, with `/`
+    stamp: str  # changes when the file changes
+    reader: Callable[[], BinaryIO]
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file, open for reading.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        try:
+            file = self.reader()
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+            raise DataError(f"{self.name}: cannot be read: {error}") from error
+        with file:
+            yield file
+
+
+def find_pictures(location: Path) -> list[Entry]:
+    """Picture files of a folder (with its sub-folders) or a zip archive, sorted by name.
+
+    Hidden files and files with other suffixes are passed over.
+
+    Raises:
+        DataError: if the path is missing, is neither folder nor zip archive, or has no picture.
+    """
+    if not location.exists():
+        raise DataError(f"{location}: no such folder or zip archive")
+    if location.is_dir():
+        entries = list(_in_folder(location))
+    elif zipfile.is_zipfile(location):
+        entries = list(_in_zip(location))
+    else:
+        raise DataError(f"{location}: neither a folder nor a zip archive; give a folder of pictures")
+    if not entries:
+        raise DataError(f"{location}: no pictures in it; files ending in {', '.join(SUFFIXES)} are taken")
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _wanted(name: PurePosixPath) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
+    return name.suffix.lower() in SUFFIXES and not hidden
+
+
+def _in_folder(folder: Path) -> Iterator[Entry]:
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error
+
+    for root, _, files in os.walk(folder, onerror=refuse, followlinks=False):
+        for file in files:
+            path = Path(root) / file
+            name = path.relative_to(folder).as_posix()
+            if _wanted(PurePosixPath(name)) and path.is_file():
+                status = path.stat()
+                yield Entry(name, f"{status.st_size} {status.st_mtime_ns}", lambda path=path: path.open("rb"))  # type: ignore[misc]
+
+
+def _in_zip(location: Path) -> Iterator[Entry]:
+    try:
+        archive = zipfile.ZipFile(location)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{location}: damaged zip archive: {error}") from error
+
+    def read(info: zipfile.ZipInfo) -> BinaryIO:
+        if info.file_size > LARGEST_FILE:
+            raise OSError(f"{info.file_size:,} bytes, more than the limit of {LARGEST_FILE:,} a file")
+        return BytesIO(archive.read(info))
+
+    for info in archive.infolist():
+        if not info.is_dir() and _wanted(PurePosixPath(info.filename)):
+            yield Entry(info.filename, f"{info.file_size} {info.CRC}", lambda info=info: read(info))  # type: ignore[misc]

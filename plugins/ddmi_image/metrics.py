@@ -1,0 +1,64 @@
+"""Measures of reconstructed pictures: peak signal-to-noise ratio and structural similarity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddmi_core.api import Field
+from ddmi_core.parts import GridRenderer
+from ddmi_image.rendering import native_pixels
+from ddmi_image.signal import ImageSignal
+
+RANGE = 2.0  # pixels lie in [-1, 1]
+WINDOW, SIGMA = 11, 1.5
+K1, K2 = 0.01, 0.03
+
+
+def psnr_db(fields: Field, signal: ImageSignal, renderer: GridRenderer) -> Tensor:
+    """Peak signal-to-noise ratio a picture in decibels, `(B,)`; at most 100 for equal pictures."""
+    error = (native_pixels(fields, renderer) - signal.pixels.cpu()).square().flatten(1).mean(dim=1)
+    return 10 * torch.log10(RANGE**2 / error.clamp(min=RANGE**2 * 1e-10))
+
+
+def ssim(fields: Field, signal: ImageSignal, renderer: GridRenderer) -> Tensor:
+    """Structural similarity a picture, `(B,)`, at most 1, the mean over the colour channels."""
+    return structural_similarity(native_pixels(fields, renderer), signal.pixels.cpu())
+
+
+def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
+    """Structural similarity (Wang et al. 2004, equation 13) with a Gaussian window of 11 x 11, sigma 1.5.
+
+    Only windows that lie wholly inside the picture count; pictures smaller than the window are seen
+    through a window as large as they are.
+
+    Args:
+        first: `(B, C, H, W)`, in [-1, 1].
+        second: the same shape.
+
+    Returns:
+        `(B,)`
+    """
+    channels = first.shape[1]
+
+    def kernel(length: int) -> Tensor:
+        window = min(WINDOW, length)
+        offsets = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
+        weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
+        return weights / weights.sum()
+
+    rows, columns = kernel(first.shape[2]), kernel(first.shape[3])
+
+    def mean(values: Tensor) -> Tensor:
+        values = F.conv2d(values, rows.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+        return F.conv2d(values, columns.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+
+    x, y = first.double(), second.double()
+    mean_x, mean_y = mean(x), mean(y)
+    variance_x, variance_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
+    covariance = mean(x * y) - mean_x * mean_y
+    c1, c2 = (K1 * RANGE) ** 2, (K2 * RANGE) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    return (luminance * structure).flatten(1).mean(dim=1).float()

@@ -1,0 +1,48 @@
+"""The description of the image domain, and the hook that registers it."""
+
+from __future__ import annotations
+
+from ddmi_core.api import Domain, Layout, hookimpl
+
+IMAGE = Domain(
+    name="image",
+    summary="Pictures as functions of x and y, drawn at any size",
+    layout=Layout(axes=("x", "y"), planes=(("x", "y"),), extra=("footprint",)),
+    values=("red", "green", "blue"),
+    settings="ddmi_image.settings:ImageSettings",
+    presets={
+        "quick": "ddmi_image:presets/quick.toml",
+        "base": "ddmi_image:presets/base.toml",
+        "paper": "ddmi_image:presets/paper.toml",
+    },
+    sources={
+        "openmoji": "ddmi_image.openmoji:load",
+        "folder": "ddmi_image.folder:load",
+        "afhqv2-cat": "ddmi_image.official:afhqv2_cat",
+        "afhqv2-dog": "ddmi_image.official:afhqv2_dog",
+        "celeba-hq": "ddmi_image.official:celeba_hq",
+    },
+    default_source="openmoji",
+    encoder="ddmi_image.parts:encoder",
+    decoder="ddmi_image.parts:decoder",
+    sampler="ddmi_image.rendering:sampler",
+    renderer="ddmi_image.rendering:renderer",
+    metrics={"psnr_db": "ddmi_image.metrics:psnr_db", "ssim": "ddmi_image.metrics:ssim"},
+    describe="ddmi_image.describe:describe",
+    describe_signal="ddmi_image.describe:describe_signal",
+    read="ddmi_image.folder:read",
+    exporters={
+        ".png": "ddmi_image.export:write_png",
+        ".jpg": "ddmi_image.export:write_small",
+        ".webp": "ddmi_image.export:write_small",
+    },
+    picture="ddmi_image.export:picture",
+    signal_picture="ddmi_image.export:signal_picture",
+    weights="ddmi_image:weights",
+)
+
+
+@hookimpl
+def ddmi_domains() -> list[Domain]:
+    """The one domain of this plugin."""
+    return [IMAGE]
