@@ -51,7 +51,7 @@ def decode(location: Path, entries: Sequence[Entry], size: int, detail: int) -> 
         return np.load(path, mmap_mode="r"), problems
     except (OSError, ValueError) as error:
         raise OutputError(
-            f"{path}: decoded pictures ({shape[0] * shape[1] / 2**30:.1f} GiB) cannot be kept in the cache: {error}"
+            f"{path}: cannot keep {shape[0] * shape[1] / 2**30:.1f} GiB of decoded pictures in the cache: {error}"
         ) from error
 
 

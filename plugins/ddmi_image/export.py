@@ -19,7 +19,7 @@ from ddmi_image.signal import ImageSignal
 
 COMPRESSION = 3  # of zlib; higher values take much longer and save little
 LARGEST_SMALL = 8192  # width and height up to which a picture is held in memory to be written
-THUMBNAIL = 512
+THUMBNAIL = 1024
 
 
 def write_png(artefact: Raster, path: Path) -> None:
@@ -31,7 +31,7 @@ def write_png(artefact: Raster, path: Path) -> None:
         OutputError: if the file cannot be written.
     """
     height, width = artefact.size
-    writer = png.Writer(width, height, greyscale=artefact.channels == 1, bitdepth=8, compression=COMPRESSION)
+    writer = png.Writer(width, height, greyscale=False, bitdepth=8, compression=COMPRESSION)
     _written_aside(path, lambda file: writer.write(file, _rows(artefact)))
 
 
@@ -47,15 +47,13 @@ def write_small(artefact: Raster, path: Path) -> None:
             f"{path}: {path.suffix} files are written up to {LARGEST_SMALL} x {LARGEST_SMALL} pixels; "
             f"this picture has {artefact.size[1]} x {artefact.size[0]}, which .png can hold"
         )
-    image = Image.fromarray(
-        _bytes(artefact.array()).squeeze(-1) if artefact.channels == 1 else _bytes(artefact.array())
-    )
+    image = Image.fromarray(_bytes(artefact.array()))
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}[path.suffix.lower()]
     _written_aside(path, lambda file: image.save(file, kind, quality=95))
 
 
 def picture(artefact: Raster) -> Image.Image:
-    """The picture for a report; above 512 pixels a side it is drawn smaller, in proportion."""
+    """The picture for a report; above 1024 pixels a side it is drawn smaller, in proportion."""
     longest = max(artefact.size)
     if longest > THUMBNAIL:
         size = tuple(max(1, length * THUMBNAIL // longest) for length in artefact.size)
@@ -70,7 +68,8 @@ def signal_picture(signal: ImageSignal, index: int) -> Image.Image:
 
 def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Values in [-1, 1] as bytes, to the nearest."""
-    return np.clip(values * 127.5 + 128.0, 0, 255).astype(np.uint8)
+    scaled: npt.NDArray[np.uint8] = np.clip(values * 127.5 + 128.0, 0, 255).astype(np.uint8)
+    return scaled
 
 
 def _rows(artefact: Raster) -> Iterator[npt.NDArray[np.uint8]]:

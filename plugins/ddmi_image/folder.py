@@ -80,7 +80,7 @@ def fitting_detail(sides: Sequence[int], settings: ImageSettings) -> int:
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Classes and labels from first-level sub-folders; no classes if a picture lies outside or there is one."""
+    """Classes and labels from first-level sub-folders; none if a picture lies outside them, or there is one."""
     tops = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else "" for name in names]
     classes = sorted(set(tops))
     if "" in classes or len(classes) < 2:

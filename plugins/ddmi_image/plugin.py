@@ -30,6 +30,7 @@ IMAGE = Domain(
     metrics={"psnr_db": "ddmi_image.metrics:psnr_db", "ssim": "ddmi_image.metrics:ssim"},
     describe="ddmi_image.describe:describe",
     describe_signal="ddmi_image.describe:describe_signal",
+    views="ddmi_image.rendering:views",
     read="ddmi_image.folder:read",
     exporters={
         ".png": "ddmi_image.export:write_png",

@@ -47,7 +47,7 @@ def read_square(source: Path | BinaryIO, name: str, size: int) -> Image.Image:
         DataError: if it is not a picture, is damaged, or is beyond a limit.
     """
     with _opened(source, name) as image:
-        image.draft(None, (2 * size, 2 * size))  # type: ignore[arg-type]  # decodes large JPEGs smaller
+        image.draft(None, (2 * size, 2 * size))  # decodes large JPEGs smaller
         image.load()
         upright = eight_bit_rgb(ImageOps.exif_transpose(image), name)
     side = min(upright.size)
