@@ -58,6 +58,8 @@ class Domain:
             computed at the signal's native size. Names ending in `_db` or `iou` are better when higher.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
             sets of fields are computed on; `describe_signal`: the same from signals `(signal) -> (B, F)`.
+        views: function `(settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large that a
+            report shows one sample in.
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
         picture: function `(artefact) -> PIL.Image.Image`, a thumbnail for reports.
@@ -85,6 +87,7 @@ class Domain:
     metrics: Mapping[str, str] = field(factory=dict, validator=_references)
     describe: str = field(validator=_reference)
     describe_signal: str = field(validator=_reference)
+    views: str = field(validator=_reference)
     read: str = field(validator=_reference)
     exporters: Mapping[str, str] = field(validator=_references)
     picture: str = field(validator=_reference)

@@ -94,13 +94,6 @@ class Field:
         twin.load_state_dict(self.readout.state_dict())
         return evolve(moved, readout=twin.to(device))
 
-    def coarsest(self, scales: int) -> Field:
-        """The field with its finer scales silenced (set to zero), to show what each scale contributes."""
-        basis = tuple(
-            planes if scale < scales else planes.map(torch.zeros_like) for scale, planes in enumerate(self.basis)
-        )
-        return evolve(self, basis=basis)
-
     @staticmethod
     def stack(fields: Sequence[Field]) -> Field:
         """One batch of several fields that share readout and layout.

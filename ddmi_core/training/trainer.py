@@ -42,6 +42,7 @@ class Stage:
     seed: int
     log: Log
     record: Mapping[str, Any] = field(factory=dict)  # facts stored with every checkpoint
+    tensors: Mapping[str, Mapping[str, Tensor]] = field(factory=dict)  # groups stored beside the final weights
     stop: StopRequest = field(factory=StopRequest)
     progress: Callable[[Report], None] = lambda report: None
     notice: Callable[[str], None] = lambda sentence: None
@@ -148,7 +149,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             )
         if step % config.checkpoint == 0 and step < config.steps:
             store_step()
-    store(FINAL, {"weights": average.weights})
+    store(FINAL, {"weights": average.weights, **stage.tensors})
     checkpoint.prune(stage.folder, keep=0)
 
 

@@ -1,0 +1,157 @@
+"""Evaluation of a run: held-out reconstructions, and distances of samples to the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api.signals import SignalSet, Split, move
+from ddmi_core.diffusion.samplers import evaluations, sampler_named
+from ddmi_core.errors import ConfigError, DataError
+from ddmi_core.fields.field import Field
+from ddmi_core.runs import folder as folders
+from ddmi_core.runs.build import load_data
+from ddmi_core.runs.distance import frechet
+from ddmi_core.runs.figures import Evaluation, Figure, SamplerFigure
+from ddmi_core.runs.model import Model, load
+
+BATCH = 32
+SEED = 1000  # of evaluation samples, apart from the seeds that people look at
+
+
+def evaluate(run: Path) -> Evaluation:
+    """Measure a finished run again and write its `metrics.json`.
+
+    Raises:
+        CheckpointError: if the run is not finished.
+        DataError: if its data are gone or have changed.
+    """
+    folder = folders.RunFolder(run)
+    model = load(run)
+    split = load_data(model.domain, model.config.data, model.config.domain)
+    check_data(folder, split)
+    result = measure(model, split)
+    result.save(folder.metrics)
+    return result
+
+
+def check_data(folder: folders.RunFolder, split: Split) -> None:
+    """See that the data are those that the run was trained on.
+
+    Raises:
+        DataError: if they are not.
+    """
+    stored, found = folders.read_head(folder).fingerprint, fingerprint(split)
+    if stored != found:
+        raise DataError(
+            f"the data have changed since {folder.path} was started (fingerprint {found[:12]}, was {stored[:12]}); "
+            "restore them, or start a new run"
+        )
+
+
+def fingerprint(split: Split) -> str:
+    """Digest of training and held-out signals together."""
+    return f"{split.train.fingerprint()[:32]}{split.held_out.fingerprint()[:32]}"
+
+
+def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda what: None) -> Evaluation:
+    """All figures of a model on a split; depends on model, data and seed alone, but for the seconds."""
+    settings = model.config.evaluation
+    common = {
+        "data": fingerprint(split),
+        "source": model.config.data or model.domain.default_source,
+        "versions": {name: version(name) for name in ("ddmi", "torch")},
+    }
+    progress("held-out reconstructions")
+    figures = list(_reconstruction(model, split, common))
+    reference = describe_signals(model, split.train)
+    samples, own = settings.samples, model.config.sampling
+    distance = {
+        **common,
+        "features": model.domain.describe,
+        "samples": samples,
+        "reference": f"{len(split.train)} training signals",
+        "seed": SEED,
+        "guidance": own.guidance,
+    }
+    if len(split.held_out) >= 2:
+        floor = frechet(describe_signals(model, split.held_out), reference)
+        protocol = {**distance, "samples": len(split.held_out)}
+        figures.append(Figure("frechet_held_out_to_training", floor, protocol))
+    rows = []
+    for entry in settings.grid:
+        sampler, steps = _grid_entry(entry)
+        progress(f"{sampler}, {steps} steps")
+        started = time.perf_counter()
+        flat = model.sample_latents(samples, seed=SEED, sampler=sampler, steps=steps)
+        seconds = time.perf_counter() - started
+        value = frechet(describe_latents(model, flat), reference)
+        rows.append(SamplerFigure(sampler, steps, evaluations(sampler, steps), round(seconds, 2), value))
+    progress("samples")
+    chosen = next((row for row in rows if (row.sampler, row.steps) == (own.sampler, own.steps)), None)
+    if chosen is None:
+        flat = model.sample_latents(samples, seed=SEED)
+        value = frechet(describe_latents(model, flat), reference)
+    else:
+        value = chosen.distance
+    figures.append(
+        Figure("frechet_samples_to_training", value, {**distance, "sampler": own.sampler, "steps": own.steps})
+    )
+    return Evaluation(tuple(figures), tuple(rows))
+
+
+def describe_signals(model: Model, signals: SignalSet) -> Tensor:
+    """Features of all signals of a set: `(len, F)`."""
+    describe = model.domain.resolve(model.domain.describe_signal)
+    return torch.cat([describe(signal).cpu() for _, signal in batches(signals, len(signals))])
+
+
+@torch.no_grad()
+def describe_latents(model: Model, flat: Tensor) -> Tensor:
+    """Features of the fields of latents `(n, L)`: `(n, F)`."""
+    describe = model.domain.resolve(model.domain.describe)
+    parts = (model.decode(model.shape.unpack(part)) for part in flat.split(BATCH))
+    return torch.cat([describe(fields, model.renderer).cpu() for fields in parts])
+
+
+def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
+    """Yield the first signals of a set as indices and one signal each, without augmentation."""
+    count = min(most, len(signals))
+    for start in range(0, count, BATCH):
+        indices = range(start, min(start + BATCH, count))
+        yield indices, signals.batch(indices)
+
+
+@torch.no_grad()
+def reconstruct(model: Model, signal: Any) -> Field:
+    """Fields of the posterior means of signals."""
+    return model.decode(model.encode(signal).mean)
+
+
+@torch.no_grad()
+def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
+    for name, reference in model.domain.metrics.items():
+        metric = model.domain.resolve(reference)
+        values = [
+            metric(reconstruct(model, signal), move(signal, model.device), model.renderer).cpu()
+            for _, signal in batches(split.held_out, model.config.evaluation.held_out)
+        ]
+        if not values:
+            raise DataError("no signal is held out, so reconstructions cannot be measured")
+        joined = torch.cat(values)
+        protocol = {**common, "n": len(joined), "signals": "held out", "size": "native", "latent": "posterior mean"}
+        yield Figure(f"reconstruction_{name}", float(joined.mean()), protocol)
+
+
+def _grid_entry(entry: str) -> tuple[str, int]:
+    sampler, _, steps = entry.partition(":")
+    if not steps.isdigit() or int(steps) < 1:
+        raise ConfigError(f"evaluation.grid: {entry!r} is not of the form sampler:steps, for example dpmpp_2m:16")
+    sampler_named(sampler)
+    return sampler, int(steps)

@@ -1,0 +1,154 @@
+"""The folder of a run: what lies where, and whether it can be used."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ddmi_core.api.domain import Domain
+from ddmi_core.errors import CheckpointError, OutputError
+from ddmi_core.runs.config import RunConfig
+from ddmi_core.runs.settings import dumps, loads
+from ddmi_core.training.checkpoint import write_error, written_aside
+
+FORMAT = 1
+
+
+@frozen
+class RunFolder:
+    """Paths inside a run folder."""
+
+    path: Path
+
+    @property
+    def toml(self) -> Path:
+        """Resolved configuration, seed, versions and data fingerprint."""
+        return self.path / "run.toml"
+
+    @property
+    def log(self) -> Path:
+        """One JSON record a logging step."""
+        return self.path / "log.jsonl"
+
+    @property
+    def autoencoder(self) -> Path:
+        """Checkpoints of stage 1."""
+        return self.path / "autoencoder"
+
+    @property
+    def latents(self) -> Path:
+        """The latent cache."""
+        return self.path / "latents"
+
+    @property
+    def denoiser(self) -> Path:
+        """Checkpoints of stage 2."""
+        return self.path / "denoiser"
+
+    @property
+    def samples(self) -> Path:
+        """Rendered samples."""
+        return self.path / "samples"
+
+    @property
+    def metrics(self) -> Path:
+        """Figures with their protocols."""
+        return self.path / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.path / "report.html"
+
+
+@frozen
+class RunHead:
+    """The `[run]` table of `run.toml`."""
+
+    plugin: str
+    fingerprint: str
+
+
+def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
+    """Make a run folder and write its `run.toml`.
+
+    Raises:
+        OutputError: if the folder is in use or cannot be written.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file; choose another --out folder")
+    if path.is_dir() and any(path.iterdir()):
+        if folder.toml.exists():
+            raise OutputError(f"{path} already holds a run; continue it with --resume, or choose another --out folder")
+        raise OutputError(f"{path} is not empty and not a run; choose another --out folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from error
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"no permission to write {path}; choose another --out folder")
+    head = {
+        "format": FORMAT,
+        "plugin": config.plugin,
+        "fingerprint": fingerprint,
+        "versions": {
+            "ddmi": version("ddmi"),
+            "torch": version("torch"),
+            "python": platform.python_version(),
+        },
+    }
+    lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items() if key != "versions")]
+    lines += ["", "[run.versions]", *(f"{k} = {json.dumps(v)}" for k, v in head["versions"].items())]  # type: ignore[attr-defined]
+    with written_aside(folder.toml) as aside:
+        aside.write_text("\n".join(lines) + "\n\n" + dumps(config))
+
+
+def read_head(folder: RunFolder) -> RunHead:
+    """Read the `[run]` table.
+
+    Raises:
+        CheckpointError: if the folder is no run, is damaged, or comes from a newer version.
+    """
+    head = _table(folder).get("run", {})
+    found = head.get("format")
+    if not isinstance(found, int) or "plugin" not in head:
+        raise CheckpointError(f"{folder.toml} has no complete [run] table, so it does not describe a run")
+    if found > FORMAT:
+        made = head.get("versions", {}).get("ddmi", "unknown")
+        raise CheckpointError(
+            f"{folder.path} was written by ddmi {made} in format {found}; this version reads up to {FORMAT}: "
+            "install a newer ddmi"
+        )
+    return RunHead(str(head["plugin"]), str(head.get("fingerprint", "")))
+
+
+def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
+    """Read the stored configuration.
+
+    Raises:
+        CheckpointError: as `read_head`, or if the run belongs to another plugin.
+        ConfigError: if a setting is unknown to this version.
+    """
+    head = read_head(folder)
+    if head.plugin != domain.name:
+        raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
+    return loads(domain, folder.toml.read_text(), str(folder.toml))
+
+
+def _table(folder: RunFolder) -> dict[str, Any]:
+    if not folder.path.is_dir():
+        raise CheckpointError(f"there is no run folder {folder.path}")
+    if not folder.toml.exists():
+        raise CheckpointError(f"{folder.path} is not a run: it has no run.toml")
+    try:
+        return tomllib.loads(folder.toml.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{folder.toml} is damaged: {error}") from error

@@ -1,0 +1,88 @@
+"""The latent cache: every training signal encoded once, with the statistics that normalise it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.api.signals import SignalSet, move
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.diffusion.latents import LatentShape, Normalisation
+from ddmi_core.errors import CheckpointError
+from ddmi_core.training import checkpoint
+from ddmi_core.training.objective import generator_for
+from ddmi_core.training.trainer import FINAL
+
+BATCH = 64
+
+
+@frozen(eq=False)
+class Latents:
+    """Encoded training signals."""
+
+    flat: Tensor  # (N * copies, L), in the autoencoder's units
+    labels: Tensor  # (N * copies,)
+    shape: LatentShape
+    normalisation: Normalisation
+    classes: tuple[str, ...]
+
+
+@torch.no_grad()
+def encode(model: D2CVAE, signals: SignalSet, copies: int, seed: int, device: torch.device) -> Latents:
+    """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all."""
+    model.eval()
+    rows = []
+    for copy in range(copies):
+        generator = generator_for(seed, "latents", copy) if copy else None
+        for start in range(0, len(signals), BATCH):
+            indices = range(start, min(start + BATCH, len(signals)))
+            mean = model.encode(move(signals.batch(indices, generator), device)).mean
+            rows.append(mean.map(Tensor.cpu))
+    shape = LatentShape.of(rows[0])
+    flat = torch.cat([shape.pack(row) for row in rows])
+    labels = signals.labels.repeat(copies)
+    return Latents(flat, labels, shape, Normalisation.fit(flat, shape), signals.classes)
+
+
+def save(folder: Path, latents: Latents, fingerprint: str) -> None:
+    """Write the cache (see `checkpoint.save`)."""
+    tensors = {
+        "latents": {"flat": latents.flat, "labels": latents.labels},
+        "normalisation": {"mean": latents.normalisation.mean, "std": latents.normalisation.std},
+    }
+    checkpoint.save(folder / FINAL, tensors, {**describe(latents), "fingerprint": fingerprint})
+
+
+def load(folder: Path, fingerprint: str) -> Latents:
+    """Read the cache.
+
+    Raises:
+        CheckpointError: if it is damaged or was made from other data.
+    """
+    stored = checkpoint.load(folder / FINAL)
+    if stored.record["fingerprint"] != fingerprint:
+        raise CheckpointError(f"the latents in {folder} were encoded from other data; remove the folder and resume")
+    group = stored.tensors("latents")
+    shape, classes = described(stored)
+    return Latents(group["flat"], group["labels"], shape, Normalisation(**stored.tensors("normalisation")), classes)
+
+
+def describe(latents: Latents) -> dict[str, object]:
+    """JSON facts that a model needs of its latents."""
+    return {
+        "channels": latents.shape.channels,
+        "grids": [list(grid) for grid in latents.shape.grids],
+        "classes": list(latents.classes),
+    }
+
+
+def described(stored: checkpoint.Checkpoint) -> tuple[LatentShape, tuple[str, ...]]:
+    """Shape and classes from a checkpoint's record."""
+    try:
+        record = stored.record
+        return LatentShape(record["channels"], record["grids"]), tuple(record["classes"])
+    except KeyError as error:
+        raise CheckpointError(f"checkpoint {stored.folder} does not say the latent's {error}") from error

@@ -1,0 +1,233 @@
+"""A trained model: encode, decode, sample and render from a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.interfaces import Renderer
+from ddmi_core.api.signals import move
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.diffusion.guidance import classifier_free
+from ddmi_core.diffusion.latents import LatentShape, Normalisation
+from ddmi_core.diffusion.model import Denoise, LatentDiffusion
+from ddmi_core.diffusion.samplers import Progress, sampler_named
+from ddmi_core.errors import CheckpointError, RequestError, unknown_name
+from ddmi_core.fields.field import Field
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.posterior import Posterior
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.runs import folder as folders
+from ddmi_core.runs import latents
+from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
+from ddmi_core.runs.config import RunConfig
+from ddmi_core.training.objective import generator_for
+from ddmi_core.training.trainer import load_final
+
+LARGEST_BATCH = 64
+
+
+@frozen(eq=False)
+class Model:
+    """A trained autoencoder with the diffusion model over its latents.
+
+    Example:
+        >>> import ddmi_core as ddmi
+        >>> model = ddmi.load(plugin="image")  # doctest: +SKIP
+        >>> fields = model.sample(4, seed=0)  # doctest: +SKIP
+        >>> model.render(fields[0], size=(1024, 1024)).array().shape  # doctest: +SKIP
+        (1024, 1024, 3)
+    """
+
+    domain: Domain
+    config: RunConfig
+    autoencoder: D2CVAE
+    diffusion: LatentDiffusion
+    normalisation: Normalisation
+    renderer: Renderer
+    classes: tuple[str, ...]
+    device: torch.device
+
+    @property
+    def shape(self) -> LatentShape:
+        """Channels and grids of the latent."""
+        return self.diffusion.shape
+
+    @torch.no_grad()
+    def encode(self, signal: Any) -> Posterior:
+        """Posterior over the latents of signals."""
+        return self.autoencoder.encode(move(signal, self.device))
+
+    def decode(self, latent: Planes) -> Field:
+        """Fields of latents; differentiable in them."""
+        return self.autoencoder.decode(latent)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        sampler: str | None = None,
+        steps: int | None = None,
+        condition: str | None = None,
+        guidance: float | None = None,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Field:
+        """Generate `n` fields. Sample i depends on the seed and i alone, not on `n`.
+
+        Args:
+            n: how many.
+            seed: seed of the initial noise.
+            sampler: name of a sampler; the run's own by default.
+            steps: sampling steps; the run's own by default.
+            condition: name of a class; without it every sample has the class of a random training signal's.
+            guidance: scale of classifier-free guidance, 1 for none; the run's own by default.
+            callback: told after every step.
+
+        Raises:
+            RequestError: for an unknown sampler or class, or numbers out of range.
+        """
+        flat = self.sample_latents(
+            n,
+            seed=seed,
+            sampler=sampler,
+            steps=steps,
+            condition=condition,
+            guidance=guidance,
+            callback=callback,
+        )
+        return Field.stack([self.decode(self.shape.unpack(part)) for part in flat.split(LARGEST_BATCH)])
+
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        sampler: str | None = None,
+        steps: int | None = None,
+        condition: str | None = None,
+        guidance: float | None = None,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Tensor:
+        """Generate latents `(n, L)` in the autoencoder's units; arguments as for `sample`."""
+        own = self.config.sampling
+        steps, guidance = steps or own.steps, own.guidance if guidance is None else guidance
+        if n < 1 or steps < 1:
+            raise RequestError(f"n={n} and steps={steps} must both be at least 1")
+        sample = sampler_named(sampler or own.sampler)
+        noise = torch.stack(
+            [torch.randn(self.shape.length, generator=generator_for(seed, "noise", i)) for i in range(n)]
+        )
+        labels = self.labels(n, seed, condition)
+        path = self.diffusion.path
+        parts = []
+        for start in range(0, n, LARGEST_BATCH):
+            chosen = labels[start : start + LARGEST_BATCH].to(self.device)
+            part = sample(
+                self._denoiser(chosen, guidance),
+                path,
+                noise[start : start + LARGEST_BATCH].to(self.device),
+                path.times(steps),
+                generator=generator_for(seed, "sampler", start),
+                **({"callback": callback} if callback else {}),
+            )
+            parts.append(self.normalisation.invert(part))
+        return torch.cat(parts)
+
+    def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
+        """Class of each sample, `(n,)`: the one asked for, or drawn evenly.
+
+        Raises:
+            RequestError: if there is no such class.
+        """
+        if condition is None:
+            if not self.diffusion.classes:
+                return torch.zeros(n, dtype=torch.long)
+            draws = [torch.rand((), generator=generator_for(seed, "class", i)).item() for i in range(n)]
+            return torch.tensor([int(draw * self.diffusion.classes) for draw in draws])
+        if not self.diffusion.classes:
+            raise RequestError("this model was trained without classes, so --condition cannot be used")
+        if condition not in self.classes:
+            raise RequestError(unknown_name("class", condition, self.classes))
+        return torch.full((n,), self.classes.index(condition))
+
+    def render(self, field: Field, size: Any = None) -> Any:
+        """An artefact of one field at a size (the native one by default)."""
+        return self.renderer.render(field, size)
+
+    def _denoiser(self, labels: Tensor, guidance: float) -> Denoise:
+        if not self.diffusion.classes:
+            return self.diffusion.denoiser()
+        own = self.config.sampling
+        conditional = self.diffusion.denoiser(labels)
+        interval = own.guidance_from, own.guidance_to
+        return classifier_free(conditional, self.diffusion.denoiser(), guidance, interval)
+
+
+def load(run: str | Path | None = None, *, plugin: str | None = None, device: str | None = None) -> Model:
+    """Load a finished run, or the weights that ship with a plugin.
+
+    Args:
+        run: a run folder.
+        plugin: name of a plugin with shipped weights.
+        device: where to put the model; a GPU if there is one, by default.
+
+    Raises:
+        RequestError: if not exactly one of both is given, or the plugin ships no weights.
+        CheckpointError: if the folder holds no finished run.
+        PluginError: if the plugin cannot be used.
+    """
+    if (run is None) == (plugin is None):
+        raise RequestError("give either a run folder or plugin=NAME")
+    if run is not None:
+        folder = folders.RunFolder(Path(run))
+        domain = domain_named(folders.read_head(folder).plugin)
+    else:
+        domain = domain_named(str(plugin))
+        folder = folders.RunFolder(_shipped(domain))
+    config = folders.read_config(folder, domain)
+    for stage in (folder.autoencoder, folder.denoiser):
+        if not (stage / "final").is_dir():
+            raise CheckpointError(
+                f"{folder.path} is not finished: {stage.name}/final is missing; complete it with "
+                f"ddmi run --plugin {domain.name} --out {folder.path} --resume"
+            )
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    autoencoder = build_autoencoder(domain, config)
+    load_final(folder.autoencoder, autoencoder)
+    return assemble(domain, config, autoencoder, folder.denoiser, place)
+
+
+def assemble(domain: Domain, config: RunConfig, autoencoder: D2CVAE, denoiser: Path, device: torch.device) -> Model:
+    """A model from a trained autoencoder and the folder of a trained denoiser."""
+    stored = latents.checkpoint.load(denoiser / "final")
+    shape, classes = latents.described(stored)
+    diffusion = build_diffusion(domain, config, shape, len(classes))
+    load_final(denoiser, diffusion)
+    statistics = stored.tensors("normalisation")
+    return Model(
+        domain=domain,
+        config=config,
+        autoencoder=autoencoder.to(device).eval().requires_grad_(False),
+        diffusion=diffusion.to(device).eval().requires_grad_(False),
+        normalisation=Normalisation(statistics["mean"].to(device), statistics["std"].to(device)),
+        renderer=build_parts(domain, config).renderer,
+        classes=classes,
+        device=device,
+    )
+
+
+def _shipped(domain: Domain) -> Path:
+    if not domain.weights:
+        raise RequestError(f"plugin {domain.name!r} ships no weights; train with ddmi run --plugin {domain.name}")
+    package, _, folder = domain.weights.partition(":")
+    return Path(str(files(package).joinpath(folder)))

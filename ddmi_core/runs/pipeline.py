@@ -1,0 +1,222 @@
+"""`ddmi run`: data, stage 1, latents, stage 2, samples, evaluation and report, each step once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import frozen
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.signals import Split
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.errors import ConfigError, Interrupted
+from ddmi_core.runs import data, evaluate, folder, latents, produce, report
+from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_diffusion, build_parts, load_data
+from ddmi_core.runs.config import RunConfig
+from ddmi_core.runs.figures import Evaluation
+from ddmi_core.runs.model import Model, assemble
+from ddmi_core.runs.settings import dumps
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.interrupts import StopRequest, stop_requests
+from ddmi_core.training.log import Log
+from ddmi_core.training.trainer import Report, Stage, finished, load_final, train
+
+
+@frozen(eq=False)
+class _Run:
+    """What the steps of one run share."""
+
+    config: RunConfig
+    domain: Domain
+    folder: folder.RunFolder
+    split: Split
+    log: Log
+    console: Console
+    stop: StopRequest
+
+    @property
+    def hint(self) -> str:
+        return f"continue with: ddmi run --plugin {self.domain.name} --out {self.folder.path} --resume"
+
+
+def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console) -> Path:
+    """Do all that is not done yet, and return the path of the report.
+
+    Args:
+        config: the resolved configuration.
+        domain: what it is about.
+        out: the run folder.
+        resume: go on with the run in `out`, with its stored configuration.
+        console: where progress is shown.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the state is saved.
+        DdmiError: see the steps.
+    """
+    place = folder.RunFolder(out)
+    if resume:
+        stored = folder.read_config(place, domain)
+        _check_same(config, stored, console)
+        config = stored
+    split = load_data(domain, config.data, config.domain)
+    found = data.describe(split, config.data or domain.default_source)
+    for line in found.lines():
+        console.print(f"[dim]data[/] {line}", highlight=False)
+    if resume:
+        evaluate.check_data(place, split)
+    else:
+        folder.create(place, config, found.fingerprint)
+    log = Log(place.log, _tensorboard(out))
+    with stop_requests() as stop:
+        return _steps(_Run(config, domain, place, split, log, console, stop))
+
+
+def _steps(run: _Run) -> Path:
+    autoencoder = _autoencoder(run)
+    encoded = _latents(run, autoencoder)
+    model = _denoiser(run, autoencoder, encoded)
+    _samples(run, model)
+    result = _evaluation(run, model)
+    if not run.folder.report.exists():
+        with _step(run, "report"):
+            report.write(run.folder, model, run.split, result)
+    for figure in result.figures:
+        run.console.print(f"[dim]{figure.name}[/] {figure.value:.4g}", highlight=False)
+    run.console.print(f"[bold]done[/] {run.folder.report}", highlight=False)
+    return run.folder.report
+
+
+def _autoencoder(run: _Run) -> D2CVAE:
+    model = build_autoencoder(run.domain, run.config)
+    place = run.folder.autoencoder
+    if not finished(place):
+        parts = build_parts(run.domain, run.config)
+        objectives = autoencoder_objectives(run.domain, run.config, model, run.split, parts)
+        with _stage(run, "autoencoder", place, run.config.autoencoder.training) as stage:
+            train(stage, objectives)
+    load_final(place, model)
+    return model.eval().cpu()
+
+
+def _latents(run: _Run, autoencoder: D2CVAE) -> latents.Latents:
+    place, fingerprint = run.folder.latents, evaluate.fingerprint(run.split)
+    if not finished(place):
+        with _step(run, "latents"):
+            copies = run.config.diffusion.copies
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            encoded = latents.encode(autoencoder.to(device), run.split.train, copies, run.config.seed, device)
+            latents.save(place, encoded, fingerprint)
+    return latents.load(place, fingerprint)
+
+
+def _denoiser(run: _Run, autoencoder: D2CVAE, encoded: latents.Latents) -> Model:
+    place = run.folder.denoiser
+    if not finished(place):
+        diffusion = build_diffusion(run.domain, run.config, encoded.shape, len(encoded.classes))
+        normalised = encoded.normalisation.apply(encoded.flat)
+        statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
+        facts = latents.describe(encoded)
+        training = run.config.diffusion.training
+        with _stage(run, "denoiser", place, training, facts, {"normalisation": statistics}) as stage:
+            train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, encoded.labels)})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return assemble(run.domain, run.config, autoencoder, place, device)
+
+
+def _samples(run: _Run, model: Model) -> None:
+    place, count = run.folder.samples, run.config.sampling.count
+    suffix, _ = produce.exporter(model)
+    if len(list(place.glob(f"sample-*{suffix}"))) < count:
+        with _step(run, "samples"):
+            produce.sample(model, count, seed=run.config.seed, out=place, overwrite=True)
+
+
+def _evaluation(run: _Run, model: Model) -> Evaluation:
+    if run.folder.metrics.exists():
+        return Evaluation.load(run.folder.metrics)
+    with _step(run, "evaluation") as tell:
+        result = evaluate.measure(model, run.split, tell)
+    result.save(run.folder.metrics)
+    return result
+
+
+@contextmanager
+def _stage(
+    run: _Run,
+    name: str,
+    place: Path,
+    training: TrainingConfig,
+    record: dict[str, Any] | None = None,
+    tensors: dict[str, Any] | None = None,
+) -> Iterator[Stage]:
+    """A training stage with its progress bar; without a terminal, a line every tenth of the way."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    shown = [-1]
+    with Progress(*columns, console=run.console, disable=not run.console.is_terminal) as bar:
+        task = bar.add_task(name, total=training.steps, loss=float("nan"))
+
+        def progress(state: Report) -> None:
+            bar.update(task, completed=state.step, loss=state.loss)
+            tenth = 10 * state.step // state.steps
+            if not run.console.is_terminal and tenth > shown[0]:
+                shown[0] = tenth
+                run.console.print(f"{name} {state.step}/{state.steps} loss {state.loss:.4f}", highlight=False)
+
+        yield Stage(
+            name=name,
+            folder=place,
+            config=training,
+            seed=run.config.seed,
+            log=run.log,
+            record={"plugin": run.domain.name, **(record or {})},
+            tensors=tensors or {},
+            stop=run.stop,
+            progress=progress,
+            notice=lambda sentence: run.console.print(f"[yellow]note[/] {sentence}", highlight=False),
+            resume_hint=run.hint,
+        )
+
+
+@contextmanager
+def _step(run: _Run, name: str) -> Iterator[Any]:
+    """A step that is shown by a spinner and is begun only if no stop was asked for."""
+    if run.stop:
+        raise Interrupted(f"stopped before the step {name!r}; {run.hint}", run.stop.signal_number)
+    if run.console.is_terminal:
+        with run.console.status(name) as status:
+            yield lambda what: status.update(f"{name}: {what}")
+    else:
+        run.console.print(name, highlight=False)
+        yield lambda what: None
+
+
+def _check_same(asked: RunConfig, stored: RunConfig, console: Console) -> None:
+    """Say where the request differs from the stored configuration, which is used."""
+    lines = set(dumps(asked).splitlines()) ^ set(dumps(stored).splitlines())
+    if asked.plugin != stored.plugin:
+        raise ConfigError(f"the run is of plugin {stored.plugin!r}, not of {asked.plugin!r}")
+    if lines:
+        keys = ", ".join(sorted({line.split(" =")[0] for line in lines if " =" in line}))
+        console.print(f"[yellow]note[/] the run goes on with its stored settings; the request differs in: {keys}")
+
+
+def _tensorboard(out: Path) -> Any:
+    """A TensorBoard writer where the extra is installed, else None."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(out / "tensorboard"))  # type: ignore[no-untyped-call]
