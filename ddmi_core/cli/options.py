@@ -1,0 +1,97 @@
+"""Options that several commands share, with their ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddmi_core.cli import completion
+from ddmi_core.errors import RequestError
+
+LARGEST_SIDE = 65_536
+MOST_SAMPLES = 100_000
+MOST_STEPS = 100_000
+
+Plugin = Annotated[
+    str,
+    typer.Option(
+        "--plugin", metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=completion.plugins
+    ),
+]
+ShippedPlugin = Annotated[
+    str,
+    typer.Option(
+        "--plugin",
+        metavar="NAME",
+        help="Use the weights that ship with a plugin, in place of RUN.",
+        autocompletion=completion.plugins,
+    ),
+]
+Preset = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="Settings to start from; quick unless the configuration file names another.",
+        autocompletion=completion.presets,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option("--data", metavar="PATH|NAME", help="Data: a path, a source's name, or NAME:PATH."),
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one setting, see `ddmi settings`. May be repeated."
+    ),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings, over the preset and under --set."),
+]
+RunSeed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of all random numbers."),
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+Size = Annotated[
+    str,
+    typer.Option(
+        "--size",
+        metavar="N|ROWSxCOLUMNS",
+        help="Cells along each axis, slowest first: 1024 or 768x1024. The native size by default.",
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", help="Folder to write to; created if missing.", show_default=False),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Write into a folder that is not empty, replacing files of the same names."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_size(text: str) -> tuple[int, ...] | None:
+    """Cells along each axis from `1024` or `768x1024`; `None` from an empty text.
+
+    Raises:
+        RequestError: if it is not of this form, or a number is zero or beyond the limit.
+    """
+    if not text:
+        return None
+    parts = text.lower().split("x")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise RequestError(
+            f"--size {text} is not a size; it takes whole numbers joined by x, slowest axis first: "
+            "1024 or 768x1024"
+        )
+    if any(len(part) > 9 or not 1 <= int(part) <= LARGEST_SIDE for part in parts):
+        raise RequestError(f"--size {text} is out of range; each number must be from 1 to {LARGEST_SIDE}")
+    return tuple(map(int, parts))

@@ -1,0 +1,79 @@
+"""What commands print, and whether their folders can be written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ddmi_core.errors import OutputError
+
+
+def print_json(value: Any) -> None:
+    """Print a value, or the text of one, as JSON."""
+    typer.echo(value if isinstance(value, str) else json.dumps(value, indent=2))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        typer.echo(line)
+
+
+def print_result(result: Any, as_json: bool) -> None:
+    """Print a result as JSON, or as its own lines, or else as a list of its figures."""
+    if as_json:
+        print_json(result.to_json())
+    elif hasattr(result, "lines"):
+        print_lines(result.lines())
+    else:
+        value = result.to_json()
+        print_lines(figures(json.loads(value) if isinstance(value, str) else value))
+
+
+def figures(value: Any, name: str = "") -> list[str]:
+    """Nested figures, one a line: `reconstruction.psnr_db  24.1`."""
+    if isinstance(value, Mapping):
+        return [
+            line
+            for key, item in value.items()
+            for line in figures(item, f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
+        return [line for index, item in enumerate(value) for line in figures(item, f"{name}[{index}]")]
+    return [f"{name}  {value:.6g}" if isinstance(value, float) else f"{name}  {value}"]
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Check that a folder for results can be written and holds nothing that might be lost.
+
+    Raises:
+        OutputError: if it is a file, is not empty (unless `overwrite`), or permission is missing.
+    """
+    check_writable(out)
+    if overwrite or not out.exists():
+        return
+    for entry in sorted(out.iterdir()):
+        if not entry.name.startswith("."):
+            raise OutputError(
+                f"{out} is not empty, it holds {entry.name}; choose another --out, or add --overwrite"
+            )
+
+
+def check_writable(out: Path) -> None:
+    """Check that a folder can be made or written, without making it.
+
+    Raises:
+        OutputError: if it is a file, is below a file, or permission is missing.
+    """
+    place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise OutputError(
+            f"{place} is a file, so nothing can be written to {out}; choose another --out folder"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"no permission to write {place}; choose another --out folder")

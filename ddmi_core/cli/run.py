@@ -1,0 +1,39 @@
+"""`ddmi run`: the main job, from data to report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddmi_core.cli import options
+from ddmi_core.cli.output import check_writable
+
+
+def run(
+    plugin: options.Plugin,
+    preset: options.Preset = "",
+    data: options.Data = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; runs/NAME by default.")
+    ] = None,
+    sets: options.Set = [],  # noqa: B006 - typer copies it
+    seed: options.RunSeed = None,
+    config: options.ConfigFile = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+) -> None:
+    """Train, sample and evaluate on one data set, and write a report."""
+    from ddmi_core.cli.configure import configured
+
+    folder = out or Path("runs") / plugin
+    check_writable(folder)
+    domain, settings = configured(plugin, preset, config, sets, data, seed)
+
+    from rich.console import Console
+
+    from ddmi_core.runs import pipeline
+
+    done = pipeline.run(settings, domain, folder, resume=resume, console=Console(stderr=True))
+    report = done / "report.html"
+    typer.echo(report if report.is_file() else done)

@@ -1,0 +1,59 @@
+"""`ddmi sample`: generate signals with a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddmi_core.cli import completion, options
+from ddmi_core.cli.output import check_out
+from ddmi_core.cli.source import check_source, load_model
+from ddmi_core.runs.names import known_sampler
+
+
+def sample(
+    out: options.Out,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)
+    ] = None,
+    plugin: options.ShippedPlugin = "",
+    n: Annotated[int, typer.Option("-n", min=1, max=options.MOST_SAMPLES, help="How many.")] = 16,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise.")] = 0,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps.")
+    ] = 16,
+    sampler: Annotated[
+        str, typer.Option("--sampler", metavar="NAME", help="Sampler.", autocompletion=completion.samplers)
+    ] = "dpmpp_2m",
+    size: options.Size = "",
+    condition: Annotated[
+        str | None, typer.Option("--condition", metavar="TEXT", help="Class, where the model has classes.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option("--guidance", min=0.0, help="Scale of guidance; 1 is none.")
+    ] = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Generate signals and write them as files."""
+    known_sampler(sampler)
+    cells = options.parse_size(size)
+    check_source(run, plugin)
+    check_out(out, overwrite)
+    model = load_model(run, plugin)
+
+    from ddmi_core.runs import produce
+
+    paths = produce.sample(
+        model,
+        n,
+        seed=seed,
+        steps=steps,
+        sampler=sampler,
+        size=cells,
+        condition=condition,
+        guidance=guidance,
+        out=out,
+    )
+    typer.echo(f"wrote {len(paths)} files to {out}")
