@@ -50,9 +50,8 @@ def decode(location: Path, entries: Sequence[Entry], size: int, detail: int) -> 
         os.utime(path)
         return np.load(path, mmap_mode="r"), problems
     except (OSError, ValueError) as error:
-        raise OutputError(
-            f"{path}: cannot keep {shape[0] * shape[1] / 2**30:.1f} GiB of decoded pictures in the cache: {error}"
-        ) from error
+        needed = f"{shape[0] * shape[1] / 2**30:.1f} GiB of decoded pictures"
+        raise OutputError(f"{path}: cannot keep {needed} in the cache: {error}") from error
 
 
 def _fill(pixels: Pixels, entries: Sequence[Entry], size: int, detail: int) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from ddmi_core.api import Split
@@ -11,7 +11,7 @@ from ddmi_core.errors import DataError
 from ddmi_image.decoded import decode
 from ddmi_image.files import Entry, find_pictures
 from ddmi_image.pixel_set import PixelSet, choose, pack, split
-from ddmi_image.reading import picture_size, read_square
+from ddmi_image.reading import read_square, shorter_side
 from ddmi_image.settings import ImageSettings
 from ddmi_image.signal import ImageSignal
 
@@ -45,7 +45,7 @@ def load_all(location: Path | None, settings: ImageSettings) -> PixelSet:
         raise DataError("the source 'folder' needs a folder or zip archive of pictures: --data PATH")
     entries = find_pictures(location)
     entries = [entries[i] for i in choose([entry.name for entry in entries], settings.limit)]
-    sizes, entries = _usable(location, entries, settings.strict, _header_size)
+    sizes, entries = _usable(location, entries, settings.strict)
     detail = fitting_detail(sizes, settings)
     pixels, problems = decode(location, entries, settings.size, detail)
     _report(location, problems, settings.strict)
@@ -66,7 +66,7 @@ def read(path: Path, settings: ImageSettings) -> ImageSignal:
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    detail = fitting_detail([min(picture_size(path, str(path)))], settings)
+    detail = fitting_detail([shorter_side(path, str(path))], settings)
     row = pack(read_square(path, str(path), settings.size * detail), settings.size)
     return PixelSet(row[None], [0], [path.name], settings.size, detail).batch([0])
 
@@ -80,7 +80,7 @@ def fitting_detail(sides: Sequence[int], settings: ImageSettings) -> int:
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Classes and labels from first-level sub-folders; none if a picture lies outside them, or there is one."""
+    """Classes and labels from first-level sub-folders; none if a picture lies outside, or there is one."""
     tops = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else "" for name in names]
     classes = sorted(set(tops))
     if "" in classes or len(classes) < 2:
@@ -88,19 +88,13 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     return tuple(classes), [classes.index(top) for top in tops]
 
 
-def _header_size(entry: Entry) -> int:
-    with entry.opened() as file:
-        return min(picture_size(file, entry.name))
-
-
-def _usable(
-    location: Path, entries: Sequence[Entry], strict: bool, size: Callable[[Entry], int]
-) -> tuple[list[int], list[Entry]]:
+def _usable(location: Path, entries: Sequence[Entry], strict: bool) -> tuple[list[int], list[Entry]]:
     """Shorter sides of the entries whose header can be read, and these entries."""
     sizes, usable, problems = [], [], {}
     for entry in entries:
         try:
-            sizes.append(size(entry))
+            with entry.opened() as file:
+                sizes.append(shorter_side(file, entry.name))
             usable.append(entry)
         except DataError as error:
             problems[entry.name] = str(error)

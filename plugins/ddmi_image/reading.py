@@ -21,15 +21,14 @@ MOST_PIXELS = 170_000_000
 _RESIZE = Image.Resampling.LANCZOS
 
 
-def picture_size(source: Path | BinaryIO, name: str) -> tuple[int, int]:
-    """Width and height in pixels, upright, from the header alone.
+def shorter_side(source: Path | BinaryIO, name: str) -> int:
+    """The shorter side in pixels, from the header alone.
 
     Raises:
         DataError: if it is not a picture, or beyond a limit.
     """
     with _opened(source, name) as image:
-        width, height = image.size
-        return (height, width) if image.getexif().get(0x0112, 1) in (5, 6, 7, 8) else (width, height)
+        return min(image.size)
 
 
 def read_square(source: Path | BinaryIO, name: str, size: int) -> Image.Image:

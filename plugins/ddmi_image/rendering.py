@@ -10,7 +10,6 @@ from ddmi_core.parts import GridRenderer, GridSampler
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
 
-
 LARGEST_VIEW = 1024
 
 

@@ -1,0 +1,149 @@
+"""Grid sampler: coordinates, targets and footprints agree with the grids they come from."""
+
+import math
+
+import pytest
+import torch
+from attrs import frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddmi_core.api import Layout
+from ddmi_core.fields.grid_sampler import GridSampler, as_values, patch_shape
+from ddmi_core.fields.interpolate import interpolate
+from ddmi_core.parts import cell_centres
+
+NAMES = ("x", "y", "z")
+
+
+@frozen(eq=False)
+class Grids:
+    grids: tuple
+
+    def levels(self):
+        return self.grids
+
+
+def layout(axes, extra=("footprint",)):
+    return Layout(axes=NAMES[:axes], planes=tuple((name,) for name in NAMES[:axes]), extra=extra)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def looked_up(grid, coords):
+    """Values of the cells whose centres are the coordinates, one point at a time."""
+    sizes = grid.shape[2:]
+    out = torch.empty(*coords.shape[:2], grid.shape[1])
+    for b in range(coords.shape[0]):
+        for n in range(coords.shape[1]):
+            cell = tuple(
+                round(((coords[b, n, len(sizes) - 1 - axis].item() + 1) * size - 1) / 2)
+                for axis, size in enumerate(sizes)
+            )
+            out[b, n] = grid[(b, slice(None), *cell)]
+    return out
+
+
+@pytest.mark.parametrize("size", [(30,), (9, 14), (3, 7, 5)])
+@pytest.mark.parametrize("scattered", [False, True])
+def test_targets_are_the_cells_at_the_coordinates(size, scattered):
+    grid = torch.randn(2, 3, *size)
+    queries = GridSampler(layout(len(size)), scattered=scattered).sample(Grids((grid,)), 20, generator())
+    assert torch.equal(queries.targets, looked_up(grid, queries.coords))
+    assert math.prod(queries.patch) == (1 if scattered else queries.coords.shape[1])
+    assert queries.extra.shape == (*queries.coords.shape[:2], 1)
+
+
+def test_interpolating_the_grid_at_the_coordinates_gives_the_targets():
+    grid = torch.randn(3, 2, 12, 17)
+    queries = GridSampler(layout(2)).sample(Grids((grid,)), 36, generator())
+    torch.testing.assert_close(interpolate(grid, queries.coords), queries.targets, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_coordinates_cover_the_domain(scattered):
+    grid = torch.zeros(32, 1, 10, 8)
+    sampler, source = GridSampler(layout(2), scattered=scattered), generator()
+    seen = torch.zeros(10, 8)
+    for _ in range(20):
+        coords = sampler.sample(Grids((grid,)), 9, source).coords.reshape(-1, 2)
+        rows = ((coords[:, 1] + 1) * 5 - 0.5).round().long()
+        columns = ((coords[:, 0] + 1) * 4 - 0.5).round().long()
+        seen.index_put_((rows, columns), torch.ones(len(rows)), accumulate=True)
+    assert seen.min() > 0
+    assert seen.max() / seen.min() < (6 if not scattered else 2)
+
+
+def test_patch_is_regular_with_the_slowest_axis_first():
+    grid = torch.randn(2, 1, 6, 9)
+    queries = GridSampler(layout(2)).sample(Grids((grid,)), 12, generator())
+    x, y = queries.coords.reshape(2, *queries.patch, 2).unbind(-1)
+    assert torch.equal(x, x[:, :1].expand_as(x))
+    assert torch.equal(y, y[:, :, :1].expand_as(y))
+    torch.testing.assert_close(x.diff(dim=2), torch.full_like(x.diff(dim=2), 2 / 9))
+    torch.testing.assert_close(y.diff(dim=1), torch.full_like(y.diff(dim=1), 2 / 6))
+
+
+def test_footprint_tells_the_level_and_other_extras_are_zero():
+    grids = Grids(tuple(torch.full((1, 1, 4 * k, 4 * k), float(k)) for k in (1, 2, 4)))
+    sampler, source = GridSampler(layout(2, extra=("other", "footprint"))), generator()
+    seen = set()
+    for _ in range(50):
+        queries = sampler.sample(grids, 9, source)
+        level = queries.targets.unique().item()
+        assert queries.extra[..., 0].eq(0).all()
+        assert queries.extra[..., 1].eq(-math.log2(level)).all()
+        seen.add(level)
+    assert seen == {1.0, 2.0, 4.0}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_native_share_is_the_probability_of_the_native_level(share):
+    grids = Grids((torch.zeros(1, 1, 4), torch.ones(1, 1, 8), torch.ones(1, 1, 16)))
+    sampler, source = GridSampler(layout(1), native_share=share), generator()
+    native = sum(sampler.sample(grids, 2, source).targets.max().item() == 0 for _ in range(400)) / 400
+    assert native == pytest.approx(share, abs=0.08)
+
+
+def test_the_same_generator_state_gives_the_same_queries():
+    grids = Grids((torch.randn(2, 1, 8, 8), torch.randn(2, 1, 16, 16)))
+    first, second = (GridSampler(layout(2)).sample(grids, 16, generator(5)) for _ in range(2))
+    assert torch.equal(first.coords, second.coords)
+    assert torch.equal(first.targets, second.targets)
+
+
+def test_bytes_become_values():
+    grid = torch.arange(256, dtype=torch.uint8).view(1, 1, 256)
+    queries = GridSampler(layout(1)).sample(Grids((grid,)), 256, generator())
+    torch.testing.assert_close(queries.targets[0, :, 0], torch.linspace(-1, 1, 256))
+    assert torch.equal(as_values(queries.targets), queries.targets)
+
+
+@given(size=st.lists(st.integers(1, 40), min_size=1, max_size=3), n=st.integers(1, 3000))
+@settings(deadline=None, max_examples=80)
+def test_patches_fit_the_grid_and_have_about_the_wanted_points(size, n):
+    patch = patch_shape(size, n)
+    assert all(1 <= side <= length for side, length in zip(patch, size, strict=True))
+    wanted = min(n, math.prod(size))
+    assert math.prod(patch) <= 2.5 * wanted
+    assert math.prod(patch) >= wanted / 2.5
+
+
+def test_lattice_has_cell_centres_in_the_layouts_order():
+    x, y = GridSampler(layout(2)).lattice((3, 5))
+    assert torch.equal(x, cell_centres(5))
+    assert torch.equal(y, cell_centres(3))
+
+
+def test_what_does_not_fit_is_refused():
+    sampler = GridSampler(layout(2))
+    with pytest.raises(ValueError, match="2 axes"):
+        sampler.sample(Grids((torch.zeros(1, 1, 4),)), 4, generator())
+    with pytest.raises(ValueError, match="at least 1"):
+        sampler.sample(Grids((torch.zeros(1, 1, 4, 4),)), 0, generator())
+    with pytest.raises(ValueError, match="2 axes"):
+        sampler.lattice((3,))
+    with pytest.raises(ValueError, match="probability"):
+        GridSampler(layout(2), native_share=1.5)

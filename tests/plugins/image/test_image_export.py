@@ -1,0 +1,123 @@
+"""Export: PNG by strips equals what other readers see, and failures leave nothing behind."""
+
+import errno
+
+import numpy as np
+import pytest
+import torch
+from attrs import evolve, frozen
+from ddmi_image import export
+from ddmi_image.export import picture, signal_picture, write_png, write_small
+from ddmi_image.plugin import IMAGE
+from ddmi_image.rendering import renderer
+from ddmi_image.settings import ImageSettings
+from ddmi_image.signal import ImageSignal
+from PIL import Image
+
+from ddmi_core.api import Field, Planes
+from ddmi_core.errors import OutputError, RequestError
+from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
+
+
+@pytest.fixture(scope="module")
+def field():
+    torch.manual_seed(1)
+    readout = CoarseToFineReadout((4,), extra=1, values=3, config=ReadoutConfig(width=8))
+    return Field(basis=(Planes([torch.randn(1, 4, 6, 6)]),), readout=readout, layout=IMAGE.layout)
+
+
+def raster(field, size):
+    return renderer(ImageSettings()).render(field, size)
+
+
+def expected(artefact):
+    return np.clip(np.round((artefact.array().astype(np.float64) + 1) * 127.5), 0, 255)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (130, 77), (1, 5), (3, 5000)])
+def test_png_reads_back_equal(field, tmp_path, size):
+    artefact = raster(field, size)
+    write_png(artefact, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "RGB"
+        np.testing.assert_allclose(np.asarray(image), expected(artefact), atol=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@frozen
+class Endless:
+    """A raster that counts how much of it was asked for at once."""
+
+    size: tuple = (2000, 3000)
+    channels: int = 3
+    rows: int = 1
+
+    def slabs(self):
+        for _ in range(self.size[0] // self.rows):
+            yield np.zeros((self.rows, self.size[1], 3), np.float32)
+
+    def array(self):
+        raise AssertionError("the picture must not be held in memory")
+
+
+def test_png_is_written_by_strips(tmp_path):
+    write_png(Endless(), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (3000, 2000)
+        assert image.getpixel((2999, 1999)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_small_formats_read_back_close(field, tmp_path, suffix):
+    artefact = raster(field, (64, 64))
+    write_small(artefact, tmp_path / f"a{suffix}")
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        assert np.abs(np.asarray(image.convert("RGB")) - expected(artefact)).mean() < 8
+    with pytest.raises(RequestError, match=r"\.png can hold"):
+        write_small(raster(field, (9000, 9000)), tmp_path / f"b{suffix}")
+
+
+def test_no_place_to_write_is_told(field, tmp_path):
+    with pytest.raises(OutputError, match=r"none.a\.png"):
+        write_png(raster(field, None), tmp_path / "none" / "a.png")
+
+
+def test_full_disk_keeps_what_was_there_and_leaves_no_part(field, tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    write_png(raster(field, None), path)
+    before = path.read_bytes()
+
+    def full(writer, file, rows):
+        file.write(b"some")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export.png.Writer, "write", full)
+    with pytest.raises(OutputError, match="No space left") as caught:
+        write_png(raster(field, None), path)
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_stopping_leaves_no_part(field, tmp_path, monkeypatch):
+    def stop(writer, file, rows):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export.png.Writer, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_png(raster(field, None), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_thumbnails_are_bounded_in_proportion(field):
+    assert picture(raster(field, (48, 24))).size == (24, 48)
+    assert picture(raster(field, (4096, 16384))).size == (1024, 256)
+    assert picture(evolve(raster(field, (1, 65536)))).size == (1024, 1)
+
+
+def test_signal_picture_shows_the_native_pixels():
+    pixels = torch.zeros(2, 3, 8, 8)
+    pixels[1, 0] = 1
+    image = signal_picture(ImageSignal(pixels), 1)
+    assert image.size == (8, 8)
+    assert image.getpixel((0, 0)) == (255, 128, 128)

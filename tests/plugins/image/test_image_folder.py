@@ -1,0 +1,196 @@
+"""Folders, archives and official layouts as sources."""
+
+import logging
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from ddmi_image import decoded, official
+from ddmi_image.folder import classes_of, load
+from ddmi_image.official import afhqv2_cat, afhqv2_dog, celeba_hq
+from ddmi_image.settings import ImageSettings
+from PIL import Image
+
+from ddmi_core.errors import DataError, OutputError
+
+SMALL = ImageSettings(size=16, detail=4, held_out=0.3)
+
+
+def save(path, number, size=(64, 64)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (number * 7 % 256, number * 31 % 256, 99)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(20):
+        save(tmp_path / "set" / f"{i:02}.png", i, (64 + i, 90 - i))
+    return tmp_path / "set"
+
+
+def test_pictures_of_mixed_sizes_are_read_in_order(folder):
+    split = load(folder, SMALL)
+    names = [*split.train.names, *split.held_out.names]
+    assert sorted(names) == [f"{i:02}.png" for i in range(20)]
+    assert list(split.train.names) == sorted(split.train.names)
+    assert len(split.held_out) > 0
+    for part in (split.train, split.held_out):
+        for i, name in enumerate(part.names):
+            red = part.batch([i]).pixels[0, 0, 5, 5].item()
+            assert (red + 1) * 127.5 == pytest.approx(int(name[:2]) * 7 % 256, abs=0.6)
+
+
+def test_an_archive_gives_the_same_as_its_folder(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+        archive.writestr("__MACOSX/._00.png", b"resource fork")
+    one, other = load(folder, SMALL), load(tmp_path / "set.zip", SMALL)
+    assert one.train.fingerprint() == other.train.fingerprint()
+    assert one.held_out.fingerprint() == other.held_out.fingerprint()
+
+
+def test_adding_pictures_moves_none_to_the_other_side(folder):
+    before = load(folder, SMALL)
+    for i in range(20, 30):
+        save(folder / f"{i}.png", i)
+    after = load(folder, SMALL)
+    assert set(before.held_out.names) <= set(after.held_out.names)
+    assert set(before.train.names) <= set(after.train.names)
+
+
+def test_detail_is_what_every_picture_fills(folder):
+    assert load(folder, SMALL).train.batch([0]).levels()[-1].shape[-1] == 64
+    save(folder / "small.png", 1, (40, 70))
+    assert load(folder, SMALL).train.batch([0]).levels()[-1].shape[-1] == 32
+    save(folder / "tiny.png", 1, (9, 9))
+    assert len(load(folder, SMALL).train.batch([0]).levels()) == 1
+
+
+def test_sub_folders_are_classes(tmp_path):
+    for kind in ("cats", "dogs"):
+        for i in range(5):
+            save(tmp_path / kind / f"{i}.png", i)
+    split = load(tmp_path, SMALL)
+    assert split.train.classes == ("cats", "dogs")
+    for name, label in zip(split.train.names, split.train.labels.tolist(), strict=True):
+        assert name.startswith(split.train.classes[label])
+    assert load(tmp_path, ImageSettings(size=16, classes=False)).train.classes == ()
+
+
+def test_pictures_outside_sub_folders_mean_no_classes():
+    assert classes_of(["a/1.png", "b/1.png"]) == (("a", "b"), [0, 1])
+    assert classes_of(["a/1.png", "2.png"]) == ((), [0, 0])
+    assert classes_of(["a/1.png", "a/2.png"]) == ((), [0, 0])
+
+
+def test_limit_is_kept(folder):
+    split = load(folder, ImageSettings(size=16, limit=7))
+    assert len(split.train) + len(split.held_out) == 7
+
+
+def test_bad_files_are_listed_or_left_out(folder, caplog):
+    for i in range(7):
+        (folder / f"bad{i}.png").write_bytes(b"nothing")
+    whole = (folder / "03.png").read_bytes()
+    with pytest.raises(DataError, match="7 files cannot be used") as caught:
+        load(folder, SMALL)
+    assert str(caught.value).count("not a picture") == 5
+    assert "and 2 more" in str(caught.value)
+    for i in range(7):
+        (folder / f"bad{i}.png").unlink()
+    (folder / "cut.png").write_bytes(whole[:-30])
+    with pytest.raises(DataError, match=r"cut\.png: damaged or cut short"):
+        load(folder, SMALL)
+    with caplog.at_level(logging.WARNING):
+        split = load(folder, ImageSettings(size=16, strict=False))
+    assert len(split.train) + len(split.held_out) == 20
+    assert "cut.png" in caplog.text
+
+
+def test_missing_empty_and_foreign_places_are_told(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        load(tmp_path / "none", SMALL)
+    with pytest.raises(DataError, match="no pictures"):
+        load(tmp_path, SMALL)
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError, match="no pictures"):
+        load(tmp_path, SMALL)
+    with pytest.raises(DataError, match="neither a folder nor a zip"):
+        load(tmp_path / "notes.txt", SMALL)
+    with pytest.raises(DataError, match="--data PATH"):
+        load(None, SMALL)
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="none of its 1 pictures"):
+        load(tmp_path, ImageSettings(strict=False))
+
+
+def test_damaged_archive_is_told(folder, tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture in folder.iterdir():
+            archive.write(picture, picture.name)
+    content = bytearray(path.read_bytes())
+    content[60:90] = b"x" * 30
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be used"):
+        load(path, SMALL)
+
+
+def test_two_pictures_are_one_a_side(tmp_path):
+    save(tmp_path / "a.png", 1)
+    save(tmp_path / "b.png", 2)
+    split = load(tmp_path, SMALL)
+    assert (len(split.train), len(split.held_out)) == (1, 1)
+
+
+def test_large_sets_are_kept_in_a_bounded_cache(folder, tmp_path, monkeypatch):
+    plain = load(folder, SMALL)
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
+    monkeypatch.setattr(decoded, "user_cache_path", lambda name: cache)
+    mapped = load(folder, SMALL)
+    assert isinstance(mapped.train.pixels, np.memmap)
+    assert mapped.train.fingerprint() == plain.train.fingerprint()
+    assert torch.equal(mapped.train.batch([0, 3]).pixels, plain.train.batch([0, 3]).pixels)
+    monkeypatch.setattr(decoded, "_fill", None)
+    assert load(folder, SMALL).train.fingerprint() == plain.train.fingerprint()
+    monkeypatch.undo()
+    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
+    monkeypatch.setattr(decoded, "user_cache_path", lambda name: cache)
+    for size in range(17, 24):
+        load(folder, ImageSettings(size=size, detail=1))
+    assert len(list((cache / "pictures").glob("*.npy"))) == decoded.KEPT
+    assert not list((cache / "pictures").glob("*.part"))
+
+
+def test_a_cache_that_cannot_be_written_is_told(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
+    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "file")
+    with pytest.raises(OutputError, match="cache"):
+        load(folder, SMALL)
+
+
+def test_afhq_takes_its_test_folder_as_held_out(tmp_path):
+    for part, count in (("train", 4), ("test", 2)):
+        for i in range(count):
+            save(tmp_path / part / "cat" / f"{part}_{i}.png", i)
+    split = afhqv2_cat(tmp_path, SMALL)
+    assert (len(split.train), len(split.held_out)) == (4, 2)
+    with pytest.raises(DataError, match=r"stargan-v2.*--data afhqv2-dog:PATH"):
+        afhqv2_dog(tmp_path, SMALL)
+
+
+def test_celeba_is_found_in_its_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(official, "user_data_path", lambda name: tmp_path / "home")
+    with pytest.raises(DataError, match="progressive_growing_of_gans"):
+        celeba_hq(None, SMALL)
+    for i in range(12):
+        save(tmp_path / "CelebA-HQ-256" / f"{i:05}.jpg", i)
+    below, direct = celeba_hq(tmp_path, SMALL), celeba_hq(tmp_path / "CelebA-HQ-256", SMALL)
+    assert below.train.fingerprint() == direct.train.fingerprint()
+    assert len(below.held_out) > 0
+    with pytest.raises(DataError, match="CelebA-HQ is not there"):
+        celeba_hq(tmp_path / "none", SMALL)
