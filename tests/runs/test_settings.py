@@ -70,15 +70,11 @@ def tiny(**changes: object) -> Domain:
         "presets": {"quick": "tiny_presets:presets/quick.toml", "base": "tiny_presets:presets/base.toml"},
         "sources": {"folder": part},
         "default_source": "folder",
-        **dict.fromkeys(
-            ("encoder", "decoder", "sampler", "renderer", "describe", "describe_signal", "read"), part
-        ),
         "exporters": {".txt": part},
-        "picture": part,
-        "signal_picture": part,
         **changes,
     }
-    return Domain(**values)
+    parts = [a.name for a in attrs.fields(Domain) if a.default is attrs.NOTHING and a.name not in values]
+    return Domain(**values, **dict.fromkeys(parts, part))
 
 
 @pytest.fixture
