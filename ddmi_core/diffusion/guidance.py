@@ -1,0 +1,69 @@
+"""Guidance: one denoiser from two, pushed away from what the weaker one sees."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddmi_core.diffusion.samplers import Denoise
+from ddmi_core.errors import RequestError
+
+ALWAYS = (0.0, 1.0)
+
+
+def classifier_free(
+    conditional: Denoise, unconditional: Denoise, scale: float, interval: tuple[float, float] = ALWAYS
+) -> Denoise:
+    """Classifier-free guidance (arXiv 2207.12598, equation 6).
+
+    The estimate is `unconditional + scale (conditional - unconditional)`; the paper's w is `scale - 1`.
+    Because the estimates of clean data, noise and velocity are affine in each other at a given x and t,
+    guidance of each is the same.
+
+    Args:
+        conditional: denoiser that is given the condition.
+        unconditional: denoiser without it.
+        scale: 1 leaves the conditional denoiser, which is then returned itself; above 1 strengthens it.
+        interval: `(low, high)`, the times at which guidance acts (arXiv 2404.07724); outside, only the
+            conditional denoiser is evaluated. A noise level s = sigma / alpha is the time
+            `path.time_of(-log s)`.
+
+    Raises:
+        RequestError: unless `0 <= low <= high <= 1`.
+    """
+    return _guided(conditional, unconditional, scale, interval)
+
+
+def autoguidance(
+    strong: Denoise, weak: Denoise, scale: float, interval: tuple[float, float] = ALWAYS
+) -> Denoise:
+    """Autoguidance (arXiv 2406.02507, whose w is the scale): `weak + scale (strong - weak)`.
+
+    Args:
+        strong: the model at its best.
+        weak: a worse version of the same model, such as an earlier snapshot, under the same condition.
+        scale: 1 leaves the strong denoiser, which is then returned itself.
+        interval: as in `classifier_free`; outside, only the strong denoiser is evaluated.
+
+    Raises:
+        RequestError: unless `0 <= low <= high <= 1`.
+    """
+    return _guided(strong, weak, scale, interval)
+
+
+def _guided(main: Denoise, reference: Denoise, scale: float, interval: tuple[float, float]) -> Denoise:
+    low, high = interval
+    if not 0 <= low <= high <= 1:
+        raise RequestError(f"a guidance interval is two rising times in [0, 1], not ({low}, {high})")
+    if scale == 1:
+        return main
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        estimate = main(x, t)
+        inside = (t >= low) & (t <= high)
+        if not bool(inside.any()):
+            return estimate
+        other = reference(x, t)
+        return torch.where(inside[:, None], other + scale * (estimate - other), estimate)
+
+    return denoise

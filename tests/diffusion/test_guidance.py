@@ -1,0 +1,75 @@
+"""Guidance: its formula, its identity, its interval and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from ddmi_core.diffusion.guidance import autoguidance, classifier_free
+from ddmi_core.diffusion.paths import RectifiedFlow
+from ddmi_core.diffusion.samplers import Denoise, ddim
+from ddmi_core.errors import RequestError
+
+Guide = Callable[..., Denoise]
+both = pytest.mark.parametrize("guide", [classifier_free, autoguidance])
+
+
+class Counting:
+    """A denoiser that estimates `slope x` and counts its calls."""
+
+    def __init__(self, slope: float) -> None:
+        self.slope, self.calls = slope, 0
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        self.calls += 1
+        return self.slope * x
+
+
+X = torch.arange(6.0).reshape(3, 2)
+
+
+@both
+def test_estimate_is_extrapolated(guide: Guide) -> None:
+    guided = guide(Counting(2.0), Counting(0.5), 3.0)
+    torch.testing.assert_close(guided(X, torch.full((3,), 0.5)), (0.5 + 3 * 1.5) * X)
+
+
+@both
+def test_scale_one_is_the_main_denoiser_itself(guide: Guide) -> None:
+    main = Counting(2.0)
+    assert guide(main, Counting(0.5), 1.0) is main
+
+
+@both
+@pytest.mark.parametrize(
+    ("time", "inside"), [(0.1, False), (0.2, True), (0.5, True), (0.7, True), (0.9, False)]
+)
+def test_guidance_acts_inside_its_interval_only(guide: Guide, time: float, inside: bool) -> None:
+    main, reference = Counting(2.0), Counting(0.5)
+    t = torch.full((3,), time, dtype=torch.float64)
+    estimate = guide(main, reference, 3.0, (0.2, 0.7))(X, t)
+    torch.testing.assert_close(estimate, (5.0 if inside else 2.0) * X)
+    assert (main.calls, reference.calls) == (1, int(inside))
+
+
+@both
+def test_rows_may_have_different_times(guide: Guide) -> None:
+    estimate = guide(Counting(2.0), Counting(0.5), 3.0, (0.2, 0.7))(X, torch.tensor([0.1, 0.5, 0.9]))
+    torch.testing.assert_close(estimate, torch.tensor([2.0, 5.0, 2.0])[:, None] * X)
+
+
+def test_sampling_evaluates_the_reference_inside_the_interval_only() -> None:
+    main, reference = Counting(0.5), Counting(0.1)
+    path = RectifiedFlow()
+    ddim(classifier_free(main, reference, 2.0, (0.25, 0.75)), path, X, path.times(8))
+    assert (main.calls, reference.calls) == (8, 5)
+
+
+@both
+@pytest.mark.parametrize("interval", [(0.7, 0.2), (-0.1, 0.5), (0.5, 1.1)])
+def test_interval_must_be_two_rising_times(guide: Guide, interval: tuple[float, float]) -> None:
+    with pytest.raises(RequestError, match="interval"):
+        guide(Counting(1.0), Counting(1.0), 2.0, interval)
