@@ -1,0 +1,389 @@
+"""The command line checks requests before it works, calls the engine once, and ends with the right status."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import attrs
+import pytest
+from typer.testing import CliRunner
+
+from ddmi_core.api.domain import Domain
+from ddmi_core.cli.main import app
+from ddmi_core.cli.options import parse_size
+from ddmi_core.cli.output import check_out, figures
+from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
+from ddmi_core.fields.layout import Layout
+from ddmi_core.registry import registry
+
+
+@attrs.frozen
+class TinySettings:
+    """Settings of the domain of these tests.
+
+    Args:
+        size: cells.
+    """
+
+    size: int = 16
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A domain named `tiny` with shipped weights, known to this process."""
+    (tmp_path / "tiny_cli").mkdir()
+    (tmp_path / "tiny_cli" / "__init__.py").write_text("")
+    (tmp_path / "tiny_cli" / "quick.toml").write_text("[domain]\nsize = 8\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    part = "nowhere:part"
+    given = {
+        "name": "tiny",
+        "summary": "Of tests.",
+        "layout": Layout(axes=("t",), planes=(("t",),)),
+        "values": ("v",),
+        "settings": f"{__name__}:TinySettings",
+        "presets": {"quick": "tiny_cli:quick.toml"},
+        "sources": {"folder": part},
+        "default_source": "folder",
+        "exporters": {".txt": part},
+        "weights": "tiny_cli:weights",
+    }
+    parts = [a.name for a in attrs.fields(Domain) if a.default is attrs.NOTHING and a.name not in given]
+    domain = Domain(**given, **dict.fromkeys(parts, part))
+    registry.register(domain)
+    yield domain
+    registry.unregister("tiny")
+    sys.modules.pop("tiny_cli", None)
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Stand in for one module of the engine; returns the calls that it received."""
+
+    def _stand_in(module, name, result):
+        calls = []
+
+        def function(*arguments, **options):
+            calls.append((arguments, options))
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+        package, _, leaf = module.rpartition(".")
+        fake = types.ModuleType(module)
+        setattr(fake, name, function)
+        monkeypatch.setitem(sys.modules, module, fake)
+        __import__(package)
+        monkeypatch.setattr(sys.modules[package], leaf, fake, raising=False)
+        return calls
+
+    return _stand_in
+
+
+@pytest.fixture
+def finished(tmp_path):
+    folder = tmp_path / "done"
+    folder.mkdir()
+    (folder / "run.toml").write_text("")
+    return folder
+
+
+class Result:
+    def to_json(self):
+        return {"a": {"b": 1.5}, "rows": [{"x": 1}, {"x": 2}]}
+
+
+class Lined(Result):
+    def lines(self):
+        return ["one", "two"]
+
+
+def ddmi(*arguments, status=0):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
+    out = tmp_path / "runs" / "tiny"
+    calls = engine("ddmi_core.runs.pipeline", "run", out)
+    text = ddmi(
+        "run",
+        "--plugin",
+        "tiny",
+        "--set",
+        "domain.size=4",
+        "--set",
+        "seed=2",
+        "--seed",
+        3,
+        "--data",
+        "d",
+        "--resume",
+    )
+    ((config, domain, folder), options) = calls[0]
+    assert domain is tiny
+    assert (config.domain.size, config.seed, config.data, config.preset) == (4, 3, "d", "quick")
+    assert folder == Path("runs/tiny")
+    assert options["resume"] is True
+    assert text.strip().endswith(str(out))
+
+
+def test_run_points_to_the_report(tiny, engine, tmp_path):
+    (tmp_path / "report.html").write_text("")
+    engine("ddmi_core.runs.pipeline", "run", tmp_path)
+    assert ddmi("run", "--plugin", "tiny", "--out", "new").strip() == str(tmp_path / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--plugin", "tinny"], ["unknown plugin 'tinny'", "did you mean 'tiny'"]),
+        (["run", "--plugin", "tiny", "--preset", "quik"], ["did you mean 'quick'"]),
+        (["run", "--plugin", "tiny", "--set", "domain.siez=3"], ["'domain.siez'", "did you mean 'size'"]),
+        (["run", "--plugin", "tiny", "--seed", "-1"], ["--seed"]),
+        (["run"], ["--plugin"]),
+        (["sample", "--out", "o"], ["RUN or --plugin"]),
+        (["sample", "done", "--plugin", "tiny", "--out", "o"], ["not both"]),
+        (["sample", "nowhere", "--out", "o"], ["there is no run folder nowhere"]),
+        (["sample", "tiny_cli", "--out", "o"], ["no run.toml"]),
+        (["sample", "--plugin", "tiny", "--sampler", "dpmp_2m", "--out", "o"], ["did you mean 'dpmpp_2m'"]),
+        (["sample", "--plugin", "tiny", "-n", "-4", "--out", "o"], ["-n"]),
+        (["sample", "--plugin", "tiny", "-n", "1000000", "--out", "o"], ["-n"]),
+        (["sample", "--plugin", "tiny", "--steps", "0", "--out", "o"], ["--steps"]),
+        (["sample", "--plugin", "tiny", "--size", "9x-1", "--out", "o"], ["--size 9x-1"]),
+        (["sample", "--plugin", "tiny", "--size", "100000", "--out", "o"], ["from 1 to 65536"]),
+        (["sample", "--plugin", "tiny"], ["--out"]),
+        (["reconstruct", "done", "--out", "o"], ["at least one INPUT"]),
+        (["reconstruct", "done", "missing.txt", "--out", "o"], ["missing.txt does not exist"]),
+        (["evaluate", "nowhere"], ["there is no run folder nowhere"]),
+        (["report", "nowhere"], ["there is no run folder nowhere"]),
+        (["settings", "--plugin", "tiny", "--config", "none.toml"], ["none.toml does not exist"]),
+        (["smaple"], ["smaple"]),
+    ],
+)
+def test_a_wrong_request_ends_with_2_and_a_sentence(tiny, finished, arguments, words):
+    text = " ".join(ddmi(*arguments, status=2).split())
+    for word in words:
+        assert word in text
+
+
+def test_sample_passes_its_options_on(tiny, engine, tmp_path):
+    loads = engine("ddmi_core.runs.model", "load", "the model")
+    samples = engine("ddmi_core.runs.produce", "sample", [Path("a"), Path("b")])
+    out = tmp_path / "drawn"
+    text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
+    assert loads == [((), {"plugin": "tiny"})]
+    ((model, n), options) = samples[0]
+    assert (model, n) == ("the model", 2)
+    assert options == {
+        "seed": 0,
+        "steps": 16,
+        "sampler": "dpmpp_2m",
+        "size": (48, 64),
+        "condition": "red",
+        "guidance": None,
+        "out": out,
+    }
+    assert text == f"wrote 2 files to {out}\n"
+
+
+def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
+    loads = engine("ddmi_core.runs.model", "load", "the model")
+    calls = engine("ddmi_core.runs.produce", "reconstruct", [])
+    file = tmp_path / "in.txt"
+    file.write_text("")
+    ddmi("reconstruct", finished, file, "--out", "o")
+    ddmi("reconstruct", file, "--plugin", "tiny", "--out", "o", "--size", 32)
+    assert loads == [((finished,), {}), ((), {"plugin": "tiny"})]
+    assert [call[0] for call in calls] == [("the model", [file])] * 2
+    assert [call[1]["size"] for call in calls] == [None, (32,)]
+
+
+def test_results_are_kept_unless_overwriting_is_asked_for(tiny, engine, tmp_path):
+    engine("ddmi_core.runs.model", "load", "the model")
+    calls = engine("ddmi_core.runs.produce", "sample", [])
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn" / "0.txt").write_text("")
+    command = ["sample", "--plugin", "tiny", "--out", "drawn"]
+    assert "holds 0.txt" in ddmi(*command, status=1)
+    assert not calls
+    ddmi(*command, "--overwrite")
+    assert calls
+
+
+def test_evaluate_and_bench_print_figures_or_json(engine, finished):
+    engine("ddmi_core.runs.evaluate", "evaluate", Result())
+    engine("ddmi_core.bench", "run", Lined())
+    assert ddmi("evaluate", finished) == "a.b  1.5\nrows[0].x  1\nrows[1].x  2\n"
+    assert json.loads(ddmi("evaluate", finished, "--json")) == Result().to_json()
+    assert ddmi("bench") == "one\ntwo\n"
+    assert json.loads(ddmi("bench", "--json")) == Result().to_json()
+
+
+def test_report_prints_where_it_is(engine, finished):
+    engine("ddmi_core.runs.report", "build", finished / "report.html")
+    assert ddmi("report", finished).strip() == str(finished / "report.html")
+
+
+def test_data_check_passes_the_domains_settings(tiny, engine):
+    calls = engine("ddmi_core.runs.data", "check", Lined())
+    assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2") == "one\ntwo\n"
+    assert calls == [((tiny, "there", TinySettings(size=2)), {})]
+
+
+def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):
+    rows = {row["key"]: row for row in json.loads(ddmi("settings", "--plugin", "tiny", "--json"))}
+    assert rows["domain.size"] == {
+        "key": "domain.size",
+        "value": 8,
+        "takes": "an integer",
+        "summary": "cells.",
+    }
+    assert "domain.size" in ddmi("settings", "--plugin", "tiny")
+    file = tmp_path / "mine.toml"
+    file.write_text(ddmi("settings", "--plugin", "tiny", "--set", "seed=5", "--toml"))
+    again = ddmi("settings", "--plugin", "tiny", "--config", file, "--toml")
+    assert again == file.read_text()
+    assert "seed = 5" in again
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (TrainingError("the loss is not finite at step 3"), 1),
+        (OutputError("no space left"), 1),
+        (RequestError("no"), 2),
+        (Interrupted("stopped; go on with --resume", 2), 130),
+        (Interrupted("stopped; go on with --resume", 15), 143),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_an_error_ends_with_its_status_and_its_sentence(tiny, engine, error, status):
+    engine("ddmi_core.runs.pipeline", "run", error)
+    text = ddmi("run", "--plugin", "tiny", status=status)
+    assert (str(error) or "interrupted") in text
+    assert "Traceback" not in text
+
+
+def test_debug_shows_the_traceback(tiny, engine):
+    engine("ddmi_core.runs.pipeline", "run", TrainingError("the loss is not finite"))
+    assert "Traceback" in ddmi("--debug", "run", "--plugin", "tiny", status=1)
+
+
+def test_a_defect_is_not_hidden(tiny, engine):
+    engine("ddmi_core.runs.pipeline", "run", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        ddmi("run", "--plugin", "tiny")
+
+
+def test_plugins_lists_and_narrows(tiny, monkeypatch):
+    monkeypatch.setenv("DDMI_PLUGINS", "unset by the switch")
+    records = {record["name"]: record for record in json.loads(ddmi("plugins", "--json"))}
+    assert records["tiny"]["status"] == "ready"
+    assert records["image"]["status"] == "disabled"
+    text = ddmi("--no-plugins", "plugins")
+    assert "To mend it: unset DDMI_PLUGINS" in text
+
+
+def test_doctor_reports_as_lines_and_json():
+    findings = {finding["name"]: finding for finding in json.loads(ddmi("doctor", "--json"))}
+    assert {"python", "torch", "device", "processors", "memory", "cache", "fonts", "lpips"} <= findings.keys()
+    assert "pytest" not in findings
+    assert "+ python: " in ddmi("doctor")
+
+
+@pytest.mark.parametrize("text", ["", "7", "48x64", "1X2x3"])
+def test_sizes_are_read(text):
+    assert parse_size(text) == {"": None, "7": (7,), "48x64": (48, 64), "1X2x3": (1, 2, 3)}[text]
+
+
+@pytest.mark.parametrize("text", ["x", "4x", "0", "-1", "1.5", "٣", "9" * 5000, "4 x 4", "nan"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(RequestError, match="--size"):
+        parse_size(text)
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        check_out(tmp_path / "file" / "out", overwrite=False)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user without all permissions")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="permission"):
+        check_out(tmp_path / "out", overwrite=False)
+
+
+def test_figures_are_flattened():
+    assert figures({"a": [1, 2], "b": {"c": 0.123456789}}) == ["a  [1, 2]", "b.c  0.123457"]
+
+
+def shell(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+_QUIET = """
+import atexit, sys
+sys.argv = ["ddmi", *{arguments!r}]
+HEAVY = {{"torch", "numpy", "ddmi_image"}}
+atexit.register(lambda: print("HEAVY", sorted(HEAVY & sys.modules.keys())))
+from ddmi_core.cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["plugins"],
+        ["run", "--help"],
+        ["run", "--plugin", "imaeg"],
+        ["sample", "x", "--out", "o"],
+    ],
+)
+def test_help_lists_and_wrong_requests_import_no_torch_and_no_plugin(arguments):
+    assert "HEAVY []" in shell(_QUIET.format(arguments=arguments)).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("ddmi run --plugin im", "image"),
+        ("ddmi run --preset qu", "quick"),
+        ("ddmi sample --sampler dpm", "dpmpp_2m"),
+        ("ddmi evalu", "evaluate"),
+    ],
+)
+def test_completion_imports_no_torch_and_no_plugin(words, value):
+    result = shell(
+        _QUIET.format(arguments=[]),
+        _DDMI_COMPLETE="complete_bash",
+        COMP_WORDS=words,
+        COMP_CWORD=str(len(words.split()) - 1),
+    )
+    assert value in result.stdout.split()
+    assert "HEAVY []" in result.stdout
+
+
+def test_the_list_of_samplers_is_that_of_the_engine():
+    engine = pytest.importorskip("ddmi_core.diffusion.samplers")
+    from ddmi_core.runs.names import SAMPLERS
+
+    assert set(SAMPLERS) == set(engine.SAMPLERS)
