@@ -9,6 +9,8 @@ import typer
 from ddmi_core.cli import options
 from ddmi_core.cli.output import print_json
 
+_OWN_OPTIONS = ("plugin", "preset")
+
 
 def settings(
     plugin: options.Plugin,
@@ -28,7 +30,7 @@ def settings(
     if toml:
         typer.echo(dumps(resolved), nl=False)
         return
-    rows = keys(resolved)
+    rows = [row for row in keys(resolved) if row.key not in _OWN_OPTIONS]
     if as_json:
         print_json(
             [
@@ -43,10 +45,11 @@ def settings(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("key", "value", "takes", "what it does", box=box.SIMPLE)
+    table = Table("key", "value", "what it is, and what it takes", box=box.SIMPLE)
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in (row.key, _plain(row.default), row.takes, row.summary)))
+        about = Text.assemble(row.summary + " " if row.summary else "", (f"Takes {row.takes}.", "dim"))
+        table.add_row(Text(row.key), Text(str(_plain(row.default))), about)
     Console().print(table)
 
 
