@@ -70,9 +70,7 @@ def test_modules_are_short():
 
 
 def test_imports_point_one_way():
-    program = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or shutil.which(
-        "lint-imports"
-    )
+    program = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or shutil.which("lint-imports")
     if program is None:
         pytest.skip("import-linter is not installed")
     result = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -36,5 +36,5 @@ _EXPORTS = {
     "Posterior": "ddmi_core.fields.posterior",
     "hookimpl": "ddmi_core.registry.hooks",
 }
-__all__ = list(_EXPORTS)  # noqa: PLE0605
+__all__ = list(_EXPORTS)
 __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.errors import PluginError
-from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.layout import Layout, as_names
 
 API_VERSION = 1
 
@@ -71,7 +71,7 @@ class Domain:
     name: str = field(validator=validators.matches_re(r"[a-z][a-z0-9_-]*"))
     summary: str
     layout: Layout = field(validator=validators.instance_of(Layout))
-    values: tuple[str, ...] = field(converter=tuple, validator=validators.min_len(1))
+    values: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
     settings: str = field(validator=_reference)
     presets: Mapping[str, str] = field(validator=_references)
     sources: Mapping[str, str] = field(validator=_references)

@@ -26,7 +26,12 @@ class D2CVAE(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder, decoder: BasisFieldDecoder, layout: Layout, values: int, readout: ReadoutConfig
+        self,
+        encoder: Encoder,
+        decoder: BasisFieldDecoder,
+        layout: Layout,
+        values: int,
+        readout: ReadoutConfig,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.layout = encoder, decoder, layout

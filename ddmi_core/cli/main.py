@@ -82,9 +82,7 @@ def _options(
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    no_plugins: Annotated[
-        bool, typer.Option("--no-plugins", help="Use no plugin, like DDMI_PLUGINS=''.")
-    ] = False,
+    no_plugins: Annotated[bool, typer.Option("--no-plugins", help="Use no plugin, like DDMI_PLUGINS=''.")] = False,
 ) -> None:
     """Train, sample and look at models of continuous fields (DDMI)."""
     if no_plugins:

@@ -16,9 +16,7 @@ MOST_STEPS = 100_000
 
 Plugin = Annotated[
     str,
-    typer.Option(
-        "--plugin", metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=completion.plugins
-    ),
+    typer.Option("--plugin", metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=completion.plugins),
 ]
 ShippedPlugin = Annotated[
     str,
@@ -44,9 +42,7 @@ Data = Annotated[
 ]
 Set = Annotated[
     list[str],
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change one setting, see `ddmi settings`. May be repeated."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, see `ddmi settings`. May be repeated."),
 ]
 ConfigFile = Annotated[
     Path | None,
@@ -71,9 +67,7 @@ Out = Annotated[
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite", help="Write into a folder that is not empty, replacing files of the same names."
-    ),
+    typer.Option("--overwrite", help="Write into a folder that is not empty, replacing files of the same names."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -89,8 +83,7 @@ def parse_size(text: str) -> tuple[int, ...] | None:
     parts = text.lower().split("x")
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise RequestError(
-            f"--size {text} is not a size; it takes whole numbers joined by x, slowest axis first: "
-            "1024 or 768x1024"
+            f"--size {text} is not a size; it takes whole numbers joined by x, slowest axis first: 1024 or 768x1024"
         )
     if any(len(part) > 9 or not 1 <= int(part) <= LARGEST_SIDE for part in parts):
         raise RequestError(f"--size {text} is out of range; each number must be from 1 to {LARGEST_SIDE}")

@@ -38,11 +38,7 @@ def print_result(result: Any, as_json: bool) -> None:
 def figures(value: Any, name: str = "") -> list[str]:
     """Nested figures, one a line: `reconstruction.psnr_db  24.1`."""
     if isinstance(value, Mapping):
-        return [
-            line
-            for key, item in value.items()
-            for line in figures(item, f"{name}.{key}" if name else str(key))
-        ]
+        return [line for key, item in value.items() for line in figures(item, f"{name}.{key}" if name else str(key))]
     if isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
         return [line for index, item in enumerate(value) for line in figures(item, f"{name}[{index}]")]
     return [f"{name}  {value:.6g}" if isinstance(value, float) else f"{name}  {value}"]
@@ -59,9 +55,7 @@ def check_out(out: Path, overwrite: bool) -> None:
         return
     for entry in sorted(out.iterdir()):
         if not entry.name.startswith("."):
-            raise OutputError(
-                f"{out} is not empty, it holds {entry.name}; choose another --out, or add --overwrite"
-            )
+            raise OutputError(f"{out} is not empty, it holds {entry.name}; choose another --out, or add --overwrite")
 
 
 def check_writable(out: Path) -> None:
@@ -72,8 +66,6 @@ def check_writable(out: Path) -> None:
     """
     place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not place.is_dir():
-        raise OutputError(
-            f"{place} is a file, so nothing can be written to {out}; choose another --out folder"
-        )
+        raise OutputError(f"{place} is a file, so nothing can be written to {out}; choose another --out folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise OutputError(f"no permission to write {place}; choose another --out folder")

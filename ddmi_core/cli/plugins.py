@@ -22,9 +22,7 @@ def plugins(
     check: Annotated[
         bool, typer.Option("--check", help="Load each one, in a process of its own; status 1 if one fails.")
     ] = False,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds that --check gives each.")
-    ] = 30.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that --check gives each.")] = 30.0,
     as_json: options.Json = False,
 ) -> None:
     """List plugins: name, origin and status, with reason and mend where one cannot be used."""

@@ -28,9 +28,7 @@ def reconstruct(
     cells = options.parse_size(size)
     check_source(run, plugin)
     if not inputs:
-        raise RequestError(
-            f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}"
-        )
+        raise RequestError(f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}")
     for path in inputs:
         if not path.exists():
             raise DataError(f"input {path} does not exist")

@@ -15,15 +15,11 @@ from ddmi_core.runs.names import known_sampler
 
 def sample(
     out: options.Out,
-    run: Annotated[
-        Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)
-    ] = None,
+    run: Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)] = None,
     plugin: options.ShippedPlugin = "",
     n: Annotated[int, typer.Option("-n", min=1, max=options.MOST_SAMPLES, help="How many.")] = 16,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise.")] = 0,
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps.")
-    ] = 16,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps.")] = 16,
     sampler: Annotated[
         str, typer.Option("--sampler", metavar="NAME", help="Sampler.", autocompletion=completion.samplers)
     ] = "dpmpp_2m",
@@ -31,9 +27,7 @@ def sample(
     condition: Annotated[
         str | None, typer.Option("--condition", metavar="TEXT", help="Class, where the model has classes.")
     ] = None,
-    guidance: Annotated[
-        float | None, typer.Option("--guidance", min=0.0, help="Scale of guidance; 1 is none.")
-    ] = None,
+    guidance: Annotated[float | None, typer.Option("--guidance", min=0.0, help="Scale of guidance; 1 is none.")] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate signals and write them as files."""

@@ -33,10 +33,7 @@ def settings(
     rows = [row for row in keys(resolved) if row.key not in _OWN_OPTIONS]
     if as_json:
         print_json(
-            [
-                {"key": row.key, "value": _plain(row.default), "takes": row.takes, "summary": row.summary}
-                for row in rows
-            ]
+            [{"key": row.key, "value": _plain(row.default), "takes": row.takes, "summary": row.summary} for row in rows]
         )
         return
 
@@ -57,6 +54,4 @@ def _plain(value: Any) -> Any:
     """A value as JSON has it: tuples as lists, enumerations as their values."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return (
-        value if isinstance(value, int | float | str | bool | None) else getattr(value, "value", str(value))
-    )
+    return value if isinstance(value, int | float | str | bool | None) else getattr(value, "value", str(value))

@@ -20,9 +20,7 @@ def check_source(run: Path | None, plugin: str) -> None:
         PluginError: if the plugin cannot be used.
     """
     if (run is None) == (not plugin):
-        raise RequestError(
-            "give either the folder of a RUN or --plugin NAME" + (", not both" if plugin else "")
-        )
+        raise RequestError("give either the folder of a RUN or --plugin NAME" + (", not both" if plugin else ""))
     if run is not None:
         check_run(run)
         return

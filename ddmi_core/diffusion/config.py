@@ -17,9 +17,7 @@ class PathConfig:
         shift: shift of the training and sampling times of the rectified flow towards noise (1 leaves them).
     """
 
-    kind: str = field(
-        default="rectified_flow", validator=validators.in_(("variance_preserving", "rectified_flow"))
-    )
+    kind: str = field(default="rectified_flow", validator=validators.in_(("variance_preserving", "rectified_flow")))
     steps: int = field(default=1000, validator=validators.ge(2))
     beta_start: float = field(default=0.0015, validator=validators.gt(0))
     beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])

@@ -34,9 +34,7 @@ def classifier_free(
     return _guided(conditional, unconditional, scale, interval)
 
 
-def autoguidance(
-    strong: Denoise, weak: Denoise, scale: float, interval: tuple[float, float] = ALWAYS
-) -> Denoise:
+def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[float, float] = ALWAYS) -> Denoise:
     """Autoguidance (arXiv 2406.02507, whose w is the scale): `weak + scale (strong - weak)`.
 
     Args:

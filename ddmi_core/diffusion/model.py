@@ -19,7 +19,10 @@ from ddmi_core.fields.layout import Layout
 from ddmi_core.training.objective import Losses, Moment, Objective
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-DENOISERS: dict[str, type[PlaneUNet] | type[PlaneTransformer]] = {"unet": PlaneUNet, "transformer": PlaneTransformer}
+DENOISERS: dict[str, type[PlaneUNet] | type[PlaneTransformer]] = {
+    "unet": PlaneUNet,
+    "transformer": PlaneTransformer,
+}
 
 
 class LatentDiffusion(nn.Module):

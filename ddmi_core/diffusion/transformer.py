@@ -21,7 +21,9 @@ class _Block(nn.Module):
         self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
         self.attention = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
-        self.network = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.network = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
         self.modulation = nn.Linear(condition, 6 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)

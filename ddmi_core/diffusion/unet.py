@@ -101,7 +101,13 @@ class PlaneUNet(nn.Module):
         maps = self.middle(maps)
         for level, skip in zip(self.up, reversed(skips), strict=True):
             maps = [
-                torch.cat([F.interpolate(m, size=s.shape[2:], mode="nearest") if m.shape[2:] != s.shape[2:] else m, s], 1)
+                torch.cat(
+                    [
+                        F.interpolate(m, size=s.shape[2:], mode="nearest") if m.shape[2:] != s.shape[2:] else m,
+                        s,
+                    ],
+                    1,
+                )
                 for m, s in zip(maps, skip, strict=True)
             ]
             maps = level(maps, condition)

@@ -88,9 +88,7 @@ class Field:
         moved = self.map(lambda plane: plane.to(device))
         if next(self.readout.parameters()).device == torch.device(device):
             return moved
-        twin = CoarseToFineReadout(
-            self.readout.embedding, self.readout.extra, self.readout.values, self.readout.config
-        )
+        twin = CoarseToFineReadout(self.readout.embedding, self.readout.extra, self.readout.values, self.readout.config)
         twin.load_state_dict(self.readout.state_dict())
         return evolve(moved, readout=twin.to(device))
 

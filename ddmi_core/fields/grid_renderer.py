@@ -77,9 +77,7 @@ class GridRenderer(Renderer):
         RequestError: if the native size does not fit the layout.
     """
 
-    def __init__(
-        self, layout: Layout, native: Sequence[int], limits: tuple[float, float] = (-1.0, 1.0)
-    ) -> None:
+    def __init__(self, layout: Layout, native: Sequence[int], limits: tuple[float, float] = (-1.0, 1.0)) -> None:
         self.layout, self.limits = layout, limits
         self.native = self._checked(native)
 
@@ -130,16 +128,9 @@ class GridRenderer(Renderer):
         lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
         if len(lengths) != len(self.layout.axes):
             raise RequestError(
-                f"size {size!r} has {len(lengths)} numbers; "
-                f"give {len(self.layout.axes)}, slowest axis first: {axes}"
+                f"size {size!r} has {len(lengths)} numbers; give {len(self.layout.axes)}, slowest axis first: {axes}"
             )
         for length in lengths:
-            if (
-                isinstance(length, bool)
-                or not isinstance(length, Integral)
-                or not 1 <= int(length) <= LARGEST
-            ):
-                raise RequestError(
-                    f"size {size!r} is out of range: each axis takes a whole number from 1 to {LARGEST}"
-                )
+            if isinstance(length, bool) or not isinstance(length, Integral) or not 1 <= int(length) <= LARGEST:
+                raise RequestError(f"size {size!r} is out of range: each axis takes a whole number from 1 to {LARGEST}")
         return tuple(int(length) for length in lengths)

@@ -134,9 +134,7 @@ class GridSampler(CoordinateSampler):
         """Cell numbers along each axis, slowest first: `(B, n)`, or broadcastable to `(B, *patch)`."""
         device = generator.device
         if not patch:
-            return [
-                torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size
-            ]
+            return [torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size]
         cells = []
         for axis, (length, side) in enumerate(zip(size, patch, strict=True)):
             # Offsets are drawn beyond the grid and clipped, so that cells at the border are seen as often

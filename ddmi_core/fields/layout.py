@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import field, frozen, validators
+
+
+def as_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Any iterable of names as a tuple."""
+    return tuple(names)
+
+
+def _planes(planes: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(plane) for plane in planes)
 
 
 @frozen
@@ -26,9 +37,9 @@ class Layout:
         ((0, 1), (1, 2), (0, 2))
     """
 
-    axes: tuple[str, ...] = field(converter=tuple, validator=validators.min_len(1))
-    planes: tuple[tuple[str, ...], ...] = field(converter=lambda planes: tuple(map(tuple, planes)))
-    extra: tuple[str, ...] = field(default=(), converter=tuple)
+    axes: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
+    planes: tuple[tuple[str, ...], ...] = field(converter=_planes)
+    extra: tuple[str, ...] = field(default=(), converter=as_names)
 
     def __attrs_post_init__(self) -> None:
         """Check that names are unique and that every plane spans one or two known axes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -59,7 +60,7 @@ class CoarseToFineReadout(nn.Module):
         hidden = 0
         for size in inputs:
             widths = [hidden + size + extra, *[config.width] * config.depth]
-            self.blocks.append(nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)))
+            self.blocks.append(nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths)))
             hidden = config.width
         self.head = nn.Linear(hidden, values)
         self.activation = ACTIVATIONS[config.activation]()

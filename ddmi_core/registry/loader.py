@@ -66,9 +66,7 @@ def _domains(record: PluginRecord) -> list[object]:
     try:
         plugin = entry_point(record).load()
     except (Exception, SystemExit) as error:
-        raise _Fault(
-            f"importing {record.entry_point} failed: {_words(error)}", _mend(record, error)
-        ) from error
+        raise _Fault(f"importing {record.entry_point} failed: {_words(error)}", _mend(record, error)) from error
     try:
         manager.register(plugin)
         manager.check_pending()
@@ -97,9 +95,7 @@ def _pick(record: PluginRecord, domains: list[object]) -> Domain:
             )
     named = [domain for domain in domains if isinstance(domain, Domain) and domain.name == record.name]
     if len(named) != 1:
-        names = (
-            ", ".join(repr(domain.name) for domain in domains if isinstance(domain, Domain)) or "no domain"
-        )
+        names = ", ".join(repr(domain.name) for domain in domains if isinstance(domain, Domain)) or "no domain"
         raise _Fault(
             f"the entry point {record.name!r} brings {names}",
             f"return exactly one domain named {record.name!r}, or rename the entry point",

@@ -23,8 +23,7 @@ def register(domain: Domain) -> None:
         raise PluginError(f"register takes a ddmi_core.Domain; it was given a {type(domain).__name__}")
     if domain.api_version not in ACCEPTED:
         raise PluginError(
-            f"domain {domain.name!r} was written for API version {domain.api_version}; "
-            f"this ddmi has {API_VERSION}"
+            f"domain {domain.name!r} was written for API version {domain.api_version}; this ddmi has {API_VERSION}"
         )
     for record in discover():
         if record.name == domain.name and record.status is not Status.DISABLED:
@@ -68,7 +67,6 @@ def domain_named(name: str) -> Domain:
     if result.domain is None:
         record = result.record
         raise PluginError(
-            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. "
-            f"To mend it: {record.mend}"
+            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. To mend it: {record.mend}"
         ) from result.error
     return result.domain

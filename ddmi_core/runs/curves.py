@@ -29,9 +29,7 @@ def chart(lines: Sequence[Line], x_label: str, y_label: str, log_x: bool = False
         return "<p>nothing recorded yet</p>"
     xs = _Scale([x for line in lines for x, _ in line.points], log_x, LEFT, WIDTH - RIGHT)
     ys = _Scale([y for line in lines for _, y in line.points], log_y, HEIGHT - BOTTOM, TOP)
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} over {escape(x_label)}">'
-    ]
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} over {escape(x_label)}">']
     for value, text in ys.ticks():
         at = ys(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
@@ -73,7 +71,9 @@ class _Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """About four round values with their texts."""
         if self.log:
-            steps = [10.0**power * digit for power in range(floor(self.low), floor(self.high) + 1) for digit in (1, 2, 5)]
+            steps = [
+                10.0**power * digit for power in range(floor(self.low), floor(self.high) + 1) for digit in (1, 2, 5)
+            ]
             shown = [value for value in steps if self.low <= log10(value) <= self.high]
             return [(value, f"{value:g}") for value in shown[:: max(1, len(shown) // 5)]]
         raw = (self.high - self.low) / 4
@@ -85,7 +85,5 @@ class _Scale:
 
 def _usable(points: Sequence[tuple[float, float]], log_x: bool, log_y: bool) -> tuple[tuple[float, float], ...]:
     return tuple(
-        (x, y)
-        for x, y in points
-        if isfinite(x) and isfinite(y) and (x > 0 or not log_x) and (y > 0 or not log_y)
+        (x, y) for x, y in points if isfinite(x) and isfinite(y) and (x > 0 or not log_x) and (y > 0 or not log_y)
     )

@@ -145,7 +145,13 @@ def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Itera
         if not values:
             raise DataError("no signal is held out, so reconstructions cannot be measured")
         joined = torch.cat(values)
-        protocol = {**common, "n": len(joined), "signals": "held out", "size": "native", "latent": "posterior mean"}
+        protocol = {
+            **common,
+            "n": len(joined),
+            "signals": "held out",
+            "size": "native",
+            "latent": "posterior mean",
+        }
         yield Figure(f"reconstruction_{name}", float(joined.mean()), protocol)
 
 

@@ -37,9 +37,7 @@ class Layers:
         inside = dict.fromkeys(s for p, s in self.sources.items() if p[: len(path)] == path)
         return " and ".join(inside) or "the defaults"
 
-    def _merge(
-        self, into: dict[str, Any], layer: Mapping[str, Any], at: tuple[str, ...], source: str
-    ) -> None:
+    def _merge(self, into: dict[str, Any], layer: Mapping[str, Any], at: tuple[str, ...], source: str) -> None:
         for key, value in layer.items():
             path = (*at, key)
             if isinstance(value, Mapping) and isinstance(into.get(key), dict):

@@ -18,7 +18,13 @@ from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.model import DenoisingObjective
 from ddmi_core.errors import ConfigError, Interrupted
 from ddmi_core.runs import data, evaluate, folder, latents, produce, report
-from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_diffusion, build_parts, load_data
+from ddmi_core.runs.build import (
+    autoencoder_objectives,
+    build_autoencoder,
+    build_diffusion,
+    build_parts,
+    load_data,
+)
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, assemble

@@ -34,9 +34,7 @@ def sample(
     suffix, export = exporter(model)
     paths = [out / f"sample-{number:04d}{suffix}" for number in range(n)]
     prepare(out, paths, overwrite)
-    fields = model.sample(
-        n, seed=seed, steps=steps, sampler=sampler, condition=condition, guidance=guidance
-    )
+    fields = model.sample(n, seed=seed, steps=steps, sampler=sampler, condition=condition, guidance=guidance)
     return _write(model, fields, size, export, paths)
 
 
@@ -93,9 +91,8 @@ def prepare(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
         raise OutputError(f"{out} is a file; choose another --out folder") from error
     except OSError as error:
         raise write_error(out, error) from error
-    if existing := [path for path in paths if path.exists()]:
-        if not overwrite:
-            raise OutputError(f"{existing[0]} exists already; give another --out folder, or --overwrite")
+    if (existing := [path for path in paths if path.exists()]) and not overwrite:
+        raise OutputError(f"{existing[0]} exists already; give another --out folder, or --overwrite")
 
 
 def _write(

@@ -18,7 +18,7 @@ from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.curves import Line, chart
 from ddmi_core.runs.distance import nearest
-from ddmi_core.runs.evaluate import batches, check_data, describe_signals, reconstruct
+from ddmi_core.runs.evaluate import check_data, describe_signals, reconstruct
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, load
 from ddmi_core.runs.pictures import Picture, basis_picture, embedded, only_coarse
@@ -101,7 +101,10 @@ def _curves(folder: folders.RunFolder) -> list[tuple[str, str]]:
             if name not in ("stage", "step", "steps_per_second"):
                 lines.setdefault(name, []).append((record["step"], value))
     return [
-        (stage, chart([Line(name, tuple(points)) for name, points in lines.items()], "step", "loss", log_y=True))
+        (
+            stage,
+            chart([Line(name, tuple(points)) for name, points in lines.items()], "step", "loss", log_y=True),
+        )
         for stage, lines in stages.items()
     ]
 

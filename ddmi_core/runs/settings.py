@@ -44,9 +44,7 @@ def resolve(
     given = _without_record(read(file) if file else {})
     named = given.pop("preset", "")
     if preset and named and named != preset:
-        raise ConfigError(
-            f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out"
-        )
+        raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
     preset = str(preset or named or "quick")
     text, place = _preset(domain, preset)
     layers = _defaults(domain)
@@ -95,9 +93,7 @@ def _preset(domain: Domain, name: str) -> tuple[str, str]:
         text = files(package).joinpath(path).read_text(encoding="utf-8")
     except (OSError, ImportError) as error:
         reference = domain.presets[name]
-        raise PluginError(
-            f"preset {name!r} of plugin {domain.name!r}, {reference}, cannot be read: {error}"
-        ) from error
+        raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {reference}, cannot be read: {error}") from error
     return text, f"preset {name!r} ({Path(path).name} of plugin {domain.name!r})"
 
 
@@ -113,15 +109,11 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
     try:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
-        config = structure(
-            {**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig
-        )
+        config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
         _check_samplers(config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
-        raise ConfigError(
-            f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}"
-        ) from fault.__cause__
+        raise ConfigError(f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}") from fault.__cause__
     return config
 
 
@@ -166,7 +158,5 @@ def _literal(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, Mapping):
-        return (
-            f"{{{', '.join(f'{key} = {_literal(item)}' for key, item in value.items() if item is not None)}}}"
-        )
+        return f"{{{', '.join(f'{key} = {_literal(item)}' for key, item in value.items() if item is not None)}}}"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")

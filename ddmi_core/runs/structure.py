@@ -195,9 +195,7 @@ def _validate(attribute: attrs.Attribute[Any], kind: Any, value: Any) -> None:
 
 def _mismatch(given: Any, kind: Any, validator: Any) -> str:
     """What was given, and what the setting takes."""
-    near = get_close_matches(
-        str(given), [str(choice) for choice in choices(kind, validator)], n=1, cutoff=0.5
-    )
+    near = get_close_matches(str(given), [str(choice) for choice in choices(kind, validator)], n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"it was given {_shown(given)}{hint} It takes {takes(kind, validator)}"
 

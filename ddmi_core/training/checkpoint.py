@@ -38,7 +38,9 @@ class Checkpoint:
         """
         path = self.folder / f"{name}.safetensors"
         if path.name not in self.record["files"]:
-            raise CheckpointError(f"checkpoint {self.folder} holds no {name!r}; it has {', '.join(self.record['files'])}")
+            raise CheckpointError(
+                f"checkpoint {self.folder} holds no {name!r}; it has {', '.join(self.record['files'])}"
+            )
         try:
             return safetensors.torch.load_file(path)
         except (OSError, safetensors.SafetensorError) as error:

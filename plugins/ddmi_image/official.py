@@ -65,9 +65,7 @@ def default_place(name: str) -> Path:
 
 
 def _has_pictures(place: Path) -> bool:
-    return place.is_dir() and any(
-        path.suffix.lower() in (".png", ".jpg", ".jpeg") for path in place.iterdir()
-    )
+    return place.is_dir() and any(path.suffix.lower() in (".png", ".jpg", ".jpeg") for path in place.iterdir())
 
 
 def _afhq(kind: str, location: Path | None, settings: ImageSettings) -> Split:

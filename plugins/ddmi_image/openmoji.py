@@ -117,14 +117,8 @@ def load(location: Path | None, settings: ImageSettings) -> Split:
     chosen = drawings(settings.groups)
     chosen = [chosen[i] for i in choose([drawing.name for drawing in chosen], settings.limit)]
     if len({drawing.key for drawing in chosen}) < 2:
-        hint = (
-            ""
-            if features.check("raqm")
-            else "; Pillow lacks raqm here, so flags and professions cannot be drawn"
-        )
-        raise DataError(
-            f"groups {', '.join(settings.groups)} give {len(chosen)} drawings, too few to learn from{hint}"
-        )
+        hint = "" if features.check("raqm") else "; Pillow lacks raqm here, so flags and professions cannot be drawn"
+        raise DataError(f"groups {', '.join(settings.groups)} give {len(chosen)} drawings, too few to learn from{hint}")
     largest = settings.size * settings.detail
     factor = -(-settings.size * OVERSIZE // largest)
     pen = Pen()

@@ -101,9 +101,7 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
 def _check_limits(size: tuple[int, int], name: str) -> None:
     width, height = size
     if min(size) < SMALLEST_SIDE:
-        raise DataError(
-            f"{name}: {width} x {height} pixels is too small; each side needs {SMALLEST_SIDE} or more"
-        )
+        raise DataError(f"{name}: {width} x {height} pixels is too small; each side needs {SMALLEST_SIDE} or more")
     if max(size) > LARGEST_SIDE or width * height > MOST_PIXELS:
         raise DataError(
             f"{name}: {width} x {height} pixels is too large; "

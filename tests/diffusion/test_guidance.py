@@ -44,9 +44,7 @@ def test_scale_one_is_the_main_denoiser_itself(guide: Guide) -> None:
 
 
 @both
-@pytest.mark.parametrize(
-    ("time", "inside"), [(0.1, False), (0.2, True), (0.5, True), (0.7, True), (0.9, False)]
-)
+@pytest.mark.parametrize(("time", "inside"), [(0.1, False), (0.2, True), (0.5, True), (0.7, True), (0.9, False)])
 def test_guidance_acts_inside_its_interval_only(guide: Guide, time: float, inside: bool) -> None:
     main, reference = Counting(2.0), Counting(0.5)
     t = torch.full((3,), time, dtype=torch.float64)

@@ -33,9 +33,7 @@ def test_variance_preserving_equals_the_ddpm_table() -> None:
     t = torch.arange(1, 1001, dtype=torch.float64) / 1000
     path = VariancePreserving()
     torch.testing.assert_close(path.alpha(t).square(), oracle.alphas_cumprod.double(), rtol=2e-5, atol=0)
-    torch.testing.assert_close(
-        path.sigma(t).square(), 1 - oracle.alphas_cumprod.double(), rtol=2e-5, atol=1e-6
-    )
+    torch.testing.assert_close(path.sigma(t).square(), 1 - oracle.alphas_cumprod.double(), rtol=2e-5, atol=1e-6)
 
 
 def test_single_precision_is_close_to_double() -> None:
@@ -150,6 +148,4 @@ def test_interpolation_gives_data_and_noise_at_the_ends(path: Path) -> None:
 def test_configuration_selects_the_path() -> None:
     assert path_from(PathConfig()) == RectifiedFlow(1.0)
     assert path_from(PathConfig(kind="rectified_flow", shift=2.0)) == RectifiedFlow(2.0)
-    assert path_from(PathConfig(kind="variance_preserving", steps=50)) == VariancePreserving(
-        50, 0.0015, 0.0195
-    )
+    assert path_from(PathConfig(kind="variance_preserving", steps=50)) == VariancePreserving(50, 0.0015, 0.0195)

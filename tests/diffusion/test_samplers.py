@@ -110,9 +110,7 @@ def test_error_falls_with_the_order_of_the_method(name: str, path: Path) -> None
     errors = []
     for steps in (20, 40, 80):
         times = torch.linspace(0.7, 0.25, steps + 1, dtype=torch.float64)
-        errors.append(
-            float((SAMPLERS[name](gaussian.denoise, path, x, times) - exact).square().mean().sqrt())
-        )
+        errors.append(float((SAMPLERS[name](gaussian.denoise, path, x, times) - exact).square().mean().sqrt()))
     orders = [math.log2(a / b) for a, b in pairwise(errors)]
     assert min(orders) > ORDERS[name] - 0.15, orders
     assert errors[-1] < (0.02 if ORDERS[name] == 1 else 1e-3)
@@ -149,9 +147,7 @@ def test_sixteen_steps_are_enough_for_a_fast_sampler(name: str, path: Path) -> N
     assert error.square().mean() < slow.square().mean()
 
 
-def drive(
-    scheduler: Any, denoise: Denoise, path: Path, x: Tensor, times: Tensor, kind: str = "sample"
-) -> Tensor:
+def drive(scheduler: Any, denoise: Denoise, path: Path, x: Tensor, times: Tensor, kind: str = "sample") -> Tensor:
     """Run a diffusers scheduler on our grid: it is given sigma / alpha (or sigma for flows) of our times."""
     flow = isinstance(path, RectifiedFlow)
     sigmas = (path.sigma(times) if flow else path.sigma(times) / path.alpha(times)).float()
@@ -284,9 +280,7 @@ def test_callback_cancels_by_raising(name: str) -> None:
 
     path = PATHS["rf"]
     with pytest.raises(KeyboardInterrupt):
-        SAMPLERS[name](
-            mixture(path), path, torch.zeros(1, 1), path.times(5), generator=seeded(), callback=stop
-        )
+        SAMPLERS[name](mixture(path), path, torch.zeros(1, 1), path.times(5), generator=seeded(), callback=stop)
     assert calls == [1, 2]
 
 

@@ -70,9 +70,7 @@ def test_velocity_is_the_derivative_in_the_phase(path: Path) -> None:
     x0, noise = pair(20)
     rise = path.interpolate(x0, noise, t + step) - path.interpolate(x0, noise, t - step)
     run = path.phase(t + step) - path.phase(t - step)
-    torch.testing.assert_close(
-        target("velocity", path, x0, noise, t), rise / run[:, None], rtol=1e-5, atol=1e-6
-    )
+    torch.testing.assert_close(target("velocity", path, x0, noise, t), rise / run[:, None], rtol=1e-5, atol=1e-6)
 
 
 def test_unknown_target_names_the_nearest() -> None:
@@ -88,9 +86,7 @@ class Network(nn.Module):
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            [nn.Linear(8, 96), nn.Linear(96, 96), nn.Linear(96, 96), nn.Linear(96, 2)]
-        )
+        self.layers = nn.ModuleList([nn.Linear(8, 96), nn.Linear(96, 96), nn.Linear(96, 96), nn.Linear(96, 2)])
         for layer in self.layers:
             bound = (3 / layer.in_features) ** 0.5
             nn.init.uniform_(layer.weight, -bound, bound, generator=seeded(seed))

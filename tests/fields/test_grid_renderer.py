@@ -22,23 +22,18 @@ def field(axes, batch=1):
     torch.manual_seed(3)
     layout = LAYOUTS[axes]
     basis = tuple(
-        Planes(torch.randn(batch, c, *[n] * len(plane)) for plane in layout.planes)
-        for c, n in ((6, 4), (4, 8))
+        Planes(torch.randn(batch, c, *[n] * len(plane)) for plane in layout.planes) for c, n in ((6, 4), (4, 8))
     )
     readout = CoarseToFineReadout((6, 4), extra=1, values=2, config=ReadoutConfig(width=16))
     return Field(basis=basis, readout=readout, layout=layout)
 
 
-@pytest.mark.parametrize(
-    ("axes", "size"), [(1, (33,)), (2, (9, 31)), (3, (3, 10, 12)), (2, (1, 1)), (2, (3, 9000))]
-)
+@pytest.mark.parametrize(("axes", "size"), [(1, (33,)), (2, (9, 31)), (3, (3, 10, 12)), (2, (1, 1)), (2, (3, 9000))])
 def test_render_equals_plain_evaluation_with_the_footprint(axes, size):
     subject, layout = field(axes), LAYOUTS[axes]
     raster = GridRenderer(layout, NATIVE[axes], limits=(-0.8, 0.9)).render(subject, size)
     axes_coords = GridSampler(layout).lattice(size)
-    grid = torch.stack(torch.meshgrid(*reversed(axes_coords), indexing="ij")[::-1], dim=-1).reshape(
-        1, -1, axes
-    )
+    grid = torch.stack(torch.meshgrid(*reversed(axes_coords), indexing="ij")[::-1], dim=-1).reshape(1, -1, axes)
     with torch.no_grad():
         plain = subject(grid, torch.tensor([math.log2(NATIVE[axes][-1] / size[-1])])).clamp(-0.8, 0.9)
     assert raster.array().shape == (*size, 2)

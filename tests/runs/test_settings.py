@@ -83,8 +83,7 @@ def domain(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").write_text("")
     (folder / "quick.toml").write_text(
-        "[autoencoder]\nlatent_channels = 2\n[autoencoder.training]\nsteps = 10\nrate = 1\n"
-        "[domain]\nsize = 8\n"
+        "[autoencoder]\nlatent_channels = 2\n[autoencoder.training]\nsteps = 10\nrate = 1\n[domain]\nsize = 8\n"
     )
     (folder / "base.toml").write_text("[domain]\nsiez = 8\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -140,9 +139,7 @@ def test_set_takes_lists_tables_and_choices(domain):
     ]
     config = resolve(domain, "quick", overrides=overrides)
     assert config.autoencoder.encoder == EncoderConfig(widths=(8, 16), blocks=2)
-    assert config.domain == TinySettings(
-        size=8, mode="saw", limit=3, crop=Crop(offset=(2, 3.0), colour=Colour.BLUE)
-    )
+    assert config.domain == TinySettings(size=8, mode="saw", limit=3, crop=Crop(offset=(2, 3.0), colour=Colour.BLUE))
 
 
 @pytest.mark.parametrize(

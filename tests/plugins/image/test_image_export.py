@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve, frozen
+from PIL import Image
+
+from ddmi_core.api import Field, Planes
+from ddmi_core.errors import OutputError, RequestError
+from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 from ddmi_image import export
 from ddmi_image.export import picture, signal_picture, write_png, write_small
 from ddmi_image.plugin import IMAGE
 from ddmi_image.rendering import renderer
 from ddmi_image.settings import ImageSettings
 from ddmi_image.signal import ImageSignal
-from PIL import Image
-
-from ddmi_core.api import Field, Planes
-from ddmi_core.errors import OutputError, RequestError
-from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 
 
 @pytest.fixture(scope="module")

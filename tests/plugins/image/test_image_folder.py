@@ -6,13 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from ddmi_core.errors import DataError, OutputError
 from ddmi_image import decoded, official
 from ddmi_image.folder import classes_of, load
 from ddmi_image.official import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.settings import ImageSettings
-from PIL import Image
-
-from ddmi_core.errors import DataError, OutputError
 
 SMALL = ImageSettings(size=16, detail=4, held_out=0.3)
 

@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
+
+from ddmi_core.api import Field, Planes
+from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 from ddmi_image.describe import describe, describe_signal, features
 from ddmi_image.metrics import psnr_db, ssim, structural_similarity
 from ddmi_image.openmoji import load
@@ -10,10 +14,6 @@ from ddmi_image.plugin import IMAGE
 from ddmi_image.rendering import native_pixels, renderer, sampler, views
 from ddmi_image.settings import ImageSettings
 from ddmi_image.signal import ImageSignal, pixels
-from scipy.ndimage import gaussian_filter
-
-from ddmi_core.api import Field, Planes
-from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 
 SETTINGS = ImageSettings(size=24, detail=2, groups=("faces",))
 
@@ -42,9 +42,7 @@ def test_native_pixels_are_the_clipped_field(fields):
 
 def test_psnr_is_that_of_the_definition(fields, signal):
     drawn = native_pixels(fields, renderer(SETTINGS)).numpy()
-    expected = [
-        10 * np.log10(4 / np.mean((d - s) ** 2)) for d, s in zip(drawn, signal.pixels.numpy(), strict=True)
-    ]
+    expected = [10 * np.log10(4 / np.mean((d - s) ** 2)) for d, s in zip(drawn, signal.pixels.numpy(), strict=True)]
     np.testing.assert_allclose(psnr_db(fields, signal, renderer(SETTINGS)), expected, rtol=1e-5)
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+
+from ddmi_core.errors import ConfigError, DataError
+from ddmi_core.fields.grid_sampler import as_values
 from ddmi_image import openmoji
 from ddmi_image.groups import TONES, base, group_of
 from ddmi_image.openmoji import Drawing, Pen, drawings, load, spoken_name
 from ddmi_image.pixel_set import stable_share
 from ddmi_image.settings import ImageSettings
-
-from ddmi_core.errors import ConfigError, DataError
-from ddmi_core.fields.grid_sampler import as_values
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,7 @@ def test_unknown_group_offers_the_nearest():
         ImageSettings(groups=())
 
 
-@pytest.mark.parametrize(
-    "bad", [{"size": 4}, {"detail": 3}, {"held_out": 0.0}, {"held_out": 1.0}, {"limit": -1}]
-)
+@pytest.mark.parametrize("bad", [{"size": 4}, {"detail": 3}, {"held_out": 0.0}, {"held_out": 1.0}, {"limit": -1}])
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         ImageSettings(**bad)

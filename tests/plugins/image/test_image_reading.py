@@ -6,12 +6,12 @@ import zlib
 
 import numpy as np
 import pytest
-from ddmi_image.folder import read
-from ddmi_image.reading import read_square, shorter_side
-from ddmi_image.settings import ImageSettings
 from PIL import Image
 
 from ddmi_core.errors import DataError
+from ddmi_image.folder import read
+from ddmi_image.reading import read_square, shorter_side
+from ddmi_image.settings import ImageSettings
 
 RED, BLUE, WHITE = (220, 20, 30), (10, 40, 200), (255, 255, 255)
 
@@ -29,9 +29,7 @@ def read_back(image, path, size=32, **options):
 
 
 def assert_colour(pixels, colour, tolerance=1):
-    np.testing.assert_allclose(
-        pixels.reshape(-1, 3), np.broadcast_to(colour, (pixels.size // 3, 3)), atol=tolerance
-    )
+    np.testing.assert_allclose(pixels.reshape(-1, 3), np.broadcast_to(colour, (pixels.size // 3, 3)), atol=tolerance)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".gif"])

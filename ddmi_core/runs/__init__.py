@@ -1,0 +1,1 @@
+"""Runs: configuration, folders, the pipeline, and loaded models."""

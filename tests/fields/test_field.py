@@ -1,0 +1,195 @@
+"""Fields: what they compute, and how they are taken apart and moved."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddmi_core.api import Field, Layout, Planes
+from ddmi_core.fields.lattice import block_steps, cell_centres
+from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
+from ddmi_core.fields.storage import load, save
+
+LAYOUTS = {
+    "line": Layout(axes=("t",), planes=(("t",),)),
+    "plane": Layout(axes=("x", "y"), planes=(("x", "y"),), extra=("footprint",)),
+    "turned": Layout(axes=("x", "y"), planes=(("y", "x"), ("x",))),
+    "tri-plane": Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
+    "mixed": Layout(axes=("x", "y", "z", "t"), planes=(("x", "y"), ("z",), ("t", "z")), extra=("a", "b")),
+}
+
+
+def make_field(layout: Layout, batch: int = 2, scales: int = 2, join: str = "sum", joining: str = "coarse_to_fine"):
+    generator = torch.Generator().manual_seed(0)
+    channels = [5, 4, 3][:scales]
+    basis = tuple(
+        Planes(
+            torch.randn(batch, c, *[3 + 2 * s + i + p for i in range(len(plane))], generator=generator)
+            for p, plane in enumerate(layout.planes)
+        )
+        for s, c in enumerate(channels)
+    )
+    factor = len(layout.planes) if join == "concatenate" else 1
+    config = ReadoutConfig(width=12, depth=2, planes=join, joining=joining, activation="silu")
+    readout = CoarseToFineReadout([c * factor for c in channels], len(layout.extra), 3, config)
+    return Field(basis, readout, layout)
+
+
+def two_tap(grid: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
+    """Linear interpolation by its definition, point by point in plain Python: the independent oracle."""
+    values = []
+    for point in coords.tolist():
+        corners = [(1.0, ())]
+        for size, x in zip(grid.shape[1:], reversed(point), strict=True):
+            position = min(max((x + 1) / 2 * size - 0.5, 0), size - 1)
+            low = int(position)
+            high = min(low + 1, size - 1)
+            weight = position - low
+            corners = [(w * f, (*at, i)) for w, at in corners for f, i in ((1 - weight, low), (weight, high))]
+        values.append(sum(w * grid[(slice(None), *at)] for w, at in corners))
+    return torch.stack(values)
+
+
+@pytest.mark.parametrize("join", ["sum", "concatenate"])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_field_is_readout_of_two_tap_interpolation(layout, join):
+    field = make_field(layout, join=join)
+    coords = torch.rand(2, 7, len(layout.axes), generator=torch.Generator().manual_seed(1)) * 2.4 - 1.2
+    extra = torch.randn(2, 7, len(layout.extra))
+    for b in range(2):
+        embeddings = []
+        for planes in field.basis:
+            parts = [
+                two_tap(grid[b], coords[b][:, list(columns)])
+                for grid, columns in zip(planes, layout.columns, strict=True)
+            ]
+            embeddings.append(sum(parts) if join == "sum" else torch.cat(parts, dim=-1))
+        torch.testing.assert_close(field(coords, extra)[b], field.readout(embeddings, extra[b]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("joining", ["coarse_to_fine", "input"])
+@pytest.mark.parametrize("join", ["sum", "concatenate"])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("chunk", [1, 17, 4096])
+def test_lattice_equals_plain_path_at_any_chunk(layout, join, joining, chunk):
+    field = make_field(layout, batch=1, join=join, joining=joining)
+    axes = [cell_centres(n) for n in (6, 5, 4, 3)[: len(layout.axes)]]
+    extra = torch.randn(len(layout.extra))
+    mesh = torch.meshgrid(*reversed(axes), indexing="ij")
+    coords = torch.stack([m.flatten() for m in reversed(mesh)], dim=-1)[None]
+    with torch.no_grad():
+        slabs = list(field.lattice(axes, extra, chunk=chunk).slabs())
+        plain = field(coords, extra)[0]
+    fast = torch.cat([values for _, values in slabs])
+    assert [start for start, _ in slabs] == list(torch.tensor([0] + [len(v) for _, v in slabs[:-1]]).cumsum(0))
+    torch.testing.assert_close(fast.reshape(plain.shape), plain, atol=1e-5, rtol=1e-5)
+
+
+@given(st.lists(st.integers(1, 10**5), min_size=1, max_size=4), st.integers(1, 10**6))
+def test_blocks_never_exceed_the_chunk(sizes, chunk):
+    steps = block_steps(sizes, chunk)
+    product = 1
+    for step, size in zip(steps, sizes, strict=True):
+        assert 1 <= step <= size
+        product *= step
+    assert product <= chunk
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.permutations(range(9)), st.integers(1, 9))
+def test_values_do_not_depend_on_order_or_company_of_queries(order, chunk):
+    field = make_field(LAYOUTS["tri-plane"])
+    coords = torch.rand(2, 9, 3, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    with torch.no_grad():
+        whole = field(coords)
+        parts = torch.cat([field(part) for part in coords[:, list(order)].split(chunk, dim=1)], dim=1)
+    torch.testing.assert_close(parts, whole[:, list(order)], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_gradients_in_coordinates_and_basis_fields_match_finite_differences(layout):
+    field = make_field(layout, batch=1)
+    field.readout.double()
+    basis = [[plane.double().requires_grad_() for plane in planes] for planes in field.basis]
+    coords = (torch.rand(1, 3, len(layout.axes), dtype=torch.double) * 1.6 - 0.8).requires_grad_()
+
+    def values(coords, *grids):
+        tensors = iter(grids)
+        scales = tuple(Planes(next(tensors) for _ in planes) for planes in basis)
+        return Field(scales, field.readout, layout)(coords)
+
+    assert torch.autograd.gradcheck(values, (coords, *[g for planes in basis for g in planes]), atol=1e-5)
+
+
+def test_values_are_constant_beyond_the_outer_cells():
+    field = make_field(LAYOUTS["line"])
+    edge, beyond = torch.full((2, 1, 1), 1.0), torch.full((2, 1, 1), 1.7)
+    torch.testing.assert_close(field(edge), field(beyond))
+
+
+def test_slices_stack_back_to_the_batch():
+    field = make_field(LAYOUTS["mixed"], batch=3)
+    again = Field.stack([field[0], field[1:], field[-1]])
+    assert len(again) == 4
+    coords = torch.rand(4, 5, 4) * 2 - 1
+    torch.testing.assert_close(again(coords)[:3], field(coords[:3]))
+    torch.testing.assert_close(again(coords)[3:], field[2](coords[3:]))
+    assert [len(part) for part in field] == [1, 1, 1]
+
+
+def test_fields_of_different_models_do_not_stack():
+    with pytest.raises(ValueError, match="one model"):
+        Field.stack([make_field(LAYOUTS["line"]), make_field(LAYOUTS["line"])])
+    with pytest.raises(ValueError, match="empty"):
+        Field.stack([])
+
+
+def test_wrong_coordinates_are_named():
+    field = make_field(LAYOUTS["plane"])
+    with pytest.raises(ValueError, match=r"\(2, 4, 3\).*\(2, N, 2\), columns x, y"):
+        field(torch.zeros(2, 4, 3))
+    with pytest.raises(IndexError, match="out of range for a batch of 2"):
+        field[2]
+    with pytest.raises(ValueError, match="one field and 2 axes; got 2 fields, 1 axes"):
+        field.lattice([cell_centres(3)])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_saved_field_computes_the_same(layout, tmp_path):
+    field = make_field(layout)
+    save(field, tmp_path / "field.safetensors")
+    again = load(tmp_path / "field.safetensors")
+    coords = torch.rand(2, 6, len(layout.axes)) * 2 - 1
+    extra = torch.randn(len(layout.extra))
+    assert again.layout == layout
+    assert torch.equal(again(coords, extra), field(coords, extra))
+
+
+def test_field_moves_between_devices_without_its_model():
+    field = make_field(LAYOUTS["line"])
+    moved = field.to("meta")
+    assert moved.basis[0][0].is_meta
+    assert next(moved.readout.parameters()).is_meta
+    assert not next(field.readout.parameters()).is_meta
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"axes": ("x",), "planes": ()}, "at least one plane"),
+        ({"axes": ("x", "x"), "planes": (("x",),)}, "repeat"),
+        ({"axes": ("x", "y"), "planes": (("x", "z"),)}, "names z"),
+        ({"axes": ("x", "y", "z"), "planes": (("x", "y", "z"),)}, "one or two"),
+    ],
+)
+def test_impossible_layouts_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Layout(**arguments)
+
+
+def test_planes_of_one_size_stack_and_lines_get_height_one():
+    assert Planes([torch.zeros(2, 3, 5), torch.zeros(2, 3, 5)]).stacked().shape == (2, 2, 3, 1, 5)
+    with pytest.raises(ValueError, match="different sizes"):
+        Planes([torch.zeros(2, 3, 5), torch.zeros(2, 3, 4)]).stacked()
