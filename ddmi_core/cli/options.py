@@ -65,10 +65,7 @@ Out = Annotated[
     Path,
     typer.Option("--out", metavar="DIR", help="Folder to write to; created if missing.", show_default=False),
 ]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Write into a folder that is not empty, replacing files of the same names."),
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

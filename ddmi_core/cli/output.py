@@ -44,20 +44,6 @@ def figures(value: Any, name: str = "") -> list[str]:
     return [f"{name}  {value:.6g}" if isinstance(value, float) else f"{name}  {value}"]
 
 
-def check_out(out: Path, overwrite: bool) -> None:
-    """Check that a folder for results can be written and holds nothing that might be lost.
-
-    Raises:
-        OutputError: if it is a file, is not empty (unless `overwrite`), or permission is missing.
-    """
-    check_writable(out)
-    if overwrite or not out.exists():
-        return
-    for entry in sorted(out.iterdir()):
-        if not entry.name.startswith("."):
-            raise OutputError(f"{out} is not empty, it holds {entry.name}; choose another --out, or add --overwrite")
-
-
 def check_writable(out: Path) -> None:
     """Check that a folder can be made or written, without making it.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import check_out
+from ddmi_core.cli.output import check_writable
 from ddmi_core.cli.source import check_source, load_model
 from ddmi_core.errors import DataError, RequestError
 
@@ -32,10 +32,10 @@ def reconstruct(
     for path in inputs:
         if not path.exists():
             raise DataError(f"input {path} does not exist")
-    check_out(out, overwrite)
+    check_writable(out)
     model = load_model(run, plugin)
 
     from ddmi_core.runs import produce
 
-    paths = produce.reconstruct(model, inputs, size=cells, out=out)
+    paths = produce.reconstruct(model, inputs, size=cells, out=out, overwrite=overwrite)
     typer.echo(f"wrote {len(paths)} files to {out}")

@@ -34,6 +34,4 @@ def run(
 
     from ddmi_core.runs import pipeline
 
-    done = pipeline.run(settings, domain, folder, resume=resume, console=Console(stderr=True))
-    report = done / "report.html"
-    typer.echo(report if report.is_file() else done)
+    typer.echo(pipeline.run(settings, domain, folder, resume=resume, console=Console(stderr=True)))

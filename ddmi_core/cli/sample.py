@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ddmi_core.cli import completion, options
-from ddmi_core.cli.output import check_out
+from ddmi_core.cli.output import check_writable
 from ddmi_core.cli.source import check_source, load_model
 from ddmi_core.runs.names import known_sampler
 
@@ -34,7 +34,7 @@ def sample(
     known_sampler(sampler)
     cells = options.parse_size(size)
     check_source(run, plugin)
-    check_out(out, overwrite)
+    check_writable(out)
     model = load_model(run, plugin)
 
     from ddmi_core.runs import produce
@@ -49,5 +49,6 @@ def sample(
         condition=condition,
         guidance=guidance,
         out=out,
+        overwrite=overwrite,
     )
     typer.echo(f"wrote {len(paths)} files to {out}")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ddmi_core.api.domain import Domain
 from ddmi_core.cli.main import app
 from ddmi_core.cli.options import parse_size
-from ddmi_core.cli.output import check_out, figures
+from ddmi_core.cli.output import check_writable, figures
 from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
@@ -111,8 +111,8 @@ def ddmi(*arguments, status=0):
 
 
 def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
-    out = tmp_path / "runs" / "tiny"
-    calls = engine("ddmi_core.runs.pipeline", "run", out)
+    report = tmp_path / "report.html"
+    calls = engine("ddmi_core.runs.pipeline", "run", report)
     text = ddmi(
         "run",
         "--plugin",
@@ -132,13 +132,7 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
     assert (config.domain.size, config.seed, config.data, config.preset) == (4, 3, "d", "quick")
     assert folder == Path("runs/tiny")
     assert options["resume"] is True
-    assert text.strip().endswith(str(out))
-
-
-def test_run_points_to_the_report(tiny, engine, tmp_path):
-    (tmp_path / "report.html").write_text("")
-    engine("ddmi_core.runs.pipeline", "run", tmp_path)
-    assert ddmi("run", "--plugin", "tiny", "--out", "new").strip() == str(tmp_path / "report.html")
+    assert text.strip() == str(report)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +184,7 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
         "condition": "red",
         "guidance": None,
         "out": out,
+        "overwrite": False,
     }
     assert text == f"wrote 2 files to {out}\n"
 
@@ -206,16 +201,12 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     assert [call[1]["size"] for call in calls] == [None, (32,)]
 
 
-def test_results_are_kept_unless_overwriting_is_asked_for(tiny, engine, tmp_path):
+def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
     engine("ddmi_core.runs.model", "load", "the model")
     calls = engine("ddmi_core.runs.produce", "sample", [])
-    (tmp_path / "drawn").mkdir()
-    (tmp_path / "drawn" / "0.txt").write_text("")
-    command = ["sample", "--plugin", "tiny", "--out", "drawn"]
-    assert "holds 0.txt" in ddmi(*command, status=1)
-    assert not calls
-    ddmi(*command, "--overwrite")
-    assert calls
+    ddmi("sample", "--plugin", "tiny", "--out", "drawn")
+    ddmi("sample", "--plugin", "tiny", "--out", "drawn", "--overwrite")
+    assert [options["overwrite"] for _, options in calls] == [False, True]
 
 
 def test_evaluate_and_bench_print_figures_or_json(engine, finished):
@@ -313,14 +304,14 @@ def test_what_is_no_size_is_refused(text):
 def test_a_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file"):
-        check_out(tmp_path / "file" / "out", overwrite=False)
+        check_writable(tmp_path / "file" / "out")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a user without all permissions")
 def test_a_folder_without_permission_is_refused(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="permission"):
-        check_out(tmp_path / "out", overwrite=False)
+        check_writable(tmp_path / "out")
 
 
 def test_figures_are_flattened():
