@@ -71,7 +71,10 @@ def loads(domain: Domain, text: str, source: str) -> RunConfig:
         ConfigError: if it does not fit the domain's and the core's settings.
     """
     layers = _defaults(domain)
-    layers.add(_without_record(parsed(text, source)), source)
+    values = _without_record(parsed(text, source))
+    if "plugin" not in values:
+        raise ConfigError(f"{source} is not a whole configuration: the key 'plugin' is missing at its top")
+    layers.add(values, source)
     return _built(domain, layers)
 
 

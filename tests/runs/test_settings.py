@@ -295,6 +295,12 @@ def test_what_is_written_reads_back_equal(config):
     assert loads(tiny(), dumps(config), "here") == config
 
 
+def test_a_text_whose_keys_slipped_into_another_table_is_refused():
+    text = "[run]\nformat = 1\n" + dumps(RunConfig(plugin="tiny", seed=3, domain=TinySettings()))
+    with pytest.raises(ConfigError, match="'plugin' is missing at its top"):
+        loads(tiny(), text.replace('plugin = "tiny"\n', "", 1), "run.toml")
+
+
 def test_the_text_is_for_people():
     text = dumps(RunConfig(plugin="tiny", domain=TinySettings()))
     assert text.startswith('plugin = "tiny"\n')
