@@ -40,7 +40,8 @@ class DecoderConfig:
         """Check that there are enough stages for the scales."""
         if len(self.basis) > len(self.widths):
             raise ValueError(
-                f"basis names {len(self.basis)} scales but widths only {len(self.widths)} stages; each scale needs a stage"
+                f"basis names {len(self.basis)} scales but widths only {len(self.widths)} stages; "
+                "each scale needs a stage"
             )
 
 

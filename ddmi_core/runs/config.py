@@ -1,0 +1,79 @@
+"""The resolved configuration of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from ddmi_core.autoencoder.config import AutoencoderConfig
+from ddmi_core.diffusion.config import DiffusionConfig
+
+
+@frozen
+class SamplingConfig:
+    """How samples are drawn.
+
+    Args:
+        count: samples drawn by `ddmi run`.
+        sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m or unipc.
+        steps: sampling steps.
+        guidance: scale of classifier-free guidance; 1 switches it off.
+        guidance_from, guidance_to: interval of times in [0, 1] (1 is pure noise) in which guidance acts.
+    """
+
+    count: int = field(default=16, validator=validators.ge(1))
+    sampler: str = "dpmpp_2m"
+    steps: int = field(default=16, validator=validators.ge(1))
+    guidance: float = field(default=1.0, validator=validators.ge(0))
+    guidance_from: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
+    guidance_to: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
+
+
+@frozen
+class EvaluationConfig:
+    """How a run is evaluated.
+
+    Args:
+        held_out: most held-out signals that are reconstructed and measured.
+        samples: fields drawn for each distance to the data.
+        grid: rows of the table of samplers and steps, as `sampler:steps`.
+    """
+
+    held_out: int = field(default=256, validator=validators.ge(1))
+    samples: int = field(default=128, validator=validators.ge(2))
+    grid: tuple[str, ...] = (
+        "dpmpp_2m:8",
+        "dpmpp_2m:16",
+        "dpmpp_2m:32",
+        "unipc:16",
+        "heun:16",
+        "euler:16",
+        "ddim:16",
+        "ddim:50",
+        "ddim:200",
+        "ancestral:50",
+    )
+
+
+@frozen
+class RunConfig:
+    """Everything that decides what a run computes.
+
+    Args:
+        plugin: name of the domain.
+        preset: preset that the configuration started from.
+        seed: seed of every random number of the run.
+        data: `NAME`, `NAME:PATH` or `PATH`; empty for the domain's default.
+        domain: the domain's own settings, an instance of the class it names.
+    """
+
+    plugin: str
+    preset: str = "quick"
+    seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**63)])
+    data: str = ""
+    domain: Any = None
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
