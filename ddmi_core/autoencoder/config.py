@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-from ddmi_core.fields.readout import ReadoutConfig
+from ddmi_core.fields.config import ReadoutConfig
 from ddmi_core.training.config import TrainingConfig
 
 

@@ -6,30 +6,11 @@ import itertools
 from collections.abc import Sequence
 
 import torch
-from attrs import field, frozen, validators
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
 
-
-@frozen
-class ReadoutConfig:
-    """Sizes of the readout.
-
-    Args:
-        width: hidden units of every layer.
-        depth: layers of each block; one block a scale.
-        joining: `coarse_to_fine` joins each finer embedding to the hidden state deeper in (the paper's
-            CFC, section 3.2); `input` concatenates all embeddings at the input of a network as deep.
-        planes: how the planes of one scale are joined, `sum` or `concatenate`.
-        activation: `relu`, `silu` or `gelu`.
-    """
-
-    width: int = field(default=64, validator=validators.ge(1))
-    depth: int = field(default=2, validator=validators.ge(1))
-    joining: str = field(default="coarse_to_fine", validator=validators.in_(("coarse_to_fine", "input")))
-    planes: str = field(default="sum", validator=validators.in_(("sum", "concatenate")))
-    activation: str = field(default="relu", validator=validators.in_(tuple(ACTIVATIONS)))
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
 class CoarseToFineReadout(nn.Module):
@@ -63,7 +44,7 @@ class CoarseToFineReadout(nn.Module):
             self.blocks.append(nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths)))
             hidden = config.width
         self.head = nn.Linear(hidden, values)
-        self.activation = ACTIVATIONS[config.activation]()
+        self.activation = _ACTIVATIONS[config.activation]()
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -108,7 +108,7 @@ def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
     lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items() if key != "versions")]
     lines += ["", "[run.versions]", *(f"{k} = {json.dumps(v)}" for k, v in head["versions"].items())]  # type: ignore[attr-defined]
     with written_aside(folder.toml) as aside:
-        aside.write_text("\n".join(lines) + "\n\n" + dumps(config))
+        aside.write_text(dumps(config) + "\n" + "\n".join(lines) + "\n")
 
 
 def read_head(folder: RunFolder) -> RunHead:

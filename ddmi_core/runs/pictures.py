@@ -25,12 +25,12 @@ class Picture:
     caption: str = ""
 
 
-def embedded(image: Image.Image, caption: str = "") -> Picture:
+def embedded(drawn: Image.Image, caption: str = "") -> Picture:
     """A PIL image as a data URL."""
     stream = io.BytesIO()
-    image.save(stream, format="PNG", optimize=True)
+    drawn.save(stream, format="PNG", optimize=True)
     source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
-    return Picture(source, image.width, image.height, caption)
+    return Picture(source, drawn.width, drawn.height, caption)
 
 
 def basis_picture(plane: Tensor) -> Image.Image:

@@ -1,0 +1,1 @@
+"""The image domain: pictures as functions of x and y."""

@@ -1,0 +1,27 @@
+"""Settings of the readout."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+ACTIVATIONS = ("relu", "silu", "gelu")
+
+
+@frozen
+class ReadoutConfig:
+    """Sizes of the readout.
+
+    Args:
+        width: hidden units of every layer.
+        depth: layers of each block; one block a scale.
+        joining: `coarse_to_fine` joins each finer embedding to the hidden state deeper in (the paper's
+            CFC, section 3.2); `input` concatenates all embeddings at the input of a network as deep.
+        planes: how the planes of one scale are joined, `sum` or `concatenate`.
+        activation: `relu`, `silu` or `gelu`.
+    """
+
+    width: int = field(default=64, validator=validators.ge(1))
+    depth: int = field(default=2, validator=validators.ge(1))
+    joining: str = field(default="coarse_to_fine", validator=validators.in_(("coarse_to_fine", "input")))
+    planes: str = field(default="sum", validator=validators.in_(("sum", "concatenate")))
+    activation: str = field(default="relu", validator=validators.in_(ACTIVATIONS))
