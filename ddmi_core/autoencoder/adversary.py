@@ -45,4 +45,5 @@ def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Ten
     """Ratio of both losses' gradient norms at the last layer (VQGAN, arXiv 2012.09841, equation 7)."""
     (own,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
     (other,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
-    return (own.norm() / (other.norm() + 1e-4)).clamp(0, 1e4).detach()
+    weight: Tensor = own.norm() / (other.norm() + 1e-4)
+    return weight.clamp(0, 1e4).detach()

@@ -26,7 +26,8 @@ def bernoulli_loss(values: Tensor, targets: Tensor) -> Tensor:
 
 def as_patch(points: Tensor, patch: tuple[int, ...]) -> Tensor:
     """Points `(B, N, V)` of a regular patch as a grid `(B, V, *patch)`."""
-    return points.transpose(1, 2).unflatten(2, patch)
+    batch, _, values = points.shape
+    return points.transpose(1, 2).reshape(batch, values, *patch)
 
 
 def pool(grid: Tensor) -> Tensor:
@@ -53,8 +54,10 @@ class MultiScaleTerm(nn.Module):
         self.scales = scales
 
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
-        """Scalar from predicted and true patches `(B, V, *patch)`."""
+        """Scalar from predicted and true patches `(B, V, *patch)`; 0 for patches of one cell."""
         error = values - targets
+        if max(error.shape[2:]) == 1:
+            return error.new_zeros(())
         terms = []
         for scale in range(self.scales):
             if scale:

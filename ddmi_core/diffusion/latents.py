@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 import torch
@@ -11,12 +12,16 @@ from torch import Tensor
 from ddmi_core.fields.planes import Planes
 
 
+def _as_grids(grids: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(grid) for grid in grids)
+
+
 @frozen
 class LatentShape:
     """Channels and grid of each plane of a latent."""
 
     channels: int
-    grids: tuple[tuple[int, ...], ...] = field(converter=lambda grids: tuple(tuple(grid) for grid in grids))
+    grids: tuple[tuple[int, ...], ...] = field(converter=_as_grids)
 
     @staticmethod
     def of(planes: Planes) -> LatentShape:
@@ -36,8 +41,8 @@ class LatentShape:
         """One tensor `(B, L)` as planes."""
         sizes = [self.channels * prod(grid) for grid in self.grids]
         return Planes(
-            part.unflatten(1, (self.channels, *grid))
-            for part, grid in zip(flat.split(sizes, dim=1), self.grids, strict=True)
+            part.reshape(len(flat), self.channels, *grid)
+            for part, grid in zip(torch.split(flat, sizes, dim=1), self.grids, strict=True)
         )
 
 

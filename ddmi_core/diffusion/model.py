@@ -76,14 +76,13 @@ class DenoisingObjective(Objective):
     Args:
         model: what is trained.
         latents: `(N, L)`, normalised.
-        labels: `(N,)`, classes.
-        copies: consecutive rows of `latents` that belong to one signal.
+        labels: `(N,)`, classes; not looked at by an unconditional model.
     """
 
     def __init__(self, model: LatentDiffusion, latents: Tensor, labels: Tensor) -> None:
         super().__init__()
         self.trained, self.size = model, len(latents)
-        self.latents, self.labels = latents, labels
+        self.latents, self.labels = latents, labels if model.classes else torch.zeros_like(labels)
 
     def forward(self, moment: Moment) -> Losses:
         """Loss of one step."""

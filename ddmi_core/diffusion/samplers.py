@@ -7,7 +7,7 @@ sigma = 0, and one from alpha = 0, are finite in every sampler. Samplers keep th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from ddmi_core.diffusion.paths import Path
 from ddmi_core.errors import RequestError, unknown_name
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)
+Generators = torch.Generator | Sequence[torch.Generator]
 
 
 @frozen(eq=False)
@@ -50,7 +51,7 @@ class Sampler(Protocol):
         x: Tensor,
         times: Tensor,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators | None = None,
         callback: Callback | None = None,
     ) -> Tensor:
         """Carry x from the first time to the last.
@@ -60,7 +61,8 @@ class Sampler(Protocol):
             path: the path that the denoiser was trained on.
             x: `(B, L)`, the state at `times[0]`: standard normal noise at t = 1.
             times: `(steps + 1,)`, falling; usually `path.times(steps)`.
-            generator: on the CPU; needed by samplers that draw noise, and left alone by the others.
+            generator: on the CPU, one for all rows or one a row, whose noise then does not depend on the other
+                rows; needed by samplers that draw noise, and left alone by the others.
             callback: called once a step; what it raises ends the sampling.
 
         Returns:
@@ -69,6 +71,14 @@ class Sampler(Protocol):
         Raises:
             ValueError: if the times do not fall, or a generator is needed and not given.
         """
+
+
+def _noise(x: Tensor, generator: Generators) -> Tensor:
+    """Standard normal noise like x, drawn on the CPU."""
+    if isinstance(generator, torch.Generator):
+        return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+    rows = [torch.randn(x.shape[1:], generator=g, dtype=x.dtype) for g in generator]
+    return torch.stack(rows).to(x.device)
 
 
 def _silent(progress: Progress) -> None:
@@ -81,7 +91,7 @@ def ddim(
     x: Tensor,
     times: Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """DDIM with eta = 0 (arXiv 2010.02502, equation 12): first order, exact for a constant estimate."""
@@ -99,7 +109,7 @@ def ancestral(
     x: Tensor,
     times: Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """DDPM's posterior `q(x_s | x_t, x0)`, s < t (arXiv 2006.11239, equation 7), or DDIM with eta = 1.
@@ -114,7 +124,7 @@ def ancestral(
         x0 = denoise(x, now.batch(x))
         ratio, kept = now.alpha / after.alpha, (after.sigma / now.sigma) ** 2
         added = now.sigma**2 - (ratio * after.sigma) ** 2
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+        noise = _noise(x, generator)
         x = ratio * kept * x + after.alpha * added / now.sigma**2 * x0 + (added * kept) ** 0.5 * noise
         tell(Progress(step, len(grid) - 1, now.time, x0))
     return x
@@ -126,7 +136,7 @@ def euler(
     x: Tensor,
     times: Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Euler's method on the probability-flow ODE in the path's phase, where the slope is the velocity."""
@@ -144,7 +154,7 @@ def heun(
     x: Tensor,
     times: Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """EDM's second-order method (arXiv 2206.00364, algorithm 1), in the path's phase.
@@ -169,7 +179,7 @@ def dpmpp_2m(
     x: Tensor,
     times: Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): x0 is extrapolated in the half log-SNR.
@@ -192,7 +202,7 @@ def unipc(
     x: Tensor,
     times: Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """UniPC-2 with B2(h), predicting data (arXiv 2302.04867, algorithms 1 and 2).

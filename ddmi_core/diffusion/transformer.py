@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,6 +12,9 @@ from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.embeddings import AxisPositions
 from ddmi_core.fields.exchange import Maps, shared
 from ddmi_core.fields.layout import Layout
+
+
+_CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
 
 
 class _Block(nn.Module):
@@ -49,7 +53,6 @@ class PlaneTransformer(nn.Module):
         super().__init__()
         lines = all(len(plane) == 1 for plane in layout.planes)
         self.patch = (1, config.patch) if lines else (config.patch, config.patch)
-        self.channels = channels
         size = channels * self.patch[0] * self.patch[1]
         self.stem = nn.Linear(size, config.width)
         self.positions = AxisPositions(layout, config.width)
@@ -67,9 +70,10 @@ class PlaneTransformer(nn.Module):
         tokens, grids = [], []
         for plane, features in enumerate(shared(self._pad, maps)):
             grid = features.shape[2] // high, features.shape[3] // wide
-            rows = features.unflatten(2, (grid[0], high)).unflatten(4, (grid[1], wide))
-            rows = self.stem(rows.permute(0, 2, 4, 1, 3, 5).flatten(3)) + self.positions(plane, grid)
-            tokens.append(rows.flatten(1, 2))
+            patches = rearrange(
+                features, f"batch channels {_CELLS} -> batch rows columns {_PATCH}", high=high, wide=wide
+            )
+            tokens.append((self.stem(patches) + self.positions(plane, grid)).flatten(1, 2))
             grids.append(grid)
         joined = torch.cat(tokens, dim=1)
         for block in self.blocks:
@@ -78,8 +82,9 @@ class PlaneTransformer(nn.Module):
         joined = self.head(self.norm(joined) * (1 + scale) + shift)
         outputs = []
         for part, grid, original in zip(joined.split([t.shape[1] for t in tokens], dim=1), grids, maps, strict=True):
-            cells = part.unflatten(1, grid).unflatten(3, (self.channels, high, wide)).permute(0, 3, 1, 4, 2, 5)
-            outputs.append(cells.flatten(4).flatten(2, 3)[:, :, : original.shape[2], : original.shape[3]])
+            pattern = f"batch (rows columns) {_PATCH} -> batch channels {_CELLS}"
+            cells = rearrange(part, pattern, rows=grid[0], high=high, wide=wide)
+            outputs.append(cells[:, :, : original.shape[2], : original.shape[3]])
         return outputs
 
     def _pad(self, features: Tensor) -> Tensor:

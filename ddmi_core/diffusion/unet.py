@@ -88,6 +88,7 @@ class PlaneUNet(nn.Module):
         self.norm = nn.GroupNorm(groups(before), before)
         self.head = convolution(2, before, channels, kernel)
         nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: Maps, condition: Tensor) -> Maps:
         """Map one noisy `(B, C, H, W)` a plane, and `(B, condition)`, to predictions of the same shapes."""

@@ -90,7 +90,8 @@ class GridRenderer(Renderer):
 
         Args:
             field: a batch of one.
-            view: cells along each axis, slowest axis first; `None` is the native size.
+            view: cells along each axis, slowest axis first; one number stands for all axes, and `None` for
+                the native size.
 
         Raises:
             RequestError: if the size has another number of axes, or lengths out of range.
@@ -126,9 +127,12 @@ class GridRenderer(Renderer):
     def _checked(self, size: Any) -> tuple[int, ...]:
         axes = ", ".join(reversed(self.layout.axes))
         lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
+        if len(lengths) == 1:
+            lengths *= len(self.layout.axes)
         if len(lengths) != len(self.layout.axes):
             raise RequestError(
-                f"size {size!r} has {len(lengths)} numbers; give {len(self.layout.axes)}, slowest axis first: {axes}"
+                f"size {size!r} has {len(lengths)} numbers; give one for all axes, or "
+                f"{len(self.layout.axes)}, slowest axis first: {axes}"
             )
         for length in lengths:
             if isinstance(length, bool) or not isinstance(length, Integral) or not 1 <= int(length) <= LARGEST:

@@ -70,17 +70,17 @@ class _Scale:
 
     def ticks(self) -> list[tuple[float, str]]:
         """About four round values with their texts."""
+        low, high = self.low, self.high
         if self.log:
-            steps = [
-                10.0**power * digit for power in range(floor(self.low), floor(self.high) + 1) for digit in (1, 2, 5)
-            ]
-            shown = [value for value in steps if self.low <= log10(value) <= self.high]
-            return [(value, f"{value:g}") for value in shown[:: max(1, len(shown) // 5)]]
-        raw = (self.high - self.low) / 4
+            steps = [10.0**power * digit for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
+            shown = [value for value in steps if low <= log10(value) <= high]
+            if len(shown) > 1:
+                return [(value, f"{value:g}") for value in shown[:: max(1, len(shown) // 5)]]
+            low, high = 10.0**low, 10.0**high
+        raw = (high - low) / 4
         unit = 10.0 ** floor(log10(raw))
-        step = next(digit * unit for digit in (1, 2, 5, 10) if digit * unit >= raw)
-        first = floor(self.low / step) + 1
-        return [(step * i, f"{step * i:g}") for i in range(first, floor(self.high / step) + 1)]
+        step = next((digit * unit for digit in (1, 2, 5) if digit * unit >= raw), 10 * unit)
+        return [(step * i, f"{step * i:g}") for i in range(floor(low / step) + 1, floor(high / step) + 1)]
 
 
 def _usable(points: Sequence[tuple[float, float]], log_x: bool, log_y: bool) -> tuple[tuple[float, float], ...]:

@@ -15,11 +15,11 @@ def frechet(first: Tensor, second: Tensor) -> float:
         first, second: `(n, F)` and `(m, F)`, n and m at least 2.
     """
     first, second = first.double(), second.double()
-    covariances = torch.cov(first.T, correction=1), torch.cov(second.T, correction=1)
-    root = _root(torch.atleast_2d(covariances[0]))
+    own, other = (torch.cov(rows.T, correction=1).reshape(rows.shape[1], -1) for rows in (first, second))
+    root = _root(own)
     # The eigenvalues of S1 S2 are those of the symmetric S1^(1/2) S2 S1^(1/2).
-    cross = torch.linalg.eigvalsh(root @ torch.atleast_2d(covariances[1]) @ root).clamp_min(0).sqrt().sum()
-    spread = sum(torch.atleast_2d(c).diagonal().sum() for c in covariances) - 2 * cross
+    cross = torch.linalg.eigvalsh(root @ other @ root).clamp_min(0).sqrt().sum()
+    spread = own.trace() + other.trace() - 2 * cross
     return float((first.mean(0) - second.mean(0)).square().sum() + spread)
 
 
@@ -30,4 +30,5 @@ def nearest(queries: Tensor, items: Tensor) -> list[int]:
 
 def _root(matrix: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(matrix)
-    return vectors * values.clamp_min(0).sqrt() @ vectors.T
+    root: Tensor = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    return root

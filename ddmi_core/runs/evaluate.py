@@ -116,7 +116,7 @@ def describe_signals(model: Model, signals: SignalSet) -> Tensor:
 def describe_latents(model: Model, flat: Tensor) -> Tensor:
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
     describe = model.domain.resolve(model.domain.describe)
-    parts = (model.decode(model.shape.unpack(part)) for part in flat.split(BATCH))
+    parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
     return torch.cat([describe(fields, model.renderer).cpu() for fields in parts])
 
 

@@ -76,25 +76,35 @@ class RunHead:
     fingerprint: str
 
 
-def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
-    """Make a run folder and write its `run.toml`.
+def claim(folder: RunFolder) -> None:
+    """Make an empty folder for a new run, or see that there is one.
 
     Raises:
         OutputError: if the folder is in use or cannot be written.
     """
     path = folder.path
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file; choose another --out folder")
-    if path.is_dir() and any(path.iterdir()):
+    try:
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file; choose another --out folder")
+        path.mkdir(parents=True, exist_ok=True)
         if folder.toml.exists():
             raise OutputError(f"{path} already holds a run; continue it with --resume, or choose another --out folder")
-        raise OutputError(f"{path} is not empty and not a run; choose another --out folder")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
+        # A start that was cut off may have left a part of a run.toml.
+        if any(not inside.name.startswith(".partial-") for inside in path.iterdir()):
+            raise OutputError(f"{path} is not empty and not a run; choose another --out folder")
     except OSError as error:
         raise write_error(path, error) from error
     if not os.access(path, os.W_OK):
         raise OutputError(f"no permission to write {path}; choose another --out folder")
+
+
+def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
+    """Claim a run folder and write its `run.toml`.
+
+    Raises:
+        OutputError: if the folder is in use or cannot be written.
+    """
+    claim(folder)
     head = {
         "format": FORMAT,
         "plugin": config.plugin,
@@ -147,7 +157,7 @@ def _table(folder: RunFolder) -> dict[str, Any]:
     if not folder.path.is_dir():
         raise CheckpointError(f"there is no run folder {folder.path}")
     if not folder.toml.exists():
-        raise CheckpointError(f"{folder.path} is not a run: it has no run.toml")
+        raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; a new run is started without --resume")
     try:
         return tomllib.loads(folder.toml.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

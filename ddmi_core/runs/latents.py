@@ -63,7 +63,7 @@ def load(folder: Path, fingerprint: str) -> Latents:
         CheckpointError: if it is damaged or was made from other data.
     """
     stored = checkpoint.load(folder / FINAL)
-    if stored.record["fingerprint"] != fingerprint:
+    if stored.record.get("fingerprint") != fingerprint:
         raise CheckpointError(f"the latents in {folder} were encoded from other data; remove the folder and resume")
     group = stored.tensors("latents")
     shape, classes = described(stored)

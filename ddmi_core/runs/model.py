@@ -28,8 +28,9 @@ from ddmi_core.runs import folder as folders
 from ddmi_core.runs import latents
 from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
 from ddmi_core.runs.config import RunConfig
+from ddmi_core.training import checkpoint
 from ddmi_core.training.objective import generator_for
-from ddmi_core.training.trainer import load_final
+from ddmi_core.training.trainer import FINAL, finished, load_final
 
 LARGEST_BATCH = 64
 
@@ -104,7 +105,7 @@ class Model:
             guidance=guidance,
             callback=callback,
         )
-        return Field.stack([self.decode(self.shape.unpack(part)) for part in flat.split(LARGEST_BATCH)])
+        return Field.stack([self.decode(self.shape.unpack(part)) for part in torch.split(flat, LARGEST_BATCH)])
 
     @torch.no_grad()
     def sample_latents(
@@ -120,7 +121,8 @@ class Model:
     ) -> Tensor:
         """Generate latents `(n, L)` in the autoencoder's units; arguments as for `sample`."""
         own = self.config.sampling
-        steps, guidance = steps or own.steps, own.guidance if guidance is None else guidance
+        steps = own.steps if steps is None else steps
+        guidance = own.guidance if guidance is None else guidance
         if n < 1 or steps < 1:
             raise RequestError(f"n={n} and steps={steps} must both be at least 1")
         sample = sampler_named(sampler or own.sampler)
@@ -137,7 +139,7 @@ class Model:
                 path,
                 noise[start : start + LARGEST_BATCH].to(self.device),
                 path.times(steps),
-                generator=generator_for(seed, "sampler", start),
+                generator=[generator_for(seed, "sampler", start + i) for i in range(len(chosen))],
                 **({"callback": callback} if callback else {}),
             )
             parts.append(self.normalisation.invert(part))
@@ -196,7 +198,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         folder = folders.RunFolder(_shipped(domain))
     config = folders.read_config(folder, domain)
     for stage in (folder.autoencoder, folder.denoiser):
-        if not (stage / "final").is_dir():
+        if not finished(stage):
             raise CheckpointError(
                 f"{folder.path} is not finished: {stage.name}/final is missing; complete it with "
                 f"ddmi run --plugin {domain.name} --out {folder.path} --resume"
@@ -209,7 +211,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
 
 def assemble(domain: Domain, config: RunConfig, autoencoder: D2CVAE, denoiser: Path, device: torch.device) -> Model:
     """A model from a trained autoencoder and the folder of a trained denoiser."""
-    stored = latents.checkpoint.load(denoiser / "final")
+    stored = checkpoint.load(denoiser / FINAL)
     shape, classes = latents.described(stored)
     diffusion = build_diffusion(domain, config, shape, len(classes))
     load_final(denoiser, diffusion)

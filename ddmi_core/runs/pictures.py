@@ -47,7 +47,7 @@ def basis_picture(plane: Tensor) -> Image.Image:
     # The sign of a component is arbitrary; fix it, so that equal fields give equal pictures.
     axes = axes[:3] * torch.where(axes[:3].sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
     parts = rows @ axes.T
-    scale = parts.std(dim=0).clamp_min(1e-9)
+    scale = parts.std(dim=0, correction=0).clamp_min(1e-9)
     colours = torch.zeros(len(rows), 3, dtype=torch.float64)
     colours[:, : parts.shape[1]] = parts / scale
     pixels = ((colours / 4 + 0.5).clamp(0, 1) * 255).round().byte().reshape(high, wide, 3).numpy()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from attrs import frozen
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.model import DenoisingObjective
-from ddmi_core.errors import ConfigError, Interrupted
+from ddmi_core.errors import Interrupted
 from ddmi_core.runs import data, evaluate, folder, latents, produce, report
 from ddmi_core.runs.build import (
     autoencoder_objectives,
@@ -28,7 +31,8 @@ from ddmi_core.runs.build import (
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, assemble
-from ddmi_core.runs.settings import dumps
+from ddmi_core.runs.settings import resolve
+from ddmi_core.runs.structure import unstructure
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.interrupts import StopRequest, stop_requests
 from ddmi_core.training.log import Log
@@ -49,7 +53,8 @@ class _Run:
 
     @property
     def hint(self) -> str:
-        return f"continue with: ddmi run --plugin {self.domain.name} --out {self.folder.path} --resume"
+        out = shlex.quote(str(self.folder.path))
+        return f"continue with: ddmi run --plugin {self.domain.name} --out {out} --resume"
 
 
 def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console) -> Path:
@@ -69,8 +74,11 @@ def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: 
     place = folder.RunFolder(out)
     if resume:
         stored = folder.read_config(place, domain)
-        _check_same(config, stored, console)
+        if ignored := _ignored(config, stored, domain):
+            _note(console, f"the run goes on with its stored settings; the request differs in: {', '.join(ignored)}")
         config = stored
+    else:
+        folder.claim(place)
     split = load_data(domain, config.data, config.domain)
     found = data.describe(split, config.data or domain.default_source)
     for line in found.lines():
@@ -79,7 +87,7 @@ def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: 
         evaluate.check_data(place, split)
     else:
         folder.create(place, config, found.fingerprint)
-    log = Log(place.log, _tensorboard(out))
+    log = Log(place.log, partial(_tensorboard, out))
     with stop_requests() as stop:
         return _steps(_Run(config, domain, place, split, log, console, stop))
 
@@ -191,7 +199,7 @@ def _stage(
             tensors=tensors or {},
             stop=run.stop,
             progress=progress,
-            notice=lambda sentence: run.console.print(f"[yellow]note[/] {sentence}", highlight=False),
+            notice=partial(_note, run.console),
             resume_hint=run.hint,
         )
 
@@ -209,14 +217,23 @@ def _step(run: _Run, name: str) -> Iterator[Any]:
         yield lambda what: None
 
 
-def _check_same(asked: RunConfig, stored: RunConfig, console: Console) -> None:
-    """Say where the request differs from the stored configuration, which is used."""
-    lines = set(dumps(asked).splitlines()) ^ set(dumps(stored).splitlines())
-    if asked.plugin != stored.plugin:
-        raise ConfigError(f"the run is of plugin {stored.plugin!r}, not of {asked.plugin!r}")
-    if lines:
-        keys = ", ".join(sorted({line.split(" =")[0] for line in lines if " =" in line}))
-        console.print(f"[yellow]note[/] the run goes on with its stored settings; the request differs in: {keys}")
+def _note(console: Console, sentence: str) -> None:
+    console.print(f"[yellow]note[/] {escape(sentence)}", highlight=False)
+
+
+def _ignored(asked: RunConfig, stored: RunConfig, domain: Domain) -> list[str]:
+    """Keys that the request sets (its preset does not) to other values than the stored ones, which are used."""
+    values, used = _flat(unstructure(asked)), _flat(unstructure(stored))
+    preset = _flat(unstructure(resolve(domain, asked.preset))) | {"preset": resolve(domain).preset}
+    return [key for key, value in values.items() if value not in (preset.get(key), used.get(key))]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
 
 
 def _tensorboard(out: Path) -> Any:
@@ -225,4 +242,4 @@ def _tensorboard(out: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(out / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(out / "tensorboard"))

@@ -9,7 +9,7 @@ from typing import Any
 from ddmi_core.errors import OutputError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.runs.model import Model
-from ddmi_core.training.checkpoint import write_error
+from ddmi_core.training.checkpoint import write_error, written_aside
 
 
 def sample(
@@ -103,5 +103,6 @@ def _write(
     paths: Sequence[Path],
 ) -> list[Path]:
     for field, path in zip(fields, paths, strict=True):
-        export(model.render(field, size), path)
+        with written_aside(path) as aside:
+            export(model.render(field, size), aside)
     return list(paths)

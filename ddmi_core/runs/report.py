@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -71,7 +70,7 @@ def write(folder: folders.RunFolder, model: Model, split: Split, result: Evaluat
         sizes=_sizes(model, fields[min(1, len(fields) - 1)]),
         samplers=sorted(result.samplers, key=lambda row: row.distance),
         cost=_cost(result),
-        settings=html.unescape(folder.toml.read_text()),
+        settings=folder.toml.read_text(),
     )
     with written_aside(folder.report) as aside:
         aside.write_text(page)

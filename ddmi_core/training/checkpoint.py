@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ from ddmi_core.errors import CheckpointError, OutputError
 
 FORMAT = 1
 STATE = "state.json"
+
+
+class NewerFormatError(CheckpointError):
+    """A checkpoint was written by a newer version: it is whole, so it must not be passed over."""
 
 
 @frozen
@@ -50,6 +54,9 @@ class Checkpoint:
 def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]) -> Checkpoint:
     """Write a checkpoint folder; it appears under its name only when it is complete.
 
+    An existing one is kept aside until the new one has its name, and `load` puts it back if the program
+    ends in between, so that at every moment one of both can be read.
+
     Args:
         folder: where it will be; an existing one is replaced.
         tensors: one file a group.
@@ -58,8 +65,9 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
     Raises:
         OutputError: if it cannot be written (no space, no permission); an older one is left as it was.
     """
-    aside = folder.with_name(f".{folder.name}.partial")
+    aside, old = _beside(folder, "partial"), _beside(folder, "old")
     try:
+        _settle(folder)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         files = {}
@@ -70,16 +78,21 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
             files[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
         state = {"format": FORMAT, **record, "files": files}
         write_synced(aside / STATE, json.dumps(state, indent=1).encode())
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.rename(old)
         aside.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
+        _settle(folder)
         raise write_error(folder, error) from error
     return Checkpoint(folder, state)
+
+
+def exists(folder: Path) -> bool:
+    """Whether a checkpoint was written under this name; `load` says whether it is still whole."""
+    _settle(folder)
+    return (folder / STATE).exists()
 
 
 def load(folder: Path) -> Checkpoint:
@@ -88,26 +101,27 @@ def load(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: if it is missing, foreign, truncated, altered or from a newer version.
     """
+    _settle(folder)
     try:
         record = json.loads((folder / STATE).read_text())
-        files = record["files"]
         version = int(record["format"])
+        if version > FORMAT:
+            raise NewerFormatError(
+                f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}: install a newer ddmi"
+            )
+        files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in record["files"].items()}
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {STATE}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder / STATE} is damaged or not a checkpoint's record: {error!r}") from error
-    if version > FORMAT:
-        raise CheckpointError(
-            f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}: install a newer ddmi"
-        )
-    for name, facts in files.items():
+    for name, (expected, digest) in files.items():
         path = folder / name
-        size = path.stat().st_size if path.exists() else -1
-        if size != facts["bytes"] or _digest(path) != facts["sha256"]:
+        size = path.stat().st_size if path.is_file() else -1
+        if size != expected or _digest(path) != digest:
             found = "missing" if size < 0 else f"{size} bytes"
             raise CheckpointError(
-                f"checkpoint file {path} is truncated or altered: expected {facts['bytes']} bytes with digest "
-                f"{facts['sha256'][:12]}, found {found}"
+                f"checkpoint file {path} is truncated or altered: expected {expected} bytes with digest "
+                f"{digest[:12]}, found {found}"
             )
     return Checkpoint(folder, record)
 
@@ -118,20 +132,36 @@ def steps(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest complete step checkpoint, and why newer ones were passed over."""
-    reasons = []
+    """The newest complete step checkpoint, and why newer ones were passed over.
+
+    Raises:
+        NewerFormatError: if one was written by a newer version.
+    """
+    reasons: list[str] = []
     for path in steps(folder):
         try:
             return load(path), reasons
+        except NewerFormatError:
+            raise
         except CheckpointError as error:
             reasons.append(str(error))
     return None, reasons
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest step checkpoints."""
-    for path in steps(folder)[keep:]:
-        shutil.rmtree(path, ignore_errors=True)
+def prune(folder: Path, keep: int, last: str = "") -> None:
+    """Remove all but the newest step checkpoints, and what writes that were cut off left behind.
+
+    Args:
+        folder: of a stage.
+        keep: how many stay.
+        last: name of the checkpoint just saved. Later ones are damaged ones that the run passed over when it
+            was resumed: they do not count, and go.
+    """
+    stored = steps(folder)
+    kept = [path for path in stored if not last or path.name <= last][:keep]
+    for path in (*stored, *folder.glob(".step-*")):
+        if path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_synced(path: Path, data: bytes) -> None:
@@ -144,7 +174,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 def write_error(path: Path, error: OSError) -> OutputError:
     """The sentence for a failed write."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"no space left on the disk while writing {path}; free some and repeat with --resume")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(f"no permission to write {path}; choose another --out folder")
@@ -166,7 +196,24 @@ def written_aside(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    return folder.with_name(f".{folder.name}.{kind}")
+
+
+def _settle(folder: Path) -> None:
+    """Undo a replacement that was cut off between its two renames: the older state gets its name back."""
+    old = _beside(folder, "old")
+    if not old.exists():
+        return
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            old.rename(folder)
 
 
 def _digest(path: Path) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ddmi_core.training.checkpoint import written_aside
+from ddmi_core.training.checkpoint import write_error, written_aside
 
 
 class Log:
@@ -15,16 +16,29 @@ class Log:
 
     Args:
         path: the file; created when the first record is written.
-        writer: an object with `add_scalar(name, value, step)` (TensorBoard's `SummaryWriter`), or None.
+        open_writer: gives an object with `add_scalar(name, value, step)` (TensorBoard's `SummaryWriter`), or
+            None; called when the first record is written.
     """
 
-    def __init__(self, path: Path, writer: Any = None) -> None:
-        self.path, self.writer = path, writer
+    def __init__(self, path: Path, open_writer: Callable[[], Any] = lambda: None) -> None:
+        self.path, self._open_writer = path, open_writer
+
+    @cached_property
+    def writer(self) -> Any:
+        """The second place that records go to, or None."""
+        return self._open_writer()
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """Append one record."""
-        with self.path.open("a") as stream:
-            stream.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
+        """Append one record.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        try:
+            with self.path.open("a") as stream:
+                stream.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
+        except OSError as error:
+            raise write_error(self.path, error) from error
         if self.writer is not None:
             for name, value in values.items():
                 self.writer.add_scalar(f"{stage}/{name}", value, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -93,13 +94,16 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
     Raises:
         Interrupted: a stop was asked for; the state is saved.
-        TrainingError: a loss is not finite; the newest checkpoint is kept.
+        TrainingError: a loss or a gradient is not finite; the newest checkpoint is kept.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     config = stage.config
+    # Stages of one process may differ in precision; the process group stays.
+    AcceleratorState._reset_state()
     precision = {"fp32": "no"}.get(config.precision, config.precision)
     accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
     players = {name: _Player(objective, config, accelerator) for name, objective in objectives.items()}
@@ -120,7 +124,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             groups[name] = player.objective.trained.state_dict()
             groups[f"{name}-optimiser"] = player.state()
         store(f"step-{step:08d}", groups)
-        checkpoint.prune(stage.folder, keep=2)
+        checkpoint.prune(stage.folder, keep=2, last=f"step-{step:08d}")
 
     while step < config.steps:
         losses = {
@@ -155,7 +159,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
 def finished(folder: Path) -> bool:
     """Whether a stage's folder holds its final weights."""
-    return (folder / FINAL / checkpoint.STATE).exists()
+    return checkpoint.exists(folder / FINAL)
 
 
 def load_final(folder: Path, module: nn.Module) -> checkpoint.Checkpoint:
@@ -177,18 +181,26 @@ def _advance(player: _Player, stage: Stage, step: int, accelerator: Any) -> Loss
         group["lr"] = config.rate * objective.rate * rate_factor(step, config)
     generator = generator_for(stage.seed, stage.name, type(objective).__name__, step, rank)
     losses: Losses = player.model(Moment(step, indices, generator, accelerator.device))
-    if not torch.isfinite(losses.total):
-        newest, _ = checkpoint.newest(stage.folder)
-        kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
-        raise TrainingError(
-            f"the loss of stage {stage.name!r} is {float(losses.total)} at step {step}; {kept}. "
-            "Lower the learning rate (training.rate) or use precision fp32"
-        )
+    _check_finite("loss", losses.total, stage, step)
     accelerator.backward(losses.total)
-    accelerator.clip_grad_norm_(objective.trained.parameters(), config.clip)
+    norm = accelerator.clip_grad_norm_(objective.trained.parameters(), config.clip)
+    if accelerator.scaler is None:  # a scaler of fp16 skips such steps itself
+        _check_finite("gradient", norm, stage, step)
     player.prepared.step()
     player.prepared.zero_grad()
     return losses
+
+
+def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
+    """Stop before a value that is not finite reaches the weights, and so the next checkpoint."""
+    if torch.isfinite(value):
+        return
+    newest, _ = checkpoint.newest(stage.folder)
+    kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
+    raise TrainingError(
+        f"the {what} of stage {stage.name!r} is {float(value)} at step {step}; {kept}. "
+        "Lower the learning rate (training.rate) or use precision fp32"
+    )
 
 
 def _restore(stage: Stage, players: Mapping[str, _Player], average: MovingAverage) -> int:
@@ -197,11 +209,10 @@ def _restore(stage: Stage, players: Mapping[str, _Player], average: MovingAverag
         stage.notice(f"passed over: {reason}")
     if stored is None:
         return 0
-    if stored.record.get("stage") != stage.name or stored.record.get("steps") != stage.config.steps:
-        raise CheckpointError(
-            f"checkpoint {stored.folder} was made for stage {stored.record.get('stage')!r} with "
-            f"{stored.record.get('steps')} steps, not for {stage.name!r} with {stage.config.steps}"
-        )
+    facts = {**stage.record, "stage": stage.name, "steps": stage.config.steps}
+    for name, value in json.loads(json.dumps(facts)).items():
+        if (found := stored.record.get(name)) != value:
+            raise CheckpointError(f"checkpoint {stored.folder} has {name} {found!r}; this run has {name} {value!r}")
     for name, player in players.items():
         _load_into(player.objective.trained, stored.tensors(name), stored.folder)
         player.load_state(stored.tensors(f"{name}-optimiser"))
