@@ -1,4 +1,4 @@
-"""Evaluation on regular lattices: separable two-tap interpolation, by chunks that stay in the cache."""
+"""Evaluation on regular lattices: projected basis fields, interpolated axis by axis, in tiles that stay in the cache."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from math import prod
 
 import torch
 from attrs import frozen
-from torch import Tensor, nn
+from torch import Tensor
 
+from ddmi_core.fields.folding import FoldedReadout, Term, fold
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
 
 CHUNK = 4096
+_FASTEST = 256  # longest run along the fastest axis in a tile; short runs touch few cells
 
 
 def cell_centres(n: int, device: torch.device | str = "cpu") -> Tensor:
@@ -22,69 +24,61 @@ def cell_centres(n: int, device: torch.device | str = "cpu") -> Tensor:
     return (2 * torch.arange(n, dtype=torch.float64, device=device) + 1).div(n).sub(1).float()
 
 
-@frozen
-class Taps:
-    """Two-tap linear interpolation along one axis: `(1 - weight) * grid[low] + weight * grid[high]`."""
+@frozen(eq=False)
+class AxisWindow:
+    """Linear interpolation at some coordinates of one axis, as a matrix over the few cells that they touch."""
 
-    low: Tensor  # (n,), integers
-    high: Tensor  # (n,), integers
+    cells: slice  # window of cells
+    matrix: Tensor  # (n, window), rows sum to one
+
+    def apply(self, window: Tensor, dim: int) -> Tensor:
+        """Interpolate the first or second dimension of a window `(..., width)`, which becomes n long."""
+        if dim == 1:
+            return torch.matmul(self.matrix, window)
+        return (self.matrix @ window.reshape(len(window), -1)).view(len(self.matrix), *window.shape[1:])
+
+
+@frozen(eq=False)
+class AxisTaps:
+    """The same as two taps a coordinate, which is cheaper where a tile touches more cells than it has points."""
+
+    cells: slice  # window of cells
+    low: Tensor  # (n,), integers, in the window
+    high: Tensor  # (n,), integers, in the window
     weight: Tensor  # (n,)
 
-    def __getitem__(self, part: slice) -> Taps:
-        """Taps of some of the coordinates."""
-        return Taps(self.low[part], self.high[part], self.weight[part])
-
-    def apply(self, grid: Tensor, dim: int) -> Tensor:
-        """Interpolate a grid along one dimension."""
-        shape = [1] * grid.ndim
+    def apply(self, window: Tensor, dim: int) -> Tensor:
+        """Interpolate the first or second dimension of a window `(..., width)`, which becomes n long."""
+        shape = [1] * window.ndim
         shape[dim] = -1
-        low, high = grid.index_select(dim, self.low), grid.index_select(dim, self.high)
+        low, high = window.index_select(dim, self.low), window.index_select(dim, self.high)
         return low.lerp_(high, self.weight.view(shape))
 
 
-def taps(coords: Tensor, size: int) -> Taps:
-    """Taps of coordinates `(n,)` in [-1, 1] on an axis with `size` cells, constant beyond the outer centres."""
+def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
+    """Interpolation at coordinates `(n,)` in [-1, 1] on an axis with `size` cells, constant beyond the outer ones."""
     position = ((coords.double() + 1) * (size / 2) - 0.5).clamp(0, size - 1)
     low = position.floor().long()
-    return Taps(low, (low + 1).clamp(max=size - 1), (position - low).to(coords.dtype))
-
-
-class _FoldedReadout:
-    """The readout with the constant extras in its biases and its weights transposed, split by input."""
-
-    def __init__(self, readout: CoarseToFineReadout, extra: Tensor) -> None:
-        self.joining = readout.config.joining
-        self.activation = {"relu": torch.relu_, "silu": nn.SiLU(inplace=True), "gelu": nn.GELU()}[
-            readout.config.activation
-        ]
-        self.blocks = []
-        hidden = 0
-        for block in readout.blocks:
-            first, *rest = list(block)  # type: ignore[call-overload]
-            columns = first.weight.shape[1] - readout.extra
-            bias = first.bias + first.weight[:, columns:] @ extra
-            state = first.weight[:, :hidden].t().contiguous()
-            own = first.weight[:, hidden:columns].t().contiguous()
-            self.blocks.append((state, own, bias, [(layer.weight.t().contiguous(), layer.bias) for layer in rest]))
-            hidden = readout.config.width
-        self.head = readout.head.weight.t().contiguous(), readout.head.bias
-
-    def __call__(self, embeddings: Sequence[Tensor]) -> Tensor:
-        if self.joining == "input":
-            embeddings = [torch.cat(list(embeddings), dim=-1), *[e[:, :0] for e in embeddings[1:]]]
-        hidden = embeddings[0]
-        for number, ((state, own, bias, rest), embedding) in enumerate(zip(self.blocks, embeddings, strict=True)):
-            total = torch.addmm(bias, hidden, state) if number else torch.addmm(bias, embedding, own)
-            if number and own.shape[0]:
-                total.addmm_(embedding, own)
-            hidden = self.activation(total)
-            for weight, offset in rest:
-                hidden = self.activation(torch.addmm(offset, hidden, weight))
-        return torch.addmm(self.head[1], hidden, self.head[0])
+    high = (low + 1).clamp(max=size - 1)
+    weight = (position - low).to(coords.dtype)
+    first = int(low.min())
+    cells = slice(first, int(high.max()) + 1)
+    low, high = low - first, high - first
+    if cells.stop - first > len(coords):
+        return AxisTaps(cells, low, high, weight)
+    matrix = coords.new_zeros(len(coords), cells.stop - first)
+    rows = torch.arange(len(coords), device=coords.device)
+    matrix[rows, low] = 1 - weight
+    matrix[rows, high] += weight
+    return AxisWindow(cells, matrix)
 
 
 class LatticeEvaluator:
-    """One field on one regular lattice, evaluated by blocks of at most `chunk` points.
+    """One field on one regular lattice, evaluated by tiles of at most `chunk` points.
+
+    The first linear layer of a block commutes with interpolation, so it is applied to the basis fields
+    once; extras and biases, constant over a lattice, are folded in there too. What is left at a point is a
+    short weighted sum along each axis, and the layers between hidden states.
 
     Args:
         basis: basis fields of one signal (B = 1), coarse to fine.
@@ -104,73 +98,88 @@ class LatticeEvaluator:
         extra: Tensor,
         chunk: int = CHUNK,
     ) -> None:
-        self.layout, self.axes, self.join = layout, axes, readout.config.planes
-        self.readout = _FoldedReadout(readout, extra)
+        self.axes, self.values = tuple(axes), readout.values
         self.sizes = tuple(len(axis) for axis in axes)
-        self.steps = block_steps(self.sizes, chunk)
-        # Channels last, so that a point's features are one contiguous row.
-        self.grids = [[grid[0].movedim(0, -1).contiguous() for grid in planes] for planes in basis]
-        self.taps = [
-            [
-                tuple(taps(axes[column], grid.shape[-2 - place]) for place, column in enumerate(columns))
-                for grid, columns in zip(grids, layout.columns, strict=True)
-            ]
-            for grids in self.grids
+        self.readout: FoldedReadout = fold(basis, layout, readout, extra)
+        steps = tile_steps(self.sizes, chunk)
+        self.cuts = [
+            [slice(start, min(start + step, size)) for start in range(0, size, step)]
+            for size, step in zip(self.sizes, steps, strict=True)
         ]
+        cells = {
+            (column, grid_size)
+            for block in self.readout.blocks
+            for term in block.terms
+            for column, grid_size in zip(term.columns, term.grid.shape, strict=False)
+        }
+        self.interpolations = {
+            (column, size, cut.start): axis_interpolation(self.axes[column][cut], size)
+            for column, size in cells
+            for cut in self.cuts[column]
+        }
 
     def slabs(self) -> Iterator[tuple[int, Tensor]]:
         """Yield `(start, values)` along the slowest axis; values are `(m, ..., V)`, slowest axis first."""
-        slowest = self.sizes[-1]
-        for start in range(0, slowest, self.steps[-1]):
-            stop = min(start + self.steps[-1], slowest)
-            yield start, self._slab(slice(start, stop))
+        for last in self.cuts[-1]:
+            shape = (last.stop - last.start, *reversed(self.sizes[:-1]), self.values)
+            out = self.axes[0].new_empty(shape)
+            for tile in product(*self.cuts[:-1]):
+                values = self._tile((*tile, last))
+                # Tiles have the fastest axis first, results the slowest.
+                order = tuple(reversed(range(len(self.sizes) + 1)))
+                out[(slice(None), *reversed(tile))] = values.permute(order)
+            yield last.start, out
 
-    def _slab(self, last: slice) -> Tensor:
-        """Values of one slab: all points whose slowest coordinate lies in the slice."""
-        parts = [
-            [slice(i, min(i + step, size)) for i in range(0, size, step)]
-            for size, step in zip(self.sizes[:-1], self.steps[:-1], strict=True)
-        ]
-        shape = (last.stop - last.start, *reversed(self.sizes[:-1]), self.readout.head[1].shape[0])
-        out = self.readout.head[1].new_empty(shape)
-        for block in product(*reversed(parts)):
-            out[(slice(None), *block)] = self._block((*reversed(block), last))
-        return out
+    def _tile(self, tile: tuple[slice, ...]) -> Tensor:
+        """Values `(V, n_0, ..., n_D-1)` of one tile, in the layout's order of axes."""
+        shape = [cut.stop - cut.start for cut in tile]
+        hidden: Tensor | None = None
+        for block in self.readout.blocks:
+            total = self._sum(block.terms, tile, shape)
+            if hidden is None:
+                hidden = self.readout.activation(total)
+            else:
+                hidden = self.readout.activation(total.addmm_(hidden, block.state))
+            for weight, bias in block.rest:
+                hidden = self.readout.activation(torch.addmm(bias, hidden, weight))
+        assert hidden is not None
+        weight, bias = self.readout.head
+        # Few rows by many columns: several times faster than many rows by few columns.
+        return torch.addmm(bias, weight, hidden.t()).view(-1, *shape)
 
-    def _block(self, ranges: tuple[slice, ...]) -> Tensor:
-        shape = [part.stop - part.start for part in reversed(ranges)]
-        embeddings = [self._embedding(scale, ranges, shape) for scale in range(len(self.grids))]
-        return self.readout(embeddings).view(*shape, -1)
-
-    def _embedding(self, scale: int, ranges: tuple[slice, ...], shape: list[int]) -> Tensor:
-        parts = []
-        for grid, columns, axis_taps in zip(self.grids[scale], self.layout.columns, self.taps[scale], strict=True):
-            features = grid
-            # The slower axis first: it has the fewer coordinates in a block, so the second pass costs least.
-            for place in reversed(range(len(columns))):
-                features = axis_taps[place][ranges[columns[place]]].apply(features, len(columns) - 1 - place)
-            if columns[0] > columns[-1]:
-                features = features.transpose(0, 1)
-            view = [1] * len(ranges) + [features.shape[-1]]
-            for column in columns:
-                view[len(ranges) - 1 - column] = ranges[column].stop - ranges[column].start
-            parts.append(features.reshape(view).expand(*shape, -1))
-        if len(parts) == 1:
-            joined = parts[0]
-        elif self.join == "sum":
-            joined = parts[0] + parts[1]
-            for part in parts[2:]:
-                joined += part
-        else:
-            joined = torch.cat(parts, dim=-1)
-        return joined.reshape(prod(shape), -1)
+    def _sum(self, terms: Sequence[Term], tile: tuple[slice, ...], shape: list[int]) -> Tensor:
+        """Sum of all projected planes at the points of a tile: `(points, width)`."""
+        total: Tensor | None = None
+        for term in terms:
+            steps = [
+                self.interpolations[column, size, tile[column].start]
+                for column, size in zip(term.columns, term.grid.shape, strict=False)
+            ]
+            features = term.grid[tuple(step.cells for step in steps)]
+            # The slower axis first: the faster one then multiplies a single wide matrix.
+            for dim in reversed(range(len(steps))):
+                features = steps[dim].apply(features, dim)
+            if len(term.columns) == len(shape):
+                part = features
+            else:
+                view = [1] * len(shape)
+                for column in term.columns:
+                    view[column] = shape[column]
+                part = features.reshape(*view, -1)
+            if total is None:
+                total = part if part.shape[:-1] == tuple(shape) else part.expand(*shape, -1).contiguous()
+            else:
+                total += part
+        assert total is not None
+        return total.reshape(prod(shape), -1)
 
 
-def block_steps(sizes: Sequence[int], chunk: int) -> tuple[int, ...]:
-    """Points along each axis in one block: whole fast axes while they fit, at most `chunk` points in all."""
+def tile_steps(sizes: Sequence[int], chunk: int) -> tuple[int, ...]:
+    """Points along each axis in one tile, at most `chunk` in all; runs along the fastest axis are kept short."""
     steps, left = [], max(1, chunk)
-    for size in sizes:
-        step = max(1, min(size, left))
+    for number, size in enumerate(sizes):
+        most = min(size, _FASTEST) if number == 0 and len(sizes) > 1 else size
+        step = max(1, min(most, left))
         steps.append(step)
         left //= step
     return tuple(steps)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Field, Layout, Planes
-from ddmi_core.fields.lattice import block_steps, cell_centres
+from ddmi_core.fields.lattice import tile_steps, cell_centres
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.fields.storage import load, save
 
@@ -89,7 +89,7 @@ def test_lattice_equals_plain_path_at_any_chunk(layout, join, joining, chunk):
 
 @given(st.lists(st.integers(1, 10**5), min_size=1, max_size=4), st.integers(1, 10**6))
 def test_blocks_never_exceed_the_chunk(sizes, chunk):
-    steps = block_steps(sizes, chunk)
+    steps = tile_steps(sizes, chunk)
     product = 1
     for step, size in zip(steps, sizes, strict=True):
         assert 1 <= step <= size

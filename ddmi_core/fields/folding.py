@@ -1,0 +1,100 @@
+"""The readout with everything that is constant over a signal folded into its basis fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.readout import CoarseToFineReadout
+
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "silu": nn.SiLU(inplace=True),
+    "gelu": nn.GELU(),
+}
+
+
+@frozen(eq=False)
+class Term:
+    """Basis fields of one plane and scale, projected by the first layer of a block."""
+
+    grid: Tensor  # (cells along the first column, cells along the second, width), or (cells, width) for a line
+    columns: tuple[int, ...]  # increasing
+
+
+@frozen(eq=False)
+class FoldedBlock:
+    """One block: `activation(sum of interpolated terms + hidden @ state)`, then the remaining layers."""
+
+    terms: tuple[Term, ...]  # the bias is part of the first one
+    state: Tensor  # (width, width), or (0, width) in the first block
+    rest: tuple[tuple[Tensor, Tensor], ...]  # weights (width, width), biases (width,)
+
+
+@frozen(eq=False)
+class FoldedReadout:
+    """A readout for one signal and constant extras."""
+
+    blocks: tuple[FoldedBlock, ...]
+    head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
+    activation: Callable[[Tensor], Tensor]  # may work in place
+
+
+@torch.no_grad()
+def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, extra: Tensor) -> FoldedReadout:
+    """Fold one signal's basis fields (B = 1) and constant extras `(X,)` into a readout.
+
+    Interpolation and the first linear layer of a block commute, and interpolation weights sum to one, so
+    weights, biases and extras can all be applied to the cells of the basis fields.
+    """
+    config = readout.config
+    at_input = config.joining == "input"
+    blocks = []
+    carried: FoldedBlock | None = None
+    hidden = 0
+    for number, block in enumerate(readout.blocks):
+        first, *rest = list(block)  # type: ignore[arg-type]
+        layers = tuple((layer.weight.t().contiguous(), layer.bias) for layer in rest)
+        columns = first.weight.shape[1] - readout.extra
+        bias = first.bias + first.weight[:, columns:] @ extra
+        scales = range(len(basis)) if at_input and number == 0 else () if at_input else (number,)
+        own = first.weight[:, hidden:columns]
+        if scales:
+            terms = _terms([basis[scale] for scale in scales], own, bias, layout, config.planes)
+            carried = FoldedBlock(terms, first.weight[:, :hidden].t().contiguous(), layers)
+        else:
+            # A block without an embedding of its own is two more layers of the one before.
+            assert carried is not None
+            blocks.pop()
+            more = ((first.weight[:, :hidden].t().contiguous(), bias), *layers)
+            carried = FoldedBlock(carried.terms, carried.state, carried.rest + more)
+        blocks.append(carried)
+        hidden = config.width
+    head = readout.head.weight.contiguous(), readout.head.bias[:, None]
+    return FoldedReadout(tuple(blocks), head, _IN_PLACE[config.activation])
+
+
+def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layout, join: str) -> tuple[Term, ...]:
+    terms = []
+    start = 0
+    for planes in scales:
+        for number, (grid, columns) in enumerate(zip(planes, layout.columns, strict=True)):
+            channels = grid.shape[1]
+            part = weight[:, start : start + channels]
+            # Grids have the first-named axis last; terms have the lower column first.
+            cells = grid[0].movedim(0, -1)
+            ordered = tuple(reversed(columns))
+            if len(columns) == 2 and ordered[0] > ordered[1]:
+                cells, ordered = cells.transpose(0, 1), columns
+            projected = cells @ part.t()
+            if not terms:
+                projected = projected + bias
+            terms.append(Term(projected.contiguous(), ordered))
+            if join == "concatenate" or number == len(planes) - 1:
+                start += channels
+    return tuple(terms)
