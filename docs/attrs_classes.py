@@ -1,0 +1,54 @@
+"""Tells the reference how to read this code base: `__init__` of attrs classes, and examples as code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import griffe
+
+TOGETHER = re.compile(r"^( {4})(\w+(?:, \w+)+): (.+(?:\n {8}.*)*)", re.MULTILINE)
+
+
+class AttrsClasses(griffe.Extension):
+    """Makes the `__init__` that attrs makes, so that a class shows its parameters with types and defaults."""
+
+    def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Add `__init__` to a class that attrs decorates."""
+        decorators = {getattr(decorator.value, "canonical_path", "") for decorator in cls.decorators}
+        if "attrs.frozen" not in decorators or "__init__" in cls.members:
+            return
+        parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
+        parameters += [
+            griffe.Parameter(
+                name, annotation=member.annotation, kind=griffe.ParameterKind.positional_or_keyword, default=default
+            )
+            for name, member in cls.members.items()
+            if isinstance(member, griffe.Attribute)
+            and member.annotation is not None
+            and "property" not in member.labels
+            for default, taken in [_default(member.value)]
+            if taken
+        ]
+        init = griffe.Function("__init__", parent=cls, parameters=griffe.Parameters(*parameters), returns="None")
+        cls.set_member("__init__", init)
+
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Read a section `Example:` as code, and give each of `a, b: text` its own entry."""
+        if obj.docstring is not None:
+            text = obj.docstring.value.replace("\nExample:\n", "\nExamples:\n")
+            obj.docstring.value = TOGETHER.sub(_apart, text)
+
+
+def _apart(match: re.Match[str]) -> str:
+    return "\n".join(f"{match[1]}{name}: {match[3]}" for name in match[2].split(", "))
+
+
+def _default(value: Any) -> tuple[Any, bool]:
+    """Default of an attribute's value, and whether `__init__` takes the attribute."""
+    if getattr(value, "canonical_path", "") != "attrs.field":
+        return value, True
+    arguments = {a.name: a.value for a in value.arguments if isinstance(a, griffe.ExprKeyword)}
+    if "factory" in arguments:
+        return griffe.ExprCall(function=arguments["factory"], arguments=[]), True
+    return arguments.get("default"), str(arguments.get("init")) != "False"

@@ -1,0 +1,126 @@
+"""Writes the pages that follow from the code: commands with their options, settings with their values.
+
+It is a hook of MkDocs: a line `<!-- generated: NAME -->` in a page becomes what `SECTIONS[NAME]` returns, so these
+pages are made anew with every build. `python docs/generate.py NAME` prints one.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
+PLUGIN = "image"
+
+
+def commands() -> str:
+    """Every command of `ddmi`: usage, help, arguments and options."""
+    import typer
+
+    from ddmi_core.cli.main import app
+
+    return "\n".join(_command(typer.main.get_command(app), "ddmi"))
+
+
+def settings() -> str:
+    """Every setting of the image plugin: its value in each preset, what it is, and what it takes."""
+    from ddmi_core.cli.configure import configured
+    from ddmi_core.runs.settings import keys
+
+    domain, _ = configured(PLUGIN)
+    columns = {preset: {row.key: row for row in keys(configured(PLUGIN, preset)[1])} for preset in domain.presets}
+    first, *_ = columns.values()
+    lines: list[str] = []
+    table = None
+    for key, row in first.items():
+        if key in ("plugin", "preset"):
+            continue
+        here = key.rpartition(".")[0]
+        if here != table:
+            table = here
+            lines += ["", f"## `[{here}]`" if here else "## At the top", ""]
+            lines += [
+                f"| key | {' | '.join(columns)} | what it is, and what it takes |",
+                "| --- |" + " --- |" * (len(columns) + 1),
+            ]
+        values = " | ".join(_code(_shown(rows[key].default)) for rows in columns.values())
+        summary = row.summary[:1].upper() + row.summary[1:]
+        lines.append(f"| `{key}` | {values} | {_cell(summary)} *Takes {_cell(row.takes)}.* |")
+    return "\n".join(lines)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"commands": commands, "settings": settings}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill the marked places of a page (called by MkDocs)."""
+    return MARK.sub(lambda match: SECTIONS[match[1]](), markdown)
+
+
+def _command(command: Any, name: str) -> Iterator[str]:
+    level = 2 + min(name.count(" "), 1)
+    yield from ("", f"{'#' * level} `{name}` {{ #{name.replace(' ', '-')} }}", "", _paragraphs(command.help), "")
+    parameters = [p for p in command.params if not getattr(p, "hidden", False)]
+    arguments = [p for p in parameters if p.param_type_name == "argument"]
+    options = [p for p in parameters if p.param_type_name == "option" and "--help" not in p.opts]
+    inner = getattr(command, "commands", {})
+    usage = [name, *(["[OPTIONS]"] if options else []), *(["COMMAND"] if inner else [])]
+    usage += [p.metavar if p.required else f"[{p.metavar.strip('[]')}]" for p in arguments]
+    yield from ("```text", " ".join(usage), "```", "")
+    rows = [(_code(p.metavar), p.help or "", "") for p in arguments]
+    rows += [(_option(p), p.help or "", _default(p)) for p in options]
+    if rows:
+        yield from ("| | | default |", "| --- | --- | --- |")
+        yield from (f"| {first} | {_cell(text)} | {default} |" for first, text, default in rows)
+    for word, child in inner.items():
+        yield from _command(child, f"{name} {word}")
+
+
+def _option(parameter: Any) -> str:
+    names = ", ".join(f"`{name}`" for name in sorted(parameter.opts, key=len))
+    if parameter.is_flag:
+        return names
+    # Where an option keeps its range depends on the version of typer.
+    places = (parameter, getattr(parameter, "type", None))
+    low, high = (next((v for p in places if (v := getattr(p, end, None)) is not None), None) for end in ("min", "max"))
+    limits = [
+        f"{word} {bound:g}"
+        for word, bound in (("at least", low), ("at most", high))
+        if bound is not None and bound < 2**31
+    ]
+    return f"{names} `{parameter.metavar or 'N'}`" + (f"<br>{', '.join(limits)}" if limits else "")
+
+
+def _default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    value = parameter.default
+    return "" if parameter.is_flag or callable(value) or value in (None, "", [], ()) else _code(str(value))
+
+
+def _paragraphs(text: str | None) -> str:
+    return (text or "").strip().partition("\f")[0]
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _cell(text: str) -> str:
+    """A text as one cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _shown(value: Any) -> str:
+    """A value as a configuration file has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+if __name__ == "__main__":
+    print(SECTIONS[sys.argv[1]]())
