@@ -13,7 +13,6 @@ from ddmi_core.diffusion.embeddings import AxisPositions
 from ddmi_core.fields.exchange import Maps, shared
 from ddmi_core.fields.layout import Layout
 
-
 _CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
 
 

@@ -1,0 +1,90 @@
+"""The ready encoder: shapes for every layout and size, and what each latent plane depends on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from plane_layouts import LAYOUTS, cells_of, grids, perturbed
+
+from ddmi_core.autoencoder.config import EncoderConfig
+from ddmi_core.autoencoder.grid_encoder import GridEncoder
+
+CONFIG = EncoderConfig(widths=(8, 12, 16))
+
+
+def encoder(layout, channels: int = 2, config: EncoderConfig = CONFIG) -> GridEncoder:
+    torch.manual_seed(0)
+    return GridEncoder(lambda signal: signal, channels, layout, 3, config)
+
+
+def signal(layout, cells, batch: int = 2, channels: int = 2) -> torch.Tensor:
+    shape = [cells[axis] for axis in reversed(layout.axes)]
+    return torch.randn(batch, channels, *shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("lengths", [(8,), (1,), (7, 5, 9), (2, 1, 3)], ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_stage_after_the_first_halves_the_grid_rounding_up(layout, lengths):
+    cells = cells_of(layout, *lengths)
+    posterior = encoder(layout)(signal(layout, cells))
+    quarter = {axis: -(-(-(-length // 2)) // 2) for axis, length in cells.items()}
+    expected = [(2, 3, *grid) for grid in grids(layout, quarter)]
+    assert [tuple(plane.shape) for plane in posterior.mean] == expected
+    assert [tuple(plane.shape) for plane in posterior.log_variance] == expected
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_gradients_reach_every_parameter(layout):
+    module = perturbed(encoder(layout))
+    posterior = module(signal(layout, cells_of(layout, 8, 6, 5)))
+    sum(p.square().sum() for p in (*posterior.mean, *posterior.log_variance)).backward()
+    assert [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_signals_of_a_batch_are_encoded_independently(layout):
+    module = perturbed(encoder(layout)).eval()
+    batch = signal(layout, cells_of(layout, 6, 5), batch=3)
+    with torch.no_grad():
+        whole, alone = module(batch).mean, module(batch[1:2]).mean
+    for plane, single in zip(whole, alone, strict=True):
+        torch.testing.assert_close(plane[1:2], single, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [LAYOUTS["turned"], LAYOUTS["mixed"]], ids=["turned", "mixed"])
+def test_a_plane_varies_along_its_own_axes_alone(layout):
+    """A signal that changes along one axis gives latents that are constant along all others."""
+    module = perturbed(encoder(layout, config=EncoderConfig(widths=(8,)))).eval()
+    for number, axis in enumerate(layout.axes):
+        profile = torch.randn(12, generator=torch.Generator().manual_seed(2))
+        shape = [1] * len(layout.axes)
+        shape[-1 - number] = 12
+        grid = profile.reshape(1, 1, *shape).expand(1, 2, *[12] * len(layout.axes))
+        with torch.no_grad():
+            latent = module(grid).mean
+        for plane, names in zip(latent, layout.planes, strict=True):
+            for place, name in enumerate(names):
+                # The convolutions pad with zeros, so only cells away from the border are compared.
+                inner = plane[(slice(None), slice(None), *[slice(4, 8)] * len(names))]
+                spread = inner.std(dim=-1 - place).max()
+                assert (spread > 1e-3) == (name == axis), (axis, names, name)
+
+
+def test_log_variance_is_bounded_for_any_signal():
+    layout = LAYOUTS["line"]
+    posterior = perturbed(encoder(layout), scale=50.0)(1e4 * signal(layout, {"t": 16}))
+    for plane in posterior.log_variance:
+        assert plane.min() >= -20
+        assert plane.max() <= 10
+    assert all(torch.isfinite(plane).all() for plane in posterior.sample(torch.Generator()))
+
+
+def test_one_plane_of_one_stage_is_a_per_cell_projection_of_the_mean_over_the_other_axes():
+    layout = LAYOUTS["apart"]
+    module = perturbed(encoder(layout, config=EncoderConfig(widths=(8,)))).eval()
+    grid = signal(layout, {"x": 4, "y": 5, "z": 6})
+    with torch.no_grad():
+        features = torch.nn.functional.silu(module.norm(module.stages(module.stem(grid))))
+        head = module.heads[1]
+        expected = head(features.mean(dim=(-1, -2))).chunk(2, dim=1)[0]
+        torch.testing.assert_close(module(grid).mean[1], expected)

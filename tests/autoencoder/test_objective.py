@@ -1,0 +1,202 @@
+"""The objectives of stage 1, on both formula domains: what their terms are, and what they train."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from attrs import evolve
+from plane_layouts import perturbed
+
+from ddmi_core.api import Queries
+from ddmi_core.autoencoder.config import AdversarialConfig, PerceptualConfig
+from ddmi_core.autoencoder.losses import as_patch, pool
+from ddmi_core.errors import ConfigError
+from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
+from ddmi_core.training.objective import Moment, generator_for
+
+CPU = torch.device("cpu")
+
+
+def moment(step: int, indices=(0, 3, 5, 6)) -> Moment:
+    return Moment(step, indices, generator_for(0, "test", step), CPU)
+
+
+def objectives(domain, config, **changes):
+    config = evolve(config, autoencoder=evolve(config.autoencoder, **changes))
+    model = build_autoencoder(domain, config)
+    split = load_data(domain, "", config.domain)
+    return autoencoder_objectives(domain, config, model, split, build_parts(domain, config))
+
+
+def parts_of(losses) -> dict[str, torch.Tensor]:
+    return dict(losses.parts)
+
+
+def adversarial(start: int = 5, weight: float = 0.5) -> AdversarialConfig:
+    return AdversarialConfig(start=start, weight=weight, width=4)
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.1), (4, 0.5), (9, 1.0), (500, 1.0)])
+def test_the_kl_weight_grows_linearly_to_its_final_value(formula_domain, formula_config, step, share):
+    options = {"kl": 0.3, "kl_anneal": 10, "perceptual": PerceptualConfig(kind="none")}
+    main = objectives(formula_domain, formula_config, **options)["autoencoder"]
+    losses = main(moment(step))
+    parts = parts_of(losses)
+    torch.testing.assert_close(losses.total, parts["reconstruction"] + share * 0.3 * parts["kl"])
+
+
+def test_without_annealing_the_kl_has_its_final_weight_at_once(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config, kl=0.3, kl_anneal=0, perceptual=PerceptualConfig(kind="none"))[
+        "autoencoder"
+    ]
+    losses = main(moment(0))
+    torch.testing.assert_close(losses.total, losses.parts[0][1] + 0.3 * parts_of(losses)["kl"])
+
+
+def test_kl_is_a_mean_over_latent_elements(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config)["autoencoder"]
+    signal = main.signals.batch((0, 3), None)
+    posterior = main.trained.encode(signal)
+    elements = sum(plane[0].numel() for plane in posterior.mean)
+    stated = parts_of(main(Moment(0, (0, 3), _never_flips(), CPU)))["kl"]
+    torch.testing.assert_close(stated, posterior.kl().mean() / elements)
+
+
+def test_equal_generators_give_equal_losses_and_other_steps_other_ones(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config)["autoencoder"]
+    assert main(moment(3)).total == main(moment(3)).total
+    assert main(moment(3)).total != main(moment(4)).total
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_the_perceptual_term_has_its_weight(formula_domain, formula_config, weight):
+    options = {"kl": 0.0, "perceptual": PerceptualConfig(weight=weight)}
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](moment(0))
+    parts = parts_of(losses)
+    assert ("perceptual" in parts) == (weight > 0)
+    torch.testing.assert_close(losses.total, parts["reconstruction"] + weight * parts.get("perceptual", 0.0))
+
+
+def test_an_unknown_perceptual_term_is_named_with_the_offered_ones(formula_domain, formula_config):
+    with pytest.raises(ConfigError, match=r"autoencoder.perceptual.kind.*'multiscal'.*did you mean 'multiscale'"):
+        objectives(formula_domain, formula_config, perceptual=PerceptualConfig(kind="multiscal"))
+
+
+def test_equivariance_compares_the_reduced_latent_s_field_with_the_reduced_signal(formula_domain, formula_config):
+    plain = PerceptualConfig(kind="none")
+    main = objectives(formula_domain, formula_config, kl=0.0, equivariance=0.4, perceptual=plain)["autoencoder"]
+    perturbed(main.trained)
+    losses = main(moment(2))
+    parts = parts_of(losses)
+    # The same draws again, by hand.
+    generator = generator_for(0, "test", 2)
+    signal = main.signals.batch((0, 3, 5, 6), generator)
+    queries = main.sampler.sample(signal, main.config.points, generator)
+    latent = main.trained.encode(signal).sample(generator)
+    drawn = main.renderer.observe(main.trained.decode(latent.map(pool)), queries)
+    reduced = pool(as_patch(drawn, queries.patch)) - pool(as_patch(queries.targets, queries.patch))
+    torch.testing.assert_close(parts["equivariance"], reduced.abs().mean())
+    torch.testing.assert_close(losses.total, parts["reconstruction"] + 0.4 * parts["equivariance"])
+
+
+def test_scattered_queries_take_the_pointwise_loss_alone(formula_domain, formula_config):
+    both = objectives(formula_domain, formula_config, equivariance=1.0, adversarial=adversarial(1))
+    both["autoencoder"].sampler.scattered = True
+    assert list(parts_of(both["autoencoder"](moment(9)))) == ["reconstruction", "kl"]
+    judged = both["discriminator"](moment(9))
+    judged.total.backward()
+    assert judged.total == 0
+
+
+def test_the_adversarial_term_joins_at_its_start(formula_domain, formula_config):
+    both = objectives(formula_domain, formula_config, adversarial=adversarial(start=5))
+    assert both["discriminator"].start == 5
+    assert "adversarial" not in parts_of(both["autoencoder"](moment(4)))
+    assert "adversarial" in parts_of(both["autoencoder"](moment(5)))
+
+
+def test_without_a_start_there_is_no_discriminator(formula_domain, formula_config):
+    assert list(objectives(formula_domain, formula_config)) == ["autoencoder"]
+
+
+def test_each_objective_trains_its_own_weights_alone(formula_domain, formula_config):
+    both = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))
+    generator, judge = both["autoencoder"], both["discriminator"]
+    own, other = list(generator.parameters()), list(judge.parameters())
+    assert not {id(p) for p in own} & {id(p) for p in other}
+    generator(moment(5)).total.backward()
+    assert all(p.grad is None for p in other)
+    assert any(p.grad is not None and p.grad.any() for p in own)
+    generator.zero_grad(set_to_none=True)
+    judge(moment(5)).total.backward()
+    assert all(p.grad is None for p in own)
+    assert all(p.grad is not None for p in other)
+
+
+def test_the_adversarial_gradient_at_the_last_layer_is_the_weight_times_the_other_losses_gradient(
+    formula_domain, formula_config
+):
+    both = objectives(formula_domain, formula_config, adversarial=adversarial(start=5, weight=0.5))
+    perturbed(both["discriminator"])
+    main = both["autoencoder"]
+    head = main.trained.readout.head.weight
+    (without,) = torch.autograd.grad(objective_before(main).total, head)
+    (with_it,) = torch.autograd.grad(main(moment(5)).total, head)
+    added = (with_it - without).norm()
+    assert (added / without.norm()).item() == pytest.approx(0.5, rel=0.02)
+
+
+def objective_before(main):
+    """The losses of step 5, as if the discriminator had not joined."""
+    judge, main.judge = main.judge, []
+    try:
+        return main(moment(5))
+    finally:
+        main.judge = judge
+
+
+def test_the_discriminator_learns_to_tell_rendered_from_real(formula_domain, formula_config):
+    judge = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))["discriminator"]
+    optimiser = torch.optim.Adam(judge.trained.parameters(), lr=5e-3)
+    losses = []
+    for step in range(40):
+        loss = judge(moment(step)).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_some_steps_lower_the_loss_with_every_term_on(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config, equivariance=0.1)["autoencoder"]
+    optimiser = torch.optim.Adam(main.parameters(), lr=5e-3)
+
+    def held() -> float:
+        with torch.no_grad():
+            return sum(float(main(moment(1000 + step)).total) for step in range(4))
+
+    before = held()
+    for step in range(40):
+        loss = main(moment(step)).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert held() < 0.8 * before
+
+
+def test_draws_move_with_their_shapes_to_the_device(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config)["autoencoder"]
+    signal, queries = main.draw(Moment(0, (0, 1), generator_for(0), torch.device("meta")))
+    assert signal.values.is_meta
+    assert isinstance(queries, Queries)
+    assert queries.coords.is_meta
+    assert len(queries.patch) == len(formula_domain.layout.axes)
+
+
+def _never_flips() -> torch.Generator:
+    """A generator whose first draw augments nothing."""
+    for seed in range(100):
+        if torch.rand((), generator=torch.Generator().manual_seed(seed)) >= 0.5:
+            return torch.Generator().manual_seed(seed)
+    raise AssertionError
