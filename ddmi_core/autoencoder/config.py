@@ -32,9 +32,9 @@ class DecoderConfig:
             one scale each; `(C,)` is a single scale at the finest stage.
     """
 
-    widths: tuple[int, ...] = field(default=(96, 64, 48), validator=validators.min_len(1))
+    widths: tuple[int, ...] = field(default=(96, 64, 32), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
-    basis: tuple[int, ...] = field(default=(32, 24, 16), validator=validators.min_len(1))
+    basis: tuple[int, ...] = field(default=(64, 48, 32), validator=validators.min_len(1))
 
     def __attrs_post_init__(self) -> None:
         """Check that there are enough stages for the scales."""

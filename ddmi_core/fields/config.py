@@ -20,8 +20,8 @@ class ReadoutConfig:
         activation: `relu`, `silu` or `gelu`.
     """
 
-    width: int = field(default=64, validator=validators.ge(1))
-    depth: int = field(default=2, validator=validators.ge(1))
+    width: int = field(default=32, validator=validators.ge(1))
+    depth: int = field(default=1, validator=validators.ge(1))
     joining: str = field(default="coarse_to_fine", validator=validators.in_(("coarse_to_fine", "input")))
     planes: str = field(default="sum", validator=validators.in_(("sum", "concatenate")))
     activation: str = field(default="relu", validator=validators.in_(ACTIVATIONS))

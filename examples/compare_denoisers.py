@@ -1,0 +1,108 @@
+"""Trains denoisers of several kinds on the latents of one run for the same time, and compares what they generate.
+
+    python examples/compare_denoisers.py runs/image --seconds 120
+
+Each candidate gets the same latents, batch size, seed and wall-clock time on the same machine; its distance
+to the training signals is measured as in the run's report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from attrs import evolve
+
+from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.runs import evaluate, folder, latents
+from ddmi_core.runs.build import build_autoencoder, build_diffusion, load_data
+from ddmi_core.runs.distance import frechet
+from ddmi_core.runs.model import assemble
+from ddmi_core.training.log import Log
+from ddmi_core.training.trainer import Stage, load_final, train
+
+CANDIDATES = {
+    "unet 64 (1,2)": DenoiserConfig("unet", width=64, multipliers=(1, 2), blocks=1),
+    "unet 64 (1,2) x2": DenoiserConfig("unet", width=64, multipliers=(1, 2), blocks=2),
+    "unet 48 (1,2,3)": DenoiserConfig("unet", width=48, multipliers=(1, 2, 3), blocks=1),
+    "transformer 192 x6, patch 2": DenoiserConfig("transformer", width=192, blocks=6, heads=6, patch=2),
+    "transformer 256 x6, patch 2": DenoiserConfig("transformer", width=256, blocks=6, heads=8, patch=2),
+    "transformer 128 x6, patch 1": DenoiserConfig("transformer", width=128, blocks=6, heads=4, patch=1),
+}
+PROBE = 12  # steps that are timed to choose a candidate's number of steps
+
+
+def main() -> None:
+    """Read the command line and print one row a candidate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="a run folder whose autoencoder and latents are done")
+    parser.add_argument("--seconds", type=float, default=120.0, help="training time of each candidate")
+    parser.add_argument("--only", default="", help="text that a candidate's name must hold")
+    parser.add_argument("--rate", type=float, default=0.0, help="learning rate instead of the run's")
+    parser.add_argument("--samples", type=int, default=256)
+    arguments = parser.parse_args()
+    place = folder.RunFolder(arguments.run)
+    domain = domain_named(folder.read_head(place).plugin)
+    config = folder.read_config(place, domain)
+    split = load_data(domain, config.data, config.domain)
+    encoded = latents.load(place.latents, evaluate.fingerprint(split))
+    autoencoder = build_autoencoder(domain, config)
+    load_final(place.autoencoder, autoencoder)
+    print("| denoiser | parameters | steps | steps a second | loss | distance |\n| --- | --- | --- | --- | --- | --- |")
+    for name, sizes in CANDIDATES.items():
+        if arguments.only not in name:
+            continue
+        diffusion = evolve(config.diffusion, denoiser=sizes)
+        rate = arguments.rate or diffusion.training.rate
+        with tempfile.TemporaryDirectory() as temporary:
+
+            def fit(steps: int, where: str, temporary: str = temporary) -> tuple[float, Path, list[float]]:
+                training = evolve(
+                    diffusion.training, steps=steps, rate=rate, warmup=min(200, steps // 5), checkpoint=10**9, log=10
+                )
+                whole = evolve(config, diffusion=evolve(diffusion, training=training))  # noqa: B023
+                model = build_diffusion(domain, whole, encoded.shape, len(encoded.classes))
+                objective = DenoisingObjective(model, encoded.normalisation.apply(encoded.flat), encoded.labels)
+                here = Path(temporary) / where
+                here.mkdir()
+                statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
+                losses: list[float] = []
+                stage = Stage(
+                    name=where,
+                    folder=here / "denoiser",
+                    config=training,
+                    seed=config.seed,
+                    log=Log(here / "log.jsonl"),
+                    record=latents.describe(encoded),
+                    tensors={"normalisation": statistics},
+                    progress=lambda report: losses.append(report.loss),
+                )
+                started = time.perf_counter()
+                train(stage, {"denoiser": objective})
+                return time.perf_counter() - started, here / "denoiser", losses
+
+            fit(2, "warm")
+            probe, _, _ = fit(PROBE, "probe")
+            steps = max(PROBE, int(arguments.seconds * PROBE / probe))
+            seconds, trained, losses = fit(steps, "trained")
+            whole = evolve(config, diffusion=diffusion)
+            model = assemble(domain, whole, autoencoder, trained, torch.device("cpu"))
+            flat = model.sample_latents(arguments.samples, seed=evaluate.SEED)
+            reference = evaluate.describe_signals(model, split.train)
+            distance = frechet(evaluate.describe_latents(model, flat), reference)
+        parameters = sum(p.numel() for p in model.diffusion.parameters()) / 1e6
+        tail = losses[-20:]
+        print(
+            f"| {name} | {parameters:.2f} M | {steps} | {steps / seconds:.1f} | {sum(tail) / len(tail):.4f} "
+            f"| {distance:.3f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

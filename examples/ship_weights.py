@@ -1,0 +1,24 @@
+"""Copies the weights of a finished run into a small folder, as a plugin ships them.
+
+python examples/ship_weights.py runs/image plugins/ddmi_image/weights
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ddmi_core.runs.publish import publish
+
+
+def main() -> None:
+    """Read the command line and copy."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("out", type=Path, help="folder to make")
+    arguments = parser.parse_args()
+    print(f"{arguments.out}: {publish(arguments.run, arguments.out) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
