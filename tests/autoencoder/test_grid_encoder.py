@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 import torch
-from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.grid_encoder import GridEncoder
+from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
 CONFIG = EncoderConfig(widths=(8, 12, 16))
 
@@ -27,7 +29,7 @@ def signal(layout, cells, batch: int = 2, channels: int = 2) -> torch.Tensor:
 def test_every_stage_after_the_first_halves_the_grid_rounding_up(layout, lengths):
     cells = cells_of(layout, *lengths)
     posterior = encoder(layout)(signal(layout, cells))
-    quarter = {axis: -(-(-(-length // 2)) // 2) for axis, length in cells.items()}
+    quarter = {axis: ceil(length / 4) for axis, length in cells.items()}
     expected = [(2, 3, *grid) for grid in grids(layout, quarter)]
     assert [tuple(plane.shape) for plane in posterior.mean] == expected
     assert [tuple(plane.shape) for plane in posterior.log_variance] == expected

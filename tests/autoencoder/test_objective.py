@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from attrs import evolve
-from plane_layouts import perturbed
 
 from ddmi_core.api import Queries
 from ddmi_core.autoencoder.config import AdversarialConfig, PerceptualConfig
@@ -13,6 +12,7 @@ from ddmi_core.autoencoder.losses import as_patch, pool
 from ddmi_core.errors import ConfigError
 from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
 from ddmi_core.training.objective import Moment, generator_for
+from plane_layouts import perturbed
 
 CPU = torch.device("cpu")
 

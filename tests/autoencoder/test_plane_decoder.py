@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from plane_layouts import LAYOUTS, cells_of, grids, influence, perturbed, planes, share_an_axis
 
 from ddmi_core.api import Planes
 from ddmi_core.autoencoder.config import DecoderConfig
 from ddmi_core.autoencoder.plane_decoder import PlaneDecoder
 from ddmi_core.fields.exchange import AxisExchange, as_maps
+from plane_layouts import LAYOUTS, cells_of, grids, influence, perturbed, planes, share_an_axis
 
 every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 

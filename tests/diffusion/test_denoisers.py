@@ -1,0 +1,198 @@
+"""Both denoisers over every layout: shapes, what the output depends on, and how they start."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ddmi_core.api import Planes
+from ddmi_core.diffusion.attention import Attention
+from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.embeddings import AxisPositions, TimeEmbedding, sinusoids
+from ddmi_core.diffusion.model import DENOISERS
+from ddmi_core.fields.exchange import as_maps, as_planes
+from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
+
+CONDITION = 12
+CONFIGS = {
+    "unet": DenoiserConfig(kind="unet", width=8, multipliers=(1, 2, 2), blocks=1, heads=2),
+    "unet, two blocks": DenoiserConfig(kind="unet", width=8, multipliers=(1, 2), blocks=2, heads=2),
+    "transformer": DenoiserConfig(kind="transformer", width=16, blocks=2, heads=2),
+    "transformer, patches": DenoiserConfig(kind="transformer", width=16, blocks=1, heads=2, patch=3),
+}
+every_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+def denoiser(layout, config, channels: int = 3):
+    torch.manual_seed(0)
+    return DENOISERS[config.kind](layout, channels, CONDITION, config)
+
+
+def condition(batch: int = 2, seed: int = 0) -> Tensor:
+    return torch.randn(batch, CONDITION, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("lengths", [(8,), (1,), (7, 5, 3), (2, 1)], ids=str)
+@every_config
+@every_layout
+def test_predictions_have_the_latent_s_shape(layout, config, lengths):
+    maps = as_maps(planes(layout, 3, cells_of(layout, *lengths)))
+    result = perturbed(denoiser(layout, config))(maps, condition())
+    assert [m.shape for m in result] == [m.shape for m in maps]
+    assert all(torch.isfinite(m).all() for m in result)
+
+
+@every_config
+@every_layout
+def test_planes_may_differ_in_size(layout, config):
+    latent = Planes(torch.randn(2, 3, *[3 + p] * len(names)) for p, names in enumerate(layout.planes))
+    result = perturbed(denoiser(layout, config))(as_maps(latent), condition())
+    assert [plane.shape for plane in as_planes(result, layout)] == [plane.shape for plane in latent]
+
+
+@every_config
+@every_layout
+def test_an_untrained_denoiser_predicts_zero(layout, config):
+    result = denoiser(layout, config)(as_maps(planes(layout, 3, cells_of(layout, 5, 4))), condition())
+    assert not any(m.any() for m in result)
+
+
+@every_config
+@every_layout
+def test_the_condition_matters_on_every_plane(layout, config):
+    module = perturbed(denoiser(layout, config))
+    maps = as_maps(planes(layout, 3, cells_of(layout, 5, 4)))
+    with torch.no_grad():
+        first, second = module(maps, condition()), module(maps, condition(seed=1))
+    assert all(differs(a, b) for a, b in zip(first, second, strict=True))
+
+
+@every_config
+@every_layout
+def test_each_signal_has_its_own_condition(layout, config):
+    """Row i of the condition belongs to row i of the batch, however the planes are batched together."""
+    module = perturbed(denoiser(layout, config)).eval()
+    for cells in (cells_of(layout, 4), cells_of(layout, 4, 5, 6)):
+        maps = as_maps(planes(layout, 3, cells, batch=3))
+        with torch.no_grad():
+            whole = module(maps, condition(3))
+            for row in range(3):
+                alone = module([m[row : row + 1] for m in maps], condition(3)[row : row + 1])
+                for plane, single in zip(whole, alone, strict=True):
+                    torch.testing.assert_close(plane[row : row + 1], single, atol=1e-4, rtol=1e-4)
+
+
+@every_config
+@every_layout
+def test_every_plane_sees_every_other(layout, config):
+    """Attention over the cells of all planes reaches even planes without a common axis."""
+    module = perturbed(denoiser(layout, config)).eval()
+    latent = planes(layout, 3, cells_of(layout, 5, 4, 6))
+    table = influence(lambda inputs: as_planes(module(as_maps(inputs), condition()), layout), latent)
+    assert all(all(row) for row in table)
+
+
+@every_config
+@every_layout
+def test_gradients_reach_every_parameter(layout, config):
+    module = perturbed(denoiser(layout, config))
+    result = module(as_maps(planes(layout, 3, cells_of(layout, 6, 5))), condition())
+    sum(m.square().sum() for m in result).backward()
+    assert [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@every_config
+@every_layout
+def test_a_denoiser_can_learn_from_its_start_at_zero(layout, config):
+    module = denoiser(layout, config)
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
+    maps = as_maps(planes(layout, 3, cells_of(layout, 4, 3)))
+    losses = []
+    for _ in range(12):
+        loss = sum((m - p).square().mean() for m, p in zip(maps, module(maps, condition()), strict=True))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("kind", DENOISERS)
+def test_planes_are_told_apart(kind):
+    """Equal maps on different planes give different predictions, once the planes' own vectors are learned."""
+    layout, config = LAYOUTS["tri-plane"], CONFIGS[kind]
+    module = perturbed(denoiser(layout, config))
+    same = torch.randn(2, 3, 4, 4)
+    with torch.no_grad():
+        first, second, third = module([same] * 3, condition())
+    assert differs(first, second)
+    assert differs(second, third)
+
+
+def test_attention_equals_its_formula():
+    torch.manual_seed(0)
+    attention = perturbed(Attention(12, heads=3))
+    tokens = torch.randn(2, 5, 12)
+    query, key, value = attention.inputs(tokens).chunk(3, dim=-1)
+
+    def normalised(rows: Tensor, norm) -> Tensor:
+        return norm.weight * rows / (rows.square().mean(dim=-1, keepdim=True) + torch.finfo(rows.dtype).eps).sqrt()
+
+    heads = []
+    for part in range(3):
+        columns = slice(4 * part, 4 * part + 4)
+        q, k = normalised(query[..., columns], attention.query_norm), normalised(key[..., columns], attention.key_norm)
+        heads.append((q @ k.transpose(1, 2) / 4**0.5).softmax(dim=-1) @ value[..., columns])
+    torch.testing.assert_close(attention(tokens), attention.output(torch.cat(heads, dim=-1)), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("width", "heads", "used"), [(12, 4, 4), (10, 4, 2), (7, 4, 1), (8, 16, 8)])
+def test_heads_are_lowered_to_divide_the_width(width, heads, used):
+    assert Attention(width, heads).heads == used
+
+
+def test_attention_does_not_depend_on_the_order_of_tokens():
+    torch.manual_seed(0)
+    attention, tokens = Attention(8, 2), torch.randn(1, 6, 8)
+    order = [3, 1, 5, 0, 2, 4]
+    torch.testing.assert_close(attention(tokens[:, order]), attention(tokens)[:, order], atol=1e-6, rtol=1e-5)
+
+
+def test_sinusoids_are_sines_and_cosines_of_rising_frequencies():
+    values = torch.tensor([0.0, 0.3, 1.0])
+    rows = sinusoids(values, 8, highest=1000.0)
+    frequencies = torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    expected = torch.cat([(values[:, None] * frequencies).sin(), (values[:, None] * frequencies).cos()], dim=1)
+    torch.testing.assert_close(rows, expected, atol=1e-3, rtol=0)
+
+
+def test_times_are_told_apart():
+    torch.manual_seed(0)
+    vectors = TimeEmbedding(16)(torch.linspace(0, 1, 50))
+    distances = torch.cdist(vectors, vectors) + 10 * torch.eye(50)
+    assert distances.min() > 1e-3
+
+
+def test_positions_of_cells_are_sums_over_axes_that_planes_share():
+    layout = LAYOUTS["tri-plane"]
+    positions = perturbed(AxisPositions(layout, 6))
+    with torch.no_grad():
+        flat, steep = positions(0, (4, 5)), positions(2, (3, 5))
+    # Both planes span x along their columns: from column to column they change alike, in every row.
+    torch.testing.assert_close(flat.diff(dim=1), steep[:1].diff(dim=1).expand_as(flat.diff(dim=1)))
+    # The other axes are y and z, with embeddings of their own.
+    assert flat.diff(dim=0).abs().max() > 1e-3
+
+
+def test_positions_of_a_line_have_one_row():
+    positions = perturbed(AxisPositions(LAYOUTS["mixed"], 6))
+    assert positions(1, (1, 7)).shape == (1, 7, 6)
+
+
+def test_a_cell_s_position_depends_on_its_coordinate_not_on_the_grid_s_size():
+    positions = perturbed(AxisPositions(LAYOUTS["line"], 6))
+    with torch.no_grad():
+        # Cell centres of 3 cells are every third of 9 cells', from the second on.
+        torch.testing.assert_close(positions(0, (1, 3)), positions(0, (1, 9))[:, 1::3], atol=1e-4, rtol=1e-4)

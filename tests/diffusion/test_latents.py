@@ -1,0 +1,94 @@
+"""Flat latents: packing and its inverse, and normalisation a plane and channel."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddmi_core.api import Planes
+from ddmi_core.diffusion.latents import LatentShape, Normalisation
+
+grid_lists = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=2), min_size=1, max_size=4)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_planes(shape: LatentShape, batch: int) -> Planes:
+    generator = seeded(1)
+    return Planes(torch.randn(batch, shape.channels, *grid, generator=generator) for grid in shape.grids)
+
+
+@settings(deadline=None)
+@given(grid_lists, st.integers(1, 4), st.integers(1, 3))
+def test_unpacking_inverts_packing(grids, channels, batch):
+    planes = random_planes(LatentShape(channels, grids), batch)
+    shape = LatentShape.of(planes)
+    assert shape == LatentShape(channels, grids)
+    flat = shape.pack(planes)
+    assert flat.shape == (batch, shape.length)
+    assert shape.length == channels * sum(map(prod, grids))
+    assert all(torch.equal(a, b) for a, b in zip(shape.unpack(flat), planes, strict=True))
+    assert torch.equal(shape.pack(shape.unpack(flat)), flat)
+
+
+@settings(deadline=None)
+@given(grid_lists, st.integers(1, 4))
+def test_an_empty_batch_keeps_its_shape(grids, channels):
+    shape = LatentShape(channels, grids)
+    assert [plane.shape for plane in shape.unpack(torch.zeros(0, shape.length))] == [
+        (0, channels, *grid) for grid in shape.grids
+    ]
+
+
+@settings(deadline=None)
+@given(grid_lists, st.integers(1, 3), st.floats(1e-2, 1e2), st.floats(-10, 10))
+def test_normalisation_is_inverted(grids, channels, scale, offset):
+    shape = LatentShape(channels, grids)
+    flat = scale * torch.randn(6, shape.length, generator=seeded()) + offset
+    normalisation = Normalisation.fit(flat, shape)
+    torch.testing.assert_close(normalisation.invert(normalisation.apply(flat)), flat, atol=1e-4, rtol=1e-4)
+
+
+def test_each_plane_and_channel_has_zero_mean_and_unit_variance():
+    shape = LatentShape(3, [(4, 5), (6,)])
+    flat = shape.pack(
+        Planes(
+            torch.randn(50, 3, *grid, generator=seeded(n)) * (1 + torch.arange(3).reshape(3, *[1] * len(grid))) + n
+            for n, grid in enumerate(shape.grids)
+        )
+    )
+    for plane in shape.unpack(Normalisation.fit(flat, shape).apply(flat)):
+        rows = plane.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(rows.mean(dim=1), torch.zeros(3), atol=1e-5, rtol=0)
+        torch.testing.assert_close(rows.std(dim=1, correction=0), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_statistics_do_not_depend_on_the_cell():
+    """The same statistic at every cell: normalisation must not undo a plane's spatial structure."""
+    shape = LatentShape(2, [(3, 4), (5,)])
+    flat = torch.randn(20, shape.length, generator=seeded()) * torch.linspace(0.1, 3, shape.length)
+    fitted = Normalisation.fit(flat, shape)
+    for statistic in (fitted.mean, fitted.std):
+        for plane in shape.unpack(statistic[None]):
+            cells = plane[0].flatten(1)
+            assert torch.equal(cells, cells[:, :1].expand_as(cells))
+
+
+def test_a_channel_that_never_varies_stays_finite():
+    shape = LatentShape(1, [(2,)])
+    flat = torch.full((4, 2), 3.7)
+    normalisation = Normalisation.fit(flat, shape)
+    assert torch.isfinite(normalisation.apply(flat)).all()
+    torch.testing.assert_close(normalisation.invert(torch.zeros(1, 2)), flat[:1])
+
+
+def test_large_offsets_do_not_spoil_the_variance():
+    shape = LatentShape(1, [(1,)])
+    flat = torch.randn(100000, 1, generator=seeded()) * 1e-2 + 300
+    assert Normalisation.fit(flat, shape).std.item() == pytest.approx(flat.double().std().item(), rel=1e-3)

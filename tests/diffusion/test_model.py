@@ -1,0 +1,148 @@
+"""The latent diffusion model and its objective."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from attrs import evolve
+
+from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConfig
+from ddmi_core.diffusion.latents import LatentShape
+from ddmi_core.diffusion.model import DENOISERS, DenoisingObjective, LatentDiffusion
+from ddmi_core.diffusion.targets import TARGETS, target
+from ddmi_core.training.objective import Moment, generator_for
+from plane_layouts import LAYOUTS, cells_of, perturbed, planes
+
+LAYOUT = LAYOUTS["mixed"]
+SHAPE = LatentShape.of(planes(LAYOUT, 2, cells_of(LAYOUT, 3, 4)))
+PATHS = ("variance_preserving", "rectified_flow")
+
+
+def configured(**changes) -> DiffusionConfig:
+    kind = changes.pop("kind", "transformer")
+    path = PathConfig(kind=changes.pop("path", "rectified_flow"))
+    denoiser = DenoiserConfig(kind=kind, width=16, blocks=1, heads=2, multipliers=(1, 2))
+    return DiffusionConfig(denoiser=denoiser, path=path, **changes)
+
+
+def model(classes: int = 3, **changes) -> LatentDiffusion:
+    torch.manual_seed(0)
+    return LatentDiffusion(LAYOUT, SHAPE, classes, configured(**changes))
+
+
+def random(batch: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(batch, SHAPE.length, generator=torch.Generator().manual_seed(seed))
+
+
+def moment(step: int = 0, indices=(0, 1, 2, 3)) -> Moment:
+    return Moment(step, indices, generator_for(0, "test", step), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("kind", DENOISERS)
+def test_predictions_are_flat_latents_that_depend_on_noise_time_and_class(kind):
+    module = perturbed(model(kind=kind))
+    noisy, times, labels = random(4), torch.full((4,), 0.5), torch.tensor([0, 1, 2, 3])
+    with torch.no_grad():
+        plain = module(noisy, times, labels)
+        assert plain.shape == noisy.shape
+        for other in (
+            module(noisy.flip(0), times, labels),
+            module(noisy, times + 0.1, labels),
+            module(noisy, times, labels.flip(0)),
+        ):
+            assert (plain - other).abs().amax(dim=1).min() > 1e-4
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_denoiser_that_predicts_the_target_exactly_returns_the_clean_latents(kind, path, monkeypatch):
+    module = model(target=kind, path=path)
+    clean, noise, times = random(5), random(5, seed=1), torch.linspace(0.1, 0.5, 5)
+    exact = target(kind, module.path, clean, noise, times)
+    monkeypatch.setattr(module, "forward", lambda noisy, t, labels: exact)
+    noisy = module.path.interpolate(clean, noise, times)
+    torch.testing.assert_close(module.denoiser()(noisy, times), clean, atol=1e-4, rtol=1e-4)
+
+
+def test_one_time_serves_a_whole_batch():
+    module = perturbed(model())
+    with torch.no_grad():
+        one = module.denoiser()(random(3), torch.tensor([0.4]))
+        each = module.denoiser()(random(3), torch.full((3,), 0.4))
+    torch.testing.assert_close(one, each)
+
+
+def test_without_labels_the_row_of_no_condition_is_used():
+    module = perturbed(model(classes=3))
+    times = torch.full((2,), 0.5)
+    with torch.no_grad():
+        silent = module.denoiser()(random(2), times)
+        stated = module.denoiser(torch.tensor([3, 3]))(random(2), times)
+        other = module.denoiser(torch.tensor([0, 0]))(random(2), times)
+    assert torch.equal(silent, stated)
+    assert not torch.allclose(silent, other)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_the_loss_of_an_untrained_model_is_the_mean_square_of_the_target(kind):
+    """The network starts at zero, so nothing but the target is in the loss."""
+    latents, labels = random(6), torch.zeros(6, dtype=torch.long)
+    objective = DenoisingObjective(model(target=kind), latents, labels)
+    stated = objective(moment()).total
+    generator = generator_for(0, "test", 0)
+    torch.rand(4, generator=generator)
+    times = objective.trained.path.draw_times(4, generator)
+    noise = torch.randn(4, SHAPE.length, generator=generator)
+    wanted = target(kind, objective.trained.path, latents[:4], noise, times)
+    torch.testing.assert_close(stated, wanted.square().mean())
+
+
+@pytest.mark.parametrize(("drop", "seen"), [(0.0, {0, 1, 2}), (1.0, {3})])
+def test_conditions_are_dropped_with_the_configured_probability(drop, seen, monkeypatch):
+    latents, labels = random(6), torch.tensor([0, 1, 2, 0, 1, 2])
+    objective = DenoisingObjective(model(drop_condition=drop), latents, labels)
+    assert labels_given(objective, monkeypatch, range(5)) == seen
+
+
+def test_dropping_and_keeping_mix(monkeypatch):
+    objective = DenoisingObjective(model(drop_condition=0.5), random(6), torch.zeros(6, dtype=torch.long))
+    assert labels_given(objective, monkeypatch, range(5)) == {0, 3}
+
+
+def test_an_unconditional_model_trains_on_labelled_signals(monkeypatch):
+    objective = DenoisingObjective(model(classes=0), random(6), torch.tensor([0, 1, 2, 0, 1, 2]))
+    assert torch.isfinite(objective(moment()).total)
+    assert labels_given(objective, monkeypatch, range(5)) == {0}
+
+
+def labels_given(objective, monkeypatch, steps) -> set[int]:
+    seen: set[int] = set()
+    forward = objective.trained.forward
+
+    def watched(noisy, times, labels):
+        seen.update(labels.tolist())
+        return forward(noisy, times, labels)
+
+    monkeypatch.setattr(objective.trained, "forward", watched)
+    for step in steps:
+        objective(moment(step))
+    return seen
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", TARGETS)
+def test_training_lowers_the_loss(kind, path):
+    config = evolve(configured(target=kind, path=path), drop_condition=0.0)
+    torch.manual_seed(0)
+    module = LatentDiffusion(LAYOUT, SHAPE, 2, config)
+    # Two latents with a class each: the condition tells nearly everything.
+    objective = DenoisingObjective(module, random(2).sign(), torch.tensor([0, 1]))
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
+    losses = []
+    for step in range(50):
+        loss = objective(moment(step, (0, 1) * 8)).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
