@@ -41,13 +41,12 @@ def settings() -> str:
         if here != table:
             table = here
             lines += ["", f"## `[{here}]`" if here else "## At the top", ""]
-            lines += [
-                f"| key | {' | '.join(columns)} | what it is, and what it takes |",
-                "| --- |" + " --- |" * (len(columns) + 1),
-            ]
-        values = " | ".join(_code(_shown(rows[key].default)) for rows in columns.values())
+            lines += ["| key | value | what it is, and what it takes |", "| --- | --- | --- |"]
+        values = {preset: _code(_shown(rows[key].default)) for preset, rows in columns.items()}
+        shown = [f"{preset} {value}" for preset, value in values.items()]
+        shown = shown if len(set(values.values())) > 1 else [next(iter(values.values()))]
         summary = row.summary[:1].upper() + row.summary[1:]
-        lines.append(f"| `{key}` | {values} | {_cell(summary)} *Takes {_cell(row.takes)}.* |")
+        lines.append(f"| `{key}` | {'<br>'.join(shown)} | {_cell(summary)} *Takes {_cell(row.takes)}.* |")
     return "\n".join(lines)
 
 

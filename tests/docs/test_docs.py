@@ -1,0 +1,172 @@
+"""The documentation runs: its commands and programs, what it shows is what is printed, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+BLOCK = re.compile(r"<!-- ci: (\w+) -->\n(?:<!--[^\n]*-->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)\s]*)?\)")
+SNIPPET = re.compile(r'--8<-- "([^":]+)(?::(\w+))?"')
+SHOWN_COMMAND = re.compile(r"^ddmi ((?:data )?[a-z]+)\b", re.MULTILINE)
+# Every `ddmi run` starts from docs/tiny.toml, and steps that a page asks for are cut at the end.
+TINY = f"""
+set -euo pipefail
+ddmi() {{
+    if [ "$1" = run ]; then
+        shift
+        command ddmi run --config "{DOCS}/tiny.toml" "$@" \
+            --set autoencoder.training.steps=20 --set diffusion.training.steps=20
+    else
+        command ddmi "$@"
+    fi
+}}
+"""
+
+
+def blocks(page: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and text of the marked blocks of a page, in order."""
+    for kind, _, text in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
+        yield kind, text
+
+
+def environment() -> dict[str, str]:
+    """The environment of a reader who has activated the virtual environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+def masked(line: str) -> str:
+    """A line without its figures."""
+    return re.sub(r"\b[0-9a-f]{16}\b|-?\d+(\.\d+)?(e-?\d+)?", "#", line.strip())
+
+
+def run_page(page: str, folder: Path) -> None:
+    """Run the commands of a page in a folder, and see that the lines it shows are lines that they print."""
+    commands = "\n".join(text for kind, text in blocks(page) if kind == "tiny")
+    script = ["bash", "-c", TINY + commands]
+    done = subprocess.run(
+        script, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    printed = {masked(line) for line in done.stdout.splitlines()}
+    shown = [line for kind, text in blocks(page) if kind == "output" for line in text.splitlines()]
+    assert shown
+    assert [line for line in shown if masked(line) not in printed] == []
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a reader has followed "Getting started"."""
+    folder = tmp_path_factory.mktemp("started")
+    run_page("getting-started.md", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """The hook that fills the generated pages."""
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_commands_of_getting_started_run_and_print_what_the_page_shows(started: Path) -> None:
+    assert (started / "runs" / "image" / "report.html").stat().st_size > 10_000
+    assert len(list((started / "drawn").glob("*.png"))) == 8
+
+
+def test_the_commands_of_the_tutorial_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
+    run_page("tutorials/your-own-images.md", tmp_path)
+    assert {path.name for path in (tmp_path / "again").iterdir()} == {"000.png", "001.png"}
+
+
+def test_the_example_of_embedding_runs(started: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "embedding.py", started / "runs" / "image"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("cancelled\n")
+
+
+def test_the_program_of_the_first_page_runs(started: Path) -> None:
+    torch = pytest.importorskip("torch")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", (DOCS / "index.md").read_text(), re.DOTALL | re.MULTILINE)
+    names = {"coords": torch.zeros(4, 10, 2)}
+    exec(program.replace('plugin="image"', repr(str(started / "runs" / "image"))), names)
+    assert names["values"].shape == (4, 10, 3)
+    assert names["picture"].size == (1024, 1024)
+
+
+def test_shipped_weights_draw_as_getting_started_says(tmp_path: Path) -> None:
+    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.runs.model import _shipped
+
+    if not (_shipped(domain_named("image")) / "run.toml").exists():
+        pytest.skip("the image plugin has no weights in this tree")
+    (commands,) = (text for kind, text in blocks("getting-started.md") if kind == "weights")
+    subprocess.run(["bash", "-c", commands], cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    assert len(list((tmp_path / "first").glob("sample-*.png"))) == 16
+
+
+def test_every_command_and_option_is_on_the_generated_page(generate: ModuleType) -> None:
+    typer = pytest.importorskip("typer")
+    from ddmi_core.cli.main import app
+
+    page = generate.commands()
+    for name, command in typer.main.get_command(app).commands.items():
+        assert f"`ddmi {name}`" in page
+        for parameter in command.params:
+            assert parameter.param_type_name == "argument" or f"`{parameter.opts[0]}`" in page
+
+
+def test_every_setting_is_on_the_generated_page(generate: ModuleType) -> None:
+    from ddmi_core.cli.configure import configured
+    from ddmi_core.runs.settings import keys
+
+    page = generate.settings()
+    missing = [row.key for row in keys(configured("image")[1]) if f"`{row.key}`" not in page]
+    assert missing == ["plugin", "preset"]
+
+
+def test_a_generated_page_asks_for_sections_that_exist(generate: ModuleType) -> None:
+    marks = {name for page in PAGES for name in generate.MARK.findall(page.read_text(encoding="utf-8"))}
+    assert marks == set(generate.SECTIONS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_leads_only_to_what_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert [target for target in LINK.findall(text) if not (page.parent / target).exists()] == []
+    for file, section in SNIPPET.findall(text):
+        included = (ROOT / file).read_text(encoding="utf-8")
+        assert not section or f"--8<-- [start:{section}]" in included
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_names_only_commands_that_exist(page: Path) -> None:
+    typer = pytest.importorskip("typer")
+    from ddmi_core.cli.main import app
+
+    commands = typer.main.get_command(app).commands
+    names = {*commands, *(f"data {name}" for name in commands["data"].commands)}
+    assert [name for name in SHOWN_COMMAND.findall(page.read_text(encoding="utf-8")) if name not in names] == []
+
+
+def test_the_site_needs_no_network() -> None:
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "font: false" in settings
+    assert "http" not in settings
