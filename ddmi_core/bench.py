@@ -136,7 +136,8 @@ def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
             "import sys, time; from pathlib import Path; import ddmi_core; from ddmi_core.runs import produce\n"
             "model = ddmi_core.load(plugin=sys.argv[1]); started = time.perf_counter()\n"
             "size = tuple(map(int, sys.argv[2].split(','))) if sys.argv[2] else None\n"
-            "produce.sample(model, 1, size=size, out=Path(sys.argv[3])); print('seconds', time.perf_counter() - started)\n"
+            "produce.sample(model, 1, size=size, out=Path(sys.argv[3]))\n"
+            "print('seconds', time.perf_counter() - started)\n"
         )
         rows = {}
         for name, program in (("idle", "import torch\n"), ("work", work)):

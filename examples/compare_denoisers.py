@@ -16,11 +16,13 @@ from pathlib import Path
 import torch
 from attrs import evolve
 
+from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.model import DenoisingObjective
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import evaluate, folder, latents
 from ddmi_core.runs.build import build_autoencoder, build_diffusion, load_data
+from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.distance import frechet
 from ddmi_core.runs.model import assemble
 from ddmi_core.training.log import Log
@@ -57,41 +59,16 @@ def main() -> None:
     for name, sizes in CANDIDATES.items():
         if arguments.only not in name:
             continue
-        diffusion = evolve(config.diffusion, denoiser=sizes)
-        rate = arguments.rate or diffusion.training.rate
+        training = config.diffusion.training
+        rate = arguments.rate or training.rate
+        diffusion = evolve(config.diffusion, denoiser=sizes, training=evolve(training, rate=rate))
+        candidate = evolve(config, diffusion=diffusion)
         with tempfile.TemporaryDirectory() as temporary:
-
-            def fit(steps: int, where: str, temporary: str = temporary) -> tuple[float, Path, list[float]]:
-                training = evolve(
-                    diffusion.training, steps=steps, rate=rate, warmup=min(200, steps // 5), checkpoint=10**9, log=10
-                )
-                whole = evolve(config, diffusion=evolve(diffusion, training=training))  # noqa: B023
-                model = build_diffusion(domain, whole, encoded.shape, len(encoded.classes))
-                objective = DenoisingObjective(model, encoded.normalisation.apply(encoded.flat), encoded.labels)
-                here = Path(temporary) / where
-                here.mkdir()
-                statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
-                losses: list[float] = []
-                stage = Stage(
-                    name=where,
-                    folder=here / "denoiser",
-                    config=training,
-                    seed=config.seed,
-                    log=Log(here / "log.jsonl"),
-                    record=latents.describe(encoded),
-                    tensors={"normalisation": statistics},
-                    progress=lambda report: losses.append(report.loss),
-                )
-                started = time.perf_counter()
-                train(stage, {"denoiser": objective})
-                return time.perf_counter() - started, here / "denoiser", losses
-
-            fit(2, "warm")
-            probe, _, _ = fit(PROBE, "probe")
+            fit(domain, candidate, encoded, 2, Path(temporary) / "warm")
+            probe, _ = fit(domain, candidate, encoded, PROBE, Path(temporary) / "probe")
             steps = max(PROBE, int(arguments.seconds * PROBE / probe))
-            seconds, trained, losses = fit(steps, "trained")
-            whole = evolve(config, diffusion=diffusion)
-            model = assemble(domain, whole, autoencoder, trained, torch.device("cpu"))
+            seconds, losses = fit(domain, candidate, encoded, steps, Path(temporary) / "trained")
+            model = assemble(domain, candidate, autoencoder, Path(temporary) / "trained", torch.device("cpu"))
             flat = model.sample_latents(arguments.samples, seed=evaluate.SEED)
             reference = evaluate.describe_signals(model, split.train)
             distance = frechet(evaluate.describe_latents(model, flat), reference)
@@ -102,6 +79,31 @@ def main() -> None:
             f"| {distance:.3f} |",
             flush=True,
         )
+
+
+def fit(
+    domain: Domain, config: RunConfig, encoded: latents.Latents, steps: int, place: Path
+) -> tuple[float, list[float]]:
+    """Train a denoiser for some steps: seconds, and the logged losses."""
+    training = evolve(config.diffusion.training, steps=steps, warmup=min(200, steps // 5), checkpoint=10**9, log=10)
+    diffusion = build_diffusion(domain, config, encoded.shape, len(encoded.classes))
+    objective = DenoisingObjective(diffusion, encoded.normalisation.apply(encoded.flat), encoded.labels)
+    statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
+    losses: list[float] = []
+    place.mkdir()
+    stage = Stage(
+        name="denoiser",
+        folder=place,
+        config=training,
+        seed=config.seed,
+        log=Log(place / "log.jsonl"),
+        record=latents.describe(encoded),
+        tensors={"normalisation": statistics},
+        progress=lambda report: losses.append(report.loss),
+    )
+    started = time.perf_counter()
+    train(stage, {"denoiser": objective})
+    return time.perf_counter() - started, losses
 
 
 if __name__ == "__main__":

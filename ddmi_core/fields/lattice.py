@@ -1,4 +1,4 @@
-"""Evaluation on regular lattices: projected basis fields, interpolated axis by axis, in tiles that stay in the cache."""
+"""Evaluation on regular lattices: projected basis fields, interpolated axis by axis, in tiles that fit the cache."""
 
 from __future__ import annotations
 
