@@ -1,6 +1,6 @@
 """Fields in a program: load, sample, call, differentiate, render, encode, interpolate, save, and follow progress.
 
-python examples/embedding.py [RUN] uses a finished run of the image plugin; without one it trains a tiny run first, in
+`python examples/embedding.py RUN` uses a finished run of the image plugin; without RUN it trains a tiny one first, in
 seconds, whose pictures are noise.
 """
 
@@ -13,126 +13,141 @@ from pathlib import Path
 
 import torch
 
-# --8<-- [start:load]
 import ddmi_core as ddmi
 
 
-def opened(run: Path) -> ddmi.Model:
+def loaded(run: Path) -> ddmi.Model:
     """A finished run, ready for use."""
-    model = ddmi.load(run)  # ddmi.load(plugin="image") for the weights that ship with the plugin
-    print(f"{model.domain.name} on {model.device}, classes: {', '.join(model.classes)}")
+    # --8<-- [start:load]
+    import ddmi_core as ddmi
+
+    model = ddmi.load(run)  # or ddmi.load(plugin="image")
+    print(f"{model.domain.name} on {model.device}: {model.classes}")
+    # --8<-- [end:load]
     return model
 
 
-# --8<-- [end:load]
-
-
-# --8<-- [start:sample]
 def sampled(model: ddmi.Model) -> ddmi.Field:
     """Four new functions."""
-    fields = model.sample(4, seed=0, sampler="dpmpp_2m", steps=16, condition=model.classes[0], guidance=1.5)
-    print(f"{len(fields)} fields with {len(fields.basis)} scales of basis fields")
+    # --8<-- [start:sample]
+    fields = model.sample(
+        4,
+        seed=0,
+        sampler="dpmpp_2m",
+        steps=16,
+        condition=model.classes[0],
+        guidance=1.5,
+    )
+    print(f"{len(fields)} fields, {len(fields.basis)} scales")
+    # --8<-- [end:sample]
     return fields
 
 
-# --8<-- [end:sample]
-
-
-# --8<-- [start:call]
-def called(fields: ddmi.Field) -> None:
+def call(fields: ddmi.Field) -> None:
     """Values and their slopes at any coordinates."""
-    coords = torch.rand(len(fields), 100, 2) * 2 - 1  # (B, N, D) in [-1, 1]: x, then y
+    # --8<-- [start:call]
+    coords = torch.rand(4, 100, 2) * 2 - 1  # (B, N, D): x, then y
     coords.requires_grad_(True)
     values = fields(coords)  # (B, N, V): red, green, blue in [-1, 1]
     brightness = values.mean(dim=-1).sum()
-    (slopes,) = torch.autograd.grad(brightness, coords)
-    print(f"values {tuple(values.shape)}, slopes of the brightness {tuple(slopes.shape)}")
+    (slopes,) = torch.autograd.grad(brightness, coords)  # (B, N, D)
+    # --8<-- [end:call]
+    print(f"values {tuple(values.shape)}, slopes {tuple(slopes.shape)}")
 
 
-# --8<-- [end:call]
+def fit(model: ddmi.Model, latent: ddmi.Planes) -> None:
+    """A latent fitted to a wish: here, that the field be white at its border."""
+    # --8<-- [start:fit]
+    side = torch.linspace(-1, 1, 50)
+    top = torch.stack([side, torch.full_like(side, -1)], dim=1)
+    border = torch.cat([top, -top, top.flip(1), -top.flip(1)])[None]
+
+    wanted = latent.map(lambda plane: plane.clone().requires_grad_(True))
+    optimiser = torch.optim.Adam(wanted, lr=0.05)
+    for step in range(5):
+        loss = (model.decode(wanted)(border) - 1).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        print(f"step {step}: {loss:.4f}")
+    # --8<-- [end:fit]
 
 
-# --8<-- [start:render]
-def rendered(model: ddmi.Model, field: ddmi.Field, folder: Path) -> None:
-    """One field (B = 1) at several sizes, as arrays and as files."""
+def render(model: ddmi.Model, fields: ddmi.Field, folder: Path) -> None:
+    """One field at several sizes, as arrays and as a file."""
+    # --8<-- [start:render]
     for side in (48, 96, 192):
-        picture = model.render(field, size=(side, side))  # nothing is computed yet
+        picture = model.render(fields[0], size=(side, side))
         pixels = picture.array()  # (side, side, 3), float32 in [-1, 1]
-        print(f"{pixels.shape}, from {pixels.min():.2f} to {pixels.max():.2f}")
+        print(pixels.shape, pixels.mean())
+
     write = model.domain.resolve(model.domain.exporters[".png"])
-    write(model.render(field, size=(1024, 1024)), folder / "large.png")  # strip by strip
+    large = model.render(fields[0], size=(1024, 1024))
+    write(large, folder / "large.png")
+    # --8<-- [end:render]
 
 
-# --8<-- [end:render]
-
-
-# --8<-- [start:encode]
 def encoded(model: ddmi.Model, path: Path) -> ddmi.Planes:
     """The latent of a picture, and how well its field keeps it."""
+    # --8<-- [start:encode]
     read = model.domain.resolve(model.domain.read)
-    signal = read(path, model.config.domain)  # a signal with B = 1
-    latent = model.encode(signal).mean  # .sample(generator) draws from the posterior
-    again = model.render(model.decode(latent)).array()
-    error = abs(torch.from_numpy(again).movedim(-1, 0) - signal.pixels[0]).mean()
+    signal = read(path, model.config.domain)  # one picture, B = 1
+    latent = model.encode(signal).mean  # or .sample(generator)
+    field = model.decode(latent)
+
+    again = torch.from_numpy(model.render(field).array())
+    error = (again.movedim(-1, 0) - signal.pixels[0]).abs().mean()
+    # --8<-- [end:encode]
     print(f"latent {tuple(latent[0].shape)}, mean error {error:.3f}")
     return latent
 
 
-# --8<-- [end:encode]
+def between(model: ddmi.Model, first: ddmi.Planes, second: ddmi.Planes) -> ddmi.Field:
+    """Five fields on the way from one latent to another."""
+    # --8<-- [start:between]
+    weights = torch.linspace(0, 1, 5).view(-1, 1, 1, 1)
+    pairs = zip(first, second, strict=True)
+    way = model.decode(ddmi.Planes(a.lerp(b, weights) for a, b in pairs))
+    print(f"{len(way)} fields")
+    # --8<-- [end:between]
+    return way
 
 
-# --8<-- [start:between]
-def between(model: ddmi.Model, first: ddmi.Planes, second: ddmi.Planes, steps: int = 5) -> ddmi.Field:
-    """Fields on the way from one latent to another."""
-    weights = torch.linspace(0, 1, steps).view(-1, 1, 1, 1)
-    return model.decode(ddmi.Planes(a.lerp(b, weights) for a, b in zip(first, second, strict=True)))
+def store(field: ddmi.Field, path: Path) -> None:
+    """A field in a file."""
+    # --8<-- [start:save]
+    from ddmi_core.fields import storage
 
-
-# --8<-- [end:between]
-
-
-# --8<-- [start:save]
-from ddmi_core.fields import storage  # noqa: E402
-
-
-def stored(field: ddmi.Field, path: Path) -> ddmi.Field:
-    """A field in a file: reading it needs no model and no plugin."""
     storage.save(field, path)
-    again = storage.load(path)
-    centre = torch.zeros(len(field), 1, 2)
+    again = storage.load(path)  # needs no model and no plugin
+
+    centre = torch.zeros(1, 1, 2)
     assert torch.equal(again(centre), field(centre))
+    # --8<-- [end:save]
     print(f"{path.stat().st_size // 1024} KiB")
-    return again
 
 
-# --8<-- [end:save]
-
-
-# --8<-- [start:progress]
-from ddmi_core.diffusion.samplers import Progress  # noqa: E402
-
-
-class Cancelled(Exception):  # noqa: N818
-    """Raised by a callback to end the sampling."""
-
-
-def watched(model: ddmi.Model, most: int) -> None:
+def watch(model: ddmi.Model, most: int) -> None:
     """Follow the sampling step by step, and end it early."""
+    # --8<-- [start:progress]
+    from ddmi_core.diffusion.samplers import Progress
+
+    class CancelledError(Exception):
+        pass
 
     def tell(progress: Progress) -> None:
-        print(f"step {progress.step} of {progress.steps}, time {progress.time:.2f}")
-        preview = model.normalisation.invert(progress.x0)  # the estimate so far, as latents (B, L)
-        model.render(model.decode(model.shape.unpack(preview))[0])
+        print(f"step {progress.step} of {progress.steps}")
+        latents = model.normalisation.invert(progress.x0)  # the estimate
+        preview = model.decode(model.shape.unpack(latents))
+        model.render(preview[0])
         if progress.step == most:
-            raise Cancelled
+            raise CancelledError
 
     try:
         model.sample(1, seed=0, steps=16, callback=tell)
-    except Cancelled:
+    except CancelledError:
         print("cancelled")
-
-
-# --8<-- [end:progress]
+    # --8<-- [end:progress]
 
 
 def tiny_run(folder: Path) -> Path:
@@ -149,16 +164,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = Path(sys.argv[1]) if len(sys.argv) > 1 else tiny_run(folder / "run")
-        model = opened(run)
+        model = loaded(run)
         fields = sampled(model)
-        called(fields)
-        rendered(model, fields[0], folder)
+        call(fields)
+        render(model, fields, folder)
         pictures = sorted((run / "samples").glob("*.png"))[:2]
         first, second = (encoded(model, picture) for picture in pictures)
+        fit(model, first)
         way = between(model, first, second)
-        print(f"{len(way)} fields on the way")
-        stored(way[2], folder / "between.safetensors")
-        watched(model, most=3)
+        store(way[2], folder / "field.safetensors")
+        watch(model, most=3)
 
 
 if __name__ == "__main__":

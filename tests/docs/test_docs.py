@@ -92,7 +92,7 @@ def test_the_commands_of_getting_started_run_and_print_what_the_page_shows(start
 
 def test_the_commands_of_the_tutorial_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
     run_page("tutorials/your-own-images.md", tmp_path)
-    assert {path.name for path in (tmp_path / "again").iterdir()} == {"000.png", "001.png"}
+    assert len(list((tmp_path / "again").glob("*.png"))) == 10
 
 
 def test_the_example_of_embedding_runs(started: Path) -> None:
