@@ -54,9 +54,9 @@ class Log:
                 continue
 
     def rewind(self, stage: str, step: int) -> None:
-        """Drop a stage's records from `step` on, which a resumed stage will write again."""
+        """Drop a stage's records after `step`, which a resumed stage will write again."""
         if not self.path.exists():
             return
-        kept = [r for r in self.records() if r.get("stage") != stage or r.get("step", 0) < step]
+        kept = [r for r in self.records() if r.get("stage") != stage or r.get("step", 0) <= step]
         with written_aside(self.path) as aside:
             aside.write_text("".join(json.dumps(record) + "\n" for record in kept))

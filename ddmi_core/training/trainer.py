@@ -198,7 +198,7 @@ def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
     newest, _ = checkpoint.newest(stage.folder)
     kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
     raise TrainingError(
-        f"the {what} of stage {stage.name!r} is {float(value)} at step {step}; {kept}. "
+        f"the {what} of stage {stage.name!r} is {float(value.detach())} at step {step}; {kept}. "
         "Lower the learning rate (training.rate) or use precision fp32"
     )
 

@@ -1,0 +1,540 @@
+"""The training loop: any stop and resumption gives the same result to the bit, and faults lose nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from attrs import evolve, frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ddmi_core.autoencoder.config import AdversarialConfig
+from ddmi_core.diffusion.latents import LatentShape
+from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.errors import CheckpointError, Interrupted, OutputError, TrainingError
+from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_diffusion, build_parts, load_data
+from ddmi_core.training import checkpoint
+from ddmi_core.training.average import MovingAverage
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.interrupts import StopRequest
+from ddmi_core.training.log import Log
+from ddmi_core.training.objective import Losses, Moment, Objective, generator_for, indices_for
+from ddmi_core.training.schedule import rate_factor
+from ddmi_core.training.trainer import FINAL, Stage, finished, load_final, train
+
+STEPS = 12
+CONFIG = TrainingConfig(steps=STEPS, batch=3, rate=1e-2, warmup=2, ema=0.8, checkpoint=4, log=3, clip=0.5)
+
+
+class Regression(Objective):
+    """A tiny network that learns a fixed map from noisy inputs.
+
+    Args:
+        on_step: called at the start of each step.
+        factor: of the loss at a step.
+        start: as in `Objective`.
+    """
+
+    def __init__(
+        self,
+        on_step: Callable[[int], None] = lambda step: None,
+        factor: Callable[[int], float] = lambda step: 1.0,
+        start: int = 0,
+    ) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            self.trained = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.SiLU(), nn.Linear(8, 2))
+        self.size, self.start = 7, start
+        self.data = torch.randn(7, 4, generator=torch.Generator().manual_seed(4))
+        self.on_step, self.factor = on_step, factor
+        self.seen: list[Moment] = []
+
+    def forward(self, moment: Moment) -> Losses:
+        self.seen.append(moment)
+        self.on_step(moment.step)
+        inputs = self.data[list(moment.indices)]
+        inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=moment.generator)
+        loss = (self.trained(inputs) - inputs[:, :2]).square().mean() * self.factor(moment.step)
+        return Losses(loss, (("half", loss / 2),))
+
+
+@frozen(eq=False)
+class Final:
+    """What a stage leaves behind."""
+
+    files: dict[str, bytes]
+    weights: dict[str, Tensor]
+    records: list[dict]
+
+
+def stage(folder: Path, config: TrainingConfig = CONFIG, **changes) -> Stage:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Stage(
+        name="regression", folder=folder / "stage", config=config, seed=5, log=Log(folder / "log.jsonl"), **changes
+    )
+
+
+def final(folder: Path, objective: Objective, log: Log) -> Final:
+    place = folder / FINAL
+    files = {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+    weights = {name: tensor.clone() for name, tensor in objective.trained.state_dict().items()}
+    records = [{k: v for k, v in r.items() if k != "steps_per_second"} for r in log.records()]
+    return Final(files, weights, records)
+
+
+def same(first: Final, second: Final) -> bool:
+    weights = first.weights.keys() == second.weights.keys() and all(
+        torch.equal(tensor, second.weights[name]) for name, tensor in first.weights.items()
+    )
+    return weights and first.files == second.files and first.records == second.records
+
+
+def run_through(folder: Path, make=Regression, config: TrainingConfig = CONFIG) -> Final:
+    job, objective = stage(folder, config), make()
+    train(job, {"main": objective})
+    return final(job.folder, objective, job.log)
+
+
+def stop_after(step: int) -> tuple[StopRequest, Objective]:
+    """A request that is made while this step runs, as a signal's handler would."""
+    stop = StopRequest()
+
+    def ask(now: int) -> None:
+        if now == step:
+            stop.signal_number = 15
+
+    return stop, Regression(ask)
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_stop_at_any_step_and_resumption_give_the_same_bits(step, tmp_path):
+    undisturbed = run_through(tmp_path / "undisturbed")
+    folder = tmp_path / "stopped"
+    stop, objective = stop_after(step)
+    with pytest.raises(Interrupted, match=f"step {step + 1} of {STEPS} of stage 'regression'.*--resume") as caught:
+        train(stage(folder, stop=stop), {"main": objective})
+    assert caught.value.exit_status == 143
+    assert [path.name for path in checkpoint.steps(folder / "stage")][0] == f"step-{step + 1:08d}"
+    assert not finished(folder / "stage")
+    assert same(run_through(folder), undisturbed)
+
+
+class Killed(BaseException):
+    """Ends the program between two statements, as SIGKILL does."""
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_kill_at_any_step_and_resumption_give_the_same_bits(step, tmp_path):
+    undisturbed = run_through(tmp_path / "undisturbed")
+
+    def die(now: int) -> None:
+        if now == step:
+            raise Killed
+
+    folder = tmp_path / "killed"
+    with pytest.raises(Killed):
+        train(stage(folder), {"main": Regression(die)})
+    assert same(run_through(folder), undisturbed)
+
+
+@pytest.mark.parametrize("write", range(1, 14))
+def test_a_kill_at_any_write_or_rename_and_resumption_give_the_same_bits(write, tmp_path, monkeypatch):
+    """Counts every file that is written, every rename and every removal of a checkpoint, and dies there."""
+    undisturbed = run_through(tmp_path / "undisturbed")
+    folder, count = tmp_path / "killed", [0]
+
+    def dying(function):
+        def call(*arguments, **options):
+            count[0] += 1
+            if count[0] == write:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "write_synced", dying(checkpoint.write_synced))
+        patched.setattr(Path, "rename", dying(Path.rename))
+        with pytest.raises(Killed):
+            train(stage(folder), {"main": Regression()})
+    assert same(run_through(folder), undisturbed)
+    assert leftovers(folder / "stage") == [FINAL]
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_stops_at_several_steps_in_a_row_change_nothing(tmp_path):
+    undisturbed = run_through(tmp_path / "undisturbed")
+    for step in (2, 3, 7, 11):
+        stop, objective = stop_after(step)
+        with pytest.raises(Interrupted):
+            train(stage(tmp_path / "stopped", stop=stop), {"main": objective})
+    assert same(run_through(tmp_path / "stopped"), undisturbed)
+
+
+@pytest.mark.parametrize("start", [0, 3, 6])
+@pytest.mark.parametrize("step", [1, 4, 8])
+def test_two_objectives_resume_together_even_before_the_second_joins(step, start, tmp_path):
+    def both(main: Objective) -> dict[str, Objective]:
+        return {"main": main, "second": Regression(start=start)}
+
+    finals = {}
+    for name in ("undisturbed", "stopped"):
+        stop, objective = stop_after(step if name == "stopped" else STEPS)
+        job = stage(tmp_path / name, stop=stop)
+        objectives = both(objective)
+        if name == "stopped":
+            with pytest.raises(Interrupted):
+                train(job, objectives)
+            job, objectives = stage(tmp_path / name), both(Regression())
+        train(job, objectives)
+        finals[name] = [final(job.folder, o, job.log) for o in objectives.values()]
+    assert all(same(a, b) for a, b in zip(finals["undisturbed"], finals["stopped"], strict=True))
+
+
+def autoencoder_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Stage, dict[str, Objective]]:
+    folder.mkdir(exist_ok=True)
+    model, split = build_autoencoder(domain, config), load_data(domain, "", config.domain)
+    job = Stage(
+        "autoencoder", folder / "stage", config.autoencoder.training, config.seed, Log(folder / "log"), stop=stop
+    )
+    return job, autoencoder_objectives(domain, config, model, split, build_parts(domain, config))
+
+
+def denoiser_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Stage, dict[str, Objective]]:
+    folder.mkdir(exist_ok=True)
+    shape = LatentShape(config.autoencoder.latent_channels, [(4,) * len(plane) for plane in domain.layout.planes])
+    latents = torch.randn(20, shape.length, generator=torch.Generator().manual_seed(0))
+    model = build_diffusion(domain, config, shape, 2)
+    job = Stage("denoiser", folder / "stage", config.diffusion.training, config.seed, Log(folder / "log"), stop=stop)
+    return job, {"denoiser": DenoisingObjective(model, latents, torch.arange(20) % 2)}
+
+
+@pytest.mark.parametrize("make", [autoencoder_stage, denoiser_stage])
+def test_both_stages_of_the_formula_domains_resume_to_the_same_bits(make, formula_domain, formula_config, tmp_path):
+    short = evolve(formula_config.autoencoder.training, steps=10, checkpoint=4, log=5, batch=4)
+    autoencoder = evolve(
+        formula_config.autoencoder, training=short, equivariance=0.1, adversarial=AdversarialConfig(start=3, width=4)
+    )
+    config = evolve(formula_config, autoencoder=autoencoder, diffusion=evolve(formula_config.diffusion, training=short))
+    finals = {}
+    for name, stops in (("undisturbed", ()), ("stopped", (1, 5))):
+        for step in (*stops, None):
+            stop = StopRequest()
+            job, objectives = make(domain=formula_domain, config=config, folder=tmp_path / name, stop=stop)
+            if step is None:
+                train(job, objectives)
+            else:
+                stopping = evolve(job, progress=lambda report: None)
+                main = next(iter(objectives.values()))
+                main.register_forward_pre_hook(
+                    lambda module, given, step=step, stop=stop: setattr(
+                        stop, "signal_number", 2 if given[0].step == step else stop.signal_number
+                    )
+                )
+                with pytest.raises(Interrupted) as caught:
+                    train(stopping, objectives)
+                assert caught.value.exit_status == 130
+        finals[name] = [final(job.folder, o, job.log) for o in objectives.values()]
+    assert all(same(a, b) for a, b in zip(finals["undisturbed"], finals["stopped"], strict=True))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("step", "kept"), [(2, "no checkpoint yet"), (9, "checkpoint of step 8 is kept")])
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_last_checkpoint(value, step, kept, tmp_path):
+    with pytest.raises(TrainingError, match=rf"loss of stage 'regression' is {value} at step {step}; .*{kept}.*rate"):
+        train(stage(tmp_path), {"main": Regression(factor=lambda now: value if now == step else 1.0)})
+    assert [int(path.name[5:]) for path in checkpoint.steps(tmp_path / "stage")] == [8, 4][: step // 4][:2]
+    newest, _ = checkpoint.newest(tmp_path / "stage")
+    if newest:
+        assert all(torch.isfinite(tensor).all() for tensor in newest.tensors("main").values())
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
+    """The loss is finite at step 7, its gradient is not; step 8 would store the spoilt weights."""
+
+    class Steep(Regression):
+        def forward(self, moment: Moment) -> Losses:
+            losses = super().forward(moment)
+            if moment.step == 7:
+                weight = self.trained[0].weight
+                return Losses(losses.total + (weight - weight.detach()).square().sum().sqrt())
+            return losses
+
+    with pytest.raises(
+        TrainingError, match="gradient of stage 'regression' is nan at step 7; the checkpoint of step 4"
+    ):
+        train(stage(tmp_path), {"main": Steep()})
+    assert [path.name for path in checkpoint.steps(tmp_path / "stage")] == ["step-00000004"]
+
+
+def test_a_finished_stage_keeps_its_final_weights_alone_and_they_are_the_averaged_ones(tmp_path):
+    objective = Regression()
+    tensors = {"statistics": {"mean": torch.arange(3.0)}}
+    train(stage(tmp_path, tensors=tensors, record={"plugin": "wave"}), {"main": objective})
+    assert leftovers(tmp_path / "stage") == [FINAL]
+    fresh = Regression()
+    stored = load_final(tmp_path / "stage", fresh.trained)
+    assert stored.record["plugin"] == "wave"
+    assert (stored.record["step"], stored.record["stage"]) == (STEPS, "regression")
+    assert torch.equal(stored.tensors("statistics")["mean"], torch.arange(3.0))
+    raw, averaged = objective.trained.state_dict(), fresh.trained.state_dict()
+    assert not torch.equal(raw["0.weight"], averaged["0.weight"])
+    assert torch.equal(raw["1.num_batches_tracked"], averaged["1.num_batches_tracked"])
+
+
+def test_final_weights_of_another_architecture_are_refused_by_name(tmp_path):
+    train(stage(tmp_path), {"main": Regression()})
+    with pytest.raises(CheckpointError, match="does not fit the configured model"):
+        load_final(tmp_path / "stage", nn.Linear(2, 2))
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load_final(tmp_path / "elsewhere", nn.Linear(2, 2))
+
+
+def interrupted(folder: Path, step: int = 9, **changes) -> None:
+    stop, objective = stop_after(step)
+    with pytest.raises(Interrupted):
+        train(stage(folder, stop=stop, **changes), {"main": objective})
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_notice(tmp_path):
+    undisturbed = run_through(tmp_path / "undisturbed")
+    interrupted(tmp_path / "run")
+    newest, older = checkpoint.steps(tmp_path / "run" / "stage")
+    assert (newest.name, older.name) == ("step-00000010", "step-00000008")
+    path = newest / "main.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+    notices: list[str] = []
+    job, objective = stage(tmp_path / "run", notice=notices.append), Regression()
+    train(job, {"main": objective})
+    assert len(notices) == 1
+    assert "step-00000010" in notices[0]
+    assert "truncated or altered" in notices[0]
+    assert objective.seen[0].step == 8
+    assert same(final(job.folder, objective, job.log), undisturbed)
+
+
+def test_damaged_checkpoints_never_push_out_the_one_just_saved(tmp_path):
+    interrupted(tmp_path, 10)
+    for path in checkpoint.steps(tmp_path / "stage"):
+        (path / "state.json").write_text("{")
+    interrupted(tmp_path, 1)
+    assert [path.name for path in checkpoint.steps(tmp_path / "stage")] == ["step-00000002"]
+    objective = Regression()
+    train(stage(tmp_path), {"main": objective})
+    assert objective.seen[0].step == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(config=evolve(CONFIG, steps=13)), "steps 12; this run has steps 13"),
+        (dict(name="other"), "stage 'regression'; this run has stage 'other'"),
+        (dict(record={"plugin": "block"}), "plugin 'wave'; this run has plugin 'block'"),
+        (dict(record={"plugin": "wave", "grids": ((4, 4),)}), r"grids None; this run has grids \[\[4, 4\]\]"),
+    ],
+)
+def test_a_checkpoint_of_another_job_is_refused(changes, message, tmp_path):
+    interrupted(tmp_path, record={"plugin": "wave"})
+    job = evolve(stage(tmp_path, record={"plugin": "wave"}), **changes)
+    with pytest.raises(CheckpointError, match=message):
+        train(job, {"main": Regression()})
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    interrupted(tmp_path)
+    objective = Regression()
+    objective.trained = nn.Linear(4, 2)
+    with pytest.raises(CheckpointError, match="step-00000010 does not fit the configured model"):
+        train(stage(tmp_path), {"main": objective})
+
+
+def test_a_checkpoint_of_a_newer_version_is_not_passed_over(tmp_path):
+    interrupted(tmp_path)
+    state = checkpoint.steps(tmp_path / "stage")[0] / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"format": checkpoint.FORMAT + 1}))
+    with pytest.raises(CheckpointError, match="install a newer ddmi"):
+        train(stage(tmp_path), {"main": Regression()})
+    assert len(checkpoint.steps(tmp_path / "stage")) == 2
+
+
+def test_a_full_disk_ends_training_with_the_older_checkpoint_in_place(tmp_path, monkeypatch):
+    undisturbed = run_through(tmp_path / "undisturbed")
+    with monkeypatch.context() as patched:
+        write, count = checkpoint.write_synced, [0]
+
+        def full(path: Path, data: bytes) -> None:
+            count[0] += 1
+            if count[0] > 5:  # one checkpoint has three groups and a record
+                raise OSError(28, "No space left on device")
+            write(path, data)
+
+        patched.setattr(checkpoint, "write_synced", full)
+        with pytest.raises(OutputError, match="no space left.*step-00000008.*--resume"):
+            train(stage(tmp_path / "full"), {"main": Regression()})
+    assert leftovers(tmp_path / "full" / "stage") == ["step-00000004"]
+    assert same(run_through(tmp_path / "full"), undisturbed)
+
+
+def test_the_log_has_each_step_once_after_a_resumption(tmp_path):
+    interrupted(tmp_path, 10)
+    with (tmp_path / "log.jsonl").open("a") as stream:
+        stream.write(
+            '{"stage": "regression", "step": 12, "loss": 1.0}\n{"stage": "other", "step": 99}\n{"stage": "regr'
+        )
+    train(stage(tmp_path), {"main": Regression()})
+    records = list(Log(tmp_path / "log.jsonl").records())
+    assert [(r["stage"], r["step"]) for r in records] == [
+        ("regression", 3),
+        ("regression", 6),
+        ("regression", 9),
+        ("other", 99),
+        ("regression", 12),
+    ]
+    for record in records:
+        if record["stage"] == "regression":
+            assert record["half"] == pytest.approx(record["loss"] / 2)
+
+
+def test_the_last_step_is_always_logged_and_reported(tmp_path):
+    reports = []
+    job = stage(tmp_path, evolve(CONFIG, steps=5, log=3), progress=reports.append)
+    train(job, {"main": Regression()})
+    assert [r["step"] for r in job.log.records()] == [3, 5]
+    assert [(report.step, report.steps) for report in reports] == [(3, 5), (5, 5)]
+
+
+@pytest.mark.parametrize("precisions", [("fp32", "bf16"), ("bf16", "fp32")])
+def test_stages_of_one_program_may_differ_in_precision(precisions, tmp_path):
+    for number, precision in enumerate(precisions):
+        train(stage(tmp_path / str(number), evolve(CONFIG, steps=2, precision=precision)), {"main": Regression()})
+
+
+def test_the_global_random_state_is_left_alone_and_not_used(tmp_path):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = run_through(tmp_path / "first")
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same(run_through(tmp_path / "second"), first)
+
+
+def test_the_rate_warms_up_linearly_and_falls_along_a_cosine():
+    config = TrainingConfig(steps=110, warmup=10)
+    factors = [rate_factor(step, config) for step in range(110)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9] == pytest.approx(1.0)
+    assert factors[4] == pytest.approx(0.5)
+    assert factors[60] == pytest.approx((1 + 0.01) / 2, abs=1e-6)
+    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert 0 < factors[-1] < 0.02
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 100), (10, 10), (5, 0)])
+def test_the_rate_is_positive_for_any_lengths(steps, warmup):
+    assert all(0 < rate_factor(step, TrainingConfig(steps=steps, warmup=warmup)) <= 1 for step in range(steps))
+
+
+sizes = st.integers(1, 23)
+
+
+@settings(deadline=None)
+@given(sizes, st.integers(1, 7), st.integers(1, 3), st.integers(0, 99))
+def test_each_epoch_is_a_permutation_over_all_processes(size, batch, processes, seed):
+    together = batch * processes
+    steps = -(-3 * size // together)
+    drawn = [
+        index
+        for step in range(steps)
+        for rank in range(processes)
+        for index in indices_for(seed, step, size, batch, rank, processes)
+    ]
+    assert len(drawn) == steps * together
+    for epoch in range(3):
+        assert sorted(drawn[epoch * size : (epoch + 1) * size]) == list(range(size))
+
+
+@settings(deadline=None)
+@given(sizes, st.integers(1, 7), st.integers(1, 3))
+def test_every_item_is_drawn_equally_often(size, batch, processes):
+    counts = [0] * size
+    for step in range(size):  # batch * processes epochs exactly
+        for rank in range(processes):
+            for index in indices_for(0, step, size, batch, rank, processes):
+                counts[index] += 1
+    assert counts == [batch * processes] * size
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 20))
+def test_processes_share_what_one_process_with_the_whole_batch_would_draw(batch, processes, step):
+    size = 3 * batch * processes
+    whole = indices_for(7, step, size, batch * processes)
+    shares = [indices_for(7, step, size, batch, rank, processes) for rank in range(processes)]
+    assert tuple(index for share in shares for index in share) == whole
+    assert len(set(whole)) == len(whole)
+
+
+def test_orders_differ_between_epochs_and_seeds():
+    epochs = {indices_for(seed, step, 20, 20) for seed in range(3) for step in range(3)}
+    assert len(epochs) == 9
+
+
+def test_generators_depend_on_seed_and_purpose_alone():
+    def draw(*purpose) -> float:
+        return torch.rand((), generator=generator_for(*purpose)).item()
+
+    assert draw(1, "a", 2) == draw(1, "a", 2)
+    assert len({draw(1, "a", 2), draw(2, "a", 2), draw(1, "b", 2), draw(1, "a", 3), draw(1, "a"), draw(1)}) == 6
+
+
+def test_the_moving_average_equals_its_closed_form():
+    module = nn.Linear(3, 2)
+    average = MovingAverage(module, decay=0.9)
+    expected = module.weight.detach().clone()
+    for step in range(120):
+        with torch.no_grad():
+            module.weight.copy_(torch.randn(2, 3, generator=torch.Generator().manual_seed(step)))
+        average.update(module, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * module.weight.detach()
+    torch.testing.assert_close(average.weights["weight"], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_moving_average_of_constant_weights_is_these_weights():
+    module = nn.Linear(3, 2)
+    average = MovingAverage(module, decay=0.999)
+    with torch.no_grad():
+        module.weight.fill_(2.0)
+    for step in range(200):
+        average.update(module, step)
+    torch.testing.assert_close(average.weights["weight"], torch.full((2, 3), 2.0), atol=1e-4, rtol=0)
+
+
+def test_counters_are_copied_and_not_averaged():
+    module = nn.BatchNorm1d(2)
+    average = MovingAverage(module, decay=0.9)
+    module.num_batches_tracked.fill_(41)
+    average.update(module, 50)
+    assert average.weights["num_batches_tracked"] == 41
+
+
+def test_averaged_weights_are_lent_to_a_module_for_a_block():
+    module = nn.Linear(2, 2)
+    average = MovingAverage(module, decay=0.5)
+    lent = module.weight.detach().clone()
+    with torch.no_grad():
+        module.weight.add_(1.0)
+    own = module.weight.detach().clone()
+    with pytest.raises(RuntimeError, match="inside"), average.applied(module):
+        assert torch.equal(module.weight, lent)
+        raise RuntimeError("inside")
+    assert torch.equal(module.weight, own)
