@@ -1,17 +1,21 @@
 """Writes the pages that follow from the code: commands with their options, settings with their values.
 
 It is a hook of MkDocs: a line `<!-- generated: NAME -->` in a page becomes what `SECTIONS[NAME]` returns, so these
-pages are made anew with every build. `python docs/generate.py NAME` prints one.
+pages are made anew with every build. `python docs/generate.py NAME` prints one. A line
+`<!-- picture: NAME: caption -->` becomes the picture `assets/NAME.png` if there is one (see `pictures.py`).
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
+PICTURE = re.compile(r"^<!-- picture: ([\w-]+): (.+) -->$", re.MULTILINE)
 PLUGIN = "image"
 
 
@@ -43,7 +47,7 @@ def settings() -> str:
             lines += ["", f"## `[{here}]`" if here else "## At the top", ""]
             lines += ["| key | value | what it is, and what it takes |", "| --- | --- | --- |"]
         values = {preset: _code(_shown(rows[key].default)) for preset, rows in columns.items()}
-        shown = [f"{preset} {value}" for preset, value in values.items()]
+        shown = [f"{preset}&nbsp;{value}" for preset, value in values.items()]
         shown = shown if len(set(values.values())) > 1 else [next(iter(values.values()))]
         summary = row.summary[:1].upper() + row.summary[1:]
         lines.append(f"| `{key}` | {'<br>'.join(shown)} | {_cell(summary)} *Takes {_cell(row.takes)}.* |")
@@ -53,9 +57,16 @@ def settings() -> str:
 SECTIONS: dict[str, Callable[[], str]] = {"commands": commands, "settings": settings}
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Fill the marked places of a page (called by MkDocs)."""
-    return MARK.sub(lambda match: SECTIONS[match[1]](), markdown)
+    assets = posixpath.relpath("assets", posixpath.dirname(page.file.src_uri) or ".")
+
+    def picture(match: re.Match[str]) -> str:
+        name, caption = match.groups()
+        exists = (Path(__file__).parent / "assets" / f"{name}.png").exists()
+        return f"![{caption}]({assets}/{name}.png)\n\n*{caption}*" if exists else match[0]
+
+    return PICTURE.sub(picture, MARK.sub(lambda match: SECTIONS[match[1]](), markdown))
 
 
 def _command(command: Any, name: str) -> Iterator[str]:

@@ -54,7 +54,11 @@ def masked(line: str) -> str:
 
 def run_page(page: str, folder: Path) -> None:
     """Run the commands of a page in a folder, and see that the lines it shows are lines that they print."""
-    commands = "\n".join(text for kind, text in blocks(page) if kind == "tiny")
+    commands = "\n".join(
+        text if kind == "tiny" else f"set +e\n({text})\n[ $? -ne 0 ] || exit 99\nset -e"
+        for kind, text in blocks(page)
+        if kind in ("tiny", "fails")
+    )
     script = ["bash", "-c", TINY + commands]
     done = subprocess.run(
         script, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -164,6 +168,14 @@ def test_a_page_names_only_commands_that_exist(page: Path) -> None:
     commands = typer.main.get_command(app).commands
     names = {*commands, *(f"data {name}" for name in commands["data"].commands)}
     assert [name for name in SHOWN_COMMAND.findall(page.read_text(encoding="utf-8")) if name not in names] == []
+
+
+def test_a_page_asks_for_pictures_that_a_program_makes() -> None:
+    program = (DOCS / "pictures.py").read_text(encoding="utf-8")
+    names = {
+        name for page in PAGES for name in re.findall(r"<!-- picture: ([\w-]+):", page.read_text(encoding="utf-8"))
+    }
+    assert [name for name in names if f'"{name}": ' not in program and name != "report"] == []
 
 
 def test_the_site_needs_no_network() -> None:
