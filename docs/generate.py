@@ -54,7 +54,27 @@ def settings() -> str:
     return "\n".join(lines)
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"commands": commands, "settings": settings}
+def presets() -> str:
+    """The presets of the image plugin: levels of a picture, bytes that it takes, numbers of a latent, steps."""
+    from ddmi_core.cli.configure import configured
+    from ddmi_image.pixel_set import row_bytes, sides
+
+    lines = [
+        "| preset | levels, pixels | bytes a picture | numbers a latent | steps of stages 1 and 2 |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for preset in configured(PLUGIN)[0].presets:
+        config = configured(PLUGIN, preset)[1]
+        size, detail, vae = config.domain.size, config.domain.detail, config.autoencoder
+        cells = size // 2 ** (len(vae.encoder.widths) - 1)
+        levels = ", ".join(map(str, sides(size, detail)))
+        steps = f"{vae.training.steps:,} and {config.diffusion.training.steps:,}"
+        numbers = f"{row_bytes(size, detail):,} | {vae.latent_channels * cells**2:,}"
+        lines.append(f"| `{preset}` | {levels} | {numbers} | {steps} |")
+    return "\n".join(lines)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"commands": commands, "settings": settings, "presets": presets}
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
