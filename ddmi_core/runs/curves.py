@@ -69,7 +69,7 @@ class _Scale:
         return self.start + (self._of(value) - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """About four round values with their texts."""
+        """Two to about six round values with their texts."""
         low, high = self.low, self.high
         if self.log:
             steps = [10.0**power * digit for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]
@@ -77,7 +77,7 @@ class _Scale:
             if len(shown) > 1:
                 return [(value, f"{value:g}") for value in shown[:: max(1, len(shown) // 5)]]
             low, high = 10.0**low, 10.0**high
-        raw = (high - low) / 4
+        raw = (high - low) / 5
         unit = 10.0 ** floor(log10(raw))
         step = next((digit * unit for digit in (1, 2, 5) if digit * unit >= raw), 10 * unit)
         return [(step * i, f"{step * i:g}") for i in range(floor(low / step) + 1, floor(high / step) + 1)]

@@ -14,13 +14,11 @@ def frechet(first: Tensor, second: Tensor) -> float:
     Args:
         first, second: `(n, F)` and `(m, F)`, n and m at least 2.
     """
-    first, second = first.double(), second.double()
-    own, other = (torch.cov(rows.T, correction=1).reshape(rows.shape[1], -1) for rows in (first, second))
-    root = _root(own)
-    # The eigenvalues of S1 S2 are those of the symmetric S1^(1/2) S2 S1^(1/2).
-    cross = torch.linalg.eigvalsh(root @ other @ root).clamp_min(0).sqrt().sum()
-    spread = own.trace() + other.trace() - 2 * cross
-    return float((first.mean(0) - second.mean(0)).square().sum() + spread)
+    shift = first.double().mean(0) - second.double().mean(0)
+    # With S = R^T R for both sets, the eigenvalues of S1 S2 are the squared singular values of R1 R2^T.
+    own, other = _factor(first.double()), _factor(second.double())
+    cross = torch.linalg.svdvals(own @ other.T).sum()
+    return float(shift.square().sum() + own.square().sum() + other.square().sum() - 2 * cross)
 
 
 def nearest(queries: Tensor, items: Tensor) -> list[int]:
@@ -28,7 +26,8 @@ def nearest(queries: Tensor, items: Tensor) -> list[int]:
     return torch.cdist(queries.double(), items.double()).argmin(dim=1).tolist()
 
 
-def _root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    return root
+def _factor(rows: Tensor) -> Tensor:
+    """A matrix R whose `R^T R` is the covariance of rows `(n, F)`."""
+    _, factor = torch.linalg.qr(rows - rows.mean(0), mode="r")
+    scaled: Tensor = factor / (len(rows) - 1) ** 0.5
+    return scaled

@@ -435,7 +435,7 @@ def test_the_rate_warms_up_linearly_and_falls_along_a_cosine():
     assert factors[9] == pytest.approx(1.0)
     assert factors[4] == pytest.approx(0.5)
     assert factors[60] == pytest.approx((1 + 0.01) / 2, abs=1e-6)
-    assert all(a > b for a, b in itertools.pairwise(factors))
+    assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert 0 < factors[-1] < 0.02
 
 

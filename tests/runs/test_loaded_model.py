@@ -1,0 +1,267 @@
+"""A finished run as a model in a program: loading, sampling, encoding, decoding, rendering."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from attrs import evolve
+
+import ddmi_core
+import formula_domains
+from conftest import DOMAINS
+from ddmi_core.diffusion.samplers import SAMPLERS
+from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.runs import produce
+from ddmi_core.runs.build import build_parts, load_data
+from ddmi_core.runs.model import Model
+from ddmi_core.runs.names import SAMPLERS as SAMPLER_NAMES
+
+
+@pytest.fixture(scope="module")
+def models(finished_runs) -> dict[str, Model]:
+    return {name: ddmi_core.load(place, device="cpu") for name, place in finished_runs.items()}
+
+
+@pytest.fixture
+def model(formula_domain, models) -> Model:
+    return models[formula_domain.name]
+
+
+def held_out(domain, count: int = 3):
+    return load_data(domain, "", formula_domains.FormulaSettings()).held_out.batch(range(count))
+
+
+def values(fields) -> torch.Tensor:
+    """Basis fields of a batch as one tensor."""
+    return torch.cat([plane.flatten(1) for scale in fields.basis for plane in scale], dim=1)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_sample_i_depends_on_the_seed_and_i_alone(sampler, model):
+    few, many = (model.sample_latents(n, seed=3, sampler=sampler, steps=3) for n in (2, 5))
+    torch.testing.assert_close(many[:2], few, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "ancestral"])
+def test_samples_do_not_depend_on_where_batches_are_cut(sampler, model, monkeypatch):
+    whole = model.sample_latents(5, seed=3, sampler=sampler, steps=3)
+    monkeypatch.setattr("ddmi_core.runs.model.LARGEST_BATCH", 2)
+    torch.testing.assert_close(model.sample_latents(5, seed=3, sampler=sampler, steps=3), whole, atol=1e-5, rtol=1e-5)
+    assert len(model.sample(5, seed=3)) == 5
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(sampler, model):
+    first, again, other = (model.sample(2, seed=seed, sampler=sampler, steps=3) for seed in (7, 7, 8))
+    assert torch.equal(values(first), values(again))
+    assert not torch.allclose(values(first), values(other))
+
+
+def test_two_loads_of_a_run_sample_the_same_bits(model, finished_run):
+    again = ddmi_core.load(str(finished_run), device="cpu")
+    assert torch.equal(again.sample_latents(3, seed=1), model.sample_latents(3, seed=1))
+
+
+def test_the_run_s_own_settings_are_the_defaults(model):
+    own = model.config.sampling
+    stated = model.sample_latents(2, seed=1, sampler=own.sampler, steps=own.steps, guidance=own.guidance)
+    assert torch.equal(model.sample_latents(2, seed=1), stated)
+    assert not torch.equal(model.sample_latents(2, seed=1, steps=own.steps + 1), stated)
+
+
+def test_sampling_leaves_the_global_random_state_and_gradients_alone(model):
+    before = torch.get_rng_state()
+    fields = model.sample(1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+    coords = torch.zeros(1, 4, len(model.domain.layout.axes), requires_grad=True)
+    fields(coords).sum().backward()
+    assert coords.grad.any()
+
+
+def test_sampled_fields_are_functions_that_render_at_any_size(model):
+    fields, axes = model.sample(3, seed=0), len(model.domain.layout.axes)
+    assert len(fields) == 3
+    assert fields(torch.rand(3, 7, axes) * 2 - 1).shape == (3, 7, 1)
+    native = model.render(fields[0])
+    assert native.array().shape == (*[16] * axes, 1)
+    assert model.render(fields[0], 5).array().shape == (*[5] * axes, 1)
+    assert model.render(fields[0], tuple(range(3, 3 + axes))).array().shape == (*range(3, 3 + axes), 1)
+    with pytest.raises(RequestError, match="size"):
+        model.render(fields[0], (4,) * (axes + 1) if axes > 1 else (4, 4))
+
+
+def test_encoding_decoding_and_rendering_agree_with_observation(model):
+    signal = held_out(model.domain)
+    posterior = model.encode(signal)
+    fields = model.decode(posterior.mean)
+    assert len(fields) == 3
+    parts = build_parts(model.domain, model.config)
+    observed = parts.renderer.observe(fields, parts.renderer.native_queries(3)).clamp(-1, 1)
+    rendered = np.stack([model.render(field).array() for field in fields])
+    np.testing.assert_allclose(rendered.reshape(observed.shape), observed.detach().numpy(), atol=1e-4)
+
+
+def test_reconstructions_resemble_their_own_signals_more_than_others(model):
+    signal = held_out(model.domain, 4)
+    fields = model.decode(model.encode(signal).mean)
+    drawn = torch.stack([torch.from_numpy(model.render(field).array()).flatten() for field in fields])
+    distances = torch.cdist(drawn, signal.values.flatten(1)).square()
+    others = distances.sum() - distances.trace()
+    assert distances.trace() / 4 < 0.8 * others / 12
+
+
+def test_a_latent_can_be_fitted_through_the_decoder(model):
+    latent = model.encode(held_out(model.domain, 1)).mean.map(lambda plane: plane.clone().requires_grad_())
+    model.decode(latent)(torch.zeros(1, 3, len(model.domain.layout.axes))).sum().backward()
+    assert all(plane.grad is not None and plane.grad.any() for plane in latent)
+    assert not any(p.requires_grad for p in (*model.autoencoder.parameters(), *model.diffusion.parameters()))
+
+
+def test_progress_is_told_once_a_step(model):
+    told = []
+    model.sample(2, steps=3, callback=told.append)
+    assert [(p.step, p.steps, len(p.x0)) for p in told] == [(1, 3, 2), (2, 3, 2), (3, 3, 2)]
+
+
+def test_a_class_that_is_asked_for_is_the_one_given(model):
+    assert model.labels(3, seed=0, condition="fast").tolist() == [1, 1, 1]
+    slow, fast = (model.sample_latents(2, seed=0, condition=name) for name in ("slow", "fast"))
+    assert not torch.equal(slow, fast)
+
+
+def test_without_a_class_each_sample_has_one_by_seed_and_number(model):
+    drawn = model.labels(200, seed=0, condition=None)
+    assert set(drawn.tolist()) == {0, 1}
+    assert torch.equal(drawn[:50], model.labels(50, seed=0, condition=None))
+
+
+def test_guidance_acts_in_its_interval_alone(model):
+    plain, guided = (model.sample_latents(2, seed=0, guidance=scale) for scale in (1.0, 4.0))
+    assert not torch.allclose(plain, guided)
+    outside = evolve(model, config=evolve(model.config, sampling=evolve(model.config.sampling, guidance_to=0.0)))
+    assert torch.equal(outside.sample_latents(2, seed=0, guidance=4.0), plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sampler": "dpmp_2m"}, "unknown sampler 'dpmp_2m'; did you mean 'dpmpp_2m'"),
+        ({"condition": "fats"}, "unknown class 'fats'; did you mean 'fast'"),
+        ({"n": 0}, "n=0"),
+        ({"n": -3}, "n=-3"),
+        ({"steps": 0}, "steps=0"),
+        ({"steps": -1}, "steps=-1"),
+    ],
+)
+def test_impossible_requests_are_refused_in_words(options, words, model):
+    with pytest.raises(RequestError, match=words):
+        model.sample(**({"n": 2} | options))
+
+
+def test_a_model_without_classes_refuses_a_condition(model):
+    unconditional = evolve(model, diffusion=evolve_classes(model))
+    with pytest.raises(RequestError, match="trained without classes"):
+        unconditional.labels(2, seed=0, condition="slow")
+    assert unconditional.labels(2, seed=0, condition=None).tolist() == [0, 0]
+
+
+def evolve_classes(model: Model):
+    class Unconditional:
+        classes = 0
+        shape = model.diffusion.shape
+
+    return Unconditional()
+
+
+def test_the_names_that_requests_are_checked_against_are_the_samplers():
+    assert sorted(SAMPLER_NAMES) == sorted(SAMPLERS)
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "denoiser"])
+def test_an_unfinished_run_says_how_to_complete_it(stage, copied_run, formula_domain):
+    shutil.rmtree(copied_run / stage / "final")
+    command = f"ddmi run --plugin {formula_domain.name} --out {copied_run} --resume"
+    with pytest.raises(CheckpointError, match=rf"not finished: {stage}/final is missing; complete it with {command}"):
+        ddmi_core.load(copied_run)
+
+
+def test_damaged_weights_are_refused(copied_run):
+    path = copied_run / "denoiser" / "final" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"weights.safetensors is truncated or altered"):
+        ddmi_core.load(copied_run)
+
+
+def test_weights_of_another_configuration_are_refused(copied_run):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace("width = 32", "width = 40"))
+    with pytest.raises(CheckpointError, match="denoiser/final does not fit the configured model"):
+        ddmi_core.load(copied_run)
+
+
+def test_a_run_needs_its_plugin(copied_run):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace('plugin = "wave"', 'plugin = "wav"').replace('"block"', '"blok"'))
+    with pytest.raises(PluginError, match=r"unknown plugin 'wav'|unknown plugin 'blok'"):
+        ddmi_core.load(copied_run)
+
+
+def test_exactly_one_source_is_loaded(finished_run, formula_domain, tmp_path):
+    for options in ({}, {"run": finished_run, "plugin": formula_domain.name}):
+        with pytest.raises(RequestError, match="either a run folder or plugin"):
+            ddmi_core.load(**options)
+    with pytest.raises(RequestError, match="ships no weights"):
+        ddmi_core.load(plugin=formula_domain.name)
+    with pytest.raises(CheckpointError, match="there is no run folder"):
+        ddmi_core.load(tmp_path / "nowhere")
+
+
+def test_samples_are_written_as_files_and_not_over_others(model, tmp_path):
+    paths = produce.sample(model, 2, seed=4, size=(6,), out=tmp_path / "out")
+    assert [path.name for path in paths] == ["sample-0000.npy", "sample-0001.npy"]
+    fields, axes = model.sample(2, seed=4), len(model.domain.layout.axes)
+    for field, path in zip(fields, paths, strict=True):
+        assert np.load(path).shape == (*[6] * axes, 1)
+        np.testing.assert_array_equal(np.load(path), model.render(field, 6).array())
+    before = paths[0].read_bytes()
+    with pytest.raises(OutputError, match=r"sample-0000.npy exists already.*--overwrite"):
+        produce.sample(model, 2, seed=5, out=tmp_path / "out")
+    assert paths[0].read_bytes() == before
+    produce.sample(model, 2, seed=5, out=tmp_path / "out", overwrite=True)
+    assert paths[0].read_bytes() != before
+
+
+def test_files_are_reconstructed_under_their_own_names(model, tmp_path):
+    signal = held_out(model.domain, 2)
+    inputs = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for number, path in enumerate(inputs):
+        np.save(path, signal.values[number, 0].numpy())
+    paths = produce.reconstruct(model, inputs, out=tmp_path / "out")
+    fields = model.decode(model.encode(signal).mean)
+    for field, path in zip(fields, paths, strict=True):
+        np.testing.assert_allclose(np.load(path), model.render(field).array(), atol=1e-4)
+    assert [path.name for path in paths] == ["a.npy", "b.npy"]
+    with pytest.raises(RequestError, match="two inputs have the same name"):
+        produce.reconstruct(model, [inputs[0], tmp_path / "other" / "a.npy"], out=tmp_path / "out2")
+
+
+def test_a_file_type_that_no_exporter_writes_is_named(model):
+    assert produce.exporter(model)[0] == ".npy"
+    with pytest.raises(RequestError, match=r"unknown file type '.npz'; did you mean '.npy'"):
+        produce.exporter(model, ".npz")
+
+
+def test_an_output_folder_that_is_a_file_is_refused(model, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match=r"is a file|cannot write"):
+            produce.sample(model, 1, out=place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_domains_of_these_tests_have_one_axis_and_three():
+    assert [len(domain.layout.axes) for domain in DOMAINS.values()] == [1, 3]

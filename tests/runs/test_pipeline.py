@@ -1,0 +1,474 @@
+"""Whole runs of both formula domains: what they leave behind, how they go on, and what stops them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import tomllib
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+import formula_domains
+from conftest import DOMAINS, run
+from ddmi_core.api import SignalSet, Split
+from ddmi_core.errors import CheckpointError, ConfigError, DataError, Interrupted, OutputError, TrainingError
+from ddmi_core.runs import evaluate, folder, pipeline, report
+from ddmi_core.runs.build import load_data
+from ddmi_core.runs.figures import Evaluation
+from ddmi_core.training import checkpoint
+from ddmi_core.training.log import Log
+
+STEPS = {
+    "autoencoder": "autoencoder/final",
+    "latents": "latents/final",
+    "denoiser": "denoiser/final",
+    "samples": "samples",
+    "evaluation": "metrics.json",
+    "report": "report.html",
+}
+SECONDS = re.compile(r'"seconds": [\d.]+')
+
+
+def contents(place: Path) -> dict[str, str]:
+    """Digest of every file that the run's seed decides; times are left out."""
+    digests = {}
+    for path in sorted(place.rglob("*")):
+        name = str(path.relative_to(place))
+        if path.is_dir() or name.startswith(("tensorboard", "log.jsonl", "report.html")):
+            continue
+        data = path.read_bytes()
+        if name == "metrics.json":
+            data = SECONDS.sub("", data.decode()).encode()
+        digests[name] = hashlib.sha256(data).hexdigest()
+    return digests
+
+
+def moments(place: Path) -> dict[str, int]:
+    """When every file was last written."""
+    return {str(p.relative_to(place)): p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file()}
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def test_a_run_leaves_the_folder_of_the_design(finished_run, formula_domain):
+    names = {path.name for path in finished_run.iterdir()} - {"tensorboard"}
+    assert names == {
+        "run.toml",
+        "log.jsonl",
+        "autoencoder",
+        "latents",
+        "denoiser",
+        "samples",
+        "metrics.json",
+        "report.html",
+    }
+    for stage in ("autoencoder", "latents", "denoiser"):
+        assert [path.name for path in (finished_run / stage).iterdir()] == ["final"]
+        suffixes = {path.suffix for path in (finished_run / stage / "final").iterdir()}
+        assert suffixes == {".safetensors", ".json"}
+    assert sorted(path.name for path in (finished_run / "samples").iterdir()) == [
+        f"sample-{n:04d}.npy" for n in range(4)
+    ]
+    table = tomllib.loads((finished_run / "run.toml").read_text())
+    assert table["run"]["plugin"] == table["plugin"] == formula_domain.name
+    assert {"ddmi", "torch", "python"} <= table["run"]["versions"].keys()
+    assert len(table["run"]["fingerprint"]) == 64
+
+
+def test_both_stages_are_logged_and_learn(finished_run):
+    records = list(Log(finished_run / "log.jsonl").records())
+    for stage in ("autoencoder", "denoiser"):
+        losses = [record["loss"] for record in records if record["stage"] == stage]
+        assert [record["step"] for record in records if record["stage"] == stage] == list(range(10, 61, 10))
+        assert losses[-1] < losses[0]
+
+
+def test_every_figure_comes_with_its_protocol(finished_run, formula_domain):
+    result = Evaluation.load(finished_run / "metrics.json")
+    assert {figure.name for figure in result.figures} == {
+        "reconstruction_error",
+        "frechet_held_out_to_training",
+        "frechet_samples_to_training",
+    }
+    for figure in result.figures:
+        assert {"data", "source", "versions"} <= figure.protocol.keys()
+        assert figure.protocol["versions"].keys() == {"ddmi", "torch"}
+    samples = next(figure for figure in result.figures if figure.name == "frechet_samples_to_training")
+    assert samples.protocol["seed"] == 1000
+    assert (samples.protocol["sampler"], samples.protocol["steps"], samples.protocol["samples"]) == ("dpmpp_2m", 4, 16)
+    assert samples.value == result.value("frechet_samples_to_training")
+    assert [(row.sampler, row.steps, row.evaluations) for row in result.samplers] == [
+        ("dpmpp_2m", 4, 4),
+        ("heun", 2, 3),
+    ]
+    # The run's own sampler is in the table, and measured once.
+    assert result.samplers[0].distance == samples.value
+
+
+def test_the_report_is_one_page_that_loads_nothing(finished_run, formula_domain):
+    page = (finished_run / "report.html").read_text()
+    loaded = re.findall(r"""(?:src|href|srcset|poster|action|data)\s*=\s*["']([^"']*)""", page)
+    assert loaded
+    assert all(address.startswith("data:image/png;base64,") for address in loaded)
+    assert not re.search(r"<script|<link|<iframe|@import|url\(|https?://", page)
+    for heading in (
+        "Held-out reconstructions",
+        "nearest training signal",
+        "Scale by scale",
+        "several sizes",
+        "Sampling",
+    ):
+        assert heading in page
+    assert page.count("<svg") == 3
+    assert formula_domain.summary in page
+
+
+def test_the_report_shows_settings_as_they_stand(copied_run):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace('data = ""', 'data = "formulas:a&amp;<b>"'))
+    report.build(copied_run)
+    assert "formulas:a&amp;amp;&lt;b&gt;" in (copied_run / "report.html").read_text()
+
+
+def test_the_same_configuration_gives_the_same_bytes(finished_run, formula_domain, tmp_path):
+    run(formula_domain, tmp_path / finished_run.name)
+    assert contents(tmp_path / finished_run.name) == contents(finished_run)
+
+
+def test_another_seed_gives_other_weights_and_samples(finished_runs, tmp_path):
+    run(DOMAINS["wave"], tmp_path / "wave", "seed=1")
+    first, second = contents(finished_runs["wave"]), contents(tmp_path / "wave")
+    assert first.keys() == second.keys()
+    assert all(first[name] != second[name] for name in first if name.endswith((".npy", "weights.safetensors")))
+
+
+def test_a_finished_run_is_not_touched_again(copied_run, formula_domain):
+    before = moments(copied_run)
+    text = run(formula_domain, copied_run, resume=True)
+    assert moments(copied_run) == before
+    assert "report.html" in text
+    assert not any(f"\n{step}\n" in text for step in STEPS)
+
+
+@pytest.mark.parametrize("step", list(STEPS)[1:])
+def test_what_was_removed_is_made_again_and_nothing_before_it(step, copied_run, finished_run, formula_domain):
+    names = list(STEPS)
+    later = names[names.index(step) :]
+    for name in later:
+        remove(copied_run / STEPS[name])
+    before = moments(copied_run)
+    run(formula_domain, copied_run, resume=True)
+    after = moments(copied_run)
+    kept = {name for name in before if not name.startswith(("log.jsonl", "tensorboard"))}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert contents(copied_run) == contents(finished_run)
+
+
+def test_a_missing_sample_is_drawn_again(copied_run, finished_run, formula_domain):
+    (copied_run / "samples" / "sample-0002.npy").unlink()
+    run(formula_domain, copied_run, resume=True)
+    assert contents(copied_run) == contents(finished_run)
+
+
+@pytest.mark.parametrize(
+    ("stage", "at", "number", "status"),
+    [("autoencoder", 30, signal.SIGINT, 130), ("denoiser", 10, signal.SIGTERM, 143)],
+)
+def test_a_signal_saves_and_tells_how_to_go_on(
+    stage, at, number, status, formula_domain, finished_run, tmp_path, monkeypatch
+):
+    out = tmp_path / "with space" / formula_domain.name
+    write = Log.write
+
+    def interrupting(self, name, step, values):
+        write(self, name, step, values)
+        if (name, step) == (stage, at):
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "write", interrupting)
+        with pytest.raises(Interrupted) as caught:
+            run(formula_domain, out)
+    assert caught.value.exit_status == status
+    assert f"ddmi run --plugin {formula_domain.name} --out '{out}' --resume" in str(caught.value)
+    assert checkpoint.steps(out / stage)[0].name == f"step-{at:08d}"
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert handlers == (signal.default_int_handler, signal.SIG_DFL)
+    run(formula_domain, out, resume=True)
+    assert contents(out) == contents(finished_run)
+
+
+def test_a_signal_between_steps_stops_before_the_next(finished_runs, tmp_path, monkeypatch):
+    out = tmp_path / "wave"
+    save = checkpoint.save
+
+    def interrupting(place, *arguments):
+        result = save(place, *arguments)
+        if place == out / "latents" / "final":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", interrupting)
+        with pytest.raises(Interrupted, match=r"stage 'denoiser'; the state is saved.*--resume"):
+            run(DOMAINS["wave"], out)
+    run(DOMAINS["wave"], out, resume=True)
+    assert contents(out) == contents(finished_runs["wave"])
+
+
+def test_resuming_says_which_settings_of_the_request_are_not_used(tmp_path):
+    wave = DOMAINS["wave"]
+    sets = ("seed=3", "autoencoder.training.steps=20", "evaluation.samples=8")
+    assert "note" not in run(wave, tmp_path / "run", *sets)
+    shutil.rmtree(tmp_path / "run" / "samples")
+    assert "note" not in run(wave, tmp_path / "run", resume=True)
+    assert "note" not in run(wave, tmp_path / "run", *sets, resume=True)
+    text = run(wave, tmp_path / "run", "seed=4", "sampling.steps=2", "evaluation.samples=8", resume=True)
+    assert "differs in: seed, sampling.steps\n" in text
+    assert "autoencoder" not in text.split("differs in")[1].splitlines()[0]
+
+
+def test_a_new_run_does_not_take_a_folder_in_use(copied_run, formula_domain, tmp_path):
+    before = moments(copied_run)
+    with pytest.raises(OutputError, match="already holds a run; continue it with --resume"):
+        run(formula_domain, copied_run)
+    assert moments(copied_run) == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty and not a run"):
+        run(formula_domain, tmp_path / "notes")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="is a file"):
+        run(formula_domain, tmp_path / "file")
+    with pytest.raises(OutputError, match="cannot write"):
+        run(formula_domain, tmp_path / "file" / "below")
+
+
+def test_the_output_folder_is_checked_before_the_data_are_loaded(copied_run, formula_domain, monkeypatch):
+    monkeypatch.setattr(pipeline, "load_data", lambda *arguments: pytest.fail("data were loaded"))
+    with pytest.raises(OutputError, match="already holds a run"):
+        run(formula_domain, copied_run)
+
+
+def test_a_start_that_was_cut_off_before_run_toml_can_be_repeated(formula_domain, tmp_path):
+    place = folder.RunFolder(tmp_path / "run")
+    place.path.mkdir()
+    (place.path / ".partial-run.toml").write_text("half")
+    with pytest.raises(CheckpointError, match=r"has no run.toml; a new run is started without --resume"):
+        run(formula_domain, place.path, resume=True)
+    folder.claim(place)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.EACCES, "no permission to write"), (errno.ENOSPC, "no space left on the disk")]
+)
+def test_a_folder_that_cannot_be_made_is_named(number, words, formula_domain, tmp_path, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise OSError(number, "of the test")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", refuse)
+        with pytest.raises(OutputError, match=words) as caught:
+            run(formula_domain, tmp_path / "new")
+    assert caught.value.exit_status == 1
+
+
+def test_a_folder_without_permission_is_refused(formula_domain, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="no permission to write"):
+        run(formula_domain, tmp_path / "new")
+
+
+def test_a_full_disk_loses_nothing_that_was_done(finished_runs, tmp_path, monkeypatch):
+    out = tmp_path / "full"
+    with monkeypatch.context() as patched:
+        write = checkpoint.write_synced
+
+        def full(path: Path, data: bytes) -> None:
+            if "denoiser" in str(path) and "step-00000040" in str(path):
+                raise OSError(errno.ENOSPC, "of the test")
+            write(path, data)
+
+        patched.setattr(checkpoint, "write_synced", full)
+        with pytest.raises(OutputError, match=r"no space left.*--resume"):
+            run(DOMAINS["wave"], out)
+    assert [path.name for path in (out / "denoiser").iterdir()] == ["step-00000020"]
+    run(DOMAINS["wave"], out, resume=True)
+    assert contents(out) == contents(finished_runs["wave"])
+
+
+@pytest.mark.parametrize("name", ["sample-0001.npy", "metrics.json", "report.html", "log.jsonl", "run.toml"])
+def test_a_file_that_cannot_be_written_is_named_and_leaves_no_half(name, tmp_path, monkeypatch, finished_runs):
+    def full(original):
+        def call(self, *arguments, **options):
+            if self.name in (name, f".partial-{name}") and (arguments or options)[:1] != ("r",):
+                raise OSError(errno.ENOSPC, "of the test")
+            return original(self, *arguments, **options)
+
+        return call
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", full(Path.open))
+        patched.setattr(Path, "write_text", full(Path.write_text))
+        with pytest.raises(OutputError, match=rf"no space left on the disk while writing .*{name}"):
+            run(DOMAINS["wave"], out)
+    assert not list(out.rglob(".*"))
+    run(DOMAINS["wave"], out, resume=(out / "run.toml").exists())
+    assert contents(out) == contents(finished_runs["wave"])
+
+
+def test_a_run_of_another_plugin_is_refused(finished_runs):
+    for name, other in (("wave", "block"), ("block", "wave")):
+        with pytest.raises(CheckpointError, match=f"is a run of plugin '{name}', not of '{other}'") as caught:
+            run(DOMAINS[other], finished_runs[name], resume=True)
+        assert caught.value.exit_status == 2
+
+
+def test_a_run_of_a_newer_version_is_refused(copied_run, formula_domain):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace("format = 1", "format = 2").replace('ddmi = "', 'ddmi = "9'))
+    with pytest.raises(CheckpointError, match=r"written by ddmi 9.* in format 2; this version reads up to 1"):
+        run(formula_domain, copied_run, resume=True)
+
+
+def _cut(text: str) -> str:
+    return text[: text.index("[run]")] + '[run]\nformat = 1\nplugin = "wa'
+
+
+def _without_record(text: str) -> str:
+    return text[: text.index("[run]")]
+
+
+def _with_unknown_key(text: str) -> str:
+    return text.replace("latent_channels", "latent_chanels", 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "words"),
+    [
+        (_cut, CheckpointError, "run.toml is damaged"),
+        (_without_record, CheckpointError, r"no complete \[run\] table"),
+        (_with_unknown_key, ConfigError, "latent_chanels.*latent_channels"),
+    ],
+)
+def test_a_damaged_run_toml_is_refused_in_words(damage, kind, words, copied_run, formula_domain):
+    toml = copied_run / "run.toml"
+    toml.write_text(damage(toml.read_text()))
+    with pytest.raises(kind, match=words):
+        run(formula_domain, copied_run, resume=True)
+
+
+def test_only_a_run_can_be_resumed(formula_domain, tmp_path):
+    with pytest.raises(CheckpointError, match="there is no run folder"):
+        run(formula_domain, tmp_path / "nowhere", resume=True)
+    with pytest.raises(CheckpointError, match=r"is not a run: it has no run.toml"):
+        run(formula_domain, tmp_path, resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changed_data_are_refused_on_resumption_evaluation_and_report(copied_run, formula_domain, monkeypatch):
+    def changed(domain, data, settings) -> Split:
+        return load_data(domain, data, evolve(settings, count=settings.count + 6))
+
+    for module in (pipeline, evaluate, report):
+        monkeypatch.setattr(module, "load_data", changed)
+    before = moments(copied_run)
+    for action in (lambda place: run(formula_domain, place, resume=True), evaluate.evaluate, report.build):
+        with pytest.raises(DataError, match=r"data have changed since .* was started.*restore them") as caught:
+            action(copied_run)
+        assert caught.value.exit_status == 2
+    assert moments(copied_run) == before
+
+
+def test_latents_of_other_data_are_refused(copied_run, formula_domain):
+    state = copied_run / "latents" / "final" / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"fingerprint": "0" * 64}))
+    (copied_run / "report.html").unlink()
+    with pytest.raises(CheckpointError, match="encoded from other data; remove the folder"):
+        run(formula_domain, copied_run, resume=True)
+
+
+def test_damaged_final_weights_are_refused_and_not_trained_over(copied_run, formula_domain):
+    path = copied_run / "autoencoder" / "final" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(CheckpointError, match="truncated or altered"):
+        run(formula_domain, copied_run, resume=True)
+
+
+def test_damaged_metrics_tell_how_to_make_them_again(copied_run, formula_domain, finished_run):
+    (copied_run / "metrics.json").write_text('{"figures": [')
+    with pytest.raises(CheckpointError, match="write it with ddmi evaluate"):
+        run(formula_domain, copied_run, resume=True)
+    evaluate.evaluate(copied_run)
+    report.build(copied_run)
+    assert contents(copied_run) == contents(finished_run)
+
+
+def test_a_rate_that_diverges_ends_with_the_stage_and_step(tmp_path):
+    sets = ("autoencoder.training.rate=1e30", "autoencoder.training.warmup=0")
+    with pytest.raises(
+        TrainingError, match=r"of stage 'autoencoder' is (nan|inf) at step \d+; .*training.rate"
+    ) as caught:
+        run(DOMAINS["wave"], tmp_path / "run", *sets)
+    assert caught.value.exit_status == 1
+    assert not (tmp_path / "run" / "autoencoder" / "final").exists()
+
+
+def test_an_unconditional_run_of_labelled_data(tmp_path):
+    run(DOMAINS["wave"], tmp_path / "run", "diffusion.condition=none")
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_run_with_every_option_on(formula_domain, tmp_path):
+    sets = (
+        "autoencoder.equivariance=0.1",
+        "autoencoder.adversarial.start=20",
+        "autoencoder.adversarial.width=4",
+        "autoencoder.training.precision=bf16",
+        "diffusion.copies=3",
+        "diffusion.denoiser.kind=unet",
+        "diffusion.denoiser.width=8",
+        "diffusion.denoiser.multipliers=[1, 2]",
+        "diffusion.training.steps=20",
+        "autoencoder.training.steps=30",
+        "diffusion.path.kind=variance_preserving",
+        "diffusion.target=noise",
+        "sampling.guidance=2.0",
+        "sampling.sampler=ancestral",
+        'evaluation.grid=["euler:2"]',
+    )
+    run(formula_domain, tmp_path / "run", *sets)
+    result = Evaluation.load(tmp_path / "run" / "metrics.json")
+    assert [row.sampler for row in result.samplers] == ["euler"]
+    assert next(f for f in result.figures if "samples" in f.name).protocol["sampler"] == "ancestral"
+    assert len(checkpoint.load(tmp_path / "run" / "latents" / "final").tensors("latents")["labels"]) == 60
+
+
+def test_without_held_out_signals_the_data_are_refused_in_words(finished_runs, monkeypatch):
+    class Nothing(SignalSet):
+        names, classes, labels = (), (), None
+
+        def batch(self, indices, generator=None):
+            raise AssertionError
+
+        def fingerprint(self):
+            return ""
+
+    wave = DOMAINS["wave"]
+    split = load_data(wave, "", formula_domains.FormulaSettings())
+    model = report.load(finished_runs["wave"])
+    with pytest.raises(DataError, match="no signal is held out"):
+        evaluate.measure(model, Split(split.train, Nothing()))
