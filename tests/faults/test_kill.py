@@ -6,6 +6,7 @@ import importlib.util
 import random
 import shlex
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,13 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
 
 def test_a_run_killed_at_random_moments_and_resumed_equals_an_undisturbed_one(undisturbed, tmp_path):
     out, moments = tmp_path / "run", random.Random(0)
-    for _ in range(3):
-        example.kill_after(example.resumption(out, STEPS), out, moments.uniform(0, 0.8))
+    for reached in ("autoencoder/step-*", "latents/final", "denoiser/step-*"):
+        process = example.start(example.resumption(out, STEPS))
+        example.wait_for(process, out, reached)
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
     example.complete(example.resumption(out, STEPS))
     assert example.weights(out) == undisturbed
     assert (out / "report.html").exists()
