@@ -30,6 +30,15 @@ class Latents:
     classes: tuple[str, ...]
 
 
+@frozen
+class LatentFacts:
+    """What a model needs to know of the latents that it was trained on."""
+
+    shape: LatentShape
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]  # latents of each class
+
+
 @torch.no_grad()
 def encode(model: D2CVAE, signals: SignalSet, copies: int, seed: int, device: torch.device) -> Latents:
     """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all."""
@@ -66,23 +75,31 @@ def load(folder: Path, fingerprint: str) -> Latents:
     if stored.record.get("fingerprint") != fingerprint:
         raise CheckpointError(f"the latents in {folder} were encoded from other data; remove the folder and resume")
     group = stored.tensors("latents")
-    shape, classes = described(stored)
-    return Latents(group["flat"], group["labels"], shape, Normalisation(**stored.tensors("normalisation")), classes)
+    facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
+    return Latents(group["flat"], group["labels"], facts.shape, statistics, facts.classes)
 
 
 def describe(latents: Latents) -> dict[str, object]:
-    """JSON facts that a model needs of its latents."""
+    """`LatentFacts` as JSON values."""
+    counts = torch.bincount(latents.labels, minlength=len(latents.classes)) if latents.classes else torch.zeros(0)
     return {
         "channels": latents.shape.channels,
         "grids": [list(grid) for grid in latents.shape.grids],
         "classes": list(latents.classes),
+        "counts": counts.tolist(),
     }
 
 
-def described(stored: checkpoint.Checkpoint) -> tuple[LatentShape, tuple[str, ...]]:
-    """Shape and classes from a checkpoint's record."""
+def described(stored: checkpoint.Checkpoint) -> LatentFacts:
+    """Facts from a checkpoint's record; classes count alike where it does not say how often they occur.
+
+    Raises:
+        CheckpointError: if one is missing.
+    """
     try:
         record = stored.record
-        return LatentShape(record["channels"], record["grids"]), tuple(record["classes"])
+        classes = tuple(record["classes"])
+        counts = tuple(record.get("counts", [1] * len(classes)))
+        return LatentFacts(LatentShape(record["channels"], record["grids"]), classes, counts)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {stored.folder} does not say the latent's {error}") from error

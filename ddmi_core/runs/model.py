@@ -54,6 +54,7 @@ class Model:
     normalisation: Normalisation
     renderer: Renderer
     classes: tuple[str, ...]
+    counts: tuple[int, ...]  # how often each class occurs in training
     device: torch.device
 
     @property
@@ -89,7 +90,7 @@ class Model:
             seed: seed of the initial noise.
             sampler: name of a sampler; the run's own by default.
             steps: sampling steps; the run's own by default.
-            condition: name of a class; without it every sample has the class of a random training signal's.
+            condition: name of a class; without it classes are drawn as often as they occur in training.
             guidance: scale of classifier-free guidance, 1 for none; the run's own by default.
             callback: told after every step.
 
@@ -146,7 +147,7 @@ class Model:
         return torch.cat(parts)
 
     def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
-        """Class of each sample, `(n,)`: the one asked for, or drawn evenly.
+        """Class of each sample, `(n,)`: the one asked for, or drawn as often as it occurs in training.
 
         Raises:
             RequestError: if there is no such class.
@@ -154,8 +155,9 @@ class Model:
         if condition is None:
             if not self.diffusion.classes:
                 return torch.zeros(n, dtype=torch.long)
-            draws = [torch.rand((), generator=generator_for(seed, "class", i)).item() for i in range(n)]
-            return torch.tensor([int(draw * self.diffusion.classes) for draw in draws])
+            draws = torch.stack([torch.rand((), generator=generator_for(seed, "class", i)) for i in range(n)])
+            shares = torch.tensor(self.counts, dtype=draws.dtype).cumsum(0)
+            return torch.searchsorted(shares / shares[-1], draws, right=True)
         if not self.diffusion.classes:
             raise RequestError("this model was trained without classes, so --condition cannot be used")
         if condition not in self.classes:
@@ -212,8 +214,8 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
 def assemble(domain: Domain, config: RunConfig, autoencoder: D2CVAE, denoiser: Path, device: torch.device) -> Model:
     """A model from a trained autoencoder and the folder of a trained denoiser."""
     stored = checkpoint.load(denoiser / FINAL)
-    shape, classes = latents.described(stored)
-    diffusion = build_diffusion(domain, config, shape, len(classes))
+    facts = latents.described(stored)
+    diffusion = build_diffusion(domain, config, facts.shape, len(facts.classes))
     load_final(denoiser, diffusion)
     statistics = stored.tensors("normalisation")
     return Model(
@@ -223,7 +225,8 @@ def assemble(domain: Domain, config: RunConfig, autoencoder: D2CVAE, denoiser: P
         diffusion=diffusion.to(device).eval().requires_grad_(False),
         normalisation=Normalisation(statistics["mean"].to(device), statistics["std"].to(device)),
         renderer=build_parts(domain, config).renderer,
-        classes=classes,
+        classes=facts.classes,
+        counts=facts.counts,
         device=device,
     )
 

@@ -56,6 +56,14 @@ class _Run:
         out = shlex.quote(str(self.folder.path))
         return f"continue with: ddmi run --plugin {self.domain.name} --out {out} --resume"
 
+    def failure_hint(self, key: str, training: TrainingConfig) -> str:
+        """What helps against values that are not finite; `key` is the table that holds the training's settings."""
+        precision = "" if training.precision == "fp32" else f", or set {key}.precision=fp32"
+        return (
+            f"lower {key}.rate, which is {training.rate:g}{precision}. --resume keeps the settings, so start anew "
+            f"with another --out folder, or remove {self.folder.path}"
+        )
+
 
 def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console) -> Path:
     """Do all that is not done yet, and return the path of the report.
@@ -113,7 +121,8 @@ def _autoencoder(run: _Run) -> D2CVAE:
     if not finished(place):
         parts = build_parts(run.domain, run.config)
         objectives = autoencoder_objectives(run.domain, run.config, model, run.split, parts)
-        with _stage(run, "autoencoder", place, run.config.autoencoder.training) as stage:
+        training = run.config.autoencoder.training
+        with _stage(run, "autoencoder", place, "autoencoder.training", training) as stage:
             train(stage, objectives)
     load_final(place, model)
     return model.eval().cpu()
@@ -138,7 +147,8 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, encoded: latents.Latents) -> Model
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = latents.describe(encoded)
         training = run.config.diffusion.training
-        with _stage(run, "denoiser", place, training, facts, {"normalisation": statistics}) as stage:
+        tensors = {"normalisation": statistics}
+        with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, encoded.labels)})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return assemble(run.domain, run.config, autoencoder, place, device)
@@ -166,6 +176,7 @@ def _stage(
     run: _Run,
     name: str,
     place: Path,
+    key: str,
     training: TrainingConfig,
     record: dict[str, Any] | None = None,
     tensors: dict[str, Any] | None = None,
@@ -201,6 +212,7 @@ def _stage(
             progress=progress,
             notice=partial(_note, run.console),
             resume_hint=run.hint,
+            failure_hint=run.failure_hint(key, training),
         )
 
 

@@ -48,6 +48,7 @@ class Stage:
     progress: Callable[[Report], None] = lambda report: None
     notice: Callable[[str], None] = lambda sentence: None
     resume_hint: str = "repeat the command with --resume"
+    failure_hint: str = "lower the learning rate, or use precision fp32"
 
 
 class _Player:
@@ -198,8 +199,8 @@ def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
     newest, _ = checkpoint.newest(stage.folder)
     kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
     raise TrainingError(
-        f"the {what} of stage {stage.name!r} is {float(value.detach())} at step {step}; {kept}. "
-        "Lower the learning rate (training.rate) or use precision fp32"
+        f"the {what} of stage {stage.name!r} is {float(value.detach())} at step {step}; {kept}. To mend it: "
+        f"{stage.failure_hint}"
     )
 
 
@@ -211,7 +212,7 @@ def _restore(stage: Stage, players: Mapping[str, _Player], average: MovingAverag
         return 0
     facts = {**stage.record, "stage": stage.name, "steps": stage.config.steps}
     for name, value in json.loads(json.dumps(facts)).items():
-        if (found := stored.record.get(name)) != value:
+        if (found := stored.record.get(name, value)) != value:
             raise CheckpointError(f"checkpoint {stored.folder} has {name} {found!r}; this run has {name} {value!r}")
     for name, player in players.items():
         _load_into(player.objective.trained, stored.tensors(name), stored.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -135,8 +136,25 @@ def test_a_class_that_is_asked_for_is_the_one_given(model):
 
 def test_without_a_class_each_sample_has_one_by_seed_and_number(model):
     drawn = model.labels(200, seed=0, condition=None)
-    assert set(drawn.tolist()) == {0, 1}
     assert torch.equal(drawn[:50], model.labels(50, seed=0, condition=None))
+
+
+def test_classes_are_drawn_as_often_as_they_occur_in_training(model):
+    assert model.counts == (8, 12)
+    drawn = model.labels(3000, seed=0, condition=None)
+    assert set(drawn.tolist()) == {0, 1}
+    assert drawn.float().mean().item() == pytest.approx(12 / 20, abs=0.03)
+    skewed = evolve(model, counts=(0, 5)).labels(100, seed=0, condition=None)
+    assert set(skewed.tolist()) == {1}
+
+
+def test_a_run_that_does_not_say_how_often_classes_occur_draws_them_evenly(copied_run):
+    state = copied_run / "denoiser" / "final" / "state.json"
+    record = json.loads(state.read_text())
+    del record["counts"]
+    state.write_text(json.dumps(record))
+    model = ddmi_core.load(copied_run)
+    assert model.labels(3000, seed=0, condition=None).float().mean().item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_guidance_acts_in_its_interval_alone(model):

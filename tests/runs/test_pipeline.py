@@ -417,14 +417,15 @@ def test_damaged_metrics_tell_how_to_make_them_again(copied_run, formula_domain,
     assert contents(copied_run) == contents(finished_run)
 
 
-def test_a_rate_that_diverges_ends_with_the_stage_and_step(tmp_path):
-    sets = ("autoencoder.training.rate=1e30", "autoencoder.training.warmup=0")
-    with pytest.raises(
-        TrainingError, match=r"of stage 'autoencoder' is (nan|inf) at step \d+; .*training.rate"
-    ) as caught:
+@pytest.mark.parametrize(("stage", "table"), [("autoencoder", "autoencoder"), ("denoiser", "diffusion")])
+def test_a_rate_that_diverges_ends_with_the_stage_the_step_and_the_mend(stage, table, tmp_path):
+    sets = (f"{table}.training.rate=1e30", f"{table}.training.warmup=0")
+    with pytest.raises(TrainingError) as caught:
         run(DOMAINS["wave"], tmp_path / "run", *sets)
+    mend = rf"lower {table}\.training\.rate, which is 1e\+30\. .*start anew with another --out folder, or remove .*run$"
+    assert re.search(rf"of stage '{stage}' is (nan|inf) at step \d+; .*{mend}", str(caught.value))
     assert caught.value.exit_status == 1
-    assert not (tmp_path / "run" / "autoencoder" / "final").exists()
+    assert not (tmp_path / "run" / stage / "final").exists()
 
 
 def test_an_unconditional_run_of_labelled_data(tmp_path):

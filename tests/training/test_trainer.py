@@ -340,12 +340,12 @@ def test_damaged_checkpoints_never_push_out_the_one_just_saved(tmp_path):
         ({"config": evolve(CONFIG, steps=13)}, "steps 12; this run has steps 13"),
         ({"name": "other"}, "stage 'regression'; this run has stage 'other'"),
         ({"record": {"plugin": "block"}}, "plugin 'wave'; this run has plugin 'block'"),
-        ({"record": {"plugin": "wave", "grids": ((4, 4),)}}, r"grids None; this run has grids \[\[4, 4\]\]"),
+        ({"record": {"plugin": "wave", "grids": ((4, 4),)}}, r"grids \[\[2, 2\]\]; this run has grids \[\[4, 4\]\]"),
     ],
 )
 def test_a_checkpoint_of_another_job_is_refused(changes, message, tmp_path):
-    interrupted(tmp_path, record={"plugin": "wave"})
-    job = evolve(stage(tmp_path, record={"plugin": "wave"}), **changes)
+    interrupted(tmp_path, record={"plugin": "wave", "grids": ((2, 2),)})
+    job = evolve(stage(tmp_path, record={"plugin": "wave", "grids": ((2, 2),)}), **changes)
     with pytest.raises(CheckpointError, match=message):
         train(job, {"main": Regression()})
 
