@@ -22,7 +22,7 @@ from ddmi_core.cli import (
     sample,
     settings,
 )
-from ddmi_core.errors import DdmiError, PluginError
+from ddmi_core.errors import DdmiError, Interrupted, PluginError
 
 
 class Commands(TyperGroup):
@@ -35,6 +35,9 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as error:
             _say("interrupted", "yellow")
             raise typer.Exit(130) from error
+        except Interrupted as error:
+            _say("stopped: ", "bold yellow", str(error))
+            raise typer.Exit(error.exit_status) from error
         except DdmiError as error:
             if ctx.params.get("debug"):
                 traceback.print_exception(error)

@@ -198,7 +198,8 @@ def _stage(
             tenth = 10 * state.step // state.steps
             if not run.console.is_terminal and tenth > shown[0]:
                 shown[0] = tenth
-                run.console.print(f"{name} {state.step}/{state.steps} loss {state.loss:.4f}", highlight=False)
+                left = f", {_duration(state.seconds_left)} left" if state.step < state.steps else ""
+                run.console.print(f"{name} {state.step}/{state.steps} loss {state.loss:.4f}{left}", highlight=False)
 
         yield Stage(
             name=name,
@@ -220,13 +221,20 @@ def _stage(
 def _step(run: _Run, name: str) -> Iterator[Any]:
     """A step that is shown by a spinner and is begun only if no stop was asked for."""
     if run.stop:
-        raise Interrupted(f"stopped before the step {name!r}; {run.hint}", run.stop.signal_number)
+        raise Interrupted(f"before the step {name!r}; what is done is saved: {run.hint}", run.stop.signal_number)
     if run.console.is_terminal:
         with run.console.status(name) as status:
             yield lambda what: status.update(f"{name}: {what}")
     else:
         run.console.print(name, highlight=False)
         yield lambda what: None
+
+
+def _duration(seconds: float) -> str:
+    """About how long, in words."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} h"
 
 
 def _note(console: Console, sentence: str) -> None:

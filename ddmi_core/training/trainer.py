@@ -31,6 +31,7 @@ class Report:
     step: int
     steps: int
     loss: float
+    seconds_left: float
 
 
 @frozen(eq=False)
@@ -144,12 +145,11 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
                 stage.log.write(stage.name, step, {**values, "steps_per_second": round(speed, 3)})
-            stage.progress(Report(step, config.steps, values["loss"]))
+            stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
         if stage.stop:
             store_step()
             raise Interrupted(
-                f"stopped at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: "
-                f"{stage.resume_hint}",
+                f"at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: {stage.resume_hint}",
                 stage.stop.signal_number,
             )
         if step % config.checkpoint == 0 and step < config.steps:

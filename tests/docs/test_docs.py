@@ -48,8 +48,9 @@ def environment() -> dict[str, str]:
 
 
 def masked(line: str) -> str:
-    """A line without its figures."""
-    return re.sub(r"\b[0-9a-f]{16}\b|-?\d+(\.\d+)?(e-?\d+)?", "#", line.strip())
+    """A line without its figures and the unit of a time left."""
+    figures = re.sub(r"\b[0-9a-f]{16}\b|-?\d+(\.\d+)?(e-?\d+)?", "#", line.strip())
+    return re.sub(r"about # (s|min|h) left", "about # left", figures)
 
 
 def run_page(page: str, folder: Path) -> None:

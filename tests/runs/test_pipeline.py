@@ -95,6 +95,19 @@ def test_both_stages_are_logged_and_learn(finished_run):
         assert losses[-1] < losses[0]
 
 
+def test_without_a_terminal_a_line_each_tenth_tells_the_time_left(tmp_path):
+    text = run(DOMAINS["wave"], tmp_path / "run", "autoencoder.training.log=1")
+    lines = [line for line in text.splitlines() if line.startswith("autoencoder ")]
+    assert len(lines) == 11
+    assert all(re.fullmatch(r"autoencoder \d+/60 loss [\d.]+, about \d+ s left", line) for line in lines[:-1])
+    assert re.fullmatch(r"autoencoder 60/60 loss [\d.]+", lines[-1])
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.1, "1 s"), (89, "89 s"), (200, "3 min"), (6000, "1.7 h")])
+def test_a_duration_is_told_in_one_unit(seconds, words):
+    assert pipeline._duration(seconds) == f"about {words}"
+
+
 def test_every_figure_comes_with_its_protocol(finished_run, formula_domain):
     result = Evaluation.load(finished_run / "metrics.json")
     assert {figure.name for figure in result.figures} == {

@@ -411,6 +411,7 @@ def test_the_last_step_is_always_logged_and_reported(tmp_path):
     train(job, {"main": Regression()})
     assert [r["step"] for r in job.log.records()] == [3, 5]
     assert [(report.step, report.steps) for report in reports] == [(3, 5), (5, 5)]
+    assert reports[0].seconds_left > 0 == reports[1].seconds_left
 
 
 @pytest.mark.parametrize("precisions", [("fp32", "bf16"), ("bf16", "fp32")])
