@@ -168,6 +168,26 @@ def test_a_wrong_request_ends_with_2_and_a_sentence(tiny, finished, arguments, w
         assert word in text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run"], "--plugin NAME is missing; installed: image, tiny; see ddmi run --help"),
+        (["data", "check"], "PATH is missing; see ddmi data check --help"),
+        (["sample", "done"], "--out DIR is missing; see ddmi sample --help"),
+        (["smaple"], "no such command 'smaple'; did you mean 'sample'? See ddmi --help"),
+        (["--bogus"], "no such option: --bogus; see ddmi --help"),
+        (["report"], "RUN is missing; see ddmi report --help"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(tiny, arguments, text):
+    assert ddmi(*arguments, status=2) == f"error: {text}\n"
+
+
+def test_a_group_without_a_command_shows_its_help():
+    for arguments in ([], ["data"]):
+        assert "Usage" in CliRunner().invoke(app, arguments).output
+
+
 def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     loads = engine("ddmi_core.runs.model", "load", "the model")
     samples = engine("ddmi_core.runs.produce", "sample", [Path("a"), Path("b")])
