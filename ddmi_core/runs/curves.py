@@ -9,6 +9,7 @@ from math import floor, isfinite, log10
 from attrs import frozen
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 460, 230, 56, 34, 12, 12
+LARGEST = 1e99  # that a logarithmic axis shows; the smallest is its inverse
 COLOURS = ("#2457a6", "#c2571a", "#3b7d3f", "#7a3e9d", "#a62449", "#5b6770", "#b08800")
 
 
@@ -84,6 +85,8 @@ class _Scale:
 
 
 def _usable(points: Sequence[tuple[float, float]], log_x: bool, log_y: bool) -> tuple[tuple[float, float], ...]:
-    return tuple(
-        (x, y) for x, y in points if isfinite(x) and isfinite(y) and (x > 0 or not log_x) and (y > 0 or not log_y)
-    )
+    return tuple((x, y) for x, y in points if _shown(x, log_x) and _shown(y, log_y))
+
+
+def _shown(value: float, log: bool) -> bool:
+    return 1 / LARGEST < value < LARGEST if log else isfinite(value)

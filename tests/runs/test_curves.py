@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ddmi_core.runs.curves import BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, chart
 
-numbers = st.floats(-1e9, 1e9) | st.floats(1e-9, 1e-3) | st.sampled_from([0.0, 1e-300, 1e6])
+numbers = st.floats(-1e9, 1e9) | st.floats(1e-9, 1e-3) | st.sampled_from([0.0, 5e-324, 1e-300, 1e6])
 points = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12).map(tuple)
 
 
@@ -37,7 +37,7 @@ def ticks(svg: str) -> tuple[list[str], list[str]]:
 @given(points, st.booleans(), st.booleans())
 def test_any_finite_points_lie_inside_the_frame(given_points, log_x, log_y):
     svg = chart([Line("loss", given_points)], "step", "loss", log_x=log_x, log_y=log_y)
-    kept = [(x, y) for x, y in given_points if (x > 0 or not log_x) and (y > 0 or not log_y)]
+    kept = [(x, y) for x, y in given_points if (x > 1e-99 or not log_x) and (y > 1e-99 or not log_y)]
     if not kept:
         assert "nothing recorded yet" in svg
         return
