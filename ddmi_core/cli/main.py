@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -21,6 +21,7 @@ from ddmi_core.cli import (
     run,
     sample,
     settings,
+    usage,
 )
 from ddmi_core.errors import DdmiError, Interrupted, PluginError
 
@@ -28,10 +29,19 @@ from ddmi_core.errors import DdmiError, Interrupted, PluginError
 class Commands(TyperGroup):
     """Ends the program with a sentence and the error's own exit status, in place of a traceback."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the program's own options."""
+        try:
+            return super().make_context(*arguments, **options)
+        except usage.UsageError as error:
+            _refuse(error)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
+        except usage.UsageError as error:
+            _refuse(error)
         except KeyboardInterrupt as error:
             _say("interrupted", "yellow")
             raise typer.Exit(130) from error
@@ -90,6 +100,14 @@ def _options(
     """Train, sample and look at models of continuous fields (DDMI)."""
     if no_plugins:
         os.environ["DDMI_PLUGINS"] = ""
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """End the program for wrong usage; typer itself shows the help of a group without a command."""
+    if usage.asks_for_help(error):
+        raise error
+    _say("error: ", "bold red", usage.sentence(error))
+    raise typer.Exit(2) from error
 
 
 def _say(word: str, style: str, sentence: str = "") -> None:
