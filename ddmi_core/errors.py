@@ -58,6 +58,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         "unknown sampler 'ddmi'; did you mean 'ddim'? Valid: ddim, heun"
     """
     choices = sorted(known)
-    near = get_close_matches(name, choices, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown {kind} {name!r}{hint} Valid: {', '.join(choices) or 'none'}"
+    return f"unknown {kind} {name!r}{nearest(name, choices)} Valid: {', '.join(choices) or 'none'}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a wrong name: the nearest valid one, if one is near."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -10,7 +10,7 @@ import typer
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable
 from ddmi_core.cli.source import check_source, load_model
-from ddmi_core.errors import DataError, RequestError
+from ddmi_core.errors import DataError, RequestError, counted
 
 
 def reconstruct(
@@ -38,4 +38,4 @@ def reconstruct(
     from ddmi_core.runs import produce
 
     paths = produce.reconstruct(model, inputs, size=cells, out=out, overwrite=overwrite)
-    typer.echo(f"wrote {len(paths)} files to {out}")
+    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")

@@ -10,6 +10,7 @@ import typer
 from ddmi_core.cli import completion, options
 from ddmi_core.cli.output import check_writable
 from ddmi_core.cli.source import check_source, load_model
+from ddmi_core.errors import counted
 from ddmi_core.runs.names import known_sampler
 
 
@@ -51,4 +52,4 @@ def sample(
         out=out,
         overwrite=overwrite,
     )
-    typer.echo(f"wrote {len(paths)} files to {out}")
+    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")

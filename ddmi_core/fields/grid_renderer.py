@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import Queries
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.grid_sampler import FOOTPRINT
 from ddmi_core.fields.lattice import cell_centres
@@ -127,14 +127,15 @@ class GridRenderer(Renderer):
     def _checked(self, size: Any) -> tuple[int, ...]:
         axes = ", ".join(reversed(self.layout.axes))
         lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
+        shown = "x".join(map(str, lengths))
         if len(lengths) == 1:
             lengths *= len(self.layout.axes)
         if len(lengths) != len(self.layout.axes):
             raise RequestError(
-                f"size {size!r} has {len(lengths)} numbers; give one for all axes, or "
+                f"size {shown} has {counted(len(lengths), 'number')}; give one for all axes, or "
                 f"{len(self.layout.axes)}, slowest axis first: {axes}"
             )
         for length in lengths:
             if isinstance(length, bool) or not isinstance(length, Integral) or not 1 <= int(length) <= LARGEST:
-                raise RequestError(f"size {size!r} is out of range: each axis takes a whole number from 1 to {LARGEST}")
+                raise RequestError(f"size {shown} is out of range: each axis takes a whole number from 1 to {LARGEST}")
         return tuple(int(length) for length in lengths)

@@ -10,6 +10,7 @@ from attrs import asdict, frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
+from ddmi_core.errors import counted
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.evaluate import fingerprint
 
@@ -28,7 +29,7 @@ class DataReport:
         """Sentences for a screen."""
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
-            f"{self.source}: {self.training} signals to train on, {self.held_out} held out",
+            f"{self.source}: {counted(self.training, 'signal')} to train on, {self.held_out} held out",
             f"classes: {counts}" if counts else "no classes",
             f"fingerprint {self.fingerprint[:16]}",
         ]

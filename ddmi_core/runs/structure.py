@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -12,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 from cattrs import BaseConverter, Converter
 
-from ddmi_core.errors import PluginError, unknown_name
+from ddmi_core.errors import PluginError, nearest, unknown_name
 from ddmi_core.runs.keys import choices, hints, settable, takes
 
 T = TypeVar("T")
@@ -195,8 +194,7 @@ def _validate(attribute: attrs.Attribute[Any], kind: Any, value: Any) -> None:
 
 def _mismatch(given: Any, kind: Any, validator: Any) -> str:
     """What was given, and what the setting takes."""
-    near = get_close_matches(str(given), [str(choice) for choice in choices(kind, validator)], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = nearest(str(given), map(str, choices(kind, validator)))
     return f"it was given {_shown(given)}{hint} It takes {takes(kind, validator)}"
 
 

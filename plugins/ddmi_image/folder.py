@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from ddmi_core.api import Split
-from ddmi_core.errors import DataError
+from ddmi_core.errors import DataError, counted
 from ddmi_image.decoded import decode
 from ddmi_image.files import Entry, find_pictures
 from ddmi_image.pixel_set import PixelSet, choose, pack, split
@@ -51,7 +51,7 @@ def load_all(location: Path | None, settings: ImageSettings) -> PixelSet:
     _report(location, problems, settings.strict)
     rows = [i for i in range(len(entries)) if entries[i].name not in problems]
     if not rows:
-        raise DataError(f"{location}: none of its {len(entries)} pictures can be used")
+        raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
     names = [entries[i].name for i in rows]
     classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
     mirrored = [settings.augment] * len(names)
@@ -100,7 +100,7 @@ def _usable(location: Path, entries: Sequence[Entry], strict: bool) -> tuple[lis
             problems[entry.name] = str(error)
     _report(location, problems, strict)
     if not usable:
-        raise DataError(f"{location}: none of its {len(entries)} pictures can be used")
+        raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
     return sizes, usable
 
 
@@ -111,7 +111,7 @@ def _report(location: Path, problems: dict[str, str], strict: bool) -> None:
     shown = [f"  {problem}" for problem in list(problems.values())[:SHOWN]]
     if len(problems) > SHOWN:
         shown.append(f"  and {len(problems) - SHOWN} more")
-    text = "\n".join([f"{location}: {len(problems)} files cannot be used", *shown])
+    text = "\n".join([f"{location}: {counted(len(problems), 'file')} cannot be used", *shown])
     if strict:
         raise DataError(f"{text}\nMend or remove them, or leave them out with --set domain.strict=false")
     log.warning("%s", text)

@@ -79,6 +79,14 @@ def test_impossible_sizes_are_refused_in_words(size):
         renderer.render(field(2), size)
 
 
+def test_a_size_is_named_as_a_command_line_has_it():
+    renderer = GridRenderer(LAYOUTS[2], (8, 8))
+    with pytest.raises(RequestError, match=r"size 32x32x3 has 3 numbers; give one for all axes, or 2"):
+        renderer.render(field(2), (32, 32, 3))
+    with pytest.raises(RequestError, match="size 0x8 is out of range"):
+        renderer.render(field(2), (0, 8))
+
+
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("size", [5, (5,)])
 def test_one_number_is_the_size_along_every_axis(axes, size):
