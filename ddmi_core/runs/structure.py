@@ -1,4 +1,4 @@
-"""Builds attrs settings from plain values strictly: nothing unknown, nothing coerced silently."""
+"""Builds attrs settings from plain values strictly: nothing unknown, nothing coerced but one text to a list of it."""
 
 from __future__ import annotations
 
@@ -113,6 +113,8 @@ def _list_hook(kind: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
     fixed = origin is tuple and arguments[1:] != (Ellipsis,)
 
     def build(given: Any, _: Any) -> Any:
+        if isinstance(given, str) and not fixed and arguments[0] is str:
+            given = [_single(given)]
         if not isinstance(given, list | tuple) or (fixed and len(given) != len(arguments)):
             raise TypeError
         kinds = arguments if fixed else [arguments[0]] * len(given)
@@ -122,6 +124,14 @@ def _list_hook(kind: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
         )
 
     return build
+
+
+def _single(text: str) -> str:
+    """A text that stands for a list of itself, unless it looks like a list whose quotes are missing."""
+    if not text.lstrip().startswith("["):
+        return text
+    quoted = ", ".join(f'"{part.strip()}"' for part in text.strip().strip("[]").split(",") if part.strip())
+    raise Fault((), f"""it was given {text}, whose texts have no quotes; write [{quoted}], in a shell '[{quoted}]'""")
 
 
 def _union_hook(kind: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:

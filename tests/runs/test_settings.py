@@ -179,6 +179,8 @@ def test_set_takes_lists_tables_and_choices(domain):
         ("sampling.sampler=dpmp_2m", ["'sampling.sampler'", "did you mean 'dpmpp_2m'"]),
         ("evaluation.grid=['ddim:50', 'hen:3']", ["'evaluation.grid[1]'", "did you mean 'heun'"]),
         ("evaluation.grid=['ddim']", ["'evaluation.grid[0]'", "sampler:steps"]),
+        ("evaluation.grid=[ddim:5, euler:5]", ["""write ["ddim:5", "euler:5"], in a shell '["ddim:5", "euler:5"]'"""]),
+        ("evaluation.grid=3", ["a list of texts", "the integer 3"]),
         ("domain=3", ["'domain'", "table"]),
     ],
 )
@@ -187,6 +189,11 @@ def test_a_wrong_override_names_key_source_and_mend(domain, override, words):
     assert f"--set {override}" in text
     for word in words:
         assert word in text
+
+
+@pytest.mark.parametrize("override", ["evaluation.grid=euler:5", 'evaluation.grid="euler:5"'])
+def test_one_text_is_a_list_of_it_where_texts_are_taken(domain, override):
+    assert resolve(domain, overrides=[override]).evaluation.grid == ("euler:5",)
 
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a..b=3"])
