@@ -19,7 +19,7 @@ from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.objective import DiscriminatorObjective, ReconstructionObjective
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.model import LatentDiffusion
-from ddmi_core.errors import ConfigError, DataError, unknown_name
+from ddmi_core.errors import ConfigError, DataError, nearest, unknown_name
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.training.objective import Objective, generator_for
 
@@ -117,8 +117,9 @@ def load_data(domain: Domain, data: str, settings: Any) -> Split:
     if name not in domain.sources:
         path = Path(data)
         if FOLDER not in domain.sources or not (path.exists() or {"/", "."} & set(data)):
-            hint = " (or a path to a folder)" if FOLDER in domain.sources else ""
-            raise DataError(f"--data: {unknown_name('source', name, domain.sources)}{hint}")
+            missing = "there is no such folder and no such source" if FOLDER in domain.sources else "no such source"
+            known = f"{nearest(name, domain.sources)} Sources: {', '.join(sorted(domain.sources))}"
+            raise DataError(f"data {data!r}: {missing}{known}")
         name, location = FOLDER, path
     split: Split = domain.resolve(domain.sources[name])(location, settings)
     return split

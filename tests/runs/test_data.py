@@ -1,0 +1,46 @@
+"""Data as a request names them: sources, paths, and what is neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from conftest import DOMAINS
+from ddmi_core.errors import DataError
+from ddmi_core.runs import data
+from formula_domains import FormulaSettings
+
+SETTINGS = FormulaSettings()
+WITH_FOLDER = evolve(DOMAINS["wave"], sources={"formulas": "formula_domains:wave_source", "folder": "test_data:below"})
+
+
+def below(location: Path, settings: FormulaSettings):
+    """A source that needs a place."""
+    raise DataError(f"read {location}")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere", "data 'nowhere': there is no such folder and no such source. Sources: folder, formulas"),
+        ("formula", "data 'formula': there is no such folder and no such source; did you mean 'formulas'? Sources"),
+        ("./nowhere", "read nowhere"),
+    ],
+)
+def test_what_is_neither_a_place_nor_a_source_is_named(name, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        data.check(WITH_FOLDER, name, SETTINGS)
+    assert str(caught.value).startswith(words)
+
+
+def test_a_domain_without_folders_names_its_sources():
+    with pytest.raises(DataError, match=r"data 'nowhere': no such source\. Sources: formulas"):
+        data.check(DOMAINS["wave"], "nowhere", SETTINGS)
+
+
+def test_a_source_is_counted():
+    lines = data.check(DOMAINS["wave"], "", SETTINGS).lines()
+    assert lines[:2] == ["formulas: 20 signals to train on, 4 held out", "classes: slow 8, fast 12"]
