@@ -219,15 +219,24 @@ def _stage(
 
 @contextmanager
 def _step(run: _Run, name: str) -> Iterator[Any]:
-    """A step that is shown by a spinner and is begun only if no stop was asked for."""
-    if run.stop:
-        raise Interrupted(f"before the step {name!r}; what is done is saved: {run.hint}", run.stop.signal_number)
+    """A step that is shown by a spinner; it ends where it is begun, or tells what it does, after a stop."""
+
+    def check(place: str) -> None:
+        if run.stop:
+            raise Interrupted(f"{place} the step {name!r}; what is done is saved: {run.hint}", run.stop.signal_number)
+
+    check("before")
     if run.console.is_terminal:
         with run.console.status(name) as status:
-            yield lambda what: status.update(f"{name}: {what}")
+
+            def tell(what: str) -> None:
+                check("in")
+                status.update(f"{name}: {what}")
+
+            yield tell
     else:
         run.console.print(name, highlight=False)
-        yield lambda what: None
+        yield lambda what: check("in")
 
 
 def _duration(seconds: float) -> str:

@@ -241,6 +241,25 @@ def test_a_signal_between_steps_stops_before_the_next(finished_runs, tmp_path, m
     assert contents(out) == contents(finished_runs["wave"])
 
 
+def test_a_signal_ends_a_long_evaluation_at_its_next_row(finished_runs, tmp_path, monkeypatch):
+    out = tmp_path / "wave"
+    measure = evaluate.describe_latents
+
+    def interrupting(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "describe_latents", interrupting)
+        with pytest.raises(
+            Interrupted, match=r"in the step 'evaluation'; what is done is saved: continue with: .*--resume"
+        ):
+            run(DOMAINS["wave"], out)
+    assert not (out / "metrics.json").exists()
+    run(DOMAINS["wave"], out, resume=True)
+    assert contents(out) == contents(finished_runs["wave"])
+
+
 def test_resuming_says_which_settings_of_the_request_are_not_used(tmp_path):
     wave = DOMAINS["wave"]
     sets = ("seed=3", "autoencoder.training.steps=20", "evaluation.samples=8")
