@@ -22,7 +22,7 @@ LARGEST_FILE = 1 << 30  # bytes of one file, so that a forged archive cannot fil
 class Entry:
     """One picture file."""
 
-    name: str  # path below the folder or in the archive, with `/`
+    name: str  # path below the folder, or below the archive's top folder, with `/`
     stamp: str  # changes when the file changes
     reader: Callable[[], BinaryIO]
 
@@ -44,7 +44,8 @@ class Entry:
 def find_pictures(location: Path) -> list[Entry]:
     """Picture files of a folder (with its sub-folders) or a zip archive, sorted by name.
 
-    Hidden files and files with other suffixes are passed over.
+    Hidden files and files with other suffixes are passed over. An archive whose pictures all lie in one
+    top folder is read as that folder.
 
     Raises:
         DataError: if the path is missing, is neither folder nor zip archive, or has no picture.
@@ -91,6 +92,9 @@ def _in_zip(location: Path) -> Iterator[Entry]:
             raise OSError(f"{info.file_size:,} bytes, more than the limit of {LARGEST_FILE:,} a file")
         return BytesIO(archive.read(info))
 
-    for info in archive.infolist():
-        if not info.is_dir() and _wanted(PurePosixPath(info.filename)):
-            yield Entry(info.filename, f"{info.file_size} {info.CRC}", lambda info=info: read(info))  # type: ignore[misc]
+    files = [(PurePosixPath(info.filename), info) for info in archive.infolist() if not info.is_dir()]
+    files = [(path, info) for path, info in files if _wanted(path)]
+    below = len({path.parts[0] for path, _ in files}) == 1 and all(len(path.parts) > 1 for path, _ in files)
+    for path, info in files:
+        name = PurePosixPath(*path.parts[1:]) if below else path
+        yield Entry(str(name), f"{info.file_size} {info.CRC}", lambda info=info: read(info))  # type: ignore[misc]

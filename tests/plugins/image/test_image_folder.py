@@ -41,12 +41,18 @@ def test_pictures_of_mixed_sizes_are_read_in_order(folder):
             assert (red + 1) * 127.5 == pytest.approx(int(name[:2]) * 7 % 256, abs=0.6)
 
 
-def test_an_archive_gives_the_same_as_its_folder(folder, tmp_path):
+@pytest.mark.parametrize("classes", [(".",), ("cats", "dogs")])
+@pytest.mark.parametrize("top", ["", "set/", "./", "./set/"])
+def test_an_archive_gives_the_same_as_its_folder(classes, top, tmp_path):
+    folder = tmp_path / "set"
+    for i in range(20):
+        save(folder / classes[i % len(classes)] / f"{i:02}.png", i)
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        for path in folder.iterdir():
-            archive.write(path, path.name)
-        archive.writestr("__MACOSX/._00.png", b"resource fork")
+        archive.writestr("__MACOSX/set/._00.png", b"resource fork")
+        for path in folder.rglob("*"):  # with entries for the sub-folders
+            archive.write(path, f"{top}{path.relative_to(folder)}")
     one, other = load(folder, SMALL), load(tmp_path / "set.zip", SMALL)
+    assert one.train.classes == other.train.classes == (() if classes == (".",) else classes)
     assert one.train.fingerprint() == other.train.fingerprint()
     assert one.held_out.fingerprint() == other.held_out.fingerprint()
 
