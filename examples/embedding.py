@@ -77,21 +77,19 @@ def render(model: ddmi.Model, fields: ddmi.Field, folder: Path) -> None:
     """One field at several sizes, as arrays and as a file."""
     # --8<-- [start:render]
     for side in (48, 96, 192):
-        picture = model.render(fields[0], size=(side, side))
+        picture = model.render(fields[0], size=side)
         pixels = picture.array()  # (side, side, 3), float32 in [-1, 1]
         print(pixels.shape, pixels.mean())
 
-    write = model.domain.resolve(model.domain.exporters[".png"])
-    large = model.render(fields[0], size=(1024, 1024))
-    write(large, folder / "large.png")
+    large = model.render(fields[0], size=1024)
+    model.write(large, folder / "large.png")
     # --8<-- [end:render]
 
 
 def encoded(model: ddmi.Model, path: Path) -> ddmi.Planes:
     """The latent of a picture, and how well its field keeps it."""
     # --8<-- [start:encode]
-    read = model.domain.resolve(model.domain.read)
-    signal = read(path, model.config.domain)  # one picture, B = 1
+    signal = model.read(path)  # one picture, B = 1
     latent = model.encode(signal).mean  # or .sample(generator)
     field = model.decode(latent)
 

@@ -29,6 +29,7 @@ from ddmi_core.runs import latents
 from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.training import checkpoint
+from ddmi_core.training.checkpoint import written_aside
 from ddmi_core.training.objective import generator_for
 from ddmi_core.training.trainer import FINAL, finished, load_final
 
@@ -43,8 +44,10 @@ class Model:
         >>> import ddmi_core as ddmi
         >>> model = ddmi.load(plugin="image")  # doctest: +SKIP
         >>> fields = model.sample(4, seed=0)  # doctest: +SKIP
-        >>> model.render(fields[0], size=(1024, 1024)).array().shape  # doctest: +SKIP
+        >>> picture = model.render(fields[0], size=1024)  # doctest: +SKIP
+        >>> picture.array().shape  # doctest: +SKIP
         (1024, 1024, 3)
+        >>> model.write(picture, "large.png")  # doctest: +SKIP
     """
 
     domain: Domain
@@ -64,7 +67,7 @@ class Model:
 
     @torch.no_grad()
     def encode(self, signal: Any) -> Posterior:
-        """Posterior over the latents of signals."""
+        """Posterior over the latents of signals, such as `read` gives."""
         return self.autoencoder.encode(move(signal, self.device))
 
     def decode(self, latent: Planes) -> Field:
@@ -165,8 +168,45 @@ class Model:
         return torch.full((n,), self.classes.index(condition))
 
     def render(self, field: Field, size: Any = None) -> Any:
-        """An artefact of one field at a size (the native one by default)."""
+        """An artefact of one field.
+
+        Args:
+            field: a batch of one.
+            size: cells along every axis, `1024`, or along each, slowest first, `(768, 1024)`; the native size by
+                default. A domain that does not draw grids takes a view of its own kind.
+        """
         return self.renderer.render(field, size)
+
+    def read(self, path: str | Path) -> Any:
+        """The signal (B = 1) in a file.
+
+        Raises:
+            DataError: if the file is missing or cannot be used.
+        """
+        return self.domain.resolve(self.domain.read)(Path(path), self.config.domain)
+
+    def write(self, artefact: Any, path: str | Path) -> None:
+        """Write what `render` gives; the suffix of the path says how. The file appears when it is complete.
+
+        Raises:
+            RequestError: if the domain writes no such files.
+            OutputError: if it cannot be written.
+        """
+        export = self.exporter(Path(path).suffix)
+        with written_aside(Path(path)) as aside:
+            export(artefact, aside)
+
+    def exporter(self, suffix: str) -> Callable[[Any, Path], None]:
+        """The function that writes files with a suffix.
+
+        Raises:
+            RequestError: if the domain writes no such files.
+        """
+        exporters = self.domain.exporters
+        if suffix.lower() not in exporters:
+            raise RequestError(unknown_name("file type", suffix, exporters))
+        export: Callable[[Any, Path], None] = self.domain.resolve(exporters[suffix.lower()])
+        return export
 
     def _denoiser(self, labels: Tensor, guidance: float) -> Denoise:
         if not self.diffusion.classes:

@@ -156,7 +156,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, encoded: latents.Latents) -> Model
 
 def _samples(run: _Run, model: Model) -> None:
     place, count = run.folder.samples, run.config.sampling.count
-    suffix, _ = produce.exporter(model)
+    suffix = produce.default_suffix(model)
     if len(list(place.glob(f"sample-*{suffix}"))) < count:
         with _step(run, "samples"):
             produce.sample(model, count, seed=run.config.seed, out=place, overwrite=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
-from ddmi_core.errors import OutputError, RequestError, unknown_name
-from ddmi_core.fields.field import Field
+from ddmi_core.errors import OutputError
 from ddmi_core.runs.model import Model
-from ddmi_core.training.checkpoint import write_error, written_aside
+from ddmi_core.training.checkpoint import write_error
 
 
 def sample(
@@ -31,11 +30,13 @@ def sample(
         RequestError: for names or numbers that the model cannot use.
         OutputError: if files exist already or cannot be written.
     """
-    suffix, export = exporter(model)
+    suffix = default_suffix(model)
     paths = [out / f"sample-{number:04d}{suffix}" for number in range(n)]
     prepare(out, paths, overwrite)
     fields = model.sample(n, seed=seed, steps=steps, sampler=sampler, condition=condition, guidance=guidance)
-    return _write(model, fields, size, export, paths)
+    for field, path in zip(fields, paths, strict=True):
+        model.write(model.render(field, size), path)
+    return paths
 
 
 def reconstruct(
@@ -46,37 +47,46 @@ def reconstruct(
     out: Path,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Encode and decode signals from files, and export one artefact each under the input's name.
+    """Encode and decode signals from files, and export one artefact each, named by `output_names`.
 
     Raises:
         DataError: if an input cannot be read.
         OutputError: if files exist already or cannot be written.
     """
-    suffix, export = exporter(model)
-    paths = [out / f"{path.stem}{suffix}" for path in inputs]
-    if len(set(paths)) < len(paths):
-        raise RequestError("two inputs have the same name, so their results would overwrite each other")
+    suffix = default_suffix(model)
+    paths = [out / f"{name}{suffix}" for name in output_names(inputs)]
     prepare(out, paths, overwrite)
-    read = model.domain.resolve(model.domain.read)
-    written = []
     for source, path in zip(inputs, paths, strict=True):
-        signal = read(source, model.config.domain)
-        field = model.decode(model.encode(signal).mean)
-        written += _write(model, field, size, export, [path])
-    return written
+        field = model.decode(model.encode(model.read(source)).mean)
+        model.write(model.render(field, size), path)
+    return paths
 
 
-def exporter(model: Model, suffix: str | None = None) -> tuple[str, Callable[[Any, Path], None]]:
-    """A file suffix with its export function; the domain's first by default.
+def default_suffix(model: Model) -> str:
+    """Suffix of the files that are written unless another is asked for: the domain's first."""
+    return next(iter(model.domain.exporters))
 
-    Raises:
-        RequestError: if the domain cannot write such files.
+
+def output_names(inputs: Sequence[Path]) -> list[str]:
+    """A name for the result of each input, all different: the input's own, without its suffix.
+
+    Inputs of one name in different folders get as many of these before it as tell them apart:
+    `circles/0.png` and `squares/0.png` give `circles-0` and `squares-0`. What is still equal is numbered.
     """
-    exporters = model.domain.exporters
-    chosen = suffix or next(iter(exporters))
-    if chosen not in exporters:
-        raise RequestError(unknown_name("file type", chosen, exporters))
-    return chosen, model.domain.resolve(exporters[chosen])
+    keys = [(*(part for part in path.parent.parts if part not in (path.anchor, "..")), path.stem) for path in inputs]
+    same: dict[str, set[tuple[str, ...]]] = {}
+    for key in keys:
+        same.setdefault(key[-1], set()).add(key)
+    depths = {
+        stem: next(n for n in count(1) if len({key[-n:] for key in group}) == len(group))
+        for stem, group in same.items()
+    }
+    names: dict[str, None] = {}
+    for key in keys:
+        name = "-".join(key[-depths[key[-1]] :])
+        candidates = chain([name], (f"{name}-{number}" for number in count(2)))
+        names[next(candidate for candidate in candidates if candidate not in names)] = None
+    return list(names)
 
 
 def prepare(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
@@ -93,16 +103,3 @@ def prepare(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
         raise write_error(out, error) from error
     if (existing := [path for path in paths if path.exists()]) and not overwrite:
         raise OutputError(f"{existing[0]} exists already; give another --out folder, or --overwrite")
-
-
-def _write(
-    model: Model,
-    fields: Field,
-    size: tuple[int, ...] | None,
-    export: Callable[[Any, Path], None],
-    paths: Sequence[Path],
-) -> list[Path]:
-    for field, path in zip(fields, paths, strict=True):
-        with written_aside(path) as aside:
-            export(model.render(field, size), aside)
-    return list(paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,14 +264,45 @@ def test_files_are_reconstructed_under_their_own_names(model, tmp_path):
     for field, path in zip(fields, paths, strict=True):
         np.testing.assert_allclose(np.load(path), model.render(field).array(), atol=1e-4)
     assert [path.name for path in paths] == ["a.npy", "b.npy"]
-    with pytest.raises(RequestError, match="two inputs have the same name"):
-        produce.reconstruct(model, [inputs[0], tmp_path / "other" / "a.npy"], out=tmp_path / "out2")
+    (tmp_path / "other").mkdir()
+    shutil.copy(inputs[1], tmp_path / "other" / "a.npy")
+    paths = produce.reconstruct(model, [inputs[0], tmp_path / "other" / "a.npy"], out=tmp_path / "out2")
+    assert [path.name for path in paths] == [f"{tmp_path.name}-a.npy", "other-a.npy"]
+    assert not np.array_equal(*map(np.load, paths))
 
 
-def test_a_file_type_that_no_exporter_writes_is_named(model):
-    assert produce.exporter(model)[0] == ".npy"
-    with pytest.raises(RequestError, match=r"unknown file type '.npz'; did you mean '.npy'"):
-        produce.exporter(model, ".npz")
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        (["a.png", "b.png"], ["a", "b"]),
+        (["discs/0.png", "squares/0.png", "discs/1.png"], ["discs-0", "squares-0", "1"]),
+        (["x/k/0.png", "y/k/0.png", "/x/l/0.png"], ["x-k-0", "y-k-0", "x-l-0"]),
+        (["0.png", "../k/0.png"], ["0", "k-0"]),
+        (["a.png", "a.jpg", "./a.png"], ["a", "a-2", "a-3"]),
+        (["k/0.png", "l/0.png", "k-0.png"], ["k-0", "l-0", "k-0-2"]),
+        ([], []),
+    ],
+)
+def test_results_have_names_that_tell_their_inputs_apart(inputs, names):
+    assert produce.output_names([Path(name) for name in inputs]) == names
+
+
+def test_a_model_reads_draws_and_writes_in_one_line_each(model, tmp_path):
+    signal = held_out(model.domain, 1)
+    np.save(tmp_path / "in.npy", signal.values[0, 0].numpy())
+    field = model.decode(model.encode(model.read(tmp_path / "in.npy")).mean)
+    model.write(model.render(field, 6), str(tmp_path / "new" / "out.NPY"))
+    np.testing.assert_array_equal(np.load(tmp_path / "new" / "out.NPY"), model.render(field, 6).array())
+
+
+def test_a_file_type_that_the_domain_does_not_write_is_named(model, tmp_path):
+    assert produce.default_suffix(model) == ".npy"
+    artefact = model.render(model.sample(1)[0])
+    with pytest.raises(RequestError, match=r"unknown file type '.npz'; did you mean '.npy'\? Valid: .npy"):
+        model.write(artefact, tmp_path / "out.npz")
+    with pytest.raises(RequestError, match=r"unknown file type ''. Valid: .npy"):
+        model.write(artefact, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_output_folder_that_is_a_file_is_refused(model, tmp_path):
