@@ -25,9 +25,9 @@ def check_source(run: Path | None, plugin: str) -> None:
         check_run(run)
         return
     from ddmi_core.registry.registry import domain_named
+    from ddmi_core.runs.shipped import shipped
 
-    if not domain_named(plugin).weights:
-        raise RequestError(f"plugin {plugin!r} ships no weights; train some: ddmi run --plugin {plugin}")
+    shipped(domain_named(plugin))
 
 
 def check_run(run: Path) -> None:

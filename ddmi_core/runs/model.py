@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from ddmi_core.runs import folder as folders
 from ddmi_core.runs import latents
 from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
 from ddmi_core.runs.config import RunConfig
+from ddmi_core.runs.shipped import shipped
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import written_aside
 from ddmi_core.training.objective import generator_for
@@ -237,7 +237,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         domain = domain_named(folders.read_head(folder).plugin)
     else:
         domain = domain_named(str(plugin))
-        folder = folders.RunFolder(_shipped(domain))
+        folder = folders.RunFolder(shipped(domain))
     config = folders.read_config(folder, domain)
     for stage in (folder.autoencoder, folder.denoiser):
         if not finished(stage):
@@ -269,10 +269,3 @@ def assemble(domain: Domain, config: RunConfig, autoencoder: D2CVAE, denoiser: P
         counts=facts.counts,
         device=device,
     )
-
-
-def _shipped(domain: Domain) -> Path:
-    if not domain.weights:
-        raise RequestError(f"plugin {domain.name!r} ships no weights; train with ddmi run --plugin {domain.name}")
-    package, _, folder = domain.weights.partition(":")
-    return Path(str(files(package).joinpath(folder)))

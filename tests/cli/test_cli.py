@@ -37,6 +37,8 @@ def tiny(tmp_path, monkeypatch):
     (tmp_path / "tiny_cli").mkdir()
     (tmp_path / "tiny_cli" / "__init__.py").write_text("")
     (tmp_path / "tiny_cli" / "quick.toml").write_text("[domain]\nsize = 8\n")
+    (tmp_path / "tiny_cli" / "weights").mkdir()
+    (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     part = "nowhere:part"
@@ -219,6 +221,13 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     assert loads == [((finished,), {}), ((), {"plugin": "tiny"})]
     assert [call[0] for call in calls] == [("the model", [file])] * 2
     assert [call[1]["size"] for call in calls] == [None, (32,)]
+
+
+@pytest.mark.parametrize("command", [["sample"], ["reconstruct", "in.txt"]])
+def test_a_plugin_whose_weights_are_not_there_asks_to_train(tiny, command, tmp_path):
+    (tmp_path / "tiny_cli" / "weights" / "run.toml").unlink()
+    text = ddmi(*command, "--plugin", "tiny", "--out", "o", status=2)
+    assert text == "error: plugin 'tiny' ships no weights; train some: ddmi run --plugin tiny\n"
 
 
 def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
