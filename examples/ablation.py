@@ -1,9 +1,12 @@
 """Ablation on an equal budget: several scales conditioned coarse to fine, all joined at the input, one scale alone.
 
+A fourth variant puts the work in the readout in place of the basis fields.
+
     python examples/ablation.py --steps 600 --seeds 0 1 2
 
-Every variant trains the same number of steps on the same batches; the readouts have the same number of hidden
-layers and width. The table gives held-out reconstruction at the trained size and at the largest drawn size.
+Every variant trains the same number of steps on the same batches; the readouts of the first three have the same
+number of hidden layers and width. The table gives held-out reconstruction at the trained size and at the largest
+drawn size.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ VARIANTS = {
     "HDBF + CFC": [],
     "HDBF, joined at the input": ['autoencoder.readout.joining="input"'],
     "one scale": ["autoencoder.decoder.basis=[64]", "autoencoder.readout.depth=3"],
+    "wide readout, narrow basis fields": [
+        "autoencoder.decoder.basis=[32, 24, 16]",
+        "autoencoder.readout.width=64",
+        "autoencoder.readout.depth=2",
+    ],
 }
 
 

@@ -27,6 +27,10 @@ IMAGE = Domain(
     decoder="ddmi_image.parts:decoder",
     sampler="ddmi_image.rendering:sampler",
     renderer="ddmi_image.rendering:renderer",
+    perceptual={
+        "multiscale": "ddmi_core.parts:MultiScaleTerm",
+        "lpips": "ddmi_image.perceptual:LpipsTerm",
+    },
     metrics={"psnr_db": "ddmi_image.metrics:psnr_db", "ssim": "ddmi_image.metrics:ssim"},
     describe="ddmi_image.describe:describe",
     describe_signal="ddmi_image.describe:describe_signal",
