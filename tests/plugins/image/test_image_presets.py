@@ -1,0 +1,43 @@
+"""The presets of the image domain: they resolve, and have the sizes that they promise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ddmi_image.plugin import IMAGE
+from ddmi_image.signal import ImageSignal
+
+from ddmi_core.runs.build import build_autoencoder, build_diffusion
+from ddmi_core.runs.settings import resolve
+
+
+def built(preset):
+    """Shapes of latent and basis fields, without memory for weights."""
+    config = resolve(IMAGE, preset)
+    size = config.domain.size
+    with torch.device("meta"):
+        model = build_autoencoder(IMAGE, config)
+        latent = model.encode(ImageSignal(torch.empty(1, 3, size, size))).mean
+        basis = model.decode(latent).basis
+    return config, latent, basis
+
+
+@pytest.mark.parametrize("preset", IMAGE.presets)
+def test_preset_builds_with_a_term_and_a_sampler_that_exist(preset):
+    config, latent, basis = built(preset)
+    assert config.autoencoder.perceptual.kind in IMAGE.perceptual
+    assert basis[-1][0].shape[-1] == config.domain.size
+    from ddmi_core.diffusion.latents import LatentShape
+
+    with torch.device("meta"):
+        model = build_diffusion(IMAGE, config, LatentShape.of(latent), 3)
+    assert sum(p.numel() for p in model.parameters()) > 0
+
+
+def test_paper_preset_has_the_sizes_of_the_paper():
+    config, latent, basis = built("paper")
+    assert config.domain.size == 256
+    assert tuple(latent[0].shape) == (1, 64, 64, 64)
+    assert [tuple(scale[0].shape[2:]) for scale in basis] == [(64, 64), (128, 128), (256, 256)]
+    path = config.diffusion.path
+    assert (path.kind, path.steps, path.beta_start, path.beta_end) == ("variance_preserving", 1000, 0.0015, 0.0195)
