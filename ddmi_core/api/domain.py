@@ -13,6 +13,7 @@ from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout, as_names
 
 API_VERSION = 1
+HIGHER_IS_BETTER = ("_db", "iou", "ssim")  # ends of the names of such metrics; all others are better when lower
 
 _REFERENCE = re.compile(r"[\w.]+:[\w./-]+")
 
@@ -55,7 +56,7 @@ class Domain:
         perceptual: name to a function `(options: PerceptualConfig) -> nn.Module`, called with predicted and
             true patches `(B, V, *patch)`, giving a scalar.
         metrics: name to a function `(fields: Field, signal, renderer) -> Tensor (B,)` for reconstructions,
-            computed at the signal's native size. Names ending in `_db` or `iou` are better when higher.
+            computed at the signal's native size. Names ending in `_db`, `iou` or `ssim` are better when higher.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
             sets of fields are computed on; `describe_signal`: the same from signals `(signal) -> (B, F)`.
         views: function `(settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large that a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,11 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_result(result: Any, as_json: bool) -> None:
-    """Print a result as JSON, or as its own lines, or else as a list of its figures."""
+    """Print a result as JSON, or as its own lines."""
     if as_json:
         print_json(result.to_json())
-    elif hasattr(result, "lines"):
-        print_lines(result.lines())
     else:
-        value = result.to_json()
-        print_lines(figures(json.loads(value) if isinstance(value, str) else value))
-
-
-def figures(value: Any, name: str = "") -> list[str]:
-    """Nested figures, one a line: `reconstruction.psnr_db  24.1`."""
-    if isinstance(value, Mapping):
-        return [line for key, item in value.items() for line in figures(item, f"{name}.{key}" if name else str(key))]
-    if isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
-        return [line for index, item in enumerate(value) for line in figures(item, f"{name}[{index}]")]
-    return [f"{name}  {value:.6g}" if isinstance(value, float) else f"{name}  {value}"]
+        print_lines(result.lines())
 
 
 def check_writable(out: Path) -> None:

@@ -18,7 +18,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.distance import frechet
-from ddmi_core.runs.figures import Evaluation, Figure, SamplerFigure
+from ddmi_core.runs.figures import HELD_OUT, RECONSTRUCTION, SAMPLES, Evaluation, Figure, SamplerFigure
 from ddmi_core.runs.model import Model, load
 
 BATCH = 32
@@ -83,7 +83,7 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     if len(split.held_out) >= 2:
         floor = frechet(describe_signals(model, split.held_out), reference)
         protocol = {**distance, "samples": len(split.held_out)}
-        figures.append(Figure("frechet_held_out_to_training", floor, protocol))
+        figures.append(Figure(HELD_OUT, floor, protocol))
     rows = []
     for entry in settings.grid:
         sampler, steps = _grid_entry(entry)
@@ -100,9 +100,7 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
         value = frechet(describe_latents(model, flat), reference)
     else:
         value = chosen.distance
-    figures.append(
-        Figure("frechet_samples_to_training", value, {**distance, "sampler": own.sampler, "steps": own.steps})
-    )
+    figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
     return Evaluation(tuple(figures), tuple(rows))
 
 
@@ -152,7 +150,7 @@ def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Itera
             "size": "native",
             "latent": "posterior mean",
         }
-        yield Figure(f"reconstruction_{name}", float(joined.mean()), protocol)
+        yield Figure(f"{RECONSTRUCTION}{name}", float(joined.mean()), protocol)
 
 
 def _grid_entry(entry: str) -> tuple[str, int]:

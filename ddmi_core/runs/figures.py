@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, frozen
 
+from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.errors import CheckpointError
 from ddmi_core.training.checkpoint import written_aside
 
 
+RECONSTRUCTION = "reconstruction_"
+SAMPLES = "frechet_samples_to_training"
+HELD_OUT = "frechet_held_out_to_training"
+
+_MEANINGS = {
+    SAMPLES: "distance of samples to the training signals; lower is better",
+    HELD_OUT: "distance of held-out to the training signals: that of real ones",
+}
+
+
 @frozen
 class Figure:
-    """One number: what it is, and how it was obtained."""
+    """One number: what it is, and how it was obtained.
+
+    Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals.
+    `frechet_samples_to_training` is the Fréchet distance of samples to the training signals, on the domain's
+    features: lower is better. `frechet_held_out_to_training` is that of the held-out signals, so it says what
+    real signals have; it shrinks with the number of signals, which the protocols give.
+    """
 
     name: str
     value: float
     protocol: Mapping[str, Any]  # n, seed, sampler, steps, data, versions, ...
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return f"{self.value:.4g}" + (" dB" if self.name.endswith("_db") else "")
+
+    @property
+    def meaning(self) -> str:
+        """What it is and what is better, in words."""
+        if self.name.startswith(RECONSTRUCTION):
+            better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
+            return f"reconstructions of held-out signals; {better} is better"
+        return _MEANINGS.get(self.name, "")
 
 
 @frozen
@@ -39,6 +69,17 @@ class Evaluation:
 
     figures: tuple[Figure, ...]
     samplers: tuple[SamplerFigure, ...]
+
+    def lines(self) -> list[str]:
+        """The figures with their meanings, then the table of samplers."""
+        rows = [(figure.name, figure.shown, figure.meaning) for figure in self.figures]
+        titles = ("sampler", "steps", "evaluations", "seconds", "distance")
+        table = [
+            (row.sampler, str(row.steps), str(row.evaluations), f"{row.seconds:.1f}", f"{row.distance:.4g}")
+            for row in self.samplers
+        ]
+        lines = _aligned(rows, "<<<")
+        return [*lines, "", *_aligned([titles, *table], "<>>>>")] if table else lines
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -72,3 +113,12 @@ class Evaluation:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is missing or damaged ({error!r}); write it with ddmi evaluate") from error
+
+
+def _aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Rows of cells as lines with columns; each side is `<` or `>`."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    ]

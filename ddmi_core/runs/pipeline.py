@@ -109,9 +109,8 @@ def _steps(run: _Run) -> Path:
     if not run.folder.report.exists():
         with _step(run, "report"):
             report.write(run.folder, model, run.split, result)
-    for figure in result.figures:
-        run.console.print(f"[dim]{figure.name}[/] {figure.value:.4g}", highlight=False)
-    run.console.print(f"[bold]done[/] {run.folder.report}", highlight=False)
+    for line in result.lines():
+        run.console.print(line, highlight=False, markup=False, soft_wrap=True)
     return run.folder.report
 
 
