@@ -135,7 +135,8 @@ def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
     picture = model.domain.resolve(model.domain.signal_picture)
     for number, field in enumerate(fields):
         name = signals.names[closest[number]]
-        yield Row((_picture(model, field, None, "sample"), embedded(picture(neighbours, number), name)))
+        drawn = _picture(model, field, _views(model)[-1][1], "sample")
+        yield Row((drawn, embedded(picture(neighbours, number), name)))
 
 
 def _scales(model: Model, field: Field) -> Iterator[Row]:
