@@ -22,6 +22,9 @@ def run(
     seed: options.RunSeed = None,
     config: options.ConfigFile = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write losses for TensorBoard as well; needs ddmi[tensorboard].")
+    ] = False,
 ) -> None:
     """Train, sample and evaluate on one data set, and write a report."""
     from ddmi_core.cli.configure import configured
@@ -34,4 +37,5 @@ def run(
 
     from ddmi_core.runs import pipeline
 
-    typer.echo(pipeline.run(settings, domain, folder, resume=resume, console=Console(stderr=True)))
+    console = Console(stderr=True)
+    typer.echo(pipeline.run(settings, domain, folder, resume=resume, console=console, tensorboard=tensorboard))

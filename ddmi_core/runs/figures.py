@@ -13,7 +13,6 @@ from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.errors import CheckpointError
 from ddmi_core.training.checkpoint import written_aside
 
-
 RECONSTRUCTION = "reconstruction_"
 SAMPLES = "frechet_samples_to_training"
 HELD_OUT = "frechet_held_out_to_training"

@@ -19,7 +19,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.model import DenoisingObjective
-from ddmi_core.errors import Interrupted
+from ddmi_core.errors import Interrupted, RequestError
 from ddmi_core.runs import data, evaluate, folder, latents, produce, report
 from ddmi_core.runs.build import (
     autoencoder_objectives,
@@ -65,7 +65,9 @@ class _Run:
         )
 
 
-def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console) -> Path:
+def run(
+    config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console, tensorboard: bool = False
+) -> Path:
     """Do all that is not done yet, and return the path of the report.
 
     Args:
@@ -74,11 +76,14 @@ def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: 
         out: the run folder.
         resume: go on with the run in `out`, with its stored configuration.
         console: where progress is shown.
+        tensorboard: write the log's records to `out/tensorboard` as well.
 
     Raises:
+        RequestError: `tensorboard` is asked for and not installed.
         Interrupted: SIGINT or SIGTERM came; the state is saved.
         DdmiError: see the steps.
     """
+    open_writer = partial(_summary_writer(), str(out / "tensorboard")) if tensorboard else lambda: None
     place = folder.RunFolder(out)
     if resume:
         stored = folder.read_config(place, domain)
@@ -95,7 +100,7 @@ def run(config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: 
         evaluate.check_data(place, split)
     else:
         folder.create(place, config, found.fingerprint)
-    log = Log(place.log, partial(_tensorboard, out))
+    log = Log(place.log, open_writer)
     with stop_requests() as stop:
         return _steps(_Run(config, domain, place, split, log, console, stop))
 
@@ -264,10 +269,10 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _tensorboard(out: Path) -> Any:
-    """A TensorBoard writer where the extra is installed, else None."""
+def _summary_writer() -> Any:
+    """TensorBoard's class that writes records."""
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(out / "tensorboard"))
+    except ImportError as error:
+        raise RequestError("--tensorboard needs TensorBoard: pip install 'ddmi[tensorboard]'") from error
+    return SummaryWriter

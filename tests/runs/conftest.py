@@ -20,11 +20,11 @@ from ddmi_core.runs.settings import resolve
 DOMAINS = {"wave": formula_domains.WAVE, "block": formula_domains.BLOCK}
 
 
-def run(domain: Domain, out: Path, *sets: str, resume: bool = False, preset: str = "") -> str:
+def run(domain: Domain, out: Path, *sets: str, resume: bool = False, preset: str = "", **options: bool) -> str:
     """What a whole run prints."""
     text = StringIO()
     config = resolve(domain, preset, overrides=sets)
-    pipeline.run(config, domain, out, resume=resume, console=Console(file=text, width=1000))
+    pipeline.run(config, domain, out, resume=resume, console=Console(file=text, width=1000), **options)
     return text.getvalue()
 
 

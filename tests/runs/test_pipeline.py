@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import tomllib
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from attrs import evolve
 import formula_domains
 from conftest import DOMAINS, run
 from ddmi_core.api import SignalSet, Split
-from ddmi_core.errors import CheckpointError, ConfigError, DataError, Interrupted, OutputError, TrainingError
+from ddmi_core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    OutputError,
+    RequestError,
+    TrainingError,
+)
 from ddmi_core.runs import evaluate, folder, pipeline, report
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.figures import Evaluation
@@ -41,7 +50,7 @@ def contents(place: Path) -> dict[str, str]:
     digests = {}
     for path in sorted(place.rglob("*")):
         name = str(path.relative_to(place))
-        if path.is_dir() or name.startswith(("tensorboard", "log.jsonl", "report.html")):
+        if path.is_dir() or name.startswith(("log.jsonl", "report.html")):
             continue
         data = path.read_bytes()
         if name == "metrics.json":
@@ -63,7 +72,7 @@ def remove(path: Path) -> None:
 
 
 def test_a_run_leaves_the_folder_of_the_design(finished_run, formula_domain):
-    names = {path.name for path in finished_run.iterdir()} - {"tensorboard"}
+    names = {path.name for path in finished_run.iterdir()}
     assert names == {
         "run.toml",
         "log.jsonl",
@@ -106,6 +115,21 @@ def test_without_a_terminal_a_line_each_tenth_tells_the_time_left(tmp_path):
 @pytest.mark.parametrize(("seconds", "words"), [(0.1, "1 s"), (89, "89 s"), (200, "3 min"), (6000, "1.7 h")])
 def test_a_duration_is_told_in_one_unit(seconds, words):
     assert pipeline._duration(seconds) == f"about {words}"
+
+
+def test_tensorboard_is_written_when_it_is_asked_for(copied_run, formula_domain):
+    pytest.importorskip("tensorboard")
+    remove(copied_run / "denoiser")
+    run(formula_domain, copied_run, resume=True, tensorboard=True)
+    assert [path.name.split(".")[:2] for path in (copied_run / "tensorboard").iterdir()] == [["events", "out"]]
+    assert "tensorboard" not in (copied_run / "run.toml").read_text()
+
+
+def test_tensorboard_that_is_missing_is_named_before_anything_is_done(formula_domain, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(RequestError, match=r"pip install 'ddmi\[tensorboard\]'"):
+        run(formula_domain, tmp_path / "run", tensorboard=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_figure_comes_with_its_protocol(finished_run, formula_domain):
@@ -185,7 +209,7 @@ def test_what_was_removed_is_made_again_and_nothing_before_it(step, copied_run, 
     before = moments(copied_run)
     run(formula_domain, copied_run, resume=True)
     after = moments(copied_run)
-    kept = {name for name in before if not name.startswith(("log.jsonl", "tensorboard"))}
+    kept = {name for name in before if not name.startswith("log.jsonl")}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert contents(copied_run) == contents(finished_run)
 
