@@ -13,6 +13,7 @@ from ddmi_core.registry.records import PluginRecord, Status
 
 app = typer.Typer(help="List plugins.", invoke_without_command=True)
 
+UNKNOWN = "-"
 _STYLES = {Status.READY: "green", Status.FOUND: "", Status.DISABLED: "dim"}
 
 
@@ -55,16 +56,18 @@ def _show(records: Sequence[PluginRecord]) -> None:
     console = Console()
     table = Table("name", "version", "distribution", "API", "axes", "status", box=box.SIMPLE)
     for record in records:
-        api = "" if record.api_version is None else str(record.api_version)
+        api = UNKNOWN if record.api_version is None else str(record.api_version)
         cells = (
             record.name,
             record.version,
             record.distribution or "this program",
             api,
-            " ".join(record.axes),
+            " ".join(record.axes) or UNKNOWN,
         )
         table.add_row(*map(Text, cells), Text(record.status, style=_STYLES.get(record.status, "red")))
     console.print(table)
+    if any(record.status is Status.FOUND for record in records):
+        typer.echo(f"{UNKNOWN} is not known before the plugin is loaded: shown by --check")
     for record in records:
         if record.reason:
             where = f"{record.name} from {record.origin} is {record.status}"

@@ -132,7 +132,7 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
     assert domain is tiny
     assert (config.domain.size, config.seed, config.data, config.preset) == (4, 3, "d", "quick")
     assert folder == Path("runs/tiny")
-    assert options["resume"] is True
+    assert (options["resume"], options["tensorboard"]) == (True, False)
     assert text.strip() == str(report)
 
 
@@ -311,6 +311,15 @@ def test_plugins_lists_and_narrows(tiny, monkeypatch):
     assert records["image"]["status"] == "disabled"
     text = ddmi("--no-plugins", "plugins")
     assert "To mend it: unset DDMI_PLUGINS" in text
+
+
+def test_what_only_loading_tells_has_a_footnote():
+    text = ddmi("plugins")
+    assert re.search(r"image +\S+ +ddmi +- +- +found", text)
+    assert "shown by --check" in text
+    text = ddmi("plugins", "--check")
+    assert re.search(r"image +\S+ +ddmi +1 +x y +ready", text)
+    assert "shown by --check" not in text
 
 
 def test_doctor_reports_as_lines_and_json():
