@@ -29,12 +29,11 @@ from ddmi_core.training.log import Log
 from ddmi_core.training.trainer import Stage, load_final, train
 
 CANDIDATES = {
-    "unet 64 (1,2)": DenoiserConfig("unet", width=64, multipliers=(1, 2), blocks=1),
-    "unet 64 (1,2) x2": DenoiserConfig("unet", width=64, multipliers=(1, 2), blocks=2),
-    "unet 48 (1,2,3)": DenoiserConfig("unet", width=48, multipliers=(1, 2, 3), blocks=1),
-    "transformer 192 x6, patch 2": DenoiserConfig("transformer", width=192, blocks=6, heads=6, patch=2),
-    "transformer 256 x6, patch 2": DenoiserConfig("transformer", width=256, blocks=6, heads=8, patch=2),
-    "transformer 128 x6, patch 1": DenoiserConfig("transformer", width=128, blocks=6, heads=4, patch=1),
+    "unet 64 (1, 2)": DenoiserConfig("unet", width=64, multipliers=(1, 2), blocks=1),
+    "unet 48 (1, 2, 3)": DenoiserConfig("unet", width=48, multipliers=(1, 2, 3), blocks=1),
+    "transformer 128 x 6, patch 2": DenoiserConfig("transformer", width=128, blocks=6, heads=4, patch=2),
+    "transformer 192 x 6, patch 2": DenoiserConfig("transformer", width=192, blocks=6, heads=6, patch=2),
+    "transformer 128 x 6, patch 1": DenoiserConfig("transformer", width=128, blocks=6, heads=4, patch=1),
 }
 PROBE = 12  # steps that are timed to choose a candidate's number of steps
 
