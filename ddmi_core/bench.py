@@ -98,19 +98,16 @@ def _lattice(name: str, field: Field, n: int, peak: float) -> list[Measurement]:
         return torch.cat([values for _, values in field.lattice((centres, centres), extra).slabs()])
 
     def plain(chunk: int) -> Tensor:
-        return torch.cat([field(part, extra) for part in coords.split(chunk, dim=1)], dim=1)
+        return torch.cat([field(part, extra) for part in torch.split(coords, chunk, dim=1)], dim=1)
 
     gap = float((fast().reshape(1, -1, 3) - plain(PLAIN_CHUNKS[0])).abs().max())
     quick = _fastest(fast)
     times = {chunk: _fastest(lambda chunk=chunk: plain(chunk)) for chunk in PLAIN_CHUNKS}  # type: ignore[misc]
     best = min(times, key=lambda chunk: times[chunk])
     whole = sum(2 * m.weight.numel() for m in field.readout.modules() if isinstance(m, nn.Linear))
-    state = sum(
-        2 * field.readout.config.width**2
-        for number, block in enumerate(field.readout.blocks)
-        for layer in range(len(block))  # type: ignore[arg-type]
-        if number or layer
-    )
+    config = field.readout.config
+    layers = len(field.readout.blocks) * config.depth - 1  # the first layer takes no hidden state
+    state = 2 * layers * config.width**2
     points = n * n
     return [
         Measurement(f"{name}, {n} x {n}: lattice", quick, "s"),

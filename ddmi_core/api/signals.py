@@ -69,11 +69,13 @@ class Split:
 
 def move(item: T, device: torch.device) -> T:
     """A copy of a tensor, of a tuple of them, or of an attrs instance holding them, on a device."""
+    moved: Any = item
     if isinstance(item, Tensor):
-        return item.to(device)  # type: ignore[return-value]
-    if isinstance(item, tuple):
-        return type(item)(move(part, device) for part in item)  # type: ignore[call-arg, return-value]
-    if attrs.has(type(item)):
-        fields = {f.name: move(getattr(item, f.name), device) for f in attrs.fields(type(item)) if f.init}  # type: ignore[arg-type, misc]
-        return attrs.evolve(item, **fields)  # type: ignore[misc]
-    return item
+        moved = item.to(device)
+    elif isinstance(item, tuple):
+        moved = type(item)(move(part, device) for part in item)
+    elif attrs.has(type(item)):
+        names = [field.name for field in attrs.fields(type(item)) if field.init]  # type: ignore[arg-type]
+        moved = attrs.evolve(moved, **{name: move(getattr(item, name), device) for name in names})
+    result: T = moved
+    return result

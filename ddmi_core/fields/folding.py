@@ -54,11 +54,11 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
     """
     config = readout.config
     at_input = config.joining == "input"
-    blocks = []
+    blocks: list[FoldedBlock] = []
     carried: FoldedBlock | None = None
     hidden = 0
     for number, block in enumerate(readout.blocks):
-        first, *rest = list(block)  # type: ignore[arg-type]
+        first, *rest = list(block)  # type: ignore[call-overload]
         layers = tuple((layer.weight.t().contiguous(), layer.bias) for layer in rest)
         columns = first.weight.shape[1] - readout.extra
         bias = first.bias + first.weight[:, columns:] @ extra
@@ -80,7 +80,7 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
 
 
 def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layout, join: str) -> tuple[Term, ...]:
-    terms = []
+    terms: list[Term] = []
     start = 0
     for planes in scales:
         for number, (grid, columns) in enumerate(zip(planes, layout.columns, strict=True)):
