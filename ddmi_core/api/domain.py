@@ -46,7 +46,8 @@ class Domain:
         presets: preset name to a TOML file, `"package:path/in/package.toml"`; `quick` must exist.
         sources: source name to a function `(location: Path | None, settings) -> Split`. A source that
             takes a location is used as `--data NAME` (default place) or `--data NAME:PATH`; the source
-            named `folder` also serves a bare `--data PATH`.
+            named `folder` also serves a bare `--data PATH`. For `ddmi data sources`, its annotation is
+            `location: None` where it takes no place, and `location: Path` where it needs one.
         default_source: the source used when none is given.
         encoder: function `(config: AutoencoderConfig, settings) -> Encoder`.
         decoder: function `(config: AutoencoderConfig, settings) -> BasisFieldDecoder`.

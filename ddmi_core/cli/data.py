@@ -19,7 +19,9 @@ def _group() -> None:
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(metavar="PATH", help="Data, as for `ddmi run --data`.")],
+    data: Annotated[
+        str, typer.Argument(metavar="PATH|NAME", help="Data, as for `ddmi run --data`; see `ddmi data sources`.")
+    ],
     plugin: options.Plugin,
     preset: options.Preset = "",
     sets: options.Set = [],  # noqa: B006 - typer copies it
@@ -34,3 +36,12 @@ def check(
     from ddmi_core.runs import data as checks
 
     print_result(checks.check(domain, settings.data, settings.domain), as_json)
+
+
+@app.command()
+def sources(plugin: options.Plugin, as_json: options.Json = False) -> None:
+    """List the sources of a plugin: how `--data` asks for each, and what it reads."""
+    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.runs import sources as lists
+
+    print_result(lists.sources(domain_named(plugin)), as_json)

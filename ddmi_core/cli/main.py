@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ddmi_core.cli import (
     bench,
+    conditions,
     data,
     doctor,
     evaluate,
@@ -68,6 +69,7 @@ app = typer.Typer(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run.run,
     sample.sample,
+    conditions.conditions,
     reconstruct.reconstruct,
     evaluate.evaluate,
     report.report,

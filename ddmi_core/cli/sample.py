@@ -26,7 +26,7 @@ def sample(
     ] = "dpmpp_2m",
     size: options.Size = "",
     condition: Annotated[
-        str | None, typer.Option("--condition", metavar="TEXT", help="Class, where the model has classes.")
+        str | None, typer.Option("--condition", metavar="TEXT", help="Class, see `ddmi conditions`.")
     ] = None,
     guidance: Annotated[float | None, typer.Option("--guidance", min=0.0, help="Scale of guidance; 1 is none.")] = None,
     overwrite: options.Overwrite = False,

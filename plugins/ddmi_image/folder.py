@@ -20,7 +20,7 @@ SHOWN = 5
 log = logging.getLogger(__name__)
 
 
-def load(location: Path | None, settings: ImageSettings) -> Split:
+def load(location: Path, settings: ImageSettings) -> Split:
     """Pictures of a folder or zip archive, some held out by a stable hash of their names.
 
     If all pictures lie in two or more sub-folders, these are the classes. Pictures are kept at the

@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Sequence
 from importlib import resources
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from attrs import frozen
@@ -108,8 +107,8 @@ def drawings(groups: Sequence[str]) -> list[Drawing]:
     return found
 
 
-def load(location: Path | None, settings: ImageSettings) -> Split:
-    """The drawings of the chosen groups; the group is the class. Equal drawings are taken once.
+def load(location: None, settings: ImageSettings) -> Split:
+    """OpenMoji's drawings of the groups in `domain.groups`; the group is the class, and equal drawings count once.
 
     Raises:
         DataError: if the package is missing, or no drawing can be made.

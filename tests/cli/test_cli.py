@@ -172,7 +172,7 @@ def test_a_wrong_request_ends_with_2_and_a_sentence(tiny, finished, arguments, w
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["data", "check"], "PATH is missing; see ddmi data check --help"),
+        (["data", "check"], "PATH|NAME is missing; see ddmi data check --help"),
         (["sample", "done"], "--out DIR is missing; see ddmi sample --help"),
         (["smaple"], "no such command 'smaple'; did you mean 'sample'? See ddmi --help"),
         (["--bogus"], "no such option: --bogus; see ddmi --help"),
@@ -259,6 +259,26 @@ def test_data_check_passes_the_domains_settings(tiny, engine):
     calls = engine("ddmi_core.runs.data", "check", Result())
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2") == "one\ntwo\n"
     assert calls == [((tiny, "there", TinySettings(size=2)), {})]
+
+
+def test_sources_are_listed(tiny, engine):
+    calls = engine("ddmi_core.runs.sources", "sources", Result())
+    assert ddmi("data", "sources", "--plugin", "tiny") == "one\ntwo\n"
+    assert calls == [((tiny,), {})]
+
+
+@pytest.mark.parametrize(
+    ("classes", "trained", "text", "names"),
+    [
+        (("red", "blue"), 2, "red\nblue\n", ["red", "blue"]),
+        (("red", "blue"), 0, "this model was trained without classes, so it takes no --condition\n", []),
+    ],
+)
+def test_conditions_are_the_classes_that_a_model_was_trained_with(classes, trained, text, names, finished, engine):
+    model = types.SimpleNamespace(classes=classes, diffusion=types.SimpleNamespace(classes=trained))
+    engine("ddmi_core.runs.model", "load", model)
+    assert ddmi("conditions", finished) == text
+    assert json.loads(ddmi("conditions", finished, "--json")) == names
 
 
 def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from attrs import evolve
 
 from conftest import DOMAINS
 from ddmi_core.errors import DataError
-from ddmi_core.runs import data
+from ddmi_core.runs import data, sources
 from formula_domains import FormulaSettings
 
 SETTINGS = FormulaSettings()
@@ -39,6 +40,30 @@ def test_what_is_neither_a_place_nor_a_source_is_named(name, words, tmp_path, mo
 def test_a_domain_without_folders_names_its_sources():
     with pytest.raises(DataError, match=r"data 'nowhere': no such source\. Sources: formulas"):
         data.check(DOMAINS["wave"], "nowhere", SETTINGS)
+
+
+def drawn(location: None, settings: FormulaSettings):
+    """Drawn.
+
+    Not shown.
+    """
+
+
+def waves(location: Path | None, settings: FormulaSettings):
+    """Waves."""
+
+
+def test_sources_say_how_they_are_asked_for_and_what_they_read():
+    given = {"drawn": "test_data:drawn", "formulas": "test_data:waves"}
+    given |= {"folder": "test_data:below", "other": "test_data:below"}
+    found = sources.sources(evolve(DOMAINS["wave"], sources=given))
+    assert found.lines() == [
+        "--data drawn            Drawn.",
+        "--data formulas[:PATH]  Waves. (the default)",
+        "--data PATH             A source that needs a place.",
+        "--data other:PATH       A source that needs a place.",
+    ]
+    assert [entry["name"] for entry in json.loads(found.to_json())] == ["drawn", "formulas", "folder", "other"]
 
 
 def test_a_source_is_counted():
