@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Field, Layout, Planes
-from ddmi_core.fields.lattice import tile_steps, cell_centres
+from ddmi_core.fields.lattice import cell_centres, tile_steps
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.fields.storage import load, save
 

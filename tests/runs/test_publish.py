@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from formula_domains import WAVE
 from rich.console import Console
 
 import ddmi_core
@@ -14,6 +13,7 @@ from ddmi_core.runs import pipeline
 from ddmi_core.runs.model import load
 from ddmi_core.runs.publish import publish
 from ddmi_core.runs.settings import resolve
+from formula_domains import WAVE
 
 FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
 

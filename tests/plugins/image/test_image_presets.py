@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ddmi_image.plugin import IMAGE
-from ddmi_image.signal import ImageSignal
 
 from ddmi_core.runs.build import build_autoencoder, build_diffusion
 from ddmi_core.runs.settings import resolve
+from ddmi_image.plugin import IMAGE
+from ddmi_image.signal import ImageSignal
 
 
 def built(preset):
