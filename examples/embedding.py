@@ -114,10 +114,8 @@ def between(model: ddmi.Model, first: ddmi.Planes, second: ddmi.Planes) -> ddmi.
 def store(field: ddmi.Field, path: Path) -> None:
     """A field in a file."""
     # --8<-- [start:save]
-    from ddmi_core.fields import storage
-
-    storage.save(field, path)
-    again = storage.load(path)  # needs no model and no plugin
+    field.save(path)
+    again = ddmi.Field.load(path)  # needs no model and no plugin
 
     centre = torch.zeros(1, 1, 2)
     assert torch.equal(again(centre), field(centre))

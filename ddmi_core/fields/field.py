@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from attrs import evolve, frozen
@@ -126,3 +127,24 @@ class Field:
         if extra is None:
             extra = self.basis[0][0].new_zeros(len(self.layout.extra))
         return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+
+    def save(self, path: str | Path) -> None:
+        """Write basis fields, readout and layout to one safetensors file, which appears when it is complete.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        from ddmi_core.fields import storage
+
+        storage.save(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> Field:
+        """The field, or the batch, in a file that `save` wrote; on the CPU, with weights that take no gradient.
+
+        Raises:
+            CheckpointError: if the file is not a field, is damaged, or comes from a newer version.
+        """
+        from ddmi_core.fields import storage
+
+        return storage.load(Path(path))

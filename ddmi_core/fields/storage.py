@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import attrs
 import safetensors
 import safetensors.torch
+import torch
+from torch import Tensor
 
 from ddmi_core.errors import CheckpointError
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
+from ddmi_core.files import written_aside
 
 FORMAT = 1
+_RECORD = "ddmi.field"
 
 
 def save(field: Field, path: Path) -> None:
-    """Write a field with everything that is needed to call it."""
+    """Write a field with everything that is needed to call it.
+
+    Raises:
+        OutputError: if the file cannot be written; an older one is left as it was.
+    """
     tensors = {
         f"basis.{scale}.{plane}": grid.detach().cpu().contiguous()
         for scale, planes in enumerate(field.basis)
@@ -34,7 +43,9 @@ def save(field: Field, path: Path) -> None:
         "values": field.readout.values,
         "planes": [len(planes) for planes in field.basis],
     }
-    path.write_bytes(safetensors.torch.save(tensors, metadata={"ddmi.field": json.dumps(record)}))
+    data = safetensors.torch.save(tensors, metadata={_RECORD: json.dumps(record)})
+    with written_aside(path) as aside:
+        aside.write_bytes(data)
 
 
 def load(path: Path) -> Field:
@@ -45,21 +56,31 @@ def load(path: Path) -> Field:
     """
     try:
         with safetensors.safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata() or {}
+            record = json.loads((stored.metadata() or {})[_RECORD])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        record = json.loads(metadata["ddmi.field"])
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        if record["format"] <= FORMAT:
+            return _built(record, tensors)
+    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a stored field, or is damaged: {error}") from error
-    if record["format"] > FORMAT:
-        raise CheckpointError(f"{path} has field format {record['format']}; this version reads up to {FORMAT}")
-    layout = Layout(**record["layout"])
-    config = ReadoutConfig(**record["readout"])
-    readout = CoarseToFineReadout(record["embedding"], len(layout.extra), record["values"], config)
-    readout.load_state_dict(
-        {name.removeprefix("readout."): t for name, t in tensors.items() if name.startswith("readout.")}
+    raise CheckpointError(
+        f"{path} has field format {record['format']}; this version reads up to {FORMAT}: install a newer ddmi"
     )
+
+
+def _built(record: dict[str, Any], tensors: dict[str, Tensor]) -> Field:
+    """The field of a record and its tensors, called once so that what does not fit together is noticed here."""
+    layout = Layout(**record["layout"])
+    # Without storage of its own, the readout draws no random numbers; it takes the tensors as they are.
+    with torch.device("meta"):
+        config = ReadoutConfig(**record["readout"])
+        readout = CoarseToFineReadout(record["embedding"], len(layout.extra), record["values"], config)
+    weights = {name.removeprefix("readout."): t for name, t in tensors.items() if name.startswith("readout.")}
+    readout.load_state_dict(weights, assign=True)
     basis = tuple(
         Planes(tensors[f"basis.{scale}.{plane}"] for plane in range(count))
         for scale, count in enumerate(record["planes"])
     )
-    return Field(basis, readout, layout)
+    field = Field(basis, readout.requires_grad_(False), layout)
+    with torch.no_grad():
+        field(basis[0][0].new_zeros(len(field), 1, len(layout.axes)))
+    return field

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ import safetensors.torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.errors import CheckpointError, OutputError
+from ddmi_core.errors import CheckpointError
+from ddmi_core.files import write_error as write_error
+from ddmi_core.files import written_aside as written_aside
 
 FORMAT = 1
 STATE = "state.json"
@@ -170,34 +171,6 @@ def write_synced(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def write_error(path: Path, error: OSError) -> OutputError:
-    """The sentence for a failed write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"no space left on the disk while writing {path}; free some and repeat with --resume")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"no permission to write {path}; choose another --out folder")
-    return OutputError(f"cannot write {path}: {error.strerror or error}")
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, renamed to it when the block ends well.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    aside = path.with_name(f".partial-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        aside.replace(path)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
 
 
 def _beside(folder: Path, kind: str) -> Path:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.fields.lattice import cell_centres, tile_steps
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
-from ddmi_core.fields.storage import load, save
 
 LAYOUTS = {
     "line": Layout(axes=("t",), planes=(("t",),)),
@@ -154,17 +153,6 @@ def test_wrong_coordinates_are_named():
         field[2]
     with pytest.raises(ValueError, match="one field and 2 axes; got 2 fields, 1 axes"):
         field.lattice([cell_centres(3)])
-
-
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_saved_field_computes_the_same(layout, tmp_path):
-    field = make_field(layout)
-    save(field, tmp_path / "field.safetensors")
-    again = load(tmp_path / "field.safetensors")
-    coords = torch.rand(2, 6, len(layout.axes)) * 2 - 1
-    extra = torch.randn(len(layout.extra))
-    assert again.layout == layout
-    assert torch.equal(again(coords, extra), field(coords, extra))
 
 
 def test_field_moves_between_devices_without_its_model():
