@@ -50,7 +50,8 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
     """Fold one signal's basis fields (B = 1) and constant extras `(X,)` into a readout.
 
     Interpolation and the first linear layer of a block commute, and interpolation weights sum to one, so
-    weights, biases and extras can all be applied to the cells of the basis fields.
+    weights, biases and extras can all be applied to the cells of the basis fields. The result holds no
+    gradients, not even to weights that are trained.
     """
     config = readout.config
     at_input = config.joining == "input"
@@ -58,25 +59,30 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
     carried: FoldedBlock | None = None
     hidden = 0
     for number, block in enumerate(readout.blocks):
-        first, *rest = list(block)  # type: ignore[call-overload]
-        layers = tuple((layer.weight.t().contiguous(), layer.bias) for layer in rest)
-        columns = first.weight.shape[1] - readout.extra
-        bias = first.bias + first.weight[:, columns:] @ extra
+        (weight, bias), *rest = [_affine(layer) for layer in block]  # type: ignore[attr-defined]
+        layers = tuple((w.t().contiguous(), b) for w, b in rest)
+        columns = weight.shape[1] - readout.extra
+        bias = bias + weight[:, columns:] @ extra
         scales = range(len(basis)) if at_input and number == 0 else () if at_input else (number,)
-        own = first.weight[:, hidden:columns]
+        own = weight[:, hidden:columns]
         if scales:
             terms = _terms([basis[scale] for scale in scales], own, bias, layout, config.planes)
-            carried = FoldedBlock(terms, first.weight[:, :hidden].t().contiguous(), layers)
+            carried = FoldedBlock(terms, weight[:, :hidden].t().contiguous(), layers)
         else:
             # A block without an embedding of its own is two more layers of the one before.
             assert carried is not None
             blocks.pop()
-            more = ((first.weight[:, :hidden].t().contiguous(), bias), *layers)
+            more = ((weight[:, :hidden].t().contiguous(), bias), *layers)
             carried = FoldedBlock(carried.terms, carried.state, carried.rest + more)
         blocks.append(carried)
         hidden = config.width
-    head = readout.head.weight.contiguous(), readout.head.bias[:, None]
-    return FoldedReadout(tuple(blocks), head, _IN_PLACE[config.activation])
+    weight, bias = _affine(readout.head)
+    return FoldedReadout(tuple(blocks), (weight.contiguous(), bias[:, None]), _IN_PLACE[config.activation])
+
+
+def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer as plain tensors: without gradients, a view of a parameter would still ask for one."""
+    return layer.weight.detach(), layer.bias.detach()
 
 
 def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layout, join: str) -> tuple[Term, ...]:

@@ -74,7 +74,7 @@ def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
 
 
 class LatticeEvaluator:
-    """One field on one regular lattice, evaluated by tiles of at most `chunk` points.
+    """One field on one regular lattice, evaluated without gradients by tiles of at most `chunk` points.
 
     The first linear layer of a block commutes with interpolation, so it is applied to the basis fields
     once; extras and biases, constant over a lattice, are folded in there too. What is left at a point is a
@@ -98,7 +98,7 @@ class LatticeEvaluator:
         extra: Tensor,
         chunk: int = CHUNK,
     ) -> None:
-        self.axes, self.values = tuple(axes), readout.values
+        self.axes, self.values = tuple(axis.detach() for axis in axes), readout.values
         self.sizes = tuple(len(axis) for axis in axes)
         self.readout: FoldedReadout = fold(basis, layout, readout, extra)
         steps = tile_steps(self.sizes, chunk)
@@ -118,6 +118,7 @@ class LatticeEvaluator:
             for cut in self.cuts[column]
         }
 
+    @torch.no_grad()  # in the computation of each slab; the caller's mode is back at each yield
     def slabs(self) -> Iterator[tuple[int, Tensor]]:
         """Yield `(start, values)` along the slowest axis; values are `(m, ..., V)`, slowest axis first."""
         for last in self.cuts[-1]:

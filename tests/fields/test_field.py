@@ -86,6 +86,21 @@ def test_lattice_equals_plain_path_at_any_chunk(layout, join, joining, chunk):
     torch.testing.assert_close(fast.reshape(plain.shape), plain, atol=1e-5, rtol=1e-5)
 
 
+def test_a_lattice_records_no_gradients_and_leaves_the_callers_mode_alone():
+    field = make_field(LAYOUTS["plane"], batch=1).map(lambda plane: plane.requires_grad_())
+    assert all(weight.requires_grad for weight in field.readout.parameters())
+    axes = [cell_centres(n).requires_grad_() for n in (6, 5)]
+    evaluator = field.lattice(axes, torch.zeros(1, requires_grad=True), chunk=4)
+    folded = evaluator.readout
+    tensors = [
+        t for block in folded.blocks for t in (block.state, *(term.grid for term in block.terms), *sum(block.rest, ()))
+    ]
+    assert not any(tensor.requires_grad for tensor in (*tensors, *folded.head))
+    for _, values in evaluator.slabs():
+        assert not values.requires_grad
+        assert torch.is_grad_enabled()
+
+
 @given(st.lists(st.integers(1, 10**5), min_size=1, max_size=4), st.integers(1, 10**6))
 def test_blocks_never_exceed_the_chunk(sizes, chunk):
     steps = tile_steps(sizes, chunk)
