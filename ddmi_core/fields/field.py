@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from attrs import evolve, frozen
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddmi_core.fields.interpolate import embed
 from ddmi_core.fields.lattice import CHUNK, LatticeEvaluator
@@ -39,12 +40,20 @@ class Field:
         """Number of functions, B."""
         return self.basis[0].batch
 
+    @property
+    def device(self) -> torch.device:
+        """Where the field is, and computes."""
+        return self.basis[0][0].device
+
     def __call__(self, coords: Tensor, extra: Tensor | None = None) -> Tensor:
         """Values at coordinates: the plain path, interpolation and the whole readout at every point.
 
         Args:
-            coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes.
+            coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes; moved to the field's device.
             extra: `(B, N, X)` or `(X,)`; zeros where not given.
+
+        Returns:
+            `(B, N, V)`, on the field's device.
 
         Raises:
             ValueError: if the coordinates have another number of columns, or another batch size.
@@ -55,6 +64,7 @@ class Field:
                 f"coords have shape {tuple(coords.shape)}; this field takes ({len(self)}, N, {columns}), "
                 f"columns {', '.join(self.layout.axes)}"
             )
+        coords = coords.to(self.device)
         extras = len(self.layout.extra)
         if extra is None:
             extra = coords.new_zeros(extras)
@@ -80,22 +90,20 @@ class Field:
         """Yield each function as a batch of one."""
         return (self[i] for i in range(len(self)))
 
-    def map(self, function: nn.Module | object) -> Field:
+    def map(self, function: Callable[[Tensor], Tensor]) -> Field:
         """A field whose basis fields went through a function, plane by plane."""
-        return evolve(self, basis=tuple(planes.map(function) for planes in self.basis))  # type: ignore[arg-type]
+        return evolve(self, basis=tuple(planes.map(function) for planes in self.basis))
 
     def to(self, device: torch.device | str) -> Field:
         """The field on another device. The readout, shared by all fields of a model, is copied if it must move."""
         moved = self.map(lambda plane: plane.to(device))
-        if next(self.readout.parameters()).device == torch.device(device):
+        if self.readout.head.weight.device == moved.device:
             return moved
-        twin = CoarseToFineReadout(self.readout.embedding, self.readout.extra, self.readout.values, self.readout.config)
-        twin.load_state_dict(self.readout.state_dict())
-        return evolve(moved, readout=twin.to(device))
+        return evolve(moved, readout=deepcopy(self.readout).to(moved.device))
 
     @staticmethod
     def stack(fields: Sequence[Field]) -> Field:
-        """One batch of several fields that share readout and layout.
+        """One batch of several fields of one model: they share readout, or have equal copies of it, and layout.
 
         Raises:
             ValueError: if there is no field, or they differ in readout or layout.
@@ -103,7 +111,7 @@ class Field:
         if not fields:
             raise ValueError("cannot stack an empty sequence of fields")
         first = fields[0]
-        if any(field.readout is not first.readout or field.layout != first.layout for field in fields):
+        if not all(first.readout.equals(field.readout) and field.layout == first.layout for field in fields):
             raise ValueError("only fields of one model (same readout and layout) can be stacked")
         scales = zip(*(field.basis for field in fields), strict=True)
         basis = tuple(Planes(torch.cat(grids) for grids in zip(*planes, strict=True)) for planes in scales)
@@ -113,7 +121,7 @@ class Field:
         """The fast path for one field (B = 1) on a regular lattice, without gradients.
 
         Args:
-            axes: one 1-D tensor of coordinates an axis, in the layout's order.
+            axes: one 1-D tensor of coordinates an axis, in the layout's order; moved to the field's device.
             extra: `(X,)`, constant over the lattice; zeros where not given.
             chunk: most points evaluated at once.
 
@@ -126,6 +134,7 @@ class Field:
             )
         if extra is None:
             extra = self.basis[0][0].new_zeros(len(self.layout.extra))
+        axes, extra = [axis.to(self.device) for axis in axes], extra.to(self.device)
         return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
 
     def save(self, path: str | Path) -> None:

@@ -47,9 +47,8 @@ class Raster:
     @torch.inference_mode()
     def slabs(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield float32 arrays `(m, ..., V)` in order along the slowest axis, each computed on demand."""
-        device = self.field.basis[0][0].device
-        axes = [cell_centres(length, device) for length in reversed(self.size)]
-        for _, values in self.field.lattice(axes, self.extra.to(device)).slabs():
+        axes = [cell_centres(length, self.field.device) for length in reversed(self.size)]
+        for _, values in self.field.lattice(axes, self.extra).slabs():
             yield values.clamp_(*self.limits).float().cpu().numpy()
 
     def array(self) -> npt.NDArray[np.float32]:

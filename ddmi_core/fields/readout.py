@@ -70,3 +70,14 @@ class CoarseToFineReadout(nn.Module):
                 hidden = self.activation(layer(hidden))
         values: Tensor = self.head(hidden)
         return values
+
+    def equals(self, other: CoarseToFineReadout) -> bool:
+        """Whether the other is this readout, or a copy of it on the same device."""
+        if other is self:
+            return True
+        mine, others = self.state_dict(), other.state_dict()
+        return (
+            (self.config, mine.keys()) == (other.config, others.keys())
+            and all(weight.device == others[name].device for name, weight in mine.items())
+            and all(torch.equal(weight, others[name]) for name, weight in mine.items())
+        )

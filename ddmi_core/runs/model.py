@@ -72,7 +72,7 @@ class Model:
 
     def decode(self, latent: Planes) -> Field:
         """Fields of latents; differentiable in them."""
-        return self.autoencoder.decode(latent)
+        return self.autoencoder.decode(latent.map(lambda plane: plane.to(self.device)))
 
     @torch.no_grad()
     def sample(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -170,12 +173,43 @@ def test_wrong_coordinates_are_named():
         field.lattice([cell_centres(3)])
 
 
-def test_field_moves_between_devices_without_its_model():
+@pytest.mark.parametrize("trained", [False, True])
+def test_field_moves_between_devices_without_its_model(trained):
     field = make_field(LAYOUTS["line"])
+    field.readout.requires_grad_(trained)
+    before = torch.get_rng_state()
     moved = field.to("meta")
+    assert torch.equal(torch.get_rng_state(), before)
     assert moved.basis[0][0].is_meta
-    assert next(moved.readout.parameters()).is_meta
-    assert not next(field.readout.parameters()).is_meta
+    assert all(weight.is_meta and weight.requires_grad is trained for weight in moved.readout.parameters())
+    assert not any(weight.is_meta for weight in field.readout.parameters())
+
+
+def test_a_field_that_need_not_move_keeps_its_readout():
+    field = make_field(LAYOUTS["line"])
+    assert field.to(torch.device("cpu")).readout is field.readout
+    moved = field.to("meta")
+    assert moved.to("meta:0").readout is moved.readout
+
+
+def test_coordinates_come_to_the_field():
+    field = make_field(LAYOUTS["plane"]).to("meta")
+    assert field(torch.zeros(2, 3, 2), torch.zeros(1)).is_meta
+    assert field(torch.zeros(2, 3, 2)).is_meta
+
+
+def test_fields_that_were_moved_one_by_one_stack():
+    field = make_field(LAYOUTS["plane"])
+    first, second = (evolve(part, readout=deepcopy(field.readout)) for part in field)
+    again, coords = Field.stack([first, second]), torch.zeros(2, 3, 2)
+    assert torch.equal(again(coords), field(coords))
+    with torch.no_grad():
+        second.readout.head.bias += 1
+    with pytest.raises(ValueError, match="one model"):
+        Field.stack([first, second])
+    second.readout.to("meta")
+    with pytest.raises(ValueError, match="one model"):
+        Field.stack([first, second])
 
 
 @pytest.mark.parametrize(

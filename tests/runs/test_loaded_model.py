@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,12 @@ def test_a_latent_can_be_fitted_through_the_decoder(model):
     model.decode(latent)(torch.zeros(1, 3, len(model.domain.layout.axes))).sum().backward()
     assert all(plane.grad is not None and plane.grad.any() for plane in latent)
     assert not any(p.requires_grad for p in (*model.autoencoder.parameters(), *model.diffusion.parameters()))
+
+
+def test_latents_come_to_the_model(model):
+    latent, meta = model.encode(held_out(model.domain, 1)).mean, torch.device("meta")
+    elsewhere = evolve(model, autoencoder=deepcopy(model.autoencoder).to(meta), device=meta)
+    assert elsewhere.decode(latent).device == meta
 
 
 def test_progress_is_told_once_a_step(model):
