@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import check_writable
+from ddmi_core.cli.output import check_writable, print_json
 
 
 def run(
@@ -25,8 +25,13 @@ def run(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write losses for TensorBoard as well; needs ddmi[tensorboard].")
     ] = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Train, sample and evaluate on one data set, and write a report."""
+    """Train, sample and evaluate on one data set, and write a report.
+
+    Progress and figures are shown on standard error. Standard output has the path of the report, or with --json the
+    figures with their protocols, as in metrics.json.
+    """
     from ddmi_core.cli.configure import configured
 
     folder = out or Path("runs") / plugin
@@ -36,6 +41,12 @@ def run(
     from rich.console import Console
 
     from ddmi_core.runs import pipeline
+    from ddmi_core.runs.figures import Evaluation
+    from ddmi_core.runs.folder import RunFolder
 
     console = Console(stderr=True)
-    typer.echo(pipeline.run(settings, domain, folder, resume=resume, console=console, tensorboard=tensorboard))
+    report = pipeline.run(settings, domain, folder, resume=resume, console=console, tensorboard=tensorboard)
+    if as_json:
+        print_json(Evaluation.load(RunFolder(folder).metrics).to_json())
+    else:
+        typer.echo(report)

@@ -20,19 +20,32 @@ def sample(
     plugin: options.ShippedPlugin = "",
     n: Annotated[int, typer.Option("-n", min=1, max=options.MOST_SAMPLES, help="How many.")] = 16,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise.")] = 0,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps.")] = 16,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps; the run's own by default."),
+    ] = None,
     sampler: Annotated[
-        str, typer.Option("--sampler", metavar="NAME", help="Sampler.", autocompletion=completion.samplers)
-    ] = "dpmpp_2m",
+        str | None,
+        typer.Option(
+            "--sampler",
+            metavar="NAME",
+            help="Sampler; the run's own by default.",
+            autocompletion=completion.samplers,
+        ),
+    ] = None,
     size: options.Size = "",
     condition: Annotated[
         str | None, typer.Option("--condition", metavar="TEXT", help="Class, see `ddmi conditions`.")
     ] = None,
-    guidance: Annotated[float | None, typer.Option("--guidance", min=0.0, help="Scale of guidance; 1 is none.")] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option("--guidance", min=0.0, help="Scale of guidance, 1 for none; the run's own by default."),
+    ] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate signals and write them as files."""
-    known_sampler(sampler)
+    if sampler is not None:
+        known_sampler(sampler)
     cells = options.parse_size(size)
     check_source(run, plugin)
     check_writable(out)

@@ -19,6 +19,7 @@ from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
+from ddmi_core.runs.figures import Evaluation, Figure, SamplerFigure
 
 
 @attrs.frozen
@@ -136,6 +137,14 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
     assert text.strip() == str(report)
 
 
+def test_run_prints_the_figures_of_its_evaluation_as_json(tiny, engine, tmp_path):
+    engine("ddmi_core.runs.pipeline", "run", tmp_path / "report.html")
+    result = Evaluation((Figure("sample_distance", 1.5, {"n": 4}),), (SamplerFigure("ddim", 3, 3, 0.1, 2.0),))
+    result.save(tmp_path / "out" / "metrics.json")
+    printed = json.loads(ddmi("run", "--plugin", "tiny", "--out", tmp_path / "out", "--json"))
+    assert printed == json.loads(result.to_json())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -203,8 +212,8 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     assert (model, n) == ("the model", 2)
     assert options == {
         "seed": 0,
-        "steps": 16,
-        "sampler": "dpmpp_2m",
+        "steps": None,
+        "sampler": None,
         "size": (48, 64),
         "condition": "red",
         "guidance": None,
@@ -212,6 +221,12 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
         "overwrite": False,
     }
     assert text == f"wrote 2 files to {out}\n"
+    ddmi("sample", "--plugin", "tiny", "--steps", 3, "--sampler", "ddim", "--guidance", 2, "--out", out)
+    assert {name: samples[1][1][name] for name in ("steps", "sampler", "guidance")} == {
+        "steps": 3,
+        "sampler": "ddim",
+        "guidance": 2.0,
+    }
 
 
 def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
