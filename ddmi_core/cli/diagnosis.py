@@ -19,8 +19,6 @@ _FOR_DEVELOPERS = {"dev", "docs"}
 _ADDS = {
     "lpips": "perceptual term with learned features",
     "tensorboard": "training curves in TensorBoard",
-    "kaolin": "extraction of surfaces on a GPU",
-    "decord": "a second reader of compressed streams",
 }
 
 
