@@ -35,7 +35,7 @@ CANDIDATES = {
     "transformer 192 x 6, patch 2": DenoiserConfig("transformer", width=192, blocks=6, heads=6, patch=2),
     "transformer 128 x 6, patch 1": DenoiserConfig("transformer", width=128, blocks=6, heads=4, patch=1),
 }
-PROBE = 12  # steps that are timed to choose a candidate's number of steps
+PROBE = 60  # steps that are timed to choose a candidate's number of steps
 
 
 def main() -> None:
