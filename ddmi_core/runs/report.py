@@ -67,7 +67,7 @@ def write(folder: folders.RunFolder, model: Model, split: Split, result: Evaluat
         reconstructions=list(_reconstructions(model, split.held_out)),
         samples=list(_samples(model, split.train, fields)),
         scales=list(_scales(model, fields[0])),
-        sizes=_sizes(model, fields[min(1, len(fields) - 1)]),
+        sizes=_sizes(model, fields[0]),
         samplers=sorted(result.samplers, key=lambda row: row.distance),
         cost=_cost(result),
         settings=folder.toml.read_text(),
