@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.field import Field
+from ddmi_core.fields.lattice import cell_axes
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.posterior import Posterior
 
@@ -57,9 +58,8 @@ class CoordinateSampler(ABC):
         The same generator state gives the same queries.
         """
 
-    @abstractmethod
     def lattice(self, size: Sequence[int]) -> tuple[Tensor, ...]:
-        """Coordinates of a regular grid.
+        """Coordinates of a regular grid: the centres of its cells, unless a domain places them elsewhere.
 
         Args:
             size: cells along each axis, slowest axis first, as a grid's shape: `(H, W)` for `x, y`.
@@ -67,6 +67,7 @@ class CoordinateSampler(ABC):
         Returns:
             one 1-D tensor an axis, in the layout's order: `x` first.
         """
+        return cell_axes(size)
 
 
 class Renderer(ABC):

@@ -18,7 +18,7 @@ from ddmi_core.api.signals import Queries
 from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.grid_sampler import FOOTPRINT
-from ddmi_core.fields.lattice import cell_centres
+from ddmi_core.fields.lattice import cell_axes
 from ddmi_core.fields.layout import Layout
 
 LARGEST = 65536
@@ -47,7 +47,7 @@ class Raster:
     @torch.inference_mode()
     def slabs(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield float32 arrays `(m, ..., V)` in order along the slowest axis, each computed on demand."""
-        axes = [cell_centres(length, self.field.device) for length in reversed(self.size)]
+        axes = cell_axes(self.size, self.field.device)
         for _, values in self.field.lattice(axes, self.extra).slabs():
             yield values.clamp_(*self.limits).float().cpu().numpy()
 
@@ -113,8 +113,7 @@ class GridRenderer(Renderer):
 
         Through `observe` they give whole batches on the native grid: `.reshape(B, *native, V)`.
         """
-        axes = [cell_centres(length, device) for length in self.native]
-        columns = torch.meshgrid(*axes, indexing="ij")
+        columns = torch.meshgrid(*reversed(cell_axes(self.native, device)), indexing="ij")
         coords = torch.stack([column.flatten() for column in reversed(columns)], dim=-1)
         return Queries(
             coords=coords.expand(batch, -1, -1),

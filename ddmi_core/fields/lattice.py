@@ -24,6 +24,16 @@ def cell_centres(n: int, device: torch.device | str = "cpu") -> Tensor:
     return (2 * torch.arange(n, dtype=torch.float64, device=device) + 1).div(n).sub(1).float()
 
 
+def cell_axes(size: Sequence[int], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+    """Cell centres of a regular grid: its size has the slowest axis first, the coordinates have the layout's order.
+
+    Example:
+        >>> [len(axis) for axis in cell_axes((3, 5))]
+        [5, 3]
+    """
+    return tuple(cell_centres(length, device) for length in reversed(size))
+
+
 @frozen(eq=False)
 class AxisWindow:
     """Linear interpolation at some coordinates of one axis, as a matrix over the few cells that they touch."""

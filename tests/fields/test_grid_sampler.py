@@ -143,7 +143,5 @@ def test_what_does_not_fit_is_refused():
         sampler.sample(Grids((torch.zeros(1, 1, 4),)), 4, generator())
     with pytest.raises(ValueError, match="at least 1"):
         sampler.sample(Grids((torch.zeros(1, 1, 4, 4),)), 0, generator())
-    with pytest.raises(ValueError, match="2 axes"):
-        sampler.lattice((3,))
     with pytest.raises(ValueError, match="probability"):
         GridSampler(layout(2), native_share=1.5)
