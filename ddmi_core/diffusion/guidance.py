@@ -45,6 +45,18 @@ def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[f
 
     Raises:
         RequestError: unless `0 <= low <= high <= 1`.
+
+    Example:
+        Both models need the same latents. `weak` is a copy of a run whose folder `denoiser` was removed, whose
+        `run.toml` got fewer `diffusion.training.steps`, and which `ddmi run --resume` then completed.
+
+        >>> strong, weak = ddmi.load("runs/shapes"), ddmi.load("runs/weak")  # doctest: +SKIP
+        >>> labels = strong.labels(4, seed=0, condition=None).to(strong.device)  # doctest: +SKIP
+        >>> denoisers = (model.diffusion.denoiser(labels) for model in (strong, weak))  # doctest: +SKIP
+        >>> path, noise = strong.diffusion.path, torch.randn(4, strong.shape.length)  # doctest: +SKIP
+        >>> guided = autoguidance(*denoisers, scale=2.0)  # doctest: +SKIP
+        >>> data = dpmpp_2m(guided, path, noise.to(strong.device), path.times(16))  # doctest: +SKIP
+        >>> fields = strong.decode(strong.shape.unpack(strong.normalisation.invert(data)))  # doctest: +SKIP
     """
     return _guided(strong, weak, scale, interval)
 

@@ -15,7 +15,8 @@ from attrs import evolve
 import ddmi_core
 import formula_domains
 from conftest import DOMAINS
-from ddmi_core.diffusion.samplers import SAMPLERS
+from ddmi_core.diffusion.guidance import autoguidance
+from ddmi_core.diffusion.samplers import SAMPLERS, dpmpp_2m
 from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
 from ddmi_core.runs import produce
 from ddmi_core.runs.build import build_parts, load_data
@@ -170,6 +171,22 @@ def test_guidance_acts_in_its_interval_alone(model):
     assert not torch.allclose(plain, guided)
     outside = evolve(model, config=evolve(model.config, sampling=evolve(model.config.sampling, guidance_to=0.0)))
     assert torch.equal(outside.sample_latents(2, seed=0, guidance=4.0), plain)
+
+
+def test_a_second_model_of_the_same_latents_can_guide(model):
+    weak = evolve(model, diffusion=deepcopy(model.diffusion))
+    with torch.no_grad():
+        for weights in weak.diffusion.parameters():
+            weights.mul_(0.9)
+    labels = model.labels(2, seed=0, condition=None)
+    path, noise = model.diffusion.path, torch.randn(2, model.shape.length)
+    denoisers = [m.diffusion.denoiser(labels) for m in (model, weak)]
+    plain, guided = (
+        dpmpp_2m(autoguidance(*denoisers, scale=scale), path, noise, path.times(3)) for scale in (1.0, 2.0)
+    )
+    assert torch.equal(plain, dpmpp_2m(denoisers[0], path, noise, path.times(3)))
+    assert not torch.allclose(plain, guided)
+    assert len(model.decode(model.shape.unpack(model.normalisation.invert(guided)))) == 2
 
 
 @pytest.mark.parametrize(
