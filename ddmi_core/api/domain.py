@@ -64,6 +64,8 @@ class Domain:
             report shows one sample in.
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
+            It writes to the path that it is given, which has this suffix and is renamed when the file is complete,
+            and lets `OSError` through, of which the core makes a sentence.
         picture: function `(artefact) -> PIL.Image.Image`, a thumbnail for reports.
         signal_picture: function `(signal, index: int) -> PIL.Image.Image`, the same for a signal.
         weights: folder with shipped weights, `"package:folder"`, or `""`.

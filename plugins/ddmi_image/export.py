@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +11,7 @@ import png
 from attrs import evolve
 from PIL import Image
 
-from ddmi_core.errors import OutputError, RequestError
+from ddmi_core.errors import RequestError
 from ddmi_core.parts import Raster
 from ddmi_image.signal import ImageSignal
 
@@ -25,14 +23,13 @@ THUMBNAIL = 1024
 def write_png(artefact: Raster, path: Path) -> None:
     """Write a picture of any size; only a strip of it is in memory at a time.
 
-    The file is written beside its place and renamed, so a file that exists is complete.
-
     Raises:
-        OutputError: if the file cannot be written.
+        OSError: if the file cannot be written.
     """
     height, width = artefact.size
     writer = png.Writer(width, height, greyscale=False, bitdepth=8, compression=COMPRESSION)
-    _written_aside(path, lambda file: writer.write(file, _rows(artefact)))
+    with path.open("wb") as file:
+        writer.write(file, _rows(artefact))
 
 
 def write_small(artefact: Raster, path: Path) -> None:
@@ -40,16 +37,16 @@ def write_small(artefact: Raster, path: Path) -> None:
 
     Raises:
         RequestError: if the picture is larger than 8192 pixels a side.
-        OutputError: if the file cannot be written.
+        OSError: if the file cannot be written.
     """
     if max(artefact.size) > LARGEST_SMALL:
         raise RequestError(
-            f"{path}: {path.suffix} files are written up to {LARGEST_SMALL} x {LARGEST_SMALL} pixels; "
+            f"{path.suffix} files are written up to {LARGEST_SMALL} x {LARGEST_SMALL} pixels; "
             f"this picture has {artefact.size[1]} x {artefact.size[0]}, which .png can hold"
         )
     image = Image.fromarray(_bytes(artefact.array()))
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}[path.suffix.lower()]
-    _written_aside(path, lambda file: image.save(file, kind, quality=95))
+    image.save(path, kind, quality=95)
 
 
 def picture(artefact: Raster) -> Image.Image:
@@ -75,22 +72,3 @@ def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 def _rows(artefact: Raster) -> Iterator[npt.NDArray[np.uint8]]:
     for slab in artefact.slabs():
         yield from _bytes(slab).reshape(len(slab), -1)
-
-
-def _written_aside(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            write(file)
-        aside.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: the picture cannot be written: {error.strerror or error}") from error
-    finally:
-        _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return

@@ -319,6 +319,24 @@ def test_a_model_reads_draws_and_writes_in_one_line_each(model, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "new" / "out.NPY"), model.render(field, 6).array())
 
 
+def test_an_export_that_fails_is_told_and_leaves_the_older_file(model, tmp_path, monkeypatch):
+    artefact, path = model.render(model.sample(1)[0]), tmp_path / "out.npy"
+    model.write(artefact, path)
+    before = path.read_bytes()
+
+    def fails(artefact, place):
+        assert place.parent == path.parent
+        assert place.suffix == path.suffix
+        place.write_bytes(b"some")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(model.domain), "resolve", lambda domain, reference: fails)
+    with pytest.raises(OutputError, match=rf"no space left .* {path}"):
+        model.write(artefact, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_file_type_that_the_domain_does_not_write_is_named(model, tmp_path):
     assert produce.default_suffix(model) == ".npy"
     artefact = model.render(model.sample(1)[0])
