@@ -33,6 +33,7 @@ from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, assemble
 from ddmi_core.runs.settings import resolve
 from ddmi_core.runs.structure import unstructure
+from ddmi_core.training import processes
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.interrupts import StopRequest, stop_requests
 from ddmi_core.training.log import Log
@@ -70,6 +71,9 @@ def run(
 ) -> Path:
     """Do all that is not done yet, and return the path of the report.
 
+    In a data-parallel run every process calls it with the same arguments. All train; the main process does the
+    rest, and alone speaks.
+
     Args:
         config: the resolved configuration.
         domain: what it is about.
@@ -83,6 +87,7 @@ def run(
         Interrupted: SIGINT or SIGTERM came; the state is saved.
         DdmiError: see the steps.
     """
+    console = console if processes.is_main() else Console(quiet=True)
     open_writer = partial(_summary_writer(), str(out / "tensorboard")) if tensorboard else lambda: None
     place = folder.RunFolder(out)
     if resume:
@@ -91,15 +96,15 @@ def run(
             _note(console, f"the run goes on with its stored settings; the request differs in: {', '.join(ignored)}")
         config = stored
     else:
-        folder.claim(place)
-    split = load_data(domain, config.data, config.domain)
+        processes.on_main(lambda: folder.claim(place))
+    split = processes.main_first(lambda: load_data(domain, config.data, config.domain))
     found = data.describe(split, config.data or domain.default_source)
     for line in found.lines():
         console.print(f"[dim]data[/] {line}", highlight=False)
     if resume:
         evaluate.check_data(place, split)
     else:
-        folder.create(place, config, found.fingerprint)
+        processes.on_main(lambda: folder.create(place, config, found.fingerprint))
     log = Log(place.log, open_writer)
     with stop_requests() as stop:
         return _steps(_Run(config, domain, place, split, log, console, stop))
@@ -109,6 +114,11 @@ def _steps(run: _Run) -> Path:
     autoencoder = _autoencoder(run)
     encoded = _latents(run, autoencoder)
     model = _denoiser(run, autoencoder, encoded)
+    processes.on_main(lambda: _results(run, model))
+    return run.folder.report
+
+
+def _results(run: _Run, model: Model) -> None:
     _samples(run, model)
     result = _evaluation(run, model)
     if not run.folder.report.exists():
@@ -116,7 +126,6 @@ def _steps(run: _Run) -> Path:
             report.write(run.folder, model, run.split, result)
     for line in result.lines():
         run.console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return run.folder.report
 
 
 def _autoencoder(run: _Run) -> D2CVAE:
@@ -134,12 +143,17 @@ def _autoencoder(run: _Run) -> D2CVAE:
 
 def _latents(run: _Run, autoencoder: D2CVAE) -> latents.Latents:
     place, fingerprint = run.folder.latents, evaluate.fingerprint(run.split)
-    if not finished(place):
+
+    def encode() -> None:
+        if finished(place):
+            return
         with _step(run, "latents"):
             copies = run.config.diffusion.copies
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             encoded = latents.encode(autoencoder.to(device), run.split.train, copies, run.config.seed, device)
             latents.save(place, encoded, fingerprint)
+
+    processes.on_main(encode)
     return latents.load(place, fingerprint)
 
 

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
-from ddmi_core.training import checkpoint
+from ddmi_core.training import checkpoint, processes
 from ddmi_core.training.average import MovingAverage
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.interrupts import StopRequest
@@ -55,8 +55,8 @@ class Stage:
 class _Player:
     """One objective with its optimiser."""
 
-    def __init__(self, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
-        self.objective = objective
+    def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
+        self.name, self.objective = name, objective
         self.optimiser = torch.optim.AdamW(
             objective.trained.parameters(),
             lr=config.rate * objective.rate,
@@ -88,11 +88,15 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     """Train until the last step, or go on from the newest checkpoint in the stage's folder.
 
     The first objective's module is averaged; `final/` keeps the averaged weights. On the CPU the result
-    depends on the seed and the configuration alone, not on stops in between.
+    depends on the seed, the configuration and the number of processes alone, not on stops in between.
+
+    Every process of a data-parallel run calls it. All share the stage's folder; the main process writes it,
+    and all end together when one is asked to stop or meets a value that is not finite.
 
     Args:
         stage: folder, settings, log, stop requests, progress.
-        objectives: name to objective; they take turns in every step, in order.
+        objectives: name to objective; they take turns in every step, in order. An objective's random numbers
+            depend on its name.
 
     Raises:
         Interrupted: a stop was asked for; the state is saved.
@@ -108,25 +112,33 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     AcceleratorState._reset_state()
     precision = {"fp32": "no"}.get(config.precision, config.precision)
     accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
-    players = {name: _Player(objective, config, accelerator) for name, objective in objectives.items()}
+    players = {name: _Player(name, objective, config, accelerator) for name, objective in objectives.items()}
     main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)
-    step = _restore(stage, players, average)
-    stage.log.rewind(stage.name, step)
+    step = processes.main_first(lambda: _restore(stage, players, average))
+    if len(found := set(processes.gathered(torch.tensor(step, device=accelerator.device)).tolist())) > 1:
+        raise CheckpointError(
+            f"the processes found different checkpoints in {stage.folder}, of the steps {sorted(found)}: all of "
+            "them must see the same folder, so put --out where every machine can read it"
+        )
+    processes.on_main(lambda: stage.log.rewind(stage.name, step))
     started, first = time.monotonic(), step
 
-    def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]]) -> None:
-        if accelerator.is_main_process:
-            facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
+    def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
+        facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
+
+        def write() -> None:
             checkpoint.save(stage.folder / folder, groups, facts)
+            checkpoint.prune(stage.folder, keep, last="" if folder == FINAL else folder)
+
+        processes.on_main(write)
 
     def store_step() -> None:
         groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
         for name, player in players.items():
             groups[name] = player.objective.trained.state_dict()
             groups[f"{name}-optimiser"] = player.state()
-        store(f"step-{step:08d}", groups)
-        checkpoint.prune(stage.folder, keep=2, last=f"step-{step:08d}")
+        store(f"step-{step:08d}", groups, keep=2)
 
     while step < config.steps:
         losses = {
@@ -146,16 +158,15 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             if accelerator.is_main_process:
                 stage.log.write(stage.name, step, {**values, "steps_per_second": round(speed, 3)})
             stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
-        if stage.stop:
+        if stopped := processes.largest(stage.stop.signal_number):
             store_step()
             raise Interrupted(
                 f"at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: {stage.resume_hint}",
-                stage.stop.signal_number,
+                stopped,
             )
         if step % config.checkpoint == 0 and step < config.steps:
             store_step()
-    store(FINAL, {"weights": average.weights, **stage.tensors})
-    checkpoint.prune(stage.folder, keep=0)
+    store(FINAL, {"weights": average.weights, **stage.tensors}, keep=0)
 
 
 def finished(folder: Path) -> bool:
@@ -176,11 +187,11 @@ def load_final(folder: Path, module: nn.Module) -> checkpoint.Checkpoint:
 
 def _advance(player: _Player, stage: Stage, step: int, accelerator: Any) -> Losses:
     objective, config = player.objective, stage.config
-    rank, processes = accelerator.process_index, accelerator.num_processes
-    indices = indices_for(stage.seed, step, objective.size, config.batch, rank, processes)
+    rank = accelerator.process_index
+    indices = indices_for(stage.seed, step, objective.size, config.batch, rank, accelerator.num_processes)
     for group in player.optimiser.param_groups:
         group["lr"] = config.rate * objective.rate * rate_factor(step, config)
-    generator = generator_for(stage.seed, stage.name, type(objective).__name__, step, rank)
+    generator = generator_for(stage.seed, stage.name, player.name, step, rank)
     losses: Losses = player.model(Moment(step, indices, generator, accelerator.device))
     _check_finite("loss", losses.total, stage, step)
     accelerator.backward(losses.total)
@@ -193,14 +204,15 @@ def _advance(player: _Player, stage: Stage, step: int, accelerator: Any) -> Loss
 
 
 def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
-    """Stop before a value that is not finite reaches the weights, and so the next checkpoint."""
-    if torch.isfinite(value):
+    """Stop before a value that is not finite in any process reaches the weights, and so the next checkpoint."""
+    values = processes.gathered(value)
+    wrong = values[~torch.isfinite(values)].tolist()
+    if not wrong:
         return
     newest, _ = checkpoint.newest(stage.folder)
     kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
     raise TrainingError(
-        f"the {what} of stage {stage.name!r} is {float(value.detach())} at step {step}; {kept}. To mend it: "
-        f"{stage.failure_hint}"
+        f"the {what} of stage {stage.name!r} is {wrong[0]} at step {step}; {kept}. To mend it: {stage.failure_hint}"
     )
 
 

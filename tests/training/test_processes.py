@@ -1,0 +1,89 @@
+"""Two processes train one model: on disjoint items, to the same weights, ending together, with one run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddmi_core.training.log import Log
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """What two processes left behind."""
+    out = tmp_path_factory.mktemp("two")
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", *launch, str(TESTS / "training" / "two_processes.py"), str(out)],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def told(place) -> list[dict]:
+    """What each of both processes saw."""
+    return [json.loads((place / f"told-{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_an_epoch_is_shared_out_without_overlap(told):
+    assert [process["rank"] for process in told] == [0, 1]
+    steps = [sorted(first + second) for first, second in zip(*(t["indices"] for t in told), strict=True)]
+    assert all(len(set(step)) == 6 for step in steps)
+    for first, second in zip(steps[::2], steps[1::2], strict=True):
+        assert sorted(first + second) == list(range(12))
+
+
+def test_both_end_with_the_same_weights_which_a_stop_does_not_change(told):
+    assert told[0]["weights"] == told[1]["weights"] == told[0]["resumed"] == told[1]["resumed"]
+    assert told[0]["weights"] != [[[0.0]], [0.0]]
+
+
+def test_a_stop_of_one_stops_both_after_the_same_step(told):
+    assert told[0]["stopped"] == told[1]["stopped"]
+    sentence, status = told[0]["stopped"]
+    assert sentence.startswith("at step 2 of 6")
+    assert status == 128 + 15
+
+
+def test_a_loss_of_one_that_is_not_finite_ends_both(told):
+    for process in told:
+        assert "is nan at step 4; the checkpoint of step 4 is kept" in process["spoilt"]
+
+
+def test_a_failure_of_the_main_process_ends_both(told):
+    assert [process["failed"] for process in told] == ["no space left", "the main process ended: no space left"]
+
+
+def test_a_whole_run_is_written_once_by_the_main_process(place):
+    assert {path.name for path in (place / "run").iterdir()} == {
+        "run.toml",
+        "log.jsonl",
+        "autoencoder",
+        "latents",
+        "denoiser",
+        "samples",
+        "metrics.json",
+        "report.html",
+    }
+    for stage in ("autoencoder", "latents", "denoiser"):
+        assert [path.name for path in (place / "run" / stage).iterdir()] == ["final"]
+    assert [(r["stage"], r["step"]) for r in Log(place / "run" / "log.jsonl").records()] == [
+        ("autoencoder", 6),
+        ("denoiser", 6),
+    ]
+    assert "frechet" in (place / "screen-0.txt").read_text()
+    assert (place / "screen-1.txt").read_text() == ""

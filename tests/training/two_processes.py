@@ -1,0 +1,93 @@
+"""One process of a data-parallel run, for `test_processes.py`: trains, runs a formula domain, and tells what it saw."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from attrs import evolve
+from rich.console import Console
+from torch import nn
+
+import formula_domains
+from ddmi_core.errors import DdmiError, Interrupted, TrainingError
+from ddmi_core.runs import pipeline
+from ddmi_core.runs.settings import resolve
+from ddmi_core.training import processes
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.interrupts import StopRequest
+from ddmi_core.training.log import Log
+from ddmi_core.training.objective import Losses, Moment, Objective
+from ddmi_core.training.trainer import Report, Stage, train
+
+FEW = [f"{stage}.training.steps=6" for stage in ("autoencoder", "diffusion")]
+
+
+class Line(Objective):
+    """Fits a line, remembers its indices, and spoils its loss at a step, if it is told one."""
+
+    def __init__(self, spoilt: int = -1) -> None:
+        super().__init__()
+        self.trained, self.size, self.spoilt = nn.Linear(1, 1), 12, spoilt
+        for weight in self.trained.parameters():
+            nn.init.zeros_(weight)
+        self.indices: list[list[int]] = []
+
+    def forward(self, moment: Moment) -> Losses:
+        self.indices.append(list(moment.indices))
+        inputs = torch.tensor(moment.indices)[:, None] / 12
+        loss = (self.trained(inputs) - inputs.square()).square().mean()
+        return Losses(loss * float("nan") if moment.step == self.spoilt else loss)
+
+
+def main(out: Path, rank: int) -> None:
+    config = TrainingConfig(steps=6, batch=3, rate=1e-2, warmup=1, checkpoint=2, log=2)
+    job = Stage("line", out / "line", config, seed=5, log=Log(out / "line.jsonl"))
+    told: dict[str, object] = {"rank": rank}
+
+    objective = Line()
+    train(job, {"line": objective})
+    told["indices"] = objective.indices
+    told["weights"] = [weight.tolist() for weight in objective.trained.parameters()]
+
+    # Only the second process is asked to stop.
+    stop = StopRequest()
+
+    def asked(report: Report) -> None:
+        stop.signal_number = 15 * rank
+
+    try:
+        train(evolve(job, folder=out / "stopped", stop=stop, progress=asked), {"line": Line()})
+    except Interrupted as error:
+        told["stopped"] = [str(error), error.exit_status]
+    objective = Line()
+    train(evolve(job, folder=out / "stopped"), {"line": objective})
+    told["resumed"] = [weight.tolist() for weight in objective.trained.parameters()]
+
+    # Only the second process meets a loss that is not finite.
+    try:
+        train(evolve(job, folder=out / "spoilt"), {"line": Line(spoilt=4 if rank else -1)})
+    except TrainingError as error:
+        told["spoilt"] = str(error)
+
+    def fail() -> None:
+        raise DdmiError("no space left")
+
+    try:
+        processes.on_main(fail)
+    except DdmiError as error:
+        told["failed"] = str(error)
+
+    with (out / f"screen-{rank}.txt").open("w") as screen:
+        wave = formula_domains.WAVE
+        console = Console(file=screen, width=1000)
+        pipeline.run(resolve(wave, overrides=FEW), wave, out / "run", resume=False, console=console)
+    (out / f"told-{rank}.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    rank = 0 if processes.is_main() else 1
+    main(Path(sys.argv[1]), rank)
