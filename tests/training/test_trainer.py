@@ -181,6 +181,17 @@ def test_stops_at_several_steps_in_a_row_change_nothing(tmp_path):
     assert same(run_through(tmp_path / "stopped"), undisturbed)
 
 
+def test_random_numbers_depend_on_the_name_of_an_objective_and_not_on_its_class(tmp_path):
+    class Renamed(Regression):
+        pass
+
+    undisturbed = run_through(tmp_path / "undisturbed")
+    assert same(run_through(tmp_path / "renamed", Renamed), undisturbed)
+    job, objective = stage(tmp_path / "other"), Regression()
+    train(job, {"other": objective})
+    assert not same(final(job.folder, objective, job.log), undisturbed)
+
+
 @pytest.mark.parametrize("start", [0, 3, 6])
 @pytest.mark.parametrize("step", [1, 4, 8])
 def test_two_objectives_resume_together_even_before_the_second_joins(step, start, tmp_path):
