@@ -84,7 +84,9 @@ def autoencoder_objectives(
         if options.kind not in domain.perceptual:
             known = (*domain.perceptual, "none")
             raise ConfigError(f"autoencoder.perceptual.kind: {unknown_name('term', options.kind, known)}")
-        perceptual = domain.resolve(domain.perceptual[options.kind])(options)
+        term = domain.resolve(domain.perceptual[options.kind])
+        with initial_weights(config.seed, "perceptual"):
+            perceptual = term(options)
     main = ReconstructionObjective(
         model,
         split.train,

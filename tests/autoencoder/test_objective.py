@@ -77,6 +77,28 @@ def test_the_perceptual_term_has_its_weight(formula_domain, formula_config, weig
     torch.testing.assert_close(losses.total, parts["reconstruction"] + weight * parts.get("perceptual", 0.0))
 
 
+class DrawnTerm(torch.nn.Module):
+    """A term with weights of its own that are drawn at random."""
+
+    def __init__(self, options: PerceptualConfig) -> None:
+        super().__init__()
+        self.weights = torch.nn.Linear(2, 2).weight
+
+
+def test_a_perceptual_term_is_built_from_the_seed_of_the_run_alone(formula_domain, formula_config):
+    domain = evolve(formula_domain, perceptual={"drawn": f"{__name__}:DrawnTerm"})
+    options = PerceptualConfig(kind="drawn")
+    built = []
+    for seed in (0, 0, 1):
+        torch.rand(3)
+        before = torch.get_rng_state()
+        config = evolve(formula_config, seed=seed)
+        built.append(objectives(domain, config, perceptual=options)["autoencoder"].perceptual.weights)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(built[0], built[1])
+    assert not torch.equal(built[0], built[2])
+
+
 def test_an_unknown_perceptual_term_is_named_with_the_offered_ones(formula_domain, formula_config):
     with pytest.raises(ConfigError, match=r"autoencoder.perceptual.kind.*'multiscal'.*did you mean 'multiscale'"):
         objectives(formula_domain, formula_config, perceptual=PerceptualConfig(kind="multiscal"))
