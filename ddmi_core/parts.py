@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.losses import l1_loss as l1_loss
     from ddmi_core.autoencoder.losses import l2_loss as l2_loss
     from ddmi_core.autoencoder.plane_decoder import PlaneDecoder as PlaneDecoder
-    from ddmi_core.fields.grid_renderer import GridRenderer as GridRenderer
-    from ddmi_core.fields.grid_renderer import Raster as Raster
-    from ddmi_core.fields.grid_sampler import GridSampler as GridSampler
     from ddmi_core.fields.lattice import cell_centres as cell_centres
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
     from ddmi_core.fields.readout import ReadoutConfig as ReadoutConfig
+    from ddmi_core.grids.renderer import GridRenderer as GridRenderer
+    from ddmi_core.grids.renderer import Raster as Raster
+    from ddmi_core.grids.sampler import GridSampler as GridSampler
 
 _EXPORTS = {
     "AutoencoderConfig": "ddmi_core.autoencoder.config",
@@ -34,9 +34,9 @@ _EXPORTS = {
     "l1_loss": "ddmi_core.autoencoder.losses",
     "l2_loss": "ddmi_core.autoencoder.losses",
     "CoarseToFineReadout": "ddmi_core.fields.readout",
-    "GridRenderer": "ddmi_core.fields.grid_renderer",
-    "GridSampler": "ddmi_core.fields.grid_sampler",
-    "Raster": "ddmi_core.fields.grid_renderer",
+    "GridRenderer": "ddmi_core.grids.renderer",
+    "GridSampler": "ddmi_core.grids.sampler",
+    "Raster": "ddmi_core.grids.renderer",
     "ReadoutConfig": "ddmi_core.fields.readout",
     "cell_centres": "ddmi_core.fields.lattice",
 }

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ddmi_core.errors import ConfigError, DataError
-from ddmi_core.fields.grid_sampler import as_values
+from ddmi_core.grids.sampler import as_values
 from ddmi_image import openmoji
 from ddmi_image.groups import TONES, base, group_of
 from ddmi_image.openmoji import Drawing, Pen, drawings, load, spoken_name

@@ -17,9 +17,9 @@ from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import Queries
 from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.grid_sampler import FOOTPRINT
 from ddmi_core.fields.lattice import cell_axes
 from ddmi_core.fields.layout import Layout
+from ddmi_core.grids.sampler import FOOTPRINT
 
 LARGEST = 65536
 

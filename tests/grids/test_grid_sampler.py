@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Layout
-from ddmi_core.fields.grid_sampler import GridSampler, as_values, patch_shape
 from ddmi_core.fields.interpolate import interpolate
+from ddmi_core.grids.sampler import GridSampler, as_values, patch_shape
 from ddmi_core.parts import cell_centres
 
 NAMES = ("x", "y", "z")

@@ -1,0 +1,1 @@
+"""Parts for domains whose signals are regular grids: their coordinates in training, and their rendering."""
