@@ -43,9 +43,12 @@ def run(
     from ddmi_core.runs import pipeline
     from ddmi_core.runs.figures import Evaluation
     from ddmi_core.runs.folder import RunFolder
+    from ddmi_core.training.processes import is_main
 
     console = Console(stderr=True)
     report = pipeline.run(settings, domain, folder, resume=resume, console=console, tensorboard=tensorboard)
+    if not is_main():
+        return
     if as_json:
         print_json(Evaluation.load(RunFolder(folder).metrics).to_json())
     else:

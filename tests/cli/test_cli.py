@@ -145,6 +145,13 @@ def test_run_prints_the_figures_of_its_evaluation_as_json(tiny, engine, tmp_path
     assert printed == json.loads(result.to_json())
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_of_several_processes_only_the_main_one_prints(tiny, engine, tmp_path, monkeypatch, more):
+    engine("ddmi_core.runs.pipeline", "run", tmp_path / "report.html")
+    monkeypatch.setattr("ddmi_core.training.processes.is_main", lambda: False)
+    assert ddmi("run", "--plugin", "tiny", *more) == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
