@@ -25,8 +25,9 @@ from ddmi_core.runs.build import build_autoencoder, build_diffusion, load_data
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.distance import frechet
 from ddmi_core.runs.model import assemble
+from ddmi_core.runs.origin import load_stage
 from ddmi_core.training.log import Log
-from ddmi_core.training.trainer import Stage, load_final, train
+from ddmi_core.training.trainer import Stage, train
 
 CANDIDATES = {
     "unet 64 (1, 2)": DenoiserConfig("unet", width=64, multipliers=(1, 2), blocks=1),
@@ -51,9 +52,9 @@ def main() -> None:
     domain = domain_named(folder.read_head(place).plugin)
     config = folder.read_config(place, domain)
     split = load_data(domain, config.data, config.domain)
-    encoded = latents.load(place.latents, evaluate.fingerprint(split))
     autoencoder = build_autoencoder(domain, config)
-    load_final(place.autoencoder, autoencoder)
+    weights = load_stage(domain, place.autoencoder, autoencoder).digest("weights")
+    encoded = latents.load(place.latents, evaluate.fingerprint(split), weights)
     print("| denoiser | parameters | steps | steps a second | loss | distance |\n| --- | --- | --- | --- | --- | --- |")
     for name, sizes in CANDIDATES.items():
         if arguments.only not in name:
@@ -67,7 +68,8 @@ def main() -> None:
             probe, _ = fit(domain, candidate, encoded, PROBE, Path(temporary) / "probe")
             steps = max(PROBE, int(arguments.seconds * PROBE / probe))
             seconds, losses = fit(domain, candidate, encoded, steps, Path(temporary) / "trained")
-            model = assemble(domain, candidate, autoencoder, Path(temporary) / "trained", torch.device("cpu"))
+            trained = Path(temporary) / "trained"
+            model = assemble(domain, candidate, autoencoder, weights, trained, torch.device("cpu"))
             flat = model.sample_latents(arguments.samples, seed=evaluate.SEED)
             reference = evaluate.describe_signals(model, split.train)
             distance = frechet(evaluate.describe_latents(model, flat), reference)

@@ -12,6 +12,7 @@ from ddmi_core.api.signals import SignalSet, move
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import CheckpointError
+from ddmi_core.runs.origin import AUTOENCODER, check_origin
 from ddmi_core.training import checkpoint
 from ddmi_core.training.objective import generator_for
 from ddmi_core.training.trainer import FINAL
@@ -56,24 +57,26 @@ def encode(model: D2CVAE, signals: SignalSet, copies: int, seed: int, device: to
     return Latents(flat, labels, shape, Normalisation.fit(flat, shape), signals.classes)
 
 
-def save(folder: Path, latents: Latents, fingerprint: str) -> None:
-    """Write the cache (see `checkpoint.save`)."""
+def save(folder: Path, latents: Latents, fingerprint: str, weights: str) -> None:
+    """Write the cache (see `checkpoint.save`), with digests of the data and of the autoencoder's weights."""
     tensors = {
         "latents": {"flat": latents.flat, "labels": latents.labels},
         "normalisation": {"mean": latents.normalisation.mean, "std": latents.normalisation.std},
     }
-    checkpoint.save(folder / FINAL, tensors, {**describe(latents), "fingerprint": fingerprint})
+    record = {**describe(latents), "fingerprint": fingerprint, AUTOENCODER: weights}
+    checkpoint.save(folder / FINAL, tensors, record)
 
 
-def load(folder: Path, fingerprint: str) -> Latents:
+def load(folder: Path, fingerprint: str, weights: str) -> Latents:
     """Read the cache.
 
     Raises:
-        CheckpointError: if it is damaged or was made from other data.
+        CheckpointError: if it is damaged, or was made from other data or with other weights.
     """
     stored = checkpoint.load(folder / FINAL)
     if stored.record.get("fingerprint") != fingerprint:
         raise CheckpointError(f"the latents in {folder} were encoded from other data; remove the folder and resume")
+    check_origin(stored, weights)
     group = stored.tensors("latents")
     facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
     return Latents(group["flat"], group["labels"], facts.shape, statistics, facts.classes)

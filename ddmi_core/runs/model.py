@@ -27,11 +27,12 @@ from ddmi_core.runs import folder as folders
 from ddmi_core.runs import latents
 from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
 from ddmi_core.runs.config import RunConfig
+from ddmi_core.runs.origin import check_origin, load_stage
 from ddmi_core.runs.shipped import shipped
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import written_aside
 from ddmi_core.training.objective import generator_for
-from ddmi_core.training.trainer import FINAL, finished, load_final
+from ddmi_core.training.trainer import FINAL, finished
 
 LARGEST_BATCH = 64
 
@@ -247,16 +248,31 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
             )
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     autoencoder = build_autoencoder(domain, config)
-    load_final(folder.autoencoder, autoencoder)
-    return assemble(domain, config, autoencoder, folder.denoiser, place)
+    weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
+    return assemble(domain, config, autoencoder, weights, folder.denoiser, place)
 
 
-def assemble(domain: Domain, config: RunConfig, autoencoder: D2CVAE, denoiser: Path, device: torch.device) -> Model:
-    """A model from a trained autoencoder and the folder of a trained denoiser."""
+def assemble(
+    domain: Domain, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
+) -> Model:
+    """A model of both stages.
+
+    Args:
+        domain: what it is about.
+        config: of the run.
+        autoencoder: the trained one.
+        weights: digest of its stored weights.
+        denoiser: folder of the trained denoiser.
+        device: where the model goes.
+
+    Raises:
+        CheckpointError: if the denoiser is damaged, or was trained on latents of another autoencoder.
+    """
     stored = checkpoint.load(denoiser / FINAL)
+    check_origin(stored, weights)
     facts = latents.described(stored)
     diffusion = build_diffusion(domain, config, facts.shape, len(facts.classes))
-    load_final(denoiser, diffusion)
+    load_stage(domain, denoiser, diffusion)
     statistics = stored.tensors("normalisation")
     return Model(
         domain=domain,

@@ -31,13 +31,14 @@ from ddmi_core.runs.build import (
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, assemble
+from ddmi_core.runs.origin import AUTOENCODER, load_stage
 from ddmi_core.runs.settings import resolve
 from ddmi_core.runs.structure import unstructure
 from ddmi_core.training import processes
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.interrupts import StopRequest, stop_requests
 from ddmi_core.training.log import Log
-from ddmi_core.training.trainer import Report, Stage, finished, load_final, train
+from ddmi_core.training.trainer import Report, Stage, finished, train
 
 
 @frozen(eq=False)
@@ -111,9 +112,9 @@ def run(
 
 
 def _steps(run: _Run) -> Path:
-    autoencoder = _autoencoder(run)
-    encoded = _latents(run, autoencoder)
-    model = _denoiser(run, autoencoder, encoded)
+    autoencoder, weights = _autoencoder(run)
+    encoded = _latents(run, autoencoder, weights)
+    model = _denoiser(run, autoencoder, weights, encoded)
     processes.on_main(lambda: _results(run, model))
     return run.folder.report
 
@@ -128,7 +129,8 @@ def _results(run: _Run, model: Model) -> None:
         run.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _autoencoder(run: _Run) -> D2CVAE:
+def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
+    """The trained autoencoder, and the digest of its weights."""
     model = build_autoencoder(run.domain, run.config)
     place = run.folder.autoencoder
     if not finished(place):
@@ -137,11 +139,11 @@ def _autoencoder(run: _Run) -> D2CVAE:
         training = run.config.autoencoder.training
         with _stage(run, "autoencoder", place, "autoencoder.training", training) as stage:
             train(stage, objectives)
-    load_final(place, model)
-    return model.eval().cpu()
+    weights = load_stage(run.domain, place, model).digest("weights")
+    return model.eval().cpu(), weights
 
 
-def _latents(run: _Run, autoencoder: D2CVAE) -> latents.Latents:
+def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latents.Latents:
     place, fingerprint = run.folder.latents, evaluate.fingerprint(run.split)
 
     def encode() -> None:
@@ -151,25 +153,25 @@ def _latents(run: _Run, autoencoder: D2CVAE) -> latents.Latents:
             copies = run.config.diffusion.copies
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             encoded = latents.encode(autoencoder.to(device), run.split.train, copies, run.config.seed, device)
-            latents.save(place, encoded, fingerprint)
+            latents.save(place, encoded, fingerprint, weights)
 
     processes.on_main(encode)
-    return latents.load(place, fingerprint)
+    return latents.load(place, fingerprint, weights)
 
 
-def _denoiser(run: _Run, autoencoder: D2CVAE, encoded: latents.Latents) -> Model:
+def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latents.Latents) -> Model:
     place = run.folder.denoiser
     if not finished(place):
         diffusion = build_diffusion(run.domain, run.config, encoded.shape, len(encoded.classes))
         normalised = encoded.normalisation.apply(encoded.flat)
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
-        facts = latents.describe(encoded)
+        facts = {**latents.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
         tensors = {"normalisation": statistics}
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, encoded.labels)})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return assemble(run.domain, run.config, autoencoder, place, device)
+    return assemble(run.domain, run.config, autoencoder, weights, place, device)
 
 
 def _samples(run: _Run, model: Model) -> None:

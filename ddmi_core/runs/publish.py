@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ddmi_core.errors import CheckpointError, OutputError
 from ddmi_core.runs.folder import RunFolder, read_head
+from ddmi_core.runs.origin import AUTOENCODER, check_origin
 from ddmi_core.training import checkpoint
 from ddmi_core.training.trainer import FINAL, finished
 
@@ -32,6 +33,7 @@ def publish(run: Path, out: Path) -> int:
     read_head(source)
     if out.exists():
         raise OutputError(f"{out} exists already; remove it first, or choose another folder")
+    own = copied = ""  # digests of the autoencoder's weights, here and in the copy
     for stage in (source.autoencoder, source.denoiser):
         if not finished(stage):
             raise CheckpointError(f"{run} is not finished: {stage.name}/{FINAL} is missing")
@@ -39,7 +41,11 @@ def publish(run: Path, out: Path) -> int:
         groups = {Path(name).stem: stored.tensors(Path(name).stem) for name in stored.record["files"]}
         groups["weights"] = {name: _half(tensor) for name, tensor in groups["weights"].items()}
         facts = {key: value for key, value in stored.record.items() if key not in ("files", "format")}
-        checkpoint.save(out / stage.name / FINAL, groups, facts)
+        if AUTOENCODER in facts:
+            check_origin(stored, own)
+            facts[AUTOENCODER] = copied
+        own = stored.digest("weights")
+        copied = checkpoint.save(out / stage.name / FINAL, groups, facts).digest("weights")
     shutil.copyfile(source.toml, target.toml)
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 

@@ -35,6 +35,10 @@ class Checkpoint:
     folder: Path
     record: Mapping[str, Any]
 
+    def digest(self, name: str) -> str:
+        """SHA-256 digest of the file of one group."""
+        return str(self.record["files"][f"{name}.safetensors"]["sha256"])
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Tensors of one group.
 

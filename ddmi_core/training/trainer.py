@@ -225,7 +225,10 @@ def _restore(stage: Stage, players: Mapping[str, _Player], average: MovingAverag
     facts = {**stage.record, "stage": stage.name, "steps": stage.config.steps}
     for name, value in json.loads(json.dumps(facts)).items():
         if (found := stored.record.get(name, value)) != value:
-            raise CheckpointError(f"checkpoint {stored.folder} has {name} {found!r}; this run has {name} {value!r}")
+            raise CheckpointError(
+                f"checkpoint {stored.folder} has {name} {found!r}; this run has {name} {value!r}. To train the stage "
+                f"anew, remove the folder {stage.folder}"
+            )
     for name, player in players.items():
         _load_into(player.objective.trained, stored.tensors(name), stored.folder)
         player.load_state(stored.tensors(f"{name}-optimiser"))

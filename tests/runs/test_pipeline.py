@@ -458,6 +458,51 @@ def test_latents_of_other_data_are_refused(copied_run, formula_domain):
         run(formula_domain, copied_run, resume=True)
 
 
+def change_record(folder: Path, **changes: object) -> None:
+    """Alter facts of a checkpoint; `None` leaves one out."""
+    record = json.loads((folder / "state.json").read_text()) | changes
+    (folder / "state.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}))
+
+
+def test_stages_name_the_autoencoder_s_weights(finished_run):
+    weights = hashlib.sha256((finished_run / "autoencoder" / "final" / "weights.safetensors").read_bytes()).hexdigest()
+    for stage in ("latents", "denoiser"):
+        assert checkpoint.load(finished_run / stage / "final").record["autoencoder"] == weights
+
+
+@pytest.mark.parametrize("stage", ["latents", "denoiser"])
+def test_a_stage_of_another_autoencoder_is_refused_and_its_folder_named(stage, copied_run, formula_domain):
+    change_record(copied_run / stage / "final", autoencoder="0" * 64)
+    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*remove the folder .*{stage} and res"):
+        run(formula_domain, copied_run, resume=True)
+    if stage == "denoiser":
+        with pytest.raises(CheckpointError, match="other weights of the autoencoder"):
+            report.load(copied_run)
+
+
+def test_half_a_denoiser_of_another_autoencoder_is_not_trained_further(copied_run, formula_domain):
+    remove(copied_run / "denoiser" / "final")
+    group = {"none": {}}
+    checkpoint.save(copied_run / "denoiser" / "step-00000020", group, {"autoencoder": "0" * 64, "step": 20})
+    with pytest.raises(CheckpointError, match=r"has autoencoder '0000.*remove the folder .*denoiser$"):
+        run(formula_domain, copied_run, resume=True)
+
+
+def test_stages_that_do_not_name_their_autoencoder_are_accepted(copied_run, formula_domain):
+    for stage in ("latents", "denoiser"):
+        change_record(copied_run / stage / "final", autoencoder=None)
+    run(formula_domain, copied_run, resume=True)
+    report.load(copied_run)
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "denoiser"])
+def test_weights_of_another_plugin_are_refused(stage, copied_run, formula_domain):
+    change_record(copied_run / stage / "final", plugin="other")
+    for action in (lambda: run(formula_domain, copied_run, resume=True), lambda: report.load(copied_run)):
+        with pytest.raises(CheckpointError, match=f"{stage} are of plugin 'other', not of '{formula_domain.name}'"):
+            action()
+
+
 def test_damaged_final_weights_are_refused_and_not_trained_over(copied_run, formula_domain):
     path = copied_run / "autoencoder" / "final" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-3])

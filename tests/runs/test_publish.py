@@ -13,6 +13,7 @@ from ddmi_core.runs import pipeline
 from ddmi_core.runs.model import load
 from ddmi_core.runs.publish import publish
 from ddmi_core.runs.settings import resolve
+from ddmi_core.training import checkpoint
 from formula_domains import WAVE
 
 FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
@@ -35,6 +36,13 @@ def test_published_weights_load_and_draw_nearly_the_same(run, tmp_path):
     first, second = (load(place).sample(3, seed=0)(coords) for place in (run, tmp_path / "weights"))
     assert not torch.equal(first, second)
     torch.testing.assert_close(first, second, atol=2e-2, rtol=2e-2)
+
+
+def test_the_published_denoiser_names_the_published_autoencoder(run, tmp_path):
+    publish(run, tmp_path / "weights")
+    weights = checkpoint.load(tmp_path / "weights" / "autoencoder" / "final").digest("weights")
+    assert weights != checkpoint.load(run / "autoencoder" / "final").digest("weights")
+    assert checkpoint.load(tmp_path / "weights" / "denoiser" / "final").record["autoencoder"] == weights
 
 
 def test_publishing_overwrites_nothing_and_needs_a_finished_run(run, tmp_path):
