@@ -114,14 +114,32 @@ def load_data(domain: Domain, data: str, settings: Any) -> Split:
     Raises:
         DataError: if there is no such source, or the data cannot be used.
     """
+    name, location = _located(domain, data)
+    split: Split = domain.resolve(domain.sources[name])(location, settings)
+    return split
+
+
+def absolute(domain: Domain, data: str) -> str:
+    """The same data, named so that any working directory finds them.
+
+    Raises:
+        DataError: if there is no such source.
+    """
+    name, location = _located(domain, data)
+    if location is None:
+        return data
+    return f"{name}:{location.absolute()}" if data.startswith(f"{name}:") else str(location.absolute())
+
+
+def _located(domain: Domain, data: str) -> tuple[str, Path | None]:
+    """Name of the source, and the path that it reads."""
     name, _, place = (data or domain.default_source).partition(":")
-    location: Path | None = Path(place) if place else None
+    location = Path(place) if place else None
     if name not in domain.sources:
         path = Path(data)
         if FOLDER not in domain.sources or not (path.exists() or {"/", "."} & set(data)):
             missing = "there is no such folder and no such source" if FOLDER in domain.sources else "no such source"
             known = f"{nearest(name, domain.sources)} Sources: {', '.join(sorted(domain.sources))}"
             raise DataError(f"data {data!r}: {missing}{known}")
-        name, location = FOLDER, path
-    split: Split = domain.resolve(domain.sources[name])(location, settings)
-    return split
+        return FOLDER, path
+    return name, location

@@ -64,7 +64,7 @@ class RunConfig:
         plugin: name of the domain.
         preset: preset that the configuration started from.
         seed: seed of every random number of the run.
-        data: `NAME`, `NAME:PATH` or `PATH`; empty for the domain's default.
+        data: `NAME`, `NAME:PATH` or `PATH`, which a run makes absolute; empty for the domain's default.
         domain: the domain's own settings, an instance of the class it names.
     """
 

@@ -76,6 +76,11 @@ class RunHead:
     fingerprint: str
 
 
+def is_empty(folder: RunFolder) -> bool:
+    """Whether the folder is there and free for a run; a start that was cut off may have left a part of a run.toml."""
+    return folder.path.is_dir() and all(inside.name.startswith(".partial-") for inside in folder.path.iterdir())
+
+
 def claim(folder: RunFolder) -> None:
     """Make an empty folder for a new run, or see that there is one.
 
@@ -89,8 +94,7 @@ def claim(folder: RunFolder) -> None:
         path.mkdir(parents=True, exist_ok=True)
         if folder.toml.exists():
             raise OutputError(f"{path} already holds a run; continue it with --resume, or choose another --out folder")
-        # A start that was cut off may have left a part of a run.toml.
-        if any(not inside.name.startswith(".partial-") for inside in path.iterdir()):
+        if not is_empty(folder):
             raise OutputError(f"{path} is not empty and not a run; choose another --out folder")
     except OSError as error:
         raise write_error(path, error) from error

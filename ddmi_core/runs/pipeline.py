@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,6 +22,7 @@ from ddmi_core.diffusion.model import DenoisingObjective
 from ddmi_core.errors import Interrupted, RequestError
 from ddmi_core.runs import data, evaluate, folder, latents, produce, report
 from ddmi_core.runs.build import (
+    absolute,
     autoencoder_objectives,
     build_autoencoder,
     build_diffusion,
@@ -79,7 +80,8 @@ def run(
         config: the resolved configuration.
         domain: what it is about.
         out: the run folder.
-        resume: go on with the run in `out`, with its stored configuration.
+        resume: go on with the run in `out`, with its stored configuration; a start that was cut off before there
+            was one is repeated.
         console: where progress is shown.
         tensorboard: write the log's records to `out/tensorboard` as well.
 
@@ -91,8 +93,13 @@ def run(
     console = console if processes.is_main() else Console(quiet=True)
     open_writer = partial(_summary_writer(), str(out / "tensorboard")) if tensorboard else lambda: None
     place = folder.RunFolder(out)
+    config = evolve(config, data=absolute(domain, config.data))
+    if resume and processes.on_main(lambda: folder.is_empty(place)):
+        _note(console, f"there is no run in {out} yet; it is started with the settings of the request")
+        resume = False
     if resume:
         stored = folder.read_config(place, domain)
+        stored = evolve(stored, data=absolute(domain, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run goes on with its stored settings; the request differs in: {', '.join(ignored)}")
         config = stored

@@ -21,8 +21,8 @@ def is_main() -> bool:
     return bool(_state().is_main_process)
 
 
-def on_main(work: Callable[[], Result]) -> Result | None:
-    """Work in the main process while the others wait; only the main process gets the result.
+def on_main(work: Callable[[], Result]) -> Result:
+    """Work in the main process alone, while the others wait for its result, which should be small.
 
     Raises:
         DdmiError: in the others, when the work has failed in the main process.
@@ -30,17 +30,17 @@ def on_main(work: Callable[[], Result]) -> Result | None:
     state = _state()
     if state.num_processes == 1:
         return work()
-    result, failure = None, ""
     if not state.is_main_process:
-        if failure := _from_main(failure):
+        result, failure = _from_main(None)
+        if failure:
             raise DdmiError(f"the main process ended: {failure}")
-        return None
+        return result  # type: ignore[no-any-return]
     try:
         result = work()
     except BaseException as error:
-        _from_main(str(error) or type(error).__name__)
+        _from_main((None, str(error) or type(error).__name__))
         raise
-    _from_main(failure)
+    _from_main((result, ""))
     return result
 
 
@@ -50,8 +50,9 @@ def main_first(work: Callable[[], Result]) -> Result:
     Raises:
         DdmiError: as `on_main`.
     """
-    done = on_main(work)
-    return done if is_main() else work()  # type: ignore[return-value]
+    done: list[Result] = []
+    on_main(lambda: done.append(work()))
+    return done[0] if done else work()
 
 
 def gathered(value: Tensor) -> Tensor:
@@ -68,10 +69,10 @@ def largest(number: int) -> int:
     return number if state.num_processes == 1 else int(gathered(torch.tensor(number, device=state.device)).max())
 
 
-def _from_main(sentence: str) -> str:
+def _from_main(told: Any) -> Any:
     from accelerate.utils import broadcast_object_list
 
-    return str(broadcast_object_list([sentence])[0])
+    return broadcast_object_list([told])[0]
 
 
 def _state() -> Any:

@@ -42,6 +42,7 @@ STEPS = {
     "evaluation": "metrics.json",
     "report": "report.html",
 }
+FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
 SECONDS = re.compile(r'"seconds": [\d.]+')
 
 
@@ -319,13 +320,36 @@ def test_the_output_folder_is_checked_before_the_data_are_loaded(copied_run, for
         run(formula_domain, copied_run)
 
 
-def test_a_start_that_was_cut_off_before_run_toml_can_be_repeated(formula_domain, tmp_path):
-    place = folder.RunFolder(tmp_path / "run")
-    place.path.mkdir()
-    (place.path / ".partial-run.toml").write_text("half")
-    with pytest.raises(CheckpointError, match=r"has no run.toml; a new run is started without --resume"):
-        run(formula_domain, place.path, resume=True)
-    folder.claim(place)
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_start_that_was_cut_off_before_run_toml_can_be_repeated(resume, finished_runs, tmp_path):
+    out = tmp_path / "wave"
+    out.mkdir()
+    (out / ".partial-run.toml").write_text("half")
+    text = run(DOMAINS["wave"], out, resume=resume)
+    assert ("there is no run in" in text) == resume
+    assert contents(out) == contents(finished_runs["wave"])
+
+
+def test_a_run_on_a_relative_path_goes_on_in_any_directory(tmp_path, monkeypatch):
+    wave = evolve(
+        DOMAINS["wave"], sources={"formulas": DOMAINS["wave"].sources["formulas"], "folder": f"{__name__}:kept"}
+    )
+    (tmp_path / "signals").mkdir()
+    for number, data in enumerate(("signals", "folder:signals")):
+        monkeypatch.chdir(tmp_path)
+        run(wave, tmp_path / f"run-{number}", *FEW, f"data={data}")
+        stored = folder.read_config(folder.RunFolder(tmp_path / f"run-{number}"), wave).data
+        assert stored == data.replace("signals", str(tmp_path / "signals"))
+        assert "differs" not in run(wave, tmp_path / f"run-{number}", *FEW, f"data={data}", resume=True)
+        monkeypatch.chdir("/")
+        run(wave, tmp_path / f"run-{number}", resume=True)
+
+
+def kept(location: Path | None, settings: formula_domains.FormulaSettings) -> Split:
+    """A source that needs its folder."""
+    assert location is not None
+    assert location.is_dir()
+    return formula_domains.wave_source(location, settings)
 
 
 @pytest.mark.parametrize(
@@ -431,9 +455,10 @@ def test_a_damaged_run_toml_is_refused_in_words(damage, kind, words, copied_run,
 def test_only_a_run_can_be_resumed(formula_domain, tmp_path):
     with pytest.raises(CheckpointError, match="there is no run folder"):
         run(formula_domain, tmp_path / "nowhere", resume=True)
+    (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CheckpointError, match=r"is not a run: it has no run.toml"):
         run(formula_domain, tmp_path, resume=True)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_changed_data_are_refused_on_resumption_evaluation_and_report(copied_run, formula_domain, monkeypatch):
