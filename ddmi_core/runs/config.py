@@ -29,6 +29,14 @@ class SamplingConfig:
     guidance_from: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
     guidance_to: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
 
+    def __attrs_post_init__(self) -> None:
+        """Check that the interval is not turned round."""
+        if self.guidance_from > self.guidance_to:
+            raise ValueError(
+                f"guidance_from is {self.guidance_from:g} and guidance_to {self.guidance_to:g}; the first must not be "
+                "above the second"
+            )
+
 
 @frozen
 class EvaluationConfig:

@@ -176,6 +176,8 @@ def test_set_takes_lists_tables_and_choices(domain):
         ("autoencoder=3", ["'autoencoder'", "a table with the keys latent_channels", "the integer 3"]),
         ("seed.x=3", ["'seed'", "an integer", "a table with the keys x"]),
         ("seed=-1", ["'seed'", ">= 0"]),
+        ("sampling={guidance_from=0.8, guidance_to=0.2}", ["'sampling'", "guidance_from is 0.8 and guidance_to 0.2"]),
+        ("evaluation.grid=['ddim:0']", ["'evaluation.grid[0]'", "'ddim:0'", "sampler:steps"]),
         ("sampling.sampler=dpmp_2m", ["'sampling.sampler'", "did you mean 'dpmpp_2m'"]),
         ("evaluation.grid=['ddim:50', 'hen:3']", ["'evaluation.grid[1]'", "did you mean 'heun'"]),
         ("evaluation.grid=['ddim']", ["'evaluation.grid[0]'", "sampler:steps"]),
