@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api.signals import SignalSet, Split, move
-from ddmi_core.diffusion.samplers import evaluations, sampler_named
-from ddmi_core.errors import ConfigError, DataError
+from ddmi_core.diffusion.samplers import evaluations
+from ddmi_core.errors import DataError
 from ddmi_core.fields.field import Field
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.distance import frechet
 from ddmi_core.runs.figures import HELD_OUT, RECONSTRUCTION, SAMPLES, Evaluation, Figure, SamplerFigure
 from ddmi_core.runs.model import Model, load
+from ddmi_core.runs.names import sampler_and_steps
 
 BATCH = 32
 SEED = 1000  # of evaluation samples, apart from the seeds that people look at
@@ -86,11 +87,11 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
         figures.append(Figure(HELD_OUT, floor, protocol))
     rows = []
     for entry in settings.grid:
-        sampler, steps = _grid_entry(entry)
+        sampler, steps = sampler_and_steps(entry)
         progress(f"{sampler}, {steps} steps")
-        started = time.perf_counter()
+        started = _clock(model.device)
         flat = model.sample_latents(samples, seed=SEED, sampler=sampler, steps=steps)
-        seconds = time.perf_counter() - started
+        seconds = _clock(model.device) - started
         value = frechet(describe_latents(model, flat), reference)
         rows.append(SamplerFigure(sampler, steps, evaluations(sampler, steps), round(seconds, 2), value))
     progress("samples")
@@ -134,28 +135,24 @@ def reconstruct(model: Model, signal: Any) -> Field:
 
 @torch.no_grad()
 def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
-    for name, reference in model.domain.metrics.items():
-        metric = model.domain.resolve(reference)
-        values = [
-            metric(reconstruct(model, signal), move(signal, model.device), model.renderer).cpu()
-            for _, signal in batches(split.held_out, model.config.evaluation.held_out)
-        ]
-        if not values:
-            raise DataError("no signal is held out, so reconstructions cannot be measured")
-        joined = torch.cat(values)
-        protocol = {
-            **common,
-            "n": len(joined),
-            "signals": "held out",
-            "size": "native",
-            "latent": "posterior mean",
-        }
-        yield Figure(f"{RECONSTRUCTION}{name}", float(joined.mean()), protocol)
+    metrics = {name: model.domain.resolve(reference) for name, reference in model.domain.metrics.items()}
+    values: dict[str, list[Tensor]] = {name: [] for name in metrics}
+    count = 0
+    for indices, signal in batches(split.held_out, model.config.evaluation.held_out):
+        truth = move(signal, model.device)
+        fields = reconstruct(model, truth)
+        count += len(indices)
+        for name, metric in metrics.items():
+            values[name].append(metric(fields, truth, model.renderer).cpu())
+    if not count:
+        raise DataError("no signal is held out, so reconstructions cannot be measured")
+    protocol = {**common, "n": count, "signals": "held out", "size": "native", "latent": "posterior mean"}
+    for name, parts in values.items():
+        yield Figure(f"{RECONSTRUCTION}{name}", float(torch.cat(parts).mean()), protocol)
 
 
-def _grid_entry(entry: str) -> tuple[str, int]:
-    sampler, _, steps = entry.partition(":")
-    if not steps.isdigit() or int(steps) < 1:
-        raise ConfigError(f"evaluation.grid: {entry!r} is not of the form sampler:steps, for example dpmpp_2m:16")
-    sampler_named(sampler)
-    return sampler, int(steps)
+def _clock(device: torch.device) -> float:
+    """Seconds, after all that the device was asked to do before."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

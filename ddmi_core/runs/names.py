@@ -17,3 +17,16 @@ def known_sampler(name: str) -> str:
     if name not in SAMPLERS:
         raise RequestError(unknown_name("sampler", name, SAMPLERS))
     return name
+
+
+def sampler_and_steps(row: str) -> tuple[str, int]:
+    """The parts of `sampler:steps`.
+
+    Raises:
+        RequestError: if it has another form, or no sampler has the name.
+    """
+    name, _, steps = row.partition(":")
+    known_sampler(name)
+    if not (steps.isascii() and steps.isdigit() and int(steps) > 0):
+        raise RequestError(f"it was given {row!r}; it takes sampler:steps, for example 'ddim:50'")
+    return name, int(steps)

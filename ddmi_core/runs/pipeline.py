@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,8 +113,7 @@ def run(
         evaluate.check_data(place, split)
     else:
         processes.on_main(lambda: folder.create(place, config, found.fingerprint))
-    log = Log(place.log, open_writer)
-    with stop_requests() as stop:
+    with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
         return _steps(_Run(config, domain, place, split, log, console, stop))
 
 

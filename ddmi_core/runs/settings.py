@@ -16,7 +16,7 @@ from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.keys import SettingKey as SettingKey
 from ddmi_core.runs.keys import keys as keys
 from ddmi_core.runs.layers import Layers, override, parsed, read
-from ddmi_core.runs.names import known_sampler
+from ddmi_core.runs.names import known_sampler, sampler_and_steps
 from ddmi_core.runs.structure import Fault, structure, unstructure
 
 
@@ -132,17 +132,14 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
 
 def _check_samplers(config: RunConfig) -> None:
     """Hold the names of samplers against those that exist."""
-    rows: list[tuple[tuple[str, ...], str]]
-    rows = [(("sampling", "sampler"), f"{config.sampling.sampler}:1")]
-    rows += [(("evaluation", "grid", f"[{i}]"), row) for i, row in enumerate(config.evaluation.grid)]
-    for path, row in rows:
-        name, _, steps = row.partition(":")
-        try:
-            known_sampler(name)
-        except RequestError as error:
-            raise Fault(path, str(error)) from error
-        if not (steps.isascii() and steps.isdigit() and int(steps) > 0):
-            raise Fault(path, f"it was given {row!r}; it takes sampler:steps, for example 'ddim:50'")
+    path: tuple[str, ...] = ("sampling", "sampler")
+    try:
+        known_sampler(config.sampling.sampler)
+        for number, row in enumerate(config.evaluation.grid):
+            path = ("evaluation", "grid", f"[{number}]")
+            sampler_and_steps(row)
+    except RequestError as error:
+        raise Fault(path, str(error)) from error
 
 
 def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:

@@ -16,8 +16,8 @@ class Log:
 
     Args:
         path: the file; created when the first record is written.
-        open_writer: gives an object with `add_scalar(name, value, step)` (TensorBoard's `SummaryWriter`), or
-            None; called when the first record is written.
+        open_writer: gives an object with `add_scalar(name, value, step)` and `close()` (TensorBoard's
+            `SummaryWriter`), or None; called when the first record is written.
     """
 
     def __init__(self, path: Path, open_writer: Callable[[], Any] = lambda: None) -> None:
@@ -42,6 +42,11 @@ class Log:
         if self.writer is not None:
             for name, value in values.items():
                 self.writer.add_scalar(f"{stage}/{name}", value, step)
+
+    def close(self) -> None:
+        """Close the second place that records go to, if there is one and it was opened."""
+        if (writer := self.__dict__.pop("writer", None)) is not None:
+            writer.close()
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield all whole records; a line cut off by a crash is skipped."""

@@ -14,6 +14,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 from attrs import evolve
 
 import formula_domains
@@ -124,6 +125,45 @@ def test_tensorboard_is_written_when_it_is_asked_for(copied_run, formula_domain)
     run(formula_domain, copied_run, resume=True, tensorboard=True)
     assert [path.name.split(".")[:2] for path in (copied_run / "tensorboard").iterdir()] == [["events", "out"]]
     assert "tensorboard" not in (copied_run / "run.toml").read_text()
+
+
+def test_the_writer_of_tensorboard_is_closed_however_a_run_ends(tmp_path, monkeypatch):
+    calls = []
+
+    class Writer:
+        def __init__(self, place: str) -> None:
+            calls.append(Path(place).name)
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            pass
+
+        def close(self) -> None:
+            calls.append("closed")
+
+    monkeypatch.setattr(pipeline, "_summary_writer", lambda: Writer)
+    monkeypatch.setattr(evaluate, "measure", lambda *arguments: pytest.fail("the end of the run"))
+    with pytest.raises(pytest.fail.Exception):
+        run(DOMAINS["wave"], tmp_path / "run", *FEW, tensorboard=True)
+    assert calls == ["tensorboard", "closed"]
+
+
+def test_reconstructions_are_decoded_once_for_all_metrics(finished_runs, monkeypatch):
+    model = report.load(finished_runs["wave"])
+    several = evolve(model, domain=evolve(model.domain, metrics=dict.fromkeys("abc", model.domain.metrics["error"])))
+    decoded, reconstruct = [], evaluate.reconstruct
+    monkeypatch.setattr(evaluate, "reconstruct", lambda *given: decoded.append(True) or reconstruct(*given))
+    result = evaluate.measure(several, load_data(DOMAINS["wave"], "", formula_domains.FormulaSettings()))
+    assert decoded == [True]
+    stored = Evaluation.load(finished_runs["wave"] / "metrics.json").value("reconstruction_error")
+    assert [result.value(f"reconstruction_{name}") for name in "abc"] == [stored] * 3
+
+
+def test_seconds_are_read_after_the_device_has_finished(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    for name in ("cuda:0", "cpu"):
+        evaluate._clock(torch.device(name))
+    assert waited == [torch.device("cuda:0")]
 
 
 def test_tensorboard_that_is_missing_is_named_before_anything_is_done(formula_domain, tmp_path, monkeypatch):

@@ -330,12 +330,15 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path):
         Log(tmp_path / "nowhere" / "log.jsonl").write("a", 1, {})
 
 
-def test_a_second_writer_is_opened_with_the_first_record_and_gets_all(tmp_path):
-    opened, scalars = [], []
+def test_a_second_writer_is_opened_with_the_first_record_gets_all_and_is_closed(tmp_path):
+    opened, scalars, closed = [], [], []
 
     class Writer:
         def add_scalar(self, name, value, step):
             scalars.append((name, value, step))
+
+        def close(self):
+            closed.append(True)
 
     def open_writer() -> Writer:
         opened.append(True)
@@ -343,8 +346,11 @@ def test_a_second_writer_is_opened_with_the_first_record_and_gets_all(tmp_path):
 
     log = Log(tmp_path / "log.jsonl", open_writer)
     list(log.records())
-    assert opened == []
+    log.close()
+    assert (opened, closed) == ([], [])
     log.write("a", 1, {"loss": 0.5, "kl": 2.0})
     log.write("a", 2, {"loss": 0.4})
     assert opened == [True]
     assert scalars == [("a/loss", 0.5, 1), ("a/kl", 2.0, 1), ("a/loss", 0.4, 2)]
+    log.close()
+    assert closed == [True]
