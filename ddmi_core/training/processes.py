@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -75,7 +78,19 @@ def _from_main(told: Any) -> Any:
     return broadcast_object_list([told])[0]
 
 
+@cache
 def _state() -> Any:
     from accelerate import PartialState
 
-    return PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    was_there = torch.distributed.is_available() and torch.distributed.is_initialized()
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    if state.num_processes > 1 and not was_there:
+        atexit.register(_leave)
+    return state
+
+
+def _leave() -> None:
+    """End the group's threads before the interpreter ends: one that frees a tensor later aborts the process."""
+    gc.collect()  # wrapped models hold the group
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
