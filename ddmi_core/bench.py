@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -128,7 +130,7 @@ def _lattice(name: str, field: Field, n: int, peak: float) -> list[Measurement]:
 def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
     """Time and peak memory of one exported render, in a process of its own, above a process with torch loaded."""
     view = ",".join(map(str, size))
-    measure = "import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    measure = "from ddmi_core.bench import peak_memory; print('peak', peak_memory())"
     with tempfile.TemporaryDirectory() as folder:
         work = (
             "import sys, time; from pathlib import Path; import ddmi_core; from ddmi_core.runs import produce\n"
@@ -138,7 +140,7 @@ def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
             "print('seconds', time.perf_counter() - started)\n"
         )
         rows = {}
-        for name, program in (("idle", "import torch\n"), ("work", work)):
+        for name, program in (("idle", ""), ("work", work)):
             command = [sys.executable, "-c", program + measure, plugin, view, folder]
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             rows[name] = {key: float(value) for key, value in (line.split() for line in output.splitlines())}
@@ -149,6 +151,17 @@ def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
         Measurement(f"{label}: peak memory", rows["work"]["peak"], "MiB"),
         Measurement(f"{label}: above torch alone", rows["work"]["peak"] - rows["idle"]["peak"], "MiB"),
     ]
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # `ru_maxrss` would also count what a parent had in use when it started this process.
+        found = re.search(r"VmHWM:\s+(\d+)", status.read_text())
+        assert found is not None
+        return int(found[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _peak(dtype: torch.dtype) -> float:
