@@ -28,7 +28,7 @@ def run(domain: Domain, out: Path, *sets: str, resume: bool = False, preset: str
     return text.getvalue()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _registered() -> Iterator[None]:
     """The formula domains, known to this program."""
     for domain in DOMAINS.values():

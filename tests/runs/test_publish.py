@@ -6,9 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
-import ddmi_core
 from ddmi_core.errors import CheckpointError, OutputError
-from ddmi_core.registry.registry import unregister
 from ddmi_core.runs import pipeline
 from ddmi_core.runs.model import load
 from ddmi_core.runs.publish import publish
@@ -21,11 +19,9 @@ FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    ddmi_core.register(WAVE)
     out = tmp_path_factory.mktemp("publish") / "run"
     pipeline.run(resolve(WAVE, overrides=FEW), WAVE, out, resume=False, console=Console(quiet=True))
-    yield out
-    unregister("wave")
+    return out
 
 
 def test_published_weights_load_and_draw_nearly_the_same(run, tmp_path):
