@@ -38,7 +38,7 @@ def _registered() -> Iterator[None]:
         unregister(domain.name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished_runs(tmp_path_factory, _registered) -> dict[str, Path]:
     """Folders of finished runs by domain; not to be changed."""
     folder = tmp_path_factory.mktemp("runs")
