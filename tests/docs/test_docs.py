@@ -48,8 +48,8 @@ def environment() -> dict[str, str]:
 
 
 def masked(line: str) -> str:
-    """A line without its figures and the unit of a time left."""
-    figures = re.sub(r"\b[0-9a-f]{16}\b|-?\d+(\.\d+)?(e-?\d+)?", "#", line.strip())
+    """A line without its figures, the widths of its columns, and the unit of a time left."""
+    figures = re.sub(r"\b[0-9a-f]{16}\b|-?\d+(\.\d+)?(e-?\d+)?", "#", " ".join(line.split()))
     return re.sub(r"about # (s|min|h) left", "about # left", figures)
 
 
