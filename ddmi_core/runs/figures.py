@@ -11,7 +11,7 @@ from attrs import asdict, frozen
 
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.errors import CheckpointError
-from ddmi_core.training.checkpoint import written_aside
+from ddmi_core.files import written_aside
 
 RECONSTRUCTION = "reconstruction_"
 SAMPLES = "frechet_samples_to_training"

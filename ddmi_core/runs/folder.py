@@ -14,9 +14,9 @@ from attrs import frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import CheckpointError, OutputError
+from ddmi_core.files import write_error, written_aside
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.settings import dumps, loads
-from ddmi_core.training.checkpoint import write_error, written_aside
 
 FORMAT = 1
 

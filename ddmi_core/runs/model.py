@@ -22,6 +22,7 @@ from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.posterior import Posterior
+from ddmi_core.files import written_aside
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs import latents
@@ -30,7 +31,6 @@ from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.origin import check_origin, load_stage
 from ddmi_core.runs.shipped import shipped
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import written_aside
 from ddmi_core.training.objective import generator_for
 from ddmi_core.training.trainer import FINAL, finished
 

@@ -7,8 +7,8 @@ from itertools import chain, count
 from pathlib import Path
 
 from ddmi_core.errors import OutputError
+from ddmi_core.files import write_error
 from ddmi_core.runs.model import Model
-from ddmi_core.training.checkpoint import write_error
 
 
 def sample(

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.fields.field import Field
+from ddmi_core.files import written_aside
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.curves import Line, chart
@@ -21,7 +22,6 @@ from ddmi_core.runs.evaluate import check_data, describe_signals, reconstruct
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, load
 from ddmi_core.runs.pictures import Picture, basis_picture, embedded, only_coarse
-from ddmi_core.training.checkpoint import written_aside
 from ddmi_core.training.log import Log
 
 RECONSTRUCTIONS, SAMPLES = 12, 16

@@ -17,8 +17,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.errors import CheckpointError
-from ddmi_core.files import write_error as write_error
-from ddmi_core.files import written_aside as written_aside
+from ddmi_core.files import write_error
 
 FORMAT = 1
 STATE = "state.json"

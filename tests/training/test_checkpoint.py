@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ddmi_core.errors import CheckpointError, OutputError
+from ddmi_core.files import written_aside
 from ddmi_core.training import checkpoint
 from ddmi_core.training.log import Log
 
@@ -239,7 +240,7 @@ def test_a_place_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         save(tmp_path / "file" / "final")
-    with pytest.raises(OutputError, match="cannot write"), checkpoint.written_aside(tmp_path / "file" / "x.json") as a:
+    with pytest.raises(OutputError, match="cannot write"), written_aside(tmp_path / "file" / "x.json") as a:
         a.write_text("")
 
 
@@ -278,11 +279,11 @@ def test_pruning_after_a_step_drops_later_ones_that_were_passed_over(tmp_path):
 
 def test_a_file_written_aside_replaces_the_old_one_only_when_the_block_ends_well(tmp_path):
     path = tmp_path / "deep" / "metrics.json"
-    with checkpoint.written_aside(path) as aside:
+    with written_aside(path) as aside:
         aside.write_text("old")
 
     def fail(error: Exception) -> None:
-        with checkpoint.written_aside(path) as aside:
+        with written_aside(path) as aside:
             aside.write_text("half of the new")
             raise error
 
