@@ -42,8 +42,8 @@ def reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     indices = range(0, len(split.held_out), max(1, len(split.held_out) // 8))[:8]
     signal = split.held_out.batch(list(indices))
     fields = model.decode(model.encode(signal).mean)
-    picture = model.domain.resolve(model.domain.signal_picture)
-    originals = [enlarged(picture(signal, i), TILE) for i in range(len(fields))]
+    picture = model.domain.resolve(model.domain.picture)
+    originals = [enlarged(picture(model.original(signal, i)), TILE) for i in range(len(fields))]
     return sheet(
         [
             originals,

@@ -94,7 +94,7 @@ def encoded(model: ddmi.Model, path: Path) -> ddmi.Planes:
     field = model.decode(latent)
 
     again = torch.from_numpy(model.render(field).array())
-    error = (again.movedim(-1, 0) - signal.pixels[0]).abs().mean()
+    error = (again.movedim(-1, 0) - signal.values[0]).abs().mean()
     # --8<-- [end:encode]
     print(f"latent {tuple(latent[0].shape)}, mean error {error:.3f}")
     return latent

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import Attribute, field, frozen, validators
 
+from ddmi_core.deprecation import deprecated
 from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout, as_names
 
@@ -22,6 +23,11 @@ def _reference(instance: object, attribute: Attribute[Any], value: object) -> No
     """Accept `package.module:attribute` only."""
     if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
         raise ValueError(f"{attribute.name}={value!r} is not a reference of the form 'package.module:attribute'")
+
+
+def _optional_reference(instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value != "":
+        _reference(instance, attribute, value)
 
 
 def _references(instance: object, attribute: Attribute[Any], value: Mapping[str, object]) -> None:
@@ -42,32 +48,37 @@ class Domain:
         layout: axes, planes and extra columns.
         values: names of the value channels.
         settings: attrs class of the domain's own settings (`[domain]` in a configuration); all its fields
-            have defaults, and the data's native size and its sources' options are among them.
+            have defaults, and the data's native size and its sources' options are among them. The ready parts
+            for grids read its property `native`: cells along each axis, slowest first.
         presets: preset name to a TOML file, `"package:path/in/package.toml"`; `quick` must exist.
         sources: source name to a function `(location: Path | None, settings) -> Split`. A source that
             takes a location is used as `--data NAME` (default place) or `--data NAME:PATH`; the source
             named `folder` also serves a bare `--data PATH`. For `ddmi data sources`, its annotation is
             `location: None` where it takes no place, and `location: Path` where it needs one.
         default_source: the source used when none is given.
-        encoder: function `(config: AutoencoderConfig, settings) -> Encoder`.
-        decoder: function `(config: AutoencoderConfig, settings) -> BasisFieldDecoder`.
-        sampler: function `(settings) -> CoordinateSampler`.
-        renderer: function `(settings) -> Renderer`.
+        encoder: function `(domain, config: AutoencoderConfig, settings) -> Encoder`; by default a `GridEncoder`.
+        decoder: function `(domain, config: AutoencoderConfig, settings) -> BasisFieldDecoder`; by default a
+            `PlaneDecoder`.
+        sampler: function `(domain, settings) -> CoordinateSampler`; by default a `GridSampler`.
+        renderer: function `(domain, settings) -> Renderer`; by default a `GridRenderer`.
         loss: function `(values, targets) -> Tensor`, both `(B, N, V)`, giving an error a point `(B, N)`.
         perceptual: name to a function `(options: PerceptualConfig) -> nn.Module`, called with predicted and
             true patches `(B, V, *patch)`, giving a scalar.
         metrics: name to a function `(fields: Field, signal, renderer) -> Tensor (B,)` for reconstructions,
             computed at the signal's native size. Names ending in `_db`, `iou` or `ssim` are better when higher.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
-            sets of fields are computed on; `describe_signal`: the same from signals `(signal) -> (B, F)`.
-        views: function `(settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large that a
-            report shows one sample in.
+            sets of fields are computed on; by default plain ones of grids.
+        describe_signal: the same from signals, `(signal) -> Tensor (B, F)`.
+        views: function `(domain, settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large
+            that a report shows one sample in; by default four sizes of a grid.
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
             It writes to the path that it is given, which has this suffix and is renamed when the file is complete,
             and lets `OSError` through, of which the core makes a sentence.
+        original: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
+            `picture` and the exporters take; by default its native grid.
         picture: function `(artefact) -> PIL.Image.Image`, a thumbnail for reports.
-        signal_picture: function `(signal, index: int) -> PIL.Image.Image`, the same for a signal.
+        signal_picture: deprecated, see `original`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
         api_version: version of this interface that the domain was written for.
     """
@@ -80,24 +91,35 @@ class Domain:
     presets: Mapping[str, str] = field(validator=_references)
     sources: Mapping[str, str] = field(validator=_references)
     default_source: str
-    encoder: str = field(validator=_reference)
-    decoder: str = field(validator=_reference)
-    sampler: str = field(validator=_reference)
-    renderer: str = field(validator=_reference)
+    encoder: str = field(default="ddmi_core.parts:grid_encoder", validator=_reference)
+    decoder: str = field(default="ddmi_core.parts:plane_decoder", validator=_reference)
+    sampler: str = field(default="ddmi_core.parts:grid_sampler", validator=_reference)
+    renderer: str = field(default="ddmi_core.parts:grid_renderer", validator=_reference)
     loss: str = field(default="ddmi_core.parts:l1_loss", validator=_reference)
     perceptual: Mapping[str, str] = field(
         factory=lambda: {"multiscale": "ddmi_core.parts:MultiScaleTerm"}, validator=_references
     )
     metrics: Mapping[str, str] = field(factory=dict, validator=_references)
-    describe: str = field(validator=_reference)
-    describe_signal: str = field(validator=_reference)
-    views: str = field(validator=_reference)
+    describe: str = field(default="ddmi_core.parts:describe_grids", validator=_reference)
+    describe_signal: str = field(default="ddmi_core.parts:describe_grid_signals", validator=_reference)
+    views: str = field(default="ddmi_core.parts:grid_views", validator=_reference)
     read: str = field(validator=_reference)
-    exporters: Mapping[str, str] = field(validator=_references)
+    exporters: Mapping[str, str] = field(validator=[_references, validators.min_len(1)])
+    original: str = field(default="ddmi_core.parts:grid_original", validator=_reference)
     picture: str = field(validator=_reference)
-    signal_picture: str = field(validator=_reference)
+    signal_picture: str = field(default="", validator=_optional_reference)
     weights: str = ""
     api_version: int = API_VERSION
+
+    def __attrs_post_init__(self) -> None:
+        """Check what no single field shows, and warn about what is deprecated."""
+        if self.default_source not in self.sources:
+            known = ", ".join(self.sources) or "none"
+            raise ValueError(f"default_source={self.default_source!r} is not among the sources: {known}")
+        if "quick" not in self.presets:
+            raise ValueError("presets has no 'quick', the preset that `ddmi run` takes unless another is asked for")
+        if self.signal_picture:
+            deprecated("Domain.signal_picture", "give `original`, which `picture` draws", removed_in="0.3")
 
     def resolve(self, reference: str) -> Any:
         """Import what a reference names.

@@ -1,16 +1,13 @@
-"""Rendering of fields as grids of any size, slab by slab, so that memory stays bounded."""
+"""Rendering of fields as grids of any size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import log2
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.interfaces import Renderer
@@ -19,46 +16,10 @@ from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.lattice import cell_axes
 from ddmi_core.fields.layout import Layout
+from ddmi_core.grids.raster import Raster
 from ddmi_core.grids.sampler import FOOTPRINT
 
 LARGEST = 65536
-
-
-@frozen(eq=False)
-class Raster:
-    """One field on a regular grid of cells, computed when it is read.
-
-    Example:
-        >>> raster = renderer.render(field, (8192, 8192))  # doctest: +SKIP
-        >>> for slab in raster.slabs():  # doctest: +SKIP
-        ...     write(slab)  # (m, 8192, V), m rows
-    """
-
-    field: Field  # a batch of one
-    size: tuple[int, ...]  # cells along each axis, slowest first
-    extra: Tensor  # (X,), constant over the grid
-    limits: tuple[float, float]  # values are clipped to this range
-
-    @property
-    def channels(self) -> int:
-        """Number of value channels, V."""
-        return self.field.readout.values
-
-    @torch.inference_mode()
-    def slabs(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield float32 arrays `(m, ..., V)` in order along the slowest axis, each computed on demand."""
-        axes = cell_axes(self.size, self.field.device)
-        for _, values in self.field.lattice(axes, self.extra).slabs():
-            yield values.clamp_(*self.limits).float().cpu().numpy()
-
-    def array(self) -> npt.NDArray[np.float32]:
-        """The whole grid in memory: float32, `(*size, V)`."""
-        out = np.empty((*self.size, self.channels), dtype=np.float32)
-        start = 0
-        for slab in self.slabs():
-            out[start : start + len(slab)] = slab
-            start += len(slab)
-        return out
 
 
 class GridRenderer(Renderer):
@@ -71,14 +32,26 @@ class GridRenderer(Renderer):
         layout: axes, and the names of the extra columns.
         native: cells along each axis at the native size, slowest axis first.
         limits: lowest and highest value of a rendered grid; renders are clipped to them.
+        extent: length of each axis in the domain's own units (seconds, metres), slowest axis first; renders
+            carry it, so that files can say how long or large they are. 2 along each axis, as coordinates, if left out.
 
     Raises:
         RequestError: if the native size does not fit the layout.
+        ValueError: if the extent does not fit it.
     """
 
-    def __init__(self, layout: Layout, native: Sequence[int], limits: tuple[float, float] = (-1.0, 1.0)) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        native: Sequence[int],
+        limits: tuple[float, float] = (-1.0, 1.0),
+        extent: Sequence[float] | None = None,
+    ) -> None:
         self.layout, self.limits = layout, limits
         self.native = self._checked(native)
+        self.extent = (2.0,) * len(self.native) if extent is None else tuple(map(float, extent))
+        if len(self.extent) != len(self.native) or min(self.extent) <= 0:
+            raise ValueError(f"extent {self.extent} is not one positive length for each of {len(self.native)} axes")
 
     def observe(self, field: Field, queries: Queries) -> Tensor:
         """Values of the field at the queries' coordinates, `(B, N, V)`; not clipped."""
@@ -99,7 +72,14 @@ class GridRenderer(Renderer):
         if len(field) != 1:
             raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
         size = self.native if view is None else self._checked(view)
-        return Raster(field=field, size=size, extra=self.extra(size), limits=self.limits)
+        return Raster(field=field, size=size, extra=self.extra, limits=self.limits, extent=self.extent)
+
+    def native_values(self, fields: Field) -> Tensor:
+        """Each field of a batch on the native grid, on the CPU: `(B, V, *native)`, clipped to the limits.
+
+        Has the shape of `GridSignal.values`, so the two compare.
+        """
+        return torch.stack([torch.from_numpy(self.render(field).array()) for field in fields]).movedim(-1, 1)
 
     def extra(self, size: Sequence[int]) -> Tensor:
         """Extra columns `(X,)` of a render at a size."""

@@ -17,14 +17,14 @@ from ddmi_core.fields.layout import Layout
 FOOTPRINT = "footprint"
 
 
-class GridSignal(Protocol):
-    """What `GridSampler` needs of a signal."""
+class OnGrids(Protocol):
+    """What `GridSampler` needs of a signal; `GridSignal` has it."""
 
     def levels(self) -> tuple[Tensor, ...]:
         """Values `(B, V, *grid)` of the same signals on grids of different sizes, the native one first.
 
-        A level may be bytes; 0 to 255 then stand for -1 to 1. Large levels are best left so, since only
-        the cells that are drawn get converted.
+        A level may be whole numbers: bytes 0 to 255, or 16-bit numbers -32767 to 32767, then stand for
+        -1 to 1. Large levels are best left so, since only the cells that are drawn get converted.
         """
 
 
@@ -46,14 +46,9 @@ class GridSampler(CoordinateSampler):
         ValueError: if `native_share` is not in [0, 1].
 
     Example:
-        >>> from attrs import frozen
-        >>> @frozen(eq=False)
-        ... class Sound:
-        ...     samples: Tensor  # (B, 1, T)
-        ...     def levels(self) -> tuple[Tensor, ...]:
-        ...         return (self.samples,)
+        >>> from ddmi_core.parts import GridSignal
         >>> sampler = GridSampler(Layout(axes=("t",), planes=(("t",),)))
-        >>> queries = sampler.sample(Sound(torch.zeros(2, 1, 100)), 10, torch.Generator())
+        >>> queries = sampler.sample(GridSignal(torch.zeros(2, 1, 100)), 10, torch.Generator())
         >>> queries.coords.shape, queries.targets.shape, queries.patch
         (torch.Size([2, 10, 1]), torch.Size([2, 10, 1]), (10,))
     """
@@ -63,7 +58,7 @@ class GridSampler(CoordinateSampler):
             raise ValueError(f"native_share={native_share} is not a probability; give a number from 0 to 1")
         self.layout, self.scattered, self.native_share = layout, scattered, native_share
 
-    def sample(self, signal: GridSignal, n: int, generator: torch.Generator) -> Queries:
+    def sample(self, signal: OnGrids, n: int, generator: torch.Generator) -> Queries:
         """About `n` cells of one level, the same number for each signal of the batch.
 
         Args:
@@ -139,8 +134,12 @@ class GridSampler(CoordinateSampler):
 
 
 def as_values(level: Tensor) -> Tensor:
-    """Values of a level or of a part of it: bytes 0 to 255 become -1 to 1, other tensors stay."""
-    return level if level.dtype != torch.uint8 else level.float().div_(127.5).sub_(1)
+    """Values of a level or of a part of it: bytes and 16-bit whole numbers become -1 to 1, floats stay."""
+    if level.dtype == torch.uint8:
+        return level.float().div_(127.5).sub_(1)
+    if level.dtype == torch.int16:
+        return level.float().div_(32767)
+    return level
 
 
 def patch_shape(size: Sequence[int], n: int) -> tuple[int, ...]:

@@ -9,11 +9,13 @@ import pluggy
 from attrs import frozen
 
 from ddmi_core.api.domain import API_VERSION, Domain
+from ddmi_core.api.earlier import EARLIER, REMOVED_IN
+from ddmi_core.deprecation import deprecated
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
 from ddmi_core.registry.records import PluginRecord, Status
 
-ACCEPTED = (API_VERSION, API_VERSION - 1)
+ACCEPTED = (API_VERSION, EARLIER)
 
 
 @frozen(eq=False)
@@ -45,13 +47,24 @@ def load(record: PluginRecord) -> Loaded:
     except _Fault as fault:
         broken = attrs.evolve(record, status=fault.status, reason=fault.reason, mend=fault.mend)
         return Loaded(broken, error=fault.__cause__)
+    if domain.api_version == EARLIER:
+        instead = f"upgrade {record.distribution}; its authors find what changed under 'Migrate between API versions'"
+        deprecated(
+            f"API version {EARLIER}, which plugin {record.name!r} was written for,", instead, removed_in=REMOVED_IN
+        )
     return Loaded(described(record, domain), domain)
 
 
 def described(record: PluginRecord, domain: Domain) -> PluginRecord:
-    """The record, ready, with what its domain says of itself."""
+    """The record, ready, with what its domain says of itself, and a reason if it will not stay so."""
+    reason = mend = ""
+    if domain.api_version == EARLIER:
+        reason = f"written for API version {EARLIER}, which ddmi {REMOVED_IN} will no longer accept"
+        mend = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(
         record,
+        reason=reason,
+        mend=mend,
         status=Status.READY,
         api_version=domain.api_version,
         axes=domain.layout.axes,

@@ -12,6 +12,7 @@ from attrs import frozen
 from torch import nn
 
 from ddmi_core.api.domain import Domain
+from ddmi_core.api.earlier import built
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig
@@ -45,8 +46,8 @@ def initial_weights(seed: int, purpose: str) -> Iterator[None]:
 def build_parts(domain: Domain, config: RunConfig) -> Parts:
     """The domain's coordinate sampler and renderer."""
     return Parts(
-        sampler=domain.resolve(domain.sampler)(config.domain),
-        renderer=domain.resolve(domain.renderer)(config.domain),
+        sampler=built(domain, "sampler", config.domain),
+        renderer=built(domain, "renderer", config.domain),
     )
 
 
@@ -55,8 +56,8 @@ def build_autoencoder(domain: Domain, config: RunConfig) -> D2CVAE:
     sizes: AutoencoderConfig = config.autoencoder
     with initial_weights(config.seed, "autoencoder"):
         return D2CVAE(
-            domain.resolve(domain.encoder)(sizes, config.domain),
-            domain.resolve(domain.decoder)(sizes, config.domain),
+            built(domain, "encoder", sizes, config.domain),
+            built(domain, "decoder", sizes, config.domain),
             domain.layout,
             len(domain.values),
             sizes.readout,

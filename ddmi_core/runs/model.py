@@ -186,8 +186,12 @@ class Model:
         """
         return self.domain.resolve(self.domain.read)(Path(path), self.config.domain)
 
+    def original(self, signal: Any, index: int = 0) -> Any:
+        """One signal of a batch as an artefact, which `write` and the domain's `picture` take like a render."""
+        return self.domain.resolve(self.domain.original)(signal, index, self.renderer)
+
     def write(self, artefact: Any, path: str | Path) -> None:
-        """Write what `render` gives; the suffix of the path says how. The file appears when it is complete.
+        """Write what `render` or `original` gives, as the path's suffix says. The file appears when it is complete.
 
         Raises:
             RequestError: if the domain writes no such files.

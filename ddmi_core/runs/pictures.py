@@ -1,9 +1,10 @@
-"""Pictures for reports: embedded PNG, and basis fields as colours."""
+"""Pictures for reports: embedded PNG, players of what browsers play, and basis fields as colours."""
 
 from __future__ import annotations
 
 import base64
 import io
+import mimetypes
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes
 
+PLAYER = 180  # pixels that a player needs
+MOST_STRETCH = 3.0
+
 
 @frozen
 class Picture:
@@ -23,14 +27,45 @@ class Picture:
     width: int
     height: int
     caption: str = ""
+    sound: str = ""  # data URL of the same thing to be heard, or empty
+    clip: str = ""  # data URL of the same thing to be watched, or empty
+
+    def shown(self, side: int) -> int:
+        """Width on the page in pixels: wide pictures and players get more than a square's `side`."""
+        least = PLAYER if self.sound or self.clip else side
+        return max(least, round(side * min(MOST_STRETCH, max(1.0, self.width / self.height))))
 
 
-def embedded(drawn: Image.Image, caption: str = "") -> Picture:
-    """A PIL image as a data URL."""
+def embedded(drawn: Image.Image, caption: str = "", media: Media | None = None) -> Picture:
+    """A PIL image, and what belongs to it, as data URLs."""
     stream = io.BytesIO()
     drawn.save(stream, format="PNG", optimize=True)
-    source = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
-    return Picture(source, drawn.width, drawn.height, caption)
+    urls = {} if media is None else {media.player: data_url(media.kind, media.data)}
+    return Picture(data_url("image/png", stream.getvalue()), drawn.width, drawn.height, caption, **urls)
+
+
+@frozen
+class Media:
+    """A file that browsers play."""
+
+    kind: str  # media type, `audio/...` or `video/...`
+    data: bytes
+
+    @property
+    def player(self) -> str:
+        """The field of a picture that it belongs in."""
+        return "sound" if self.kind.startswith("audio/") else "clip"
+
+
+def playable(suffix: str) -> str:
+    """Media type of files with a suffix, if browsers play them; empty otherwise."""
+    kind, _ = mimetypes.guess_type(f"file{suffix}")
+    return "audio/wav" if kind == "audio/x-wav" else kind if kind and kind.startswith(("audio/", "video/")) else ""
+
+
+def data_url(kind: str, data: bytes) -> str:
+    """Bytes of a media type as a URL that needs no network."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def basis_picture(plane: Tensor) -> Image.Image:

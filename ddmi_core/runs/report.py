@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from attrs import frozen
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from ddmi_core.api.earlier import built, original_picture
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.fields.field import Field
 from ddmi_core.files import written_aside
@@ -21,7 +23,8 @@ from ddmi_core.runs.distance import nearest
 from ddmi_core.runs.evaluate import check_data, describe_signals, reconstruct
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, load
-from ddmi_core.runs.pictures import Picture, basis_picture, embedded, only_coarse
+from ddmi_core.runs.pictures import Media, Picture, basis_picture, embedded, only_coarse, playable
+from ddmi_core.runs.produce import default_suffix
 from ddmi_core.training.log import Log
 
 RECONSTRUCTIONS, SAMPLES = 12, 16
@@ -116,10 +119,9 @@ def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
     signal = signals.batch(chosen)
     largest = _views(model)[-1][1]
     for number, field in enumerate(reconstruct(model, signal)):
-        original = embedded(model.domain.resolve(model.domain.signal_picture)(signal, number), "held out")
         yield Row(
             (
-                original,
+                _original(model, signal, number, "held out"),
                 _picture(model, field, None, "reconstruction"),
                 _picture(model, field, largest, _views(model)[-1][0]),
             ),
@@ -132,11 +134,10 @@ def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
     describe = model.domain.resolve(model.domain.describe)
     closest = nearest(describe(fields, model.renderer).cpu(), describe_signals(model, signals))
     neighbours = signals.batch(closest)
-    picture = model.domain.resolve(model.domain.signal_picture)
     for number, field in enumerate(fields):
         name = signals.names[closest[number]]
         drawn = _picture(model, field, _views(model)[-1][1], "sample")
-        yield Row((drawn, embedded(picture(neighbours, number), name)))
+        yield Row((drawn, _original(model, neighbours, number, name)))
 
 
 def _scales(model: Model, field: Field) -> Iterator[Row]:
@@ -162,9 +163,27 @@ def _cost(result: Evaluation) -> str:
 
 
 def _views(model: Model) -> Sequence[tuple[str, Any]]:
-    views: Sequence[tuple[str, Any]] = model.domain.resolve(model.domain.views)(model.config.domain)
+    views: Sequence[tuple[str, Any]] = built(model.domain, "views", model.config.domain)
     return list(islice(views, 4))
 
 
 def _picture(model: Model, field: Field, view: Any, caption: str) -> Picture:
-    return embedded(model.domain.resolve(model.domain.picture)(model.render(field, view)), caption)
+    artefact = model.render(field, view)
+    return embedded(model.domain.resolve(model.domain.picture)(artefact), caption, _media(model, artefact))
+
+
+def _original(model: Model, signal: Any, index: int, caption: str) -> Picture:
+    drawn = original_picture(model.domain, signal, index, model.renderer)
+    playable_one = bool(playable(default_suffix(model))) and not model.domain.signal_picture
+    return embedded(drawn, caption, _media(model, model.original(signal, index)) if playable_one else None)
+
+
+def _media(model: Model, artefact: Any) -> Media | None:
+    """The artefact as a file, where browsers play the domain's default kind of file."""
+    suffix = default_suffix(model)
+    if not playable(suffix):
+        return None
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"artefact{suffix}"
+        model.write(artefact, path)
+        return Media(playable(suffix), path.read_bytes())

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.api import Field
-from ddmi_core.parts import GridRenderer
-from ddmi_image.rendering import native_pixels
-from ddmi_image.signal import ImageSignal
+from ddmi_core.parts import described_by
 
 COLOUR_GRID = 4
 EDGE_GRID = 3
@@ -19,16 +16,6 @@ DIRECTIONS = 4
 WORKING = 48  # pictures are described at this size, so that native sizes compare
 EDGE_SCALE = 7.5  # makes the spread of the edge features that of the colour features (measured on OpenMoji)
 LUMA = (0.299, 0.587, 0.114)
-
-
-def describe(fields: Field, renderer: GridRenderer) -> Tensor:
-    """Features `(B, 84)` of fields, drawn at the native size."""
-    return features(native_pixels(fields, renderer))
-
-
-def describe_signal(signal: ImageSignal) -> Tensor:
-    """Features `(B, 84)` of pictures."""
-    return features(signal.pixels.cpu())
 
 
 def features(pixels: Tensor) -> Tensor:
@@ -56,3 +43,6 @@ def features(pixels: Tensor) -> Tensor:
     distance = torch.minimum(distance, DIRECTIONS - distance)
     edges = F.adaptive_avg_pool2d(strength.unsqueeze(1) * (1 - distance).clamp(min=0), EDGE_GRID)
     return torch.cat([colours.flatten(1), EDGE_SCALE * edges.flatten(1)], dim=1)
+
+
+describe, describe_signal = described_by(features)

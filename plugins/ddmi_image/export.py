@@ -8,19 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import png
-from attrs import evolve
 from PIL import Image
 
 from ddmi_core.errors import RequestError
-from ddmi_core.parts import Raster
-from ddmi_image.signal import ImageSignal
+from ddmi_core.parts import GridArtefact
 
 COMPRESSION = 3  # of zlib; higher values take much longer and save little
 LARGEST_SMALL = 8192  # width and height up to which a picture is held in memory to be written
 THUMBNAIL = 1024
 
 
-def write_png(artefact: Raster, path: Path) -> None:
+def write_png(artefact: GridArtefact, path: Path) -> None:
     """Write a picture of any size; only a strip of it is in memory at a time.
 
     Raises:
@@ -32,7 +30,7 @@ def write_png(artefact: Raster, path: Path) -> None:
         writer.write(file, _rows(artefact))
 
 
-def write_small(artefact: Raster, path: Path) -> None:
+def write_small(artefact: GridArtefact, path: Path) -> None:
     """Write a picture in the format of its suffix (JPEG or WebP), which needs the whole picture in memory.
 
     Raises:
@@ -49,18 +47,13 @@ def write_small(artefact: Raster, path: Path) -> None:
     image.save(path, kind, quality=95)
 
 
-def picture(artefact: Raster) -> Image.Image:
+def picture(artefact: GridArtefact) -> Image.Image:
     """The picture for a report; above 1024 pixels a side it is drawn smaller, in proportion."""
     longest = max(artefact.size)
     if longest > THUMBNAIL:
         size = tuple(max(1, length * THUMBNAIL // longest) for length in artefact.size)
-        artefact = evolve(artefact, size=size)
+        artefact = artefact.at(size)
     return Image.fromarray(_bytes(artefact.array()))
-
-
-def signal_picture(signal: ImageSignal, index: int) -> Image.Image:
-    """One picture of a signal, at the native size."""
-    return Image.fromarray(_bytes(signal.pixels[index].movedim(0, -1).float().cpu().numpy()))
 
 
 def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -69,6 +62,6 @@ def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     return scaled
 
 
-def _rows(artefact: Raster) -> Iterator[npt.NDArray[np.uint8]]:
+def _rows(artefact: GridArtefact) -> Iterator[npt.NDArray[np.uint8]]:
     for slab in artefact.slabs():
         yield from _bytes(slab).reshape(len(slab), -1)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+import numpy as np
 
 from ddmi_core.api import Split
-from ddmi_core.errors import DataError, counted
-from ddmi_image.decoded import decode
-from ddmi_image.files import Entry, find_pictures
-from ddmi_image.pixel_set import PixelSet, choose, pack, split
-from ddmi_image.reading import read_square, shorter_side
+from ddmi_core.errors import DataError
+from ddmi_core.parts import (
+    Decoding,
+    Entry,
+    GridSet,
+    GridSignal,
+    choose,
+    classes_of,
+    decode_files,
+    find_files,
+    report_unusable,
+)
+from ddmi_image.packing import Pixels, pack, picture_set, row_bytes
+from ddmi_image.reading import SUFFIXES, read_square, shorter_side
 from ddmi_image.settings import ImageSettings
-from ddmi_image.signal import ImageSignal
-
-SHOWN = 5
-
-log = logging.getLogger(__name__)
 
 
 def load(location: Path, settings: ImageSettings) -> Split:
@@ -31,11 +36,10 @@ def load(location: Path, settings: ImageSettings) -> Split:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file
             that cannot be used.
     """
-    whole = load_all(location, settings)
-    return split(whole, whole.names, settings.held_out)
+    return load_all(location, settings).split(settings.held_out)
 
 
-def load_all(location: Path | None, settings: ImageSettings) -> PixelSet:
+def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     """All usable pictures of a folder or zip archive.
 
     Raises:
@@ -43,22 +47,24 @@ def load_all(location: Path | None, settings: ImageSettings) -> PixelSet:
     """
     if location is None:
         raise DataError("the source 'folder' needs a folder or zip archive of pictures: --data PATH")
-    entries = find_pictures(location)
+    entries = find_files(location, SUFFIXES, "pictures")
     entries = [entries[i] for i in choose([entry.name for entry in entries], settings.limit)]
     sizes, entries = _usable(location, entries, settings.strict)
     detail = fitting_detail(sizes, settings)
-    pixels, problems = decode(location, entries, settings.size, detail)
-    _report(location, problems, settings.strict)
+    pixels, problems = decode_files(location, entries, _decoding(settings.size, detail))
+    report_unusable(location, problems, settings.strict)
     rows = [i for i in range(len(entries)) if entries[i].name not in problems]
     if not rows:
         raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
     names = [entries[i].name for i in rows]
     classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
     mirrored = [settings.augment] * len(names)
-    return PixelSet(pixels, rows, names, settings.size, detail, classes, labels, mirrored)
+    return picture_set(
+        pixels, names, settings.size, detail, rows=rows, classes=classes, labels=labels, mirrored=mirrored
+    )
 
 
-def read(path: Path, settings: ImageSettings) -> ImageSignal:
+def read(path: Path, settings: ImageSettings) -> GridSignal:
     """One picture file as a signal with B = 1, with the levels that its size allows.
 
     Raises:
@@ -68,7 +74,7 @@ def read(path: Path, settings: ImageSettings) -> ImageSignal:
         raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
     detail = fitting_detail([shorter_side(path, str(path))], settings)
     row = pack(read_square(path, str(path), settings.size * detail), settings.size)
-    return PixelSet(row[None], [0], [path.name], settings.size, detail).batch([0])
+    return picture_set(row[None], [path.name], settings.size, detail).batch([0])
 
 
 def fitting_detail(sides: Sequence[int], settings: ImageSettings) -> int:
@@ -77,15 +83,6 @@ def fitting_detail(sides: Sequence[int], settings: ImageSettings) -> int:
     while detail > 1 and min(sides) < settings.size * detail:
         detail //= 2
     return detail
-
-
-def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Classes and labels from first-level sub-folders; none if a picture lies outside, or there is one."""
-    tops = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else "" for name in names]
-    classes = sorted(set(tops))
-    if "" in classes or len(classes) < 2:
-        return (), [0] * len(names)
-    return tuple(classes), [classes.index(top) for top in tops]
 
 
 def _usable(location: Path, entries: Sequence[Entry], strict: bool) -> tuple[list[int], list[Entry]]:
@@ -98,20 +95,17 @@ def _usable(location: Path, entries: Sequence[Entry], strict: bool) -> tuple[lis
             usable.append(entry)
         except DataError as error:
             problems[entry.name] = str(error)
-    _report(location, problems, strict)
+    report_unusable(location, problems, strict)
     if not usable:
         raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
     return sizes, usable
 
 
-def _report(location: Path, problems: dict[str, str], strict: bool) -> None:
-    """Raise, or warn about, files that cannot be used."""
-    if not problems:
-        return
-    shown = [f"  {problem}" for problem in list(problems.values())[:SHOWN]]
-    if len(problems) > SHOWN:
-        shown.append(f"  and {len(problems) - SHOWN} more")
-    text = "\n".join([f"{location}: {counted(len(problems), 'file')} cannot be used", *shown])
-    if strict:
-        raise DataError(f"{text}\nMend or remove them, or leave them out with --set domain.strict=false")
-    log.warning("%s", text)
+def _decoding(size: int, detail: int) -> Decoding:
+    """How a picture file becomes a packed row."""
+
+    def read(entry: Entry) -> Pixels:
+        with entry.opened() as file:
+            return pack(read_square(file, entry.name, size * detail), size)
+
+    return Decoding(row_bytes(size, detail), np.dtype(np.uint8), read, (size, detail))

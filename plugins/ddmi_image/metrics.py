@@ -1,4 +1,4 @@
-"""Measures of reconstructed pictures: peak signal-to-noise ratio and structural similarity."""
+"""Structural similarity of reconstructed pictures."""
 
 from __future__ import annotations
 
@@ -7,24 +7,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddmi_core.api import Field
-from ddmi_core.parts import GridRenderer
-from ddmi_image.rendering import native_pixels
-from ddmi_image.signal import ImageSignal
+from ddmi_core.parts import GridRenderer, GridSignal
 
 RANGE = 2.0  # pixels lie in [-1, 1]
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 
 
-def psnr_db(fields: Field, signal: ImageSignal, renderer: GridRenderer) -> Tensor:
-    """Peak signal-to-noise ratio a picture in decibels, `(B,)`; at most 100 for equal pictures."""
-    error = (native_pixels(fields, renderer) - signal.pixels.cpu()).square().flatten(1).mean(dim=1)
-    return 10 * torch.log10(RANGE**2 / error.clamp(min=RANGE**2 * 1e-10))
-
-
-def ssim(fields: Field, signal: ImageSignal, renderer: GridRenderer) -> Tensor:
+def ssim(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
     """Structural similarity a picture, `(B,)`, at most 1, the mean over the colour channels."""
-    return structural_similarity(native_pixels(fields, renderer), signal.pixels.cpu())
+    return structural_similarity(renderer.native_values(fields), signal.values.cpu())
 
 
 def structural_similarity(first: Tensor, second: Tensor) -> Tensor:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from attrs import evolve
-from platformdirs import user_data_path
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
+from ddmi_core.parts import default_place
 from ddmi_image.folder import load_all
-from ddmi_image.pixel_set import split
 from ddmi_image.settings import ImageSettings
 
 AFHQ_HINT = (
@@ -56,12 +55,7 @@ def celeba_hq(location: Path | None, settings: ImageSettings) -> Split:
         raise DataError(f"{place}: CelebA-HQ is not there. {hint}")
     whole = load_all(found[0] if found else place, evolve(settings, classes=False))
     keys = [Path(name).stem.lstrip("0") or "0" for name in whole.names]
-    return split(whole, keys, settings.held_out)
-
-
-def default_place(name: str) -> Path:
-    """Folder in which a data set is looked for when no place is given."""
-    return user_data_path("ddmi") / "data" / name
+    return whole.split(settings.held_out, keys)
 
 
 def _has_pictures(place: Path) -> bool:

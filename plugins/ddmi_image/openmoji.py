@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw, ImageFont, features
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
+from ddmi_core.parts import choose
 from ddmi_image.groups import GROUPS, JOINER, PRESENTATION, REGIONAL, Group, base, group_of
-from ddmi_image.pixel_set import PixelSet, choose, pack, row_bytes, split
+from ddmi_image.packing import pack, picture_set, row_bytes
 from ddmi_image.settings import ImageSettings
 
 # Geometry of the font, in ems: the 72 units of the design square are one advance, and the centre of the
@@ -130,14 +131,13 @@ def load(location: None, settings: ImageSettings) -> Split:
         if digest not in seen:
             seen.add(digest)
             kept.append(drawing)
-    whole = PixelSet(
-        pixels,
-        range(len(kept)),
+    whole = picture_set(
+        pixels[: len(kept)],
         [drawing.name for drawing in kept],
         settings.size,
         settings.detail,
-        settings.groups,
-        [settings.groups.index(drawing.group.name) for drawing in kept],
-        [settings.augment and drawing.group.name in MIRRORED for drawing in kept],
+        classes=settings.groups,
+        labels=[settings.groups.index(drawing.group.name) for drawing in kept],
+        mirrored=[settings.augment and drawing.group.name in MIRRORED for drawing in kept],
     )
-    return split(whole, [drawing.key for drawing in kept], settings.held_out)
+    return whole.split(settings.held_out, [drawing.key for drawing in kept])

@@ -23,18 +23,13 @@ IMAGE = Domain(
         "celeba-hq": "ddmi_image.official:celeba_hq",
     },
     default_source="openmoji",
-    encoder="ddmi_image.parts:encoder",
-    decoder="ddmi_image.parts:decoder",
-    sampler="ddmi_image.rendering:sampler",
-    renderer="ddmi_image.rendering:renderer",
     perceptual={
         "multiscale": "ddmi_core.parts:MultiScaleTerm",
         "lpips": "ddmi_image.perceptual:LpipsTerm",
     },
-    metrics={"psnr_db": "ddmi_image.metrics:psnr_db", "ssim": "ddmi_image.metrics:ssim"},
+    metrics={"psnr_db": "ddmi_core.parts:psnr_db", "ssim": "ddmi_image.metrics:ssim"},
     describe="ddmi_image.describe:describe",
     describe_signal="ddmi_image.describe:describe_signal",
-    views="ddmi_image.rendering:views",
     read="ddmi_image.folder:read",
     exporters={
         ".png": "ddmi_image.export:write_png",
@@ -42,7 +37,6 @@ IMAGE = Domain(
         ".webp": "ddmi_image.export:write_small",
     },
     picture="ddmi_image.export:picture",
-    signal_picture="ddmi_image.export:signal_picture",
     weights="ddmi_image:weights",
 )
 

@@ -43,3 +43,8 @@ class ImageSettings:
     limit: int = field(default=0, validator=validators.ge(0))
     classes: bool = True
     strict: bool = True
+
+    @property
+    def native(self) -> tuple[int, int]:
+        """Rows and columns of the native size."""
+        return (self.size, self.size)

@@ -1,10 +1,10 @@
-"""Finding picture files in folders and zip archives."""
+"""Finding files of given kinds in folders and zip archives."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -13,14 +13,13 @@ from typing import BinaryIO
 from attrs import frozen
 
 from ddmi_core.errors import DataError
-from ddmi_image.reading import SUFFIXES
 
 LARGEST_FILE = 1 << 30  # bytes of one file, so that a forged archive cannot fill the memory
 
 
 @frozen
 class Entry:
-    """One picture file."""
+    """One file of a folder or archive."""
 
     name: str  # path below the folder, or below the archive's top folder, with `/`
     stamp: str  # changes when the file changes
@@ -41,31 +40,37 @@ class Entry:
             yield file
 
 
-def find_pictures(location: Path) -> list[Entry]:
-    """Picture files of a folder (with its sub-folders) or a zip archive, sorted by name.
+def find_files(location: Path, suffixes: Sequence[str], kind: str) -> list[Entry]:
+    """Files of a folder (with its sub-folders) or a zip archive, sorted by name.
 
-    Hidden files and files with other suffixes are passed over. An archive whose pictures all lie in one
+    Hidden files and files with other suffixes are passed over. An archive whose files all lie in one
     top folder is read as that folder.
 
+    Args:
+        location: folder or archive.
+        suffixes: accepted ends of names, in lower case: `(".png", ".jpg")`.
+        kind: what the files are, in the plural, for messages: `pictures`.
+
     Raises:
-        DataError: if the path is missing, is neither folder nor zip archive, or has no picture.
+        DataError: if the path is missing, is neither folder nor zip archive, or has no such file.
     """
     if not location.exists():
         raise DataError(f"{location}: no such folder or zip archive")
     if location.is_dir():
-        entries = list(_in_folder(location))
+        found = _in_folder(location)
     elif zipfile.is_zipfile(location):
-        entries = list(_in_zip(location))
+        found = _in_zip(location, suffixes)
     else:
-        raise DataError(f"{location}: neither a folder nor a zip archive; give a folder of pictures")
+        raise DataError(f"{location}: neither a folder nor a zip archive; give a folder of {kind}")
+    entries = [entry for entry in found if _wanted(PurePosixPath(entry.name), suffixes)]
     if not entries:
-        raise DataError(f"{location}: no pictures in it; files ending in {', '.join(SUFFIXES)} are taken")
+        raise DataError(f"{location}: no {kind} in it; files ending in {', '.join(suffixes)} are taken")
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _wanted(name: PurePosixPath) -> bool:
+def _wanted(name: PurePosixPath, suffixes: Sequence[str]) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-    return name.suffix.lower() in SUFFIXES and not hidden
+    return name.suffix.lower() in suffixes and not hidden
 
 
 def _in_folder(folder: Path) -> Iterator[Entry]:
@@ -76,12 +81,12 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
         for file in files:
             path = Path(root) / file
             name = path.relative_to(folder).as_posix()
-            if _wanted(PurePosixPath(name)) and path.is_file():
+            if path.is_file():
                 status = path.stat()
                 yield Entry(name, f"{status.st_size} {status.st_mtime_ns}", lambda path=path: path.open("rb"))  # type: ignore[misc]
 
 
-def _in_zip(location: Path) -> Iterator[Entry]:
+def _in_zip(location: Path, suffixes: Sequence[str]) -> Iterator[Entry]:
     try:
         archive = zipfile.ZipFile(location)
     except (OSError, zipfile.BadZipFile) as error:
@@ -93,7 +98,7 @@ def _in_zip(location: Path) -> Iterator[Entry]:
         return BytesIO(archive.read(info))
 
     files = [(PurePosixPath(info.filename), info) for info in archive.infolist() if not info.is_dir()]
-    files = [(path, info) for path, info in files if _wanted(path)]
+    files = [(path, info) for path, info in files if _wanted(path, suffixes)]
     below = len({path.parts[0] for path, _ in files}) == 1 and all(len(path.parts) > 1 for path, _ in files)
     for path, info in files:
         name = PurePosixPath(*path.parts[1:]) if below else path

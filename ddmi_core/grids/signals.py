@@ -1,0 +1,129 @@
+"""Signals that are values on regular grids, and sets of them in memory or in a memory-mapped file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.api.signals import SignalSet, Split
+from ddmi_core.grids.sampler import as_values
+from ddmi_core.sources.splits import held_out
+
+Levels = tuple[Tensor, ...]
+Augment = Callable[[Levels, Tensor, torch.Generator], Levels]
+
+
+@frozen(eq=False)
+class GridSignal:
+    """A batch of signals on a grid and, where known, on finer grids.
+
+    A finer level shows the same signals with more detail.
+    """
+
+    values: Tensor  # (B, V, *grid), slowest axis first, in [-1, 1], at the native size
+    finer: Levels = ()  # each (B, V, *finer grid); whole numbers stand for values as in `GridSampler`
+
+    def levels(self) -> Levels:
+        """Values at each size, the native one first."""
+        return (self.values, *self.finer)
+
+
+class GridSet(SignalSet):
+    """Signals on grids, kept as arrays.
+
+    Args:
+        levels: one array `(M, V, *grid)` a level, the native one first: bytes, 16-bit whole numbers or floats
+            (see `GridSampler`), in memory or memory-mapped. They may hold more signals than the set.
+        names: one name a signal of the set, unique.
+        rows: which of the M signals are in the set; the first ones if left out.
+        classes: names of the classes.
+        labels: class of each signal; zeros if left out.
+        augment: function `(levels, indices, generator) -> levels` that changes signals at random in training.
+            The levels are copies of the wanted signals `(B, V, *grid)`, the indices `(B,)` say which these are.
+
+    Raises:
+        ValueError: if the numbers of names, rows, labels and signals do not fit.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[npt.NDArray[Any]],
+        names: Sequence[str],
+        rows: Sequence[int] | None = None,
+        classes: Sequence[str] = (),
+        labels: Sequence[int] | None = None,
+        augment: Augment | None = None,
+    ) -> None:
+        self.grids = tuple(levels)
+        self.names, self.classes = tuple(names), tuple(classes)
+        self.rows = np.arange(len(names)) if rows is None else np.asarray(rows, dtype=np.int64)
+        self.labels = torch.tensor([0] * len(names) if labels is None else list(labels), dtype=torch.long)
+        self.augment = augment
+        if not len(self.rows) == len(self.labels) == len(self.names):
+            counts = f"{len(self.names)} names, {len(self.rows)} rows, {len(self.labels)} labels"
+            raise ValueError(f"a set needs one name, row and label a signal; got {counts}")
+        if any(self.rows.max(initial=-1) >= len(level) for level in self.grids):
+            held = ", ".join(str(len(level)) for level in self.grids)
+            raise ValueError(f"row {self.rows.max()} is beyond the levels, which hold {held} signals")
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> GridSignal:
+        """Signals at the indices at all levels; augmented if there is a generator and something to augment with."""
+        index = torch.as_tensor(indices, dtype=torch.long)
+        rows = self.rows[index.numpy()]
+        levels = tuple(torch.from_numpy(np.ascontiguousarray(level[rows])) for level in self.grids)
+        if generator is not None and self.augment is not None:
+            levels = self.augment(levels, index, generator)
+        return GridSignal(values=as_values(levels[0]), finer=levels[1:])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of names, classes, labels, shapes, types and values."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        shapes = [(level.shape[1:], level.dtype.newbyteorder("<").str) for level in self.grids]
+        contents = (self.names, self.classes, self.labels.tolist(), shapes)
+        digest = hashlib.sha256(repr(contents).encode())
+        for level in self.grids:
+            for row in self.rows:
+                values = np.ascontiguousarray(level[row])
+                digest.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+        return digest.hexdigest()
+
+    def part(self, indices: Sequence[int]) -> GridSet:
+        """Some signals of the set, sharing its arrays."""
+        chosen = list(indices)
+        augment, own = self.augment, torch.tensor(chosen, dtype=torch.long)
+        moved: Augment | None = None
+        if augment is not None:
+            inner = augment
+
+            def moved(levels: Levels, index: Tensor, generator: torch.Generator) -> Levels:
+                return inner(levels, own[index], generator)
+
+        return GridSet(
+            self.grids,
+            [self.names[i] for i in chosen],
+            self.rows[chosen].tolist(),
+            self.classes,
+            self.labels[chosen].tolist(),
+            moved,
+        )
+
+    def split(self, share: float, keys: Sequence[str] | None = None) -> Split:
+        """Hold out the signals whose key's hash falls into a share.
+
+        Args:
+            share: held-out share, in (0, 1).
+            keys: one a signal, the names if left out; equal keys stay together.
+        """
+        train, held = held_out(self.names if keys is None else keys, share)
+        return Split(train=self.part(train), held_out=self.part(held))

@@ -1,0 +1,94 @@
+"""Ready parts for domains: what a plugin can use instead of writing its own."""
+
+from typing import TYPE_CHECKING
+
+from ddmi_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ddmi_core.autoencoder.config import AutoencoderConfig as AutoencoderConfig
+    from ddmi_core.autoencoder.config import DecoderConfig as DecoderConfig
+    from ddmi_core.autoencoder.config import EncoderConfig as EncoderConfig
+    from ddmi_core.autoencoder.config import PerceptualConfig as PerceptualConfig
+    from ddmi_core.autoencoder.grid_encoder import GridEncoder as GridEncoder
+    from ddmi_core.autoencoder.losses import MultiScaleTerm as MultiScaleTerm
+    from ddmi_core.autoencoder.losses import bernoulli_loss as bernoulli_loss
+    from ddmi_core.autoencoder.losses import l1_loss as l1_loss
+    from ddmi_core.autoencoder.losses import l2_loss as l2_loss
+    from ddmi_core.autoencoder.plane_decoder import PlaneDecoder as PlaneDecoder
+    from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
+    from ddmi_core.fields.lattice import cell_centres as cell_centres
+    from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
+    from ddmi_core.grids.raster import GridArtefact as GridArtefact
+    from ddmi_core.grids.raster import Raster as Raster
+    from ddmi_core.grids.raster import StoredGrid as StoredGrid
+    from ddmi_core.grids.renderer import GridRenderer as GridRenderer
+    from ddmi_core.grids.sampler import GridSampler as GridSampler
+    from ddmi_core.grids.signals import GridSet as GridSet
+    from ddmi_core.grids.signals import GridSignal as GridSignal
+    from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
+    from ddmi_core.parts.builders import describe_grids as describe_grids
+    from ddmi_core.parts.builders import described_by as described_by
+    from ddmi_core.parts.builders import grid_encoder as grid_encoder
+    from ddmi_core.parts.builders import grid_original as grid_original
+    from ddmi_core.parts.builders import grid_renderer as grid_renderer
+    from ddmi_core.parts.builders import grid_sampler as grid_sampler
+    from ddmi_core.parts.builders import grid_views as grid_views
+    from ddmi_core.parts.builders import native_grid as native_grid
+    from ddmi_core.parts.builders import plane_decoder as plane_decoder
+    from ddmi_core.parts.builders import psnr_db as psnr_db
+    from ddmi_core.sources.decoded import Decoding as Decoding
+    from ddmi_core.sources.decoded import decode_files as decode_files
+    from ddmi_core.sources.files import Entry as Entry
+    from ddmi_core.sources.files import find_files as find_files
+    from ddmi_core.sources.folders import classes_of as classes_of
+    from ddmi_core.sources.folders import default_place as default_place
+    from ddmi_core.sources.folders import report_unusable as report_unusable
+    from ddmi_core.sources.splits import choose as choose
+    from ddmi_core.sources.splits import held_out as held_out
+    from ddmi_core.sources.splits import stable_share as stable_share
+
+_EXPORTS = {
+    "AutoencoderConfig": "ddmi_core.autoencoder.config",
+    "CoarseToFineReadout": "ddmi_core.fields.readout",
+    "DecoderConfig": "ddmi_core.autoencoder.config",
+    "Decoding": "ddmi_core.sources.decoded",
+    "EncoderConfig": "ddmi_core.autoencoder.config",
+    "Entry": "ddmi_core.sources.files",
+    "GridArtefact": "ddmi_core.grids.raster",
+    "GridEncoder": "ddmi_core.autoencoder.grid_encoder",
+    "GridRenderer": "ddmi_core.grids.renderer",
+    "GridSampler": "ddmi_core.grids.sampler",
+    "GridSet": "ddmi_core.grids.signals",
+    "GridSignal": "ddmi_core.grids.signals",
+    "MultiScaleTerm": "ddmi_core.autoencoder.losses",
+    "PerceptualConfig": "ddmi_core.autoencoder.config",
+    "PlaneDecoder": "ddmi_core.autoencoder.plane_decoder",
+    "Raster": "ddmi_core.grids.raster",
+    "ReadoutConfig": "ddmi_core.fields.config",
+    "StoredGrid": "ddmi_core.grids.raster",
+    "bernoulli_loss": "ddmi_core.autoencoder.losses",
+    "cell_centres": "ddmi_core.fields.lattice",
+    "choose": "ddmi_core.sources.splits",
+    "classes_of": "ddmi_core.sources.folders",
+    "decode_files": "ddmi_core.sources.decoded",
+    "default_place": "ddmi_core.sources.folders",
+    "describe_grid_signals": "ddmi_core.parts.builders",
+    "describe_grids": "ddmi_core.parts.builders",
+    "described_by": "ddmi_core.parts.builders",
+    "find_files": "ddmi_core.sources.files",
+    "grid_encoder": "ddmi_core.parts.builders",
+    "grid_original": "ddmi_core.parts.builders",
+    "grid_renderer": "ddmi_core.parts.builders",
+    "grid_sampler": "ddmi_core.parts.builders",
+    "grid_views": "ddmi_core.parts.builders",
+    "held_out": "ddmi_core.sources.splits",
+    "l1_loss": "ddmi_core.autoencoder.losses",
+    "l2_loss": "ddmi_core.autoencoder.losses",
+    "native_grid": "ddmi_core.parts.builders",
+    "plane_decoder": "ddmi_core.parts.builders",
+    "psnr_db": "ddmi_core.parts.builders",
+    "report_unusable": "ddmi_core.sources.folders",
+    "stable_share": "ddmi_core.sources.splits",
+}
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,0 +1,1 @@
+"""Parts for data sources: files in folders and archives, decoding with a cache, classes, and stable splits."""
