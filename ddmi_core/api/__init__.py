@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ddmi_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ddmi_core.api.conditions import Condition as Condition
     from ddmi_core.api.domain import API_VERSION as API_VERSION
     from ddmi_core.api.domain import Domain as Domain
     from ddmi_core.api.interfaces import BasisFieldDecoder as BasisFieldDecoder
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ddmi_core.registry.hooks import hookimpl as hookimpl
 
 _EXPORTS = {
+    "Condition": "ddmi_core.api.conditions",
     "API_VERSION": "ddmi_core.api.domain",
     "Domain": "ddmi_core.api.domain",
     "BasisFieldDecoder": "ddmi_core.api.interfaces",

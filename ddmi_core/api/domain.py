@@ -66,6 +66,8 @@ class Domain:
             true patches `(B, V, *patch)`, giving a scalar.
         metrics: name to a function `(fields: Field, signal, renderer) -> Tensor (B,)` for reconstructions,
             computed at the signal's native size. Names ending in `_db`, `iou` or `ssim` are better when higher.
+        conditions: name to a function `(domain, settings) -> Condition`: what samples can be asked for beside
+            classes; `diffusion.condition` chooses one by its name.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
             sets of fields are computed on; by default plain ones of grids.
         describe_signal: the same from signals, `(signal) -> Tensor (B, F)`.
@@ -100,6 +102,7 @@ class Domain:
         factory=lambda: {"multiscale": "ddmi_core.parts:MultiScaleTerm"}, validator=_references
     )
     metrics: Mapping[str, str] = field(factory=dict, validator=_references)
+    conditions: Mapping[str, str] = field(factory=dict, validator=_references)
     describe: str = field(default="ddmi_core.parts:describe_grids", validator=_reference)
     describe_signal: str = field(default="ddmi_core.parts:describe_grid_signals", validator=_reference)
     views: str = field(default="ddmi_core.parts:grid_views", validator=_reference)
@@ -118,6 +121,8 @@ class Domain:
             raise ValueError(f"default_source={self.default_source!r} is not among the sources: {known}")
         if "quick" not in self.presets:
             raise ValueError("presets has no 'quick', the preset that `ddmi run` takes unless another is asked for")
+        if taken := {"none", "class"} & set(self.conditions):
+            raise ValueError(f"conditions names {taken.pop()!r}, which is the core's own; choose another name")
         if self.signal_picture:
             deprecated("Domain.signal_picture", "give `original`, which `picture` draws", removed_in="0.3")
 

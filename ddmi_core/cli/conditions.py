@@ -17,11 +17,15 @@ def conditions(
     plugin: options.ShippedPlugin = "",
     as_json: options.Json = False,
 ) -> None:
-    """List the classes that `ddmi sample --condition` takes, one a line."""
+    """List what `ddmi sample --condition` takes, one a line: classes, or examples of texts."""
     check_source(run, plugin)
     model = load_model(run, plugin)
     names = list(model.classes) if model.diffusion.classes else []
+    nothing = "this model was trained without conditions, so it takes no --condition"
+    if model.condition is not None:
+        names = list(model.condition.examples())
+        nothing = "this model takes texts as --condition; the plugin's documentation says which"
     if as_json:
         print_json(names)
     else:
-        print_lines(names or ["this model was trained without classes, so it takes no --condition"])
+        print_lines(names or [nothing])

@@ -51,13 +51,13 @@ class DiffusionConfig:
 
     Args:
         target: what the network predicts: `noise`, `data` or `velocity`.
-        condition: `none` or `class`.
+        condition: `none`, `class`, or the name of a condition that the domain offers.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
         copies: encoded variants of each signal kept in the latent cache: one as it is, the others augmented.
     """
 
     target: str = field(default="velocity", validator=validators.in_(("noise", "data", "velocity")))
-    condition: str = field(default="class", validator=validators.in_(("none", "class")))
+    condition: str = "class"
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
     copies: int = field(default=1, validator=validators.ge(1))
     path: PathConfig = PathConfig()

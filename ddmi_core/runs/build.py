@@ -11,6 +11,7 @@ import torch
 from attrs import frozen
 from torch import nn
 
+from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.earlier import built
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
@@ -64,11 +65,30 @@ def build_autoencoder(domain: Domain, config: RunConfig) -> D2CVAE:
         )
 
 
-def build_diffusion(domain: Domain, config: RunConfig, shape: LatentShape, classes: int) -> LatentDiffusion:
-    """The diffusion model with the initial weights of the run's seed."""
+def build_condition(domain: Domain, config: RunConfig) -> Condition | None:
+    """The domain's condition that the configuration names; `None` where it names none, or classes."""
+    name = config.diffusion.condition
+    if name in ("none", "class"):
+        return None
+    condition: Condition = domain.resolve(domain.conditions[name])(domain, config.domain)
+    return condition
+
+
+def build_diffusion(
+    domain: Domain, config: RunConfig, shape: LatentShape, classes: int, vectors: int = 0
+) -> LatentDiffusion:
+    """The diffusion model with the initial weights of the run's seed.
+
+    Args:
+        domain: what it is about.
+        config: of the run.
+        shape: of the latent.
+        classes: number of classes of the data.
+        vectors: length of the condition's vectors, 0 without.
+    """
     conditioned = classes if config.diffusion.condition == "class" else 0
     with initial_weights(config.seed, "diffusion"):
-        return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion)
+        return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors)
 
 
 def autoencoder_objectives(

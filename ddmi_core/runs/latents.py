@@ -8,16 +8,18 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.api.conditions import Condition
 from ddmi_core.api.signals import SignalSet, move
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
-from ddmi_core.errors import CheckpointError
+from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.runs.origin import AUTOENCODER, check_origin
 from ddmi_core.training import checkpoint
 from ddmi_core.training.objective import generator_for
 from ddmi_core.training.trainer import FINAL
 
 BATCH = 64
+KEPT_VECTORS = 1024
 
 
 @frozen(eq=False)
@@ -26,6 +28,7 @@ class Latents:
 
     flat: Tensor  # (N * copies, L), in the autoencoder's units
     labels: Tensor  # (N * copies,)
+    vectors: Tensor  # (N * copies, K, F), of the condition; F = 0 without one
     shape: LatentShape
     normalisation: Normalisation
     classes: tuple[str, ...]
@@ -41,8 +44,19 @@ class LatentFacts:
 
 
 @torch.no_grad()
-def encode(model: D2CVAE, signals: SignalSet, copies: int, seed: int, device: torch.device) -> Latents:
-    """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all."""
+def encode(
+    model: D2CVAE,
+    signals: SignalSet,
+    copies: int,
+    seed: int,
+    device: torch.device,
+    condition: Condition | None = None,
+) -> Latents:
+    """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all.
+
+    Raises:
+        PluginError: if the condition's vectors do not fit the signals, or are not finite.
+    """
     model.eval()
     rows = []
     for copy in range(copies):
@@ -54,13 +68,27 @@ def encode(model: D2CVAE, signals: SignalSet, copies: int, seed: int, device: to
     shape = LatentShape.of(rows[0])
     flat = torch.cat([shape.pack(row) for row in rows])
     labels = signals.labels.repeat(copies)
-    return Latents(flat, labels, shape, Normalisation.fit(flat, shape), signals.classes)
+    vectors = torch.zeros(len(signals), 1, 0) if condition is None else _vectors(condition, signals)
+    return Latents(flat, labels, vectors.repeat(copies, 1, 1), shape, Normalisation.fit(flat, shape), signals.classes)
+
+
+def _vectors(condition: Condition, signals: SignalSet) -> Tensor:
+    """The condition's vectors of a set, `(N, K, F)`."""
+    found = condition.of(signals).float().cpu()
+    vectors = found.unsqueeze(1) if found.ndim == 2 else found
+    if vectors.ndim != 3 or len(vectors) != len(signals) or vectors.shape[2] != condition.length:
+        name, wanted = type(condition).__name__, f"({len(signals)}, {condition.length})"
+        raise PluginError(f"{name}.of gives vectors of shape {tuple(found.shape)}; the set needs {wanted}")
+    if not bool(vectors.isfinite().all()):
+        bad = int((~vectors.isfinite()).flatten(1).any(dim=1).nonzero()[0])
+        raise PluginError(f"{type(condition).__name__}.of gives numbers for {signals.names[bad]!r} that are not finite")
+    return vectors
 
 
 def save(folder: Path, latents: Latents, fingerprint: str, weights: str) -> None:
     """Write the cache (see `checkpoint.save`), with digests of the data and of the autoencoder's weights."""
     tensors = {
-        "latents": {"flat": latents.flat, "labels": latents.labels},
+        "latents": {"flat": latents.flat, "labels": latents.labels, "vectors": latents.vectors},
         "normalisation": {"mean": latents.normalisation.mean, "std": latents.normalisation.std},
     }
     record = {**describe(latents), "fingerprint": fingerprint, AUTOENCODER: weights}
@@ -79,7 +107,8 @@ def load(folder: Path, fingerprint: str, weights: str) -> Latents:
     check_origin(stored, weights)
     group = stored.tensors("latents")
     facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
-    return Latents(group["flat"], group["labels"], facts.shape, statistics, facts.classes)
+    vectors = group.get("vectors", torch.zeros(len(group["flat"]), 1, 0))
+    return Latents(group["flat"], group["labels"], vectors, facts.shape, statistics, facts.classes)
 
 
 def describe(latents: Latents) -> dict[str, object]:
@@ -91,6 +120,13 @@ def describe(latents: Latents) -> dict[str, object]:
         "classes": list(latents.classes),
         "counts": counts.tolist(),
     }
+
+
+def kept_vectors(latents: Latents) -> Tensor:
+    """Some of the condition's vectors, `(M, F)`, for samples of which nothing is asked; spread over the signals."""
+    rows = latents.vectors.flatten(0, 1)
+    chosen = torch.linspace(0, len(rows) - 1, min(KEPT_VECTORS, len(rows))).round().long()
+    return rows[chosen]
 
 
 def described(stored: checkpoint.Checkpoint) -> LatentFacts:

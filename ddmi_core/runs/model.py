@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import move
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.diffusion.conditioning import marked
 from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.model import Denoise, LatentDiffusion
@@ -26,7 +29,7 @@ from ddmi_core.files import written_aside
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs import latents
-from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
+from ddmi_core.runs.build import build_autoencoder, build_condition, build_diffusion, build_parts
 from ddmi_core.runs.config import RunConfig
 from ddmi_core.runs.origin import check_origin, load_stage
 from ddmi_core.runs.shipped import shipped
@@ -37,7 +40,7 @@ from ddmi_core.training.trainer import FINAL, finished
 LARGEST_BATCH = 64
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)
 class Model:
     """A trained autoencoder with the diffusion model over its latents.
 
@@ -59,6 +62,7 @@ class Model:
     renderer: Renderer
     classes: tuple[str, ...]
     counts: tuple[int, ...]  # how often each class occurs in training
+    vectors: Tensor  # (M, F), vectors of the condition that occur in training; F = 0 without one
     device: torch.device
 
     @property
@@ -94,12 +98,13 @@ class Model:
             seed: seed of the initial noise.
             sampler: name of a sampler; the run's own by default.
             steps: sampling steps; the run's own by default.
-            condition: name of a class; without it classes are drawn as often as they occur in training.
+            condition: name of a class, or a text that the domain's condition takes; without it conditions are
+                drawn as often as they occur in training.
             guidance: scale of classifier-free guidance, 1 for none; the run's own by default.
             callback: told after every step.
 
         Raises:
-            RequestError: for an unknown sampler or class, or numbers out of range.
+            RequestError: for an unknown sampler, class or condition, or numbers out of range.
         """
         flat = self.sample_latents(
             n,
@@ -134,11 +139,11 @@ class Model:
         noise = torch.stack(
             [torch.randn(self.shape.length, generator=generator_for(seed, "noise", i)) for i in range(n)]
         )
-        labels = self.labels(n, seed, condition)
+        given = self.conditions(n, seed, condition)
         path = self.diffusion.path
         parts = []
         for start in range(0, n, LARGEST_BATCH):
-            chosen = labels[start : start + LARGEST_BATCH].to(self.device)
+            chosen = given[start : start + LARGEST_BATCH].to(self.device)
             part = sample(
                 self._denoiser(chosen, guidance),
                 path,
@@ -149,6 +154,24 @@ class Model:
             )
             parts.append(self.normalisation.invert(part))
         return torch.cat(parts)
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        """What samples can be asked for beside classes, if the model was trained with it."""
+        return build_condition(self.domain, self.config) if self.vectors.shape[1] else None
+
+    def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
+        """Condition of each sample as the diffusion model takes it: classes `(n,)`, or marked vectors `(n, F + 1)`.
+
+        Raises:
+            RequestError: if there is no such class, or the text means nothing to the domain's condition.
+        """
+        if self.condition is None:
+            return self.labels(n, seed, condition)
+        if condition is not None:
+            return marked(self.condition.parse(condition).float().expand(n, -1))
+        draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in range(n)]
+        return marked(self.vectors[torch.stack(draws)])
 
     def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
         """Class of each sample, `(n,)`: the one asked for, or drawn as often as it occurs in training.
@@ -163,7 +186,7 @@ class Model:
             shares = torch.tensor(self.counts, dtype=draws.dtype).cumsum(0)
             return torch.searchsorted(shares / shares[-1], draws, right=True)
         if not self.diffusion.classes:
-            raise RequestError("this model was trained without classes, so --condition cannot be used")
+            raise RequestError("this model was trained without conditions, so --condition cannot be used")
         if condition not in self.classes:
             raise RequestError(unknown_name("class", condition, self.classes))
         return torch.full((n,), self.classes.index(condition))
@@ -213,11 +236,11 @@ class Model:
         export: Callable[[Any, Path], None] = self.domain.resolve(exporters[suffix.lower()])
         return export
 
-    def _denoiser(self, labels: Tensor, guidance: float) -> Denoise:
-        if not self.diffusion.classes:
+    def _denoiser(self, given: Tensor, guidance: float) -> Denoise:
+        if not self.diffusion.conditioned:
             return self.diffusion.denoiser()
         own = self.config.sampling
-        conditional = self.diffusion.denoiser(labels)
+        conditional = self.diffusion.denoiser(given)
         interval = own.guidance_from, own.guidance_to
         return classifier_free(conditional, self.diffusion.denoiser(), guidance, interval)
 
@@ -275,7 +298,8 @@ def assemble(
     stored = checkpoint.load(denoiser / FINAL)
     check_origin(stored, weights)
     facts = latents.described(stored)
-    diffusion = build_diffusion(domain, config, facts.shape, len(facts.classes))
+    vectors = stored.tensors("condition")["vectors"] if stored.has("condition") else torch.zeros(0, 0)
+    diffusion = build_diffusion(domain, config, facts.shape, len(facts.classes), vectors.shape[1])
     load_stage(domain, denoiser, diffusion)
     statistics = stored.tensors("normalisation")
     return Model(
@@ -287,5 +311,6 @@ def assemble(
         renderer=build_parts(domain, config).renderer,
         classes=facts.classes,
         counts=facts.counts,
+        vectors=vectors,
         device=device,
     )

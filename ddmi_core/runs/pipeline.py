@@ -25,6 +25,7 @@ from ddmi_core.runs.build import (
     absolute,
     autoencoder_objectives,
     build_autoencoder,
+    build_condition,
     build_diffusion,
     build_parts,
     load_data,
@@ -158,7 +159,10 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latents.Latents:
         with _step(run, "latents"):
             copies = run.config.diffusion.copies
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            encoded = latents.encode(autoencoder.to(device), run.split.train, copies, run.config.seed, device)
+            condition = build_condition(run.domain, run.config)
+            encoded = latents.encode(
+                autoencoder.to(device), run.split.train, copies, run.config.seed, device, condition
+            )
             latents.save(place, encoded, fingerprint, weights)
 
     processes.on_main(encode)
@@ -168,14 +172,18 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latents.Latents:
 def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latents.Latents) -> Model:
     place = run.folder.denoiser
     if not finished(place):
-        diffusion = build_diffusion(run.domain, run.config, encoded.shape, len(encoded.classes))
+        vectors = encoded.vectors.shape[2]
+        diffusion = build_diffusion(run.domain, run.config, encoded.shape, len(encoded.classes), vectors)
         normalised = encoded.normalisation.apply(encoded.flat)
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latents.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
         tensors = {"normalisation": statistics}
+        if vectors:
+            tensors["condition"] = {"vectors": latents.kept_vectors(encoded)}
+        given = encoded.vectors if vectors else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
-            train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, encoded.labels)})
+            train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return assemble(run.domain, run.config, autoencoder, weights, place, device)
 

@@ -114,6 +114,7 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
         config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
         _check_samplers(config)
+        _check_condition(domain, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
         raise ConfigError(f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}") from fault.__cause__
@@ -160,3 +161,9 @@ def _literal(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key} = {_literal(item)}' for key, item in value.items() if item is not None)}}}"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
+
+
+def _check_condition(domain: Domain, config: RunConfig) -> None:
+    known = ("none", "class", *domain.conditions)
+    if config.diffusion.condition not in known:
+        raise Fault(("diffusion", "condition"), unknown_name("condition", config.diffusion.condition, known))

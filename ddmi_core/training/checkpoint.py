@@ -38,6 +38,10 @@ class Checkpoint:
         """SHA-256 digest of the file of one group."""
         return str(self.record["files"][f"{name}.safetensors"]["sha256"])
 
+    def has(self, name: str) -> bool:
+        """Whether there is a group of tensors with a name."""
+        return f"{name}.safetensors" in self.record["files"]
+
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Tensors of one group.
 
@@ -45,7 +49,7 @@ class Checkpoint:
             CheckpointError: if the group is missing or its file is damaged.
         """
         path = self.folder / f"{name}.safetensors"
-        if path.name not in self.record["files"]:
+        if not self.has(name):
             raise CheckpointError(
                 f"checkpoint {self.folder} holds no {name!r}; it has {', '.join(self.record['files'])}"
             )

@@ -293,7 +293,7 @@ def test_sources_are_listed(tiny, engine):
     ("classes", "trained", "text", "names"),
     [
         (("red", "blue"), 2, "red\nblue\n", ["red", "blue"]),
-        (("red", "blue"), 0, "this model was trained without classes, so it takes no --condition\n", []),
+        (("red", "blue"), 0, "this model was trained without conditions, so it takes no --condition\n", []),
     ],
 )
 def test_conditions_are_the_classes_that_a_model_was_trained_with(classes, trained, text, names, finished, engine):

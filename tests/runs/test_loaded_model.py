@@ -207,7 +207,7 @@ def test_impossible_requests_are_refused_in_words(options, words, model):
 
 def test_a_model_without_classes_refuses_a_condition(model):
     unconditional = evolve(model, diffusion=evolve_classes(model))
-    with pytest.raises(RequestError, match="trained without classes"):
+    with pytest.raises(RequestError, match="trained without conditions"):
         unconditional.labels(2, seed=0, condition="slow")
     assert unconditional.labels(2, seed=0, condition=None).tolist() == [0, 0]
 
