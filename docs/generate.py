@@ -57,7 +57,7 @@ def settings() -> str:
 def presets() -> str:
     """The presets of the image plugin: levels of a picture, bytes that it takes, numbers of a latent, steps."""
     from ddmi_core.cli.configure import configured
-    from ddmi_image.pixel_set import row_bytes, sides
+    from ddmi_image.packing import row_bytes, sides
 
     lines = [
         "| preset | levels, pixels | bytes a picture | numbers a latent | steps of stages 1 and 2 |",

@@ -5,19 +5,17 @@ import errno
 import numpy as np
 import pytest
 import torch
-from attrs import evolve, frozen
+from attrs import frozen
 from PIL import Image
 
 from ddmi_core.api import Field, Planes
 from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.files import written_aside
-from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
+from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig, grid_original, grid_renderer
 from ddmi_image import export
-from ddmi_image.export import picture, signal_picture, write_png, write_small
+from ddmi_image.export import picture, write_png, write_small
 from ddmi_image.plugin import IMAGE
-from ddmi_image.rendering import renderer
 from ddmi_image.settings import ImageSettings
-from ddmi_image.signal import ImageSignal
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def field():
 
 
 def raster(field, size):
-    return renderer(ImageSettings()).render(field, size)
+    return grid_renderer(IMAGE, ImageSettings()).render(field, size)
 
 
 def expected(artefact):
@@ -109,12 +107,26 @@ def test_a_write_that_is_cut_off_keeps_what_was_there_and_leaves_no_part(field, 
 def test_thumbnails_are_bounded_in_proportion(field):
     assert picture(raster(field, (48, 24))).size == (24, 48)
     assert picture(raster(field, (4096, 16384))).size == (1024, 256)
-    assert picture(evolve(raster(field, (1, 65536)))).size == (1024, 1)
+    assert picture(raster(field, (1, 65536))).size == (1024, 1)
 
 
-def test_signal_picture_shows_the_native_pixels():
+def original(pixels):
+    settings = ImageSettings(size=pixels.shape[-1])
+    return grid_original(GridSignal(pixels), len(pixels) - 1, grid_renderer(IMAGE, settings))
+
+
+def test_an_original_is_drawn_and_written_like_a_render(tmp_path):
     pixels = torch.zeros(2, 3, 8, 8)
     pixels[1, 0] = 1
-    image = signal_picture(ImageSignal(pixels), 1)
+    pixels[1, :, 2, 5] = -1
+    image = picture(original(pixels))
     assert image.size == (8, 8)
     assert image.getpixel((0, 0)) == (255, 128, 128)
+    assert image.getpixel((5, 2)) == (0, 0, 0)
+    write_png(original(pixels), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as written:
+        assert written.tobytes() == image.tobytes()
+
+
+def test_thumbnails_of_large_originals_are_bounded():
+    assert picture(original(torch.ones(1, 3, 2048, 2048))).size == (1024, 1024)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ddmi_core.errors import DataError, OutputError
-from ddmi_image import decoded, official
-from ddmi_image.folder import classes_of, load
+from ddmi_core.errors import DataError
+from ddmi_core.sources import decoded, folders
+from ddmi_image.folder import load
 from ddmi_image.official import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.settings import ImageSettings
 
@@ -37,7 +37,7 @@ def test_pictures_of_mixed_sizes_are_read_in_order(folder):
     assert len(split.held_out) > 0
     for part in (split.train, split.held_out):
         for i, name in enumerate(part.names):
-            red = part.batch([i]).pixels[0, 0, 5, 5].item()
+            red = part.batch([i]).values[0, 0, 5, 5].item()
             assert (red + 1) * 127.5 == pytest.approx(int(name[:2]) * 7 % 256, abs=0.6)
 
 
@@ -83,12 +83,6 @@ def test_sub_folders_are_classes(tmp_path):
     for name, label in zip(split.train.names, split.train.labels.tolist(), strict=True):
         assert name.startswith(split.train.classes[label])
     assert load(tmp_path, ImageSettings(size=16, classes=False)).train.classes == ()
-
-
-def test_pictures_outside_sub_folders_mean_no_classes():
-    assert classes_of(["a/1.png", "b/1.png"]) == (("a", "b"), [0, 1])
-    assert classes_of(["a/1.png", "2.png"]) == ((), [0, 0])
-    assert classes_of(["a/1.png", "a/2.png"]) == ((), [0, 0])
 
 
 def test_limit_is_kept(folder):
@@ -151,32 +145,15 @@ def test_two_pictures_are_one_a_side(tmp_path):
     assert (len(split.train), len(split.held_out)) == (1, 1)
 
 
-def test_large_sets_are_kept_in_a_bounded_cache(folder, tmp_path, monkeypatch):
+def test_large_sets_are_memory_mapped_and_equal_those_in_memory(folder, tmp_path, monkeypatch):
     plain = load(folder, SMALL)
-    cache = tmp_path / "cache"
     monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: cache)
+    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "cache")
     mapped = load(folder, SMALL)
-    assert isinstance(mapped.train.pixels, np.memmap)
+    assert all(isinstance(level, np.memmap) for level in mapped.train.grids)
     assert mapped.train.fingerprint() == plain.train.fingerprint()
-    assert torch.equal(mapped.train.batch([0, 3]).pixels, plain.train.batch([0, 3]).pixels)
-    monkeypatch.setattr(decoded, "_fill", None)
-    assert load(folder, SMALL).train.fingerprint() == plain.train.fingerprint()
-    monkeypatch.undo()
-    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: cache)
-    for size in range(17, 24):
-        load(folder, ImageSettings(size=size, detail=1))
-    assert len(list((cache / "pictures").glob("*.npy"))) == decoded.KEPT
-    assert not list((cache / "pictures").glob("*.part"))
-
-
-def test_a_cache_that_cannot_be_written_is_told(folder, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "file")
-    with pytest.raises(OutputError, match="cache"):
-        load(folder, SMALL)
+    for one, other in zip(mapped.train.batch([0, 3]).levels(), plain.train.batch([0, 3]).levels(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_afhq_takes_its_test_folder_as_held_out(tmp_path):
@@ -190,7 +167,7 @@ def test_afhq_takes_its_test_folder_as_held_out(tmp_path):
 
 
 def test_celeba_is_found_in_its_folders(tmp_path, monkeypatch):
-    monkeypatch.setattr(official, "user_data_path", lambda name: tmp_path / "home")
+    monkeypatch.setattr(folders, "user_data_path", lambda name: tmp_path / "home")
     with pytest.raises(DataError, match="progressive_growing_of_gans"):
         celeba_hq(None, SMALL)
     for i in range(12):

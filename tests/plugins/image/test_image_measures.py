@@ -6,16 +6,23 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from ddmi_core.api import Field, Planes
-from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
+from ddmi_core.parts import (
+    CoarseToFineReadout,
+    GridSignal,
+    ReadoutConfig,
+    grid_renderer,
+    grid_sampler,
+    grid_views,
+    psnr_db,
+)
 from ddmi_image.describe import describe, describe_signal, features
-from ddmi_image.metrics import psnr_db, ssim, structural_similarity
+from ddmi_image.metrics import ssim, structural_similarity
 from ddmi_image.openmoji import load
 from ddmi_image.plugin import IMAGE
-from ddmi_image.rendering import native_pixels, renderer, sampler, views
 from ddmi_image.settings import ImageSettings
-from ddmi_image.signal import ImageSignal, pixels
 
 SETTINGS = ImageSettings(size=24, detail=2, groups=("faces",))
+RENDERER = grid_renderer(IMAGE, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -31,25 +38,10 @@ def signal():
     return load(None, SETTINGS).train.batch([3, 4, 5])
 
 
-def test_native_pixels_are_the_clipped_field(fields):
-    drawing = renderer(SETTINGS)
-    with torch.no_grad():
-        plain = drawing.observe(fields, drawing.native_queries(3)).clamp(-1, 1)
-    torch.testing.assert_close(
-        native_pixels(fields, drawing), plain.view(3, 24, 24, 3).movedim(-1, 1), atol=1e-4, rtol=0
-    )
-
-
-def test_psnr_is_that_of_the_definition(fields, signal):
-    drawn = native_pixels(fields, renderer(SETTINGS)).numpy()
-    expected = [10 * np.log10(4 / np.mean((d - s) ** 2)) for d, s in zip(drawn, signal.pixels.numpy(), strict=True)]
-    np.testing.assert_allclose(psnr_db(fields, signal, renderer(SETTINGS)), expected, rtol=1e-5)
-
-
 def test_equal_pictures_have_the_best_values(fields):
-    same = ImageSignal(native_pixels(fields, renderer(SETTINGS)))
-    assert psnr_db(fields, same, renderer(SETTINGS)).tolist() == pytest.approx([100] * 3)
-    assert ssim(fields, same, renderer(SETTINGS)).tolist() == pytest.approx([1] * 3)
+    same = GridSignal(RENDERER.native_values(fields))
+    assert psnr_db(fields, same, RENDERER).tolist() == pytest.approx([100] * 3)
+    assert ssim(fields, same, RENDERER).tolist() == pytest.approx([1] * 3)
 
 
 def oracle_ssim(x, y, data_range=2.0):
@@ -65,9 +57,9 @@ def oracle_ssim(x, y, data_range=2.0):
 
 
 def test_ssim_equals_an_independent_computation(fields, signal):
-    drawn = native_pixels(fields, renderer(SETTINGS)).numpy()
-    expected = [oracle_ssim(d, s) for d, s in zip(drawn, signal.pixels.numpy(), strict=True)]
-    np.testing.assert_allclose(ssim(fields, signal, renderer(SETTINGS)), expected, atol=1e-5)
+    drawn = RENDERER.native_values(fields).numpy()
+    expected = [oracle_ssim(d, s) for d, s in zip(drawn, signal.values.numpy(), strict=True)]
+    np.testing.assert_allclose(ssim(fields, signal, RENDERER), expected, atol=1e-5)
 
 
 def test_ssim_works_on_pictures_smaller_than_its_window():
@@ -75,10 +67,10 @@ def test_ssim_works_on_pictures_smaller_than_its_window():
 
 
 def test_descriptions_have_the_same_form_for_fields_and_signals(fields, signal):
-    by_field, by_signal = describe(fields, renderer(SETTINGS)), describe_signal(signal)
+    by_field, by_signal = describe(fields, RENDERER), describe_signal(signal)
     assert by_field.shape == by_signal.shape == (3, 84)
     assert by_field.isfinite().all()
-    torch.testing.assert_close(by_field, features(native_pixels(fields, renderer(SETTINGS))))
+    torch.testing.assert_close(by_field, features(RENDERER.native_values(fields)))
 
 
 def test_description_tells_colours_and_directions():
@@ -95,18 +87,17 @@ def test_description_tells_colours_and_directions():
 
 def test_descriptions_of_two_sizes_of_a_picture_are_close():
     parts = [load(None, ImageSettings(size=size, detail=1, groups=("faces",))).train for size in (48, 96)]
-    one, other = (features(part.batch(range(40)).pixels) for part in parts)
+    one, other = (features(part.batch(range(40)).values) for part in parts)
     nearest = torch.cdist(one, other).argmin(dim=1)
     assert (nearest == torch.arange(40)).float().mean() > 0.95
 
 
 def test_views_double_and_grow():
-    assert [size for _, size in views(ImageSettings())] == [(n, n) for n in (48, 96, 192, 384)]
-    assert views(ImageSettings(size=256))[-1] == ("1024 x 1024", (1024, 1024))
+    assert [size for _, size in grid_views(IMAGE, ImageSettings())] == [(n, n) for n in (48, 96, 192, 384)]
+    assert grid_views(IMAGE, ImageSettings(size=256))[-1] == ("1024 x 1024", (1024, 1024))
 
 
 def test_sampler_draws_from_all_levels_of_a_signal(signal):
     source = torch.Generator().manual_seed(0)
-    seen = {sampler(SETTINGS).sample(signal, 64, source).extra.unique().item() for _ in range(20)}
+    seen = {grid_sampler(IMAGE, SETTINGS).sample(signal, 64, source).extra.unique().item() for _ in range(20)}
     assert seen == {0.0, -1.0}
-    assert torch.equal(pixels(signal), signal.levels()[0])

@@ -5,10 +5,10 @@ import torch
 
 from ddmi_core.errors import ConfigError, DataError
 from ddmi_core.grids.sampler import as_values
+from ddmi_core.parts import stable_share
 from ddmi_image import openmoji
 from ddmi_image.groups import TONES, base, group_of
 from ddmi_image.openmoji import Drawing, Pen, drawings, load, spoken_name
-from ddmi_image.pixel_set import stable_share
 from ddmi_image.settings import ImageSettings
 
 
@@ -29,7 +29,7 @@ def test_no_variant_of_a_held_out_drawing_is_trained_on(whole):
 
 
 def test_no_picture_is_on_both_sides_or_twice(whole):
-    rows = [part.pixels[row].tobytes() for part in (whole.train, whole.held_out) for row in part.rows]
+    rows = [part.grids[-1][row].tobytes() for part in (whole.train, whole.held_out) for row in part.rows]
     assert len(set(rows)) == len(rows)
 
 
@@ -66,7 +66,7 @@ def test_levels_are_means_of_the_larger_ones(whole):
 
 
 def test_batches_are_random_only_with_a_generator(whole):
-    signals = [whole.train.batch([1000, 1001]).pixels for _ in range(2)]
+    signals = [whole.train.batch([1000, 1001]).values for _ in range(2)]
     assert torch.equal(*signals)
     people = [i for i, label in enumerate(whole.train.labels.tolist()) if label == 1][:16]
     flags = [i for i, label in enumerate(whole.train.labels.tolist()) if label == 2][:16]
@@ -74,13 +74,13 @@ def test_batches_are_random_only_with_a_generator(whole):
     plain, augmented = whole.train.batch(people), whole.train.batch(people, source)
     mirrored = [
         torch.equal(a, b.flip(-1)) and not torch.equal(a, b)
-        for a, b in zip(augmented.pixels, plain.pixels, strict=True)
+        for a, b in zip(augmented.values, plain.values, strict=True)
     ]
     assert 0 < sum(mirrored) < 16
     for which in range(16):
         expected = plain.finer[0][which].flip(-1) if mirrored[which] else plain.finer[0][which]
         assert torch.equal(augmented.finer[0][which], expected)
-    assert torch.equal(whole.train.batch(flags).pixels, whole.train.batch(flags, source).pixels)
+    assert torch.equal(whole.train.batch(flags).values, whole.train.batch(flags, source).values)
 
 
 def test_fingerprints_tell_sets_apart(whole):

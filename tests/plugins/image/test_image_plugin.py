@@ -29,7 +29,7 @@ def test_every_part_that_it_names_exists():
         IMAGE.views,
         IMAGE.read,
         IMAGE.picture,
-        IMAGE.signal_picture,
+        IMAGE.original,
         *IMAGE.sources.values(),
         *IMAGE.metrics.values(),
         *IMAGE.exporters.values(),

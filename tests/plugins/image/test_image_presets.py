@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ddmi_core.parts import GridSignal
 from ddmi_core.runs.build import build_autoencoder, build_diffusion
 from ddmi_core.runs.settings import resolve
 from ddmi_image.plugin import IMAGE
-from ddmi_image.signal import ImageSignal
 
 
 def built(preset):
@@ -17,7 +17,7 @@ def built(preset):
     size = config.domain.size
     with torch.device("meta"):
         model = build_autoencoder(IMAGE, config)
-        latent = model.encode(ImageSignal(torch.empty(1, 3, size, size))).mean
+        latent = model.encode(GridSignal(torch.empty(1, 3, size, size))).mean
         basis = model.decode(latent).basis
     return config, latent, basis
 

@@ -190,4 +190,4 @@ def test_a_file_is_read_as_a_signal_with_the_levels_it_has(tmp_path):
     halves(RED, BLUE, size=(100, 110)).save(tmp_path / "a.png")
     signal = read(tmp_path / "a.png", ImageSettings(size=48))
     assert [tuple(level.shape) for level in signal.levels()] == [(1, 3, 48, 48), (1, 3, 96, 96)]
-    assert signal.pixels[0, :, 20, 4].tolist() == pytest.approx([c / 127.5 - 1 for c in RED], abs=0.01)
+    assert signal.values[0, :, 20, 4].tolist() == pytest.approx([c / 127.5 - 1 for c in RED], abs=0.01)

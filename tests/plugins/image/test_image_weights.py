@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 
 import ddmi_core
+from ddmi_core.parts import psnr_db
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.shipped import shipped
-from ddmi_image.metrics import psnr_db
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_held_out_drawings_are_reconstructed(model, held_out, fields):
 
 def test_large_drawing_is_closer_to_the_font_than_enlargement(model, held_out, fields):
     truth = held_out.levels()[-1].float() / 127.5 - 1
-    native = held_out.pixels.shape[-1]
+    native = held_out.values.shape[-1]
     assert truth.shape[-1] == 4 * native
     enlarged = F.interpolate(drawn(model, fields, native), scale_factor=4, mode="bicubic").clamp(-1, 1)
     large = drawn(model, fields, 4 * native)
