@@ -134,12 +134,18 @@ class GridSampler(CoordinateSampler):
 
 
 def as_values(level: Tensor) -> Tensor:
-    """Values of a level or of a part of it: bytes and 16-bit whole numbers become -1 to 1, floats stay."""
+    """Values of a level or of a part of it, as float32: bytes and 16-bit whole numbers become -1 to 1, floats stay.
+
+    Raises:
+        ValueError: if the level has another type.
+    """
     if level.dtype == torch.uint8:
         return level.float().div_(127.5).sub_(1)
     if level.dtype == torch.int16:
         return level.float().div_(32767)
-    return level
+    if not level.is_floating_point():
+        raise ValueError(f"levels of type {level.dtype} have no meaning as values; give bytes, int16 or floats")
+    return level.float()
 
 
 def patch_shape(size: Sequence[int], n: int) -> tuple[int, ...]:

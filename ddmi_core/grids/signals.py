@@ -63,16 +63,17 @@ class GridSet(SignalSet):
         augment: Augment | None = None,
     ) -> None:
         self.grids = tuple(levels)
-        self.names, self.classes = tuple(names), tuple(classes)
+        self.names, self.classes = tuple(map(str, names)), tuple(map(str, classes))
         self.rows = np.arange(len(names)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.labels = torch.tensor([0] * len(names) if labels is None else list(labels), dtype=torch.long)
         self.augment = augment
         if not len(self.rows) == len(self.labels) == len(self.names):
             counts = f"{len(self.names)} names, {len(self.rows)} rows, {len(self.labels)} labels"
             raise ValueError(f"a set needs one name, row and label a signal; got {counts}")
-        if any(self.rows.max(initial=-1) >= len(level) for level in self.grids):
+        wrong = self.rows[(self.rows < 0) | (self.rows >= min(map(len, self.grids)))]
+        if len(wrong):
             held = ", ".join(str(len(level)) for level in self.grids)
-            raise ValueError(f"row {self.rows.max()} is beyond the levels, which hold {held} signals")
+            raise ValueError(f"row {wrong[0]} is beyond the levels, which hold {held} signals")
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> GridSignal:
         """Signals at the indices at all levels; augmented if there is a generator and something to augment with."""

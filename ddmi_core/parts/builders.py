@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from ddmi_core.autoencoder.plane_decoder import PlaneDecoder
 from ddmi_core.errors import PluginError
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import StoredGrid
-from ddmi_core.grids.renderer import GridRenderer
+from ddmi_core.grids.renderer import LARGEST, GridRenderer
 from ddmi_core.grids.sampler import GridSampler, OnGrids, as_values
 
 LARGEST_VIEW = 1 << 20  # cells of the largest view of a report
@@ -45,10 +46,14 @@ def grid_renderer(domain: Domain, settings: Any) -> GridRenderer:
 
 
 def grid_views(domain: Domain, settings: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Four sizes, each twice the one before; the largest is 8 times the native size, or the last below 2^20 cells."""
+    """Four sizes, each twice the one before.
+
+    The largest is 8 times the native size, or, where that is beyond 2^20 cells or the renderer's longest axis, the
+    last doubling that is not; at least the native size.
+    """
     native = native_size(domain, settings)
     factor = 2.0**DOUBLINGS
-    while factor > 1 and factor ** len(native) * _cells(native) > LARGEST_VIEW:
+    while factor > 1 and (factor ** len(native) * prod(native) > LARGEST_VIEW or factor * max(native) > LARGEST):
         factor /= 2
     sizes = [tuple(max(1, int(n * factor / 2**back)) for n in native) for back in reversed(range(4))]
     return tuple((" x ".join(map(str, size)), size) for size in dict.fromkeys(sizes))
@@ -142,7 +147,3 @@ def grid_features(values: Tensor) -> Tensor:
 
 
 describe_grids, describe_grid_signals = described_by(grid_features)
-
-
-def _cells(size: tuple[int, ...]) -> int:
-    return int(torch.tensor(size).prod())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import mimetypes
 
 import numpy as np
 import torch
@@ -17,6 +16,17 @@ from ddmi_core.fields.planes import Planes
 
 PLAYER = 180  # pixels that a player needs
 MOST_STRETCH = 3.0
+# What browsers play; a fixed table, since `mimetypes` depends on the machine and knows much that they do not.
+PLAYABLE = {
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+}
 
 
 @frozen
@@ -59,8 +69,7 @@ class Media:
 
 def playable(suffix: str) -> str:
     """Media type of files with a suffix, if browsers play them; empty otherwise."""
-    kind, _ = mimetypes.guess_type(f"file{suffix}")
-    return "audio/wav" if kind == "audio/x-wav" else kind if kind and kind.startswith(("audio/", "video/")) else ""
+    return PLAYABLE.get(suffix.lower(), "")
 
 
 def data_url(kind: str, data: bytes) -> str:

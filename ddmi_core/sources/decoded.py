@@ -31,13 +31,14 @@ class Decoding:
         length: values of one row.
         dtype: their type.
         read: function from a file to its row `(length,)`; raises `DataError` if the file cannot be used.
-        key: settings that change what is read, a part of the cache's key; JSON values.
+        key: what the rows depend on beside the files, as a part of the cache's key: the domain's name, since all
+            domains share the cache, and the settings that change what is read.
     """
 
     length: int
     dtype: np.dtype[Any]
     read: Callable[[Entry], Rows]
-    key: tuple[str | int, ...] = ()
+    key: tuple[str | int, ...]
 
 
 def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tuple[Rows, dict[str, str]]:

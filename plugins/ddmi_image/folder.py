@@ -108,4 +108,4 @@ def _decoding(size: int, detail: int) -> Decoding:
         with entry.opened() as file:
             return pack(read_square(file, entry.name, size * detail), size)
 
-    return Decoding(row_bytes(size, detail), np.dtype(np.uint8), read, (size, detail))
+    return Decoding(row_bytes(size, detail), np.dtype(np.uint8), read, ("image", size, detail))
