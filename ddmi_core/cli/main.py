@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -24,7 +25,9 @@ from ddmi_core.cli import (
     settings,
     usage,
 )
+from ddmi_core.deprecation import DdmiDeprecationWarning
 from ddmi_core.errors import DdmiError, Interrupted, PluginError
+from ddmi_core.registry.limit import set_limit
 
 
 class Commands(TyperGroup):
@@ -102,6 +105,8 @@ def _options(
     """Train, sample and look at models of continuous fields (DDMI)."""
     if no_plugins:
         os.environ["DDMI_PLUGINS"] = ""
+    set_limit()
+    warnings.simplefilter("default", DdmiDeprecationWarning)
 
 
 def _refuse(error: Exception) -> NoReturn:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
@@ -21,7 +23,12 @@ def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
     Args:
         timeout: seconds that each may take.
     """
-    return tuple(_check(record, timeout) if record.status is Status.FOUND else record for record in listed())
+
+    def check(record: PluginRecord) -> PluginRecord:
+        return _check(record, timeout) if record.status is Status.FOUND else record
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return tuple(pool.map(check, listed()))
 
 
 def _check(record: PluginRecord, timeout: float) -> PluginRecord:

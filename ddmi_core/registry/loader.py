@@ -13,6 +13,7 @@ from ddmi_core.api.earlier import EARLIER, REMOVED_IN
 from ddmi_core.deprecation import deprecated
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
+from ddmi_core.registry.limit import TooLong, limited
 from ddmi_core.registry.records import PluginRecord, Status
 
 ACCEPTED = (API_VERSION, EARLIER)
@@ -77,8 +78,9 @@ def _domains(record: PluginRecord) -> list[object]:
     manager = pluggy.PluginManager("ddmi")
     manager.add_hookspecs(hooks)
     try:
-        plugin = entry_point(record).load()
-    except (Exception, SystemExit) as error:
+        with limited():
+            plugin = entry_point(record).load()
+    except (Exception, SystemExit, TooLong) as error:
         raise _Fault(f"importing {record.entry_point} failed: {_words(error)}", _mend(record, error)) from error
     try:
         manager.register(plugin)
@@ -93,8 +95,9 @@ def _domains(record: PluginRecord) -> list[object]:
             "define ddmi_domains() there and mark it with ddmi_core.api.hookimpl",
         )
     try:
-        return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
-    except (Exception, SystemExit) as error:
+        with limited():
+            return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
+    except (Exception, SystemExit, TooLong) as error:
         raise _Fault(f"its hook ddmi_domains failed: {_words(error)}", _mend(record, error)) from error
 
 
@@ -127,6 +130,8 @@ def _pick(record: PluginRecord, domains: list[object]) -> Domain:
 
 def _words(error: BaseException) -> str:
     """An exception in words."""
+    if isinstance(error, TooLong):
+        return str(error)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
