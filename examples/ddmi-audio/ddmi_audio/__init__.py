@@ -1,0 +1,1 @@
+"""The audio domain: sounds as functions of time."""

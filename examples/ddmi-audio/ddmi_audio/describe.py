@@ -1,0 +1,36 @@
+"""A description of sounds without learned weights: loudness of bands of half an octave, over time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddmi_core.parts import described_by
+
+SEGMENTS = 6
+BANDS = 12  # half octaves, counted down from the highest frequency
+FLOOR = 1e-6  # power that counts as silence, 60 dB below a full-scale sine
+
+
+def features(sounds: Tensor) -> Tensor:
+    """Logarithm of the power in 12 bands of half an octave and 6 segments of time.
+
+    The lowest band takes all that lies below it.
+
+    Args:
+        sounds: `(B, 1, n)`, in [-1, 1].
+
+    Returns:
+        `(B, 72)`
+    """
+    parts = []
+    for segment in sounds.flatten(1).tensor_split(SEGMENTS, dim=1):
+        power = torch.fft.rfft(segment, norm="forward").abs().square()
+        place = torch.linspace(0, 1, power.shape[1]).clamp_min(1e-9)
+        band = (BANDS - 1 + 2 * place.log2()).ceil().clamp(0, BANDS - 1).long()
+        sums = power.new_zeros(len(power), BANDS).index_add_(1, band, power)
+        parts.append((sums + FLOOR).log10())
+    return torch.cat(parts, dim=1)
+
+
+describe, describe_signal = described_by(features)

@@ -1,0 +1,32 @@
+"""The description of the audio domain, and the hook that registers it."""
+
+from __future__ import annotations
+
+from ddmi_core.api import Domain, Layout, hookimpl
+
+AUDIO = Domain(
+    name="audio",
+    summary="Sounds as functions of time, played at any sampling rate",
+    layout=Layout(axes=("t",), planes=(("t",),), extra=("footprint",)),
+    values=("pressure",),
+    settings="ddmi_audio.settings:AudioSettings",
+    presets={"quick": "ddmi_audio:presets/quick.toml"},
+    sources={"notes": "ddmi_audio.notes:load", "folder": "ddmi_audio.folder:load"},
+    default_source="notes",
+    perceptual={
+        "spectral": "ddmi_audio.spectral:SpectralTerm",
+        "multiscale": "ddmi_core.parts:MultiScaleTerm",
+    },
+    metrics={"psnr_db": "ddmi_core.parts:psnr_db", "spectral_distance": "ddmi_audio.spectral:spectral_distance"},
+    describe="ddmi_audio.describe:describe",
+    describe_signal="ddmi_audio.describe:describe_signal",
+    read="ddmi_audio.folder:read",
+    exporters={".wav": "ddmi_audio.export:write_wav"},
+    picture="ddmi_audio.export:picture",
+)
+
+
+@hookimpl
+def ddmi_domains() -> list[Domain]:
+    """The one domain of this plugin."""
+    return [AUDIO]

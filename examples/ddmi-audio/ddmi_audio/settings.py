@@ -1,0 +1,59 @@
+"""Settings of the audio domain: length and rate of a clip, which data, and how much is held out."""
+
+from __future__ import annotations
+
+from attrs import Attribute, field, frozen, validators
+
+from ddmi_core.errors import ConfigError, unknown_name
+
+INSTRUMENTS = ("string", "bell", "flute", "drum", "bird")
+
+
+def _known_instruments(instance: object, attribute: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    for name in value:
+        if name not in INSTRUMENTS:
+            raise ConfigError(f"instruments: {unknown_name('instrument', name, INSTRUMENTS)}")
+    if not value or len(set(value)) < len(value):
+        raise ConfigError(f"instruments names each instrument once, and at least one of {', '.join(INSTRUMENTS)}")
+
+
+@frozen
+class AudioSettings:
+    """Settings of the audio domain.
+
+    Args:
+        samples: samples of a clip at the native rate.
+        rate: native sampling rate in hertz; a clip lasts `samples / rate` seconds.
+        detail: greatest multiple of the native rate at which clips are kept to supervise the field; 1, 2 or 4.
+        instruments: instruments of the source `notes`; each is a class.
+        count: sounds of each instrument in the source `notes`.
+        held_out: share of the sounds or files that training never hears.
+        limit: greatest number of files, chosen by a stable hash of their names; 0 takes all.
+        classes: take the sub-folders of a folder of sounds as classes.
+        strict: stop at files that cannot be used; otherwise leave them out with a warning.
+    """
+
+    samples: int = field(default=4096, validator=[validators.ge(64), validators.le(65536)])
+    rate: int = field(default=8192, validator=[validators.ge(1000), validators.le(192_000)])
+    detail: int = field(default=2, validator=validators.in_((1, 2, 4)))
+    instruments: tuple[str, ...] = field(default=INSTRUMENTS, validator=_known_instruments)
+    count: int = field(default=300, validator=validators.ge(2))
+    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    limit: int = field(default=0, validator=validators.ge(0))
+    classes: bool = True
+    strict: bool = True
+
+    @property
+    def native(self) -> tuple[int]:
+        """Samples of a clip at the native rate."""
+        return (self.samples,)
+
+    @property
+    def extent(self) -> tuple[float]:
+        """Seconds of a clip; files of any size take their sampling rate from it."""
+        return (self.samples / self.rate,)
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Multiples of the native rate at which clips are kept, the native one first."""
+        return tuple(1 << power for power in range(self.detail.bit_length()))

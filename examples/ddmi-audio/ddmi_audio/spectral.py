@@ -1,0 +1,65 @@
+"""The distance of two sounds in their spectra: a metric of reconstructions, and a term of the training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.api import Field
+from ddmi_core.parts import GridRenderer, GridSignal, PerceptualConfig
+
+WINDOWS = (64, 128, 256, 512, 1024)  # samples; a window is passed over where the sound is shorter
+FLOOR = 1e-3  # magnitudes are compared down to 60 dB below a sine of amplitude 1
+
+
+def magnitudes(sound: Tensor, window: int) -> Tensor:
+    """Short-time spectrum: a sine of amplitude 1 has magnitude 1 in its bin.
+
+    Args:
+        sound: `(B, n)`, n at least the window.
+        window: samples of the Hann window; neighbours overlap by three quarters.
+
+    Returns:
+        `(B, window / 2 + 1, frames)`
+    """
+    shape = torch.hann_window(window, dtype=sound.dtype, device=sound.device)
+    found = torch.stft(sound, window, window // 4, window=shape, center=True, pad_mode="constant", return_complex=True)
+    power = found.real.square() + found.imag.square()
+    return (power + 1e-12).sqrt() * (2 / shape.sum())
+
+
+def distance(first: Tensor, second: Tensor) -> Tensor:
+    """Multi-resolution spectral distance (arXiv 1910.11480, equations 4 to 6), `(B,)`; 0 for equal sounds.
+
+    Spectral convergence, the norm of the magnitudes' difference relative to the true norm, and the mean
+    difference of the logarithms of magnitudes, summed, as a mean over the window lengths.
+
+    Args:
+        first: `(B, V, n)`, the sounds to judge.
+        second: the same shape, the true ones.
+    """
+    rows, truth = (sound.flatten(0, 1) for sound in (first, second))
+    windows = [window for window in WINDOWS if window <= rows.shape[-1]] or [rows.shape[-1]]
+    terms = []
+    for window in windows:
+        ours, true = magnitudes(rows, window), magnitudes(truth, window)
+        convergence = (ours - true).flatten(1).norm(dim=1) / true.flatten(1).norm(dim=1).clamp_min(FLOOR)
+        logarithms = ((ours + FLOOR) / (true + FLOOR)).log().abs().flatten(1).mean(dim=1)
+        terms.append(convergence + logarithms)
+    return torch.stack(terms).mean(dim=0).view(first.shape[:2]).mean(dim=1)
+
+
+def spectral_distance(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
+    """Multi-resolution spectral distance a sound at the native rate, `(B,)`; lower is better."""
+    return distance(renderer.native_values(fields), signal.values.cpu())
+
+
+class SpectralTerm(nn.Module):
+    """The spectral distance of predicted and true stretches of sound."""
+
+    def __init__(self, options: PerceptualConfig) -> None:
+        super().__init__()
+
+    def forward(self, values: Tensor, targets: Tensor) -> Tensor:
+        """Scalar from stretches `(B, V, n)`."""
+        return distance(values, targets).mean()
