@@ -97,3 +97,25 @@ def test_one_number_is_the_size_along_every_axis(axes, size):
 def test_render_takes_one_field():
     with pytest.raises(ValueError, match="one field"):
         GridRenderer(LAYOUTS[2], (8, 8)).render(field(2, batch=2))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_native_values_are_the_clipped_fields_in_the_shape_of_signals(axes):
+    subject = field(axes, batch=2)
+    renderer = GridRenderer(LAYOUTS[axes], NATIVE[axes], limits=(-0.5, 0.5))
+    with torch.no_grad():
+        plain = renderer.observe(subject, renderer.native_queries(2)).reshape(2, *NATIVE[axes], 2).clamp(-0.5, 0.5)
+    assert plain.abs().max() == 0.5
+    torch.testing.assert_close(renderer.native_values(subject), plain.movedim(-1, 1), atol=1e-4, rtol=0)
+
+
+def test_renders_carry_the_extent_and_coordinates_are_its_default():
+    assert GridRenderer(LAYOUTS[2], (8, 8)).render(field(2)).extent == (2.0, 2.0)
+    renderer = GridRenderer(LAYOUTS[3], NATIVE[3], extent=(10, 3, 4))
+    assert renderer.render(field(3)).extent == renderer.render(field(3), 5).extent == (10.0, 3.0, 4.0)
+
+
+@pytest.mark.parametrize("extent", [(1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (-1.0, 1.0), ()])
+def test_an_extent_that_does_not_fit_is_refused(extent):
+    with pytest.raises(ValueError, match="one positive length for each of 2 axes"):
+        GridRenderer(LAYOUTS[2], (8, 8), extent=extent)

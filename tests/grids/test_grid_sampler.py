@@ -121,6 +121,23 @@ def test_bytes_become_values():
     assert torch.equal(as_values(queries.targets), queries.targets)
 
 
+def test_numbers_of_16_bits_become_values():
+    grid = torch.tensor([-32767, -1, 0, 32767], dtype=torch.int16).view(1, 1, 4)
+    queries = GridSampler(layout(1)).sample(Grids((grid,)), 4, generator())
+    torch.testing.assert_close(queries.targets[0, :, 0], torch.tensor([-1, -1 / 32767, 0, 1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_become_single_precision(dtype):
+    assert torch.equal(as_values(torch.tensor([0.5], dtype=dtype)), torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64, torch.bool])
+def test_types_that_say_no_range_are_refused(dtype):
+    with pytest.raises(ValueError, match="give bytes, int16 or floats"):
+        as_values(torch.zeros(2, dtype=dtype))
+
+
 @given(size=st.lists(st.integers(1, 40), min_size=1, max_size=3), n=st.integers(1, 3000))
 @settings(deadline=None, max_examples=80)
 def test_patches_fit_the_grid_and_have_about_the_wanted_points(size, n):
