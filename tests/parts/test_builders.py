@@ -1,0 +1,236 @@
+"""Ready parts by reference: built from a description, right for one to three axes, and clear about what they need."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import pytest
+import torch
+from attrs import frozen
+
+import ddmi_core.parts
+from ddmi_core.api import Domain, Field, Layout, Planes
+from ddmi_core.errors import PluginError
+from ddmi_core.grids.renderer import LARGEST
+from ddmi_core.parts import (
+    AutoencoderConfig,
+    CoarseToFineReadout,
+    DecoderConfig,
+    EncoderConfig,
+    GridSignal,
+    ReadoutConfig,
+    describe_grid_signals,
+    describe_grids,
+    described_by,
+    grid_encoder,
+    grid_original,
+    grid_renderer,
+    grid_sampler,
+    grid_views,
+    native_grid,
+    plane_decoder,
+    psnr_db,
+)
+from ddmi_core.parts.builders import LARGEST_VIEW, grid_features, native_size
+
+LAYOUTS = {
+    1: Layout(axes=("t",), planes=(("t",),)),
+    2: Layout(axes=("x", "y"), planes=(("x", "y"),)),
+    3: Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t"))),
+}
+NATIVE = {1: (16,), 2: (8, 12), 3: (4, 8, 8)}
+
+
+@frozen
+class Settings:
+    native: tuple[int, ...]
+
+
+@frozen
+class Measured(Settings):
+    extent: tuple[float, ...]
+
+
+@frozen
+class Nothing:
+    """Settings that say no size."""
+
+
+def domain(axes):
+    part = "nowhere:part"
+    return Domain(
+        name="thing",
+        summary="Of tests.",
+        layout=LAYOUTS[axes],
+        values=("u", "v"),
+        settings=part,
+        presets={"quick": "nowhere:quick.toml"},
+        sources={"folder": part},
+        default_source="folder",
+        read=part,
+        exporters={".txt": part},
+        picture=part,
+    )
+
+
+def fields(axes, batch=2):
+    torch.manual_seed(axes)
+    basis = (Planes([torch.randn(batch, 4, *[5] * len(plane)) for plane in LAYOUTS[axes].planes]),)
+    readout = CoarseToFineReadout((4,), extra=0, values=2, config=ReadoutConfig(width=8))
+    return Field(basis=basis, readout=readout, layout=LAYOUTS[axes])
+
+
+def signal(axes, batch=2):
+    torch.manual_seed(10 + axes)
+    return GridSignal(torch.rand(batch, 2, *NATIVE[axes]) * 2 - 1)
+
+
+def renderer(axes):
+    return grid_renderer(domain(axes), Settings(NATIVE[axes]))
+
+
+def test_every_public_name_can_be_imported():
+    for name in ddmi_core.parts.__all__:
+        assert getattr(ddmi_core.parts, name) is not None
+    assert list(ddmi_core.parts.__all__) == sorted(ddmi_core.parts.__all__)
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_the_default_parts_work_together(axes):
+    subject, settings = domain(axes), Settings(NATIVE[axes])
+    config = AutoencoderConfig(
+        latent_channels=3,
+        encoder=EncoderConfig(widths=(8, 8), blocks=1),
+        decoder=DecoderConfig(widths=(8, 8), blocks=1, basis=(6, 5)),
+    )
+    encoder, decoder = grid_encoder(subject, config, settings), plane_decoder(subject, config, settings)
+    queries = grid_sampler(subject, settings).sample(signal(axes), 10, torch.Generator().manual_seed(0))
+    basis = decoder(encoder(signal(axes)).mean)
+    readout = CoarseToFineReadout(decoder.channels, extra=0, values=2, config=ReadoutConfig(width=8))
+    field = Field(basis=basis, readout=readout, layout=subject.layout)
+    drawing = renderer(axes)
+    assert drawing.observe(field, queries).shape == queries.targets.shape == (2, queries.coords.shape[1], 2)
+    assert drawing.render(field[0]).size == NATIVE[axes]
+
+
+def test_the_renderer_takes_the_extent_of_the_settings_if_they_have_one():
+    assert renderer(2).extent == (2.0, 2.0)
+    assert grid_renderer(domain(2), Measured((8, 12), (0.5, 4.0))).extent == (0.5, 4.0)
+
+
+@pytest.mark.parametrize("build", [grid_renderer, grid_views, native_size])
+def test_settings_without_a_native_size_are_told_what_to_give(build):
+    with pytest.raises(PluginError, match=r"Nothing\.native: give it a property .*slowest first \(y, x\)"):
+        build(domain(2), Nothing())
+
+
+@pytest.mark.parametrize("native", [(8,), (8, 8, 8), ()])
+def test_a_native_size_that_does_not_fit_the_layout_is_told(native):
+    with pytest.raises(PluginError, match=r"one number for each axis, slowest first: y, x") as caught:
+        native_size(domain(2), Settings(native))
+    assert f"Settings.native is {native}" in str(caught.value)
+
+
+def test_a_native_size_may_be_a_list():
+    assert native_size(domain(2), Settings([8, 12])) == (8, 12)
+
+
+@pytest.mark.parametrize(
+    ("native", "expected"),
+    [
+        ((16,), [(16,), (32,), (64,), (128,)]),
+        ((48, 48), [(48, 48), (96, 96), (192, 192), (384, 384)]),
+        ((8, 12), [(8, 12), (16, 24), (32, 48), (64, 96)]),
+        ((4, 8, 8), [(4, 8, 8), (8, 16, 16), (16, 32, 32), (32, 64, 64)]),
+        ((16, 32, 32), [(8, 16, 16), (16, 32, 32), (32, 64, 64), (64, 128, 128)]),  # 2^20 cells at most
+        ((256, 256), [(128, 128), (256, 256), (512, 512), (1024, 1024)]),
+        ((4096, 4096), [(512, 512), (1024, 1024), (2048, 2048), (4096, 4096)]),
+        ((1, 1), [(1, 1), (2, 2), (4, 4), (8, 8)]),
+        ((1, 4096, 4096), [(1, 512, 512), (1, 1024, 1024), (1, 2048, 2048), (1, 4096, 4096)]),
+        ((16384,), [(8192,), (16384,), (32768,), (65536,)]),
+    ],
+)
+def test_views_double_to_eight_times_the_native_size_or_what_is_still_handy(native, expected):
+    found = grid_views(domain(len(native)), Settings(native))
+    assert [size for _, size in found] == expected
+    assert [label for label, _ in found] == [" x ".join(map(str, size)) for size in expected]
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_every_view_can_be_rendered(axes):
+    for length in (1, 3, 50, 777, 20000, LARGEST):
+        settings = Settings((length,) * axes)
+        sizes = [size for _, size in grid_views(domain(axes), settings)]
+        assert all(grid_renderer(domain(axes), settings).render(fields(axes)[0], size).size == size for size in sizes)
+        assert prod(sizes[-1]) <= max(LARGEST_VIEW, length**axes)
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_an_original_has_the_values_of_its_signal_in_the_form_of_a_render(axes):
+    drawing = grid_renderer(domain(axes), Measured(NATIVE[axes], (3.0,) * axes))
+    original, render = grid_original(signal(axes), 1, drawing), drawing.render(fields(axes)[0])
+    assert original.array().dtype == render.array().dtype
+    assert (original.size, original.extent, original.channels) == (render.size, render.extent, render.channels)
+    np.testing.assert_array_equal(original.array(), signal(axes).values[1].movedim(0, -1).numpy())
+
+
+def test_bytes_at_the_native_size_are_values():
+    kept = GridSignal(torch.tensor([[[0, 255]]], dtype=torch.uint8))
+    assert native_grid(kept).tolist() == [[[-1, 1]]]
+    assert grid_original(kept, 0, grid_renderer(domain(1), Settings((2,)))).array().tolist() == [[-1], [1]]
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+@pytest.mark.parametrize("error", [0.1, 0.02])
+def test_psnr_of_a_known_error_is_the_closed_form(axes, error):
+    drawn = renderer(axes).native_values(fields(axes))
+    other = GridSignal(drawn + error * torch.tensor([1.0, 2.0]).view(-1, *[1] * (axes + 1)))
+    expected = [20 * np.log10(2 / error), 20 * np.log10(1 / error)]  # the range 2 over the error
+    np.testing.assert_allclose(psnr_db(fields(axes), other, renderer(axes)), expected, rtol=1e-4)
+
+
+def test_psnr_of_equal_grids_is_100():
+    same = GridSignal(renderer(2).native_values(fields(2)))
+    assert psnr_db(fields(2), same, renderer(2)).tolist() == pytest.approx([100, 100])
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_one_function_of_grids_describes_fields_and_signals(axes):
+    describe, describe_signal = described_by(lambda values: values.flatten(2).amax(dim=2))
+    drawn = renderer(axes).native_values(fields(axes))
+    assert torch.equal(describe(fields(axes), renderer(axes)), drawn.flatten(2).amax(dim=2))
+    assert torch.equal(describe_signal(GridSignal(drawn)), drawn.flatten(2).amax(dim=2))
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_the_plain_description_is_the_same_for_a_field_and_the_signal_that_it_draws(axes):
+    same = GridSignal(renderer(axes).native_values(fields(axes)))
+    torch.testing.assert_close(describe_grids(fields(axes), renderer(axes)), describe_grid_signals(same))
+
+
+@pytest.mark.parametrize("size", [(1,), (3,), (100,), (1, 1), (5, 9), (64, 48), (2, 3, 4), (16, 16, 16), (1, 7, 2)])
+def test_plain_features_are_few_and_finite(size):
+    features = grid_features(torch.rand(3, 2, *size))
+    assert features.ndim == 2
+    assert len(features) == 3
+    assert features.isfinite().all()
+    assert features.shape[1] <= 2 * (1 + len(size)) * 4 ** len(size)
+
+
+def test_plain_features_of_a_ramp_are_its_means_and_its_slope():
+    ramp = torch.arange(16.0).view(1, 1, 16) / 8 - 1
+    expected = [-0.8125, -0.3125, 0.1875, 0.6875, *[0.125] * 4]
+    torch.testing.assert_close(grid_features(ramp)[0], torch.tensor(expected))
+
+
+@pytest.mark.parametrize("axes", LAYOUTS)
+def test_plain_features_tell_place_roughness_and_direction(axes):
+    size = (8,) * axes
+    stripes = torch.ones(8)
+    stripes[1::2] = -1
+    along = [stripes.view(-1, *[1] * (axes - 1 - axis)).expand(size) for axis in range(axes)]
+    half = torch.cat([torch.ones(4, *size[1:]), -torch.ones(4, *size[1:])])
+    grids = torch.stack([torch.zeros(size), half, -half, *along])[:, None]
+    distances = torch.cdist(grid_features(grids), grid_features(grids))
+    assert (distances + torch.eye(len(grids)) > 0.5).all()
