@@ -14,7 +14,8 @@ from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout, as_names
 
 API_VERSION = 1
-HIGHER_IS_BETTER = ("_db", "iou", "ssim")  # ends of the names of such metrics; all others are better when lower
+# Ends of the names of metrics that are better when higher; all others are better when lower.
+HIGHER_IS_BETTER = ("_db", "iou", "ssim", "score", "consistency")
 
 _REFERENCE = re.compile(r"[\w.]+:[\w./-]+")
 
@@ -65,7 +66,8 @@ class Domain:
         perceptual: name to a function `(options: PerceptualConfig) -> nn.Module`, called with predicted and
             true patches `(B, V, *patch)`, giving a scalar.
         metrics: name to a function `(fields: Field, signal, renderer) -> Tensor (B,)` for reconstructions,
-            computed at the signal's native size. Names ending in `_db`, `iou` or `ssim` are better when higher.
+            computed at the signal's native size. Names ending in `_db`, `iou`, `ssim`, `score` or
+            `consistency` are better when higher.
         conditions: name to a function `(domain, settings) -> Condition`: what samples can be asked for beside
             classes; `diffusion.condition` chooses one by its name.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
@@ -79,7 +81,8 @@ class Domain:
             and lets `OSError` through, of which the core makes a sentence.
         original: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
             `picture` and the exporters take; by default its native grid.
-        picture: function `(artefact) -> PIL.Image.Image`, a thumbnail for reports.
+        picture: function `(artefact)` that gives a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
+            the frames of an animation.
         signal_picture: deprecated, see `original`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
         api_version: version of this interface that the domain was written for.

@@ -8,10 +8,15 @@ from typing import Any, TypeVar
 
 import attrs
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 T = TypeVar("T")
+
+
+def _alike() -> Tensor:
+    """Weights for points that count alike."""
+    return torch.ones(1, 1)
 
 
 @frozen(eq=False)
@@ -25,6 +30,7 @@ class Queries:
     extra: Tensor  # (B, N, X), X >= 0
     targets: Tensor  # (B, N, V)
     patch: tuple[int, ...] = ()  # if not empty, the N points are a regular patch of this shape, slowest axis first
+    weights: Tensor = field(factory=_alike)  # (B, N), or what broadcasts to it: weight of each point in the loss
 
 
 class SignalSet(ABC):
@@ -34,11 +40,13 @@ class SignalSet(ABC):
         names: one name a signal, unique.
         classes: names of the classes; empty for data without classes.
         labels: `(len,)`, integers: the class of each signal, zeros where there are no classes.
+        captions: for each signal what it is in words, one or more sentences; empty for data without captions.
     """
 
     names: Sequence[str]
     classes: tuple[str, ...]
     labels: Tensor
+    captions: Sequence[Sequence[str]] = ()
 
     def __len__(self) -> int:
         """Number of signals."""
@@ -75,7 +83,7 @@ def move(item: T, device: torch.device) -> T:
     elif isinstance(item, tuple):
         moved = type(item)(move(part, device) for part in item)
     elif attrs.has(type(item)):
-        names = [field.name for field in attrs.fields(type(item)) if field.init]  # type: ignore[arg-type]
+        names = [part.name for part in attrs.fields(type(item)) if part.init]  # type: ignore[arg-type]
         moved = attrs.evolve(moved, **{name: move(getattr(item, name), device) for name in names})
     result: T = moved
     return result

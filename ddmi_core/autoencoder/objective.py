@@ -72,7 +72,7 @@ class ReconstructionObjective(Objective):
         latent = posterior.sample(moment.generator)
         field = model.decode(latent)
         values = self.renderer.observe(field, queries)
-        reconstruction = self.point_loss(values, queries.targets).mean()
+        reconstruction = (self.point_loss(values, queries.targets) * queries.weights).mean()
         elements = sum(plane[0].numel() for plane in posterior.mean)
         kl = posterior.kl().mean() / elements
         anneal = min(1.0, (moment.step + 1) / max(1, self.config.kl_anneal))

@@ -1,0 +1,1 @@
+"""The occupancy domain: solid shapes as functions of x, y and z."""

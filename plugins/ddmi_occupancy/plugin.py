@@ -1,0 +1,58 @@
+"""The description of the occupancy domain, and the hook that registers it."""
+
+from __future__ import annotations
+
+from ddmi_core.api import Domain, Layout, hookimpl
+
+OCCUPANCY = Domain(
+    name="occupancy",
+    summary="Solid shapes as functions of x, y and z, extracted as meshes of any resolution",
+    layout=Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
+    values=("occupancy",),
+    settings="ddmi_occupancy.settings:OccupancySettings",
+    presets={
+        "quick": "ddmi_occupancy:presets/quick.toml",
+        "base": "ddmi_occupancy:presets/base.toml",
+        "paper": "ddmi_occupancy:presets/paper.toml",
+    },
+    sources={
+        "furniture": "ddmi_occupancy.furniture:load",
+        "folder": "ddmi_occupancy.folder:load",
+        "shapenet": "ddmi_occupancy.official:shapenet",
+        "shapenet-chair": "ddmi_occupancy.official:shapenet_chair",
+        "text2shape": "ddmi_occupancy.official:text2shape",
+    },
+    default_source="furniture",
+    encoder="ddmi_occupancy.parts:encoder",
+    sampler="ddmi_occupancy.parts:sampler",
+    renderer="ddmi_occupancy.rendering:renderer",
+    loss="ddmi_core.parts:bernoulli_loss",
+    perceptual={},
+    conditions={"text": "ddmi_core.parts:text_condition"},
+    metrics={
+        "iou": "ddmi_occupancy.metrics:iou",
+        "chamfer": "ddmi_occupancy.metrics:chamfer",
+        "f_score": "ddmi_occupancy.metrics:f_score",
+        "normal_consistency": "ddmi_occupancy.metrics:normal_consistency",
+    },
+    describe="ddmi_occupancy.describe:describe",
+    describe_signal="ddmi_occupancy.describe:describe_signal",
+    views="ddmi_occupancy.rendering:views",
+    read="ddmi_occupancy.folder:read",
+    exporters={
+        ".glb": "ddmi_occupancy.export:write",
+        ".ply": "ddmi_occupancy.export:write",
+        ".stl": "ddmi_occupancy.export:write",
+        ".obj": "ddmi_occupancy.export:write",
+        ".gif": "ddmi_occupancy.preview:write_turntable",
+    },
+    original="ddmi_occupancy.rendering:original",
+    picture="ddmi_occupancy.preview:picture",
+    weights="ddmi_occupancy:weights",
+)
+
+
+@hookimpl
+def ddmi_domains() -> list[Domain]:
+    """The one domain of this plugin."""
+    return [OCCUPANCY]

@@ -1,0 +1,41 @@
+"""Settings of the occupancy domain: which data, how many points, and the native resolution."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+
+@frozen
+class OccupancySettings:
+    """Settings of the occupancy domain.
+
+    Args:
+        resolution: cells along each axis of the native lattice, on which meshes are extracted.
+        plane: cells along each axis of the finest planes of the encoder.
+        surface: points on the surface that the encoder sees of a shape.
+        points: points in space kept of a shape, half of them uniform, half near the surface.
+        count: shapes that the procedural source makes.
+        held_out: share of the shapes that training never sees.
+        augment: turn shapes to their mirror image (left and right) at random in training.
+        limit: greatest number of shapes, chosen by a stable hash of their names; 0 takes all.
+        classes: take the sub-folders of a folder of meshes as classes.
+        repair: close meshes with holes where that is possible; otherwise they count as files that cannot be used.
+        strict: stop at files that cannot be used; otherwise leave them out with a warning.
+    """
+
+    resolution: int = field(default=64, validator=[validators.ge(8), validators.le(1024)])
+    plane: int = field(default=32, validator=[validators.ge(8), validators.le(512)])
+    surface: int = field(default=2048, validator=validators.ge(64))
+    points: int = field(default=16384, validator=validators.ge(64))
+    count: int = field(default=1500, validator=validators.ge(8))
+    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    augment: bool = True
+    limit: int = field(default=0, validator=validators.ge(0))
+    classes: bool = True
+    repair: bool = True
+    strict: bool = True
+
+    @property
+    def native(self) -> tuple[int, int, int]:
+        """Cells along z, y and x of the native lattice."""
+        return (self.resolution,) * 3

@@ -1,0 +1,17 @@
+"""The signal of the occupancy domain: points on surfaces, and points in space with what is inside."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from torch import Tensor
+
+
+@frozen(eq=False)
+class ShapeSignal:
+    """A batch of solid shapes, normalised: the bounding box is centred, its longest side runs from -0.9 to 0.9."""
+
+    surface: Tensor  # (B, M, 3), points spread evenly over the surface, columns x, y, z; y is up
+    normals: Tensor  # (B, M, 3), unit vectors that point outwards
+    points: Tensor  # (B, Q, 3), in [-1, 1]
+    inside: Tensor  # (B, Q), uint8: 1 inside, 0 outside
+    weights: Tensor  # (B, Q), importance: expected density of uniform points over the density that they were drawn with
