@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from ddmi_core.api.conditions import Condition as Condition
     from ddmi_core.api.domain import API_VERSION as API_VERSION
     from ddmi_core.api.domain import Domain as Domain
+    from ddmi_core.api.evaluation import Figure as Figure
+    from ddmi_core.api.evaluation import Trained as Trained
     from ddmi_core.api.interfaces import BasisFieldDecoder as BasisFieldDecoder
     from ddmi_core.api.interfaces import CoordinateSampler as CoordinateSampler
     from ddmi_core.api.interfaces import Encoder as Encoder
@@ -25,6 +27,8 @@ _EXPORTS = {
     "Condition": "ddmi_core.api.conditions",
     "API_VERSION": "ddmi_core.api.domain",
     "Domain": "ddmi_core.api.domain",
+    "Figure": "ddmi_core.api.evaluation",
+    "Trained": "ddmi_core.api.evaluation",
     "BasisFieldDecoder": "ddmi_core.api.interfaces",
     "CoordinateSampler": "ddmi_core.api.interfaces",
     "Encoder": "ddmi_core.api.interfaces",

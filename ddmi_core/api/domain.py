@@ -68,6 +68,8 @@ class Domain:
         metrics: name to a function `(fields: Field, signal, renderer) -> Tensor (B,)` for reconstructions,
             computed at the signal's native size. Names ending in `_db`, `iou`, `ssim`, `score` or
             `consistency` are better when higher.
+        evaluations: name to a function `(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]`:
+            other figures, such as distances between sets of `count` samples and of signals.
         conditions: name to a function `(domain, settings) -> Condition`: what samples can be asked for beside
             classes; `diffusion.condition` chooses one by its name.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
@@ -105,6 +107,7 @@ class Domain:
         factory=lambda: {"multiscale": "ddmi_core.parts:MultiScaleTerm"}, validator=_references
     )
     metrics: Mapping[str, str] = field(factory=dict, validator=_references)
+    evaluations: Mapping[str, str] = field(factory=dict, validator=_references)
     conditions: Mapping[str, str] = field(factory=dict, validator=_references)
     describe: str = field(default="ddmi_core.parts:describe_grids", validator=_reference)
     describe_signal: str = field(default="ddmi_core.parts:describe_grid_signals", validator=_reference)

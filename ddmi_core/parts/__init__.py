@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from ddmi_core.parts.builders import native_grid as native_grid
     from ddmi_core.parts.builders import plane_decoder as plane_decoder
     from ddmi_core.parts.builders import psnr_db as psnr_db
+    from ddmi_core.parts.sets import coverage as coverage
+    from ddmi_core.parts.sets import minimum_matching_distance as minimum_matching_distance
+    from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
     from ddmi_core.sources.decoded import Decoding as Decoding
     from ddmi_core.sources.decoded import decode_files as decode_files
     from ddmi_core.sources.files import Entry as Entry
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
     from ddmi_core.sources.splits import stable_share as stable_share
 
 _EXPORTS = {
+    "one_nearest_neighbour_accuracy": "ddmi_core.parts.sets",
+    "minimum_matching_distance": "ddmi_core.parts.sets",
+    "coverage": "ddmi_core.parts.sets",
     "AutoencoderConfig": "ddmi_core.autoencoder.config",
     "CoarseToFineReadout": "ddmi_core.fields.readout",
     "DecoderConfig": "ddmi_core.autoencoder.config",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from attrs import evolve
 from torch import Tensor
 
+from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, Figure
 from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
@@ -18,7 +20,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.distance import frechet
-from ddmi_core.runs.figures import HELD_OUT, RECONSTRUCTION, SAMPLES, Evaluation, Figure, SamplerFigure
+from ddmi_core.runs.figures import Evaluation, SamplerFigure
 from ddmi_core.runs.model import Model, load
 from ddmi_core.runs.names import sampler_and_steps
 
@@ -102,6 +104,11 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     else:
         value = chosen.distance
     figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
+    for name, reference in model.domain.evaluations.items():
+        progress(name)
+        found: Sequence[Figure] = model.domain.resolve(reference)(model, split, samples, SEED)
+        sampling = {"sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
+        figures += [evolve(figure, protocol={**common, **sampling, **figure.protocol}) for figure in found]
     return Evaluation(tuple(figures), tuple(rows))
 
 

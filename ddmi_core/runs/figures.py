@@ -1,54 +1,16 @@
-"""Measured figures, each with the protocol that it was measured by."""
+"""All that was measured of a run, as text and as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from attrs import asdict, frozen
 
-from ddmi_core.api.domain import HIGHER_IS_BETTER
+from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.errors import CheckpointError
 from ddmi_core.files import written_aside
-
-RECONSTRUCTION = "reconstruction_"
-SAMPLES = "frechet_samples_to_training"
-HELD_OUT = "frechet_held_out_to_training"
-
-_MEANINGS = {
-    SAMPLES: "distance of samples to the training signals; lower is better",
-    HELD_OUT: "distance of held-out to the training signals: that of real ones",
-}
-
-
-@frozen
-class Figure:
-    """One number: what it is, and how it was obtained.
-
-    Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals.
-    `frechet_samples_to_training` is the Fréchet distance of samples to the training signals, on the domain's
-    features: lower is better. `frechet_held_out_to_training` is that of the held-out signals, so it says what
-    real signals have; it shrinks with the number of signals, which the protocols give.
-    """
-
-    name: str
-    value: float
-    protocol: Mapping[str, Any]  # n, seed, sampler, steps, data, versions, ...
-
-    @property
-    def shown(self) -> str:
-        """The value with its unit."""
-        return f"{self.value:.4g}" + (" dB" if self.name.endswith("_db") else "")
-
-    @property
-    def meaning(self) -> str:
-        """What it is and what is better, in words."""
-        if self.name.startswith(RECONSTRUCTION):
-            better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
-            return f"reconstructions of held-out signals; {better} is better"
-        return _MEANINGS.get(self.name, "")
 
 
 @frozen

@@ -1,0 +1,69 @@
+"""What a domain measures of a trained model beside the metrics of reconstructions: figures with their protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from ddmi_core.api.domain import HIGHER_IS_BETTER
+from ddmi_core.api.interfaces import Renderer
+from ddmi_core.fields.field import Field
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.posterior import Posterior
+
+RECONSTRUCTION = "reconstruction_"
+SAMPLES = "frechet_samples_to_training"
+HELD_OUT = "frechet_held_out_to_training"
+
+_MEANINGS = {
+    SAMPLES: "distance of samples to the training signals; lower is better",
+    HELD_OUT: "distance of held-out to the training signals: that of real ones",
+}
+
+
+@frozen
+class Figure:
+    """One number: what it is, and how it was obtained.
+
+    Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals.
+    `frechet_samples_to_training` is the Fréchet distance of samples to the training signals, on the domain's
+    features: lower is better. `frechet_held_out_to_training` is that of the held-out signals, so it says what
+    real signals have; it shrinks with the number of signals, which the protocols give.
+    """
+
+    name: str
+    value: float
+    protocol: Mapping[str, Any]  # n, seed, sampler, steps, data, versions, ...
+    about: str = ""  # what it is and what is better, for names other than the above
+
+    @property
+    def shown(self) -> str:
+        """The value with its unit."""
+        return f"{self.value:.4g}" + (" dB" if self.name.endswith("_db") else "")
+
+    @property
+    def meaning(self) -> str:
+        """What it is and what is better, in words."""
+        if self.name.startswith(RECONSTRUCTION):
+            better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
+            return f"reconstructions of held-out signals; {better} is better"
+        return self.about or _MEANINGS.get(self.name, "")
+
+
+class Trained(Protocol):
+    """A trained model as a domain's own evaluations see it; `ddmi_core.Model` is one."""
+
+    @property
+    def renderer(self) -> Renderer:
+        """The domain's renderer."""
+
+    def sample(self, n: int, *, seed: int = 0, condition: str | None = None) -> Field:
+        """Generate fields; sample i depends on the seed and i alone."""
+
+    def encode(self, signal: Any) -> Posterior:
+        """Posterior over the latents of signals."""
+
+    def decode(self, latent: Planes) -> Field:
+        """Fields of latents."""
