@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ddmi_core.registry.registry import register as register
     from ddmi_core.runs.model import Model as Model
     from ddmi_core.runs.model import load as load
+    from ddmi_core.runs.start import run as run
 
 _EXPORTS = {
     "Domain": "ddmi_core.api.domain",
@@ -23,6 +24,7 @@ _EXPORTS = {
     "__version__": "ddmi_core._version",
     "load": "ddmi_core.runs.model",
     "register": "ddmi_core.registry.registry",
+    "run": "ddmi_core.runs.start",
 }
 __all__ = list(_EXPORTS)
 __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,4 +1,4 @@
-"""Fields in a program: load, sample, call, differentiate, render, encode, interpolate, save, and follow progress.
+"""Fields in a program: train, load, sample, call, differentiate, render, encode, interpolate, save, follow progress.
 
 `python examples/embedding.py RUN` uses a finished run of the image plugin; without RUN it trains a tiny one first, in
 seconds, whose pictures are noise.
@@ -6,7 +6,6 @@ seconds, whose pictures are noise.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -146,12 +145,19 @@ def watch(model: ddmi.Model, most: int) -> None:
     # --8<-- [end:progress]
 
 
-def tiny_run(folder: Path) -> Path:
+def trained(folder: Path) -> Path:
     """A run that takes seconds."""
-    program = Path(sys.executable).with_name("ddmi")
     settings = Path(__file__).parent.parent / "docs" / "tiny.toml"
-    command = [program, "run", "--plugin", "image", "--config", settings, "--out", folder]
-    subprocess.run(command, check=True, capture_output=True)
+    # --8<-- [start:run]
+    model = ddmi.run(
+        "image",
+        folder,
+        config=settings,  # a TOML file, or preset="quick"
+        overrides=["diffusion.training.steps=40"],  # as --set takes them
+        seed=1,
+    )
+    # --8<-- [end:run]
+    print(f"trained {model.domain.name}")
     return folder
 
 
@@ -159,7 +165,7 @@ def main() -> None:
     """Everything in order."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = Path(sys.argv[1]) if len(sys.argv) > 1 else tiny_run(folder / "run")
+        run = Path(sys.argv[1]) if len(sys.argv) > 1 else trained(folder / "run")
         model = loaded(run)
         fields = sampled(model)
         call(fields)

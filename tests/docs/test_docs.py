@@ -107,6 +107,13 @@ def test_the_example_of_embedding_runs(started: Path) -> None:
     assert done.stdout.endswith("cancelled\n")
 
 
+def test_the_example_of_embedding_trains_a_model_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "examples" / "embedding.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("trained image\n")
+
+
 def test_the_program_of_the_first_page_runs(started: Path) -> None:
     torch = pytest.importorskip("torch")
     (program,) = re.findall(r"^```python\n(.*?)^```$", (DOCS / "index.md").read_text(), re.DOTALL | re.MULTILINE)
