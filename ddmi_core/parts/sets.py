@@ -21,7 +21,7 @@ def coverage(between: Tensor) -> float:
     Args:
         between: `(samples, references)`, distances.
     """
-    return len(between.argmin(dim=1).unique()) / between.shape[1]
+    return len(set(between.argmin(dim=1).tolist())) / between.shape[1]
 
 
 def one_nearest_neighbour_accuracy(samples: Tensor, between: Tensor, references: Tensor) -> float:

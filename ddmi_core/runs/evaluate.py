@@ -104,9 +104,9 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     else:
         value = chosen.distance
     figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
-    for name, reference in model.domain.evaluations.items():
+    for name, evaluation in model.domain.evaluations.items():
         progress(name)
-        found: Sequence[Figure] = model.domain.resolve(reference)(model, split, samples, SEED)
+        found: Sequence[Figure] = model.domain.resolve(evaluation)(model, split, samples, SEED)
         sampling = {"sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
         figures += [evolve(figure, protocol={**common, **sampling, **figure.protocol}) for figure in found]
     return Evaluation(tuple(figures), tuple(rows))

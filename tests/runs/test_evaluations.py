@@ -21,7 +21,7 @@ def spread(model, split, count, seed):
     real = split.held_out.batch(range(len(split.held_out))).values
     return [
         Figure(
-            "spread_samples", float(values.std()), {"samples": count, "seed": seed}, "spread; like the next is best"
+            "spread_samples", float(values.std()), {"samples": count, "seed": seed}, "like the next is best"
         ),
         Figure("spread_held_out", float(real.std()), {"signals": len(real)}),
     ]
