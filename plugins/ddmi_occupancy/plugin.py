@@ -35,6 +35,7 @@ OCCUPANCY = Domain(
         "f_score": "ddmi_occupancy.metrics:f_score",
         "normal_consistency": "ddmi_occupancy.metrics:normal_consistency",
     },
+    evaluations={"generation": "ddmi_occupancy.evaluations:generation"},
     describe="ddmi_occupancy.describe:describe",
     describe_signal="ddmi_occupancy.describe:describe_signal",
     views="ddmi_occupancy.rendering:views",

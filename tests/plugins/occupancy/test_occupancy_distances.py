@@ -1,0 +1,76 @@
+"""Distances of clouds against closed forms and against an independent computation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ddmi_occupancy.distances import chamfer_matrix, cloud_distances, earth_movers
+from ddmi_occupancy.metrics import overlap
+
+
+def sphere(n: int, radius: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Points on a sphere, and their normals."""
+    normals = np.random.default_rng(seed).standard_normal((n, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return radius * normals, normals
+
+
+def test_spheres_of_two_radii_are_their_difference_apart():
+    (a, normals_a), (b, normals_b) = sphere(20_000, 1.0, 0), sphere(20_000, 0.9, 1)
+    found = cloud_distances(a, normals_a, b, normals_b, threshold=0.05)
+    assert found.chamfer == pytest.approx(0.1, rel=0.01)
+    assert found.f_score == 0
+    assert found.normal_consistency > 0.999
+    assert cloud_distances(a, normals_a, b, normals_b, threshold=0.15).f_score == 1
+
+
+def test_a_plane_shifted_along_itself_is_near_and_across_is_apart():
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1, 101), np.linspace(-1, 1, 101)), axis=-1).reshape(-1, 2)
+    plane = np.c_[grid, np.zeros(len(grid))]
+    up = np.tile([0.0, 0.0, 1.0], (len(grid), 1))
+    across = cloud_distances(plane, up, plane + np.array([0, 0, 0.3]), up, threshold=0.1)
+    assert across.chamfer == pytest.approx(0.3)
+    along = cloud_distances(plane, up, plane + np.array([0.02, 0, 0]), up, threshold=0.1)
+    assert along.chamfer < 0.001
+    assert along.f_score == 1
+
+
+def test_normals_that_turn_by_an_angle_show_its_cosine():
+    a, normals = sphere(2000)
+    axis = np.cross(normals, np.roll(normals, 1, axis=0))
+    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+    turned = normals * np.cos(0.5) + np.cross(axis, normals) * np.sin(0.5)
+    assert cloud_distances(a, normals, a, turned, 0.1).normal_consistency == pytest.approx(np.cos(0.5), abs=1e-6)
+
+
+def test_equal_to_loops_over_the_definitions():
+    a, b = (np.random.default_rng(seed).standard_normal((n, 3)) for seed, n in ((0, 7), (1, 9)))
+    distance = np.array([[np.sqrt(((p - q) ** 2).sum()) for q in b] for p in a])
+    chamfer = (distance.min(axis=1).mean() + distance.min(axis=0).mean()) / 2
+    unit = np.ones((9, 3)) / np.sqrt(3)
+    assert cloud_distances(a, unit[:7], b, unit, 0.5).chamfer == pytest.approx(chamfer)
+    matrix = chamfer_matrix([a, b], [b])
+    assert matrix[:, 0] == pytest.approx([chamfer, 0.0])
+
+
+def test_the_earth_movers_distance_of_a_shift_is_the_shift():
+    a, _ = sphere(60)
+    assert earth_movers(a, a[::-1] + np.array([0.2, 0, 0])) == pytest.approx(0.2)
+    assert earth_movers(a, a[::-1]) == 0
+
+
+def test_the_overlap_of_shifted_boxes_has_its_closed_form_at_any_density_of_points():
+    """Boxes of width 1, shifted by 0.25: intersection 0.75, union 1.25."""
+    generator = torch.Generator().manual_seed(0)
+    uniform = 3 * torch.rand(1, 40_000, generator=generator) - 1.5
+    dense = 0.3 * torch.rand(1, 40_000, generator=generator) - 0.5  # many points where both are
+    points = torch.cat([uniform, dense], dim=1)
+    density = 1 / 3 + ((points > -0.5) & (points < -0.2)) / 0.3
+    first, second = points.abs() < 0.5, (points - 0.25).abs() < 0.5
+    assert overlap(first, second, 1 / density).item() == pytest.approx(0.6, abs=0.01)
+    assert overlap(first, second, torch.ones(1)).item() != pytest.approx(0.6, abs=0.05)
+    nothing = torch.zeros_like(first)
+    assert overlap(nothing, nothing, torch.ones(1)).item() == 1
+    assert overlap(first, nothing, torch.ones(1)).item() == 0
