@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -155,6 +156,14 @@ def test_every_setting_is_on_the_generated_page(generate: ModuleType) -> None:
     page = generate.settings()
     missing = [row.key for row in keys(configured("image")[1]) if f"`{row.key}`" not in page]
     assert missing == ["plugin", "preset"]
+
+
+@pytest.mark.parametrize(("module", "page"), [("ddmi_core.api", "api.md"), ("ddmi_core.parts", "parts.md")])
+def test_every_public_name_is_on_its_page(module: str, page: str) -> None:
+    text = (DOCS / "reference" / page).read_text(encoding="utf-8")
+    names: list[str] = importlib.import_module(module).__all__
+    assert names
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_a_generated_page_asks_for_sections_that_exist(generate: ModuleType) -> None:
