@@ -15,6 +15,8 @@ from ddmi_core.fields.lattice import CHUNK, LatticeEvaluator
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
+from ddmi_core.fields.scattered import CHUNK as POINTS
+from ddmi_core.fields.scattered import PointEvaluator
 
 
 @frozen(eq=False)
@@ -136,6 +138,29 @@ class Field:
             extra = self.basis[0][0].new_zeros(len(self.layout.extra))
         axes, extra = [axis.to(self.device) for axis in axes], extra.to(self.device)
         return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+
+    def points(self, extra: Tensor | None = None, chunk: int = POINTS) -> PointEvaluator:
+        """The fast path for one field (B = 1) at points that are no lattice, without gradients in the basis fields.
+
+        Args:
+            extra: `(X,)`, the same at all points; zeros where not given.
+            chunk: most points evaluated at once.
+
+        Raises:
+            ValueError: if the batch is not one.
+
+        Example:
+            >>> from ddmi_core.fields.readout import ReadoutConfig
+            >>> readout = CoarseToFineReadout((4,), extra=0, values=1, config=ReadoutConfig(width=8))
+            >>> field = Field((Planes([torch.randn(1, 4, 16)]),), readout, Layout(axes=("t",), planes=(("t",),)))
+            >>> field.points().at(torch.zeros(5, 1)).shape
+            torch.Size([5, 1])
+        """
+        if len(self) != 1:
+            raise ValueError(f"fast evaluation at points takes one field; got {len(self)} fields")
+        if extra is None:
+            extra = self.basis[0][0].new_zeros(len(self.layout.extra))
+        return PointEvaluator(self.basis, self.layout, self.readout, extra.to(self.device), chunk)
 
     def save(self, path: str | Path) -> None:
         """Write basis fields, readout and layout to one safetensors file, which appears when it is complete.
