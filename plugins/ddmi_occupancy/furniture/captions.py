@@ -1,0 +1,104 @@
+"""Sentences about furniture, each word of which is true of the piece."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddmi_occupancy.furniture.parameters import SEED, Furniture, chance, pick
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+SENTENCES = 8  # a piece
+
+
+def captions(piece: Furniture) -> tuple[str, ...]:
+    """Different sentences about a piece: the first names its class alone, the last all that is known."""
+    draw = np.random.Generator(np.random.PCG64([SEED, piece.number, 2]))
+    words, details = adjectives(piece), features(piece)
+    found = [f"{article(piece.kind)} {piece.kind}"]
+    for _ in range(40):
+        if len(found) >= SENTENCES - 1:
+            break
+        sentence = _sentence(
+            piece,
+            [word for word in words if chance(draw, 0.6)],
+            [pick(draw, wordings) for wordings in details if chance(draw, 0.55)],
+            draw,
+        )
+        if sentence not in found:
+            found.append(sentence)
+    full = _sentence(piece, words, [wordings[0] for wordings in details], draw)
+    return tuple(dict.fromkeys([*found, full]))
+
+
+def adjectives(piece: Furniture) -> list[str]:
+    """Words that stand before the class: how high, and which form."""
+    words = [piece.stature] if piece.stature != "medium" else []
+    if piece.kind in ("chair", "stool", "table"):
+        words.append({"long": "rectangular"}.get(piece.top, piece.top) if piece.kind != "chair" else "")
+    return [word for word in words if word]
+
+
+def features(piece: Furniture) -> list[tuple[str, ...]]:
+    """What may follow `with` or `and`: for each property one or more wordings."""
+    found: list[tuple[str, ...]] = []
+    if piece.kind == "shelf":
+        found.append((f"{NUMBERS[piece.boards]} boards",))
+        found += [("a wall behind", "a closed back")] if piece.closed else [("an open back", "no wall behind")]
+        found += [("a wall in the middle", "a vertical divider")] if piece.divided else []
+        found += [("four posts", "posts at the corners")] if piece.support == "legs" else [("closed sides",)]
+        return found
+    found.append(standing(piece))
+    if piece.kind == "chair":
+        found.append((f"a {piece.top} seat",))
+    if piece.kind in ("chair", "bench"):
+        found.append(back(piece))
+        found.append(("arms", "armrests", "two arms") if piece.arms else ("no arms", "no armrests"))
+    if piece.stretchers:
+        found.append(("beams between the legs", "stretchers"))
+    if piece.kind == "table" and piece.boards:
+        found.append(("a lower board", "a second board below the top"))
+    return found
+
+
+def standing(piece: Furniture) -> tuple[str, ...]:
+    """Wordings for what it stands on."""
+    if piece.support == "pedestal":
+        return ("one central leg", "a pedestal", "a single column")
+    if piece.support == "panels":
+        return ("two side panels", "walls for legs")
+    number = NUMBERS[piece.legs]
+    legs = [f"{number} legs"]
+    if piece.sturdy:
+        legs.append(f"{number} {piece.sturdy} legs")
+    if piece.leg != "square":
+        legs.append(f"{number} round legs")
+    if piece.splayed:
+        legs.append(f"{number} slanted legs")
+    return tuple(legs)
+
+
+def back(piece: Furniture) -> tuple[str, ...]:
+    """Wordings for the back."""
+    return {
+        "none": ("no back",),
+        "solid": ("a solid back", "a back"),
+        "slats": ("a back of vertical slats", "a slatted back", "a back"),
+        "bars": ("a back of horizontal bars", "a ladder back", "a back"),
+        "disc": ("a round back", "a back"),
+    }[piece.back]
+
+
+def article(word: str) -> str:
+    """`a` or `an`."""
+    return "an" if word[0] in "aeiou" else "a"
+
+
+def _sentence(piece: Furniture, words: list[str], details: list[str], draw: np.random.Generator) -> str:
+    noun = " ".join([*words, piece.kind])
+    order = [details[int(i)] for i in draw.permutation(len(details))]
+    if not order:
+        return f"{article(noun)} {noun}"
+    listed = order[0] if len(order) == 1 else f"{', '.join(order[:-1])} and {order[-1]}"
+    if chance(draw, 0.2):
+        return f"the {noun} has {listed}"
+    return f"{article(noun)} {noun} with {listed}"

@@ -1,0 +1,47 @@
+"""The source `furniture`: shapes, captions and a split by parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddmi_core.api import Split
+from ddmi_occupancy.furniture.building import build
+from ddmi_occupancy.furniture.captions import captions
+from ddmi_occupancy.furniture.parameters import CLASSES, SEED, Furniture, furniture
+from ddmi_occupancy.sampling import Packing, Rows, point_weights, points_around
+from ddmi_occupancy.settings import OccupancySettings
+from ddmi_occupancy.shape_set import ShapeSet
+from ddmi_occupancy.solids import inside
+from ddmi_occupancy.surfaces import surface
+
+KEPT = 2  # points on the surface kept of a shape, for each one that the encoder sees
+
+
+def load(location: None, settings: OccupancySettings) -> Split:
+    """Chairs, tables, stools, shelves and benches made of simple solids, with captions; the kind is the class."""
+    pieces = [furniture(number) for number in range(settings.count)]
+    packing = Packing(KEPT * settings.surface, settings.points)
+    rows = np.empty((len(pieces), packing.length), dtype=np.uint8)
+    for row, piece in zip(rows, pieces, strict=True):
+        row[:] = pack(piece, packing)
+    whole = ShapeSet(
+        packing.clouds(rows),
+        point_weights(settings.points),
+        [piece.name for piece in pieces],
+        settings.surface,
+        classes=CLASSES,
+        labels=[CLASSES.index(piece.kind) for piece in pieces],
+        captions=[captions(piece) for piece in pieces],
+        mirrored=[settings.augment] * len(pieces),
+    )
+    return whole.split(settings.held_out, [piece.key for piece in pieces])
+
+
+def pack(piece: Furniture, packing: Packing) -> Rows:
+    """A piece as a row; the same row on every machine."""
+    draw = np.random.Generator(np.random.PCG64([SEED, piece.number, 1]))
+    solids = build(piece)
+    points, normals = surface(solids, packing.surface, draw)
+    return packing.row(
+        points, normals, points_around(points, packing.points, draw), lambda around: inside(solids, around)
+    )
