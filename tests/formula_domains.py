@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ddmi_core.api import Domain, Layout, SignalSet, Split
+from ddmi_core.errors import DataError
 from ddmi_core.parts import GridRenderer, GridSignal, cell_centres, described_by
 
 
@@ -103,7 +104,12 @@ describe, describe_signal = described_by(features)
 
 
 def read(path: Path, settings: FormulaSettings) -> GridSignal:
-    return GridSignal(torch.from_numpy(np.load(path))[None, None].float())
+    try:
+        grid = torch.from_numpy(np.load(path)).float()
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a stored grid: {error}") from error
+    grid = grid.squeeze(-1) if grid.ndim > len(settings.native) else grid
+    return GridSignal(grid[None, None])
 
 
 def write(artefact, path: Path) -> None:

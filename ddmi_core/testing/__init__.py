@@ -1,0 +1,44 @@
+"""The conformance kit: every check of the plugin contract, for the tests of plugin authors.
+
+Nothing of it is a pytest plugin: a test module imports what it needs.
+
+Example:
+    >>> from ddmi_core.testing import DomainContract
+    >>> class TestMine(DomainContract):
+    ...     domain = "mine"  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING
+
+from ddmi_core._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ddmi_core.testing.catalogue import CHECKS as CHECKS
+    from ddmi_core.testing.catalogue import check_named as check_named
+    from ddmi_core.testing.contract import Check as Check
+    from ddmi_core.testing.contract import ContractBroken as ContractBroken
+    from ddmi_core.testing.contract import NotApplicable as NotApplicable
+    from ddmi_core.testing.contract import expect as expect
+    from ddmi_core.testing.in_pytest import DomainContract as DomainContract
+    from ddmi_core.testing.in_pytest import checks as checks
+    from ddmi_core.testing.outcomes import Outcome as Outcome
+    from ddmi_core.testing.outcomes import Outcomes as Outcomes
+    from ddmi_core.testing.outcomes import examine as examine
+    from ddmi_core.testing.subject import Subject as Subject
+
+_EXPORTS = {
+    "CHECKS": "ddmi_core.testing.catalogue",
+    "Check": "ddmi_core.testing.contract",
+    "ContractBroken": "ddmi_core.testing.contract",
+    "DomainContract": "ddmi_core.testing.in_pytest",
+    "NotApplicable": "ddmi_core.testing.contract",
+    "Outcome": "ddmi_core.testing.outcomes",
+    "Outcomes": "ddmi_core.testing.outcomes",
+    "Subject": "ddmi_core.testing.subject",
+    "check_named": "ddmi_core.testing.catalogue",
+    "checks": "ddmi_core.testing.in_pytest",
+    "examine": "ddmi_core.testing.outcomes",
+    "expect": "ddmi_core.testing.contract",
+}
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -1,0 +1,267 @@
+"""Checks of the coordinate sampler: what it draws, where, and that its targets are the signal's values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api.signals import Queries
+from ddmi_core.grids.renderer import GridRenderer
+from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.grids import levels_of
+from ddmi_core.testing.subject import POINTS, Subject
+from ddmi_core.testing.tensors import difference, finite
+from ddmi_core.training.objective import generator_for
+
+DRAWS = 200
+PARTS = 8  # of each axis, all of which are to be hit
+CLOSE = 1e-5
+TRIALS = 12
+LATTICE = (5, 3, 4, 6)  # cells along the axes, all different
+
+
+def check_queries(subject: Subject) -> None:
+    """Queries are float32 and finite: coords (B, N, D) in [-1, 1], extra (B, N, X), targets (B, N, V), about n."""
+    layout, batch = subject.domain.layout, subject.count
+    for points in (1, 7, POINTS):
+        queries = subject.queries(points, points)
+        expect(isinstance(queries, Queries), f"sample gives a {type(queries).__name__}", "return ddmi_core.api.Queries")
+        coords, extra, targets = queries.coords, queries.extra, queries.targets
+        count = coords.shape[1]
+        expect(
+            1 <= count <= 2 * points,
+            "the number of points is far from the number asked for",
+            "draw about n points of each signal",
+            asked=points,
+            drawn=count,
+        )
+        columns = coords.shape[2] if type(queries) is not Queries else len(layout.axes)
+        expect(
+            coords.shape == (batch, count, columns)
+            and extra.shape == (batch, count, len(layout.extra))
+            and targets.shape[:2] == (batch, count),
+            "queries have wrong shapes",
+            "give coords (B, N, axes), extra (B, N, extra columns) and targets (B, N, V)",
+            coords=tuple(coords.shape),
+            extra=tuple(extra.shape),
+            targets=tuple(targets.shape),
+        )
+        types = {str(tensor.dtype) for tensor in (coords, extra, targets)}
+        expect(types == {"torch.float32"}, "queries are not float32", "convert them with .float()", dtypes=types)
+        expect(finite(queries), "queries have values that are not finite", "draw finite coordinates and targets")
+        weights = queries.weights
+        expect(
+            bool((weights >= 0).all()) and weights.expand(batch, count).shape == (batch, count),
+            "weights of points are negative, or do not fit the points",
+            "give one weight a point, (B, N), or what broadcasts to it",
+            shape=tuple(weights.shape),
+            lowest=float(weights.min()),
+        )
+        low, high = float(coords.min()), float(coords.max())
+        expect(
+            type(queries) is not Queries or (low >= -1 and high <= 1),
+            "coordinates leave [-1, 1]",
+            "normalise each axis so that cell i of n is centred at (2 i + 1) / n - 1",
+            lowest=low,
+            highest=high,
+        )
+
+
+def check_patches(subject: Subject) -> None:
+    """Where queries say that they are a patch, their points are a regular block, slowest axis first."""
+    queries, axes = subject.queries(0), len(subject.domain.layout.axes)
+    if not queries.patch:
+        raise NotApplicable("the sampler draws no patches")
+    expect(
+        prod(queries.patch) == queries.coords.shape[1],
+        "a patch has another number of cells than there are points",
+        "set `patch` to the sides of the block",
+        patch=queries.patch,
+        points=queries.coords.shape[1],
+    )
+    if len(queries.patch) != axes:
+        raise NotApplicable(f"patches have {len(queries.patch)} sides for {axes} axes")
+    blocks = queries.coords.reshape(len(queries.coords), *queries.patch, axes)
+    for number in range(axes):
+        column = blocks[..., axes - 1 - number]
+        line = column.movedim(1 + number, -1).reshape(len(column), -1, queries.patch[number])
+        step = line.diff(dim=-1)
+        name = subject.domain.layout.axes[axes - 1 - number]
+        expect(
+            bool((line == line[:, :1]).all()) and bool((step > 0).all()),
+            f"the points of a patch are no block of rows, slowest axis first: {name} does not rise along side {number}",
+            "order points as a grid's values are stored, with x fastest",
+            patch=queries.patch,
+        )
+
+
+def check_sampler_repeats(subject: Subject) -> None:
+    """The same state of the generator gives the same queries, another state other ones."""
+    for seed in range(TRIALS // 4):
+        where = difference(subject.queries(seed), subject.queries(seed))
+        expect(
+            not where,
+            f"two draws from one state of the generator differ: {where}",
+            "draw every random number from the generator that sample() is given",
+            seed=seed,
+        )
+    points = max(1, POINTS // 64)
+    drawn = [subject.queries(seed, points).coords for seed in range(TRIALS)]
+    different = sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
+    expect(
+        different > 0,
+        "every state of the generator gives the same coordinates",
+        "draw coordinates at random from the generator",
+        different=different,
+        of=TRIALS - 1,
+    )
+    generator = generator_for(0, "check")
+    drawn = [subject.parts.sampler.sample(subject.batch, points, generator).coords for _ in range(TRIALS)]
+    different = sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
+    expect(
+        different > 0,
+        "one generator gives the same coordinates every time",
+        "draw from the generator itself, without seeding it or a copy of it anew",
+        different=different,
+        of=TRIALS - 1,
+    )
+
+
+def check_sampler_covers(subject: Subject) -> None:
+    """Over many draws, every eighth of every axis is hit, in every signal of the batch."""
+    queries = [subject.queries(seed, 16) for seed in range(DRAWS)]
+    if type(queries[0]) is not Queries:
+        raise NotApplicable(f"{type(queries[0]).__name__} is not of plain coordinates")
+    coords = torch.cat([drawn.coords for drawn in queries], dim=1)
+    for column, axis in enumerate(subject.domain.layout.axes):
+        for number, row in enumerate(coords[..., column]):
+            places = len(torch.unique(row))
+            parts = max(p for p in (1, 2, 4, PARTS) if p <= places)
+            hit = ((row + 1) / 2 * parts).floor().clamp(0, parts - 1).long()
+            missed = sorted(set(range(parts)) - set(hit.tolist()))
+            expect(
+                not missed and (places > 1 or _single(subject, column)),
+                f"coordinates never fall into some parts of the axis {axis}",
+                "let offsets reach both ends of every axis",
+                signal=number,
+                parts=parts,
+                missed=missed,
+                lowest=float(row.min()),
+                highest=float(row.max()),
+            )
+
+
+def check_targets(subject: Subject) -> None:
+    """Targets are the signal's values: those of the cell of some level that the coordinate lies in, at its centre."""
+    levels = levels_of(subject.batch)
+    seen: list[list[Tensor]] = [[] for _ in levels]
+    for seed in range(TRIALS * len(levels)):
+        queries = subject.queries(seed)
+        best = _level(levels, queries)
+        error = _error(levels[best], queries)
+        expect(
+            error <= CLOSE,
+            "targets are not the values of the cells that the coordinates lie in",
+            "check the order of the axes (coords are x first, grids x last) and that each signal gets its own targets",
+            error=error,
+            tolerance=CLOSE,
+            level=best,
+        )
+        seen[best].append(queries.coords)
+    for level, drawn in zip(levels, seen, strict=True):
+        if not drawn:
+            continue
+        coords = torch.cat(drawn, dim=1)
+        for column, (axis, length) in enumerate(zip(subject.domain.layout.axes, level.shape[:1:-1], strict=True)):
+            apart = float(_off(coords[..., column], length).max())
+            # Coordinates that repeat are on a lattice; others may lie anywhere in their cells.
+            expect(
+                apart <= CLOSE * length or len(torch.unique(coords[..., column])) > length,
+                f"coordinates along {axis} are not at the centres of cells",
+                "place cell i of n at (2 i + 1) / n - 1, as ddmi_core.parts.cell_centres does",
+                off_by_cells=apart,
+                cells=length,
+            )
+
+
+def check_extra_columns(subject: Subject) -> None:
+    """Extra columns say the same in training as in a render of that size."""
+    layout, renderer = subject.domain.layout, subject.parts.renderer
+    if not layout.extra:
+        raise NotApplicable("the layout has no extra columns")
+    if not isinstance(renderer, GridRenderer):
+        raise NotApplicable(f"{type(renderer).__name__} does not tell the extra columns of a render")
+    levels = levels_of(subject.batch)
+    for seed in range(TRIALS * len(levels)):
+        queries = subject.queries(seed)
+        level = levels[_level(levels, queries)]
+        wanted = renderer.extra(level.shape[2:])
+        apart = float((queries.extra - wanted).abs().max())
+        expect(
+            apart <= CLOSE,
+            f"extra columns ({', '.join(layout.extra)}) of points of a level differ from those of its render",
+            "compute them in one place for sampler and renderer",
+            difference=apart,
+            cells=tuple(level.shape[2:]),
+        )
+
+
+def check_lattice(subject: Subject) -> None:
+    """The sampler's lattice has one rising row of coordinates an axis in [-1, 1], x first, for sizes x last."""
+    axes = subject.domain.layout.axes
+    for size in ((1,) * len(axes), tuple(LATTICE[i % len(LATTICE)] for i in range(len(axes)))):
+        rows = subject.parts.sampler.lattice(size)
+        shapes = [tuple(row.shape) for row in rows]
+        expect(
+            shapes == [(length,) for length in reversed(size)],
+            "the lattice does not fit its size",
+            "give one 1-D tensor an axis, in the layout's order, for a size with the slowest axis first",
+            size=size,
+            rows=shapes,
+        )
+        for row, axis in zip(rows, axes, strict=True):
+            low, high = float(row.min()), float(row.max())
+            expect(
+                bool((row.diff() > 0).all()) and low >= -1 and high <= 1,
+                f"coordinates along {axis} do not rise within [-1, 1]",
+                "give rising coordinates, such as ddmi_core.parts.cell_centres",
+                lowest=low,
+                highest=high,
+            )
+
+
+def _single(subject: Subject, column: int) -> bool:
+    """Whether the signals are known to have one cell along an axis."""
+    try:
+        return levels_of(subject.batch)[0].shape[-1 - column] == 1
+    except NotApplicable:
+        return False
+
+
+def _level(levels: Sequence[Tensor], queries: Queries) -> int:
+    """The level that queries fit best: by the targets, and of several, by the centres of its cells."""
+
+    def fit(number: int) -> tuple[float, float]:
+        level = levels[number]
+        columns = zip(queries.coords.unbind(-1), level.shape[:1:-1], strict=True)
+        return _error(level, queries), max(float(_off(column, length).max()) for column, length in columns)
+
+    return min(range(len(levels)), key=fit)
+
+
+def _error(level: Tensor, queries: Queries) -> float:
+    """Largest difference of targets from the cells of a level that the coordinates lie in."""
+    index = torch.zeros(queries.coords.shape[:2], dtype=torch.long)
+    for column, length in reversed(list(zip(queries.coords.unbind(-1), level.shape[:1:-1], strict=True))):
+        index = index * length + ((column + 1) / 2 * length).floor().clamp(0, length - 1).long()
+    values = level.flatten(2).gather(2, index[:, None].expand(-1, level.shape[1], -1)).transpose(1, 2)
+    return float("inf") if values.shape != queries.targets.shape else float((values - queries.targets).abs().max())
+
+
+def _off(column: Tensor, length: int) -> Tensor:
+    """How far coordinates are from the centres of the cells that they lie in, in cells."""
+    place = (column + 1) / 2 * length
+    return (place - place.floor().clamp(0, length - 1) - 0.5).abs()

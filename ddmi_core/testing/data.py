@@ -1,0 +1,204 @@
+"""Checks of the data: what sources give, and what sets of signals promise."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from ddmi_core.api.signals import SignalSet, Split, move
+from ddmi_core.testing.contract import NotApplicable, Remark, expect
+from ddmi_core.testing.subject import Subject
+from ddmi_core.testing.tensors import difference, finite, leaves
+from ddmi_core.training.objective import generator_for
+
+TRIALS = 6  # generator states that augmentation is repeated with
+SIGNALS = 8
+COMPARED = 128  # training signals that held-out ones are compared with
+SHORTEST = 16  # characters of a fingerprint
+
+
+def check_data_load(subject: Subject) -> None:
+    """The default source gives a split: two or more signals to train on, and one or more held out."""
+    split = subject.split
+    expect(isinstance(split, Split), f"the source gives a {type(split).__name__}", "return a ddmi_core.api.Split")
+    for name, found in (("train", split.train), ("held_out", split.held_out)):
+        expect(
+            isinstance(found, SignalSet),
+            f"{name} of the split is a {type(found).__name__}",
+            "subclass ddmi_core.api.SignalSet, or use ddmi_core.parts.GridSet",
+        )
+    train, held = len(split.train), len(split.held_out)
+    expect(
+        train >= 2 and held >= 1,
+        "there are too few signals",
+        "hold out a share of the signals, and leave at least two to train on",
+        train=train,
+        held_out=held,
+    )
+
+
+def check_names_and_labels(subject: Subject) -> None:
+    """Names are unique, labels are numbers of classes, and captions, if there are any, are there for each signal."""
+    for part, signals in (("train", subject.split.train), ("held_out", subject.split.held_out)):
+        names, labels = list(signals.names), signals.labels
+        expect(
+            all(isinstance(name, str) for name in names) and len(set(names)) == len(names) == len(signals),
+            f"names of {part} are not one different text a signal",
+            "give each signal its own name",
+            signals=len(signals),
+            different_names=len(set(names)),
+        )
+        expect(
+            labels.shape == (len(signals),) and not labels.is_floating_point() and labels.dtype != torch.bool,
+            f"labels of {part} are not one whole number a signal",
+            "make labels a tensor (len,) of dtype torch.long; zeros where there are no classes",
+            shape=tuple(labels.shape),
+            dtype=str(labels.dtype),
+            signals=len(signals),
+        )
+        captions = list(signals.captions)
+        expect(
+            not captions or (len(captions) == len(signals) and all(captions)),
+            f"captions of {part} are not one or more sentences for each signal",
+            "give every signal a sequence of sentences, or leave captions empty",
+            captions=len(captions),
+            signals=len(signals),
+        )
+        most = max(len(signals.classes), 1) - 1
+        low, high = int(labels.min()), int(labels.max())
+        expect(
+            low >= 0 and high <= most,
+            f"labels of {part} go beyond its classes",
+            "number the classes from 0, in the order of `classes`",
+            lowest=low,
+            highest=high,
+            classes=len(signals.classes),
+        )
+    first, second = subject.split.train.classes, subject.split.held_out.classes
+    expect(
+        tuple(first) == tuple(second) and len(set(first)) == len(first),
+        "training and held-out signals have other classes, or names of classes repeat",
+        "give both sets the same tuple of different names",
+        train=tuple(first),
+        held_out=tuple(second),
+    )
+
+
+def check_held_out_is_apart(subject: Subject) -> None:
+    """No signal is both trained on and held out."""
+    train, held = subject.split.train, subject.split.held_out
+    both = sorted(set(train.names) & set(held.names))
+    expect(
+        not both,
+        f"signals are in both sets, such as {both[:1]}",
+        "split by a stable hash of names, as ddmi_core.parts.held_out does",
+        in_both=len(both),
+        held_out=len(held),
+    )
+    wanted = [held.batch([number]) for number in range(min(SIGNALS, len(held)))]
+    for place in range(min(len(train), COMPARED)):
+        signal = train.batch([place])
+        for number, other in enumerate(wanted):
+            expect(
+                bool(difference(signal, other)),
+                f"the held-out signal {held.names[number]!r} equals the training signal {train.names[place]!r}",
+                "drop doubles before splitting, or split by what they share",
+                held_out=number,
+                train=place,
+            )
+
+
+def check_signals_move(subject: Subject) -> None:
+    """A signal is an attrs instance or tuple of tensors with the batch first, which can be moved to a device."""
+    batch = subject.batch
+    found = dict(leaves(batch))
+    expect(
+        bool(found),
+        f"a signal is a {type(batch).__name__} without tensors",
+        "make it a frozen attrs class whose fields are tensors, batch first",
+        tensors=0,
+    )
+    wrong = {name: tuple(tensor.shape) for name, tensor in found.items() if tensor.shape[:1] != (subject.count,)}
+    expect(
+        not wrong,
+        "tensors of a batch do not have the batch first",
+        "stack signals along the first axis",
+        batch=subject.count,
+        shapes=wrong,
+    )
+    expect(finite(batch), "values of signals are not finite", "leave out damaged signals, with a warning")
+    left = [name for name, tensor in leaves(move(batch, torch.device("meta"))) if tensor.device.type != "meta"]
+    expect(not left, f"moving a signal leaves {left} behind", "let attrs make the class's __init__", left=len(left))
+
+
+def check_batches_repeat(subject: Subject) -> Remark:
+    """Without a generator, a batch depends on its indices alone: not on calls before, nor on what else is in it."""
+    train = subject.train
+    indices = list(range(min(SIGNALS, len(train))))
+    first = train.batch(indices)
+    mend = "read no random numbers without a generator, and copy what augmentation changes"
+    where = difference(first, train.batch(indices))
+    expect(not where, f"two batches of the same indices differ: {where}", mend, signals=len(indices))
+    train.batch(indices, generator_for(0, "augment"))
+    where = difference(first, train.batch(indices))
+    expect(not where, f"an augmented batch changed the signals themselves: {where}", mend, signals=len(indices))
+    remark = None
+    for index in indices:
+        alone = dict(leaves(train.batch([index])))
+        for name, tensor in leaves(first):
+            if alone[name].shape != tensor[index : index + 1].shape:
+                remark = f"{name} has another shape alone than in a batch, so these were not compared"
+                continue
+            expect(
+                torch.equal(alone[name], tensor[index : index + 1]),
+                f"signal {index} is another one alone than in a batch: {name}",
+                "let batch(indices) give signal indices[i] at place i",
+                index=index,
+                values=tensor[index].numel(),
+            )
+    return remark
+
+
+def check_augmentation_repeats(subject: Subject) -> None:
+    """Batches drawn with equal states of the generator are equal."""
+    indices = list(range(min(SIGNALS, len(subject.train))))
+    for trial in range(TRIALS):
+        first, second = (subject.signals(indices, generator_for(trial, "augment")) for _ in range(2))
+        where = difference(first, second)
+        expect(
+            not where,
+            f"two batches drawn with one state of the generator differ: {where}",
+            "draw every random number of augmentation from the generator that batch() is given",
+            trial=trial,
+            signals=len(indices),
+        )
+
+
+def check_fingerprints(subject: Subject) -> None:
+    """Fingerprints are hexadecimal digests, equal in every process and different for different sets."""
+    if subject.given:
+        raise NotApplicable("the signals were given, no source loads them again")
+    names = ("train", "held_out")
+    found = (subject.split.train.fingerprint(), subject.split.held_out.fingerprint())
+    for name, text in zip(names, found, strict=True):
+        expect(
+            re.fullmatch(rf"[0-9a-f]{{{SHORTEST},}}", text) is not None,
+            f"the fingerprint of {name} is {text!r}",
+            "return the hexdigest of hashlib.sha256 over names and values",
+            characters=len(text),
+        )
+    expect(
+        found[0] != found[1],
+        "training and held-out signals have the same fingerprint",
+        "let the digest cover names and values of the set itself",
+        fingerprint=found[0][:12],
+    )
+    for name, ours, theirs in zip(names, found, subject.visit.fingerprints, strict=True):
+        expect(
+            ours == theirs,
+            f"the fingerprint of {name} is another one in another process",
+            "digest contents in a fixed order; hash() and id() change from process to process",
+            here=ours[:12],
+            there=theirs[:12],
+        )

@@ -1,0 +1,76 @@
+"""What checks know beyond the interfaces where signals, artefacts or renderers are those of grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ddmi_core.api.signals import Queries
+from ddmi_core.fields.field import Field
+from ddmi_core.fields.lattice import cell_axes
+from ddmi_core.grids.raster import GridArtefact
+from ddmi_core.grids.renderer import GridRenderer
+from ddmi_core.grids.sampler import as_values
+from ddmi_core.grids.signals import GridSignal
+from ddmi_core.testing.contract import NotApplicable
+from ddmi_core.testing.subject import Subject
+
+
+def levels_of(signal: Any) -> tuple[Tensor, ...]:
+    """Values `(B, V, *grid)` of a signal's levels, the native one first.
+
+    Raises:
+        NotApplicable: if it has none.
+    """
+    if not callable(getattr(signal, "levels", None)):
+        raise NotApplicable(f"signals have no levels(): {type(signal).__name__} is not on a grid")
+    return tuple(as_values(level) for level in signal.levels())
+
+
+def grid_of(artefact: Any) -> npt.NDArray[Any]:
+    """Values `(*size, V)` of an artefact.
+
+    Raises:
+        NotApplicable: if it is not on a grid.
+    """
+    if not isinstance(artefact, GridArtefact):
+        raise NotApplicable(f"artefacts are not on grids: {type(artefact).__name__} is no GridArtefact")
+    return artefact.array()
+
+
+def own_signal(subject: Subject) -> GridSignal:
+    """The signal that is made of the fields' own native grids.
+
+    Raises:
+        NotApplicable: if signals or renderer are not those of grids.
+    """
+    renderer = subject.parts.renderer
+    if not isinstance(renderer, GridRenderer) or type(subject.batch) is not GridSignal:
+        raise NotApplicable("signals and renderer are not the core's for grids, so no signal can be made of a field")
+    return GridSignal(renderer.native_values(subject.fields))
+
+
+def cells(subject: Subject, size: Sequence[int], batch: int) -> Queries:
+    """All cells of a grid as queries, slowest axis first, with the extra columns of the renderer where it has some."""
+    columns = torch.meshgrid(*reversed(cell_axes(size)), indexing="ij")
+    coords = torch.stack([column.flatten() for column in reversed(columns)], dim=-1)
+    renderer, count = subject.parts.renderer, len(subject.domain.layout.extra)
+    extra = renderer.extra(size) if isinstance(renderer, GridRenderer) else torch.zeros(count)
+    return Queries(
+        coords=coords.expand(batch, -1, -1),
+        extra=extra.expand(batch, len(coords), -1),
+        targets=coords.new_zeros(batch, len(coords), len(subject.domain.values)),
+        patch=tuple(size),
+    )
+
+
+def on_native_grid(subject: Subject, fields: Field) -> Tensor:
+    """What `observe` gives on the native grid: `(B, *native, V)`."""
+    size = grid_of(subject.native).shape[:-1]
+    with torch.no_grad():
+        values = subject.parts.renderer.observe(fields, cells(subject, size, len(fields)))
+    return values.reshape(len(fields), *size, -1)

@@ -1,0 +1,41 @@
+"""Refuses and notes connections to a network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+from unittest import mock
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+@contextmanager
+def offline() -> Iterator[list[str]]:
+    """Refuse every connection inside the block, look-ups of names included; sockets of the machine itself stay.
+
+    Yields:
+        a list that receives one text a refused connection.
+    """
+    attempts: list[str] = []
+
+    def refuse(where: str) -> NoReturn:
+        attempts.append(where)
+        raise OSError(f"no network in checks: {where}")
+
+    def connect(self: socket.socket, address: Any, *, _plain: Any = socket.socket.connect) -> Any:
+        return refuse(str(address)) if self.family in _FAMILIES else _plain(self, address)
+
+    def connect_ex(self: socket.socket, address: Any, *, _plain: Any = socket.socket.connect_ex) -> Any:
+        return refuse(str(address)) if self.family in _FAMILIES else _plain(self, address)
+
+    def getaddrinfo(host: Any, port: Any, *_: Any, **__: Any) -> NoReturn:
+        refuse(f"{host}:{port}")
+
+    with (
+        mock.patch.object(socket.socket, "connect", connect),
+        mock.patch.object(socket.socket, "connect_ex", connect_ex),
+        mock.patch.object(socket, "getaddrinfo", getaddrinfo),
+    ):
+        yield attempts

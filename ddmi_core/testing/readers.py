@@ -1,0 +1,77 @@
+"""Opens files of common formats with the packages that others would use."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+
+def opened(path: Path) -> str:
+    """Read a file as its suffix says, all of it.
+
+    Returns:
+        the name of the reader; empty where none is known, or the package is not installed.
+
+    Raises:
+        Exception: whatever the reader raises for a file that is not of its format.
+    """
+    for suffixes, name, read in _READERS:
+        if path.suffix in suffixes:
+            try:
+                read(path)
+            except ModuleNotFoundError:
+                return ""
+            return name
+    return ""
+
+
+def _picture(path: Path) -> None:
+    from PIL import Image, ImageSequence
+
+    with Image.open(path) as drawn:
+        for frame in ImageSequence.Iterator(drawn):
+            frame.load()
+
+
+def _sound(path: Path) -> None:
+    with wave.open(str(path), "rb") as sound:
+        if not sound.getnframes() or len(sound.readframes(sound.getnframes())) % sound.getsampwidth():
+            raise ValueError("it holds no whole samples")
+
+
+def _array(path: Path) -> None:
+    import numpy as np
+
+    if not np.load(path).size:
+        raise ValueError("it holds an empty array")
+
+
+def _mesh(path: Path) -> None:
+    import trimesh
+
+    if trimesh.load_mesh(path).is_empty:
+        raise ValueError("it holds no vertices")
+
+
+def _clip(path: Path) -> None:
+    import av  # type: ignore[import-not-found]
+
+    with av.open(str(path)) as container:
+        if not sum(1 for _ in container.decode(video=0)):
+            raise ValueError("it holds no frames")
+
+
+def _document(path: Path) -> None:
+    json.loads(path.read_text(encoding="utf-8"))
+
+
+_READERS: tuple[tuple[tuple[str, ...], str, Callable[[Path], None]], ...] = (
+    ((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"), "Pillow", _picture),
+    ((".wav",), "wave", _sound),
+    ((".npy",), "numpy", _array),
+    ((".glb", ".ply", ".stl", ".obj", ".off"), "trimesh", _mesh),
+    ((".mp4", ".webm", ".mkv", ".mov"), "PyAV", _clip),
+    ((".json",), "json", _document),
+)

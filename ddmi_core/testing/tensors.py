@@ -1,0 +1,54 @@
+"""The tensors in signals, queries and artefacts, and how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def leaves(item: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Tensors of a tensor, array, tuple or attrs instance, with where they are; what `api.signals.move` moves."""
+    if isinstance(item, Tensor):
+        yield path or "tensor", item
+    elif isinstance(item, np.ndarray):
+        yield path or "array", torch.from_numpy(item)
+    elif isinstance(item, tuple):
+        for number, part in enumerate(item):
+            yield from leaves(part, f"{path}[{number}]")
+    elif attrs.has(type(item)):
+        for field in attrs.fields(type(item)):
+            if field.init:
+                yield from leaves(getattr(item, field.name), f"{path}.{field.name}".lstrip("."))
+
+
+def difference(first: Any, second: Any) -> str:
+    """Where two items differ, bit for bit; empty if they do not."""
+    ours, theirs = dict(leaves(first)), dict(leaves(second))
+    if ours.keys() != theirs.keys():
+        return f"parts {', '.join(ours)} against {', '.join(theirs)}"
+    for name, tensor in ours.items():
+        other = theirs[name]
+        if tensor.shape != other.shape or tensor.dtype != other.dtype:
+            shapes = f"{tuple(tensor.shape)} {tensor.dtype} against {tuple(other.shape)} {other.dtype}"
+            return f"{name} is {shapes}"
+        if not torch.equal(tensor, other):
+            changed = int((tensor != other).sum())
+            return f"{name} differs in {changed} of {tensor.numel()} values"
+    return ""
+
+
+def finite(item: Any) -> bool:
+    """Whether all numbers of an item are finite."""
+    return all(bool(torch.isfinite(tensor).all()) for _, tensor in leaves(item))
+
+
+def furthest(first: Tensor, second: Tensor) -> float:
+    """Largest difference of two tensors, relative to 1 plus the second's largest value."""
+    if not second.numel():
+        return 0.0
+    return float((first - second).abs().max() / (1 + second.abs().max()))
