@@ -1,0 +1,355 @@
+"""Parts of a domain's own: an encoder, a renderer with its sampler, a metric and a condition, each trained for seconds.
+
+`python examples/own_parts.py` registers small variants of one domain, waves over time, trains each, and prints what
+its part is good for. A plugin does the same in a package; the references then begin with its name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from attrs import evolve, frozen
+from PIL import Image
+from torch import Tensor, nn
+
+import ddmi_core as ddmi
+from ddmi_core.api import Condition, CoordinateSampler, Encoder, Field, Planes, Posterior, Queries, SignalSet, Split
+from ddmi_core.errors import RequestError
+from ddmi_core.parts import AutoencoderConfig, GridArtefact, GridRenderer, GridSet, GridSignal, cell_centres
+
+SLOWEST, FASTEST = 1.0, 4.0  # waves from -1 to 1
+
+
+@frozen
+class Settings:
+    """Of the waves."""
+
+    size: int = 64
+    count: int = 240
+    window: float = 0.0  # length over which a measurement is a mean; 0 measures values
+
+    @property
+    def native(self) -> tuple[int]:
+        """Cells along the axis."""
+        return (self.size,)
+
+
+def wave(number: int, t: Tensor, window: float = 0.0) -> Tensor:
+    """Values of one wave, or its means over windows centred at `t`."""
+    draw = torch.Generator().manual_seed(number)
+    waves, phase = torch.rand(2, generator=draw).tolist()
+    rate = math.pi * (SLOWEST + waves * (FASTEST - SLOWEST))  # radians a unit of t, which runs from -1 to 1
+    damped = math.sin(rate * window / 2) / (rate * window / 2) if window else 1.0
+    return 0.9 * damped * torch.sin(rate * t + 2 * math.pi * phase)
+
+
+def formulas(location: None, settings: Settings) -> Split:
+    """Waves of random frequency and phase."""
+    numbers = range(settings.count)
+    t = cell_centres(settings.size)
+    values = torch.stack([wave(n, t, settings.window) for n in numbers]).unsqueeze(1)
+    return GridSet([values.numpy()], [f"wave {n}" for n in numbers]).split(0.1)
+
+
+def read(path: Path, settings: Settings) -> GridSignal:
+    """A wave from an array."""
+    return GridSignal(torch.from_numpy(np.load(path)).movedim(-1, 0)[None])
+
+
+def write(artefact: GridArtefact, path: Path) -> None:
+    """An array of a wave."""
+    with path.open("wb") as file:
+        np.save(file, artefact.array())
+
+
+def picture(artefact: GridArtefact) -> Image.Image:
+    """A wave as a band, dark where it is low."""
+    band = np.repeat(artefact.array().T, 16, axis=0)
+    return Image.fromarray(((band.clip(-1, 1) + 1) * 127.5).astype(np.uint8))
+
+
+# --8<-- [start:domain]
+WAVES = ddmi.Domain(
+    name="waves",
+    summary="Waves of a formula",
+    layout=ddmi.Layout(axes=("t",), planes=(("t",),)),
+    values=("height",),
+    settings=f"{__name__}:Settings",
+    presets={"quick": "own_presets:quick.toml"},
+    sources={"formulas": f"{__name__}:formulas"},
+    default_source="formulas",
+    metrics={"psnr_db": "ddmi_core.parts:psnr_db"},
+    read=f"{__name__}:read",
+    exporters={".npy": f"{__name__}:write"},
+    picture=f"{__name__}:picture",
+)
+# --8<-- [end:domain]
+
+
+# --8<-- [start:encoder]
+class AttentionEncoder(Encoder):
+    """Lets each cell of the latent look at all samples, however many there are."""
+
+    def __init__(self, cells: int, latent_channels: int, width: int = 48) -> None:
+        super().__init__()
+        self.cells = cells
+        self.rates = math.pi * 2.0 ** torch.arange(5)
+        features = 2 * len(self.rates)
+        self.ask = nn.Linear(features, width)
+        self.tell = nn.Linear(features + 1, width)
+        self.attend = nn.MultiheadAttention(width, num_heads=4, batch_first=True)
+        self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * latent_channels))
+
+    def forward(self, signal: GridSignal) -> Posterior:
+        """Posterior with one latent `(B, C, cells)`, for samples `(B, 1, n)` with any n."""
+        values = signal.values.movedim(1, 2)  # (B, n, 1)
+        batch, n, _ = values.shape
+        where = self.places(n, values).expand(batch, -1, -1)
+        asked = self.ask(self.places(self.cells, values)).expand(batch, -1, -1)
+        told = self.tell(torch.cat([where, values], dim=2))
+        found, _ = self.attend(asked, told, told, need_weights=False)
+        mean, log_variance = self.head(asked + found).movedim(2, 1).chunk(2, dim=1)
+        return Posterior(Planes([mean]), Planes([log_variance.clamp(-20, 10)]))
+
+    def places(self, n: int, like: Tensor) -> Tensor:
+        """Fourier features of the centres of n cells, `(n, 10)`."""
+        angles = cell_centres(n).to(like)[:, None] * self.rates.to(like)
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def encoder(domain: ddmi.Domain, config: AutoencoderConfig, settings: Settings) -> Encoder:
+    """Built once, before training and whenever a model is loaded."""
+    return AttentionEncoder(cells=16, latent_channels=config.latent_channels)
+
+
+# --8<-- [end:encoder]
+
+
+# --8<-- [start:queries]
+@frozen(eq=False, kw_only=True)
+class Windows(Queries):
+    """Means over windows; `coords` are their centres."""
+
+    width: Tensor  # (B, N, 1), length of each window
+
+
+class WindowSampler(CoordinateSampler):
+    """Draws measurements whose windows lie within the axis."""
+
+    def __init__(self, width: float) -> None:
+        self.width = width
+
+    def sample(self, signal: GridSignal, n: int, generator: torch.Generator) -> Windows:
+        """`n` measurements of each signal, with replacement."""
+        means = signal.values
+        centres = cell_centres(means.shape[-1])
+        inside = (centres.abs() <= 1 - self.width / 2).nonzero().flatten()
+        chosen = inside[torch.randint(len(inside), (len(means), n), generator=generator)]
+        return Windows(
+            coords=centres[chosen, None].to(means),
+            extra=means.new_zeros(len(means), n, 0),
+            targets=means.movedim(1, 2).take_along_dim(chosen[..., None].to(means.device), dim=1),
+            width=means.new_full((len(means), n, 1), self.width),
+        )
+
+
+# --8<-- [end:queries]
+
+
+# --8<-- [start:renderer]
+class WindowRenderer(GridRenderer):
+    """Shows means over windows when measured, and the field itself when drawn."""
+
+    points = 16  # a window
+
+    def observe(self, field: Field, queries: Windows) -> Tensor:
+        """Means `(B, N, V)` over the windows, by the midpoint rule."""
+        offsets = cell_centres(self.points).to(queries.width) / 2  # of a window of width 1
+        coords = queries.coords + queries.width * offsets  # (B, N, K)
+        values = field(coords.flatten(1)[..., None])
+        return values.unflatten(1, coords.shape[1:]).mean(dim=2)
+
+
+def sampler(domain: ddmi.Domain, settings: Settings) -> WindowSampler:
+    """What training compares."""
+    return WindowSampler(settings.window)
+
+
+def renderer(domain: ddmi.Domain, settings: Settings) -> WindowRenderer:
+    """How it is predicted, and how fields are drawn."""
+    return WindowRenderer(domain.layout, settings.native)
+
+
+# --8<-- [end:renderer]
+
+
+# --8<-- [start:metric]
+def frequency(values: Tensor) -> Tensor:
+    """Waves from -1 to 1 of `(B, 1, n)`, as `(B,)`; exact for a sine of up to 8.
+
+    Of a sine, x(t - d) + x(t + d) = 2 cos(w d) x(t); this solves it for w in the mean over all t.
+    """
+    n = values.shape[-1]
+    step = n // 16
+    middle = values[..., step:-step]
+    around = values[..., : -2 * step] + values[..., 2 * step :]
+    cosine = (middle * around).sum(dim=(1, 2)) / (2 * middle.square().sum(dim=(1, 2)))
+    return n / (2 * math.pi * step) * cosine.clamp(-1, 1).arccos()
+
+
+def frequency_error(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
+    """Difference of the frequencies, in waves, `(B,)`."""
+    found = frequency(renderer.native_values(fields))
+    return (found - frequency(signal.values.cpu())).abs()
+
+
+# --8<-- [end:metric]
+
+
+# --8<-- [start:condition]
+class Pitch(Condition):
+    """The frequency of a wave."""
+
+    length = 1
+
+    def of(self, signals: SignalSet) -> Tensor:
+        """Measured, and scaled to [-1, 1]: `(len, 1)`."""
+        values = signals.batch(range(len(signals))).values
+        return self.scaled(frequency(values))[:, None]
+
+    def parse(self, text: str) -> Tensor:
+        """The vector of a number of waves."""
+        try:
+            waves = float(text)
+        except ValueError:
+            waves = math.nan
+        if not SLOWEST <= waves <= FASTEST:
+            raise RequestError(
+                f"condition {text!r} is not a number of waves; give one from {SLOWEST:g} to {FASTEST:g}, such as 2.5"
+            )
+        return self.scaled(torch.tensor([waves]))
+
+    def examples(self) -> Sequence[str]:
+        """For `ddmi conditions`."""
+        return ("1", "2.5", "4")
+
+    def scaled(self, waves: Tensor) -> Tensor:
+        """About unit size."""
+        return (2 * waves - SLOWEST - FASTEST) / (FASTEST - SLOWEST)
+
+
+def pitch(domain: ddmi.Domain, settings: Settings) -> Pitch:
+    """Built when latents are encoded, and whenever a model is loaded."""
+    return Pitch()
+
+
+# --8<-- [end:condition]
+
+
+def new_waves(count: int, size: int, window: float = 0.0) -> Tensor:
+    """Waves that no run has seen, `(count, 1, size)`."""
+    return torch.stack([wave(10_000 + n, cell_centres(size), window) for n in range(count)])[:, None]
+
+
+def try_encoder(folder: Path) -> None:
+    """Encode with more and fewer samples than in training."""
+    # --8<-- [start:encoder-run]
+    domain = evolve(WAVES, name="attentive-waves", encoder=f"{__name__}:encoder")
+    ddmi.register(domain)
+    model = ddmi.run("attentive-waves", folder)
+
+    truth = new_waves(40, 64)
+    for samples in (64, 40, 100):
+        signal = GridSignal(new_waves(40, samples))
+        fields = model.decode(model.encode(signal).mean)
+        error = model.renderer.native_values(fields) - truth
+        psnr = 10 * torch.log10(4 / error.square().mean())
+        print(f"encoder: {samples} samples, {psnr:.1f} dB")
+    # --8<-- [end:encoder-run]
+
+
+def try_renderer(folder: Path) -> None:
+    """Measurements of a slow instrument, and the waves beneath."""
+    # --8<-- [start:renderer-run]
+    domain = evolve(
+        WAVES,
+        name="measured-waves",
+        sampler=f"{__name__}:sampler",
+        renderer=f"{__name__}:renderer",
+    )
+    ddmi.register(domain)
+    model = ddmi.run("measured-waves", folder, overrides=["domain.window=0.5"])
+
+    measured = new_waves(40, 64, window=0.5)
+    fields = model.decode(model.encode(GridSignal(measured)).mean)
+    drawn = model.renderer.native_values(fields)
+    inside = slice(16, -16)  # away from windows that reach beyond the axis
+    truth = new_waves(40, 64)[..., inside]
+    for name, guess in (("measured", measured), ("drawn", drawn)):
+        error = (guess[..., inside] - truth).abs().mean()
+        print(f"renderer: {name} curve, {error:.3f} from the wave")
+    # --8<-- [end:renderer-run]
+
+    # --8<-- [start:renderer-check]
+    centres = cell_centres(64)[inside].expand(40, -1)[..., None]
+    for width in (0.5, 0.25):  # another instrument than in training
+        queries = Windows(
+            coords=centres,
+            extra=torch.zeros(40, 32, 0),
+            targets=torch.zeros(40, 32, 0),
+            width=torch.full((40, 32, 1), width),
+        )
+        means = model.renderer.observe(fields, queries)
+        exact = new_waves(40, 64, window=width)[..., inside].movedim(1, 2)
+        error = (means - exact).abs().mean()
+        print(f"renderer: means over {width}, {error:.3f} from the formula's")
+    # --8<-- [end:renderer-check]
+
+
+def try_metric_and_condition(folder: Path) -> None:
+    """Ask for frequencies, and measure them."""
+    # --8<-- [start:metric-run]
+    domain = evolve(
+        WAVES,
+        name="pitched-waves",
+        metrics={**WAVES.metrics, "frequency_error": f"{__name__}:frequency_error"},
+        conditions={"pitch": f"{__name__}:pitch"},
+    )
+    ddmi.register(domain)
+    settings = ["diffusion.condition=pitch", "diffusion.training.steps=400"]
+    model = ddmi.run("pitched-waves", folder, overrides=settings)
+
+    for figure in json.loads((folder / "metrics.json").read_text())["figures"]:
+        if figure["name"] == "reconstruction_frequency_error":
+            print(f"metric: {figure['value']:.3f} waves")
+    # --8<-- [end:metric-run]
+
+    # --8<-- [start:condition-run]
+    for asked in ("1.5", "2.5", "3.5"):
+        fields = model.sample(16, seed=0, condition=asked)
+        found = frequency(model.renderer.native_values(fields)).median()
+        print(f"condition: {asked} waves asked for, {found:.2f} found")
+
+    try:
+        model.sample(1, condition="high")
+    except RequestError as error:
+        print(f"condition: {error}")
+    # --8<-- [end:condition-run]
+
+
+def main() -> None:
+    """All in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        try_encoder(Path(folder, "encoder"))
+        try_renderer(Path(folder, "renderer"))
+        try_metric_and_condition(Path(folder, "condition"))
+
+
+if __name__ == "__main__":
+    main()
