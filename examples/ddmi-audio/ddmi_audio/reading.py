@@ -14,8 +14,7 @@ from attrs import frozen
 
 from ddmi_core.errors import DataError
 
-CROSSINGS = 24  # zero crossings of the resampling filter on either side
-SHARPNESS = 9.0  # of its Kaiser window
+CROSSINGS = 32  # zero crossings of the resampling filter on either side
 MOST_RATE = 768_000
 
 Array = npt.NDArray[np.float64]
@@ -94,7 +93,8 @@ def resample(values: Array, own: float, times: Array, rate: float) -> Array:
     offsets = np.arange(1 - reach, reach + 1)
     taps = nearest[:, None] + offsets
     distance = (places - nearest)[:, None] - offsets
-    window = np.i0(SHARPNESS * np.sqrt(np.clip(1 - (distance / reach) ** 2, 0, None))) / np.i0(SHARPNESS)
+    turn = np.pi * np.clip(distance / reach, -1, 1)
+    window = 0.42 + 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn)  # Blackman's
     padded = np.pad(values, (reach, reach + 1))
     found = padded[np.clip(taps + reach, 0, len(padded) - 1)]
     return np.asarray((found * np.sinc(cut * distance) * window).sum(axis=1) * cut)

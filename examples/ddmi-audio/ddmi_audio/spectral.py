@@ -16,7 +16,7 @@ def magnitudes(sound: Tensor, window: int) -> Tensor:
     """Short-time spectrum: a sine of amplitude 1 has magnitude 1 in its bin.
 
     Args:
-        sound: `(B, n)`, n at least the window.
+        sound: `(B, n)`; silence surrounds it.
         window: samples of the Hann window; neighbours overlap by three quarters.
 
     Returns:
@@ -39,7 +39,7 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
         second: the same shape, the true ones.
     """
     rows, truth = (sound.flatten(0, 1) for sound in (first, second))
-    windows = [window for window in WINDOWS if window <= rows.shape[-1]] or [rows.shape[-1]]
+    windows = [window for window in WINDOWS if window <= rows.shape[-1]] or WINDOWS[:1]
     terms = []
     for window in windows:
         ours, true = magnitudes(rows, window), magnitudes(truth, window)

@@ -1,0 +1,93 @@
+"""Folders of sounds are cut into clips, split by file, and say which of their files cannot be used."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from ddmi_audio.folder import load
+from ddmi_audio.settings import AudioSettings
+
+from ddmi_core.errors import DataError
+
+SMALL = AudioSettings(samples=400, rate=8000, detail=2, held_out=0.3)
+
+
+@pytest.fixture
+def sounds(write_pcm, sine, tmp_path):
+    """Ten files, each of three and a half clips, in two folders."""
+    for number in range(10):
+        folder = "high" if number % 2 else "low"
+        write_pcm(f"set/{folder}/{number}.wav", sine(200 + 40 * number, 2800, 16000), 16000, depth=8 * (1 + number % 4))
+    return tmp_path / "set"
+
+
+def test_files_are_cut_into_clips_and_folders_are_classes(sounds):
+    split = load(sounds, SMALL)
+    assert len(split.train) + len(split.held_out) == 30
+    assert split.train.classes == ("high", "low")
+    assert "low/0.wav 0.05 s" in (*split.train.names, *split.held_out.names)
+    assert [level.shape[1:] for level in split.train.batch([0]).levels()] == [(1, 400), (1, 800)]
+
+
+def test_a_clip_holds_its_stretch_of_the_file(sounds):
+    split = load(sounds, SMALL)
+    signals, index = next(
+        (s, s.names.index("low/4.wav 0.05 s")) for s in (split.train, split.held_out) if "low/4.wav 0.05 s" in s.names
+    )
+    times = 0.05 + (torch.arange(400) + 0.5) / 8000
+    wanted = 0.5 * torch.sin(2 * torch.pi * 360 * times)
+    assert (signals.batch([index]).values[0, 0] - wanted).abs().max() < 0.01
+
+
+def test_all_clips_of_a_file_are_on_one_side_of_the_split(sounds):
+    split = load(sounds, SMALL)
+    files = [{name.rsplit(" ", 2)[0] for name in part.names} for part in (split.train, split.held_out)]
+    assert files[1]
+    assert not files[0] & files[1]
+
+
+def test_one_file_is_split_by_clips(write_pcm, sine, tmp_path):
+    write_pcm("one/long.wav", sine(300, 16000, 8000), 8000)
+    split = load(tmp_path / "one", SMALL)
+    assert len(split.held_out) > 0
+    assert len(split.train) + len(split.held_out) == 40
+    assert split.train.batch([0]).finer == ()
+
+
+def test_an_archive_is_read_like_its_folder(sounds, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", sounds)
+    assert load(tmp_path / archive, SMALL).train.fingerprint() == load(sounds, SMALL).train.fingerprint()
+
+
+def test_limit_takes_some_of_the_files(sounds):
+    split = load(sounds, AudioSettings(samples=400, rate=8000, limit=4))
+    assert len(split.train) + len(split.held_out) == 12
+
+
+def test_a_bad_file_stops_and_names_itself_or_is_left_out(sounds, caplog):
+    (sounds / "low" / "bad.wav").write_text("no samples here")
+    whole = (sounds / "high" / "1.wav").read_bytes()
+    (sounds / "high" / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"low/bad.wav: not a WAV file") as caught:
+        load(sounds, SMALL)
+    assert "domain.strict=false" in str(caught.value)
+    split = load(sounds, AudioSettings(samples=400, rate=8000, strict=False))
+    names = [*split.train.names, *split.held_out.names]
+    assert not any("bad" in name for name in names)
+    assert "cut off" in caplog.text
+
+
+def test_nothing_to_use_is_refused(tmp_path, write_pcm):
+    with pytest.raises(DataError, match="--data PATH"):
+        load(None, SMALL)
+    with pytest.raises(DataError, match="no such folder"):
+        load(tmp_path / "missing", SMALL)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no sounds in it"):
+        load(tmp_path / "empty", SMALL)
+    write_pcm("short/a.wav", np.zeros(10), 8000)
+    with pytest.raises(DataError, match="none of its sounds"):
+        load(tmp_path / "short", AudioSettings(samples=400, rate=8000, strict=False))
