@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 import ddmi_core as ddmi
 from ddmi_core.api import Condition, CoordinateSampler, Encoder, Field, Planes, Posterior, Queries, SignalSet, Split
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import DataError, RequestError
 from ddmi_core.parts import AutoencoderConfig, GridArtefact, GridRenderer, GridSet, GridSignal, cell_centres
 
 SLOWEST, FASTEST = 1.0, 4.0  # waves from -1 to 1
@@ -59,7 +59,13 @@ def formulas(location: None, settings: Settings) -> Split:
 
 def read(path: Path, settings: Settings) -> GridSignal:
     """A wave from an array."""
-    return GridSignal(torch.from_numpy(np.load(path)).movedim(-1, 0)[None])
+    try:
+        values = np.load(path).astype(np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not an array of numbers in NumPy's format: {error}") from error
+    if values.shape != (settings.size, 1):
+        raise DataError(f"{path}: an array {values.shape}; a wave has ({settings.size}, 1)")
+    return GridSignal(torch.from_numpy(values).movedim(-1, 0)[None])
 
 
 def write(artefact: GridArtefact, path: Path) -> None:
@@ -128,6 +134,7 @@ def encoder(domain: ddmi.Domain, config: AutoencoderConfig, settings: Settings) 
     return AttentionEncoder(cells=16, latent_channels=config.latent_channels)
 
 
+ATTENTIVE = evolve(WAVES, name="attentive-waves", encoder=f"{__name__}:encoder")
 # --8<-- [end:encoder]
 
 
@@ -169,7 +176,9 @@ class WindowRenderer(GridRenderer):
     points = 16  # a window
 
     def observe(self, field: Field, queries: Windows) -> Tensor:
-        """Means `(B, N, V)` over the windows, by the midpoint rule."""
+        """Means `(B, N, V)` over windows, by the midpoint rule; values at plain queries."""
+        if not isinstance(queries, Windows):
+            return super().observe(field, queries)
         offsets = cell_centres(self.points).to(queries.width) / 2  # of a window of width 1
         coords = queries.coords + queries.width * offsets  # (B, N, K)
         values = field(coords.flatten(1)[..., None])
@@ -186,6 +195,12 @@ def renderer(domain: ddmi.Domain, settings: Settings) -> WindowRenderer:
     return WindowRenderer(domain.layout, settings.native)
 
 
+MEASURED = evolve(
+    WAVES,
+    name="measured-waves",
+    sampler=f"{__name__}:sampler",
+    renderer=f"{__name__}:renderer",
+)
 # --8<-- [end:renderer]
 
 
@@ -251,6 +266,15 @@ def pitch(domain: ddmi.Domain, settings: Settings) -> Pitch:
 
 # --8<-- [end:condition]
 
+# --8<-- [start:pitched]
+PITCHED = evolve(
+    WAVES,
+    name="pitched-waves",
+    metrics={**WAVES.metrics, "frequency_error": f"{__name__}:frequency_error"},
+    conditions={"pitch": f"{__name__}:pitch"},
+)
+# --8<-- [end:pitched]
+
 
 def new_waves(count: int, size: int, window: float = 0.0) -> Tensor:
     """Waves that no run has seen, `(count, 1, size)`."""
@@ -260,8 +284,7 @@ def new_waves(count: int, size: int, window: float = 0.0) -> Tensor:
 def try_encoder(folder: Path) -> None:
     """Encode with more and fewer samples than in training."""
     # --8<-- [start:encoder-run]
-    domain = evolve(WAVES, name="attentive-waves", encoder=f"{__name__}:encoder")
-    ddmi.register(domain)
+    ddmi.register(ATTENTIVE)
     model = ddmi.run("attentive-waves", folder)
 
     truth = new_waves(40, 64)
@@ -277,13 +300,7 @@ def try_encoder(folder: Path) -> None:
 def try_renderer(folder: Path) -> None:
     """Measurements of a slow instrument, and the waves beneath."""
     # --8<-- [start:renderer-run]
-    domain = evolve(
-        WAVES,
-        name="measured-waves",
-        sampler=f"{__name__}:sampler",
-        renderer=f"{__name__}:renderer",
-    )
-    ddmi.register(domain)
+    ddmi.register(MEASURED)
     model = ddmi.run("measured-waves", folder, overrides=["domain.window=0.5"])
 
     measured = new_waves(40, 64, window=0.5)
@@ -315,13 +332,7 @@ def try_renderer(folder: Path) -> None:
 def try_metric_and_condition(folder: Path) -> None:
     """Ask for frequencies, and measure them."""
     # --8<-- [start:metric-run]
-    domain = evolve(
-        WAVES,
-        name="pitched-waves",
-        metrics={**WAVES.metrics, "frequency_error": f"{__name__}:frequency_error"},
-        conditions={"pitch": f"{__name__}:pitch"},
-    )
-    ddmi.register(domain)
+    ddmi.register(PITCHED)
     settings = ["diffusion.condition=pitch", "diffusion.training.steps=400"]
     model = ddmi.run("pitched-waves", folder, overrides=settings)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
 import os
 import re
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from ddmi_core.testing import Subject, examine
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "own_parts.py"
 
@@ -27,15 +29,12 @@ def printed(tmp_path_factory) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def program():
-    """The program as a module."""
-    spec = importlib.util.spec_from_file_location("own_parts", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["own_parts"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["own_parts"]
+@pytest.fixture
+def program(monkeypatch):
+    """The program as a module, here and in processes that are started."""
+    monkeypatch.syspath_prepend(PROGRAM.parent)
+    monkeypatch.setenv("PYTHONPATH", str(PROGRAM.parent))
+    return importlib.import_module("own_parts")
 
 
 def figures(pattern: str, text: str) -> list[float]:
@@ -79,3 +78,14 @@ def test_the_closed_form_of_a_mean_is_that_of_many_values(program):
     points = t[:, None] + width * program.cell_centres(4096) / 2
     means = program.wave(3, points).mean(dim=1)
     torch.testing.assert_close(program.wave(3, t, width), means, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("ATTENTIVE", ()), ("MEASURED", ("domain.window=0.5",)), ("PITCHED", ("diffusion.condition=pitch",))],
+)
+def test_the_domains_keep_the_contract(program, name, settings):
+    with Subject(getattr(program, name), settings=settings) as subject:
+        outcomes = examine(subject)
+    assert outcomes.failed == ()
