@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.losses import l1_loss as l1_loss
     from ddmi_core.autoencoder.losses import l2_loss as l2_loss
     from ddmi_core.autoencoder.plane_decoder import PlaneDecoder as PlaneDecoder
+    from ddmi_core.autoencoder.point_encoder import PointEncoder as PointEncoder
     from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
     from ddmi_core.fields.lattice import cell_centres as cell_centres
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
@@ -69,6 +70,7 @@ _EXPORTS = {
     "MultiScaleTerm": "ddmi_core.autoencoder.losses",
     "PerceptualConfig": "ddmi_core.autoencoder.config",
     "PlaneDecoder": "ddmi_core.autoencoder.plane_decoder",
+    "PointEncoder": "ddmi_core.autoencoder.point_encoder",
     "Raster": "ddmi_core.grids.raster",
     "ReadoutConfig": "ddmi_core.fields.config",
     "StoredGrid": "ddmi_core.grids.raster",
