@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import CoordinateSampler, Domain, Queries
+from ddmi_core.parts import AutoencoderConfig, PointEncoder
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.signal import ShapeSignal
 
@@ -54,3 +55,20 @@ class PointSampler(CoordinateSampler):
 def sampler(domain: Domain, settings: OccupancySettings) -> PointSampler:
     """Points half uniform, half near the surface."""
     return PointSampler()
+
+
+def encoder(domain: Domain, config: AutoencoderConfig, settings: OccupancySettings) -> PointEncoder:
+    """Points on the surface with their normals, scattered to planes of `settings.plane` cells along each axis."""
+    return PointEncoder(
+        surface, normals, len(domain.layout.axes), domain.layout, settings.plane, config.latent_channels, config.encoder
+    )
+
+
+def surface(signal: ShapeSignal) -> Tensor:
+    """Points that the encoder sees: `(B, M, 3)`."""
+    return signal.surface
+
+
+def normals(signal: ShapeSignal) -> Tensor:
+    """Their features: `(B, M, 3)`."""
+    return signal.normals

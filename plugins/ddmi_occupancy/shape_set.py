@@ -90,7 +90,8 @@ class ShapeSet(SignalSet):
             for part in parts:
                 part[..., 0] *= side[:, None]
         weights = torch.from_numpy(self.weights).expand(len(index), -1)
-        return ShapeSignal(*parts, inside=torch.from_numpy(inside), weights=weights)
+        surface, normals, points = parts
+        return ShapeSignal(surface, normals, points, torch.from_numpy(inside), weights)
 
     def fingerprint(self) -> str:
         """SHA-256 of names, classes, labels, captions and points."""

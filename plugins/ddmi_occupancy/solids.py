@@ -97,7 +97,7 @@ def inside(solids: Sequence[Solid], points: Array) -> Marks:
 
 def distance(solids: Sequence[Solid], points: Array) -> Array:
     """Signed distances `(P,)` of points `(P, 3)` to a union, with the sizes that `Solid.distance` gives."""
-    return np.min([solid.distance(points) for solid in solids], axis=0)
+    return np.asarray(np.min([solid.distance(points) for solid in solids], axis=0))
 
 
 def within(points: Array, low: Array, high: Array) -> Marks:
@@ -105,4 +105,4 @@ def within(points: Array, low: Array, high: Array) -> Marks:
     found = (points[:, 0] >= low[0]) & (points[:, 0] <= high[0])
     for axis in (1, 2):
         found &= (points[:, axis] >= low[axis]) & (points[:, axis] <= high[axis])
-    return found
+    return np.asarray(found)

@@ -60,7 +60,7 @@ def legs(piece: Furniture, top: float, part: float) -> list[Solid]:
     feet = [(x + reach * _side(x), z + reach * _side(z)) for x, z in heads]
     solids = [post(foot, head, (0.0, top), piece.leg, part) for foot, head in zip(feet, heads, strict=True)]
     if piece.stretchers or piece.boards:
-        up = 0.3 if piece.kind == "bench" else 0.34
+        up = 0.42 if piece.kind == "bench" else 0.34
         around = [(f[0] + (h[0] - f[0]) * up, f[1] + (h[1] - f[1]) * up) for f, h in zip(feet, heads, strict=True)]
         if piece.boards and piece.top == "round":
             far = max(abs(x) for x, _ in around) * 1.3
@@ -134,19 +134,17 @@ def back(piece: Furniture, top: float, part: float) -> list[Solid]:
         stem = [upright(side * 0.16, (low, centre)) for side in (-1, 1)]
         return [*stem, upright_disc((0, centre, middle), min(x, 0.44), tall, part, lean)]
     sides = [upright(side * (x - part / 2), (low, high)) for side in (-1, 1)]
-    rail = max(part, 0.11 * piece.longest)
     if piece.back == "bars":
-        count = max(1, int((rise - part) / (rail + GAP * piece.longest)))
-        count = min(count, 3)
-        step = (rise - piece.slab * piece.longest / 2) / count
-        return [*sides, *(level((high - i * step - rail, high - i * step)) for i in range(count))]
+        wide = max(part, 0.11 * piece.longest)
+        count = min(3, int((rise - part) / (wide + GAP * piece.longest)))
+        if count < 2:
+            wide, count = part, 2
+        step = (high - top) / count
+        return [*sides, *(level((high - i * step - wide, high - i * step)) for i in range(count))]
     room = 2 * x - 2 * part
-    count = max(
-        1, min(6 if piece.kind == "bench" else 3, int((room - GAP * piece.longest) / (part + GAP * piece.longest)))
-    )
-    middles = [-x + part + room * (i + 0.5) / count for i in range(count)]
-    if count == 1:
-        middles = [0.0]
+    gap = GAP * piece.longest
+    count = max(1, min(6 if piece.kind == "bench" else 3, int((room - gap) / (part + gap))))
+    middles = [x - part - room * (i + 0.5) / count for i in range(count)]
     return [*sides, level((high - part, high)), *(upright(middle, (low, high - part / 2)) for middle in middles)]
 
 

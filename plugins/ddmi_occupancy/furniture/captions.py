@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ddmi_occupancy.furniture.agreement import NUMBERS, STATURE
+from ddmi_occupancy.furniture.building import build
 from ddmi_occupancy.furniture.parameters import SEED, Furniture, chance, pick
+from ddmi_occupancy.solids import bounds
 
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 SENTENCES = 8  # a piece
 
 
@@ -32,10 +34,16 @@ def captions(piece: Furniture) -> tuple[str, ...]:
 
 def adjectives(piece: Furniture) -> list[str]:
     """Words that stand before the class: how high, and which form."""
-    words = [piece.stature] if piece.stature != "medium" else []
-    if piece.kind in ("chair", "stool", "table"):
-        words.append({"long": "rectangular"}.get(piece.top, piece.top) if piece.kind != "chair" else "")
-    return [word for word in words if word]
+    words = []
+    if piece.kind in STATURE:
+        low, high = bounds(build(piece))
+        width, height, depth = high - low
+        least, most = STATURE[piece.kind]
+        proportion = height / max(width, depth)
+        words += ["low"] * bool(proportion <= least) + ["tall"] * bool(proportion >= most)
+    if piece.kind in ("stool", "table"):
+        words.append("rectangular" if piece.top == "long" else piece.top)
+    return words
 
 
 def features(piece: Furniture) -> list[tuple[str, ...]]:

@@ -206,9 +206,11 @@ def shelf(number: int, draw: np.random.Generator) -> Furniture:
     """A shelf: boards between walls or on posts."""
     stature = pick(draw, STATURES, (0.3, 0.25, 0.45))
     posts = chance(draw, 0.35)
-    height = between(draw, *{"low": (0.5, 0.72), "medium": (0.95, 1.2), "tall": (1.55, 2.2)}[stature])
+    # On posts, tall shelves are wider and deeper, so that there is room between the posts.
+    tall = (1.5, 1.8) if posts else (1.55, 2.1)
+    height = between(draw, *{"low": (0.5, 0.72), "medium": (0.95, 1.2), "tall": tall}[stature])
     boards = pick(draw, (2, 3) if stature == "low" else (3, 4, 5) if stature == "medium" else (3, 4, 5, 6))
-    deep = between(draw, 0.34, 0.46)
+    deep = between(draw, 0.46, 0.56) if posts and stature == "tall" else between(draw, 0.36, 0.46)
     return Furniture(
         number=number,
         kind="shelf",
@@ -227,7 +229,7 @@ def shelf(number: int, draw: np.random.Generator) -> Furniture:
         depth=deep,
         height=height,
         seat=1.0,
-        part=between(draw, 0.062, 0.072 if boards > 4 else 0.085),
+        part=between(draw, 0.062, 0.068 if stature == "tall" or boards > 4 else 0.085),
         slab=0.062,
         lean=0.0,
         soft=False,
