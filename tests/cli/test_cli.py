@@ -290,14 +290,22 @@ def test_sources_are_listed(tiny, engine):
 
 
 @pytest.mark.parametrize(
-    ("classes", "trained", "text", "names"),
+    ("classes", "examples", "text", "names"),
     [
-        (("red", "blue"), 2, "red\nblue\n", ["red", "blue"]),
-        (("red", "blue"), 0, "this model was trained without conditions, so it takes no --condition\n", []),
+        (2, None, "red\nblue\n", ["red", "blue"]),
+        (0, None, "this model was trained without conditions, so it takes no --condition\n", []),
+        (0, ["a cat", "a dog"], "a cat\na dog\n", ["a cat", "a dog"]),
+        (0, [], "this model takes texts as --condition; the plugin's documentation says which\n", []),
     ],
 )
-def test_conditions_are_the_classes_that_a_model_was_trained_with(classes, trained, text, names, finished, engine):
-    model = types.SimpleNamespace(classes=classes, diffusion=types.SimpleNamespace(classes=trained))
+def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
+    classes, examples, text, names, finished, engine
+):
+    model = types.SimpleNamespace(
+        classes=("red", "blue"),
+        diffusion=types.SimpleNamespace(classes=classes),
+        condition=None if examples is None else types.SimpleNamespace(examples=lambda: examples),
+    )
     engine("ddmi_core.runs.model", "load", model)
     assert ddmi("conditions", finished) == text
     assert json.loads(ddmi("conditions", finished, "--json")) == names
