@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_docs import blocks, masked
 
 from ddmi_core.testing import Subject, examine
 
@@ -64,6 +65,15 @@ def test_the_condition_changes_the_frequency(printed):
     assert asked == [1.5, 2.5, 3.5]
     assert found == pytest.approx(asked, abs=0.4)
     assert "'high' is not a number of waves" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["encoder", "renderer", "metric", "condition"])
+def test_a_guide_shows_what_the_program_prints(printed, part):
+    shown = [line for kind, text in blocks(f"how-to/own-{part}.md") if kind == "output" for line in text.splitlines()]
+    assert shown
+    lines = {masked(line) for line in printed.splitlines()}
+    assert [line for line in shown if masked(line) not in lines] == []
 
 
 @pytest.mark.parametrize("size", [32, 64, 100])
