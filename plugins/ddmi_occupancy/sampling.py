@@ -17,6 +17,7 @@ from attrs import frozen
 from ddmi_occupancy.solids import Array, Marks
 
 NOISE = (0.025, 0.1)  # standard deviations of the points near the surface, along each axis
+SPARE = 2  # points on the surface kept of a shape, for each one that a batch shows
 STEPS = 32767  # of a coordinate from 0 to 1
 NORMAL_STEPS = 127
 

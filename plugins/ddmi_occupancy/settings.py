@@ -19,6 +19,7 @@ class OccupancySettings:
         augment: turn shapes to their mirror image (left and right) at random in training.
         limit: greatest number of shapes, chosen by a stable hash of their names; 0 takes all.
         classes: take the sub-folders of a folder of meshes as classes.
+        up: the axis that points up in files of a folder, `y` as in glTF, or `z` as in most files for printing.
         repair: close meshes with holes where that is possible; otherwise they count as files that cannot be used.
         strict: stop at files that cannot be used; otherwise leave them out with a warning.
     """
@@ -32,6 +33,7 @@ class OccupancySettings:
     augment: bool = True
     limit: int = field(default=0, validator=validators.ge(0))
     classes: bool = True
+    up: str = field(default="y", validator=validators.in_(("y", "z")))
     repair: bool = True
     strict: bool = True
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_occupancy.furniture.building import build
 from ddmi_occupancy.furniture.captions import captions
 from ddmi_occupancy.furniture.parameters import CLASSES, SEED, Furniture, furniture
-from ddmi_occupancy.sampling import Packing, Rows, point_weights, points_around
+from ddmi_occupancy.kept import kept, source_digest, tidy
+from ddmi_occupancy.sampling import SPARE, Packing, Rows, point_weights, points_around
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.shape_set import ShapeSet
 from ddmi_occupancy.solids import inside
 from ddmi_occupancy.surfaces import surface
 
-KEPT = 2  # points on the surface kept of a shape, for each one that the encoder sees
+MAKERS = ("solids", "surfaces", "sampling")
 
 
 def load(location: None, settings: OccupancySettings) -> Split:
     """Chairs, tables, stools, shelves and benches made of simple solids, with captions; the kind is the class."""
     pieces = [furniture(number) for number in range(settings.count)]
-    packing = Packing(KEPT * settings.surface, settings.points)
-    rows = np.empty((len(pieces), packing.length), dtype=np.uint8)
-    for row, piece in zip(rows, pieces, strict=True):
-        row[:] = pack(piece, packing)
+    packing = Packing(SPARE * settings.surface, settings.points)
+    here = Path(__file__).parent
+    version = source_digest(*here.glob("*.py"), *(here.parent / f"{name}.py" for name in MAKERS))
+    rows = kept(
+        ["furniture", version, len(pieces), packing.surface, packing.points],
+        lambda: np.stack([pack(piece, packing) for piece in pieces]),
+    )
+    tidy()
     whole = ShapeSet(
         packing.clouds(rows),
         point_weights(settings.points),

@@ -1,0 +1,189 @@
+"""What is inside a closed mesh: winding numbers, counted along rays or from solid angles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ddmi_core.errors import DataError
+from ddmi_occupancy.meshes import Mesh
+from ddmi_occupancy.solids import Array, Marks
+
+PAIRS = 1 << 20  # pairs of a point and a face that are looked at in one go
+AGREEMENT = 0.98  # least share of points for which rays along all three axes agree
+PROBES = 1024  # points at which kaolin's answer is compared
+
+Index = npt.NDArray[np.int64]
+
+log = logging.getLogger(__name__)
+
+
+def inside(mesh: Mesh, points: Array, name: str = "mesh") -> Marks:
+    """Whether points are inside a closed mesh: where its winding number is at least 1, so overlapping parts are joined.
+
+    Rays along the three axes count the faces that they cross, with their direction. Where the three do not agree,
+    solid angles decide. With kaolin, its sign check answers, unless the rays contradict it.
+
+    Args:
+        mesh: closed.
+        points: `(P, 3)`.
+        name: name for messages.
+
+    Returns:
+        `(P,)`
+
+    Raises:
+        DataError: if the rays agree at fewer than 98 % of the points.
+    """
+    if kaolin_available():
+        probes = np.arange(0, len(points), max(1, len(points) // PROBES))
+        answer = kaolin_inside(mesh, points)
+        agreed = float((answer[probes] == counted_inside(mesh, points[probes], name)).mean())
+        if agreed >= AGREEMENT:
+            return answer
+        log.info("%s: kaolin's sign check agrees at %.0f %% of the points, so it is not used", name, 100 * agreed)
+    return counted_inside(mesh, points, name)
+
+
+def counted_inside(mesh: Mesh, points: Array, name: str) -> Marks:
+    """`inside` without kaolin."""
+    votes = np.stack([crossings(mesh, points, axis) >= 1 for axis in range(3)])
+    doubtful = np.flatnonzero(votes.any(axis=0) != votes.all(axis=0))
+    if len(doubtful) > (1 - AGREEMENT) * len(points):
+        share = 100 * (1 - len(doubtful) / len(points))
+        raise DataError(
+            f"{name}: what is inside cannot be decided: rays along three axes agree at {share:.0f} % of the points, "
+            f"at least {100 * AGREEMENT:.0f} % are needed; close the mesh in a modelling program"
+        )
+    result = votes.sum(axis=0) >= 2
+    result[doubtful] = winding(mesh, points[doubtful]) > 0.5
+    return np.asarray(result)
+
+
+def winding(mesh: Mesh, points: Array) -> Array:
+    """Generalised winding numbers `(P,)` of points `(P, 3)`: solid angles over 4 pi (van Oosterom and Strackee, 1983).
+
+    Whole numbers for closed meshes; for others, near 1 inside and near 0 outside.
+    """
+    corners = mesh.corners
+    result = np.empty(len(points))
+    step = max(1, PAIRS // len(corners))
+    for start in range(0, len(points), step):
+        part = slice(start, start + step)
+        a, b, c = (corners[None] - points[part, None, None]).transpose(2, 0, 1, 3)
+        la, lb, lc = (np.linalg.norm(side, axis=-1) for side in (a, b, c))
+        triple = np.einsum("pfi,pfi->pf", a, np.cross(b, c))
+        below = la * lb * lc + (a * b).sum(-1) * lc + (b * c).sum(-1) * la + (c * a).sum(-1) * lb
+        result[part] = np.arctan2(triple, below).sum(axis=1) / (2 * np.pi)
+    return result
+
+
+def crossings(mesh: Mesh, points: Array, axis: int) -> Index:
+    """Faces crossed on the way from points `(P, 3)` up an axis: outwards 1, inwards -1, summed, `(P,)`.
+
+    For a closed mesh this is the winding number. A point is under a face if the face's outline, seen along the axis,
+    winds round it; at an edge, both faces of it get the same answer for it, so that no ray slips through.
+    """
+    across = [(axis + 1) % 3, (axis + 2) % 3]
+    total = np.zeros(len(points), dtype=np.int64)
+    flat, height = mesh.vertices[:, across], mesh.vertices[:, axis]
+    for face, point in _pairs(flat[mesh.faces], points[:, across]):
+        corner, place = mesh.faces[face], points[point][:, across]
+        turns = np.zeros(len(face), dtype=np.int64)
+        for k in range(3):
+            start, end = corner[:, k], corner[:, (k + 1) % 3]
+            low, high = np.minimum(start, end), np.maximum(start, end)
+            one, other = flat[low], flat[high]
+            spans = (one[:, 1] <= place[:, 1]) != (other[:, 1] <= place[:, 1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = (place[:, 1] - one[:, 1]) / (other[:, 1] - one[:, 1])
+                right = spans & (one[:, 0] + share * (other[:, 0] - one[:, 0]) > place[:, 0])
+            turns += np.where(right, np.where(flat[start][:, 1] < flat[end][:, 1], 1, -1), 0)
+        hit = np.flatnonzero(turns)
+        face, point, turns = face[hit], point[hit], turns[hit]
+        above = _heights(flat[mesh.faces[face]], height[mesh.faces[face]], points[point][:, across])
+        np.add.at(total, point, np.where(above > points[point, axis], turns, 0))
+    return total
+
+
+def kaolin_available() -> bool:
+    """Whether kaolin's mesh operations are installed; the package of this name on the package index has none."""
+    try:
+        return find_spec("kaolin.ops.mesh") is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def kaolin_inside(mesh: Mesh, points: Array) -> Marks:
+    """Whether points `(P, 3)` are inside, by kaolin's count of crossings: `(P,)`."""
+    import torch
+
+    check_sign = import_module("kaolin.ops.mesh").check_sign
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def moved(values: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(device)[None]
+
+    faces = torch.from_numpy(mesh.faces).to(device)
+    return np.asarray(check_sign(moved(mesh.vertices), faces, moved(points))[0].cpu().numpy(), dtype=np.bool_)
+
+
+def _heights(flat: Array, height: Array, place: Array) -> Array:
+    """Heights `(N,)` of faces over places `(N, 2)`, for corners `(N, 3, 2)` with heights `(N, 3)`."""
+    a, b, c = flat.transpose(1, 0, 2)
+    u, v, w = b - a, c - a, place - a
+    area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        s = (w[:, 0] * v[:, 1] - w[:, 1] * v[:, 0]) / area
+        t = (u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0]) / area
+        found = height[:, 0] + s * (height[:, 1] - height[:, 0]) + t * (height[:, 2] - height[:, 0])
+    found = np.where(np.isfinite(found), found, height.mean(axis=1))
+    return np.asarray(found.clip(height.min(axis=1), height.max(axis=1)))
+
+
+def _pairs(flat: Array, places: Array) -> Iterator[tuple[Index, Index]]:
+    """Yield faces and points that may lie under them, found through the cells of a grid.
+
+    Args:
+        flat: `(F, 3, 2)`, corners of the faces seen along the axis.
+        places: `(P, 2)`, the points.
+    """
+    side = max(1, int(np.sqrt(len(places)) / 2))
+    low, high = places.min(axis=0), places.max(axis=0)
+    scale = side / np.maximum(high - low, 1e-12)
+
+    def cell(values: Array) -> Index:
+        return np.asarray(np.floor((values - low) * scale).astype(np.int64).clip(0, side - 1))
+
+    inner = (flat.max(axis=1) >= low).all(axis=1) & (flat.min(axis=1) <= high).all(axis=1)
+    faces = np.flatnonzero(inner)
+    first, last = cell(flat[faces].min(axis=1)), cell(flat[faces].max(axis=1))
+    where = cell(places) @ np.array([side, 1])
+    order = np.argsort(where, kind="stable")
+    starts = np.searchsorted(where[order], np.arange(side * side + 1))
+    wide = last - first + 1
+    ends = np.cumsum(wide.prod(axis=1))
+    begin = 0
+    while begin < len(faces):
+        # As many faces as have about `PAIRS` cells and points together; at least one.
+        before = ends[begin - 1] if begin else 0
+        until = max(begin + 1, int(np.searchsorted(ends, before + PAIRS // 8, side="right")))
+        part = slice(begin, until)
+        begin = until
+        number, offset = _spread(wide[part].prod(axis=1))
+        row, column = np.divmod(offset, wide[part][number, 1])
+        cells = (first[part][number, 0] + row) * side + first[part][number, 1] + column
+        which, offset = _spread(starts[cells + 1] - starts[cells])
+        yield faces[part][number[which]], order[starts[cells[which]] + offset]
+
+
+def _spread(counts: Index) -> tuple[Index, Index]:
+    """For each item as many entries as its count: the item's number, and 0, 1, ... within it."""
+    number = np.repeat(np.arange(len(counts)), counts)
+    return number, np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts)
