@@ -48,9 +48,10 @@ class GridSet(SignalSet):
         labels: class of each signal; zeros if left out.
         augment: function `(levels, indices, generator) -> levels` that changes signals at random in training.
             The levels are copies of the wanted signals `(B, V, *grid)`, the indices `(B,)` say which these are.
+        captions: for each signal what it is in words, one or more sentences; empty for data without captions.
 
     Raises:
-        ValueError: if the numbers of names, rows, labels and signals do not fit.
+        ValueError: if the numbers of names, rows, labels, captions and signals do not fit.
     """
 
     def __init__(
@@ -61,15 +62,18 @@ class GridSet(SignalSet):
         classes: Sequence[str] = (),
         labels: Sequence[int] | None = None,
         augment: Augment | None = None,
+        captions: Sequence[Sequence[str]] = (),
     ) -> None:
         self.grids = tuple(levels)
         self.names, self.classes = tuple(map(str, names)), tuple(map(str, classes))
         self.rows = np.arange(len(names)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.labels = torch.tensor([0] * len(names) if labels is None else list(labels), dtype=torch.long)
-        self.augment = augment
+        self.augment, self.captions = augment, tuple(map(tuple, captions))
         if not len(self.rows) == len(self.labels) == len(self.names):
             counts = f"{len(self.names)} names, {len(self.rows)} rows, {len(self.labels)} labels"
             raise ValueError(f"a set needs one name, row and label a signal; got {counts}")
+        if self.captions and len(self.captions) != len(self.names):
+            raise ValueError(f"a set needs captions for each signal or none; got {len(self.captions)} for {len(names)}")
         wrong = self.rows[(self.rows < 0) | (self.rows >= min(map(len, self.grids)))]
         if len(wrong):
             held = ", ".join(str(len(level)) for level in self.grids)
@@ -85,7 +89,10 @@ class GridSet(SignalSet):
         return GridSignal(values=as_values(levels[0]), finer=levels[1:])
 
     def fingerprint(self) -> str:
-        """SHA-256 of names, classes, labels, shapes, types and values."""
+        """SHA-256 of names, classes, labels, shapes, types and values.
+
+        Captions are left out: the figures of a run that does not read them hold for the same signals without.
+        """
         return self._fingerprint
 
     @cached_property
@@ -117,6 +124,7 @@ class GridSet(SignalSet):
             self.classes,
             self.labels[chosen].tolist(),
             moved,
+            [self.captions[i] for i in chosen] if self.captions else (),
         )
 
     def split(self, share: float, keys: Sequence[str] | None = None) -> Split:

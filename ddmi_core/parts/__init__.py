@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.losses import l2_loss as l2_loss
     from ddmi_core.autoencoder.plane_decoder import PlaneDecoder as PlaneDecoder
     from ddmi_core.autoencoder.point_encoder import PointEncoder as PointEncoder
+    from ddmi_core.conditions.sentences import HashedWords as HashedWords
+    from ddmi_core.conditions.sentences import MiniLm as MiniLm
+    from ddmi_core.conditions.sentences import SentenceEncoder as SentenceEncoder
+    from ddmi_core.conditions.text import TextCondition as TextCondition
+    from ddmi_core.conditions.text import text_condition as text_condition
+    from ddmi_core.conditions.text import word_condition as word_condition
     from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
     from ddmi_core.fields.lattice import cell_centres as cell_centres
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
@@ -52,9 +58,6 @@ if TYPE_CHECKING:
     from ddmi_core.sources.splits import stable_share as stable_share
 
 _EXPORTS = {
-    "one_nearest_neighbour_accuracy": "ddmi_core.parts.sets",
-    "minimum_matching_distance": "ddmi_core.parts.sets",
-    "coverage": "ddmi_core.parts.sets",
     "AutoencoderConfig": "ddmi_core.autoencoder.config",
     "CoarseToFineReadout": "ddmi_core.fields.readout",
     "DecoderConfig": "ddmi_core.autoencoder.config",
@@ -67,17 +70,22 @@ _EXPORTS = {
     "GridSampler": "ddmi_core.grids.sampler",
     "GridSet": "ddmi_core.grids.signals",
     "GridSignal": "ddmi_core.grids.signals",
+    "HashedWords": "ddmi_core.conditions.sentences",
+    "MiniLm": "ddmi_core.conditions.sentences",
     "MultiScaleTerm": "ddmi_core.autoencoder.losses",
     "PerceptualConfig": "ddmi_core.autoencoder.config",
     "PlaneDecoder": "ddmi_core.autoencoder.plane_decoder",
     "PointEncoder": "ddmi_core.autoencoder.point_encoder",
     "Raster": "ddmi_core.grids.raster",
     "ReadoutConfig": "ddmi_core.fields.config",
+    "SentenceEncoder": "ddmi_core.conditions.sentences",
     "StoredGrid": "ddmi_core.grids.raster",
+    "TextCondition": "ddmi_core.conditions.text",
     "bernoulli_loss": "ddmi_core.autoencoder.losses",
     "cell_centres": "ddmi_core.fields.lattice",
     "choose": "ddmi_core.sources.splits",
     "classes_of": "ddmi_core.sources.folders",
+    "coverage": "ddmi_core.parts.sets",
     "decode_files": "ddmi_core.sources.decoded",
     "default_place": "ddmi_core.sources.folders",
     "describe_grid_signals": "ddmi_core.parts.builders",
@@ -92,11 +100,15 @@ _EXPORTS = {
     "held_out": "ddmi_core.sources.splits",
     "l1_loss": "ddmi_core.autoencoder.losses",
     "l2_loss": "ddmi_core.autoencoder.losses",
+    "minimum_matching_distance": "ddmi_core.parts.sets",
     "native_grid": "ddmi_core.parts.builders",
+    "one_nearest_neighbour_accuracy": "ddmi_core.parts.sets",
     "plane_decoder": "ddmi_core.parts.builders",
     "psnr_db": "ddmi_core.parts.builders",
     "report_unusable": "ddmi_core.sources.folders",
     "stable_share": "ddmi_core.sources.splits",
+    "text_condition": "ddmi_core.conditions.text",
+    "word_condition": "ddmi_core.conditions.text",
 }
 __all__ = list(_EXPORTS)
 __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -97,6 +97,20 @@ def test_a_part_has_its_signals_names_and_labels_and_tells_the_augmentation_the_
     assert numbers(part.part([1]).batch([0], source())) == [33]
 
 
+def test_a_part_keeps_the_captions_of_its_signals():
+    captions = [(f"signal {name}", f"the {name}") for name in NAMES]
+    whole = GridSet(levels(), NAMES, captions=captions)
+    assert whole.captions == tuple(captions)
+    assert whole.part([5, 0]).part([1, 0]).captions == (captions[0], captions[5])
+    split = whole.split(0.5)
+    assert {c for part in (split.train, split.held_out) for c in part.captions} == set(captions)
+    assert GridSet(levels(), NAMES).part([1]).captions == ()
+
+
+def test_captions_do_not_change_the_fingerprint():
+    assert GridSet(levels(), NAMES, captions=[["a"]] * 6).fingerprint() == GridSet(levels(), NAMES).fingerprint()
+
+
 def test_a_part_of_nothing_is_empty():
     part = GridSet(levels(), NAMES).part([])
     assert len(part) == 0
@@ -167,6 +181,8 @@ def test_what_does_not_fit_is_told():
         GridSet(levels(), ("a", "b"), rows=range(6))
     with pytest.raises(ValueError, match="6 names, 6 rows, 1 labels"):
         GridSet(levels(), NAMES, labels=[1])
+    with pytest.raises(ValueError, match="captions for each signal or none; got 1 for 6"):
+        GridSet(levels(), NAMES, captions=[["a"]])
     with pytest.raises(ValueError, match="row 6 is beyond the levels, which hold 6, 6 signals"):
         GridSet(levels(), ("a", "b"), rows=[1, 6])
     with pytest.raises(ValueError, match="row -1 is beyond"):
