@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.cli import contract, options
+from ddmi_core.cli import contract, options, scaffold
 from ddmi_core.cli.output import print_json
 from ddmi_core.registry.records import PluginRecord, Status
 
 app = typer.Typer(help="List plugins.", invoke_without_command=True)
+app.command("new")(scaffold.new)
 app.command("test")(contract.examined)
 
 UNKNOWN = "-"

@@ -1,0 +1,90 @@
+"""The axes that a new plugin can start from, and what differs between them outside of the templates."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ddmi_core.errors import RequestError, unknown_name
+
+
+@frozen
+class Choice:
+    """One choice of axes.
+
+    Args:
+        axes: names of the coordinates, each one letter.
+        planes: pairs of axes, or single ones, that the basis fields span.
+        values: names of the value channels.
+        noun: what a signal is, in the plural.
+        summary: sentence for lists, unless the author gives one.
+        suffix: suffix of the files that are read and written.
+        program: what opens these files.
+        size: a size to render at, as `--size` takes it.
+    """
+
+    axes: str
+    planes: tuple[str, ...]
+    values: tuple[str, ...]
+    noun: str
+    summary: str
+    suffix: str
+    program: str
+    size: str
+
+
+CHOICES = {
+    choice.axes: choice
+    for choice in (
+        Choice(
+            axes="t",
+            planes=("t",),
+            values=("level",),
+            noun="sounds",
+            summary="Short sounds as functions of time",
+            suffix=".wav",
+            program="any player of sounds",
+            size="4096",
+        ),
+        Choice(
+            axes="xy",
+            planes=("xy",),
+            values=("red", "green", "blue"),
+            noun="pictures",
+            summary="Small pictures as functions of x and y",
+            suffix=".png",
+            program="any viewer of pictures",
+            size="192",
+        ),
+        Choice(
+            axes="xyt",
+            planes=("xy", "yt", "xt"),
+            values=("brightness",),
+            noun="clips",
+            summary="Short clips as functions of x, y and time",
+            suffix=".gif",
+            program="a web browser",
+            size="24x96x96",
+        ),
+        Choice(
+            axes="xyz",
+            planes=("xy", "yz", "xz"),
+            values=("density",),
+            noun="blocks",
+            summary="Blocks of density as functions of x, y and z",
+            suffix=".npy",
+            program="numpy.load",
+            size="64",
+        ),
+    )
+}
+
+
+def choice_of(axes: str) -> Choice:
+    """The choice with these axes.
+
+    Raises:
+        RequestError: if there is none.
+    """
+    if axes not in CHOICES:
+        raise RequestError(unknown_name("axes", axes, CHOICES))
+    return CHOICES[axes]

@@ -1,0 +1,117 @@
+"""A new plugin is clean code, keeps the contract, passes its own tests, and trains to a report, whatever its axes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from made_plugins import name_of
+from typer.testing import CliRunner
+
+from ddmi_core.cli.main import app
+from ddmi_core.registry.check import checked
+from ddmi_core.registry.records import Status
+from ddmi_core.scaffold.choices import CHOICES
+from ddmi_core.testing import Subject, examine
+from ddmi_core.testing.catalogue import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "domain.count=40",
+    "autoencoder.training.steps=12",
+    "diffusion.training.steps=12",
+    "sampling.count=2",
+    "sampling.steps=2",
+    "evaluation.samples=4",
+    'evaluation.grid=["euler:2"]',
+)
+
+every_choice = pytest.mark.parametrize("axes", CHOICES)
+
+
+def tool(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, command)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def ddmi(*arguments: object) -> str:
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@every_choice
+def test_the_code_is_clean(made: dict[str, Path], axes: str) -> None:
+    for command in (("ruff", "check", "--no-cache", "."), ("ruff", "format", "--no-cache", "--check", ".")):
+        done = tool(*command, folder=made[axes])
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_code_is_typed(made: dict[str, Path], tmp_path: Path) -> None:
+    packages = [part for folder in made.values() for part in ("-p", folder.name.replace("-", "_"))]
+    config = tmp_path / "mypy.ini"
+    config.write_text(f"[mypy]\nstrict = True\nmypy_path = {':'.join(map(str, made.values()))}\n")
+    done = tool("mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", *packages, folder=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@every_choice
+def test_its_rules_are_those_of_this_project(made: dict[str, Path], axes: str) -> None:
+    own, ours = (
+        tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
+        for folder in (made[axes], ROOT)
+    )
+    assert own["line-length"] == ours["line-length"]
+    assert own["lint"]["select"] == ours["lint"]["select"]
+    assert set(own["lint"]["ignore"]) <= set(ours["lint"]["ignore"])
+
+
+def test_each_is_listed_as_ready(installed: dict[str, Path]) -> None:
+    found = {
+        record.name: (record.status, record.axes) for record in checked() if record.name in map(name_of, installed)
+    }
+    assert found == {name_of(axes): (Status.READY, tuple(axes)) for axes in CHOICES}
+
+
+@every_choice
+def test_it_keeps_the_contract(installed: dict[str, Path], axes: str) -> None:
+    # Processes take seconds to start, so one of the plugins stands for all in what is looked at in fresh ones.
+    checks = IN_THIS_PROCESS + (IN_A_FRESH_PROCESS if axes == "t" else ())
+    with Subject(name_of(axes), settings=("domain.count=40",)) as subject:
+        found = examine(subject, list(checks), lambda outcome: None)
+    assert [outcome.lines() for outcome in found.failed] == []
+
+
+@every_choice
+def test_it_passes_its_own_tests(installed: dict[str, Path], axes: str) -> None:
+    done = tool("pytest", "-q", "-p", "no:cacheprovider", "-k", "not Test", folder=installed[axes])
+    assert done.returncode == 0, done.stdout
+    assert "7 passed" in done.stdout
+
+
+@every_choice
+def test_it_trains_to_a_report(installed: dict[str, Path], axes: str, tmp_path: Path) -> None:
+    sets = [part for change in TINY for part in ("--set", change)]
+    ddmi("run", "--plugin", name_of(axes), "--out", tmp_path / "run", *sets)
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    samples = sorted((tmp_path / "run" / "samples").iterdir())
+    assert [path.name for path in samples] == [f"sample-000{n}{CHOICES[axes].suffix}" for n in range(2)]
+    # What was written is data, too: a folder of signals, and one to be drawn again at the README's size.
+    assert "1 signal to train on, 1 held out" in ddmi(
+        "data", "check", tmp_path / "run" / "samples", "--plugin", name_of(axes)
+    )
+    size = CHOICES[axes].size
+    ddmi("reconstruct", tmp_path / "run", samples[0], "--size", size, "--out", tmp_path / "again")
+    assert len(list((tmp_path / "again").iterdir())) == 1
