@@ -15,14 +15,14 @@ class AttrsClasses(griffe.Extension):
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
         """Add `__init__` to a class that attrs decorates."""
-        decorators = {getattr(decorator.value, "canonical_path", "") for decorator in cls.decorators}
+        decorators = {getattr(decorator.value, "canonical_path", ""): decorator.value for decorator in cls.decorators}
         if "attrs.frozen" not in decorators or "__init__" in cls.members:
             return
+        by_name = str(_arguments(decorators["attrs.frozen"]).get("kw_only")) == "True"
+        kind = griffe.ParameterKind.keyword_only if by_name else griffe.ParameterKind.positional_or_keyword
         parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
         parameters += [
-            griffe.Parameter(
-                name, annotation=member.annotation, kind=griffe.ParameterKind.positional_or_keyword, default=default
-            )
+            griffe.Parameter(name, annotation=member.annotation, kind=kind, default=default)
             for name, member in cls.members.items()
             if isinstance(member, griffe.Attribute)
             and member.annotation is not None
@@ -48,7 +48,14 @@ def _default(value: Any) -> tuple[Any, bool]:
     """Default of an attribute's value, and whether `__init__` takes the attribute."""
     if getattr(value, "canonical_path", "") != "attrs.field":
         return value, True
-    arguments = {a.name: a.value for a in value.arguments if isinstance(a, griffe.ExprKeyword)}
-    if "factory" in arguments:
-        return griffe.ExprCall(function=arguments["factory"], arguments=[]), True
+    arguments = _arguments(value)
+    if isinstance(factory := arguments.get("factory"), griffe.ExprLambda):
+        return factory.body, True
+    if factory is not None:
+        return griffe.ExprCall(function=factory, arguments=[]), True
     return arguments.get("default"), str(arguments.get("init")) != "False"
+
+
+def _arguments(call: Any) -> dict[str, Any]:
+    """Arguments of a call that are given by name."""
+    return {a.name: a.value for a in getattr(call, "arguments", ()) if isinstance(a, griffe.ExprKeyword)}
