@@ -1,4 +1,4 @@
-"""Tells the reference how to read this code base: `__init__` of attrs classes, and examples as code."""
+"""Tells the reference how to read this code base: `__init__` and comments of attrs classes, and examples as code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import griffe
 
+COMMENT = re.compile(r"  # (.+)$")
 TOGETHER = re.compile(r"^( {4})(\w+(?:, \w+)+): (.+(?:\n {8}.*)*)", re.MULTILINE)
 
 
@@ -30,6 +31,7 @@ class AttrsClasses(griffe.Extension):
             for default, taken in [_default(member.value)]
             if taken
         ]
+        _document(cls, parameters[1:])
         init = griffe.Function("__init__", parent=cls, parameters=griffe.Parameters(*parameters), returns="None")
         cls.set_member("__init__", init)
 
@@ -38,6 +40,17 @@ class AttrsClasses(griffe.Extension):
         if obj.docstring is not None:
             text = obj.docstring.value.replace("\nExample:\n", "\nExamples:\n")
             obj.docstring.value = TOGETHER.sub(_apart, text)
+
+
+def _document(cls: griffe.Class, parameters: list[griffe.Parameter]) -> None:
+    """Describe the parameters by the comments beside the attributes, where the docstring does not."""
+    if cls.docstring is None or "\nArgs:\n" in cls.docstring.value:
+        return
+    comments = {p.name: COMMENT.search("\n".join(cls.members[p.name].lines)) for p in parameters}
+    described = [f"    {name}: {comment[1]}" for name, comment in comments.items() if comment]
+    if described:
+        text, example, code = cls.docstring.value.partition("\n\nExample")
+        cls.docstring.value = "\n".join([text, "", "Args:", *described]) + example + code
 
 
 def _apart(match: re.Match[str]) -> str:
@@ -52,6 +65,8 @@ def _default(value: Any) -> tuple[Any, bool]:
     if isinstance(factory := arguments.get("factory"), griffe.ExprLambda):
         return factory.body, True
     if factory is not None:
+        if str(factory).startswith("_"):
+            return "...", True
         return griffe.ExprCall(function=factory, arguments=[]), True
     return arguments.get("default"), str(arguments.get("init")) != "False"
 

@@ -23,7 +23,8 @@ def _alike() -> Tensor:
 class Queries:
     """Coordinates with the values that a field should show there.
 
-    A domain whose measurements are not plain values (rays, for example) subclasses it.
+    A domain whose measurements are not plain values (rays, for example) subclasses it, with
+    `@frozen(eq=False, kw_only=True)`, by tensors that have B first.
     """
 
     coords: Tensor  # (B, N, D), in [-1, 1]
