@@ -23,6 +23,7 @@ from ddmi_core.parts import (
 from ddmi_image.packing import Pixels, pack, picture_set, row_bytes
 from ddmi_image.reading import SUFFIXES, read_square, shorter_side
 from ddmi_image.settings import ImageSettings
+from ddmi_image.sidecars import captions_beside
 
 
 def load(location: Path, settings: ImageSettings) -> Split:
@@ -30,7 +31,8 @@ def load(location: Path, settings: ImageSettings) -> Split:
 
     If all pictures lie in two or more sub-folders, these are the classes. Pictures are kept at the
     greatest multiple of the native size, up to `settings.detail`, that every one of them fills without
-    enlargement; pictures smaller than the native size are enlarged to it.
+    enlargement; pictures smaller than the native size are enlarged to it. A picture's captions are the lines of the
+    text file beside it (`cat.txt` for `cat.png`), if all have one.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file
@@ -60,7 +62,15 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
     mirrored = [settings.augment] * len(names)
     return picture_set(
-        pixels, names, settings.size, detail, rows=rows, classes=classes, labels=labels, mirrored=mirrored
+        pixels,
+        names,
+        settings.size,
+        detail,
+        rows=rows,
+        classes=classes,
+        labels=labels,
+        mirrored=mirrored,
+        captions=captions_beside(location, names, SUFFIXES),
     )
 
 

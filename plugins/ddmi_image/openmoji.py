@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Sequence
 from importlib import resources
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, features
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import choose
+from ddmi_image.captions import captions
 from ddmi_image.groups import GROUPS, JOINER, PRESENTATION, REGIONAL, Group, base, group_of
 from ddmi_image.packing import pack, picture_set, row_bytes
 from ddmi_image.settings import ImageSettings
@@ -41,6 +43,16 @@ class Drawing:
     def name(self) -> str:
         """Code points and, where Unicode has them, names."""
         return f"{'-'.join(f'{code:X}' for code in self.codes)} {spoken_name(self.codes)}".strip()
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """What it shows, in words."""
+        return captions(self.codes, self.group)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether its mirror image is such a drawing too, and no caption speaks of a side."""
+        return self.group.name in MIRRORED and not any(re.search(r"\b(left|right)", text) for text in self.captions)
 
     @property
     def key(self) -> str:
@@ -138,6 +150,7 @@ def load(location: None, settings: ImageSettings) -> Split:
         settings.detail,
         classes=settings.groups,
         labels=[settings.groups.index(drawing.group.name) for drawing in kept],
-        mirrored=[settings.augment and drawing.group.name in MIRRORED for drawing in kept],
+        mirrored=[settings.augment and drawing.mirrored for drawing in kept],
+        captions=[drawing.captions for drawing in kept],
     )
     return whole.split(settings.held_out, [drawing.key for drawing in kept])

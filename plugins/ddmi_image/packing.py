@@ -46,6 +46,7 @@ def picture_set(
     classes: Sequence[str] = (),
     labels: Sequence[int] | None = None,
     mirrored: Sequence[bool] = (),
+    captions: Sequence[Sequence[str]] = (),
 ) -> GridSet:
     """The set of packed pictures, mirrored at random in training where allowed.
 
@@ -58,6 +59,7 @@ def picture_set(
         classes: see `GridSet`.
         labels: see `GridSet`.
         mirrored: whether each picture of the set may be mirrored; none if left out.
+        captions: see `GridSet`.
     """
     levels, start = [], 0
     for side in sides(size, detail):
@@ -73,4 +75,4 @@ def picture_set(
             level[turned] = level[turned].flip(-1)
         return levels
 
-    return GridSet(levels, names, rows, classes, labels, mirror)
+    return GridSet(levels, names, rows, classes, labels, mirror, captions)
