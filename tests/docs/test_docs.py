@@ -101,6 +101,11 @@ def test_the_commands_of_the_tutorial_run_and_print_what_the_page_shows(tmp_path
     assert len(list((tmp_path / "again").glob("*.png"))) == 10
 
 
+def test_the_commands_that_start_a_plugin_print_what_the_page_shows(tmp_path: Path) -> None:
+    run_page("how-to/start-a-plugin.md", tmp_path)
+    assert (tmp_path / "ddmi-sonar" / "pyproject.toml").exists()
+
+
 def test_the_example_of_embedding_runs(started: Path) -> None:
     command = [sys.executable, ROOT / "examples" / "embedding.py", started / "runs" / "image"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
