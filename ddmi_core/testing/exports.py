@@ -35,6 +35,7 @@ def check_exporters(subject: Subject) -> Remark:
                 f"the exporter {suffix!r} does not write to the path that it is given alone",
                 "write that one file, and nothing beside it",
                 asked=path.name,
+                files=len(written),
                 written=written,
             )
             size = path.stat().st_size

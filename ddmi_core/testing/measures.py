@@ -95,14 +95,19 @@ def check_describe(subject: Subject) -> Remark:
     return None
 
 
-def check_conditions(subject: Subject) -> None:
+def check_conditions(subject: Subject) -> Remark:
     """A condition gives finite vectors (len, F) or (len, K, F) of signals, and (F,) of each text among its examples."""
     if not subject.domain.conditions:
         raise NotApplicable("the domain offers no conditions")
     signals = Some(subject.train, SIGNALS)
+    left = []
     for name, reference in subject.domain.conditions.items():
-        condition: Condition = subject.part(reference)(subject.domain, subject.config.domain)
-        vectors = condition.of(signals)
+        try:
+            condition: Condition = subject.part(reference)(subject.domain, subject.config.domain)
+            vectors = condition.of(signals)
+        except RequestError as error:  # an optional package is missing, or these signals have no captions
+            left.append(f"{name}: {error}")
+            continue
         shapes = ((len(signals), condition.length), (len(signals), *vectors.shape[1:2], condition.length))
         expect(
             tuple(vectors.shape) in shapes and finite(vectors) and vectors.is_floating_point(),
@@ -125,6 +130,9 @@ def check_conditions(subject: Subject) -> None:
             condition.parse("\N{REPLACEMENT CHARACTER} no such thing")
         except RequestError:
             continue
+    if len(left) == len(subject.domain.conditions):
+        raise NotApplicable("; ".join(left))
+    return f"not looked at: {'; '.join(left)}" if left else None
 
 
 def _measured(subject: Subject, reference: str, signal: object) -> Tensor:

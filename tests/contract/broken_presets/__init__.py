@@ -1,0 +1,1 @@
+"""Presets and weights that do not fit."""
