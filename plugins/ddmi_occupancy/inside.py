@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +16,7 @@ from ddmi_occupancy.meshes import Mesh
 from ddmi_occupancy.solids import Array, Marks
 
 PAIRS = 1 << 20  # pairs of a point and a face that are looked at in one go
+ANGLES = 1 << 15  # pairs whose solid angle is computed in one go, so that they stay in the CPU's cache
 AGREEMENT = 0.98  # least share of points for which rays along all three axes agree
 PROBES = 1024  # points at which kaolin's answer is compared
 
@@ -71,16 +72,16 @@ def winding(mesh: Mesh, points: Array) -> Array:
 
     Whole numbers for closed meshes; for others, near 1 inside and near 0 outside.
     """
-    corners = mesh.corners
+    corners = np.ascontiguousarray(mesh.corners.transpose(1, 2, 0))[:, :, None]  # corner, coordinate, 1, face
     result = np.empty(len(points))
-    step = max(1, PAIRS // len(corners))
+    step = max(1, ANGLES // len(mesh.faces))
     for start in range(0, len(points), step):
-        part = slice(start, start + step)
-        a, b, c = (corners[None] - points[part, None, None]).transpose(2, 0, 1, 3)
-        la, lb, lc = (np.linalg.norm(side, axis=-1) for side in (a, b, c))
-        triple = np.einsum("pfi,pfi->pf", a, np.cross(b, c))
-        below = la * lb * lc + (a * b).sum(-1) * lc + (b * c).sum(-1) * la + (c * a).sum(-1) * lb
-        result[part] = np.arctan2(triple, below).sum(axis=1) / (2 * np.pi)
+        part = points[start : start + step]
+        a, b, c = corners - part.T[:, :, None]  # each `(3, points, faces)`
+        la, lb, lc = (np.sqrt(_dot(side, side)) for side in (a, b, c))
+        across = (b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0])
+        below = la * lb * lc + _dot(a, b) * lc + _dot(b, c) * la + _dot(c, a) * lb
+        result[start : start + step] = np.arctan2(_dot(a, across), below).sum(axis=1) / (2 * np.pi)
     return result
 
 
@@ -132,6 +133,11 @@ def kaolin_inside(mesh: Mesh, points: Array) -> Marks:
 
     faces = torch.from_numpy(mesh.faces).to(device)
     return np.asarray(check_sign(moved(mesh.vertices), faces, moved(points))[0].cpu().numpy(), dtype=np.bool_)
+
+
+def _dot(one: Sequence[Array], other: Sequence[Array]) -> Array:
+    """Scalar products of vectors whose coordinates come first."""
+    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
 def _heights(flat: Array, height: Array, place: Array) -> Array:

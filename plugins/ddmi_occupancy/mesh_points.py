@@ -1,4 +1,4 @@
-"""From a mesh to the row of bytes that is kept of it."""
+"""From a mesh to points and cells: the row of bytes that is kept of it, and a grid of what is occupied."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import hashlib
 import numpy as np
 
 from ddmi_core.errors import DataError
-from ddmi_occupancy.inside import inside
+from ddmi_occupancy.inside import crossings, inside
 from ddmi_occupancy.meshes import Mesh
 from ddmi_occupancy.sampling import Packing, Rows, in_steps, points_around
-from ddmi_occupancy.solids import Array
+from ddmi_occupancy.solids import Array, Marks
 
 SIDE = 1e-4  # distance from the surface at which both of its sides are looked at
 ROUNDS = 20  # of drawing points, of which those that are no boundary of the solid are dropped
@@ -27,6 +27,20 @@ def pack(mesh: Mesh, name: str, packing: Packing) -> Rows:
     points, normals = surface(mesh, packing.surface, draw, name)
     around = points_around(points, packing.points, draw)
     return packing.row(points, normals, around, lambda kept: inside(mesh, kept, name))
+
+
+def occupied(mesh: Mesh, cells: int = 64) -> Marks:
+    """Which cells `(D, H, W)` of a cube around a closed mesh have their centre inside: z from rear to front, y, x.
+
+    Args:
+        mesh: of any size and place.
+        cells: along each axis of the cube, which is a tenth wider than the mesh's longest side.
+    """
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    centres = ((2 * np.arange(cells) + 1) / cells - 1) * 0.55 * (high - low).max()
+    z, y, x = np.meshgrid(centres, centres, centres, indexing="ij")
+    places = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1) + (low + high) / 2
+    return (crossings(mesh, places, 1) >= 1).reshape(cells, cells, cells)
 
 
 def surface(mesh: Mesh, n: int, draw: np.random.Generator, name: str = "mesh") -> tuple[Array, Array]:

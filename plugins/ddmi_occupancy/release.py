@@ -41,8 +41,8 @@ def read_shape(folder: Path, packing: Packing) -> Rows:
     """
     cloud = _arrays(folder / CLOUDS, ("points", "normals"))
     space = _arrays(folder / POINTS, ("points", "occupancies"))
-    surface, normals = _columns(cloud["points"]), _columns(cloud["normals"])
-    points, bits = _columns(space["points"]), space["occupancies"]
+    surface, normals = (_columns(cloud[name], folder / CLOUDS) for name in ("points", "normals"))
+    points, bits = _columns(space["points"], folder / POINTS), space["occupancies"]
     if bits.dtype == np.uint8 and len(bits) < len(points):
         bits = np.unpackbits(bits)[: len(points)]
     if len(surface) != len(normals) or len(points) != len(bits):
@@ -81,9 +81,11 @@ def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
         raise DataError(f"{path}: damaged: {error}; unpack the data again") from error
 
 
-def _columns(values: npt.NDArray[Any]) -> Array:
+def _columns(values: npt.NDArray[Any], path: Path) -> Array:
     if values.ndim != 2 or values.shape[1] != 3 or not len(values):
-        raise DataError(f"an array of points has the shape {values.shape}; (N, 3) is needed, unpack the data again")
+        raise DataError(f"{path}: an array of the shape {values.shape} where (N, 3) is needed; unpack the data again")
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: coordinates that are not finite; unpack the data again")
     return np.asarray(values, dtype=np.float64)
 
 

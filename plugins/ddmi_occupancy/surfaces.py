@@ -119,7 +119,7 @@ def on_cone(size: Array, rounding: Array, part: Counts, draw: np.random.Generato
     # On a rim, angles above the floor have the density `radius + rounding cos(angle)`: a mixture of two.
     even = choice * (np.pi / 2 * radius + rounding) < np.pi / 2 * radius
     angle = np.where(even, np.pi / 2 * share, np.arcsin(share))
-    slope = np.hypot(2 * half, far - near)
+    slope = np.maximum(np.hypot(2 * half, far - near), np.finfo(np.float64).tiny)
     outward = np.select([side, end], [2 * half / slope, 0.0], np.cos(angle))
     upward = np.select([side, end], [(near - far) / slope, sign], sign * np.sin(angle))
     across = np.select(

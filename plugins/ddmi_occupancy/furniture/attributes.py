@@ -66,6 +66,7 @@ def measure(occupied: Grid) -> Attributes:
     low, top = _run(areas, seat)
     slab = _cropped(grid[:, seat : seat + 1])[:, 0]
     levels = _runs(areas >= BOARD * areas[seat])
+    ceiling = max(top, levels[-1][1])
     below = areas[start : max(start, low - 1)]
     first, last = (min(high - 1, round(share * high)) for share in FOOT)
     foot = grid[:, first : last + 1].mean(axis=1) >= 0.5
@@ -74,8 +75,8 @@ def measure(occupied: Grid) -> Attributes:
     return Attributes(
         legs=len(parts),
         panels=len(parts) < 3 and _walls(foot if len(parts) == 2 else between),
-        back=high - 1 - top > RISE * high,
-        arms=_arms(grid[:, top + 1 :]),
+        back=high - 1 - ceiling > RISE * high,
+        arms=_arms(grid[:, ceiling + 1 :]),
         round=bool(slab.mean() < ROUND),
         long=slab.shape[1] > LONG * slab.shape[0],
         proportion=high / max(wide, deep),

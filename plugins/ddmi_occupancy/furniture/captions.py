@@ -78,10 +78,8 @@ def standing(piece: Furniture) -> tuple[str, ...]:
     legs = [f"{number} legs"]
     if piece.sturdy:
         legs.append(f"{number} {piece.sturdy} legs")
-    if piece.leg != "square":
-        legs.append(f"{number} round legs")
-    if piece.splayed:
-        legs.append(f"{number} slanted legs")
+    legs.append(f"{number} {'square' if piece.leg == 'square' else 'round'} legs")
+    legs.append(f"{number} {'slanted' if piece.splayed else 'straight'} legs")
     return tuple(legs)
 
 
