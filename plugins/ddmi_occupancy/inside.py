@@ -167,9 +167,9 @@ def _pairs(flat: Array, places: Array) -> Iterator[tuple[Index, Index]]:
     def cell(values: Array) -> Index:
         return np.asarray(np.floor((values - low) * scale).astype(np.int64).clip(0, side - 1))
 
-    inner = (flat.max(axis=1) >= low).all(axis=1) & (flat.min(axis=1) <= high).all(axis=1)
-    faces = np.flatnonzero(inner)
-    first, last = cell(flat[faces].min(axis=1)), cell(flat[faces].max(axis=1))
+    least, most = flat.min(axis=1), flat.max(axis=1)
+    faces = np.flatnonzero((most >= low).all(axis=1) & (least <= high).all(axis=1))
+    first, last = cell(least[faces]), cell(most[faces])
     where = cell(places) @ np.array([side, 1])
     order = np.argsort(where, kind="stable")
     starts = np.searchsorted(where[order], np.arange(side * side + 1))
@@ -186,7 +186,10 @@ def _pairs(flat: Array, places: Array) -> Iterator[tuple[Index, Index]]:
         row, column = np.divmod(offset, wide[part][number, 1])
         cells = (first[part][number, 0] + row) * side + first[part][number, 1] + column
         which, offset = _spread(starts[cells + 1] - starts[cells])
-        yield faces[part][number[which]], order[starts[cells[which]] + offset]
+        face, point = faces[part][number[which]], order[starts[cells[which]] + offset]
+        near = (places[point] >= least[face]) & (places[point] <= most[face])
+        kept = np.flatnonzero(near[:, 0] & near[:, 1])
+        yield face[kept], point[kept]
 
 
 def _spread(counts: Index) -> tuple[Index, Index]:
