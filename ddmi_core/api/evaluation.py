@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.fields.field import Field
@@ -58,6 +59,10 @@ class Trained(Protocol):
     @property
     def renderer(self) -> Renderer:
         """The domain's renderer."""
+
+    @property
+    def condition(self) -> Condition | None:
+        """What samples can be asked for beside classes, if the model was trained with it."""
 
     def sample(self, n: int, *, seed: int = 0, condition: str | None = None) -> Field:
         """Generate fields; sample i depends on the seed and i alone."""
