@@ -19,7 +19,7 @@ def surface(solids: Sequence[Solid], n: int, draw: np.random.Generator) -> tuple
     """Points spread evenly over the surface of a union, and outward unit normals: `(n, 3)` each."""
     points, normals, count = [], [], 0
     while count < n:
-        found, outward, owner = scattered(solids, 2 * (n - count) + 64, draw)
+        found, outward, owner = scattered(solids, int(1.3 * (n - count)) + 64, draw)
         seen = ~_hidden(solids, found, owner)
         points.append(found[seen])
         normals.append(outward[seen])
