@@ -106,6 +106,52 @@ def test_an_embedded_picture_is_that_picture():
     assert picture.sound == picture.clip == ""
 
 
+def frames(count, size=(24, 16)):
+    """Frames of one colour each, that become lighter."""
+    return [Image.new("RGB", size, (20 * number, 0, 255 - 20 * number)) for number in range(count)]
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_frames_are_embedded_as_an_animation_that_repeats(kind):
+    picture = embedded(kind(frames(6)), "a caption", Media("video/mp4", b"content"))
+    with Image.open(io.BytesIO(decoded(picture.source, "image/webp"))) as image:
+        assert image.n_frames == 6
+        assert image.info["loop"] == 0
+        for number, frame in enumerate(frames(6)):
+            image.seek(number)
+            image.load()
+            shown = np.asarray(image.convert("RGB")).astype(int)
+            assert np.abs(shown - np.asarray(frame)).max() < 12
+            assert image.info["duration"] == round(1000 / 12)
+    assert (picture.width, picture.height, picture.caption) == (24, 16, "a caption")
+    assert decoded(picture.clip, "video/mp4") == b"content"
+
+
+def test_a_single_frame_is_a_picture():
+    assert embedded(frames(1)).source == embedded(frames(1)[0]).source
+    assert decoded(embedded(frames(1)).source, "image/png")
+
+
+def animated(artefact) -> list[Image.Image]:
+    """A field in three states."""
+    still = formula_domains.picture(artefact)
+    return [still.point(lambda value, add=add: (value + add) % 256) for add in (0, 60, 120)]
+
+
+@pytest.mark.parametrize("formula_domain", ["wave"], indirect=True)
+def test_signals_and_fields_of_a_domain_that_moves_are_animated_in_the_report(copied_run):
+    unregister("wave")
+    ddmi_core.register(evolve(formula_domains.WAVE, picture="test_pictures:animated"))
+    try:
+        page = page_of(copied_run)
+    finally:
+        unregister("wave")
+        ddmi_core.register(formula_domains.WAVE)
+    still = len(re.findall(r"<span class=\"label\">\(t\), \d+", page))  # basis fields
+    assert page.count("data:image/png") == still
+    assert page.count("data:image/webp") == page.count("<img") - still > 0
+
+
 @pytest.mark.parametrize(("kind", "field", "other"), [("audio/wav", "sound", "clip"), ("video/mp4", "clip", "sound")])
 def test_media_go_to_the_player_of_their_kind(kind, field, other):
     picture = embedded(Image.new("RGB", (4, 4)), media=Media(kind, b"content"))
