@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation from a finished run: `python docs/pictures.py RUN`.
+"""Makes the pictures of the documentation from a finished run of a plugin: `python docs/pictures.py RUN`.
 
 A line `<!-- picture: NAME: caption -->` in a page shows `docs/assets/NAME.png` once that file exists. The picture
 `report` is a screenshot of RUN/report.html, made if Chromium is installed.
@@ -70,12 +70,35 @@ def scales(model: ddmi.Model, split: Split) -> Image.Image:
     return sheet([[drawn(model, only_coarse(field, n), TILE) for field in fields] for n in counts])
 
 
-PICTURES: dict[str, Callable[[ddmi.Model, Split], Image.Image]] = {
-    "first-look": first_look,
-    "sizes": sizes,
-    "reconstructions": reconstructions,
-    "between": between,
-    "scales": scales,
+def sounds(model: ddmi.Model, split: Split) -> Image.Image:
+    """Sixteen samples, not chosen, as the domain draws them."""
+    picture = model.domain.resolve(model.domain.picture)
+    return sheet([[picture(model.render(field)) for field in row] for row in rows_of(model.sample(16, seed=0), 4)])
+
+
+def sound_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
+    """Four held-out signals of different classes, and their fields."""
+    labels = split.held_out.labels.tolist()
+    signal = split.held_out.batch([labels.index(label) for label in sorted(set(labels))[:4]])
+    fields = model.decode(model.encode(signal).mean)
+    picture = model.domain.resolve(model.domain.picture)
+    originals = [picture(model.original(signal, i)) for i in range(len(fields))]
+    return sheet([originals, [picture(model.render(field)) for field in fields]])
+
+
+Make = Callable[[ddmi.Model, Split], Image.Image]
+PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
+    "image": {
+        "first-look": first_look,
+        "sizes": sizes,
+        "reconstructions": reconstructions,
+        "between": between,
+        "scales": scales,
+    },
+    "audio": {
+        "sounds": sounds,
+        "sound-reconstructions": sound_reconstructions,
+    },
 }
 
 
@@ -98,11 +121,11 @@ def enlarged(image: Image.Image, side: int) -> Image.Image:
 
 def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
     """Pictures of one size in rows."""
-    step = rows[0][0].width + GAP
-    whole = Image.new("RGB", (step * len(rows[0]) - GAP, step * len(rows) - GAP), "white")
+    right, down = rows[0][0].width + GAP, rows[0][0].height + GAP
+    whole = Image.new("RGB", (right * len(rows[0]) - GAP, down * len(rows) - GAP), "white")
     for y, row in enumerate(rows):
         for x, image in enumerate(row):
-            whole.paste(image, (x * step, y * step))
+            whole.paste(image, (x * right, y * down))
     return whole
 
 
@@ -122,10 +145,10 @@ def main() -> None:
     run = Path(sys.argv[1])
     model = ddmi.load(run)
     split = load_data(model.domain, model.config.data, model.config.domain)
-    for name, make in PICTURES.items():
+    for name, make in PICTURES[model.domain.name].items():
         with torch.no_grad():
             make(model, split).save(ASSETS / f"{name}.png", optimize=True)
-    if (run / "report.html").exists():
+    if model.domain.name == "image" and (run / "report.html").exists():
         report(run)
 
 

@@ -6,9 +6,10 @@ import importlib
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -21,14 +22,21 @@ BLOCK = re.compile(r"<!-- ci: (\w+) -->\n(?:<!--[^\n]*-->\n)?```(\w+)\n(.*?)^```
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)\s]*)?\)")
 SNIPPET = re.compile(r'--8<-- "([^":]+)(?::(\w+))?"')
 SHOWN_COMMAND = re.compile(r"^ddmi ((?:data )?[a-z]+)\b", re.MULTILINE)
-# Every `ddmi run` starts from docs/tiny.toml, and steps that a page asks for are cut at the end.
-TINY = f"""
+# Every `ddmi run` starts from these settings, and steps that a page asks for are cut at the end.
+TINY_IMAGE = ("--config", str(DOCS / "tiny.toml"))
+FEW = ("--set", "autoencoder.training.steps=20", "--set", "diffusion.training.steps=20")
+
+
+def prelude(tiny: Sequence[str]) -> str:
+    """The command `ddmi` of a page, with settings of a run of seconds."""
+    return f"""
 set -euo pipefail
 ddmi() {{
     if [ "$1" = run ]; then
         shift
-        command ddmi run --config "{DOCS}/tiny.toml" "$@" \
-            --set autoencoder.training.steps=20 --set diffusion.training.steps=20
+        command ddmi run {shlex.join(tiny)} "$@" {shlex.join(FEW)}
+    elif [ "$1 ${{2-}}" = "plugins test" ]; then
+        command ddmi "$@" {shlex.join(tiny)}
     else
         command ddmi "$@"
     fi
@@ -54,16 +62,17 @@ def masked(line: str) -> str:
     return re.sub(r"about # (s|min|h) left", "about # left", figures)
 
 
-def run_page(page: str, folder: Path) -> None:
+def run_page(page: str, folder: Path, tiny: Sequence[str] = TINY_IMAGE, **variables: str) -> None:
     """Run the commands of a page in a folder, and see that the lines it shows are lines that they print."""
     commands = "\n".join(
         text if kind == "tiny" else f"set +e\n({text})\n[ $? -ne 0 ] || exit 99\nset -e"
         for kind, text in blocks(page)
         if kind in ("tiny", "fails")
     )
-    script = ["bash", "-c", TINY + commands]
+    script = ["bash", "-c", prelude(tiny) + commands]
+    place = {**environment(), **variables}
     done = subprocess.run(
-        script, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        script, cwd=folder, env=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
     printed = {masked(line) for line in done.stdout.splitlines()}

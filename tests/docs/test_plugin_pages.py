@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+import tomllib
+import wave
 from pathlib import Path
 
-from test_docs import ROOT, blocks, environment, masked
+import pytest
+from test_docs import ROOT, blocks, environment, masked, run_page
 
+SETTINGS = ("domain.count=6", "domain.samples=1024", "domain.rate=2048", "autoencoder.points=256", "sampling.count=2")
+MEASURED = ("evaluation.samples=4", 'evaluation.grid=["euler:2"]')
+TINY_AUDIO = [word for setting in SETTINGS + MEASURED for word in ("--set", setting)]
 REGISTRY = ROOT / "tests" / "registry"
 
 
@@ -40,6 +47,30 @@ def test_the_page_about_migration_shows_what_will_not_stay():
     lines = printed("plugins", "--check", plugins=REGISTRY / "frozen" / "api_0")
     assert shown("how-to/migrate-between-api-versions.md")
     assert [line for line in shown("how-to/migrate-between-api-versions.md") if masked(line) not in lines] == []
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> str:
+    """Where the audio plugin is found, as if it were installed."""
+    folder = ROOT / "examples" / "ddmi-audio"
+    about = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    info = tmp_path / "installed" / f"ddmi_audio-{about['version']}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
+    points = "".join(f"{name} = {value}\n" for name, value in about["entry-points"]["ddmi.plugins"].items())
+    (info / "entry_points.txt").write_text(f"[ddmi.plugins]\n{points}")
+    return os.pathsep.join([str(info.parent), str(folder)])
+
+
+@pytest.mark.slow
+def test_the_commands_about_a_new_modality_run_and_print_what_the_page_shows(tmp_path, audio):
+    run_page("tutorials/a-new-modality.md", tmp_path, TINY_AUDIO, PYTHONPATH=audio)
+    seconds = {}
+    for name in ("bells", "finer"):
+        with wave.open(str(tmp_path / name / "sample-0000.wav")) as file:
+            seconds[name] = file.getnframes() / file.getframerate()
+    assert seconds == {"bells": 0.5, "finer": 0.5}
+    assert (tmp_path / "again" / "sample-0000.wav").is_file()
 
 
 def test_every_status_is_in_the_reference():

@@ -12,6 +12,7 @@ BANDS = 12  # half octaves, counted down from the highest frequency
 FLOOR = 1e-6  # power that counts as silence, 60 dB below a full-scale sine
 
 
+# --8<-- [start:features]
 def features(sounds: Tensor) -> Tensor:
     """Logarithm of the power in 12 bands of half an octave and 6 segments of time.
 
@@ -34,3 +35,4 @@ def features(sounds: Tensor) -> Tensor:
 
 
 describe, describe_signal = described_by(features)
+# --8<-- [end:features]

@@ -21,6 +21,7 @@ PAPER, INK = (244, 246, 249), (38, 84, 124)
 Samples = npt.NDArray[np.float64]
 
 
+# --8<-- [start:write]
 def write_wav(artefact: GridArtefact, path: Path) -> None:
     """Write a sound as 16-bit PCM; the sampling rate is its samples over its seconds, in whole hertz.
 
@@ -33,10 +34,17 @@ def write_wav(artefact: GridArtefact, path: Path) -> None:
             file.writeframes(np.rint(np.clip(slab, -1, 1) * PEAK).astype("<i2").tobytes())
 
 
+# --8<-- [end:write]
+
+
+# --8<-- [start:picture]
 def picture(artefact: GridArtefact) -> Image.Image:
     """The waveform above a spectrogram with logarithmic frequencies, 256 x 160 pixels for any length."""
     samples = artefact.array()[:, 0].astype(np.float64)
     return Image.fromarray(np.concatenate([_waveform(samples), _spectrogram(samples, _rate(artefact))]))
+
+
+# --8<-- [end:picture]
 
 
 def _rate(artefact: GridArtefact) -> int:

@@ -17,6 +17,7 @@ def _known_instruments(instance: object, attribute: Attribute[tuple[str, ...]], 
         raise ConfigError(f"instruments names each instrument once, and at least one of {', '.join(INSTRUMENTS)}")
 
 
+# --8<-- [start:settings]
 @frozen
 class AudioSettings:
     """Settings of the audio domain.
@@ -57,3 +58,6 @@ class AudioSettings:
     def factors(self) -> tuple[int, ...]:
         """Multiples of the native rate at which clips are kept, the native one first."""
         return tuple(1 << power for power in range(self.detail.bit_length()))
+
+
+# --8<-- [end:settings]

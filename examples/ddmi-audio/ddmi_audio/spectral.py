@@ -49,6 +49,7 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack(terms).mean(dim=0).view(first.shape[:2]).mean(dim=1)
 
 
+# --8<-- [start:metric]
 def spectral_distance(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
     """Multi-resolution spectral distance a sound at the native rate, `(B,)`; lower is better."""
     return distance(renderer.native_values(fields), signal.values.cpu())
@@ -63,3 +64,6 @@ class SpectralTerm(nn.Module):
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
         """Scalar from stretches `(B, V, n)`."""
         return distance(values, targets).mean()
+
+
+# --8<-- [end:metric]
