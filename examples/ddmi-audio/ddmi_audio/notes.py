@@ -146,6 +146,7 @@ def sound(name: str, samples: int, rate: float) -> Array:
     return PEAK * partials.at_rate(rate) * attack(samples / rate - time, FADE)
 
 
+# --8<-- [start:load]
 def load(location: None, settings: AudioSettings) -> Split:
     """Sounds of the instruments in `domain.instruments`, `domain.count` of each; the instrument is the class."""
     names = [f"{instrument} {number}" for instrument in settings.instruments for number in range(settings.count)]
@@ -158,3 +159,6 @@ def load(location: None, settings: AudioSettings) -> Split:
         levels.append(level)
     labels = [number for number, _ in enumerate(settings.instruments) for _ in range(settings.count)]
     return GridSet(levels, names, classes=settings.instruments, labels=labels).split(settings.held_out)
+
+
+# --8<-- [end:load]
