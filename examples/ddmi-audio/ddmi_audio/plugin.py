@@ -23,6 +23,7 @@ AUDIO = Domain(
     read="ddmi_audio.folder:read",
     exporters={".wav": "ddmi_audio.export:write_wav"},
     picture="ddmi_audio.export:picture",
+    api_version=1,
 )
 
 
