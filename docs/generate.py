@@ -1,4 +1,4 @@
-"""Writes the pages that follow from the code: commands with their options, settings with their values.
+"""Writes the pages that follow from the code: commands with their options, settings with their values, checks.
 
 It is a hook of MkDocs: a line `<!-- generated: NAME -->` in a page becomes what `SECTIONS[NAME]` returns, so these
 pages are made anew with every build. `python docs/generate.py NAME` prints one. A line
@@ -74,7 +74,20 @@ def presets() -> str:
     return "\n".join(lines)
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"commands": commands, "settings": settings, "presets": presets}
+def checks() -> str:
+    """The checks of the plugin contract."""
+    from ddmi_core.testing import CHECKS
+
+    rows = [f"| `{check.name}` | {_cell(check.contract)} |" for check in CHECKS]
+    return "\n".join(["| check | contract |", "| --- | --- |", *rows])
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "checks": checks,
+    "commands": commands,
+    "presets": presets,
+    "settings": settings,
+}
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -10,6 +10,7 @@ from unittest import SkipTest
 
 from attrs import frozen
 
+from ddmi_core.errors import PluginError
 from ddmi_core.testing.offline import offline
 
 if TYPE_CHECKING:
@@ -110,11 +111,14 @@ class Check:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not {"testing", "torch"} & set(Path(frame.filename).parts)]
         last = (own or frames)[-1]
+        mend = f"make it work there; the contract is: {self.contract}"
+        if isinstance(error, PluginError):
+            mend = "let the description name what can be imported"
         return ContractBroken(
             self.name,
             f"{type(error).__name__}: {error}",
             {"in": f"{last.filename}:{last.lineno}", "where": last.name},
-            f"make it work there; the contract is: {self.contract}",
+            mend,
         )
 
 

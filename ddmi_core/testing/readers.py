@@ -59,7 +59,7 @@ def _clip(path: Path) -> None:
     import av  # type: ignore[import-not-found]
 
     with av.open(str(path)) as container:
-        if not sum(1 for _ in container.decode(video=0)):
+        if not sum(1 for _ in container.decode()):
             raise ValueError("it holds no frames")
 
 

@@ -70,7 +70,7 @@ class Subject:
         self.domain = domain_named(domain) if isinstance(domain, str) else domain
         self.data, self.settings, self.given = data, tuple(settings), split
         self.made: dict[str, Any] = {}
-        self.failed: dict[str, str] = {}
+        self.failed: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
@@ -98,14 +98,14 @@ class Subject:
             NotApplicable: if it cannot be made and that was said before: whoever asks first gets the reason.
         """
         if name in self.failed:
-            raise NotApplicable(f"there is no {name}, which another check reports: {self.failed[name]}")
+            raise NotApplicable(f"needs what could not be made, {name}: a check before this one says why")
         if name not in self.made:
             try:
                 self.made[name] = make()
             except NotApplicable:
                 raise
-            except Exception as error:
-                self.failed[name] = f"{type(error).__name__}: {error}"
+            except Exception:
+                self.failed.add(name)
                 raise
         made: T = self.made[name]
         return made

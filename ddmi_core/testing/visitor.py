@@ -31,7 +31,8 @@ def main(request: str, reply: str) -> None:
     if asked["name"]:
         from ddmi_core.registry.registry import loaded
 
-        found["reason"] = loaded(asked["name"]).record.reason
+        record = loaded(asked["name"]).record
+        found["reason"] = "" if record.usable else record.reason
     found["heavy"] = [name for name in HEAVY if name in sys.modules]
     _import_what_the_core_imports()
 

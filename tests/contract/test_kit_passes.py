@@ -10,9 +10,9 @@ import pytest
 from attrs import evolve
 from typer.testing import CliRunner
 
-import ddmi_core
+import ddmi_core.testing
 import formula_domains
-from conftest import SMALL
+from conftest import ROOT, SMALL
 from ddmi_core.cli.main import app
 from ddmi_core.errors import RequestError
 from ddmi_core.registry.registry import unregister
@@ -70,6 +70,11 @@ def test_every_check_says_its_contract_in_one_sentence():
         assert check.contract.endswith("."), check.name
         assert ". " not in check.contract, check.name
     assert len({check.name for check in CHECKS}) == len(CHECKS)
+
+
+def test_every_public_name_of_the_kit_is_on_its_page():
+    text = (ROOT / "docs/reference/testing.md").read_text(encoding="utf-8")
+    assert [name for name in ddmi_core.testing.__all__ if name not in text] == []
 
 
 def test_importing_the_kit_imports_neither_torch_nor_pytest():
