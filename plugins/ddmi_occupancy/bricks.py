@@ -1,0 +1,119 @@
+"""Values at some points of a large lattice, in bricks of 4 x 4 x 4 points that exist where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Index = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float32]
+Evaluate = Callable[[Index], Values]
+
+SIDE = 4  # points along a brick's side
+POINTS = SIDE**3
+LEAVES = 8  # blocks of 2 x 2 x 2 cells whose first corner is in one brick
+WINDOW = (np.arange(3), np.arange(3)[:, None], np.arange(3)[:, None, None])  # along x, y, z of `(z, y, x)`
+
+
+class Bricks:
+    """A sparse lattice: each point is evaluated at most once, and memory grows with the points that are looked at.
+
+    A point has an address, its place in `values`; neighbours in space are near in memory. Indices and addresses are
+    whole numbers from 0.
+
+    Args:
+        evaluate: function of indices `(3, N)`, rows x, y, z, that gives values `(N,)`.
+        points: points of the lattice along x, y and z.
+    """
+
+    def __init__(self, evaluate: Evaluate, points: Sequence[int]) -> None:
+        self._evaluate = evaluate
+        wide, deep, high = (-(-count // SIDE) for count in points)
+        self._shape = np.array([wide, deep, high])
+        self._first = np.full(wide * deep * high, -1, dtype=np.int32)  # brick, x fastest, to its first point's address
+        self._corners = np.zeros((3, 0), dtype=np.int64)  # indices of each brick's first point
+        self._claims = np.zeros(0, dtype=np.int32)
+        self._seen = np.zeros(0, dtype=np.bool_)
+        self.values: Values = np.zeros(0, dtype=np.float32)  # NaN where not known
+        self._used = 0
+
+    def cubes(self, origins: Index, step: int) -> Index:
+        """Addresses of 3 x 3 x 3 points from each origin `(3, K)`, a step apart: `(K, 3, 3, 3)`, z slowest."""
+        x, y, z = (origin[:, None, None, None] + step * along for origin, along in zip(origins, WINDOW, strict=True))
+        return np.add(self._existing(self._bricks(x, y, z)), _inner(x, y, z), dtype=np.int64)
+
+    def at(self, indices: Index) -> Values:
+        """Values `(N,)` of points `(3, N)` that are known."""
+        return self.values[self._first[self._bricks(*indices)] + _inner(*indices)]
+
+    def known(self, addresses: Index) -> Values:
+        """Values at addresses, of the same shape; those that are not known yet are evaluated."""
+        values = self.values[addresses]
+        unknown = addresses[np.isnan(values)]
+        if len(unknown):
+            # Each point claims its address; of several claims the last one stands, which finds points that repeat.
+            order = np.arange(len(unknown), dtype=np.int32)
+            self._claims[unknown] = order
+            unknown = unknown[self._claims[unknown] == order]
+            self.values[unknown] = self._evaluate(self.indices(unknown))
+            values = self.values[addresses]
+        return values
+
+    def indices(self, addresses: Index) -> Index:
+        """Indices `(3, N)` of addresses `(N,)`."""
+        found = self._corners[:, addresses // POINTS]
+        for axis in range(3):
+            found[axis] += addresses // SIDE**axis % SIDE
+        return found
+
+    def numbers(self, indices: Index) -> Index:
+        """A number `(N,)` for each index `(3, N)`, in their order by z, then y, then x."""
+        wide, deep, _ = self._shape * SIDE
+        x, y, z = indices
+        found: Index = (z * deep + y) * wide + x
+        return found
+
+    def unseen(self, origins: Index) -> Index:
+        """Of blocks of 2 x 2 x 2 cells with even origins `(3, K)`, those that were never given here, each once."""
+        x, y, z = origins % SIDE // 2
+        leaf = self._existing(self._bricks(*origins)) // POINTS * LEAVES + z * 4 + y * 2 + x
+        _, chosen = np.unique(leaf, return_index=True)
+        chosen = chosen[~self._seen[leaf[chosen]]]
+        self._seen[leaf[chosen]] = True
+        return origins[:, chosen]
+
+    def _bricks(self, x: Index, y: Index, z: Index) -> Index:
+        """Numbers of the bricks that points are in."""
+        wide, deep, _ = self._shape
+        found: Index = z // SIDE * (deep * wide) + y // SIDE * wide + x // SIDE
+        return found
+
+    def _existing(self, bricks: Index) -> npt.NDArray[np.int32]:
+        """Addresses of the first points of bricks, which are made if they do not exist."""
+        first = self._first[bricks]
+        if (missing := first < 0).any():
+            self._add(np.unique(bricks[missing]))
+            first = self._first[bricks]
+        return first
+
+    def _add(self, bricks: Index) -> None:
+        """Make room for new bricks."""
+        wide, deep, _ = self._shape
+        end = self._used + len(bricks)
+        self._first[bricks] = np.arange(self._used, end) * POINTS
+        if end > (had := self._corners.shape[1]):
+            room = max(end, 2 * had) - had
+            self._corners = np.concatenate([self._corners, np.zeros((3, room), dtype=np.int64)], axis=1)
+            self._seen = np.concatenate([self._seen, np.zeros(room * LEAVES, dtype=np.bool_)])
+            self._claims = np.concatenate([self._claims, np.zeros(room * POINTS, dtype=np.int32)])
+            self.values = np.concatenate([self.values, np.full(room * POINTS, np.nan, dtype=np.float32)])
+        place = np.stack([bricks % wide, bricks // wide % deep, bricks // (wide * deep)])
+        self._corners[:, self._used : end] = place * SIDE
+        self._used = end
+
+
+def _inner(x: Index, y: Index, z: Index) -> Index:
+    """Places of points in their bricks."""
+    return z % SIDE * SIDE**2 + y % SIDE * SIDE + x % SIDE

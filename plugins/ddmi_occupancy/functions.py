@@ -1,0 +1,68 @@
+"""What surfaces are extracted from: a field's fast paths, or any differentiable function of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ddmi_core.api import Field
+
+Floats = npt.NDArray[np.float32]
+Logits = Callable[[Tensor], Tensor]
+
+CHUNK = 65536
+
+
+class Solid(Protocol):
+    """A function that is positive inside a solid, and its slopes."""
+
+    def values(self, points: Floats) -> Floats:
+        """Values `(N,)` at points `(N, 3)`, columns x, y, z."""
+
+    def slopes(self, points: Floats) -> Floats:
+        """Derivatives `(N, 3)` in x, y and z."""
+
+
+class FieldSolid:
+    """The only value of one field (B = 1) over x, y and z."""
+
+    def __init__(self, field: Field) -> None:
+        self._points = field.points()
+
+    def values(self, points: Floats) -> Floats:
+        """Values `(N,)` at points `(N, 3)`."""
+        found: Floats = self._points.at(torch.from_numpy(points))[:, 0].cpu().numpy()
+        return found
+
+    def slopes(self, points: Floats) -> Floats:
+        """Derivatives `(N, 3)`."""
+        found: Floats = self._points.slopes(torch.from_numpy(points))[1][:, 0].cpu().numpy()
+        return found
+
+
+class FunctionSolid:
+    """Any function of points `(N, 3)` that gives logits `(N,)`, differentiable by torch."""
+
+    def __init__(self, logits: Logits) -> None:
+        self._logits = logits
+
+    @torch.no_grad()
+    def values(self, points: Floats) -> Floats:
+        """Values `(N,)` at points `(N, 3)`."""
+        parts = [self._logits(part).float().cpu().numpy() for part in torch.from_numpy(points).split(CHUNK)]
+        return np.concatenate(parts)
+
+    @torch.enable_grad()
+    def slopes(self, points: Floats) -> Floats:
+        """Derivatives `(N, 3)`."""
+        parts = []
+        for part in torch.from_numpy(points).split(CHUNK):
+            part = part.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(self._logits(part).sum(), part)
+            parts.append(slope.cpu().numpy())
+        return np.concatenate(parts)

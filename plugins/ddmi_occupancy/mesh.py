@@ -1,0 +1,88 @@
+"""Artefacts of the occupancy domain: closed meshes, and clouds of points."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from attrs import frozen
+
+Floats = npt.NDArray[np.float32]
+Faces = npt.NDArray[np.int32]
+Float = TypeVar("Float", np.float32, np.float64)
+
+
+@frozen(eq=False)
+class Mesh:
+    """A surface of triangles; empty where there is no surface."""
+
+    vertices: Floats  # (V, 3), in [-1, 1], columns x, y, z; y is up
+    faces: Faces  # (F, 3), anticlockwise as seen from outside
+    normals: Floats  # (V, 3), unit vectors that point outwards
+
+    @property
+    def area(self) -> float:
+        """Area of all triangles."""
+        return float(_crosses(self.vertices, self.faces)[1].sum() / 2)
+
+    @property
+    def volume(self) -> float:
+        """Volume inside, of a closed mesh."""
+        a, b, c = np.moveaxis(self.vertices[self.faces].astype(np.float64), 1, 0)
+        return float((a * np.cross(b, c)).sum() / 6)
+
+    def sample_points(self, n: int, generator: torch.Generator) -> tuple[Floats, Floats]:
+        """Points spread evenly over the surface, and the normals of the triangles that they are on: `(n, 3)` each.
+
+        One point is drawn in each of n equal parts of the area, so that they are spread more evenly than by chance.
+
+        Raises:
+            ValueError: if the mesh is empty.
+        """
+        if not len(self.faces):
+            raise ValueError("a mesh without faces has no points to sample")
+        normals, doubled = _crosses(self.vertices, self.faces)
+        ends = np.cumsum(doubled)
+        along, first, second = torch.rand(3, n, generator=generator, dtype=torch.float64).numpy()
+        places = (np.arange(n) + along) / n * ends[-1]
+        chosen = np.minimum(np.searchsorted(ends, places, side="right"), len(ends) - 1)
+        corners = self.vertices[self.faces[chosen]].astype(np.float64)
+        root = np.sqrt(first)
+        weights = np.stack([1 - root, root * (1 - second), root * second], axis=1)
+        points = (weights[:, :, None] * corners).sum(axis=1)
+        return points.astype(np.float32), units(normals[chosen]).astype(np.float32)
+
+
+@frozen(eq=False)
+class Cloud:
+    """Points of a surface, with normals."""
+
+    points: Floats  # (N, 3), in [-1, 1], columns x, y, z; y is up
+    normals: Floats  # (N, 3), unit vectors that point outwards
+
+
+def smooth_normals(vertices: Floats, faces: Faces) -> Floats:
+    """Unit normals of vertices `(V, 3)`: means of those of the triangles around, by their area."""
+    crosses, _ = _crosses(vertices, faces)
+    total = np.zeros((len(vertices), 3))
+    for axis in range(3):
+        for column in range(3):
+            total[:, axis] += np.bincount(faces[:, column], crosses[:, axis], minlength=len(vertices))
+    return units(total).astype(np.float32)
+
+
+def units(vectors: npt.NDArray[Float]) -> npt.NDArray[Float]:
+    """Vectors `(N, 3)` of length one; zeros become (0, 1, 0)."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    up = np.array([0, 1, 0], dtype=vectors.dtype)
+    found: npt.NDArray[Float] = np.where(length > 0, vectors / np.where(length > 0, length, 1), up)
+    return found
+
+
+def _crosses(vertices: Floats, faces: Faces) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Outward vectors `(F, 3)` as long as twice the area of each triangle, and their lengths `(F,)`."""
+    a, b, c = np.moveaxis(vertices[faces].astype(np.float64), 1, 0)
+    crosses = np.cross(b - a, c - a)
+    return crosses, np.linalg.norm(crosses, axis=1)
