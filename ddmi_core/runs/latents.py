@@ -51,8 +51,18 @@ def encode(
     seed: int,
     device: torch.device,
     condition: Condition | None = None,
+    vectors: Tensor | None = None,
 ) -> Latents:
     """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all.
+
+    Args:
+        model: the autoencoder.
+        signals: the set.
+        copies: latents of each signal.
+        seed: of the variants.
+        device: where the model is.
+        condition: what samples can be asked for.
+        vectors: the condition's vectors of the set, where they are known already.
 
     Raises:
         PluginError: if the condition's vectors do not fit the signals, or are not finite.
@@ -68,12 +78,17 @@ def encode(
     shape = LatentShape.of(rows[0])
     flat = torch.cat([shape.pack(row) for row in rows])
     labels = signals.labels.repeat(copies)
-    vectors = torch.zeros(len(signals), 1, 0) if condition is None else _vectors(condition, signals)
+    if vectors is None:
+        vectors = torch.zeros(len(signals), 1, 0) if condition is None else vectors_of(condition, signals)
     return Latents(flat, labels, vectors.repeat(copies, 1, 1), shape, Normalisation.fit(flat, shape), signals.classes)
 
 
-def _vectors(condition: Condition, signals: SignalSet) -> Tensor:
-    """The condition's vectors of a set, `(N, K, F)`."""
+def vectors_of(condition: Condition, signals: SignalSet) -> Tensor:
+    """The condition's vectors of a set, `(N, K, F)`.
+
+    Raises:
+        PluginError: if they do not fit the signals, or are not finite.
+    """
     found = condition.of(signals).float().cpu()
     vectors = found.unsqueeze(1) if found.ndim == 2 else found
     if vectors.ndim != 3 or len(vectors) != len(signals) or vectors.shape[2] != condition.length:

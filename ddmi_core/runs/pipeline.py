@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
@@ -51,6 +52,7 @@ class _Run:
     domain: Domain
     folder: folder.RunFolder
     split: Split
+    vectors: Tensor | None  # of the condition, for the main process, where latents are still to be encoded
     log: Log
     console: Console
     stop: StopRequest
@@ -110,12 +112,26 @@ def run(
     found = data.describe(split, config.data or domain.default_source)
     for line in found.lines():
         console.print(f"[dim]data[/] {line}", highlight=False)
+    vectors = _vectors(config, domain, place, split)
     if resume:
         evaluate.check_data(place, split)
     else:
         processes.on_main(lambda: folder.create(place, config, found.fingerprint))
     with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
-        return _steps(_Run(config, domain, place, split, log, console, stop))
+        return _steps(_Run(config, domain, place, split, vectors, log, console, stop))
+
+
+def _vectors(config: RunConfig, domain: Domain, place: folder.RunFolder, split: Split) -> Tensor | None:
+    """Vectors of the condition, found before anything is trained, so that what they lack is told at once."""
+    found: list[Tensor] = []
+
+    def find() -> None:
+        condition = None if finished(place.latents) else build_condition(domain, config)
+        if condition is not None:
+            found.append(latents.vectors_of(condition, split.train))
+
+    processes.on_main(find)
+    return found[0] if found else None
 
 
 def _steps(run: _Run) -> Path:
@@ -159,9 +175,8 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latents.Latents:
         with _step(run, "latents"):
             copies = run.config.diffusion.copies
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            condition = build_condition(run.domain, run.config)
             encoded = latents.encode(
-                autoencoder.to(device), run.split.train, copies, run.config.seed, device, condition
+                autoencoder.to(device), run.split.train, copies, run.config.seed, device, vectors=run.vectors
             )
             latents.save(place, encoded, fingerprint, weights)
 
