@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy import special
 
 from ddmi_occupancy.furniture import source
 from ddmi_occupancy.furniture.agreement import agreement
@@ -95,14 +96,24 @@ def test_bounds_are_tight(name):
 
 
 def test_a_sheared_surface_is_sampled_evenly():
-    solid = SOLIDS["sheared box"][0]
-    found, normals = surface([solid], 40_000, draws())
-    top = np.abs(normals[:, 1]) > 0.999
-    # the faces: two horizontal ones as before, two that lean by 0.4 and two that lean by 0.2, as parallelograms
-    areas = [0.36, 0.48 * math.hypot(1, 0.4), 0.48 * math.hypot(1, 0.2)]
-    assert top.mean() == pytest.approx(areas[0] / sum(areas), abs=0.01)
-    lower = found[:, 1] < 0
-    assert lower.mean() == pytest.approx(0.5, abs=0.01)
+    solid = Solid(False, [0.3, 0.4, 0.3], [0, 0, 0], np.array([[1.0, 1.5, 0.0], [0.0, 1.0, 0.0], [0.0, -0.2, 1.0]]))
+    _, normals = surface([solid], 40_000, draws())
+    found = [(np.abs(normals[:, 1]) > 0.999).mean(), (np.abs(normals[:, 2]) > 0.9).mean()]
+    # Two level faces are as before; of the leaning ones, one pair leans by 1.5 and the other by 0.2.
+    areas = np.array([0.36, 0.48 * math.hypot(1, 0.2), 0.48 * math.hypot(1, 1.5)])
+    assert found == pytest.approx(areas[:2] / areas.sum(), abs=0.01)
+
+
+def test_a_stretched_cylinder_is_sampled_evenly():
+    oval = Solid(True, [0.4, 0.3, 0.4], [0, 0, 0], np.diag([1.0, 1.0, 0.5]))
+    found, normals = surface([oval], 40_000, draws())
+    around = 4 * 0.4 * special.ellipe(1 - 0.25)  # of an ellipse, by the complete elliptic integral
+    areas = np.array([2 * math.pi * 0.4 * 0.2, around * 0.6])
+    flat = np.abs(normals[:, 1]) > 0.5
+    assert flat.mean() == pytest.approx(areas[0] / areas.sum(), abs=0.01)
+    turn = np.arccos(np.abs(found[~flat, 0]) / 0.4)
+    part = special.ellipeinc(0.5, -3.0) * 0.2  # of the arc from the x axis to the angle 0.5
+    assert (turn < 0.5).mean() == pytest.approx(4 * part / around, abs=0.01)
 
 
 def test_hidden_faces_get_no_points_and_shared_ones_only_once():
@@ -110,8 +121,8 @@ def test_hidden_faces_get_no_points_and_shared_ones_only_once():
     other = Solid(False, [0.5, 0.5, 0.5], [0.5, 0, 0])  # four of its faces lie in the planes of the first
     found, normals = surface([one, other], 30_000, draws())
     assert found[:, 0].max() == pytest.approx(1.0)
-    inner = (np.abs(normals[:, 0]) > 0.5) & (np.abs(found[:, 0] - 0.5) < 0.9 - 0.5)
-    assert not inner.any()
+    inner = (np.abs(normals[:, 0]) > 0.5) & (np.abs(found[:, 0] - 0.5) < 0.4)
+    assert (np.abs(found[inner, 1:]).max(axis=1, initial=0.5) > 0.5 - 2e-5).all()
     # The union is a box 1.5 long: its points are as dense in the middle, where both have faces, as at the ends.
     along = found[np.abs(normals[:, 1]) > 0.5, 0]
     counts = np.histogram(along, bins=3, range=(-0.5, 1.0))[0]

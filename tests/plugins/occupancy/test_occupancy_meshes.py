@@ -346,10 +346,15 @@ def test_units_do_not_matter_and_up_may_be_z(tmp_path):
     plain = read(save(tall, tmp_path / "a.ply"), SMALL)
     large = read(save(Mesh(tall.vertices * 1000 + 77, tall.faces), tmp_path / "b.ply"), SMALL)
     assert large.surface[0].abs().amax(dim=0) == pytest.approx(plain.surface[0].abs().amax(dim=0), abs=0.02)
-    printed = save(Mesh(tall.vertices[:, [0, 2, 1]] * [1, -1, 1], tall.faces), tmp_path / "c.stl")
-    turned = read(printed, OccupancySettings(surface=128, points=4096, up="z"))
-    extent = torch.tensor([0.3, 0.9, 0.6])
-    assert torch.equal(turned.inside[0].bool(), (turned.points[0].abs() < extent).all(dim=-1))
+    # Its upper end is slanted: no mirror image of it is the same.
+    slope = (tall.vertices[:, 1] > 0) * (tall.vertices @ [0.4, 0, 0.6])
+    slanted = Mesh(tall.vertices + slope[:, None] * [0, 1, 0], tall.faces)
+    printed = Mesh(slanted.vertices[:, [0, 2, 1]] * [1, -1, 1], slanted.faces)  # y becomes z, z becomes -y
+    one = read(save(slanted, tmp_path / "c.stl"), OccupancySettings(surface=128, points=4096))
+    other = read(save(printed, tmp_path / "d.stl"), OccupancySettings(surface=128, points=4096, up="z"))
+    for signal in (one, other):
+        points = signal.points[0].double().numpy()
+        assert (inside(normalised(slanted), points) == signal.inside[0].numpy()).all()
 
 
 def test_reading_depends_on_the_file_alone(tmp_path):
