@@ -82,6 +82,7 @@ def picture(artefact: GridArtefact) -> Image.Image:
 
 # --8<-- [start:domain]
 WAVES = ddmi.Domain(
+    api_version=1,
     name="waves",
     summary="Waves of a formula",
     layout=ddmi.Layout(axes=("t",), planes=(("t",),)),

@@ -130,6 +130,7 @@ def _drawn(grid: np.ndarray) -> Image.Image:
 
 def _domain(name: str, layout: Layout) -> Domain:
     return Domain(
+        api_version=1,
         name=name,
         summary=f"Waves over {', '.join(layout.axes)}",
         layout=layout,

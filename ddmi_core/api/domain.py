@@ -87,7 +87,8 @@ class Domain:
             the frames of an animation.
         signal_picture: deprecated, see `original`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
-        api_version: version of this interface that the domain was written for.
+        api_version: version of this interface that the domain was written for, as a number (not `API_VERSION`, which
+            is that of the installed core).
     """
 
     name: str = field(validator=validators.matches_re(r"[a-z][a-z0-9_-]*"))
@@ -118,7 +119,7 @@ class Domain:
     picture: str = field(validator=_reference)
     signal_picture: str = field(default="", validator=_optional_reference)
     weights: str = ""
-    api_version: int = API_VERSION
+    api_version: int = field(validator=validators.instance_of(int))
 
     def __attrs_post_init__(self) -> None:
         """Check what no single field shows, and warn about what is deprecated."""

@@ -35,7 +35,7 @@ def sample(
     ] = None,
     size: options.Size = "",
     condition: Annotated[
-        str | None, typer.Option("--condition", metavar="TEXT", help="Class, see `ddmi conditions`.")
+        str | None, typer.Option("--condition", metavar="TEXT", help="Class or text, see `ddmi conditions`.")
     ] = None,
     guidance: Annotated[
         float | None,

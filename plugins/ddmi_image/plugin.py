@@ -39,6 +39,7 @@ IMAGE = Domain(
     },
     picture="ddmi_image.export:picture",
     weights="ddmi_image:weights",
+    api_version=1,
 )
 
 

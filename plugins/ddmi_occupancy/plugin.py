@@ -53,6 +53,7 @@ OCCUPANCY = Domain(
     original="ddmi_occupancy.rendering:original",
     picture="ddmi_occupancy.preview:picture",
     weights="ddmi_occupancy:weights",
+    api_version=1,
 )
 
 

@@ -17,6 +17,7 @@ def domain(**given):
     facts = {
         "name": "thing",
         "summary": "Of tests.",
+        "api_version": 1,
         "layout": Layout(axes=("t",), planes=(("t",),)),
         "values": ("v",),
         "settings": PART,

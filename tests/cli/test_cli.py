@@ -47,6 +47,7 @@ def tiny(tmp_path, monkeypatch):
     given = {
         "name": "tiny",
         "summary": "Of tests.",
+        "api_version": 1,
         "layout": Layout(axes=("t",), planes=(("t",),)),
         "values": ("v",),
         "settings": f"{__name__}:TinySettings",

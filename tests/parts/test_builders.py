@@ -60,6 +60,7 @@ class Nothing:
 def domain(axes):
     part = "nowhere:part"
     return Domain(
+        api_version=1,
         name="thing",
         summary="Of tests.",
         layout=LAYOUTS[axes],

@@ -64,6 +64,7 @@ def tiny(**changes: object) -> Domain:
     values = {
         "name": "tiny",
         "summary": "Signals of tests.",
+        "api_version": 1,
         "layout": Layout(axes=("t",), planes=(("t",),)),
         "values": ("v",),
         "settings": f"{__name__}:TinySettings",
