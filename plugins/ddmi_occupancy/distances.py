@@ -11,6 +11,7 @@ from attrs import frozen
 
 Points = npt.NDArray[np.floating[Any]]
 Matrix = npt.NDArray[np.float64]
+REACH = 4.0  # typical distances between neighbours of a cloud, up to which the surface is taken as flat
 
 
 @frozen
@@ -20,7 +21,9 @@ class CloudDistances:
     Args:
         chamfer: mean of the two mean distances from each point to the nearest one of the other cloud (the
             chamfer-L1 of arXiv 1812.03828, appendix B), in the units of the points.
-        f_score: harmonic mean of the shares of points nearer than the threshold, both ways (arXiv 1905.03678).
+        f_score: harmonic mean of the shares of points nearer to the other surface than the threshold, both ways
+            (arXiv 1905.03678). The surface is taken as flat around the points of its cloud, so that the score does
+            not depend on how many these are.
         normal_consistency: mean absolute cosine between the normals of nearest points, both ways
             (arXiv 1812.03828, appendix B).
     """
@@ -38,7 +41,9 @@ def cloud_distances(
 
     there, index_there = cKDTree(second).query(first)
     back, index_back = cKDTree(first).query(second)
-    precision, recall = float((there < threshold).mean()), float((back < threshold).mean())
+    above_there = _heights(first, second, second_normals, there, index_there)
+    above_back = _heights(second, first, first_normals, back, index_back)
+    precision, recall = float((above_there < threshold).mean()), float((above_back < threshold).mean())
     cosines = [
         np.abs((first_normals * second_normals[index_there]).sum(axis=1)).mean(),
         np.abs((second_normals * first_normals[index_back]).sum(axis=1)).mean(),
@@ -48,6 +53,17 @@ def cloud_distances(
         f_score=2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         normal_consistency=float(np.mean(cosines)),
     )
+
+
+def _heights(points: Points, cloud: Points, normals: Points, distance: Points, nearest: Any) -> Points:
+    """Distances to the tangent planes of the nearest points of a cloud; where these are far aside, to the points."""
+    from scipy.spatial import cKDTree
+
+    spacing = np.median(cKDTree(cloud).query(cloud, k=2)[0][:, 1])
+    height = np.abs(((points - cloud[nearest]) * normals[nearest]).sum(axis=1))
+    aside = np.sqrt(np.maximum(distance**2 - height**2, 0))
+    chosen: Points = np.where(aside <= REACH * spacing, height, distance)
+    return chosen
 
 
 def earth_movers(first: Points, second: Points) -> float:

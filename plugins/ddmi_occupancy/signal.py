@@ -14,4 +14,4 @@ class ShapeSignal:
     normals: Tensor  # (B, M, 3), unit vectors that point outwards
     points: Tensor  # (B, Q, 3), in [-1, 1]
     inside: Tensor  # (B, Q), uint8: 1 inside, 0 outside
-    weights: Tensor  # (B, Q), importance: expected density of uniform points over the density that they were drawn with
+    weights: Tensor  # (B, Q), of mean 1: weighted means over the points are means over [-1, 1]^3

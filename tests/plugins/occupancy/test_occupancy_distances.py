@@ -45,6 +45,19 @@ def test_normals_that_turn_by_an_angle_show_its_cosine():
     assert cloud_distances(a, normals, a, turned, 0.1).normal_consistency == pytest.approx(np.cos(0.5), abs=1e-6)
 
 
+@pytest.mark.parametrize("n", [500, 2000, 8000])
+def test_the_f_score_of_two_samples_of_one_surface_does_not_depend_on_their_number(n):
+    (a, normals_a), (b, normals_b) = sphere(n, seed=0), sphere(4000, seed=1)
+    assert cloud_distances(a, normals_a, b, normals_b, threshold=0.018).f_score > 0.97
+
+
+def test_the_f_score_sees_parts_that_are_missing():
+    a, normals = sphere(4000)
+    half = a[:, 2] > 0
+    found = cloud_distances(a[half], normals[half], a, normals, threshold=0.018)
+    assert found.f_score == pytest.approx(2 / 3, abs=0.05)  # all of the half is right, half of the whole is found
+
+
 def test_equal_to_loops_over_the_definitions():
     a, b = (np.random.default_rng(seed).standard_normal((n, 3)) for seed, n in ((0, 7), (1, 9)))
     distance = np.array([[np.sqrt(((p - q) ** 2).sum()) for q in b] for p in a])
