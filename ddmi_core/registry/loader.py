@@ -70,6 +70,7 @@ def described(record: PluginRecord, domain: Domain) -> PluginRecord:
         api_version=domain.api_version,
         axes=domain.layout.axes,
         summary=domain.summary,
+        optional=dict(domain.optional),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 class Status(StrEnum):
@@ -38,6 +39,7 @@ class PluginRecord:
         api_version: API version that it was written for, known after loading.
         axes: names of its axes, known after loading.
         summary: its one sentence, known after loading.
+        optional: modules that it uses where they are installed, and what for, known after loading.
     """
 
     name: str
@@ -50,6 +52,7 @@ class PluginRecord:
     api_version: int | None = None
     axes: tuple[str, ...] = ()
     summary: str = ""
+    optional: Mapping[str, str] = field(factory=dict)
 
     @property
     def origin(self) -> str:

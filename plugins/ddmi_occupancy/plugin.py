@@ -52,6 +52,7 @@ OCCUPANCY = Domain(
     },
     original="ddmi_occupancy.rendering:original",
     picture="ddmi_occupancy.preview:picture",
+    optional={"kaolin": "checks of what is inside a mesh"},
     weights="ddmi_occupancy:weights",
     api_version=1,
 )
