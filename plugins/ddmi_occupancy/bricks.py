@@ -42,11 +42,13 @@ class Bricks:
     def cubes(self, origins: Index, step: int) -> Index:
         """Addresses of 3 x 3 x 3 points from each origin `(3, K)`, a step apart: `(K, 3, 3, 3)`, z slowest."""
         x, y, z = (origin[:, None, None, None] + step * along for origin, along in zip(origins, WINDOW, strict=True))
-        return np.add(self._existing(self._bricks(x, y, z)), _inner(x, y, z), dtype=np.int64)
+        found: Index = np.add(self._existing(self._bricks(x, y, z)), _inner(x, y, z), dtype=np.int64)
+        return found
 
     def at(self, indices: Index) -> Values:
         """Values `(N,)` of points `(3, N)` that are known."""
-        return self.values[self._first[self._bricks(*indices)] + _inner(*indices)]
+        found: Values = self.values[self._first[self._bricks(*indices)] + _inner(*indices)]
+        return found
 
     def known(self, addresses: Index) -> Values:
         """Values at addresses, of the same shape; those that are not known yet are evaluated."""

@@ -8,6 +8,7 @@ centre has index 1, the last has n.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from ddmi_occupancy.functions import Solid
 
 Positions = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.bool_]
+Rows = Sequence[npt.NDArray[Any]] | npt.NDArray[Any]  # along x, y and z
 
 
 CHUNK = 65536  # points of the coarse lattice evaluated at once
@@ -31,7 +33,7 @@ class ClosedLattice:
     solid: Solid
     size: tuple[int, ...]  # cells along x, y, z
 
-    def coordinates(self, positions: Sequence[Positions | Index]) -> Positions:
+    def coordinates(self, positions: Rows) -> Positions:
         """Coordinates `(N, 3)` of indices along x, y and z, `(N,)` each, or of positions between them."""
         return np.stack([(2 * place - 1) / n - 1 for place, n in zip(positions, self.size, strict=True)], axis=1)
 
@@ -52,7 +54,7 @@ class ClosedLattice:
         inner = [np.clip(index, 1, n) for index, n in zip(indices, self.size, strict=True)]
         return _closed(self.between(inner), self.beyond(indices))
 
-    def between(self, positions: Sequence[Positions | Index]) -> Values:
+    def between(self, positions: Rows) -> Values:
         """Values `(N,)` of the solid itself at any positions along x, y and z, `(N,)` each.
 
         Raises:

@@ -54,14 +54,14 @@ class FunctionSolid:
     @torch.no_grad()
     def values(self, points: Floats) -> Floats:
         """Values `(N,)` at points `(N, 3)`."""
-        parts = [self._logits(part).float().cpu().numpy() for part in torch.from_numpy(points).split(CHUNK)]
+        parts = [self._logits(part).float().cpu().numpy() for part in torch.split(torch.from_numpy(points), CHUNK)]
         return np.concatenate(parts)
 
     @torch.enable_grad()
     def slopes(self, points: Floats) -> Floats:
         """Derivatives `(N, 3)`."""
         parts = []
-        for part in torch.from_numpy(points).split(CHUNK):
+        for part in torch.split(torch.from_numpy(points), CHUNK):
             part = part.clone().requires_grad_()
             (slope,) = torch.autograd.grad(self._logits(part).sum(), part)
             parts.append(slope.cpu().numpy())

@@ -13,6 +13,10 @@ Floats = npt.NDArray[np.float32]
 Faces = npt.NDArray[np.int32]
 Float = TypeVar("Float", np.float32, np.float64)
 
+PROBES = 256  # points of a cloud at which its density is measured
+NEIGHBOURS = 5  # the point itself is one; the disc at a point reaches the last of them
+LEAST_RADIUS = 1e-3
+
 
 @frozen(eq=False)
 class Mesh:
@@ -61,6 +65,24 @@ class Cloud:
 
     points: Floats  # (N, 3), in [-1, 1], columns x, y, z; y is up
     normals: Floats  # (N, 3), unit vectors that point outwards
+
+    def discs(self, sides: int = 6) -> Mesh:
+        """A small polygon at each point, across its normal: as large as evenly spread ones need to leave few gaps."""
+        if not len(self.points):
+            return Mesh(self.points, np.zeros((0, 3), dtype=np.int32), self.normals)
+        some = torch.from_numpy(self.points[:: max(1, len(self.points) // PROBES)])
+        distances = torch.cdist(some, torch.from_numpy(self.points))
+        near = min(NEIGHBOURS, len(self.points))
+        radius = max(float(distances.kthvalue(near, dim=1).values.median()), LEAST_RADIUS)
+        axis = np.eye(3, dtype=np.float32)[np.abs(self.normals).argmin(axis=1)]
+        first = units(np.cross(self.normals, axis))
+        second = np.cross(self.normals, first)
+        turns = 2 * np.pi * np.arange(sides) / sides
+        rim = np.cos(turns)[:, None] * first[:, None] + np.sin(turns)[:, None] * second[:, None]
+        vertices = (self.points[:, None] + radius * rim).reshape(-1, 3).astype(np.float32)
+        fan = np.stack([np.zeros(sides - 2), np.arange(1, sides - 1), np.arange(2, sides)], axis=1)
+        faces = (np.arange(len(self.points))[:, None, None] * sides + fan).reshape(-1, 3).astype(np.int32)
+        return Mesh(vertices, faces, np.repeat(self.normals, sides, axis=0))
 
 
 def smooth_normals(vertices: Floats, faces: Faces) -> Floats:

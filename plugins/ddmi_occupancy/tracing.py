@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,9 @@ NUDGE = 1e-3  # of a cell: least distance of vertices from lattice points, so th
 # Places among the 3 x 3 x 3 points of a block: of corners, of the cell's as of the cells'; and of the block's sides.
 _CORNERS = np.array([x + 3 * y + 9 * z for z in range(2) for y in range(2) for x in range(2)])
 _PLACES = np.arange(27).reshape(3, 3, 3)
-_SIDES = [(axis, ahead, _PLACES.take(1 + ahead, axis=2 - axis)) for axis in range(3) for ahead in (-1, 1)]
+_SIDES: list[tuple[int, int, npt.NDArray[Any]]] = [
+    (axis, ahead, _PLACES.take(1 + ahead, axis=2 - axis)) for axis in range(3) for ahead in (-1, 1)
+]
 _UNIT = np.eye(3, dtype=np.int64)
 
 
@@ -80,9 +83,9 @@ def _bits(values: Values) -> Index:
     return ((values.reshape(-1, 27) > 0).astype(np.float64) @ 2.0 ** np.arange(27)).astype(np.int64)
 
 
-def _crossed(bits: Index, places: Index) -> npt.NDArray[np.bool_]:
+def _crossed(bits: Index, places: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Where some of the points at these places are inside, and some are not."""
-    mask = (1 << places).sum()
+    mask = int((1 << places).sum())
     found: npt.NDArray[np.bool_] = (bits & mask != 0) & (bits & mask != mask)
     return found
 

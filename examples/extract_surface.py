@@ -1,0 +1,98 @@
+"""What a refined surface costs against a dense lattice: `python examples/extract_surface.py [RUN] [--sizes 128 256]`.
+
+RUN is a run of the occupancy plugin, or `plugin` for the weights that it ships with, of which one sample is taken.
+Without it, a field with the usual parts is fitted to two solids first, in seconds. All figures are of one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+import ddmi_core as ddmi
+from ddmi_core.api import Field, Layout, Planes
+from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig, cell_centres
+from ddmi_occupancy.extraction import extract
+
+CHANNELS, CELLS = (64, 48, 32), (16, 32, 64)
+STEPS = 300
+
+
+def fitted() -> Field:
+    """A field fitted to a ball joined to a box: basis fields at three scales, and a readout."""
+    generator = torch.Generator().manual_seed(0)
+    layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z")))
+    basis = tuple(
+        Planes((0.1 * torch.randn(1, c, n, n, generator=generator)).requires_grad_() for _ in layout.planes)
+        for c, n in zip(CHANNELS, CELLS, strict=True)
+    )
+    field = Field(basis, CoarseToFineReadout(CHANNELS, extra=0, values=1, config=ReadoutConfig()), layout)
+    weights = [*(plane for planes in basis for plane in planes), *field.readout.parameters()]
+    optimiser = torch.optim.Adam(weights, lr=0.01)
+    for _ in range(STEPS):
+        coords = torch.rand(1, 4096, 3, generator=generator) * 2 - 1
+        near = coords[:, ::2] + 0.1 * torch.randn(1, 2048, 3, generator=generator)
+        coords = torch.cat([coords, near], dim=1)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(field(coords)[..., 0], inside(coords).float())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return field.map(lambda plane: plane.detach())
+
+
+def inside(coords: torch.Tensor) -> torch.Tensor:
+    """Whether coordinates `(..., 3)` are in the ball or in the box."""
+    ball = (coords - torch.tensor([0.2, 0.2, 0.0])).norm(dim=-1) < 0.5
+    box = ((coords + torch.tensor([0.3, 0.3, 0.0])).abs() < torch.tensor([0.5, 0.4, 0.3])).all(dim=-1)
+    return ball | box
+
+
+def dense(field: Field, n: int) -> tuple[Any, Any]:
+    """Vertices and faces by the values at all points of a lattice."""
+    from skimage.measure import marching_cubes
+
+    values = torch.cat([slab[..., 0] for _, slab in field.lattice([cell_centres(n)] * 3).slabs()])
+    vertices, faces, _, _ = marching_cubes(values.numpy(), 0.0)
+    return vertices, faces
+
+
+def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Processor time of a call, and its result."""
+    start = time.process_time()
+    result = call()
+    return time.process_time() - start, result
+
+
+def main() -> None:
+    """Print one line a size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", nargs="?", help="a run folder, or `plugin`")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256])
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.run is None:
+        field = fitted()
+    else:
+        model = ddmi.load(plugin="occupancy") if options.run == "plugin" else ddmi.load(options.run)
+        field = model.sample(1, seed=0)[0].to("cpu")
+    extract(field, (32, 32, 32))  # the table of cells is made once
+    print("cells   dense   refined   on the surface   with normals   faster   vertices")
+    for n in options.sizes:
+        size = (n, n, n)
+        slow, (vertices, _) = seconds(partial(dense, field, n))
+        quick, mesh = seconds(partial(extract, field, size, steps=0, normals=False))
+        moved, _ = seconds(partial(extract, field, size, normals=False))
+        whole, _ = seconds(partial(extract, field, size))
+        print(
+            f"{n:5} {slow:5.2f} s {quick:7.3f} s {moved:14.3f} s {whole:12.3f} s "
+            f"{slow / quick:7.1f}x {len(mesh.vertices):10} ({len(vertices)} dense)"
+        )
+
+
+if __name__ == "__main__":
+    main()

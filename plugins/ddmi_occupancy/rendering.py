@@ -1,0 +1,97 @@
+"""Rendering of shapes: logits at points, meshes of any resolution, and a signal's own points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api import Domain, Field, Queries, Renderer
+from ddmi_core.errors import RequestError, counted
+from ddmi_occupancy.extraction import extract
+from ddmi_occupancy.mesh import Cloud, Mesh
+from ddmi_occupancy.settings import OccupancySettings
+from ddmi_occupancy.signal import ShapeSignal
+
+LEAST, LARGEST = 4, 1024  # cells along an axis
+LARGEST_VIEW = 256  # of a report
+VIEWS = 4
+
+
+class OccupancyRenderer(Renderer):
+    """Logits of occupancy at points (`observe`), and surfaces as meshes (`render`).
+
+    Args:
+        native: cells along z, y and x of the lattice on which surfaces are extracted unless another is asked for.
+
+    Raises:
+        RequestError: if the native size is out of range.
+    """
+
+    def __init__(self, native: Sequence[int]) -> None:
+        self.native = checked(native)
+
+    def observe(self, field: Field, queries: Queries) -> Tensor:
+        """Logits `(B, N, 1)` of the fields at the queries' coordinates: positive inside; differentiable."""
+        return field(queries.coords, queries.extra)
+
+    @torch.no_grad()
+    def render(self, field: Field, view: Any = None) -> Mesh:
+        """The surface of a field, closed; an empty mesh if the field is negative everywhere.
+
+        A field that is positive everywhere gives the cube [-1, 1]^3. Time and memory grow with the surface, by about
+        400 bytes a triangle.
+
+        Args:
+            field: a batch of one.
+            view: cells along each axis, from 4 to 1024: one number, or one for each of z, y and x; `None` for the
+                native size.
+
+        Raises:
+            RequestError: if the size has another number of axes or is out of range, or the field is not finite.
+            ValueError: if the batch is not one.
+        """
+        if len(field) != 1:
+            raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
+        return extract(field, self.native if view is None else checked(view))
+
+
+def checked(size: Any) -> tuple[int, ...]:
+    """Cells along z, y and x from one number or from three.
+
+    Raises:
+        RequestError: if there are neither one nor three, or they are out of range.
+    """
+    lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
+    shown = "x".join(map(str, lengths))
+    if len(lengths) not in (1, 3):
+        raise RequestError(
+            f"size {shown} has {counted(len(lengths), 'number')}; give the cells along all axes, or along z, y and x"
+        )
+    for length in lengths:
+        if isinstance(length, bool) or not isinstance(length, Integral) or not LEAST <= int(length) <= LARGEST:
+            raise RequestError(
+                f"size {shown} is out of range: surfaces are extracted with {LEAST} to {LARGEST} cells along each axis"
+            )
+    return tuple(int(length) for length in lengths) * (3 // len(lengths))
+
+
+def renderer(domain: Domain, settings: OccupancySettings) -> OccupancyRenderer:
+    """Meshes of any resolution; `settings.native` is the native one."""
+    return OccupancyRenderer(settings.native)
+
+
+def views(domain: Domain, settings: OccupancySettings) -> tuple[tuple[str, int], ...]:
+    """Four resolutions, each twice the one before, to four times the native one or 256 cells."""
+    largest = min(LARGEST_VIEW, 4 * settings.resolution)
+    sizes = [largest >> back for back in reversed(range(VIEWS))]
+    return tuple((f"{size} cells", size) for size in sizes if size >= LEAST)
+
+
+def original(signal: ShapeSignal, index: int, renderer: OccupancyRenderer) -> Cloud:
+    """The points on the surface of one shape, with normals."""
+    points, normals = (part[index].float().cpu().contiguous().numpy() for part in (signal.surface, signal.normals))
+    return Cloud(points, normals)

@@ -1,0 +1,98 @@
+"""Export: other readers see the artefact, with its normals; files repeat; no surface is a valid file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from ddmi_occupancy.export import write
+from ddmi_occupancy.extraction import extract
+from ddmi_occupancy.mesh import Cloud, Mesh
+
+KINDS = (".glb", ".ply", ".stl", ".obj")
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return extract(lambda p: 0.6 - (p * torch.tensor([1.0, 0.8, 1.3])).norm(dim=1), (20, 20, 20))
+
+
+@pytest.fixture(scope="module")
+def cloud(mesh):
+    return Cloud(*mesh.sample_points(100, torch.Generator().manual_seed(0)))
+
+
+@pytest.fixture
+def nothing():
+    return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32))
+
+
+def read(path):
+    """The only geometry in a file."""
+    found = trimesh.load(path, process=False)
+    return next(iter(found.geometry.values())) if isinstance(found, trimesh.Scene) else found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_meshes_read_back_equal(mesh, tmp_path, kind):
+    path = tmp_path / f"a{kind}"
+    write(mesh, path)
+    again = read(path)
+    ours, theirs = mesh.vertices[mesh.faces], np.asarray(again.vertices)[again.faces]
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
+    if kind != ".stl":
+        np.testing.assert_allclose(again.vertices, mesh.vertices, atol=1e-6)
+        assert np.array_equal(again.faces, mesh.faces)
+        np.testing.assert_allclose(again.vertex_normals, mesh.normals, atol=1e-5)
+    again.merge_vertices()
+    assert again.is_watertight
+    assert again.volume == pytest.approx(mesh.volume, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [".glb", ".ply"])
+def test_clouds_read_back_as_points(cloud, tmp_path, kind):
+    path = tmp_path / f"a{kind}"
+    write(cloud, path)
+    again = read(path)
+    assert isinstance(again, trimesh.PointCloud)
+    np.testing.assert_allclose(again.vertices, cloud.points, atol=1e-6)
+
+
+def test_clouds_keep_their_normals_in_ply(cloud, tmp_path):
+    write(cloud, tmp_path / "a.ply")
+    header, _, rows = (tmp_path / "a.ply").read_bytes().partition(b"end_header\n")
+    assert b"property float nz" in header
+    np.testing.assert_array_equal(np.frombuffer(rows, "<f4").reshape(-1, 6)[:, 3:], cloud.normals)
+
+
+@pytest.mark.parametrize("kind", [".stl", ".obj"])
+def test_clouds_become_discs_where_formats_hold_surfaces_only(cloud, tmp_path, kind):
+    write(cloud, tmp_path / f"a{kind}")
+    again = read(tmp_path / f"a{kind}")
+    assert len(again.faces) == 4 * len(cloud.points)
+    centres = np.asarray(again.triangles).reshape(len(cloud.points), -1, 3).mean(axis=1)
+    assert np.abs(centres - cloud.points).max() < 0.2
+
+
+@pytest.mark.parametrize("artefact", ["mesh", "cloud"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_repeat(request, tmp_path, artefact, kind):
+    paths = [tmp_path / f"{name}{kind}" for name in "ab"]
+    for path in paths:
+        write(request.getfixturevalue(artefact), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_mesh_is_a_valid_file_without_a_surface(nothing, tmp_path, kind):
+    write(nothing, tmp_path / f"a{kind}")
+    assert (tmp_path / f"a{kind}").stat().st_size > 0
+    assert trimesh.load(tmp_path / f"a{kind}", force="scene").is_empty
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_of_the_system_pass_through(mesh, tmp_path, kind):
+    with pytest.raises(FileNotFoundError):
+        write(mesh, tmp_path / "missing" / f"a{kind}")
