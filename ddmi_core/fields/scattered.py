@@ -130,7 +130,6 @@ class PointEvaluator:
         low = torch.minimum(position.detach().floor(), self.last_low)
         upper = position - low
         lower, cells = 1 - upper, low.to(torch.int32)
-        recorded = coords.requires_grad
         hidden: Tensor | None = None
         for block, gathers, table in zip(self.readout.blocks, self.gathers, self.tables, strict=True):
             rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
@@ -138,17 +137,13 @@ class PointEvaluator:
             total = F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
             if hidden is not None:
                 total = total.addmm_(hidden, block.state)
-            hidden = self._activated(total, recorded)
+            hidden = self.readout.activation(total)
             for weight, bias in block.rest:
-                hidden = self._activated(torch.addmm(bias, hidden, weight), recorded)
+                hidden = self.readout.activation(torch.addmm(bias, hidden, weight))
         assert hidden is not None
         weight, bias = self.readout.head
         # Few rows by many columns: several times faster than many rows by few columns.
         return torch.addmm(bias, weight, hidden.t()).t()
-
-    def _activated(self, values: Tensor, recorded: bool) -> Tensor:
-        # The activation may work in place, which must not change what the gradient needs.
-        return self.readout.activation(values.clone() if recorded else values)
 
     @staticmethod
     def _rows(gather: Gather, cells: Tensor) -> Tensor:

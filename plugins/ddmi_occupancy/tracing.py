@@ -21,7 +21,7 @@ NUDGE = 1e-3  # of a cell: least distance of vertices from lattice points, so th
 _CORNERS = np.array([x + 3 * y + 9 * z for z in range(2) for y in range(2) for x in range(2)])
 _PLACES = np.arange(27).reshape(3, 3, 3)
 _SIDES: list[tuple[int, int, npt.NDArray[Any]]] = [
-    (axis, ahead, _PLACES.take(1 + ahead, axis=2 - axis)) for axis in range(3) for ahead in (-1, 1)
+    (axis, ahead, np.take(_PLACES, [1 + ahead], axis=2 - axis)) for axis in range(3) for ahead in (-1, 1)
 ]
 _UNIT = np.eye(3, dtype=np.int64)
 

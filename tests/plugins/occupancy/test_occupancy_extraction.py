@@ -153,6 +153,28 @@ def test_any_values_give_a_closed_mesh():
     assert len(mesh.faces) > 2 * (n - 1) ** 3
 
 
+def test_faces_with_alternating_signs_join_what_the_bilinear_interpolant_joins():
+    corners = np.random.default_rng(0).normal(size=(2000, 8)).astype(np.float32)
+    found = marching.configurations(corners)
+    assert np.array_equal(found & 255, ((corners > 0) * 2 ** np.arange(8)).sum(axis=1))
+    steps = np.linspace(0, 1, 201)
+    seen = 0
+    for values, number in zip(corners, found, strict=True):
+        for face, places in enumerate(marching.FACES):
+            a, b, c, d = values[list(places)]
+            if not (a > 0) == (c > 0) != (b > 0) == (d > 0):
+                assert not number >> 8 + face & 1
+                continue
+            # At the saddle, the interpolant is constant along both directions.
+            u, v = (a - d) / (a - b + c - d), (a - b) / (a - b + c - d)
+            along = a * (1 - steps) * (1 - v) + b * steps * (1 - v) + c * steps * v + d * (1 - steps) * v
+            assert np.ptp(along) < 1e-4 * np.abs(values).max() / abs(a - b + c - d) + 1e-4
+            saddle = a * (1 - u) * (1 - v) + b * u * (1 - v) + c * u * v + d * (1 - u) * v
+            assert number >> 8 + face & 1 == (saddle > 0)
+            seen += 1
+    assert seen > 500
+
+
 def test_all_loops_of_all_configurations_are_cut_into_triangles_without_diagonals_in_faces():
     known = marching.table()
     assert (known.row >= 0).sum() == 656
@@ -193,7 +215,7 @@ def test_functions_of_one_sign_give_nothing_or_the_whole_cube():
 
 
 def test_zero_at_lattice_points_makes_no_triangle_vanish():
-    mesh = extract(lambda points: 0.5 - points.abs().amax(dim=1), (17, 17, 17))  # planes of points at 8.5 / 17
+    mesh = extract(lambda points: 0.5 - points.abs().amax(dim=1), (18, 18, 18))  # points lie at 27 / 18 - 1
     assert checked(mesh).euler_number == 2
     assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=True).is_watertight
 
