@@ -201,6 +201,11 @@ def test_a_wrong_request_of_the_library_is_an_error_of_requests(tmp_path: Path) 
         write_plugin("sonar", "tx", tmp_path)
 
 
+def test_a_text_is_written_in_the_quotes_that_formatters_want() -> None:
+    written = [python_text(text) for text in ("plain", "it's", 'say "hi"', 'it\'s "so"')]
+    assert written == ['"plain"', '"it\'s"', "'say \"hi\"'", "'it\\'s \"so\"'"]
+
+
 def test_names_follow_from_the_plugins() -> None:
     names = Names("my-own_sound2")
     assert (names.distribution, names.package) == ("ddmi-my-own_sound2", "ddmi_my_own_sound2")
