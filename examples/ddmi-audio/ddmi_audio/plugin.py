@@ -13,11 +13,13 @@ AUDIO = Domain(
     presets={"quick": "ddmi_audio:presets/quick.toml"},
     sources={"notes": "ddmi_audio.notes:load", "folder": "ddmi_audio.folder:load"},
     default_source="notes",
-    perceptual={
-        "spectral": "ddmi_audio.spectral:SpectralTerm",
-        "multiscale": "ddmi_core.parts:MultiScaleTerm",
+    loss="ddmi_audio.spectral:relative_loss",
+    perceptual={"spectral": "ddmi_audio.spectral:SpectralTerm"},
+    metrics={
+        "snr_db": "ddmi_audio.spectral:snr_db",
+        "psnr_db": "ddmi_core.parts:psnr_db",
+        "spectral_distance": "ddmi_audio.spectral:spectral_distance",
     },
-    metrics={"psnr_db": "ddmi_core.parts:psnr_db", "spectral_distance": "ddmi_audio.spectral:spectral_distance"},
     describe="ddmi_audio.describe:describe",
     describe_signal="ddmi_audio.describe:describe_signal",
     read="ddmi_audio.folder:read",

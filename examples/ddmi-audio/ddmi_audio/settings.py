@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import Attribute, field, frozen, validators
+from attrs import field, frozen, validators
 
-from ddmi_core.errors import ConfigError, unknown_name
-
-INSTRUMENTS = ("string", "bell", "flute", "drum", "bird")
-
-
-def _known_instruments(instance: object, attribute: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
-    for name in value:
-        if name not in INSTRUMENTS:
-            raise ConfigError(f"instruments: {unknown_name('instrument', name, INSTRUMENTS)}")
-    if not value or len(set(value)) < len(value):
-        raise ConfigError(f"instruments names each instrument once, and at least one of {', '.join(INSTRUMENTS)}")
+from ddmi_audio.instruments import MADE_BY, check_instruments
 
 
 # --8<-- [start:settings]
@@ -37,7 +27,9 @@ class AudioSettings:
     samples: int = field(default=4096, validator=[validators.ge(64), validators.le(65536)])
     rate: int = field(default=8192, validator=[validators.ge(1000), validators.le(192_000)])
     detail: int = field(default=2, validator=validators.in_((1, 2, 4)))
-    instruments: tuple[str, ...] = field(default=INSTRUMENTS, validator=_known_instruments)
+    instruments: tuple[str, ...] = field(
+        default=tuple(MADE_BY), validator=lambda _, field, names: check_instruments(names)
+    )
     count: int = field(default=300, validator=validators.ge(2))
     held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
     limit: int = field(default=0, validator=validators.ge(0))

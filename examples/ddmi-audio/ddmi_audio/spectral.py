@@ -1,4 +1,4 @@
-"""The distance of two sounds in their spectra: a metric of reconstructions, and a term of the training."""
+"""Errors of sounds, in time and in their spectra: the loss of training, its spectral term, and metrics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ddmi_core.api import Field
 from ddmi_core.parts import GridRenderer, GridSignal, PerceptualConfig
 
 WINDOWS = (64, 128, 256, 512, 1024)  # samples; a window is passed over where the sound is shorter
+QUIET = 1e-3  # power up to which sounds are weighed by their loudness
 FLOOR = 1e-3  # magnitudes are compared down to 60 dB below a sine of amplitude 1
 
 
@@ -50,6 +51,23 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 # --8<-- [start:metric]
+def relative_loss(values: Tensor, targets: Tensor) -> Tensor:
+    """Squared error relative to the true power: `(B, N, V)` and `(B, N, V)` to `(B, N)`.
+
+    Soft sounds and soft endings weigh as much as loud ones, down to 30 dB below full scale.
+    """
+    power = targets.square().mean(dim=(1, 2), keepdim=True) + QUIET
+    return ((values - targets).square() / power).mean(dim=-1)
+
+
+def snr_db(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
+    """Signal-to-noise ratio a sound in decibels, `(B,)`, at the native rate; at most 100."""
+    truth = signal.values.cpu()
+    noise = renderer.native_values(fields) - truth
+    power, error = (part.square().mean(dim=(1, 2)) + 1e-10 for part in (truth, noise))
+    return 10 * torch.log10(power / error)
+
+
 def spectral_distance(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
     """Multi-resolution spectral distance a sound at the native rate, `(B,)`; lower is better."""
     return distance(renderer.native_values(fields), signal.values.cpu())

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from ddmi_audio.describe import BANDS, SEGMENTS, features
-from ddmi_audio.spectral import SpectralTerm, distance, magnitudes
+from ddmi_audio.spectral import SpectralTerm, distance, magnitudes, relative_loss, snr_db
 
-from ddmi_core.parts import PerceptualConfig
+from ddmi_core.parts import GridSignal, PerceptualConfig
 
 
 def tone(hertz: float, samples: int = 2048, rate: float = 8192, amplitude: float = 0.5) -> torch.Tensor:
@@ -71,3 +71,26 @@ def test_features_follow_loudness_and_pitch():
 
 def test_features_of_silence_are_finite():
     assert torch.isfinite(features(torch.zeros(2, 1, 64))).all()
+
+
+class Heard:
+    """A renderer whose fields are their values."""
+
+    def native_values(self, fields):
+        return fields
+
+
+def test_snr_is_that_of_the_definition():
+    truth = torch.cat([tone(440, amplitude=0.5), tone(300, amplitude=0.05), torch.zeros(1, 1, 2048)])
+    louder = torch.cat([truth[:1] * 1.1, truth[1:2] * 0.9, truth[2:]])
+    found = snr_db(louder, GridSignal(truth), Heard())
+    assert found[:2].tolist() == pytest.approx([20, 20], abs=1e-3)
+    assert torch.isfinite(found).all()
+    assert 80 < snr_db(truth, GridSignal(truth), Heard())[0] < 100
+
+
+def test_the_loss_is_the_noise_to_signal_ratio_and_bounded_for_silence():
+    truth = torch.cat([tone(440, amplitude=0.9), tone(300, amplitude=0.3)]).mT
+    assert relative_loss(0.9 * truth, truth).mean(dim=1).tolist() == pytest.approx([0.01, 0.01], rel=0.05)
+    silence = torch.zeros(1, 64, 1)
+    assert relative_loss(silence + 0.01, silence).mean().item() == pytest.approx(0.1)

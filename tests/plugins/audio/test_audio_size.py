@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[3] / "examples" / "ddmi-audio" / "ddmi_audio"
-DATA_SOURCES = {"notes.py", "folder.py", "reading.py"}
+DATA_SOURCES = {"notes.py", "instruments.py", "folder.py", "reading.py"}
 MOST = 150
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
