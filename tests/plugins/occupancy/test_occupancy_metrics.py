@@ -81,7 +81,7 @@ def test_distances_grow_and_scores_fall_with_a_shift():
     found, true = [Ball(0.5, shift) for shift in (0.0, 0.05, 0.2)], [Ball(0.5)] * 3
     near, middle, far = measured(chamfer, found, true)
     assert near < middle < far
-    # A point in a direction at the angle a to the shift is about shift |cos a| off the other ball; the mean is half of it.
+    # At an angle a to the shift, a point is about shift |cos a| off the other ball: half of the shift in the mean.
     assert far == pytest.approx(0.1, abs=0.01)
     for metric in (f_score, normal_consistency):
         values = measured(metric, found, true)
