@@ -40,6 +40,11 @@ class Shows:
         return [self.meshes[i % len(self.meshes)] for i in range(n)]
 
 
+@pytest.fixture(autouse=True)
+def _few_points(monkeypatch):
+    monkeypatch.setattr("ddmi_occupancy.evaluations.EMD_POINTS", 128)
+
+
 @pytest.fixture(scope="module")
 def split():
     packing = Packing(surface=1500, points=64)
@@ -64,7 +69,7 @@ def test_copies_of_the_held_out_shapes_are_near_cover_all_and_are_told_as_copies
     found = values([box(sides) for sides in SIDES], split)
     assert list(found) == NAMES
     assert found["mmd_chamfer"] < 0.05
-    assert found["mmd_emd"] < 0.15  # that of two draws of 256 points
+    assert found["mmd_emd"] < 0.2  # that of two draws of 128 points
     assert (found["cov_chamfer"], found["cov_emd"]) == (1, 1)
     assert (found["1nna_chamfer"], found["1nna_emd"]) == (0, 0)
 
