@@ -9,7 +9,7 @@ from ddmi_core.parts import described_by
 
 SEGMENTS = 6
 BANDS = 12  # half octaves, counted down from the highest frequency
-FLOOR = 1e-6  # power that counts as silence, 60 dB below a full-scale sine
+FLOOR = 1e-5  # power that counts as silence, 47 dB below that of a full-scale sine
 
 
 # --8<-- [start:features]

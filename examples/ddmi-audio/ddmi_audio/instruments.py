@@ -42,6 +42,7 @@ class Partials:
 class Species:
     """What all calls of a kind of bird share."""
 
+    hertz: float
     syllables: int
     share: float  # of a syllable's time in which it sounds
     glide: float  # change of frequency from beginning to end, as a share of it
@@ -49,11 +50,12 @@ class Species:
 
 
 SPECIES = (
-    Species(2, 0.85, glide=-0.3, arch=0.0),
-    Species(2, 0.6, glide=0.0, arch=0.25),
-    Species(3, 0.8, glide=0.35, arch=0.0),
-    Species(3, 0.65, glide=-0.15, arch=0.15),
-    Species(4, 0.75, glide=0.1, arch=-0.2),
+    Species(587, 2, 0.85, glide=-0.3, arch=0.0),
+    Species(659, 2, 0.6, glide=0.0, arch=0.25),
+    Species(784, 3, 0.8, glide=0.35, arch=0.0),
+    Species(880, 4, 0.65, glide=-0.15, arch=0.15),
+    Species(1047, 3, 0.75, glide=0.1, arch=-0.2),
+    Species(1175, 4, 0.8, glide=-0.2, arch=0.0),
 )
 
 Instrument = Callable[[Array, np.random.Generator], Partials]
@@ -131,19 +133,19 @@ def drum(time: Array, draw: np.random.Generator) -> Partials:
 
 
 def bird(time: Array, draw: np.random.Generator) -> Partials:
-    """A bird's call: equal syllables, each a whistle that glides and swells, as the species has it."""
-    base, species = pitch(77, 86, draw), SPECIES[draw.integers(len(SPECIES))]
-    second, growth = draw.uniform(0.02, 0.25), draw.uniform(-0.6, 0.6)
-    every = CALL / species.syllables
-    length = every * species.share
+    """A bird's call: a few whistles that glide as the species has it, each as loud as the bird pleases."""
+    kind, second = SPECIES[draw.integers(len(SPECIES))], draw.uniform(0.02, 0.25)
+    loudness = draw.uniform(0.3, 1.0, kind.syllables)
+    every = CALL / kind.syllables
+    length = every * kind.share
     place = np.clip(time, 0, None) / every
-    within = np.clip(place % 1 / species.share, 0, 1)
-    # The frequency is base (1 + glide (x - 1/2) + arch sin(pi x)) at x from 0 to 1 in a syllable.
-    cycles = within * (1 - species.glide / 2) + species.glide * within**2 / 2
-    cycles = base * length * (cycles + species.arch * (1 - np.cos(np.pi * within)) / np.pi)
-    hertz = base * (1 + species.glide * (within - 0.5) + species.arch * np.sin(np.pi * within))
-    inside = (time > 0) & (place < species.syllables)
-    loud = np.where(inside, np.sin(np.pi * within) ** 2 * (1 + growth * (2 * time / CALL - 1)) / (1 + abs(growth)), 0)
+    within = np.clip(place % 1 / kind.share, 0, 1)
+    # The frequency is hertz (1 + glide (x - 1/2) + arch sin(pi x)) at x from 0 to 1 in a syllable.
+    cycles = within * (1 - kind.glide / 2) + kind.glide * within**2 / 2
+    cycles = kind.hertz * length * (cycles + kind.arch * (1 - np.cos(np.pi * within)) / np.pi)
+    hertz = kind.hertz * (1 + kind.glide * (within - 0.5) + kind.arch * np.sin(np.pi * within))
+    inside = (time > 0) & (place < kind.syllables)
+    loud = loudness[np.clip(place, 0, kind.syllables - 1).astype(int)] * np.sin(np.pi * within) ** 2 * inside
     strength = np.array([[1 - second], [second]])
     return Partials(np.array([[1], [2]]) * cycles, np.array([[1], [2]]) * hertz, strength * loud)
 
