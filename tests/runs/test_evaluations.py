@@ -20,9 +20,7 @@ def spread(model, split, count, seed):
     values = model.renderer.native_values(fields)
     real = split.held_out.batch(range(len(split.held_out))).values
     return [
-        Figure(
-            "spread_samples", float(values.std()), {"samples": count, "seed": seed}, "like the next is best"
-        ),
+        Figure("spread_samples", float(values.std()), {"samples": count, "seed": seed}, "like the next is best"),
         Figure("spread_held_out", float(real.std()), {"signals": len(real)}),
     ]
 
