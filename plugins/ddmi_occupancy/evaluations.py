@@ -71,7 +71,8 @@ def _clouds(model: Trained, n: int, seed: int) -> Iterator[Points]:
 
 def _thinned(cloud: Points, n: int) -> Points:
     """Every so many-th point, `n` in all; points of a cloud are in no order."""
-    return cloud[np.linspace(0, len(cloud) - 1, n).round().astype(int)]
+    chosen: Points = cloud[np.linspace(0, len(cloud) - 1, n).round().astype(int)]
+    return chosen
 
 
 def _emd_matrix(first: Sequence[Points], second: Sequence[Points]) -> Matrix:
