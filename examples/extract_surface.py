@@ -1,4 +1,4 @@
-"""What a refined surface costs against a dense lattice: `python examples/extract_surface.py [RUN] [--sizes 128 256]`.
+"""What a refined surface costs against a dense lattice: `python examples/extract_surface.py [RUN]`.
 
 RUN is a run of the occupancy plugin, or `plugin` for the weights that it ships with, of which one sample is taken.
 Without it, a field with the usual parts is fitted to two solids first, in seconds. All figures are of one thread.
@@ -23,7 +23,7 @@ CHANNELS, CELLS = (64, 48, 32), (16, 32, 64)
 STEPS = 300
 
 
-def fitted() -> Field:
+def fitted(width: int) -> Field:
     """A field fitted to a ball joined to a box: basis fields at three scales, and a readout."""
     generator = torch.Generator().manual_seed(0)
     layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z")))
@@ -31,7 +31,7 @@ def fitted() -> Field:
         Planes((0.1 * torch.randn(1, c, n, n, generator=generator)).requires_grad_() for _ in layout.planes)
         for c, n in zip(CHANNELS, CELLS, strict=True)
     )
-    field = Field(basis, CoarseToFineReadout(CHANNELS, extra=0, values=1, config=ReadoutConfig()), layout)
+    field = Field(basis, CoarseToFineReadout(CHANNELS, extra=0, values=1, config=ReadoutConfig(width=width)), layout)
     weights = [*(plane for planes in basis for plane in planes), *field.readout.parameters()]
     optimiser = torch.optim.Adam(weights, lr=0.01)
     for _ in range(STEPS):
@@ -73,10 +73,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", nargs="?", help="a run folder, or `plugin`")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256])
+    parser.add_argument("--width", type=int, default=32, help="of the readout of the field that is fitted")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.run is None:
-        field = fitted()
+        field = fitted(options.width)
     else:
         model = ddmi.load(plugin="occupancy") if options.run == "plugin" else ddmi.load(options.run)
         field = model.sample(1, seed=0)[0].to("cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -214,10 +215,14 @@ def test_functions_of_one_sign_give_nothing_or_the_whole_cube():
     np.testing.assert_allclose(np.abs(everything.vertices).max(axis=0), 1)
 
 
-def test_zero_at_lattice_points_makes_no_triangle_vanish():
-    mesh = extract(lambda points: 0.5 - points.abs().amax(dim=1), (18, 18, 18))  # points lie at 27 / 18 - 1
+def test_vertices_never_coincide_where_lattice_points_are_on_the_surface():
+    def octahedron(points):
+        eighteenths = (points * 18).round()  # odd numbers at lattice points, on which the values are exact
+        return 27 - eighteenths.abs().sum(dim=1) + 0 * points.sum(dim=1)
+
+    mesh = extract(octahedron, (18, 18, 18), steps=0, normals=False)
     assert checked(mesh).euler_number == 2
-    assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=True).is_watertight
+    assert len(np.unique(mesh.vertices, axis=0)) == len(mesh.vertices)
 
 
 def test_thin_and_separate_parts_are_found():
@@ -262,6 +267,18 @@ def test_few_points_of_a_large_lattice_are_evaluated():
     n = 256
     extract(counted, (n, n, n), steps=0, normals=False)
     assert count < 0.04 * n**3
+
+
+def test_memory_grows_with_the_surface_and_not_with_the_lattice():
+    def peak(n):
+        tracemalloc.start()
+        extract(ball, (n, n, n), steps=0, normals=False)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(16)
+    assert peak(256) < 5 * peak(128)  # four times the surface, eight times the lattice
 
 
 def test_values_that_are_no_numbers_are_refused():
