@@ -110,6 +110,10 @@ def test_the_commands_of_the_tutorial_run_and_print_what_the_page_shows(tmp_path
     assert len(list((tmp_path / "again").glob("*.png"))) == 10
 
 
+def test_the_commands_that_check_meshes_print_what_the_page_shows(tmp_path: Path) -> None:
+    run_page("how-to/your-own-meshes.md", tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+
+
 def test_the_commands_that_start_a_plugin_print_what_the_page_shows(tmp_path: Path) -> None:
     run_page("how-to/start-a-plugin.md", tmp_path)
     assert (tmp_path / "ddmi-sonar" / "pyproject.toml").exists()
