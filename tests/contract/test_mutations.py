@@ -47,7 +47,7 @@ BROKEN = [
     ("signals_move", source("batch_last"), "batch first"),
     ("batches_repeat", source("changed_by_augmentation"), "augmented batch changed"),
     ("augmentation_repeats", source("random_by_itself"), "one state of the generator"),
-    ("encoder", part("encoder", "too_many_channels"), "channels 8"),
+    ("encoder", part("encoder", "too_many_channels"), "channels 6"),
     ("encoder_sees_signals", part("encoder", "deaf"), "difference 0"),
     ("signals_are_coded_alone", part("encoder", "batch_statistics"), "others of its batch"),
     ("weights_are_all", part("encoder", "forgetful"), "stored weights"),

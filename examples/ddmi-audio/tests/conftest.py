@@ -1,10 +1,8 @@
-"""What the tests share: the package beside them where it is not installed, few threads, and sounds."""
+"""What the tests share: few threads, and sounds."""
 
 from __future__ import annotations
 
-import sys
 import wave
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,6 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
-if find_spec("ddmi_audio") is None:
-    sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 @pytest.fixture
