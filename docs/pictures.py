@@ -86,6 +86,25 @@ def sound_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     return sheet([originals, [picture(model.render(field)) for field in fields]])
 
 
+TEXTS = ("a round table with three legs", "a tall chair with arms", "a low bench with a slatted back")
+
+
+def shapes(model: ddmi.Model, split: Split) -> Image.Image:
+    """Sixteen shapes that nobody asked for, not chosen."""
+    return sheet([[first_frame(model, field) for field in row] for row in rows_of(model.sample(16, seed=0), 8)])
+
+
+def shapes_from_text(model: ddmi.Model, split: Split) -> Image.Image:
+    """Eight shapes for each of three texts, not chosen, a text a row."""
+    return sheet([[first_frame(model, field) for field in model.sample(8, seed=0, condition=text)] for text in TEXTS])
+
+
+def first_frame(model: ddmi.Model, field: ddmi.Field) -> Image.Image:
+    """The first picture of a turntable."""
+    frames: Sequence[Image.Image] = model.domain.resolve(model.domain.picture)(model.render(field, 96))
+    return enlarged(frames[0], TILE)
+
+
 Make = Callable[[ddmi.Model, Split], Image.Image]
 PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
     "image": {
@@ -94,6 +113,10 @@ PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
         "reconstructions": reconstructions,
         "between": between,
         "scales": scales,
+    },
+    "occupancy": {
+        "shapes": shapes,
+        "shapes-from-text": shapes_from_text,
     },
     "audio": {
         "sounds": sounds,
