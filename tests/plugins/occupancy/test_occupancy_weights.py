@@ -1,0 +1,61 @@
+"""The weights that ship with the occupancy plugin: what their model card promises."""
+
+from __future__ import annotations
+
+import pytest
+
+import ddmi_core
+from ddmi_core.api import Split
+from ddmi_core.errors import RequestError
+from ddmi_core.runs.build import load_data
+from ddmi_core.runs.figures import Evaluation
+from ddmi_core.runs.shipped import shipped
+from ddmi_occupancy.furniture.agreement import agreement
+from ddmi_occupancy.furniture.attributes import measure
+from ddmi_occupancy.metrics import iou
+from ddmi_occupancy.text_agreement import occupied
+
+
+@pytest.fixture(scope="module")
+def model() -> ddmi_core.Model:
+    return ddmi_core.load(plugin="occupancy")
+
+
+@pytest.fixture(scope="module")
+def split(model) -> Split:
+    return load_data(model.domain, model.config.data, model.config.domain)
+
+
+@pytest.mark.slow
+def test_held_out_shapes_are_reconstructed(model, split):
+    signal = split.held_out.batch(range(0, len(split.held_out), 8))
+    fields = model.decode(model.encode(signal).mean)
+    assert iou(fields, signal, model.renderer).mean() >= 0.9
+
+
+def test_samples_have_what_their_text_says(model):
+    """Twelve tables that are asked to be round and to have three legs; of the training's tables few are."""
+    text = "a round table with three legs"
+    found = [agreement(text, measure(occupied(field))) for field in model.sample(12, seed=0, condition=text)]
+    for name in ("legs", "top"):
+        assert sum(each[name] for each in found) >= 9, (name, found)
+
+
+def test_samples_are_closed_meshes_mostly_of_one_part(model):
+    for field in model.sample(3, seed=1):
+        mesh = model.render(field, 48)
+        assert len(mesh.faces) > 500
+        assert mesh.volume > 0.01
+
+
+def test_a_text_is_needed_to_be_one(model):
+    with pytest.raises(RequestError):
+        model.sample(1, condition=" ")
+
+
+def test_the_folder_is_small_and_measured():
+    folder = shipped(ddmi_core.load(plugin="occupancy").domain)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 10e6
+    measured = Evaluation.load(folder / "metrics.json")
+    assert measured.value("reconstruction_iou") >= 0.9
+    assert measured.value("text_agreement") >= 0.8
