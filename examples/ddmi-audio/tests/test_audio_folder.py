@@ -57,6 +57,11 @@ def test_one_file_is_split_by_clips(write_pcm, sine, tmp_path):
     assert split.train.batch([0]).finer == ()
 
 
+def test_levels_go_as_far_as_the_slowest_file(sounds, write_pcm, sine):
+    write_pcm("set/low/slow.wav", sine(300, 1000, 8000), 8000)
+    assert load(sounds, SMALL).train.batch([0]).finer == ()
+
+
 def test_an_archive_is_read_like_its_folder(sounds, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", sounds)
     assert load(tmp_path / archive, SMALL).train.fingerprint() == load(sounds, SMALL).train.fingerprint()
