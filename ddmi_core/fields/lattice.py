@@ -16,6 +16,7 @@ from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
 
 CHUNK = 4096
+_WIDEST = 256  # most cells that a matrix spans: its cost grows with their square where an axis is long
 _FASTEST = 256  # longest run along the fastest axis in a tile; short runs touch few cells
 
 
@@ -50,7 +51,7 @@ class AxisWindow:
 
 @frozen(eq=False)
 class AxisTaps:
-    """The same as two taps a coordinate, which is cheaper where a tile touches more cells than it has points."""
+    """The same as two taps a coordinate, cheaper where a tile touches many cells, or more than it has points."""
 
     cells: slice  # window of cells
     low: Tensor  # (n,), integers, in the window
@@ -74,7 +75,7 @@ def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
     first = int(low.min())
     cells = slice(first, int(high.max()) + 1)
     low, high = low - first, high - first
-    if cells.stop - first > len(coords):
+    if cells.stop - first > min(len(coords), _WIDEST):
         return AxisTaps(cells, low, high, weight)
     matrix = coords.new_zeros(len(coords), cells.stop - first)
     rows = torch.arange(len(coords), device=coords.device)

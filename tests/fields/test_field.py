@@ -6,12 +6,12 @@ from copy import deepcopy
 
 import pytest
 import torch
-from attrs import evolve
+from attrs import astuple, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Field, Layout, Planes
-from ddmi_core.fields.lattice import cell_centres, tile_steps
+from ddmi_core.fields.lattice import axis_interpolation, cell_centres, tile_steps
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
 LAYOUTS = {
@@ -87,6 +87,17 @@ def test_lattice_equals_plain_path_at_any_chunk(layout, join, joining, chunk):
     fast = torch.cat([values for _, values in slabs])
     assert [start for start, _ in slabs] == list(torch.tensor([0] + [len(v) for _, v in slabs[:-1]]).cumsum(0))
     torch.testing.assert_close(fast.reshape(plain.shape), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cells", [200, 300])
+@pytest.mark.parametrize("points", [256, 700])
+def test_long_lines_are_interpolated_without_large_matrices(cells, points):
+    axis = cell_centres(points)
+    step = axis_interpolation(axis, cells)
+    grid = torch.randn(3, cells, generator=torch.Generator().manual_seed(0))
+    wanted = two_tap(grid, axis[:, None])
+    torch.testing.assert_close(step.apply(grid.T[step.cells], 0), wanted, atol=1e-5, rtol=1e-5)
+    assert sum(part.numel() for part in astuple(step, recurse=False) if isinstance(part, torch.Tensor)) <= 256 * points
 
 
 def test_a_lattice_records_no_gradients_and_leaves_the_callers_mode_alone():
