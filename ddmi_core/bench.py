@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ddmi_core.autoencoder.config import DecoderConfig
 from ddmi_core.fields.config import ReadoutConfig
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_centres
+from ddmi_core.fields.lattice import cell_centres, lattice_points
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
@@ -94,7 +94,7 @@ def _field(config: ReadoutConfig) -> Field:
 @torch.inference_mode()
 def _lattice(name: str, field: Field, n: int, peak: float) -> list[Measurement]:
     centres, extra = cell_centres(n), torch.full((1,), -2.0)
-    coords = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1).reshape(1, -1, 2)
+    coords = lattice_points((centres, centres))[None]
 
     def fast() -> Tensor:
         return torch.cat([values for _, values in field.lattice((centres, centres), extra).slabs()])

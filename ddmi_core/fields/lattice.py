@@ -35,6 +35,20 @@ def cell_axes(size: Sequence[int], device: torch.device | str = "cpu") -> tuple[
     return tuple(cell_centres(length, device) for length in reversed(size))
 
 
+def lattice_points(axes: Sequence[Tensor]) -> Tensor:
+    """All points of a lattice, `(N, D)`: the first axis runs fastest, as rows of a grid whose slowest axis is first.
+
+    Args:
+        axes: one 1-D tensor of coordinates an axis, in the layout's order.
+
+    Example:
+        >>> lattice_points((torch.tensor([0.0, 1.0]), torch.tensor([5.0]))).tolist()
+        [[0.0, 5.0], [1.0, 5.0]]
+    """
+    columns = torch.meshgrid(*reversed(axes), indexing="ij")
+    return torch.stack([column.flatten() for column in reversed(columns)], dim=-1)
+
+
 @frozen(eq=False)
 class AxisWindow:
     """Linear interpolation at some coordinates of one axis, as a matrix over the few cells that they touch."""

@@ -14,7 +14,7 @@ from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import Queries
 from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes
+from ddmi_core.fields.lattice import cell_axes, lattice_points
 from ddmi_core.fields.layout import Layout
 from ddmi_core.grids.raster import Raster
 from ddmi_core.grids.sampler import FOOTPRINT
@@ -93,8 +93,7 @@ class GridRenderer(Renderer):
 
         Through `observe` they give whole batches on the native grid: `.reshape(B, *native, V)`.
         """
-        columns = torch.meshgrid(*reversed(cell_axes(self.native, device)), indexing="ij")
-        coords = torch.stack([column.flatten() for column in reversed(columns)], dim=-1)
+        coords = lattice_points(cell_axes(self.native, device))
         return Queries(
             coords=coords.expand(batch, -1, -1),
             extra=self.extra(self.native).to(device).expand(batch, len(coords), -1),

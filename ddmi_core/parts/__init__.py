@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ddmi_core.conditions.text import word_condition as word_condition
     from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
     from ddmi_core.fields.lattice import cell_centres as cell_centres
+    from ddmi_core.fields.lattice import lattice_points as lattice_points
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
     from ddmi_core.grids.raster import GridArtefact as GridArtefact
     from ddmi_core.grids.raster import Raster as Raster
@@ -99,6 +100,7 @@ _EXPORTS = {
     "grid_views": "ddmi_core.parts.builders",
     "held_out": "ddmi_core.sources.splits",
     "l1_loss": "ddmi_core.autoencoder.losses",
+    "lattice_points": "ddmi_core.fields.lattice",
     "l2_loss": "ddmi_core.autoencoder.losses",
     "minimum_matching_distance": "ddmi_core.parts.sets",
     "native_grid": "ddmi_core.parts.builders",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes
+from ddmi_core.fields.lattice import cell_axes, lattice_points
 from ddmi_core.testing.contract import NotApplicable, expect
 from ddmi_core.testing.grids import grid_of, on_native_grid
 from ddmi_core.testing.subject import Subject
@@ -126,10 +126,8 @@ def check_lattice_agrees_with_points(subject: Subject) -> None:
     field, count = subject.fields[0], len(subject.domain.layout.axes)
     size = tuple(LATTICE[axis % len(LATTICE)] for axis in range(count))
     axes = cell_axes(size)
-    columns = torch.meshgrid(*reversed(axes), indexing="ij")
-    coords = torch.stack([column.flatten() for column in reversed(columns)], dim=-1)
     with torch.no_grad():
-        wanted = field(coords[None])[0]
+        wanted = field(lattice_points(axes)[None])[0]
     for chunk in (CHUNK, 4096):
         with torch.inference_mode():
             values = torch.cat([slab.flatten(0, -2) for _, slab in field.lattice(axes, chunk=chunk).slabs()])

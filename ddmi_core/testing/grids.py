@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes
+from ddmi_core.fields.lattice import cell_axes, lattice_points
 from ddmi_core.grids.raster import GridArtefact
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sampler import as_values
@@ -56,8 +56,7 @@ def own_signal(subject: Subject) -> GridSignal:
 
 def cells(subject: Subject, size: Sequence[int], batch: int) -> Queries:
     """All cells of a grid as queries, slowest axis first, with the extra columns of the renderer where it has some."""
-    columns = torch.meshgrid(*reversed(cell_axes(size)), indexing="ij")
-    coords = torch.stack([column.flatten() for column in reversed(columns)], dim=-1)
+    coords = lattice_points(cell_axes(size))
     renderer, count = subject.parts.renderer, len(subject.domain.layout.extra)
     extra = renderer.extra(size) if isinstance(renderer, GridRenderer) else torch.zeros(count)
     return Queries(

@@ -7,7 +7,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Field, Queries, Renderer
+from ddmi_core.api import Field, Renderer
+from ddmi_core.parts import cell_centres, lattice_points
+from ddmi_occupancy.metrics import inside
 from ddmi_occupancy.signal import ShapeSignal
 
 CELLS = 5  # along each axis: shapes are described by the share of each cell that is inside
@@ -16,11 +18,8 @@ POINTS = 32  # points along each axis that the shares are counted on
 
 def describe(fields: Field, renderer: Renderer) -> Tensor:
     """Features `(B, 125)` of fields."""
-    points = _lattice()
-    queries = Queries(points.expand(len(fields), -1, -1), points.new_zeros(0), points.new_zeros(0))
-    with torch.no_grad():
-        inside = renderer.observe(fields, queries)[..., 0] > 0
-    return _shares(points.expand(len(fields), -1, -1), inside.float().cpu(), inside.new_ones(1).float().cpu())
+    points = _lattice().expand(len(fields), -1, -1)
+    return _shares(points, inside(fields, points, renderer).float(), torch.ones(1))
 
 
 def describe_signal(signal: ShapeSignal) -> Tensor:
@@ -28,18 +27,16 @@ def describe_signal(signal: ShapeSignal) -> Tensor:
     return _shares(signal.points.float().cpu(), signal.inside.float().cpu(), signal.weights.float().cpu())
 
 
-def _shares(points: Tensor, inside: Tensor, weights: Tensor) -> Tensor:
-    """Weighted share of the points of each cell that are inside: `(B, CELLS^3)`; empty cells count as outside."""
+def _shares(points: Tensor, filled: Tensor, weights: Tensor) -> Tensor:
+    """Weighted share of the points of each cell that are filled: `(B, CELLS^3)`; cells without points count as outside."""
     cell = ((points + 1) * (CELLS / 2)).long().clamp(0, CELLS - 1)
     index = (cell[..., 2] * CELLS + cell[..., 1]) * CELLS + cell[..., 0]
-    weights = weights.expand(inside.shape)
-    filled = inside.new_zeros(len(inside), CELLS**3).scatter_add_(1, index, inside * weights)
-    total = inside.new_zeros(len(inside), CELLS**3).scatter_add_(1, index, weights)
-    return filled / total.clamp(min=1e-9)
+    weights = weights.expand(filled.shape)
+    inner = filled.new_zeros(len(filled), CELLS**3).scatter_add_(1, index, filled * weights)
+    total = filled.new_zeros(len(filled), CELLS**3).scatter_add_(1, index, weights)
+    return inner / total.clamp(min=1e-9)
 
 
 @cache
 def _lattice() -> Tensor:
-    axis = (2 * torch.arange(POINTS) + 1) / POINTS - 1
-    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-    return torch.stack([x, y, z], dim=-1).reshape(-1, 3)
+    return lattice_points((cell_centres(POINTS),) * 3)

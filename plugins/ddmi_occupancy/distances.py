@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,11 @@ def cloud_distances(
     """Distances of two clouds `(n, 3)` and `(m, 3)` with unit normals."""
     from scipy.spatial import cKDTree
 
-    there, index_there = cKDTree(second).query(first)
-    back, index_back = cKDTree(first).query(second)
-    above_there = _heights(first, second, second_normals, there, index_there)
-    above_back = _heights(second, first, first_normals, back, index_back)
+    first_tree, second_tree = cKDTree(first), cKDTree(second)
+    there, index_there = second_tree.query(first)
+    back, index_back = first_tree.query(second)
+    above_there = _heights(first, second_tree, second_normals, there, index_there)
+    above_back = _heights(second, first_tree, first_normals, back, index_back)
     precision, recall = float((above_there < threshold).mean()), float((above_back < threshold).mean())
     cosines = [
         np.abs((first_normals * second_normals[index_there]).sum(axis=1)).mean(),
@@ -55,11 +56,18 @@ def cloud_distances(
     )
 
 
-def _heights(points: Points, cloud: Points, normals: Points, distance: Points, nearest: Any) -> Points:
-    """Distances to the tangent planes of the nearest points of a cloud; where these are far aside, to the points."""
-    from scipy.spatial import cKDTree
+def _heights(points: Points, tree: Any, normals: Points, distance: Points, nearest: Any) -> Points:
+    """Distances to the tangent planes of the nearest points of a cloud; where these are far aside, to the points.
 
-    spacing = np.median(cKDTree(cloud).query(cloud, k=2)[0][:, 1])
+    Args:
+        points: `(n, 3)`.
+        tree: of the cloud.
+        normals: of the cloud.
+        distance: from each point to its nearest one.
+        nearest: which one that is.
+    """
+    cloud = tree.data
+    spacing = np.median(tree.query(cloud, k=2)[0][:, 1])
     height = np.abs(((points - cloud[nearest]) * normals[nearest]).sum(axis=1))
     aside = np.sqrt(np.maximum(distance**2 - height**2, 0))
     chosen: Points = np.where(aside <= REACH * spacing, height, distance)
@@ -80,11 +88,25 @@ def chamfer_matrix(first: Sequence[Points], second: Sequence[Points]) -> Matrix:
     """Chamfer distance of each cloud of one list to each of another: `(len(first), len(second))`."""
     from scipy.spatial import cKDTree
 
-    trees, others = [cKDTree(cloud) for cloud in first], [cKDTree(cloud) for cloud in second]
-    matrix = np.empty((len(first), len(second)))
-    for i, tree in enumerate(trees):
-        for j, other in enumerate(others):
-            there, _ = other.query(first[i])
-            back, _ = tree.query(second[j])
-            matrix[i, j] = (there.mean() + back.mean()) / 2
-    return matrix
+    trees = [cKDTree(cloud) for cloud in first]
+    return _matrix(_chamfer, trees, trees if second is first else [cKDTree(cloud) for cloud in second])
+
+
+def earth_movers_matrix(first: Sequence[Points], second: Sequence[Points]) -> Matrix:
+    """Earth mover's distance of each cloud of one list to each of another: `(len(first), len(second))`."""
+    return _matrix(earth_movers, first, second)
+
+
+def _chamfer(first: Any, second: Any) -> float:
+    """Chamfer distance of the clouds of two trees."""
+    return float(second.query(first.data)[0].mean() + first.query(second.data)[0].mean()) / 2
+
+
+def _matrix(distance: Callable[[Any, Any], float], first: Sequence[Any], second: Sequence[Any]) -> Matrix:
+    """A distance between each member of one list and each of another; of one list with itself, each pair once."""
+    matrix = np.zeros((len(first), len(second)))
+    same = second is first
+    for i, a in enumerate(first):
+        for j in range(i + 1 if same else 0, len(second)):
+            matrix[i, j] = distance(a, second[j])
+    return matrix + matrix.T if same else matrix

@@ -10,7 +10,7 @@ import torch
 
 from ddmi_core.api import Figure, Split, Trained
 from ddmi_core.parts import coverage, minimum_matching_distance, one_nearest_neighbour_accuracy
-from ddmi_occupancy.distances import Matrix, Points, chamfer_matrix, earth_movers
+from ddmi_occupancy.distances import Matrix, Points, chamfer_matrix, earth_movers_matrix
 
 MOST = 100  # shapes of each set
 POINTS = 1024  # of each cloud, for the chamfer distance
@@ -37,7 +37,7 @@ def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[
     few = [_thinned(cloud, EMD_POINTS) for cloud in kept[:EMD_MOST]]
     some = [_thinned(cloud, EMD_POINTS) for cloud in real[:EMD_MOST]]
     small = {**protocol, "samples": len(few), "reference": f"{len(some)} held-out signals", "points": EMD_POINTS}
-    return [*figures, *_figures("emd", _emd_matrix, few, some, small)]
+    return [*figures, *_figures("emd", earth_movers_matrix, few, some, small)]
 
 
 def _figures(
@@ -73,7 +73,3 @@ def _thinned(cloud: Points, n: int) -> Points:
     """Every so many-th point, `n` in all; points of a cloud are in no order."""
     chosen: Points = cloud[np.linspace(0, len(cloud) - 1, n).round().astype(int)]
     return chosen
-
-
-def _emd_matrix(first: Sequence[Points], second: Sequence[Points]) -> Matrix:
-    return np.array([[earth_movers(a, b) for b in second] for a in first])

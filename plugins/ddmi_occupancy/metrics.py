@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ddmi_core.api import Field, Queries, Renderer
 from ddmi_occupancy.distances import CloudDistances, cloud_distances
+from ddmi_occupancy.mesh import Mesh
 from ddmi_occupancy.signal import ShapeSignal
 
 SURFACE_POINTS = 4096
@@ -42,30 +43,31 @@ def inside(fields: Field, points: Tensor, renderer: Renderer) -> Tensor:
 
 def chamfer(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
     """Chamfer distance `(B,)` between the surfaces, in the units in which the longest side is 1.8."""
-    return _surfaces(fields, signal, renderer, lambda found: found.chamfer)
+    return torch.tensor([found.chamfer for found in _surfaces(fields, signal, renderer)])
 
 
 def f_score(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
     """F-score `(B,)` at 1 % of the longest side."""
-    return _surfaces(fields, signal, renderer, lambda found: found.f_score)
+    return torch.tensor([found.f_score for found in _surfaces(fields, signal, renderer)])
 
 
 def normal_consistency(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
     """Mean absolute cosine between normals of the two surfaces, `(B,)`."""
-    return _surfaces(fields, signal, renderer, lambda found: found.normal_consistency)
+    return torch.tensor([found.normal_consistency for found in _surfaces(fields, signal, renderer)])
 
 
-def _surfaces(
-    fields: Field, signal: ShapeSignal, renderer: Renderer, choose: Callable[[CloudDistances], float]
-) -> Tensor:
-    values = []
-    for number, field in enumerate(fields):
-        mesh = renderer.render(field)
-        if not len(mesh.faces):
-            values.append(choose(EMPTY))
-            continue
-        generator = torch.Generator().manual_seed(0)
-        points, normals = mesh.sample_points(SURFACE_POINTS, generator)
-        own, own_normals = signal.surface[number].float().cpu().numpy(), signal.normals[number].float().cpu().numpy()
-        values.append(choose(cloud_distances(points, normals, own, own_normals, THRESHOLD)))
-    return torch.tensor(values)
+@lru_cache(maxsize=1)  # the three measures of one batch follow each other, and share its meshes
+def _surfaces(fields: Field, signal: ShapeSignal, renderer: Renderer) -> tuple[CloudDistances, ...]:
+    """What the surfaces of fields and of signals differ in; fields and signals are told apart by identity."""
+    return tuple(
+        _distances(renderer.render(field), surface, normals)
+        for field, surface, normals in zip(fields, signal.surface, signal.normals, strict=True)
+    )
+
+
+def _distances(mesh: Mesh, surface: Tensor, normals: Tensor) -> CloudDistances:
+    """What a mesh and points on a surface, `(M, 3)` with normals, differ in."""
+    if not len(mesh.faces):
+        return EMPTY
+    points, own = mesh.sample_points(SURFACE_POINTS, torch.Generator().manual_seed(0))
+    return cloud_distances(points, own, surface.float().cpu().numpy(), normals.float().cpu().numpy(), THRESHOLD)
