@@ -28,7 +28,7 @@ def describe_signal(signal: ShapeSignal) -> Tensor:
 
 
 def _shares(points: Tensor, filled: Tensor, weights: Tensor) -> Tensor:
-    """Weighted share of the points of each cell that are filled: `(B, CELLS^3)`; cells without points count as outside."""
+    """Weighted share of the points of each cell that are filled: `(B, CELLS^3)`; empty cells count as outside."""
     cell = ((points + 1) * (CELLS / 2)).long().clamp(0, CELLS - 1)
     index = (cell[..., 2] * CELLS + cell[..., 1]) * CELLS + cell[..., 0]
     weights = weights.expand(filled.shape)

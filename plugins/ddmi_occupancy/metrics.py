@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
@@ -16,6 +14,9 @@ SURFACE_POINTS = 4096
 THRESHOLD = 0.018  # of the F-score: 1 % of the longest side, which is 1.8
 EMPTY = CloudDistances(chamfer=1.8, f_score=0.0, normal_consistency=0.0)  # of a field without a surface
 CHUNK = 16384
+
+# The three measures of one batch follow each other and share its meshes: what was asked last, by identity.
+_latest: list[tuple[tuple[Field, ShapeSignal, Renderer], tuple[CloudDistances, ...]]] = []
 
 
 def iou(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
@@ -56,13 +57,18 @@ def normal_consistency(fields: Field, signal: ShapeSignal, renderer: Renderer) -
     return torch.tensor([found.normal_consistency for found in _surfaces(fields, signal, renderer)])
 
 
-@lru_cache(maxsize=1)  # the three measures of one batch follow each other, and share its meshes
 def _surfaces(fields: Field, signal: ShapeSignal, renderer: Renderer) -> tuple[CloudDistances, ...]:
-    """What the surfaces of fields and of signals differ in; fields and signals are told apart by identity."""
-    return tuple(
+    """What the surfaces of fields and of signals differ in; kept until other objects come."""
+    asked = (fields, signal, renderer)
+    for kept, found in _latest:
+        if all(one is other for one, other in zip(kept, asked, strict=True)):
+            return found
+    found = tuple(
         _distances(renderer.render(field), surface, normals)
         for field, surface, normals in zip(fields, signal.surface, signal.normals, strict=True)
     )
+    _latest[:] = [(asked, found)]
+    return found
 
 
 def _distances(mesh: Mesh, surface: Tensor, normals: Tensor) -> CloudDistances:
