@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.interfaces import CoordinateSampler as CoordinateSampler
     from ddmi_core.api.interfaces import Encoder as Encoder
     from ddmi_core.api.interfaces import Renderer as Renderer
+    from ddmi_core.api.signals import DivisibleSet as DivisibleSet
     from ddmi_core.api.signals import Queries as Queries
     from ddmi_core.api.signals import SignalSet as SignalSet
     from ddmi_core.api.signals import Split as Split
@@ -33,6 +34,7 @@ _EXPORTS = {
     "CoordinateSampler": "ddmi_core.api.interfaces",
     "Encoder": "ddmi_core.api.interfaces",
     "Renderer": "ddmi_core.api.interfaces",
+    "DivisibleSet": "ddmi_core.api.signals",
     "Queries": "ddmi_core.api.signals",
     "SignalSet": "ddmi_core.api.signals",
     "Split": "ddmi_core.api.signals",

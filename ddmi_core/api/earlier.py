@@ -25,10 +25,3 @@ def built(domain: Domain, part: str, *arguments: Any) -> Any:
     build = domain.resolve(reference)
     ready = reference.startswith("ddmi_core.")
     return build(*arguments) if domain.api_version == EARLIER and not ready else build(domain, *arguments)
-
-
-def original_picture(domain: Domain, signal: Any, index: int, renderer: Any) -> Any:
-    """A thumbnail of one signal of a batch: its original, drawn; or what the deprecated `signal_picture` draws."""
-    if domain.signal_picture:
-        return domain.resolve(domain.signal_picture)(signal, index)
-    return domain.resolve(domain.picture)(domain.resolve(domain.original)(signal, index, renderer))

@@ -11,6 +11,8 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
+from ddmi_core.sources.splits import held_out
+
 T = TypeVar("T")
 
 
@@ -66,6 +68,24 @@ class SignalSet(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hexadecimal digest of the contents; equal sets have equal fingerprints on every machine."""
+
+
+class DivisibleSet(SignalSet):
+    """A set that gives parts of itself, and so can hold some signals out."""
+
+    @abstractmethod
+    def part(self, indices: Sequence[int]) -> SignalSet:
+        """Some signals of the set, in the order of the indices, sharing what they can."""
+
+    def split(self, share: float, keys: Sequence[str] | None = None) -> Split:
+        """Hold out the signals whose key's hash falls into a share.
+
+        Args:
+            share: held-out share, in (0, 1).
+            keys: one a signal, the names if left out; equal keys stay together.
+        """
+        train, held = held_out(self.names if keys is None else keys, share)
+        return Split(train=self.part(train), held_out=self.part(held))
 
 
 @frozen(eq=False)

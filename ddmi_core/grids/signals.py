@@ -13,9 +13,8 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.api.signals import SignalSet, Split
+from ddmi_core.api.signals import DivisibleSet
 from ddmi_core.grids.sampler import as_values
-from ddmi_core.sources.splits import held_out
 
 Levels = tuple[Tensor, ...]
 Augment = Callable[[Levels, Tensor, torch.Generator], Levels]
@@ -36,7 +35,7 @@ class GridSignal:
         return (self.values, *self.finer)
 
 
-class GridSet(SignalSet):
+class GridSet(DivisibleSet):
     """Signals on grids, kept as arrays.
 
     Args:
@@ -126,13 +125,3 @@ class GridSet(SignalSet):
             moved,
             [self.captions[i] for i in chosen] if self.captions else (),
         )
-
-    def split(self, share: float, keys: Sequence[str] | None = None) -> Split:
-        """Hold out the signals whose key's hash falls into a share.
-
-        Args:
-            share: held-out share, in (0, 1).
-            keys: one a signal, the names if left out; equal keys stay together.
-        """
-        train, held = held_out(self.names if keys is None else keys, share)
-        return Split(train=self.part(train), held_out=self.part(held))

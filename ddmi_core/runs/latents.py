@@ -50,7 +50,6 @@ def encode(
     copies: int,
     seed: int,
     device: torch.device,
-    condition: Condition | None = None,
     vectors: Tensor | None = None,
 ) -> Latents:
     """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all.
@@ -61,11 +60,7 @@ def encode(
         copies: latents of each signal.
         seed: of the variants.
         device: where the model is.
-        condition: what samples can be asked for.
-        vectors: the condition's vectors of the set, where they are known already.
-
-    Raises:
-        PluginError: if the condition's vectors do not fit the signals, or are not finite.
+        vectors: the condition's vectors of the set, see `vectors_of`; none without a condition.
     """
     model.eval()
     rows = []
@@ -79,7 +74,7 @@ def encode(
     flat = torch.cat([shape.pack(row) for row in rows])
     labels = signals.labels.repeat(copies)
     if vectors is None:
-        vectors = torch.zeros(len(signals), 1, 0) if condition is None else vectors_of(condition, signals)
+        vectors = torch.zeros(len(signals), 1, 0)
     return Latents(flat, labels, vectors.repeat(copies, 1, 1), shape, Normalisation.fit(flat, shape), signals.classes)
 
 

@@ -12,7 +12,7 @@ import torch
 from attrs import frozen
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from ddmi_core.api.earlier import built, original_picture
+from ddmi_core.api.earlier import built
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.fields.field import Field
 from ddmi_core.files import written_aside
@@ -168,14 +168,17 @@ def _views(model: Model) -> Sequence[tuple[str, Any]]:
 
 
 def _picture(model: Model, field: Field, view: Any, caption: str) -> Picture:
-    artefact = model.render(field, view)
-    return embedded(model.domain.resolve(model.domain.picture)(artefact), caption, _media(model, artefact))
+    return _drawn(model, model.render(field, view), caption)
 
 
 def _original(model: Model, signal: Any, index: int, caption: str) -> Picture:
-    drawn = original_picture(model.domain, signal, index, model.renderer)
-    playable_one = bool(playable(default_suffix(model))) and not model.domain.signal_picture
-    return embedded(drawn, caption, _media(model, model.original(signal, index)) if playable_one else None)
+    if model.domain.signal_picture:  # deprecated: such a domain may have no original
+        return embedded(model.domain.resolve(model.domain.signal_picture)(signal, index), caption)
+    return _drawn(model, model.original(signal, index), caption)
+
+
+def _drawn(model: Model, artefact: Any, caption: str) -> Picture:
+    return embedded(model.domain.resolve(model.domain.picture)(artefact), caption, _media(model, artefact))
 
 
 def _media(model: Model, artefact: Any) -> Media | None:

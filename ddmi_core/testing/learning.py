@@ -113,7 +113,9 @@ def check_samples_render(subject: Subject) -> None:
 
 def _latents(subject: Subject) -> latents.Latents:
     condition = build_condition(subject.domain, subject.config)
-    return latents.encode(subject.autoencoder, Some(subject.train, SIGNALS), 1, 0, CPU, condition)
+    signals = Some(subject.train, SIGNALS)
+    vectors = None if condition is None else latents.vectors_of(condition, signals)
+    return latents.encode(subject.autoencoder, signals, 1, 0, CPU, vectors)
 
 
 def _autoencoder(subject: Subject) -> Fit:

@@ -12,13 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ddmi_core.api import SignalSet, Split
-from ddmi_core.parts import held_out
+from ddmi_core.api import DivisibleSet
 from ddmi_occupancy.sampling import NORMAL_STEPS, STEPS, Clouds
 from ddmi_occupancy.signal import ShapeSignal
 
 
-class ShapeSet(SignalSet):
+class ShapeSet(DivisibleSet):
     """Shapes as points on their surfaces and points in space.
 
     Batches with a generator are augmented: they show a random part of the points on the surfaces, and half of the
@@ -122,16 +121,6 @@ class ShapeSet(SignalSet):
             captions=[self.captions[i] for i in chosen] if self.captions else (),
             mirrored=self.mirrored[chosen].tolist(),
         )
-
-    def split(self, share: float, keys: Sequence[str] | None = None) -> Split:
-        """Hold out the shapes whose key's hash falls into a share.
-
-        Args:
-            share: held-out share, in (0, 1).
-            keys: one a shape, the names if left out; equal keys stay together.
-        """
-        train, held = held_out(self.names if keys is None else keys, share)
-        return Split(train=self.part(train), held_out=self.part(held))
 
 
 def as_floats(values: npt.NDArray[Any], steps: int) -> Tensor:
