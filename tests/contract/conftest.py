@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
+from small_sound import ROOT, SMALL
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "ddmi-audio"))
-
-# Small enough that a check takes a fraction of a second.
-SMALL = (
-    "domain.samples=512",
-    "domain.count=6",
-    "autoencoder.encoder.widths=[8, 16, 16]",
-    "autoencoder.decoder.widths=[16, 16, 8]",
-    "autoencoder.decoder.basis=[6, 4]",
-    "autoencoder.readout.width=16",
-    "diffusion.denoiser.width=32",
-    "diffusion.denoiser.blocks=1",
-)
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 from attrs import evolve
+from small_sound import ROOT, SMALL
 from typer.testing import CliRunner
 
 import ddmi_core.testing
 import formula_domains
-from conftest import ROOT, SMALL
 from ddmi_core.cli.main import app
 from ddmi_core.errors import RequestError
 from ddmi_core.registry.registry import unregister

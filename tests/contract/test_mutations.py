@@ -10,8 +10,8 @@ import broken
 import pytest
 import torch
 from attrs import evolve
+from small_sound import SMALL
 
-from conftest import SMALL
 from ddmi_core.fields import storage
 from ddmi_core.fields.field import Field
 from ddmi_core.testing import CHECKS, Check, ContractBroken, Subject, check_named, examine

@@ -9,10 +9,10 @@ import pytest
 import torch
 from attrs import evolve
 from typer.testing import CliRunner
+from whole_runs import run
 
 import ddmi_core
 import formula_domains
-from conftest import run
 from ddmi_core.api import Domain, Split
 from ddmi_core.cli.main import app
 from ddmi_core.conditions import sentences

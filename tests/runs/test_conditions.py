@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
+from whole_runs import run
 
 import ddmi_core
 import formula_domains
-from conftest import run
 from ddmi_core.api import Condition, Domain
 from ddmi_core.errors import ConfigError, PluginError, RequestError
 from ddmi_core.registry.registry import unregister

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from whole_runs import DOMAINS
 
-from conftest import DOMAINS
 from ddmi_core.errors import DataError
 from ddmi_core.runs import data, sources
 from formula_domains import FormulaSettings

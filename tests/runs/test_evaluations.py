@@ -6,10 +6,10 @@ import json
 
 import pytest
 from attrs import evolve
+from whole_runs import run
 
 import ddmi_core
 import formula_domains
-from conftest import run
 from ddmi_core.api import Figure
 from ddmi_core.registry.registry import unregister
 

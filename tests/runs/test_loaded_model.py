@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from whole_runs import DOMAINS
 
 import ddmi_core
 import formula_domains
-from conftest import DOMAINS
 from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.samplers import SAMPLERS, dpmpp_2m
 from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError

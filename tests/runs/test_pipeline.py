@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
+from whole_runs import DOMAINS, run
 
 import formula_domains
-from conftest import DOMAINS, run
 from ddmi_core.api import SignalSet, Split
 from ddmi_core.errors import (
     CheckpointError,
