@@ -1,0 +1,1 @@
+"""The video domain: clips as functions of x, y and t."""
