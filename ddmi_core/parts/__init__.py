@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from ddmi_core.parts.sets import coverage as coverage
     from ddmi_core.parts.sets import minimum_matching_distance as minimum_matching_distance
     from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
+    from ddmi_core.sources.captions import captions_beside as captions_beside
+    from ddmi_core.sources.captions import tell_sides as tell_sides
     from ddmi_core.sources.decoded import Decoding as Decoding
     from ddmi_core.sources.decoded import decode_files as decode_files
     from ddmi_core.sources.files import Entry as Entry
@@ -83,6 +85,7 @@ _EXPORTS = {
     "StoredGrid": "ddmi_core.grids.raster",
     "TextCondition": "ddmi_core.conditions.text",
     "bernoulli_loss": "ddmi_core.autoencoder.losses",
+    "captions_beside": "ddmi_core.sources.captions",
     "cell_centres": "ddmi_core.fields.lattice",
     "choose": "ddmi_core.sources.splits",
     "classes_of": "ddmi_core.sources.folders",
@@ -109,6 +112,7 @@ _EXPORTS = {
     "psnr_db": "ddmi_core.parts.builders",
     "report_unusable": "ddmi_core.sources.folders",
     "stable_share": "ddmi_core.sources.splits",
+    "tell_sides": "ddmi_core.sources.captions",
     "text_condition": "ddmi_core.conditions.text",
     "word_condition": "ddmi_core.conditions.text",
 }

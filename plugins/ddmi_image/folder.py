@@ -14,16 +14,17 @@ from ddmi_core.parts import (
     Entry,
     GridSet,
     GridSignal,
+    captions_beside,
     choose,
     classes_of,
     decode_files,
     find_files,
     report_unusable,
+    tell_sides,
 )
 from ddmi_image.packing import Pixels, pack, picture_set, row_bytes
 from ddmi_image.reading import SUFFIXES, read_square, shorter_side
 from ddmi_image.settings import ImageSettings
-from ddmi_image.sidecars import captions_beside
 
 
 def load(location: Path, settings: ImageSettings) -> Split:
@@ -32,7 +33,8 @@ def load(location: Path, settings: ImageSettings) -> Split:
     If all pictures lie in two or more sub-folders, these are the classes. Pictures are kept at the
     greatest multiple of the native size, up to `settings.detail`, that every one of them fills without
     enlargement; pictures smaller than the native size are enlarged to it. A picture's captions are the lines of the
-    text file beside it (`cat.txt` for `cat.png`), if all have one.
+    text file beside it (`cat.txt` for `cat.png`), if all have one. What these say is left or right is not
+    mirrored.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file
@@ -60,7 +62,8 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
         raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
     names = [entries[i].name for i in rows]
     classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
-    mirrored = [settings.augment] * len(names)
+    captions = captions_beside(location, names, SUFFIXES, "pictures")
+    mirrored = [settings.augment and not tell_sides(texts) for texts in captions or [()] * len(names)]
     return picture_set(
         pixels,
         names,
@@ -70,7 +73,7 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
         classes=classes,
         labels=labels,
         mirrored=mirrored,
-        captions=captions_beside(location, names, SUFFIXES),
+        captions=captions,
     )
 
 

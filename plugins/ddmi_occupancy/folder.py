@@ -8,7 +8,17 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Decoding, Entry, choose, classes_of, decode_files, find_files, report_unusable
+from ddmi_core.parts import (
+    Decoding,
+    Entry,
+    captions_beside,
+    choose,
+    classes_of,
+    decode_files,
+    find_files,
+    report_unusable,
+    tell_sides,
+)
 from ddmi_occupancy.inside import kaolin_available
 from ddmi_occupancy.kept import kept, source_digest, tidy
 from ddmi_occupancy.mesh_points import pack
@@ -25,7 +35,9 @@ def load(location: Path, settings: OccupancySettings) -> Split:
     """Meshes of a folder or zip archive (obj, ply, stl, off, glb, gltf), some held out by a stable hash of their names.
 
     If all meshes lie in two or more sub-folders, these are the classes. Meshes are normalised, so that their units do
-    not matter; `settings.up` says which way is up. In a zip archive, glTF files must not have buffers beside them.
+    not matter; `settings.up` says which way is up. In a zip archive, glTF files must not have buffers beside them. A
+    mesh's captions are the lines of the text file beside it (`chair.txt` for `chair.glb`), if all have one. What these
+    say is left or right is not mirrored.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file that cannot be
@@ -51,6 +63,7 @@ def load(location: Path, settings: OccupancySettings) -> Split:
         raise DataError(f"{location}: none of its meshes ({len(entries)}) can be used")
     names = [entries[i].name for i in good]
     classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
+    captions = captions_beside(location, names, SUFFIXES, "meshes")
     whole = ShapeSet(
         packing.clouds(rows),
         point_weights(settings.points),
@@ -59,7 +72,8 @@ def load(location: Path, settings: OccupancySettings) -> Split:
         rows=good,
         classes=classes,
         labels=labels,
-        mirrored=[settings.augment] * len(names),
+        captions=captions,
+        mirrored=[settings.augment and not tell_sides(texts) for texts in captions or [()] * len(names)],
     )
     return whole.split(settings.held_out)
 

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Decoding, Entry, choose, decode_files, default_place, report_unusable
+from ddmi_core.parts import Decoding, Entry, choose, decode_files, default_place, report_unusable, tell_sides
 from ddmi_occupancy.release import read_shape, shape_entry
 from ddmi_occupancy.sampling import SPARE, Packing, Rows
 from ddmi_occupancy.settings import OccupancySettings
@@ -187,7 +187,7 @@ def _split(
         classes=[SYNSETS[synset] for synset in synsets] if len(synsets) > 1 else (),
         labels=[synsets.index(models[i].synset) for i in good],
         captions=texts if captions else (),
-        mirrored=[settings.augment and not _sided(text) for text in texts],
+        mirrored=[settings.augment and not tell_sides(text) for text in texts],
     )
     held = [row for row, i in enumerate(good) if models[i].held_out]
     train = [row for row, i in enumerate(good) if not models[i].held_out]
@@ -195,8 +195,3 @@ def _split(
         side = "train on" if not train else "hold out"
         raise DataError(f"{place}: the lists leave no model to {side}; check {', '.join((*TRAINING, HELD_OUT))}.lst")
     return Split(train=whole.part(train), held_out=whole.part(held))
-
-
-def _sided(captions: Sequence[str]) -> bool:
-    """Whether sentences speak of left or right, so that they are not true of the mirror image."""
-    return any({"left", "right"} & set(text.lower().replace(",", " ").replace(".", " ").split()) for text in captions)

@@ -458,6 +458,23 @@ def test_files_that_cannot_be_used_are_reported(folder, caplog):
     assert len(split.train) + len(split.held_out) == 8
 
 
+def test_meshes_have_the_captions_beside_them(folder, caplog):
+    files = sorted(folder.rglob("*.*"))
+    for path in files:
+        side = ", larger on the left" if path.stem == "0" else ""
+        path.with_suffix(".txt").write_text(f"a {path.parent.name}, number {path.stem}{side}\n")
+    split = load(folder, SMALL)
+    for part in (split.train, split.held_out):
+        for name, (text,), mirrored in zip(part.names, part.captions, part.mirrored.tolist(), strict=True):
+            kind, number = name.split(".")[0].split("/")
+            assert text.startswith(f"a {kind}, number {number}")
+            assert mirrored is (number != "0")  # what is said of left is not true of a mirror image
+    assert len(split.train) + len(split.held_out) == 8
+    files[0].with_suffix(".txt").unlink()
+    assert load(folder, SMALL).train.captions == ()
+    assert "captions are left out: 7 of 8 meshes" in caplog.text
+
+
 def test_empty_places_are_named(tmp_path):
     with pytest.raises(DataError, match="needs a folder or zip archive of meshes: --data PATH"):
         load(None, SMALL)

@@ -74,3 +74,19 @@ def test_shapes_are_asked_for_with_text_and_reconstructed_from_files(run, tmp_pa
     assert path.stem == "box"
     loaded = trimesh.load_scene(path).to_mesh()
     assert not len(loaded.faces) or loaded.is_watertight
+
+
+@pytest.mark.slow
+def test_meshes_with_captions_beside_them_are_asked_for_with_text(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number in range(10):
+        kind = ("tall", "wide")[number % 2]
+        sides = (1, 2 + number / 10, 1) if kind == "tall" else (2 + number / 10, 1, 1)
+        trimesh.creation.box(sides).export(tmp_path / f"{number}.stl")
+        (tmp_path / f"{number}.txt").write_text(f"a {kind} box\n{kind}\n")
+    own = {**TINY, "autoencoder.training.steps": 5, "diffusion.condition": "words"}
+    sets = [argument for key, value in own.items() for argument in ("--set", f"{key}={value}")]
+    ask("run", "--plugin", "occupancy", "--data", tmp_path, "--out", tmp_path / "run", *sets)
+    ask("sample", tmp_path / "run", "--condition", "a wide box", "-n", 2, "--out", tmp_path / "boxes")
+    assert len(list((tmp_path / "boxes").glob("*.glb"))) == 2
+    assert "takes texts" in ask("conditions", tmp_path / "run")
