@@ -56,11 +56,14 @@ if TYPE_CHECKING:
     from ddmi_core.sources.folders import classes_of as classes_of
     from ddmi_core.sources.folders import default_place as default_place
     from ddmi_core.sources.folders import report_unusable as report_unusable
+    from ddmi_core.sources.kept import ArrayCache as ArrayCache
+    from ddmi_core.sources.kept import source_digest as source_digest
     from ddmi_core.sources.splits import choose as choose
     from ddmi_core.sources.splits import held_out as held_out
     from ddmi_core.sources.splits import stable_share as stable_share
 
 _EXPORTS = {
+    "ArrayCache": "ddmi_core.sources.kept",
     "AutoencoderConfig": "ddmi_core.autoencoder.config",
     "CoarseToFineReadout": "ddmi_core.fields.readout",
     "DecoderConfig": "ddmi_core.autoencoder.config",
@@ -111,6 +114,7 @@ _EXPORTS = {
     "plane_decoder": "ddmi_core.parts.builders",
     "psnr_db": "ddmi_core.parts.builders",
     "report_unusable": "ddmi_core.sources.folders",
+    "source_digest": "ddmi_core.sources.kept",
     "stable_share": "ddmi_core.sources.splits",
     "tell_sides": "ddmi_core.sources.captions",
     "text_condition": "ddmi_core.conditions.text",

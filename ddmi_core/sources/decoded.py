@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from attrs import frozen
-from platformdirs import user_cache_path
 
-from ddmi_core.errors import DataError, OutputError
+from ddmi_core.errors import DataError
 from ddmi_core.sources.files import Entry
+from ddmi_core.sources.kept import ArrayCache, Rows
 
 IN_MEMORY = 1 << 30  # bytes of decoded files up to which they stay in memory
-KEPT = 4  # decoded sets that stay in the cache; the least recently used go first
-
-Rows = npt.NDArray[Any]
+CACHE = ArrayCache("decoded", arrays=4)
 
 
 @frozen
@@ -60,26 +54,8 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
     if needed <= IN_MEMORY:
         rows = np.zeros(shape, dtype=how.dtype)
         return rows, _fill(rows, entries, how)
-    folder = user_cache_path("ddmi") / "decoded"
-    listing = [
-        str(location.resolve()),
-        *how.key,
-        how.length,
-        str(how.dtype),
-        [(entry.name, entry.stamp) for entry in entries],
-    ]
-    path = folder / f"{hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:32]}.npy"
-    notes = path.with_suffix(".json")
-    try:
-        if not (path.exists() and notes.exists()):
-            _make(path, notes, entries, how)
-        problems = json.loads(notes.read_text(encoding="utf-8"))
-        os.utime(path)
-        return np.load(path, mmap_mode="r"), problems
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            f"{path}: cannot keep {needed / 2**30:.1f} GiB of decoded files in the cache: {error}"
-        ) from error
+    key = [str(location.resolve()), *how.key, [(entry.name, entry.stamp) for entry in entries]]
+    return CACHE.filled(key, shape, how.dtype, lambda rows: _fill(rows, entries, how))
 
 
 def _fill(rows: Rows, entries: Sequence[Entry], how: Decoding) -> dict[str, str]:
@@ -90,22 +66,3 @@ def _fill(rows: Rows, entries: Sequence[Entry], how: Decoding) -> dict[str, str]
         except DataError as error:
             problems[entry.name] = str(error)
     return problems
-
-
-def _make(path: Path, notes: Path, entries: Sequence[Entry], how: Decoding) -> None:
-    """Write a decoded set aside, then rename it; the notes come last and mark it complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    old = sorted(path.parent.glob("*.npy"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in old[KEPT - 1 :]:
-        file.with_suffix(".json").unlink(missing_ok=True)
-        file.unlink(missing_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        rows = np.lib.format.open_memmap(aside, mode="w+", dtype=how.dtype, shape=(len(entries), how.length))
-        problems = _fill(rows, entries, how)
-        rows.flush()
-        del rows
-        aside.replace(path)
-        notes.write_text(json.dumps(problems), encoding="utf-8")
-    finally:
-        aside.unlink(missing_ok=True)

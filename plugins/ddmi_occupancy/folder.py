@@ -9,6 +9,7 @@ import numpy as np
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import (
+    ArrayCache,
     Decoding,
     Entry,
     captions_beside,
@@ -17,10 +18,10 @@ from ddmi_core.parts import (
     decode_files,
     find_files,
     report_unusable,
+    source_digest,
     tell_sides,
 )
 from ddmi_occupancy.inside import kaolin_available
-from ddmi_occupancy.kept import kept, source_digest, tidy
 from ddmi_occupancy.mesh_points import pack
 from ddmi_occupancy.meshes import SUFFIXES, read_mesh
 from ddmi_occupancy.sampling import SPARE, Packing, Rows, point_weights
@@ -29,6 +30,7 @@ from ddmi_occupancy.shape_set import ShapeSet
 from ddmi_occupancy.signal import ShapeSignal
 
 MAKERS = ("mesh_points", "meshes", "mending", "inside", "sampling")
+CACHE = ArrayCache("meshes", room=4 << 30)
 
 
 def load(location: Path, settings: OccupancySettings) -> Split:
@@ -56,7 +58,7 @@ def load(location: Path, settings: OccupancySettings) -> Split:
 
     key = ("occupancy", "mesh", version, settings.up, int(settings.repair), packing.surface, packing.points)
     rows, problems = decode_files(location, entries, Decoding(packing.length, np.dtype(np.uint8), row, key))
-    tidy()
+    CACHE.tidy()
     report_unusable(location, problems, settings.strict)
     good = [i for i, entry in enumerate(entries) if entry.name not in problems]
     if not good:
@@ -104,4 +106,4 @@ def _row(location: Path, entry: Entry, settings: OccupancySettings, packing: Pac
             return pack(read_mesh(file, entry.name, beside, settings.up, settings.repair), entry.name, packing)
 
     how = [version, settings.up, settings.repair, packing.surface, packing.points, kaolin_available()]
-    return kept(["mesh", str(location.resolve()), entry.name, entry.stamp, *how], make)
+    return CACHE.made(["mesh", str(location.resolve()), entry.name, entry.stamp, *how], make)

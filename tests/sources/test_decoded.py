@@ -1,15 +1,13 @@
-"""Decoded files: the same rows in memory and from the cache, which is made once, keyed by all that matters, bounded."""
+"""Decoded files: the same rows in memory and from the cache, which is made once, keyed by all that matters."""
 
 from __future__ import annotations
-
-import os
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from ddmi_core.errors import DataError, OutputError
-from ddmi_core.sources import decoded
+from ddmi_core.errors import DataError
+from ddmi_core.sources import decoded, kept
 from ddmi_core.sources.decoded import Decoding, decode_files
 from ddmi_core.sources.files import find_files
 
@@ -41,7 +39,7 @@ def folder(tmp_path):
 def cache(tmp_path, monkeypatch):
     """A cache that everything is too large not to go into."""
     monkeypatch.setattr(decoded, "IN_MEMORY", 999)
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
     return tmp_path / "cache" / "decoded"
 
 
@@ -54,7 +52,7 @@ def how(reader=None):
 
 
 def test_rows_are_files_in_order_and_problems_are_named(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
     rows, problems = decode(folder, how())
     assert rows.dtype == np.int16
     assert rows[[0, 1, 2, 4]].tolist() == [[-n] * 100 for n in (0, 1, 2, 4)]
@@ -100,23 +98,6 @@ def test_a_changed_file_is_decoded_anew(folder, cache):
     assert decode(folder, how())[0][2].tolist() == [17] * 100
 
 
-def test_the_cache_keeps_the_sets_used_last(folder, cache):
-    def reads(number):
-        reader = Reader()
-        decode(folder, evolve(how(reader), key=("test", number)))
-        newest = max(cache.glob("*.npy"), key=lambda path: path.stat().st_mtime)
-        os.utime(newest, (clock := next(clocks), clock))
-        return reader.count
-
-    clocks = iter(range(1, 100))
-    assert [reads(number) for number in range(decoded.KEPT)] == [5] * decoded.KEPT
-    assert reads(0) == 0
-    assert reads(decoded.KEPT) == 5  # in the place of 1, which was used least recently
-    assert len(list(cache.iterdir())) == 2 * decoded.KEPT  # each with its notes
-    assert [reads(number) for number in (0, 2, decoded.KEPT)] == [0, 0, 0]
-    assert reads(1) == 5
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_decoding_that_is_cut_off_leaves_nothing_that_counts_as_done(folder, cache, error):
     class Stopping(Reader):
@@ -129,19 +110,3 @@ def test_decoding_that_is_cut_off_leaves_nothing_that_counts_as_done(folder, cac
         decode(folder, how(Stopping()))
     assert list(cache.iterdir()) == []
     assert len(decode(folder, how())[1]) == 1
-
-
-def test_rows_without_their_notes_are_not_trusted(folder, cache):
-    decode(folder, how())
-    for notes in cache.glob("*.json"):
-        notes.unlink()
-    reader = Reader()
-    assert decode(folder, how(reader))[1] == {"3.txt": "3.txt: bad"}
-    assert reader.count == 5
-
-
-def test_a_cache_that_cannot_be_written_is_told(folder, tmp_path, cache, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "file")
-    with pytest.raises(OutputError, match="GiB of decoded files in the cache"):
-        decode(folder, how())

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ddmi_core.api import Split
+from ddmi_core.parts import ArrayCache, source_digest
 from ddmi_occupancy.furniture.building import build
 from ddmi_occupancy.furniture.captions import captions
 from ddmi_occupancy.furniture.parameters import CLASSES, SEED, Furniture, furniture
-from ddmi_occupancy.kept import kept, source_digest, tidy
 from ddmi_occupancy.sampling import SPARE, Packing, Rows, point_weights, points_around
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.shape_set import ShapeSet
@@ -18,6 +18,7 @@ from ddmi_occupancy.solids import inside
 from ddmi_occupancy.surfaces import surface
 
 MAKERS = ("solids", "surfaces", "sampling")
+CACHE = ArrayCache("furniture", room=1 << 30)
 
 
 def load(location: None, settings: OccupancySettings) -> Split:
@@ -26,11 +27,11 @@ def load(location: None, settings: OccupancySettings) -> Split:
     packing = Packing(SPARE * settings.surface, settings.points)
     here = Path(__file__).parent
     version = source_digest(*here.glob("*.py"), *(here.parent / f"{name}.py" for name in MAKERS))
-    rows = kept(
+    rows = CACHE.made(
         ["furniture", version, len(pieces), packing.surface, packing.points],
         lambda: np.stack([pack(piece, packing) for piece in pieces]),
     )
-    tidy()
+    CACHE.tidy()
     whole = ShapeSet(
         packing.clouds(rows),
         point_weights(settings.points),

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources import decoded, folders
+from ddmi_core.sources import decoded, folders, kept
 from ddmi_image.folder import load
 from ddmi_image.official import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.settings import ImageSettings
@@ -148,7 +148,7 @@ def test_two_pictures_are_one_a_side(tmp_path):
 def test_large_sets_are_memory_mapped_and_equal_those_in_memory(folder, tmp_path, monkeypatch):
     plain = load(folder, SMALL)
     monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
-    monkeypatch.setattr(decoded, "user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
     mapped = load(folder, SMALL)
     assert all(isinstance(level, np.memmap) for level in mapped.train.grids)
     assert mapped.train.fingerprint() == plain.train.fingerprint()

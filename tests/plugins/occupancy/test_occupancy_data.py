@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from ddmi_core.parts import AutoencoderConfig
-from ddmi_occupancy import kept
 from ddmi_occupancy.parts import PointSampler, encoder, sampler
 from ddmi_occupancy.plugin import OCCUPANCY
 from ddmi_occupancy.sampling import NOISE, Packing, point_weights, points_around
@@ -223,42 +222,3 @@ def test_the_encoder_sees_points_and_normals():
         assert not torch.allclose(mean[0], other[0])
     blind = network(evolve(signal, points=signal.points * 0, inside=1 - signal.inside)).mean
     assert torch.equal(mean[0], blind[0])
-
-
-def test_the_cache_keeps_arrays_and_survives_damage(monkeypatch, tmp_path):
-    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / name)
-    made = []
-
-    def make():
-        made.append(1)
-        return np.arange(5, dtype=np.uint8)
-
-    for _ in range(2):
-        assert kept.kept(["a", 1], make).tolist() == [0, 1, 2, 3, 4]
-    assert len(made) == 1
-    kept.kept(["a", 2], make)
-    assert len(made) == 2
-    files = sorted((tmp_path / "ddmi" / "shapes").iterdir())
-    assert len(files) == 2
-    for file in files:
-        file.write_bytes(file.read_bytes()[:20])
-    assert kept.kept(["a", 1], make).tolist() == [0, 1, 2, 3, 4]
-    assert len(made) == 3
-
-
-def test_the_cache_is_bounded_and_may_be_missing(monkeypatch, tmp_path):
-    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / name)
-    monkeypatch.setattr(kept, "LARGEST", 3000)
-    import os
-
-    for i in range(5):
-        kept.kept([i], lambda: np.zeros(1000, dtype=np.uint8))
-        for file in (tmp_path / "ddmi" / "shapes").glob("*.npy"):
-            os.utime(file, (i, i)) if file.stat().st_mtime > 100 else None
-    kept.tidy()
-    left = sorted(file.stat().st_mtime for file in (tmp_path / "ddmi" / "shapes").glob("*.npy"))
-    assert left == [3, 4]
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "file")
-    assert kept.kept(["x"], lambda: np.ones(3, dtype=np.uint8)).tolist() == [1, 1, 1]
-    kept.tidy()

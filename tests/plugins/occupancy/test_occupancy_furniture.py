@@ -288,7 +288,7 @@ def test_sentences_claim_what_they_say(text, names):
 
 
 def test_the_split_keeps_keys_apart(monkeypatch, tmp_path):
-    from ddmi_occupancy import kept
+    from ddmi_core.sources import kept
     from ddmi_occupancy.settings import OccupancySettings
 
     monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / name)
@@ -306,6 +306,6 @@ def test_the_split_keeps_keys_apart(monkeypatch, tmp_path):
             assert CLASSES[label] in texts[0]
     again = source.load(None, settings)
     assert again.train.fingerprint() == split.train.fingerprint()
-    assert len(list((tmp_path / "ddmi" / "shapes").glob("*.npy"))) == 1
+    assert len(list((tmp_path / "ddmi" / "furniture").glob("*.npy"))) == 1
     monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "other" / name)
     assert source.load(None, settings).held_out.fingerprint() == split.held_out.fingerprint()

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ddmi_core.errors import DataError
+from ddmi_core.sources import kept
 from ddmi_occupancy import inside as insides
-from ddmi_occupancy import kept, meshes
+from ddmi_occupancy import meshes
 from ddmi_occupancy.folder import load, read
 from ddmi_occupancy.furniture.attributes import measure
 from ddmi_occupancy.furniture.building import build
