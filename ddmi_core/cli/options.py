@@ -65,6 +65,12 @@ Out = Annotated[
     Path,
     typer.Option("--out", metavar="DIR", help="Folder to write to; created if missing.", show_default=False),
 ]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format", metavar="TYPE", help="Type of the files, such as png or stl; the domain's first type by default."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

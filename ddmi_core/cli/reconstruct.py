@@ -9,7 +9,7 @@ import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable
-from ddmi_core.cli.source import check_source, load_model
+from ddmi_core.cli.source import check_source, known_suffix, load_model
 from ddmi_core.errors import DataError, RequestError, counted
 
 
@@ -21,6 +21,7 @@ def reconstruct(
     out: options.Out,
     plugin: options.ShippedPlugin = "",
     size: options.Size = "",
+    file_type: options.Format = "",
     overwrite: options.Overwrite = False,
 ) -> None:
     """Reconstruct files with a trained model."""
@@ -32,10 +33,11 @@ def reconstruct(
     for path in inputs:
         if not path.exists():
             raise DataError(f"input {path} does not exist")
+    suffix = known_suffix(run, plugin, file_type)
     check_writable(out)
     model = load_model(run, plugin)
 
     from ddmi_core.runs import produce
 
-    paths = produce.reconstruct(model, inputs, size=cells, out=out, overwrite=overwrite)
+    paths = produce.reconstruct(model, inputs, size=cells, suffix=suffix, out=out, overwrite=overwrite)
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")

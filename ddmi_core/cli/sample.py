@@ -9,7 +9,7 @@ import typer
 
 from ddmi_core.cli import completion, options
 from ddmi_core.cli.output import check_writable
-from ddmi_core.cli.source import check_source, load_model
+from ddmi_core.cli.source import check_source, known_suffix, load_model
 from ddmi_core.errors import counted
 from ddmi_core.runs.names import known_sampler
 
@@ -41,6 +41,7 @@ def sample(
         float | None,
         typer.Option("--guidance", min=0.0, help="Scale of guidance, 1 for none; the run's own by default."),
     ] = None,
+    file_type: options.Format = "",
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate signals and write them as files."""
@@ -48,6 +49,7 @@ def sample(
         known_sampler(sampler)
     cells = options.parse_size(size)
     check_source(run, plugin)
+    suffix = known_suffix(run, plugin, file_type)
     check_writable(out)
     model = load_model(run, plugin)
 
@@ -62,6 +64,7 @@ def sample(
         size=cells,
         condition=condition,
         guidance=guidance,
+        suffix=suffix,
         out=out,
         overwrite=overwrite,
     )

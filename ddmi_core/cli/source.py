@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddmi_core.errors import CheckpointError, RequestError
+from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 
 if TYPE_CHECKING:
     from ddmi_core.runs.model import Model
@@ -43,6 +43,32 @@ def check_run(run: Path) -> None:
     if not run.exists():
         raise CheckpointError(f"there is no run folder {run}" + (hint or "; train one with ddmi run"))
     raise CheckpointError(f"{run} is not a run: it has no run.toml" + hint)
+
+
+def known_suffix(run: Path | None, plugin: str, written: str) -> str | None:
+    """The suffix that `--format` asks for, with or without its dot; `None` if it is not given.
+
+    Args:
+        run: as given to `check_source`, which comes before.
+        plugin: likewise.
+        written: the value of `--format`.
+
+    Raises:
+        RequestError: if the domain writes no such files.
+        CheckpointError: if the run cannot be read.
+        PluginError: if its plugin cannot be used.
+    """
+    if not written:
+        return None
+    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.runs.folder import RunFolder, read_head
+
+    domain = domain_named(plugin if run is None else read_head(RunFolder(run)).plugin)
+    suffix = f".{written.lower().removeprefix('.')}"
+    if suffix not in domain.exporters:
+        known = [known.removeprefix(".") for known in domain.exporters]
+        raise RequestError(unknown_name(f"format of plugin {domain.name!r}:", suffix.removeprefix("."), known))
+    return suffix
 
 
 def load_model(run: Path | None, plugin: str) -> Model:

@@ -21,16 +21,19 @@ def sample(
     size: tuple[int, ...] | None = None,
     condition: str | None = None,
     guidance: float | None = None,
+    suffix: str | None = None,
     out: Path,
     overwrite: bool = False,
 ) -> list[Path]:
     """Generate fields and export one artefact each, `sample-0000.*`.
 
+    The suffix says the type of the files; by default it is the domain's first.
+
     Raises:
         RequestError: for names or numbers that the model cannot use.
         OutputError: if files exist already or cannot be written.
     """
-    suffix = default_suffix(model)
+    suffix = _written(model, suffix)
     paths = [out / f"sample-{number:04d}{suffix}" for number in range(n)]
     prepare(out, paths, overwrite)
     fields = model.sample(n, seed=seed, steps=steps, sampler=sampler, condition=condition, guidance=guidance)
@@ -44,16 +47,20 @@ def reconstruct(
     inputs: Sequence[Path],
     *,
     size: tuple[int, ...] | None = None,
+    suffix: str | None = None,
     out: Path,
     overwrite: bool = False,
 ) -> list[Path]:
     """Encode and decode signals from files, and export one artefact each, named by `output_names`.
 
+    The suffix says the type of the files; by default it is the domain's first.
+
     Raises:
         DataError: if an input cannot be read.
+        RequestError: if the domain writes no files of the suffix.
         OutputError: if files exist already or cannot be written.
     """
-    suffix = default_suffix(model)
+    suffix = _written(model, suffix)
     paths = [out / f"{name}{suffix}" for name in output_names(inputs)]
     prepare(out, paths, overwrite)
     for source, path in zip(inputs, paths, strict=True):
@@ -65,6 +72,17 @@ def reconstruct(
 def default_suffix(model: Model) -> str:
     """Suffix of the files that are written unless another is asked for: the domain's first."""
     return next(iter(model.domain.exporters))
+
+
+def _written(model: Model, suffix: str | None) -> str:
+    """The suffix of the files to write, one that can be written: this is seen before the work is done.
+
+    Raises:
+        RequestError: if the domain writes no such files.
+    """
+    chosen = suffix or default_suffix(model)
+    model.exporter(chosen)
+    return chosen
 
 
 def output_names(inputs: Sequence[Path]) -> list[str]:

@@ -225,6 +225,7 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
         "size": (48, 64),
         "condition": "red",
         "guidance": None,
+        "suffix": None,
         "out": out,
         "overwrite": False,
     }
@@ -247,6 +248,29 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     assert loads == [((finished,), {}), ((), {"plugin": "tiny"})]
     assert [call[0] for call in calls] == [("the model", [file])] * 2
     assert [call[1]["size"] for call in calls] == [None, (32,)]
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct"])
+@pytest.mark.parametrize("written", ["txt", ".txt", "TXT"])
+def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, tmp_path, command, written):
+    engine("ddmi_core.runs.model", "load", "the model")
+    calls = engine("ddmi_core.runs.produce", command, [])
+    (tmp_path / "in.txt").write_text("")
+    (finished / "run.toml").write_text('[run]\nformat = 1\nplugin = "tiny"\n')
+    inputs = ["in.txt"] if command == "reconstruct" else []
+    ddmi(command, finished, *inputs, "--format", written, "--out", "o")
+    ddmi(command, *inputs, "--plugin", "tiny", "--format", written, "--out", "o")
+    assert [options["suffix"] for _, options in calls] == [".txt", ".txt"]
+
+
+@pytest.mark.parametrize("command", [["sample"], ["reconstruct", "in.txt"]])
+def test_a_type_of_files_that_is_not_written_is_refused_before_the_model_is_loaded(tiny, engine, tmp_path, command):
+    loads = engine("ddmi_core.runs.model", "load", "the model")
+    (tmp_path / "in.txt").write_text("")
+    text = ddmi(*command, "--plugin", "tiny", "--format", ".tx", "--out", "o", status=2)
+    assert text == "error: unknown format of plugin 'tiny': 'tx'; did you mean 'txt'? Valid: txt\n"
+    assert not loads
+    assert not Path("o").exists()
 
 
 @pytest.mark.parametrize("command", [["sample"], ["reconstruct", "in.txt"]])

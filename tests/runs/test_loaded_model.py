@@ -347,6 +347,19 @@ def test_a_file_type_that_the_domain_does_not_write_is_named(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_files_of_another_type_are_written_if_it_is_asked_for(model, tmp_path, monkeypatch):
+    exporters = {**model.domain.exporters, ".grid": "formula_domains:write"}
+    both = evolve(model, domain=evolve(model.domain, exporters=exporters))
+    np.save(tmp_path / "a.npy", held_out(model.domain, 1).values[0, 0].numpy())
+    assert [path.name for path in produce.sample(both, 1, suffix=".grid", out=tmp_path)] == ["sample-0000.grid"]
+    (again,) = produce.reconstruct(both, [tmp_path / "a.npy"], suffix=".grid", out=tmp_path)
+    assert again.name == "a.grid"
+    assert again.exists()
+    monkeypatch.setattr(type(model), "sample", lambda *_, **__: pytest.fail("the type is seen before the work"))
+    with pytest.raises(RequestError, match=r"unknown file type '.gird'; did you mean '.grid'"):
+        produce.sample(both, 1, suffix=".gird", out=tmp_path)
+
+
 def test_an_output_folder_that_is_a_file_is_refused(model, tmp_path):
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):

@@ -70,9 +70,11 @@ def test_shapes_are_asked_for_with_text_and_reconstructed_from_files(run, tmp_pa
     assert "takes texts" in ask("conditions", run)
     trimesh.creation.box((1, 2, 3)).export(tmp_path / "box.stl")
     ask("reconstruct", run, tmp_path / "box.stl", "--out", tmp_path / "again")
+    ask("reconstruct", run, tmp_path / "box.stl", "--format", "ply", "--out", tmp_path / "again")
     (path,) = (tmp_path / "again").glob("*.glb")
     assert path.stem == "box"
     loaded = trimesh.load_scene(path).to_mesh()
+    assert len(trimesh.load_scene(path.with_suffix(".ply")).to_mesh().faces) == len(loaded.faces)
     assert not len(loaded.faces) or loaded.is_watertight
 
 
