@@ -10,13 +10,14 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 PICTURE = re.compile(r"^<!-- picture: ([\w-]+): (.+) -->$", re.MULTILINE)
-PLUGIN = "image"
+PLUGIN = "image"  # of the table of presets
+OWN = "domain."  # begins the keys of a plugin's own settings
 
 
 def commands() -> str:
@@ -29,29 +30,73 @@ def commands() -> str:
 
 
 def settings() -> str:
-    """Every setting of the image plugin: its value in each preset, what it is, and what it takes."""
+    """Every setting of the built-in plugins: what it is and takes, and its value in each preset."""
+    plugins = {name: _in_presets(name) for name in built_in()}
+    rows = {key: row for columns in plugins.values() for row_of in columns.values() for key, row in row_of.items()}
+    common = [key for key in rows if not key.startswith(OWN)]
+    values = {
+        key: {_code(_shown(row_of[key].default)) for columns in plugins.values() for row_of in columns.values()}
+        for key in common
+    }
+    lines = ["## Of every plugin", "", "Where no value stands, it depends on plugin and preset, and is listed below."]
+    lines += _tables(common, rows, lambda key: next(iter(values[key])) if len(values[key]) == 1 else "")
+    for name, columns in plugins.items():
+        lines += ["", f"## Of the plugin `{name}` {{ #{name} }}"]
+        own = [key for key in next(iter(columns.values())) if key.startswith(OWN)]
+        lines += _tables(own, next(iter(columns.values())), lambda key, columns=columns: _by_preset(key, columns))
+        lines += [
+            "",
+            f"### Presets of `{name}`",
+            "",
+            f"| key | {' | '.join(columns)} |",
+            f"| --- |{' --- |' * len(columns)}",
+        ]
+        for key in common:
+            if len(values[key]) > 1:
+                cells = [_code(_shown(row_of[key].default)) for row_of in columns.values()]
+                lines.append(f"| `{key}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def built_in() -> list[str]:
+    """Names of the plugins that come with the distribution of this program."""
+    from importlib.metadata import distribution
+
+    from ddmi_core.registry.hooks import GROUP
+
+    return sorted(point.name for point in distribution("ddmi").entry_points.select(group=GROUP))
+
+
+def _in_presets(plugin: str) -> dict[str, dict[str, Any]]:
+    """The rows of a plugin's settings by preset and key."""
     from ddmi_core.cli.configure import configured
     from ddmi_core.runs.settings import keys
 
-    domain, _ = configured(PLUGIN)
-    columns = {preset: {row.key: row for row in keys(configured(PLUGIN, preset)[1])} for preset in domain.presets}
-    first, *_ = columns.values()
-    lines: list[str] = []
+    def rows(preset: str) -> dict[str, Any]:
+        return {row.key: row for row in keys(configured(plugin, preset)[1]) if row.key not in ("plugin", "preset")}
+
+    return {preset: rows(preset) for preset in configured(plugin)[0].presets}
+
+
+def _tables(names: Iterable[str], rows: Mapping[str, Any], value: Callable[[str], str]) -> Iterator[str]:
+    """A table for each group of keys."""
     table = None
-    for key, row in first.items():
-        if key in ("plugin", "preset"):
-            continue
+    for key in names:
         here = key.rpartition(".")[0]
         if here != table:
             table = here
-            lines += ["", f"## `[{here}]`" if here else "## At the top", ""]
-            lines += ["| key | value | what it is, and what it takes |", "| --- | --- | --- |"]
-        values = {preset: _code(_shown(rows[key].default)) for preset, rows in columns.items()}
-        shown = [f"{preset}&nbsp;{value}" for preset, value in values.items()]
-        shown = shown if len(set(values.values())) > 1 else [next(iter(values.values()))]
-        summary = row.summary[:1].upper() + row.summary[1:]
-        lines.append(f"| `{key}` | {'<br>'.join(shown)} | {_cell(summary)} *Takes {_cell(row.takes)}.* |")
-    return "\n".join(lines)
+            yield from ("", f"### `[{here}]`" if here else "### At the top", "")
+            yield from ("| key | value | what it is, and what it takes |", "| --- | --- | --- |")
+        summary = rows[key].summary[:1].upper() + rows[key].summary[1:]
+        yield f"| `{key}` | {value(key)} | {_cell(summary)} *Takes {_cell(rows[key].takes)}.* |"
+
+
+def _by_preset(key: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """The value of a key, with the names of presets where these differ."""
+    values = {preset: _code(_shown(rows[key].default)) for preset, rows in columns.items()}
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return "<br>".join(f"{preset}&nbsp;{value}" for preset, value in values.items())
 
 
 def presets() -> str:

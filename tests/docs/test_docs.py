@@ -172,8 +172,23 @@ def test_every_setting_is_on_the_generated_page(generate: ModuleType) -> None:
     from ddmi_core.runs.settings import keys
 
     page = generate.settings()
-    missing = [row.key for row in keys(configured("image")[1]) if f"`{row.key}`" not in page]
-    assert missing == ["plugin", "preset"]
+    assert {"image", "occupancy"} <= set(generate.built_in())
+    for plugin in generate.built_in():
+        for preset in configured(plugin)[0].presets:
+            missing = [row.key for row in keys(configured(plugin, preset)[1]) if f"`{row.key}`" not in page]
+            assert missing == ["plugin", "preset"]
+
+
+def test_values_that_depend_on_the_preset_stand_under_their_plugin(generate: ModuleType) -> None:
+    from ddmi_core.cli.configure import configured
+
+    page = generate.settings()
+    for plugin in ("image", "occupancy"):
+        part = page.partition(f"## Of the plugin `{plugin}`")[2].partition("\n## ")[0]
+        steps = [configured(plugin, preset)[1].diffusion.training.steps for preset in configured(plugin)[0].presets]
+        assert f"| `diffusion.training.steps` | {' | '.join(f'`{number}`' for number in steps)} |" in part
+        assert "| `domain.strict` | `true` |" in part
+    assert "| `sampling.guidance_from` | `0.0` |" in page.partition("## Of the plugin")[0]
 
 
 @pytest.mark.parametrize(("module", "page"), [("ddmi_core.api", "api.md"), ("ddmi_core.parts", "parts.md")])
