@@ -1,0 +1,156 @@
+"""What decodes frames: the interface of back ends, and PyAV's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ddmi_core.errors import DataError
+from ddmi_video.reading.index import Source, VideoIndex, damaged, opened_as
+from ddmi_video.reading.limits import size_changes
+from ddmi_video.reading.posture import Pixels
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+
+class Frames(ABC):
+    """Decodes frames of one video."""
+
+    @abstractmethod
+    def get(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """Upright frames `(H, W, 3)`, one at a time.
+
+        Args:
+            numbers: of frames in the index, increasing.
+
+        Raises:
+            DataError: if a frame cannot be decoded, or differs in size.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the file and the decoder back."""
+
+
+class PyavFrames(Frames):
+    """PyAV: seeks by time stamp, and reads on from where it is if that is nearer.
+
+    Args:
+        source: path, or open file.
+        index: the video's index.
+    """
+
+    def __init__(self, source: Source, index: VideoIndex) -> None:
+        self.source, self.index = source, index
+        self.container: Any = None
+        self.number = -1  # of the frame that is held
+        self.held: VideoFrame | None = None
+        self.ahead: VideoFrame | None = None  # decoded, but shown only after the held one
+        self._start()
+
+    def get(self, numbers: Sequence[int]) -> Iterator[Pixels]:
+        """See `Frames`."""
+        for number in numbers:
+            yield self.index.posture.upright(_rgb(self._frame(number)))
+
+    def close(self) -> None:
+        """See `Frames`."""
+        if self.container is not None:
+            self.container.close()
+        self.container, self.held = None, None
+
+    def _start(self) -> None:
+        """Begin to decode at the first frame."""
+        import av
+
+        self.close()
+        try:
+            self.container = av.open(opened_as(self.source))
+        except av.error.FFmpegError as error:
+            raise damaged(self.index.name, error) from error
+        self.number, self.stream = -1, self.container.streams[self.index.stream]
+        self.coming, self.ahead = self._decoded(), None
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        """Frames from the present place on, in the order of their time stamps."""
+        for packet in self.container.demux(self.stream):
+            if packet.size and packet.is_corrupt:  # the end is missing: what the decoder still holds is good
+                yield from self.stream.decode(None)
+                return
+            yield from packet.decode()
+
+    def _frame(self, number: int) -> VideoFrame:
+        """The frame of a number, or the one shown before it if the decoder gives none for it."""
+        import av
+
+        try:
+            self._go_near(number)
+            self._read_to(number)
+            if self.number > number:  # the container led to a later key frame
+                self._start()
+                self._read_to(number)
+        except av.error.FFmpegError as error:
+            self._start()
+            raise self._broken(number, error.strerror) from error
+        frame = self.held
+        if frame is None or self.number > number or frame.is_corrupt:
+            self._start()
+            raise self._broken(number, "frames are missing")
+        if (frame.height, frame.width) != self.index.posture.stored:
+            raise size_changes(self.index.name, self.index.posture.stored, (frame.height, frame.width))
+        return frame
+
+    def _go_near(self, number: int) -> None:
+        """Seek to the key frame before a frame, unless reading on leads there with less work."""
+        keys, ticks = self.index.keys, self.index.ticks
+        before = int(np.searchsorted(keys, ticks[number], side="right")) - 1
+        if self.number <= number and (before < 0 or keys[before] <= ticks[max(self.number, 0)]):
+            return
+        if before < 0:
+            self._start()
+            return
+        self.container.seek(int(keys[before]), stream=self.stream, backward=True)
+        self.coming, self.ahead, self.held, self.number = self._decoded(), None, None, -1
+
+    def _read_to(self, number: int) -> None:
+        """Decode until the frame is held, or the one after it is known."""
+        while self.number < number:
+            frame = self.ahead or next(self.coming, None)
+            if frame is None:
+                return
+            place = self._number_of(frame)
+            if place > number and self.held is not None:
+                self.ahead = frame
+                return
+            self.ahead, self.number, self.held = None, place, frame
+
+    def _number_of(self, frame: VideoFrame) -> int:
+        if self.index.counted:
+            return self.number + 1
+        if frame.pts is None:
+            return self.number
+        return int(np.searchsorted(self.index.ticks, frame.pts, side="right")) - 1
+
+    def _broken(self, number: int, why: str | None) -> DataError:
+        return DataError(
+            f"{self.index.name}: damaged at {self.index.times[number]:.3f} s ({why}); copy it again, or cut it there: "
+            f"ffmpeg -i IN -t {self.index.times[number]:.3f} OUT.mp4"
+        )
+
+
+def _rgb(frame: VideoFrame) -> Pixels:
+    """A stored frame as 8-bit RGB `(H, W, 3)`, with the matrix and range that the stream names.
+
+    Streams without a matrix are read as BT.601, those without a range as limited, as all of FFmpeg's users do. Even
+    frames of 8 bits take swscale's plain path, on which its versions agree bit by bit, and others the exact one.
+    """
+    from av.video.reformatter import Interpolation as Scale
+
+    plain = frame.width % 2 == frame.height % 2 == 0 and all(part.bits <= 8 for part in frame.format.components)
+    exact = Scale.BILINEAR | Scale.ACCURATE_RND | Scale.FULL_CHR_H_INT
+    rgb = frame.reformat(format="rgb24", interpolation=Scale.BILINEAR if plain else exact)
+    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)

@@ -1,0 +1,102 @@
+"""The index of a video: when its frames are shown, where key frames are, and how frames are turned upright."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from ddmi_core.errors import DataError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+    from ddmi_video.reading.posture import Posture
+
+Source: TypeAlias = Path | BinaryIO
+Ticks = npt.NDArray[np.int64]
+
+LEAST_TOLERANCE, MOST_TOLERANCE = 1e-6, 5e-4  # seconds
+
+
+@frozen(eq=False)
+class VideoIndex:
+    """What the packets of a video stream tell, without decoding more than the first frame."""
+
+    name: str
+    stream: int  # number of the stream in the file
+    ticks: Ticks  # (N,) presentation time stamps, increasing
+    tick: float  # seconds of one tick
+    length: int  # ticks for which the last frame is shown
+    keys: Ticks  # (K,) time stamps of key frames, increasing
+    posture: Posture
+    counted: bool  # the stamps of decoded frames mean nothing: they are counted instead
+    special: str  # why PyAV alone reads it exactly; empty if the other back ends do
+    missing: str  # what is missing at the end; empty if nothing is
+
+    @cached_property
+    def times(self) -> npt.NDArray[np.float64]:
+        """`(N,)`, seconds at which frames are first shown, from the first frame."""
+        return np.asarray((self.ticks - self.ticks[0]) * self.tick, dtype=np.float64)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame until the last is no longer shown."""
+        return float(self.times[-1]) + self.length * self.tick
+
+    def shown_at(self, times: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """The number of the frame that is shown at each time: the last whose time stamp is not later.
+
+        Containers round time stamps to whole ticks, so stamps may be late by half a tick, up to half a millisecond.
+
+        Args:
+            times: `(T,)`, seconds.
+
+        Raises:
+            DataError: if a time is before the first frame or after the end.
+        """
+        wanted = np.asarray(times, dtype=np.float64)
+        tolerance = min(self.tick / 2, MOST_TOLERANCE) + LEAST_TOLERANCE
+        if len(wanted) and (wanted.min() < -tolerance or wanted.max() > self.duration + tolerance):
+            raise DataError(
+                f"{self.name}: there is no frame at {wanted.min():.3f} to {wanted.max():.3f} s; "
+                f"it is {self.duration:.3f} s long"
+            )
+        return np.maximum(np.searchsorted(self.times, wanted + tolerance, side="right") - 1, 0)
+
+
+def opened_as(source: Source) -> str | BinaryIO:
+    """The path of a file on disk, which is read faster; otherwise the file, at its start."""
+    name = source if isinstance(source, Path) else getattr(source, "name", None)
+    if isinstance(name, str | Path) and Path(name).is_file():
+        return str(name)
+    assert not isinstance(source, Path)
+    source.seek(0)
+    return source
+
+
+@contextmanager
+def container(source: Source, name: str) -> Iterator[InputContainer]:
+    """An open container; what FFmpeg raises becomes a DataError with the name."""
+    import av
+
+    try:
+        with av.open(opened_as(source), mode="r") as opened:
+            yield opened
+    except av.error.FFmpegError as error:
+        raise damaged(name, error) from error
+
+
+def damaged(name: str, error: Exception) -> DataError:
+    """The error for a file that FFmpeg cannot read."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return DataError(
+        f"{name}: not a video, damaged, or cut short before its index ({text}); "
+        "copy it again, or mend it with: ffmpeg -i IN -c copy OUT.mkv"
+    )

@@ -1,0 +1,94 @@
+"""Folders of numbered pictures, read as a video of constant rate."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ddmi_core.errors import DataError
+from ddmi_core.parts import Entry
+from ddmi_video.reading.limits import TooShortError, check_size, size_changes
+from ddmi_video.reading.posture import Pixels
+from ddmi_video.reading.squares import central_square
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+class FrameFolder:
+    """Pictures in the order of their names, numbers by value; the interface is that of `Video`.
+
+    Args:
+        entries: the pictures.
+        name: of the folder, for messages.
+        rate: pictures a second.
+
+    Raises:
+        TooShortError: if there is one picture only.
+    """
+
+    missing = ""
+
+    def __init__(self, entries: Sequence[Entry], name: str, rate: float) -> None:
+        self.entries, self.name, self.rate = sorted(entries, key=_place), name, rate
+        self.size: tuple[int, int] | None = None  # height and width, once a picture has been read
+        if len(entries) < 2:
+            raise TooShortError(f"{name}: a folder with one picture only, so nothing moves; remove it")
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.entries) / self.rate
+
+    def frames_at(self, times: npt.ArrayLike, side: int) -> Pixels:
+        """Central squares of the pictures shown at some times, `(T, 3, side, side)`; see `Video.frames_at`.
+
+        Raises:
+            DataError: if a picture is damaged, or differs in size from those read before.
+        """
+        numbers = np.floor(np.asarray(times, dtype=np.float64) * self.rate + 1e-6).astype(np.int64)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() > len(self.entries)):
+            raise DataError(f"{self.name}: {len(self.entries)} pictures are {self.duration:.3f} s, less than wanted")
+        return np.stack([self._square(self.entries[min(i, len(self.entries) - 1)], side) for i in numbers])
+
+    def close(self) -> None:
+        """Nothing is open between pictures."""
+
+    def _square(self, entry: Entry, side: int) -> Pixels:
+        with entry.opened() as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                with Image.open(file) as picture:
+                    check_size(*picture.size, entry.name)
+                    size = (picture.height, picture.width)
+                    if self.size not in (None, size):
+                        raise size_changes(self.name, self.size or size, size)
+                    self.size = size
+                    return central_square(_rgb(ImageOps.exif_transpose(picture)), side)
+            except DataError:
+                raise
+            except UnidentifiedImageError as error:
+                raise DataError(f"{entry.name}: not a picture ({', '.join(SUFFIXES)}); remove it") from error
+            except Exception as error:  # decoders raise many kinds for damaged files
+                raise DataError(f"{entry.name}: damaged or cut short: {error}; copy it again") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    """8-bit RGB, transparent parts over white."""
+    if picture.mode.startswith("I"):
+        wide = np.asarray(picture).astype(np.int64)
+        return Image.fromarray(((wide + 128) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        layered = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _place(entry: Entry) -> list[tuple[int, int | str]]:
+    """Sorting key by which `frame_10` follows `frame_9`."""
+    parts = re.split(r"(\d+)", entry.name.lower())
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
