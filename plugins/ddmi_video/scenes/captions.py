@@ -1,0 +1,72 @@
+"""Sentences about scenes, each word of which is true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIRECTIONS = {
+    "left": "to the left",
+    "right": "to the right",
+    "nearer": "towards us",
+    "away": "away from us",
+    "opposite": "in opposite directions",
+}
+PACES = {"slow": "slowly", "medium": "", "fast": "quickly"}
+WAYS = {"across": "from side to side", "up and down": "up and down", "slanting": "on a slanting way"}
+
+
+def sky_captions(hour: str, wind: str, cover: str, speed: str, tint: str, moon: str, stars: bool) -> tuple[str, ...]:
+    """Sentences about a sky, from the words for what it was made by.
+
+    Args:
+        hour: class of the sky.
+        wind: where the clouds go.
+        cover: how many there are.
+        speed: how fast the fastest are.
+        tint: colour of a low sun, or nothing.
+        moon: `full`, `crescent`, or nothing.
+        stars: whether there are stars.
+    """
+    amount = {"few": "a few clouds", "some": "clouds", "thick": "thick clouds"}[cover]
+    drift = f"drift {DIRECTIONS[wind]}"
+    quick = _joined("drift", PACES[speed], DIRECTIONS[wind])
+    if hour == "day":
+        white = amount.replace("clouds", "white clouds")
+        return ("clouds by day", f"{white} {drift} over a blue sky", f"{white} {quick} over dark hills by day")
+    if hour == "night":
+        lights = " and ".join([f"a {moon} moon"] * bool(moon) + ["stars"] * stars)
+        return ("clouds by night", f"{lights} in the night, {amount} {drift}", f"{lights} and {amount} that {quick}")
+    sun = "sets behind" if hour == "sunset" else "rises over"
+    return (
+        f"clouds at {hour}",
+        f"{_article(tint)} {tint} {hour}, {amount} {drift}",
+        f"the sun {sun} dark hills, {amount} {quick}",
+    )
+
+
+def digit_captions(shown: Sequence[tuple[str, int]], back: str, way: str, pace: str) -> tuple[str, ...]:
+    """Sentences about digits.
+
+    Args:
+        shown: ink and digit of each, the one in front first.
+        back: colour of the back.
+        way: how they move.
+        pace: how fast they are.
+    """
+    words = [f"{ink} {NUMBERS[digit]}" for ink, digit in shown]
+    listed = " and ".join(f"{_article(word)} {word}" for word in words)
+    verb = "bounces" if len(shown) == 1 else "bounce"
+    first = "a digit bounces" if len(shown) == 1 else "two digits bounce"
+    values = " and ".join(NUMBERS[digit] for _, digit in shown)
+    number = f"the number {values}" if len(shown) == 1 else f"the numbers {values}"
+    full = _joined(listed, verb, PACES[pace], WAYS[way], "on", back)
+    return (first, f"{listed} {verb} on {back}", _joined(number, verb, PACES[pace], WAYS[way]), full)
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
+
+
+def _joined(*words: str) -> str:
+    return " ".join(filter(None, words))

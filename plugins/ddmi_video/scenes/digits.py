@@ -1,0 +1,181 @@
+"""Handwritten digits that move and bounce off the borders of the picture."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from attrs import field, frozen, validators
+
+from ddmi_video.scenes.captions import digit_captions
+from ddmi_video.scenes.draws import between, draws, pick
+from ddmi_video.scenes.glyphs import Glyph, glyphs
+from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, mean
+
+KINDS = ("digit", "two digits")
+SHEET = 30  # neighbouring originals, often of one hand, that stay on one side of a split
+FINE = 144  # samples along each side of a picture, at least
+MARGIN = 0.03  # between a digit and the border that it bounces off
+BACKS = {
+    "black": (18, 18, 22),
+    "dark blue": (24, 36, 88),
+    "dark green": (22, 66, 48),
+    "purple": (74, 36, 92),
+    "grey": (172, 174, 178),
+    "white": (240, 240, 236),
+    "light blue": (172, 208, 236),
+    "beige": (236, 220, 188),
+}
+BRIGHT = {"white": (244, 242, 236), "yellow": (246, 212, 72), "orange": (244, 142, 52), "pink": (244, 150, 186)}
+DEEP = {"red": (204, 44, 44), "blue": (36, 82, 200), "green": (28, 130, 70), "black": (28, 28, 32)}
+INKS = {**BRIGHT, **DEEP}
+ALSO = {"black": ("red", "green"), "dark blue": ("red",)}  # deep inks that are seen on dark backs
+SPEEDS = {"slow": (1.0, 1.3), "medium": (1.5, 1.8), "fast": (2.1, 2.4)}  # pixels a frame
+TRIES = 10  # ways of a second digit, of which the one that hides least is taken
+WAYS = ("across", "up and down", "slanting")
+
+
+@frozen
+class Moving:
+    """One digit on its way. On each axis it goes to and fro between the borders at a steady speed."""
+
+    glyph: Glyph
+    ink: str = field(validator=validators.in_(tuple(INKS)))
+    height: float  # where a picture is 2 high
+    speed: tuple[float, float]  # along x and y
+    phase: tuple[float, float]  # way from the left and upper border, folded, at time 0
+
+    @property
+    def half(self) -> tuple[float, float]:
+        """Half of its width and height."""
+        return (self.height * self.glyph.width / self.glyph.height / 2, self.height / 2)
+
+    def path(self, times: Doubles) -> tuple[Doubles, Doubles]:
+        """Where its middle is, x and y."""
+        places = (
+            folded(speed * times + phase, 1 - MARGIN - half)
+            for speed, phase, half in zip(self.speed, self.phase, self.half, strict=True)
+        )
+        x, y = places
+        return x, y
+
+    def stamp(self, picture: Floats, times: Doubles) -> None:
+        """Paint it onto a picture `(T, 3, size, size)`."""
+        size = picture.shape[-1]
+        factor = max(1, -(-FINE // size))
+        cell = self.height / self.glyph.height
+        # Only a window around the digit is painted, of one size at all times.
+        spans = []
+        for middle, half in zip(self.path(times), self.half, strict=True):
+            length = min(size, math.ceil(half * size) + 2)
+            start = np.clip(np.floor((middle - half + 1) * size / 2).astype(int) - 1, 0, size - length)
+            places = (2 * (start[:, None] * factor + np.arange(length * factor)) + 1) / (size * factor) - 1
+            spans.append((start, length, (places - middle[:, None]) / cell))
+        (left, width, x), (top, height, y) = spans
+        box = self.glyph.box
+        shares = self.glyph.cover(x + (box[0] + box[2]) / 2, y + (box[1] + box[3]) / 2, 2 / (size * factor * cell))
+        colour = np.array(INKS[self.ink], dtype=np.float32)[:, None, None]
+        for moment, share in enumerate(mean(shares, factor)):
+            rows, columns = slice(top[moment], top[moment] + height), slice(left[moment], left[moment] + width)
+            part = picture[moment, :, rows, columns]
+            part += share * (colour - part)
+
+
+@frozen
+class Digits(Scene):
+    """One or two digits over a plain or gently shaded back."""
+
+    moving: tuple[Moving, ...]  # the one behind first
+    back: str = field(validator=validators.in_(tuple(BACKS)))
+    shading: float  # how much lighter the upper border is, and darker the lower one
+    way: str = field(validator=validators.in_(WAYS))
+    pace: str = field(validator=validators.in_(tuple(SPEEDS)))
+
+    @property
+    def kind(self) -> str:
+        """How many there are."""
+        return KINDS[len(self.moving) - 1].replace(" ", "-")
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """What is seen, in words."""
+        shown = [(digit.ink, digit.glyph.digit) for digit in reversed(self.moving)]
+        return digit_captions(shown, self.back, self.way, self.pace)
+
+    @property
+    def key(self) -> str:
+        """The sheet of the originals, which all digits of a scene share."""
+        return f"sheet-{self.moving[0].glyph.original // SHEET}"
+
+    @property
+    def mirrored(self) -> bool:
+        """Mirrored digits are none."""
+        return False
+
+    def paint(self, times: Doubles, size: int) -> Floats:
+        """See `Scene.paint`."""
+        shade = 1 + self.shading * np.linspace(1, -1, 2 * size + 1)[1::2]
+        back = np.array(BACKS[self.back])[:, None, None] * shade[:, None]
+        picture = np.empty((len(times), 3, size, size), dtype=np.float32)
+        picture[:] = np.minimum(back, 255)
+        for digit in self.moving:
+            digit.stamp(picture, times)
+        return picture
+
+
+def folded(way: Doubles, limit: float) -> Doubles:
+    """A place between -limit and limit, after a way from -limit that turns back at both ends."""
+    result: Doubles = limit - np.abs(np.mod(way, 4 * limit) - 2 * limit)
+    return result
+
+
+def digits(number: int, count: int) -> Digits:
+    """The digits of a number.
+
+    Args:
+        number: of the scene.
+        count: 1 or 2 digits.
+    """
+    draw = draws(number)
+    known = glyphs()
+    sheets = sorted({glyph.original // SHEET for glyph in known})
+    sheet = pick(draw, sheets)
+    choice = [glyph for glyph in known if glyph.original // SHEET == sheet]
+    back = pick(draw, tuple(BACKS))
+    dark = sum(BACKS[back]) < 3 * 110
+    inks = list(BRIGHT) + list(ALSO.get(back, ())) if dark else list(DEEP)
+    way, pace = pick(draw, WAYS, (0.25, 0.25, 0.5)), pick(draw, tuple(SPEEDS))
+    moving: list[Moving] = []
+    for _ in range(count):
+        ink = pick(draw, [ink for ink in inks if ink not in [other.ink for other in moving]])
+        height = between(draw, 0.95, 1.1) if count == 1 else between(draw, 0.78, 0.9)
+        glyph = pick(draw, choice)
+        tries = [bouncing(draw, glyph, ink, height, way, pace) for _ in range(TRIES if moving else 1)]
+        moving.append(min(tries, key=lambda digit: sum(overlap(digit, other) for other in moving)))
+    return Digits(number, tuple(moving), back, pick(draw, (0.0, 0.12), (0.4, 0.6)), way, pace)
+
+
+def overlap(one: Moving, other: Moving) -> float:
+    """Mean share of the time and of their size, in each direction, in which two digits lie over each other."""
+    times = np.linspace(-1, 1, 33)
+    shared = np.ones_like(times)
+    for a, b, half, own in zip(one.path(times), other.path(times), one.half, other.half, strict=True):
+        shared *= np.clip(1 - np.abs(a - b) / (half + own), 0, 1)
+    return float(shared.mean())
+
+
+def bouncing(draw: np.random.Generator, glyph: Glyph, ink: str, height: float, way: str, pace: str) -> Moving:
+    """A digit that reaches a border at least once in the clip."""
+    speed = PIXEL_A_FRAME * between(draw, *SPEEDS[pace])
+    angle = {"across": 0.0, "up and down": math.pi / 2}.get(way, between(draw, 0.55, 1.02))
+    speeds = (speed * math.cos(angle), speed * math.sin(angle))
+    still = Moving(glyph, ink, height, speeds, (0.0, 0.0))
+    bouncing_axis = int(draw.integers(2)) if way == "slanting" else WAYS.index(way)
+    phase = []
+    for axis, half in enumerate(still.half):
+        whole = 2 * (1 - MARGIN - half)
+        if axis == bouncing_axis:
+            phase.append(whole * int(draw.integers(2)) - speeds[axis] * between(draw, -0.55, 0.55))
+        else:
+            phase.append(2 * whole * between(draw, 0, 1))
+    return Moving(glyph, ink, height, speeds, (phase[0], phase[1]))

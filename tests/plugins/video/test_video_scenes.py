@@ -1,0 +1,299 @@
+"""Scenes: the same on every call, known at all times and sizes, and truly described."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from ddmi_core.errors import DataError
+from ddmi_video.scenes import KINDS, load, scene
+from ddmi_video.scenes.digits import MARGIN, SPEEDS, Digits, folded
+from ddmi_video.scenes.glyphs import LEAST_HOLE, MIDDLES, glyphs, readable, splines
+from ddmi_video.scenes.hours import HOURS, colours
+from ddmi_video.scenes.lights import Disc
+from ddmi_video.scenes.scene import PIXEL_A_FRAME, centres, mean
+from ddmi_video.scenes.skies import HIGH, Sky
+from ddmi_video.scenes.skies import SPEEDS as WINDS
+from ddmi_video.settings import VideoSettings
+
+COUNT = 240
+SCENES = [scene(number) for number in range(COUNT)]
+SKIES = [made for made in SCENES if isinstance(made, Sky)]
+DIGITS = [made for made in SCENES if isinstance(made, Digits)]
+SAMPLE = [next(made for made in SCENES if made.kind == kind) for kind in KINDS]
+SMALL = VideoSettings(frames=4, size=24, count=60, held_out=0.3)
+each = pytest.mark.parametrize("made", SAMPLE, ids=lambda made: made.kind)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return load(None, SMALL)
+
+
+@each
+def test_names_and_numbers_lead_to_the_same_scene(made):
+    assert scene(made.number) == scene(made.name) == made
+    clips = [again.draw([-0.3, 0.8], 48) for again in (made, scene(made.name))]
+    assert np.array_equal(*clips)
+    assert clips[0].shape == (2, 3, 48, 48)
+    assert clips[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("which", ["day", "day-1", "dawn-0001", "day--001", "night-0000", "-5", -1])
+def test_unknown_scenes_are_refused_by_name(which):
+    with pytest.raises(DataError, match=re.escape(str(which))):
+        scene(which)
+
+
+@pytest.mark.parametrize(("times", "size"), [([0.0], 0), ([1.01], 48), ([float("nan")], 48)])
+def test_impossible_pictures_are_refused(times, size):
+    with pytest.raises(ValueError, match=r"size=0|times from"):
+        SCENES[0].draw(times, size)
+
+
+def test_every_kind_is_common_and_all_scenes_differ():
+    assert {made.kind for made in SCENES} == set(KINDS)
+    assert min(sum(made.kind == kind for made in SCENES) for kind in KINDS) > COUNT / 15
+    pictures = {made.draw([0.0], 24).tobytes() for made in SCENES[:60]}
+    assert len(pictures) == 60
+
+
+@each
+def test_larger_pictures_average_down_to_smaller_ones(made):
+    times = [-0.71, 0.16, 0.93]
+    native = made.draw(times, 48).astype(np.float32)
+    for factor in (2, 3):
+        difference = np.abs(mean(made.draw(times, 48 * factor).astype(np.float32), factor) - native)
+        assert difference.mean() < 0.6
+        assert np.quantile(difference, 0.98) < 8
+        assert difference.max() < 32
+    assert np.abs(made.draw(times, 24) - mean(native, 2)).max() <= 1
+
+
+@each
+def test_a_picture_depends_on_its_own_time_alone(made):
+    clip = made.draw(centres(16), 48)
+    for frame in (0, 5, 15):
+        alone = made.draw([(2 * frame + 1) / 16 - 1], 48)[0]
+        assert np.abs(alone.astype(int) - clip[frame]).max() <= 1
+    assert np.array_equal(made.draw(centres(16)[::-1], 48)[::-1], clip)
+
+
+@each
+def test_times_between_frames_lie_between_the_frames(made):
+    # Motion has no jumps: halving the step halves what changes, about.
+    start = -0.4
+    near, far = made.draw([start, start + 0.01, start + 0.02], 96).astype(np.float32)[[1, 2]] - made.draw([start], 96)
+    assert 0 < np.abs(near).mean() < 0.8 * np.abs(far).mean()
+
+
+@pytest.mark.parametrize("wind", ["left", "right"])
+@pytest.mark.parametrize("speed", WINDS)
+def test_clouds_drift_where_and_as_fast_as_is_said(wind, speed):
+    made = next(made for made in SKIES if (made.wind, made.speed) == (wind, speed))
+    size, row = 192, round((HIGH + 1) / 2 * 192)
+    step = 0.125
+    shifts = []
+    for start in (-0.8, -0.3, 0.2, 0.7):
+        first, second = made.layers[-1].density(np.array([start, start + step]), size)[0][:, row - 2 : row + 2]
+        errors = {}
+        for shift in range(-16, 17):
+            kept = slice(max(0, shift), size + min(0, shift))
+            source = slice(max(0, -shift), size + min(0, -shift))
+            errors[shift] = float(np.square(second[:, kept] - first[:, source]).mean())
+        shifts.append(min(errors, key=errors.__getitem__) / size * 48)
+    sign = 1 if wind == "right" else -1
+    low, high = WINDS[speed]
+    assert low - 0.4 <= sign * np.median(shifts) <= high + 0.4
+    words = " ".join(made.captions)
+    assert f"to the {wind}" in words
+    assert ("slowly" in words, "quickly" in words) == (speed == "slow", speed == "fast")
+
+
+def test_clouds_come_nearer_from_the_horizon_and_go_away_to_it():
+    for wind, sign in (("nearer", -1), ("away", 1)):
+        made = next(made for made in SKIES if made.wind == wind)
+        layer = made.layers[-1]
+        assert np.sign(layer.wind[1]) == sign
+        assert abs(layer.wind[0]) < 0.5 * abs(layer.wind[1])
+        rows = layer.ceiling(np.zeros((1, 1)), centres(48)[:, None])[1][:, 0]
+        assert (np.diff(rows) > 0).all()  # farther along the ceiling is lower in the picture
+        assert {"nearer": "towards us", "away": "away from us"}[wind] in " ".join(made.captions)
+
+
+def test_covers_of_clouds_are_in_order():
+    mean_cover = {
+        cover: np.mean([m.layers[-1].density(np.zeros(1), 24)[0].mean() for m in SKIES if m.cover == cover])
+        for cover in ("few", "some", "thick")
+    }
+    assert mean_cover["few"] + 0.1 < mean_cover["some"] < mean_cover["thick"] - 0.1
+    assert mean_cover["few"] > 0.08
+
+
+def test_the_sun_sets_and_rises_behind_the_hills():
+    for made in SKIES:
+        if made.kind in ("sunset", "sunrise"):
+            _, y = made.disc.path(np.array([-1.0, 1.0]))
+            start, end = y if made.kind == "sunset" else y[::-1]
+            assert start < made.ridges[0].top
+            assert end - start > 0.5
+            clip = made.draw([-1, 1], 48).mean(axis=(1, 2, 3))
+            assert (clip[0] > clip[1]) == (made.kind == "sunset")
+        if made.kind == "night":
+            assert made.disc is not None or made.stars
+            assert ("moon" in made.captions[1]) == (made.disc is not None)
+            assert ("stars" in made.captions[1]) == bool(made.stars)
+
+
+def test_colours_go_through_the_table_and_skies_darken_with_the_sun():
+    table = colours(HOURS[:, 0], "")
+    assert np.concatenate(list(table.values()), axis=1) == pytest.approx(HOURS[:, 1:])
+    brightness = [made.draw([0.0], 24).mean() for kind in ("day", "night") for made in SKIES if made.kind == kind]
+    days = sum(made.kind == "day" for made in SKIES)
+    assert min(brightness[:days]) > max(brightness[days:])
+
+
+@pytest.mark.parametrize("bite", [(0.0, 0.0), (0.75, -0.25)])
+def test_discs_have_their_area(bite):
+    disc = Disc(0.4, (0.1, -0.2), (0.3, 0.0), bite=bite)
+    area = math.pi * 0.16
+    if bite != (0.0, 0.0):
+        d = math.hypot(*bite)
+        area -= 0.16 * (2 * math.acos(d / 2) - d / 2 * math.sqrt(4 - d * d))
+    found = disc.cover(np.array([-1.0, 0.0, 0.7]), 64).mean(axis=(1, 2)) * 4
+    assert found == pytest.approx([area] * 3, rel=0.02)
+
+
+def test_splines_go_through_the_originals_and_slopes_are_derivatives():
+    from sklearn.datasets import load_digits
+
+    values, _ = splines(MIDDLES)
+    originals = load_digits().images / 16
+    for glyph in glyphs()[::200]:
+        grey = values @ glyph.weights @ values.T
+        assert grey[2:-2, 2:-2] == pytest.approx(originals[glyph.original], abs=1e-9)
+    places = np.linspace(-0.9, 8.9, 57)
+    step = 1e-6
+    slope = (splines(places + step)[0] - splines(places - step)[0]) / (2 * step)
+    assert splines(places)[1] == pytest.approx(slope, abs=1e-6)
+
+
+def test_readable_digits_have_their_holes():
+    ring = np.zeros((40, 40), dtype=bool)
+    ring[5:35, 10:30] = True
+    assert readable(ring, 1)
+    ring[12:26, 15:25] = False
+    assert readable(ring, 0)
+    assert not readable(ring, 1)
+    ring[0:2, 0:2] = True
+    assert not readable(ring, 0)
+    assert LEAST_HOLE < 140
+    known = glyphs()
+    assert len(known) > 1500
+    assert all(sum(glyph.digit == digit for glyph in known) > 90 for digit in range(10))
+
+
+def test_folded_ways_turn_back_at_both_ends():
+    way = np.linspace(-7, 9, 400)
+    place = folded(way, 0.6)
+    assert np.abs(place).max() <= 0.6
+    assert np.abs(np.diff(place)).max() <= np.diff(way).max() + 1e-9
+    assert folded(np.array([0.0, 0.5, 1.2, 1.7, 2.4]), 0.6) == pytest.approx([-0.6, -0.1, 0.6, 0.1, -0.6])
+
+
+def test_digits_stay_in_the_picture_and_bounce_at_their_speed():
+    times = np.linspace(-1, 1, 801)
+    for made in DIGITS:
+        for digit in made.moving:
+            path = np.stack(digit.path(times))
+            limits = 1 - np.array(digit.half)[:, None]
+            assert (np.abs(path) <= limits - MARGIN + 1e-9).all()
+            turns = np.abs(np.diff(np.sign(np.round(np.diff(path), 9)))) > 1
+            assert turns.any()
+            speed = np.hypot(*np.diff(path)[:, 0]) / np.diff(times)[0] / PIXEL_A_FRAME
+            low, high = SPEEDS[made.pace]
+            assert low - 1e-6 <= np.median(np.hypot(*np.diff(path)) / np.diff(times)[0]) / PIXEL_A_FRAME <= high + 1e-6
+            assert 0 < speed <= high + 1e-6
+            assert 0.75 <= digit.height <= 1.1
+
+
+def test_the_border_of_a_picture_with_digits_is_back_alone():
+    for made in DIGITS[:40]:
+        clip = made.draw(np.linspace(-1, 1, 9), 64).astype(int)
+        # Each row of the back has one colour: its left border's, where no digit comes.
+        border = np.concatenate([clip[..., :1], clip[..., -1:]], axis=-1)
+        assert (border == clip[:1, :, :, :1]).all()
+        assert (clip != clip[:1, :, :, :1]).any(axis=(1, 2, 3)).all()
+
+
+def test_captions_name_what_is_seen():
+    numbers = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    for made in SCENES:
+        assert 2 <= len(set(made.captions)) == len(made.captions) <= 4
+        assert all(text == text.strip() and "  " not in text for text in made.captions)
+    for made in DIGITS:
+        for text in made.captions[1::2]:
+            named = [word for word in re.findall(r"\w+", text) if word in numbers]
+            assert named == [numbers[digit.glyph.digit] for digit in reversed(made.moving)]
+            assert all(f"{digit.ink} {numbers[digit.glyph.digit]}" in text for digit in made.moving)
+            assert text.endswith(f"on {made.back}")
+        inks = {digit.ink for digit in made.moving}
+        assert len(inks) == len(made.moving)
+        assert made.back not in inks
+
+
+def test_the_one_in_front_is_named_first():
+    made = next(made for made in DIGITS if len(made.moving) == 2)
+    assert made.captions[1].index(made.moving[1].ink) < made.captions[1].index(made.moving[0].ink)
+
+
+def test_the_set_holds_the_frames_of_its_scenes(split):
+    for part in (split.train, split.held_out):
+        for index in (0, len(part) - 1):
+            made = scene(part.names[index])
+            values = part.batch([index]).values[0]
+            clip = made.draw(centres(SMALL.frames), SMALL.size).swapaxes(0, 1)
+            assert np.abs((values.numpy() + 1) * 127.5 - clip).max() <= 1.01
+            assert part.captions[index] == made.captions
+            assert part.classes[part.labels[index]] == made.kind
+
+
+def test_no_original_is_on_both_sides_of_a_split(split):
+    def originals(part):
+        scenes = [scene(name) for name in part.names]
+        return {digit.glyph.original for made in scenes if isinstance(made, Digits) for digit in made.moving}
+
+    train, held = originals(split.train), originals(split.held_out)
+    assert train
+    assert held
+    assert not train & held
+    assert len(split.train) + len(split.held_out) == SMALL.count
+
+
+def test_only_scenes_that_may_be_mirrored_are(split):
+    part = split.train
+    generator = torch.Generator().manual_seed(0)
+    plain = part.batch(range(len(part))).values
+    turned = torch.zeros(len(part), dtype=torch.bool)
+    for _ in range(6):
+        now = part.batch(range(len(part)), generator).values
+        for index, (a, b) in enumerate(zip(now, plain, strict=True)):
+            if not torch.equal(a, b):
+                assert torch.equal(a, b.flip(-1))
+                turned[index] = True
+    allowed = torch.tensor([scene(name).mirrored for name in part.names])
+    assert torch.equal(turned, allowed)
+    assert allowed.any()
+    for name in part.names:
+        words = " ".join(scene(name).captions)
+        assert not (scene(name).mirrored and re.search(r"\b(left|right)\b", words))
+
+
+def test_a_limit_chooses_among_the_scenes():
+    settings = VideoSettings(frames=2, size=12, count=24, limit=10)
+    split = load(None, settings)
+    names = [*split.train.names, *split.held_out.names]
+    assert len(names) == 10
+    assert set(names) <= {scene(number).name for number in range(24)}
