@@ -62,10 +62,13 @@ def dense(field: Field, n: int) -> tuple[Any, Any]:
 
 
 def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Processor time of a call, and its result."""
-    start = time.process_time()
-    result = call()
-    return time.process_time() - start, result
+    """Processor time of the fastest of three calls, and their result."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        result = call()
+        times.append(time.process_time() - start)
+    return min(times), result
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
 from ddmi_core.fields.scattered import CHUNK as POINTS
 from ddmi_core.fields.scattered import PointEvaluator
+from ddmi_core.fields.subset import SubsetEvaluator
 
 
 @frozen(eq=False)
@@ -130,14 +131,38 @@ class Field:
         Raises:
             ValueError: if the batch is not one, or the number of axes differs from the layout's.
         """
+        axes, extra = self._on_lattice(axes, extra)
+        return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+
+    def lattice_subset(
+        self, axes: Sequence[Tensor], extra: Tensor | None = None, chunk: int = POINTS
+    ) -> SubsetEvaluator:
+        """The fast path for one field (B = 1) at some points of a regular lattice, without gradients.
+
+        Arguments and errors are those of `lattice`.
+
+        Example:
+            >>> from ddmi_core.fields.readout import ReadoutConfig
+            >>> readout = CoarseToFineReadout((4,), extra=0, values=1, config=ReadoutConfig(width=8))
+            >>> field = Field((Planes([torch.randn(1, 4, 16)]),), readout, Layout(axes=("t",), planes=(("t",),)))
+            >>> field.lattice_subset([torch.linspace(-1, 1, 100)]).at(torch.tensor([[0, 7, 99]])).shape
+            torch.Size([1, 3])
+        """
+        axes, extra = self._on_lattice(axes, extra)
+        return SubsetEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+
+    def _on_lattice(self, axes: Sequence[Tensor], extra: Tensor | None) -> tuple[list[Tensor], Tensor]:
         if len(self) != 1 or len(axes) != len(self.layout.axes):
             raise ValueError(
                 f"a lattice takes one field and {len(self.layout.axes)} axes; got {len(self)} fields, {len(axes)} axes"
             )
+        return [axis.to(self.device) for axis in axes], self._extras(extra)
+
+    def _extras(self, extra: Tensor | None) -> Tensor:
+        """Extra columns `(X,)` on the field's device; zeros where not given."""
         if extra is None:
-            extra = self.basis[0][0].new_zeros(len(self.layout.extra))
-        axes, extra = [axis.to(self.device) for axis in axes], extra.to(self.device)
-        return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+            return self.basis[0][0].new_zeros(len(self.layout.extra))
+        return extra.to(self.device)
 
     def points(self, extra: Tensor | None = None, chunk: int = POINTS) -> PointEvaluator:
         """The fast path for one field (B = 1) at points that are no lattice, without gradients in the basis fields.
@@ -158,9 +183,7 @@ class Field:
         """
         if len(self) != 1:
             raise ValueError(f"fast evaluation at points takes one field; got {len(self)} fields")
-        if extra is None:
-            extra = self.basis[0][0].new_zeros(len(self.layout.extra))
-        return PointEvaluator(self.basis, self.layout, self.readout, extra.to(self.device), chunk)
+        return PointEvaluator(self.basis, self.layout, self.readout, self._extras(extra), chunk)
 
     def save(self, path: str | Path) -> None:
         """Write basis fields, readout and layout to one safetensors file, which appears when it is complete.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from attrs import frozen
@@ -43,6 +43,20 @@ class FoldedReadout:
     blocks: tuple[FoldedBlock, ...]
     head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
     activation: Callable[[Tensor], Tensor]  # may work in place
+
+    def values(self, totals: Iterable[Tensor]) -> Tensor:
+        """Values `(V, N)` from the sums of interpolated terms of each block, `(N, width)`, which are overwritten."""
+        hidden: Tensor | None = None
+        for block, total in zip(self.blocks, totals, strict=True):
+            if hidden is not None:
+                total.addmm_(hidden, block.state)
+            hidden = self.activation(total)
+            for weight, bias in block.rest:
+                hidden = self.activation(torch.addmm(bias, hidden, weight))
+        assert hidden is not None
+        weight, bias = self.head
+        # Few rows by many columns: several times faster than many rows by few columns.
+        return torch.addmm(bias, weight, hidden.t())
 
 
 @torch.no_grad()

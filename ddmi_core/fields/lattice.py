@@ -14,6 +14,7 @@ from ddmi_core.fields.folding import FoldedReadout, Term, fold
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
+from ddmi_core.fields.taps import axis_taps
 
 CHUNK = 4096
 _WIDEST = 256  # most cells that a matrix spans: its cost grows with their square where an axis is long
@@ -82,10 +83,8 @@ class AxisTaps:
 
 def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
     """Interpolation at coordinates `(n,)` in [-1, 1] on an axis with `size` cells, constant beyond the outer ones."""
-    position = ((coords.double() + 1) * (size / 2) - 0.5).clamp(0, size - 1)
-    low = position.floor().long()
-    high = (low + 1).clamp(max=size - 1)
-    weight = (position - low).to(coords.dtype)
+    taps = axis_taps(coords, size)
+    low, high, weight = taps.low, taps.high, taps.weight
     first = int(low.min())
     cells = slice(first, int(high.max()) + 1)
     low, high = low - first, high - first
@@ -159,19 +158,8 @@ class LatticeEvaluator:
     def _tile(self, tile: tuple[slice, ...]) -> Tensor:
         """Values `(V, n_0, ..., n_D-1)` of one tile, in the layout's order of axes."""
         shape = [cut.stop - cut.start for cut in tile]
-        hidden: Tensor | None = None
-        for block in self.readout.blocks:
-            total = self._sum(block.terms, tile, shape)
-            if hidden is None:
-                hidden = self.readout.activation(total)
-            else:
-                hidden = self.readout.activation(total.addmm_(hidden, block.state))
-            for weight, bias in block.rest:
-                hidden = self.readout.activation(torch.addmm(bias, hidden, weight))
-        assert hidden is not None
-        weight, bias = self.readout.head
-        # Few rows by many columns: several times faster than many rows by few columns.
-        return torch.addmm(bias, weight, hidden.t()).view(-1, *shape)
+        totals = (self._sum(block.terms, tile, shape) for block in self.readout.blocks)
+        return self.readout.values(totals).view(-1, *shape)
 
     def _sum(self, terms: Sequence[Term], tile: tuple[slice, ...], shape: list[int]) -> Tensor:
         """Sum of all projected planes at the points of a tile: `(points, width)`."""

@@ -130,20 +130,17 @@ class PointEvaluator:
         low = torch.minimum(position.detach().floor(), self.last_low)
         upper = position - low
         lower, cells = 1 - upper, low.to(torch.int32)
-        hidden: Tensor | None = None
-        for block, gathers, table in zip(self.readout.blocks, self.gathers, self.tables, strict=True):
-            rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
-            weights = torch.cat([_weights(gather, lower, upper) for gather in gathers]).t().contiguous()
-            total = F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
-            if hidden is not None:
-                total = total.addmm_(hidden, block.state)
-            hidden = self.readout.activation(total)
-            for weight, bias in block.rest:
-                hidden = self.readout.activation(torch.addmm(bias, hidden, weight))
-        assert hidden is not None
-        weight, bias = self.readout.head
-        # Few rows by many columns: several times faster than many rows by few columns.
-        return torch.addmm(bias, weight, hidden.t()).t()
+        totals = (
+            self._total(gathers, table, lower, upper, cells)
+            for gathers, table in zip(self.gathers, self.tables, strict=True)
+        )
+        return self.readout.values(totals).t()
+
+    def _total(self, gathers: Sequence[Gather], table: Tensor, lower: Tensor, upper: Tensor, cells: Tensor) -> Tensor:
+        """Sum of a block's projected planes at the points of a chunk: `(N, width)`."""
+        rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
+        weights = torch.cat([_weights(gather, lower, upper) for gather in gathers]).t().contiguous()
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
 
     @staticmethod
     def _rows(gather: Gather, cells: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ def _mesh(path: Path) -> None:
 
 
 def _clip(path: Path) -> None:
-    import av  # type: ignore[import-not-found]
+    import av
 
     with av.open(str(path)) as container:
         if not sum(1 for _ in container.decode()):

@@ -11,10 +11,10 @@ Index = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float32]
 Evaluate = Callable[[Index], Values]
 
-SIDE = 4  # points along a brick's side
+BITS = 2  # of a point's place along a brick's side
+SIDE = 1 << BITS  # points along a brick's side
 POINTS = SIDE**3
 LEAVES = 8  # blocks of 2 x 2 x 2 cells whose first corner is in one brick
-WINDOW = (np.arange(3), np.arange(3)[:, None], np.arange(3)[:, None, None])  # along x, y, z of `(z, y, x)`
 
 
 class Bricks:
@@ -39,35 +39,41 @@ class Bricks:
         self.values: Values = np.zeros(0, dtype=np.float32)  # NaN where not known
         self._used = 0
 
+    def __len__(self) -> int:
+        """Number of addresses."""
+        return self._used * POINTS
+
     def cubes(self, origins: Index, step: int) -> Index:
         """Addresses of 3 x 3 x 3 points from each origin `(3, K)`, a step apart: `(K, 3, 3, 3)`, z slowest."""
-        x, y, z = (origin[:, None, None, None] + step * along for origin, along in zip(origins, WINDOW, strict=True))
+        # By axis first, as far as possible: a third of the numbers along each.
+        x, y, z = (origin[:, None] + step * np.arange(3) for origin in origins)
+        x, y, z = x[:, None, None, :], y[:, None, :, None], z[:, :, None, None]
         found: Index = np.add(self._existing(self._bricks(x, y, z)), _inner(x, y, z), dtype=np.int64)
         return found
 
     def at(self, indices: Index) -> Values:
         """Values `(N,)` of points `(3, N)` that are known."""
-        found: Values = self.values[self._first[self._bricks(*indices)] + _inner(*indices)]
+        found: Values = self.values.take(self._first.take(self._bricks(*indices)) + _inner(*indices))
         return found
 
     def known(self, addresses: Index) -> Values:
         """Values at addresses, of the same shape; those that are not known yet are evaluated."""
-        values = self.values[addresses]
+        values = self.values.take(addresses)
         unknown = addresses[np.isnan(values)]
         if len(unknown):
             # Each point claims its address; of several claims the last one stands, which finds points that repeat.
             order = np.arange(len(unknown), dtype=np.int32)
             self._claims[unknown] = order
-            unknown = unknown[self._claims[unknown] == order]
+            unknown = unknown[self._claims.take(unknown) == order]
             self.values[unknown] = self._evaluate(self.indices(unknown))
-            values = self.values[addresses]
+            values = self.values.take(addresses)
         return values
 
     def indices(self, addresses: Index) -> Index:
         """Indices `(3, N)` of addresses `(N,)`."""
-        found = self._corners[:, addresses // POINTS]
+        found = self._corners.take(addresses >> 3 * BITS, axis=1)
         for axis in range(3):
-            found[axis] += addresses // SIDE**axis % SIDE
+            found[axis] += addresses >> axis * BITS & SIDE - 1
         return found
 
     def numbers(self, indices: Index) -> Index:
@@ -79,8 +85,8 @@ class Bricks:
 
     def unseen(self, origins: Index) -> Index:
         """Of blocks of 2 x 2 x 2 cells with even origins `(3, K)`, those that were never given here, each once."""
-        x, y, z = origins % SIDE // 2
-        leaf = self._existing(self._bricks(*origins)) // POINTS * LEAVES + z * 4 + y * 2 + x
+        x, y, z = (origins & SIDE - 1) >> 1
+        leaf = (self._existing(self._bricks(*origins)) >> 3 * BITS) * LEAVES + z * 4 + y * 2 + x
         _, chosen = np.unique(leaf, return_index=True)
         chosen = chosen[~self._seen[leaf[chosen]]]
         self._seen[leaf[chosen]] = True
@@ -89,15 +95,15 @@ class Bricks:
     def _bricks(self, x: Index, y: Index, z: Index) -> Index:
         """Numbers of the bricks that points are in."""
         wide, deep, _ = self._shape
-        found: Index = z // SIDE * (deep * wide) + y // SIDE * wide + x // SIDE
+        found: Index = (z >> BITS) * (deep * wide) + (y >> BITS) * wide + (x >> BITS)
         return found
 
     def _existing(self, bricks: Index) -> npt.NDArray[np.int32]:
         """Addresses of the first points of bricks, which are made if they do not exist."""
-        first = self._first[bricks]
+        first = self._first.take(bricks)
         if (missing := first < 0).any():
             self._add(np.unique(bricks[missing]))
-            first = self._first[bricks]
+            first = self._first.take(bricks)
         return first
 
     def _add(self, bricks: Index) -> None:
@@ -118,4 +124,6 @@ class Bricks:
 
 def _inner(x: Index, y: Index, z: Index) -> Index:
     """Places of points in their bricks."""
-    return z % SIDE * SIDE**2 + y % SIDE * SIDE + x % SIDE
+    last = SIDE - 1
+    found: Index = ((z & last) << 2 * BITS) + ((y & last) << BITS) + (x & last)
+    return found

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
 
 from ddmi_core.errors import RequestError
 from ddmi_occupancy.bricks import Index, Values
@@ -22,16 +21,21 @@ Positions = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.bool_]
 Rows = Sequence[npt.NDArray[Any]] | npt.NDArray[Any]  # along x, y and z
 
-
 CHUNK = 65536  # points of the coarse lattice evaluated at once
 
 
-@frozen(eq=False)
 class ClosedLattice:
-    """Values of a solid at lattice points, negative beyond the centres of the outermost cells."""
+    """Values of a solid at lattice points, negative beyond the centres of the outermost cells.
 
-    solid: Solid
-    size: tuple[int, ...]  # cells along x, y, z
+    Args:
+        solid: the solid.
+        size: cells along x, y and z.
+    """
+
+    def __init__(self, solid: Solid, size: Sequence[int]) -> None:
+        self.solid, self.size = solid, tuple(size)
+        self._axes = [((2 * np.arange(n) + 1) / n - 1).astype(np.float32) for n in self.size]
+        self._at = solid.subset(self._axes)
 
     def coordinates(self, positions: Rows) -> Positions:
         """Coordinates `(N, 3)` of indices along x, y and z, `(N,)` each, or of positions between them."""
@@ -51,8 +55,12 @@ class ClosedLattice:
         Raises:
             RequestError: if there are values that are not numbers.
         """
-        inner = [np.clip(index, 1, n) for index, n in zip(indices, self.size, strict=True)]
-        return _closed(self.between(inner), self.beyond(indices))
+        beyond = self.beyond(indices)
+        inner = indices - 1
+        if beyond.any():
+            for index, n in zip(inner, self.size, strict=True):
+                np.clip(index, 0, n - 1, out=index)
+        return _closed(_numbers(self._at(inner)), beyond)
 
     def between(self, positions: Rows) -> Values:
         """Values `(N,)` of the solid itself at any positions along x, y and z, `(N,)` each.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ from torch import Tensor
 from ddmi_core.api import Field
 
 Floats = npt.NDArray[np.float32]
+Index = npt.NDArray[np.int64]
 Logits = Callable[[Tensor], Tensor]
+OfIndices = Callable[[Index], Floats]
 
 CHUNK = 65536
 
@@ -27,12 +30,19 @@ class Solid(Protocol):
     def slopes(self, points: Floats) -> Floats:
         """Derivatives `(N, 3)` in x, y and z."""
 
+    def subset(self, axes: Sequence[Floats]) -> OfIndices:
+        """A function of indices `(3, N)`, from 0 along x, y and z, that gives values `(N,)` at points of a lattice."""
+
 
 class FieldSolid:
     """The only value of one field (B = 1) over x, y and z."""
 
     def __init__(self, field: Field) -> None:
-        self._points = field.points()
+        self._field = field
+
+    @cached_property
+    def _points(self) -> Any:
+        return self._field.points()  # many surfaces need it for normals alone
 
     def values(self, points: Floats) -> Floats:
         """Values `(N,)` at points `(N, 3)`."""
@@ -43,6 +53,16 @@ class FieldSolid:
         """Derivatives `(N, 3)`."""
         found: Floats = self._points.slopes(torch.from_numpy(points))[1][:, 0].cpu().numpy()
         return found
+
+    def subset(self, axes: Sequence[Floats]) -> OfIndices:
+        """Values of a lattice by indices."""
+        some = self._field.lattice_subset([torch.from_numpy(axis) for axis in axes])
+
+        def at(indices: Index) -> Floats:
+            found: Floats = some.at(torch.from_numpy(indices))[0].cpu().numpy()
+            return found
+
+        return at
 
 
 class FunctionSolid:
@@ -66,3 +86,12 @@ class FunctionSolid:
             (slope,) = torch.autograd.grad(self._logits(part).sum(), part)
             parts.append(slope.cpu().numpy())
         return np.concatenate(parts)
+
+    def subset(self, axes: Sequence[Floats]) -> OfIndices:
+        """Values of a lattice by indices."""
+
+        def at(indices: Index) -> Floats:
+            points = np.stack([axis[index] for axis, index in zip(axes, indices, strict=True)], axis=1)
+            return self.values(points)
+
+        return at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -18,13 +19,18 @@ NEIGHBOURS = 5  # the point itself is one; the disc at a point reaches the last 
 LEAST_RADIUS = 1e-3
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)
 class Mesh:
     """A surface of triangles; empty where there is no surface."""
 
     vertices: Floats  # (V, 3), in [-1, 1], columns x, y, z; y is up
     faces: Faces  # (F, 3), anticlockwise as seen from outside
-    normals: Floats  # (V, 3), unit vectors that point outwards
+    known_normals: Floats | None = None  # (V, 3), unit vectors; those of the triangles around if left out
+
+    @cached_property
+    def normals(self) -> Floats:
+        """Unit vectors `(V, 3)` that point outwards."""
+        return smooth_normals(self.vertices, self.faces) if self.known_normals is None else self.known_normals
 
     @property
     def area(self) -> float:

@@ -41,8 +41,7 @@ def trace(bricks: Bricks, lattice: ClosedLattice, blocks: Iterable[Index], steps
     vertices = lattice.coordinates(lower + _on_surface(bricks, lattice, lower, axis, steps) * _UNIT[:, axis])
     vertices = np.concatenate([vertices, _means(vertices, faces, middles)])
     points = vertices.astype(np.float32)
-    normals = _normals(lattice, points, faces) if slopes else smooth_normals(points, faces)
-    return Mesh(points, faces, normals)
+    return Mesh(points, faces, _normals(lattice, points, faces) if slopes else None)
 
 
 @frozen(eq=False)
@@ -112,18 +111,18 @@ def _welded(bricks: Bricks, found: _Triangles) -> tuple[Index, npt.NDArray[np.in
         indices `(3, V)` of the lower ends of the edges with a vertex, axes `(V,)` of the edges, faces `(F, 3)`, and the
         number of middles of loops, which are counted as the last vertices.
     """
-    corners = found.corners[np.argsort(found.cells, kind="stable")]
-    marked = np.zeros(3 * len(bricks.values), dtype=np.bool_)
-    for column in corners.T:
-        marked[column[column >= 0]] = True
+    corners = found.corners.take(np.argsort(found.cells, kind="stable"), axis=0)
+    middle = corners < 0
+    ends = np.where(middle, corners[:, :1], corners)  # middles are last corners: another stands in for them
+    marked = np.zeros(3 * len(bricks), dtype=np.bool_)
+    marked[ends.ravel()] = True
     edges = np.flatnonzero(marked)
     lower, axis = bricks.indices(edges // 3), edges % 3
     order = np.argsort(bricks.numbers(lower) * 3 + axis)
-    number = np.zeros(len(marked), dtype=np.int32)
-    number[edges[order]] = np.arange(len(edges), dtype=np.int32)
-    middle = corners < 0
+    number = np.empty(len(marked), dtype=np.int32)
+    number[edges.take(order)] = np.arange(len(edges), dtype=np.int32)
+    faces = number.take(ends)
     middles, own = np.unique(-1 - corners[middle], return_inverse=True)
-    faces = np.stack([number[np.maximum(column, 0)] for column in corners.T], axis=1)
     faces[middle] = len(edges) + own
     return lower[:, order], axis[order], faces, len(middles)
 
