@@ -10,6 +10,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from ddmi_core.fields.folding import fold
 from ddmi_core.fields.interpolate import embed
 from ddmi_core.fields.lattice import CHUNK, LatticeEvaluator
 from ddmi_core.fields.layout import Layout
@@ -149,7 +150,7 @@ class Field:
             torch.Size([1, 3])
         """
         axes, extra = self._on_lattice(axes, extra)
-        return SubsetEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+        return SubsetEvaluator(fold(self.basis, self.layout, self.readout, extra), axes, chunk)
 
     def _on_lattice(self, axes: Sequence[Tensor], extra: Tensor | None) -> tuple[list[Tensor], Tensor]:
         if len(self) != 1 or len(axes) != len(self.layout.axes):

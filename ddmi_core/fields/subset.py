@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.fields.folding import fold
-from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.readout import CoarseToFineReadout
+from ddmi_core.fields.folding import FoldedReadout
 from ddmi_core.fields.taps import axis_taps
 
 CHUNK = 8192
@@ -26,24 +23,13 @@ class SubsetEvaluator:
     more than the lattice has coordinates.
 
     Args:
-        basis: basis fields of one signal (B = 1), coarse to fine.
-        layout: axes and planes.
-        readout: a `CoarseToFineReadout`.
+        readout: the readout with one signal's basis fields folded in.
         axes: one 1-D tensor of coordinates an axis, in the layout's order.
-        extra: `(X,)`, constant over the lattice.
         chunk: most points evaluated at once; bounds the memory.
     """
 
-    def __init__(
-        self,
-        basis: Sequence[Planes],
-        layout: Layout,
-        readout: CoarseToFineReadout,
-        axes: Sequence[Tensor],
-        extra: Tensor,
-        chunk: int = CHUNK,
-    ) -> None:
-        self.readout, self.chunk = fold(basis, layout, readout, extra), chunk
+    def __init__(self, readout: FoldedReadout, axes: Sequence[Tensor], chunk: int = CHUNK) -> None:
+        self.readout, self.chunk = readout, chunk
         terms = [term for block in self.readout.blocks for term in block.terms]
         self.rows = [torch.zeros(len(axis), 2 * len(terms), dtype=torch.int32, device=axis.device) for axis in axes]
         self.weights = [axis.new_zeros(len(axis), 2 * len(terms)) for axis in axes]
