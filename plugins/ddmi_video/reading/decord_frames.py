@@ -46,10 +46,16 @@ class DecordFrames(Frames):
         """See `Frames`."""
         for number in numbers:
             try:
-                yield self.decoder[number].asnumpy()
+                yield _unpadded(self.decoder[number].asnumpy())
             except self.errors as error:
                 raise DataError(f"{self.index.name}: damaged at {self.index.times[number]:.3f} s ({error})") from error
 
     def close(self) -> None:
         """See `Frames`."""
         self.decoder = None
+
+
+def _unpadded(frame: Pixels) -> Pixels:
+    """A frame `(H, W, 3)`; decord takes the padding of narrow rows for a fourth value of each pixel."""
+    height, width, values = frame.shape
+    return frame if values == 3 else frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)

@@ -88,9 +88,12 @@ class PyavFrames(Frames):
         import av
 
         try:
-            self._go_near(number)
-            self._read_to(number)
-            if self.number > number:  # the container led to a later key frame
+            for key in (1, 2, 4):
+                self._go_near(number, key)
+                self._read_to(number)
+                if self.number <= number:
+                    break
+            else:  # the container leads to later key frames than asked for
                 self._start()
                 self._read_to(number)
         except av.error.FFmpegError as error:
@@ -104,10 +107,10 @@ class PyavFrames(Frames):
             raise size_changes(self.index.name, self.index.posture.stored, (frame.height, frame.width))
         return frame
 
-    def _go_near(self, number: int) -> None:
-        """Seek to the key frame before a frame, unless reading on leads there with less work."""
+    def _go_near(self, number: int, key: int) -> None:
+        """Seek to the last key frame before a frame, or one before that, unless reading on leads there sooner."""
         keys, ticks = self.index.keys, self.index.ticks
-        before = int(np.searchsorted(keys, ticks[number], side="right")) - 1
+        before = int(np.searchsorted(keys, ticks[number], side="right")) - key
         if self.number <= number and (before < 0 or keys[before] <= ticks[max(self.number, 0)]):
             return
         if before < 0:

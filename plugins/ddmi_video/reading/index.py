@@ -73,10 +73,11 @@ class VideoIndex:
 
 def opened_as(source: Source) -> str | BinaryIO:
     """The path of a file on disk, which is read faster; otherwise the file, at its start."""
-    name = source if isinstance(source, Path) else getattr(source, "name", None)
-    if isinstance(name, str | Path) and Path(name).is_file():
-        return str(name)
-    assert not isinstance(source, Path)
+    if isinstance(source, Path):
+        return str(source)
+    name = getattr(source, "name", None)
+    if isinstance(name, str) and Path(name).is_file():
+        return name
     source.seek(0)
     return source
 
