@@ -57,7 +57,7 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
         ticks, length = time_stamps(packets, counted, reordered, name)
         tick = float(stream.time_base or 0)
         seconds = (ticks[-1] - ticks[0] + length) * tick
-        lost = cut or promised * (1 - LOST) - 1 > len(packets) or claimed > seconds * (1 + LOST) + 0.2
+        lost = cut or promised * (1 - LOST) - 1 > len(packets) or claimed > seconds * (1 + LOST) + 0.1
         kind = opened.format.name
         near = has_near_keys(packets)
         special = _special(stream, first, posture, counted=counted, cut=lost, gif=kind == "gif", near_keys=near)
