@@ -24,7 +24,7 @@ from ddmi_video.reading.posture import Pixels
 from ddmi_video.reading.sets import clip_set
 from ddmi_video.reading.sources import ClipSource, count_clips, find_sources, read_clip
 from ddmi_video.reading.video import Video
-from ddmi_video.reading.work import Counted, Job, do_jobs
+from ddmi_video.reading.work import Counted, Crew, Job, crew
 from ddmi_video.settings import VideoSettings
 
 log = logging.getLogger(__name__)
@@ -66,9 +66,10 @@ def load_all(location: Path | None, settings: VideoSettings, *, short: bool = Fa
     if location is None:
         raise DataError("the source 'folder' needs a folder or zip archive of videos: --data PATH")
     sources = find_sources(location)
-    jobs = _count(location, sources, settings, short)
-    jobs = [jobs[i] for i in choose([_name(job, settings) for job in jobs], settings.limit)]
-    clips, problems = _decode(location, sources, jobs, settings)
+    with crew(location, sources, settings) as do:
+        jobs = _count(do, location, sources, settings, short)
+        jobs = [jobs[i] for i in choose([_name(job, settings) for job in jobs], settings.limit)]
+        clips, problems = _decode(do, location, sources, jobs, settings)
     _report(location, jobs, problems, settings)
     rows = [row for row, job in enumerate(jobs) if _name(job, settings) not in problems]
     if not rows:
@@ -98,10 +99,10 @@ def _name(job: Job, settings: VideoSettings) -> str:
     return f"{job.source}@{job.clip * settings.frames / settings.rate:.3f}s"
 
 
-def _count(location: Path, sources: Sequence[ClipSource], settings: VideoSettings, short: bool) -> list[Job]:
+def _count(do: Crew, location: Path, sources: Sequence[ClipSource], settings: VideoSettings, short: bool) -> list[Job]:
     """All clips of the sources, in order, with warnings about files whose end is missing."""
     clips, problems, passed = [], {}, 0
-    for job, outcome in do_jobs([Job(source.name) for source in sources], location, sources, settings):
+    for job, outcome in do(Job(source.name) for source in sources):
         if isinstance(outcome, TooShortError) and short:
             passed += 1
         elif isinstance(outcome, DataError):
@@ -119,13 +120,13 @@ def _count(location: Path, sources: Sequence[ClipSource], settings: VideoSetting
 
 
 def _decode(
-    location: Path, sources: Sequence[ClipSource], jobs: Sequence[Job], settings: VideoSettings
+    do: Crew, location: Path, sources: Sequence[ClipSource], jobs: Sequence[Job], settings: VideoSettings
 ) -> tuple[Pixels, dict[str, str]]:
     """Clips `(M, 3, T, size, size)`, and what is wrong with those that cannot be decoded, by name."""
     shape = (3, *settings.native)
     files = {source.name: (source.stamp, source.entries[0].reader) for source in sources}
     entries = [Entry(_name(job, settings), *files[job.source]) for job in jobs]
-    outcomes = do_jobs(jobs, location, sources, settings)
+    outcomes = do(jobs)
 
     def read_next(entry: Entry) -> Pixels:
         # the workers read ahead, in the order of the entries

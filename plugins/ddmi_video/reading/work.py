@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeAlias
@@ -38,6 +38,7 @@ class Counted:
 
 
 Outcome: TypeAlias = Counted | Pixels | DataError
+Crew: TypeAlias = Callable[[Iterable[Job]], Iterator[tuple[Job, Outcome]]]
 
 
 class Reader:
@@ -76,41 +77,42 @@ class Reader:
         return self.video
 
 
-def do_jobs(
-    jobs: Iterable[Job], location: Path, sources: Iterable[ClipSource], settings: VideoSettings
-) -> Iterator[tuple[Job, Outcome]]:
-    """Jobs with their outcomes, in order.
+@contextmanager
+def crew(location: Path, sources: Iterable[ClipSource], settings: VideoSettings) -> Iterator[Crew]:
+    """Who does jobs: a function that gives each job with its outcome, in order.
+
+    Neighbouring jobs had better be of one source. The function raises `RequestError` if a process dies.
 
     Args:
-        jobs: what to do; neighbours had better be of one source.
         location: folder or archive; processes find the sources there themselves.
         sources: what lies there.
         settings: `workers` says how many processes there are; 0 is this one.
-
-    Raises:
-        RequestError: if a process dies.
     """
     if not settings.workers:
         reader = Reader(sources, settings)
         try:
-            for job in jobs:
-                yield job, reader.do(job)
+            yield lambda jobs: ((job, reader.do(job)) for job in jobs)
         finally:
             reader.close()
         return
     # fresh processes: a copy of one in which torch has started its threads may hang
     with ProcessPoolExecutor(settings.workers, get_context("spawn"), _begin, (location, settings)) as pool:
-        flying: deque[tuple[Job, Future[Outcome]]] = deque()
-        try:
-            for job in jobs:
-                if len(flying) == settings.workers:
-                    yield _finished(*flying.popleft())
-                flying.append((job, pool.submit(_do, job)))
-            while flying:
+        yield lambda jobs: _in_flight(jobs, pool, settings.workers)
+
+
+def _in_flight(jobs: Iterable[Job], pool: ProcessPoolExecutor, most: int) -> Iterator[tuple[Job, Outcome]]:
+    """Jobs with their outcomes, while at most some are under way or wait to be taken."""
+    flying: deque[tuple[Job, Future[Outcome]]] = deque()
+    try:
+        for job in jobs:
+            if len(flying) == most:
                 yield _finished(*flying.popleft())
-        finally:
-            for _, future in flying:
-                future.cancel()
+            flying.append((job, pool.submit(_do, job)))
+        while flying:
+            yield _finished(*flying.popleft())
+    finally:
+        for _, future in flying:
+            future.cancel()
 
 
 _reader: Reader | None = None  # of a worker process
