@@ -13,9 +13,9 @@ from ddmi_core.errors import OutputError
 def write_error(path: Path, error: OSError) -> OutputError:
     """The sentence for a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"no space left on the disk while writing {path}; free some and repeat with --resume")
+        return OutputError(f"no space left on the disk while writing {path}; free some and try again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"no permission to write {path}; choose another --out folder")
+        return OutputError(f"no permission to write {path}; allow it, or choose another folder")
     return OutputError(f"cannot write {path}: {error.strerror or error}")
 
 

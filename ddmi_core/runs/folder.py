@@ -161,7 +161,7 @@ def _table(folder: RunFolder) -> dict[str, Any]:
     if not folder.path.is_dir():
         raise CheckpointError(f"there is no run folder {folder.path}")
     if not folder.toml.exists():
-        raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; a new run is started without --resume")
+        raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; give the folder of one")
     try:
         return tomllib.loads(folder.toml.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

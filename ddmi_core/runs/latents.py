@@ -113,7 +113,9 @@ def load(folder: Path, fingerprint: str, weights: str) -> Latents:
     """
     stored = checkpoint.load(folder / FINAL)
     if stored.record.get("fingerprint") != fingerprint:
-        raise CheckpointError(f"the latents in {folder} were encoded from other data; remove the folder and resume")
+        raise CheckpointError(
+            f"the latents in {folder} were encoded from other data; remove the folder and repeat with --resume"
+        )
     check_origin(stored, weights)
     group = stored.tensors("latents")
     facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))

@@ -40,5 +40,5 @@ def check_origin(stored: Checkpoint, weights: str) -> None:
         folder = stored.folder.parent
         raise CheckpointError(
             f"{folder} was made with other weights of the autoencoder than those that now lie beside it; "
-            f"remove the folder {folder} and resume, or put the weights back"
+            f"put the weights back, or remove the folder {folder} and go on with ddmi run --resume"
         )

@@ -20,7 +20,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.model import DenoisingObjective
-from ddmi_core.errors import Interrupted, RequestError
+from ddmi_core.errors import Interrupted, OutputError, RequestError
 from ddmi_core.runs import data, evaluate, folder, latents, produce, report
 from ddmi_core.runs.build import (
     absolute,
@@ -91,6 +91,7 @@ def run(
     Raises:
         RequestError: `tensorboard` is asked for and not installed.
         Interrupted: SIGINT or SIGTERM came; the state is saved.
+        OutputError: a file cannot be written; what was done before is saved.
         DdmiError: see the steps.
     """
     console = console if processes.is_main() else Console(quiet=True)
@@ -118,7 +119,11 @@ def run(
     else:
         processes.on_main(lambda: folder.create(place, config, found.fingerprint))
     with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
-        return _steps(_Run(config, domain, place, split, vectors, log, console, stop))
+        state = _Run(config, domain, place, split, vectors, log, console, stop)
+        try:
+            return _steps(state)
+        except OutputError as error:
+            raise OutputError(f"{error}; what is done is saved: {state.hint}") from error
 
 
 def _vectors(config: RunConfig, domain: Domain, place: folder.RunFolder, split: Split) -> Tensor | None:

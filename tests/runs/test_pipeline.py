@@ -423,7 +423,8 @@ def test_a_full_disk_loses_nothing_that_was_done(finished_runs, tmp_path, monkey
             write(path, data)
 
         patched.setattr(checkpoint, "write_synced", full)
-        with pytest.raises(OutputError, match=r"no space left.*--resume"):
+        words = rf"no space left.*; what is done is saved: continue with: ddmi run --plugin wave --out {out} --resume$"
+        with pytest.raises(OutputError, match=words):
             run(DOMAINS["wave"], out)
     assert [path.name for path in (out / "denoiser").iterdir()] == ["step-00000020"]
     run(DOMAINS["wave"], out, resume=True)
@@ -538,7 +539,7 @@ def test_stages_name_the_autoencoder_s_weights(finished_run):
 @pytest.mark.parametrize("stage", ["latents", "denoiser"])
 def test_a_stage_of_another_autoencoder_is_refused_and_its_folder_named(stage, copied_run, formula_domain):
     change_record(copied_run / stage / "final", autoencoder="0" * 64)
-    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*remove the folder .*{stage} and res"):
+    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*folder .*{stage} and go on"):
         run(formula_domain, copied_run, resume=True)
     if stage == "denoiser":
         with pytest.raises(CheckpointError, match="other weights of the autoencoder"):
