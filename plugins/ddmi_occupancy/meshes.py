@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -85,12 +87,27 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> Mesh:
         merged = scene.to_mesh()
         mesh = Mesh(np.array(merged.vertices, dtype=np.float64), np.array(merged.faces, dtype=np.int64))
     except Exception as error:
+        if suffix == ".gltf" and (missing := _absent_buffers(file, beside)):
+            where = "is not beside it; put it there" if beside else "cannot be read from an archive; unpack the archive"
+            raise DataError(
+                f"{name}: its buffer {missing[0]} {where}, or convert the mesh to GLB, which has its buffers inside"
+            ) from error
         raise DataError(f"{name}: cannot be read as {suffix[1:]}: {error or type(error).__name__}") from error
     if not len(mesh.faces):
         raise DataError(f"{name}: there is no face in it; a solid is needed, not points or lines")
     if len(mesh.faces) > MOST_FACES:
         raise DataError(f"{name}: {len(mesh.faces):,} faces are more than the limit of {MOST_FACES:,}; simplify it")
     return mesh
+
+
+def _absent_buffers(file: BinaryIO, beside: Path | None) -> list[str]:
+    """Names of the files that a glTF file has its buffers in and that are not there; none if it is no glTF."""
+    file.seek(0)
+    try:
+        outer = [unquote(buffer["uri"]) for buffer in json.load(file)["buffers"]]
+    except (ValueError, LookupError, TypeError):
+        return []
+    return [uri for uri in outer if not uri.startswith("data:") and not (beside and (beside / uri).is_file())]
 
 
 def cleaned(mesh: Mesh, name: str) -> Mesh:

@@ -436,6 +436,19 @@ def test_an_archive_gives_the_same_as_its_folder(folder, tmp_path):
     assert load(tmp_path / "set.zip", SMALL).train.fingerprint() == load(folder, SMALL).train.fingerprint()
 
 
+def test_gltf_files_without_their_buffers_are_told_what_to_do(tmp_path):
+    save(box(), tmp_path / "set" / "box.gltf")
+    buffer = min((tmp_path / "set").glob("*.bin"))
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in (tmp_path / "set").iterdir():
+            archive.write(path, path.name)
+    with pytest.raises(DataError, match=rf"box.gltf: its buffer {buffer.name} cannot .*archive; unpack.* GLB"):
+        load(tmp_path / "set.zip", SMALL)
+    buffer.unlink()
+    with pytest.raises(DataError, match=rf"box.gltf: its buffer {buffer.name} is not beside it; put it there.* GLB"):
+        load(tmp_path / "set", SMALL)
+
+
 def test_files_are_read_once(folder, monkeypatch):
     from ddmi_occupancy import folder as folders
 
