@@ -9,7 +9,7 @@ from ddmi_video.scenes.scene import Scene
 from ddmi_video.scenes.skies import sky
 
 KINDS = ("day", "sunset", "sunrise", "night", "digit", "two-digits")
-SHARES = (0.22, 0.13, 0.13, 0.16, 0.18, 0.18)
+SHARES = (0.24, 0.15, 0.15, 0.18, 0.15, 0.13)
 SHARE_PART = 100  # the part of a scene's random numbers that says of which kind it is
 
 

@@ -12,7 +12,7 @@ from ddmi_video.scenes.scene import Doubles, Floats
 
 CELLS = 8  # of an original, along each side
 BORDER = 2  # empty cells around it
-MIDDLES: Doubles = np.arange(-BORDER, CELLS + BORDER) + 0.5
+MIDDLES: Doubles = np.arange(-BORDER, CELLS + BORDER, dtype=np.float64) + 0.5
 FULL = 16.0  # its greatest grey value
 # The outline is where the interpolated grey crosses the first of these that makes the digit readable.
 LEVELS = (0.5, 0.45, 0.55, 0.4, 0.6, 0.65)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ddmi_core.api import Split
-from ddmi_core.parts import GridSet, choose
+from ddmi_core.parts import ArrayCache, GridSet, choose, source_digest
 from ddmi_video.scenes.catalogue import KINDS, scene
 from ddmi_video.scenes.scene import Pixels, Scene, centres
 from ddmi_video.settings import VideoSettings
+
+CACHE = ArrayCache("scenes", room=1 << 30)
 
 
 def load(location: None, settings: VideoSettings) -> Split:
     """Skies with drifting clouds and handwritten digits that bounce, with captions; the kind is the class."""
     scenes = [scene(number) for number in range(settings.count)]
     scenes = [scenes[i] for i in choose([made.name for made in scenes], settings.limit)]
-    clips = draw_all(scenes, settings.frames, settings.size)
+    names = [made.name for made in scenes]
+    version = source_digest(*Path(__file__).parent.glob("*.py"))
+    clips = CACHE.made(
+        ["scenes", version, names, settings.frames, settings.size],
+        lambda: draw_all(scenes, settings.frames, settings.size),
+    )
+    CACHE.tidy()
     allowed = torch.tensor([settings.augment and made.mirrored for made in scenes])
 
     def mirror(levels: tuple[Tensor, ...], index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -29,7 +39,7 @@ def load(location: None, settings: VideoSettings) -> Split:
 
     whole = GridSet(
         [clips],
-        [made.name for made in scenes],
+        names,
         classes=KINDS,
         labels=[KINDS.index(made.kind) for made in scenes],
         augment=mirror,
