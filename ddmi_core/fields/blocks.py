@@ -20,6 +20,11 @@ def convolution(axes: int, inputs: int, outputs: int, kernel: int | tuple[int, .
     return CONVOLUTIONS[axes](inputs, outputs, sizes, stride=stride, padding=padding)  # type: ignore[arg-type]
 
 
+def patches(axes: int, inputs: int, outputs: int, sides: tuple[int, ...]) -> nn.Module:
+    """A convolution that makes one cell of each block of cells."""
+    return CONVOLUTIONS[axes](inputs, outputs, sides, stride=sides)  # type: ignore[arg-type]
+
+
 def groups(channels: int) -> int:
     """Groups of a group normalisation: about 16 channels a group, dividing the channels."""
     count = max(1, channels // 16)

@@ -36,6 +36,24 @@ def cell_axes(size: Sequence[int], device: torch.device | str = "cpu") -> tuple[
     return tuple(cell_centres(length, device) for length in reversed(size))
 
 
+def window_axes(
+    size: Sequence[int], bounds: Sequence[tuple[float, float]], device: torch.device | str = "cpu"
+) -> tuple[Tensor, ...]:
+    """Cell centres of a regular grid over a part of [-1, 1] along each axis.
+
+    Args:
+        size: cells along each axis, slowest first.
+        bounds: where the first cell begins and the last one ends, slowest axis first.
+        device: where the coordinates go.
+
+    Example:
+        >>> [axis.tolist() for axis in window_axes((2,), [(0.0, 1.0)])]
+        [[0.25, 0.75]]
+    """
+    axes = zip(cell_axes(size, device), reversed(bounds), strict=True)
+    return tuple((low + high) / 2 + (high - low) / 2 * axis for axis, (low, high) in axes)
+
+
 def lattice_points(axes: Sequence[Tensor]) -> Tensor:
     """All points of a lattice, `(N, D)`: the first axis runs fastest, as rows of a grid whose slowest axis is first.
 

@@ -12,9 +12,50 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes
+from ddmi_core.fields.lattice import window_axes
 
 Values = npt.NDArray[np.float32]
+
+
+Bounds = tuple[tuple[float, float], ...]
+
+
+@frozen
+class Window:
+    """A view of a part of a field: a regular grid of cells over an interval of each axis.
+
+    Args:
+        size: cells along each axis, slowest first.
+        bounds: where the first cell begins and the last one ends, in coordinates, slowest axis first.
+
+    Raises:
+        ValueError: if they do not fit each other, or an interval is empty or leaves [-1, 1].
+
+    Example:
+        >>> Window(size=(64, 64), bounds=((-1.0, 0.0), (0.0, 1.0))).share  # one quarter of a picture
+        (0.5, 0.5)
+    """
+
+    size: tuple[int, ...]
+    bounds: Bounds
+
+    def __attrs_post_init__(self) -> None:
+        """Check the bounds."""
+        if len(self.size) != len(self.bounds):
+            raise ValueError(f"size {self.size} and bounds {self.bounds} need one entry for each axis")
+        for low, high in self.bounds:
+            if not -1 <= low < high <= 1:
+                raise ValueError(f"bounds {low:g} to {high:g} are no interval in [-1, 1]")
+
+    @property
+    def share(self) -> tuple[float, ...]:
+        """Which part of each axis it spans, in (0, 1]."""
+        return tuple((high - low) / 2 for low, high in self.bounds)
+
+    @staticmethod
+    def whole(size: Sequence[int]) -> Window:
+        """All of a field."""
+        return Window(tuple(size), ((-1.0, 1.0),) * len(size))
 
 
 @frozen(eq=False, kw_only=True)
@@ -58,7 +99,8 @@ class Raster(GridArtefact):
     """
 
     field: Field  # a batch of one
-    extra: Callable[[Sequence[int]], Tensor]  # extra columns (X,) at a size, constant over the grid
+    bounds: Bounds  # the part of each axis that is shown, slowest first
+    extra: Callable[[Sequence[float]], Tensor]  # extra columns (X,), from cells along each whole axis
     limits: tuple[float, float]  # values are clipped to this range
 
     @property
@@ -69,12 +111,14 @@ class Raster(GridArtefact):
     @torch.inference_mode()
     def slabs(self) -> Iterator[Values]:
         """Yield float32 arrays `(m, ..., V)` in order along the slowest axis, each computed on demand."""
-        axes = cell_axes(self.size, self.field.device)
-        for _, values in self.field.lattice(axes, self.extra(self.size)).slabs():
+        axes = window_axes(self.size, self.bounds, self.field.device)
+        shares = Window(self.size, self.bounds).share
+        extra = self.extra([length / share for length, share in zip(self.size, shares, strict=True)])
+        for _, values in self.field.lattice(axes, extra).slabs():
             yield values.clamp_(*self.limits).float().cpu().numpy()
 
     def at(self, size: Sequence[int]) -> Raster:
-        """The same field on another grid."""
+        """The same part of the field on another grid."""
         return evolve(self, size=tuple(size))
 
 

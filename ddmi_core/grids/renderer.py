@@ -16,7 +16,7 @@ from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.lattice import cell_axes, lattice_points
 from ddmi_core.fields.layout import Layout
-from ddmi_core.grids.raster import Raster
+from ddmi_core.grids.raster import Raster, Window
 from ddmi_core.grids.sampler import FOOTPRINT
 
 LARGEST = 65536
@@ -63,7 +63,7 @@ class GridRenderer(Renderer):
         Args:
             field: a batch of one.
             view: cells along each axis, slowest axis first; one number stands for all axes, and `None` for
-                the native size.
+                the native size. A `Window` shows a part of the field.
 
         Raises:
             RequestError: if the size has another number of axes, or lengths out of range.
@@ -71,8 +71,13 @@ class GridRenderer(Renderer):
         """
         if len(field) != 1:
             raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
-        size = self.native if view is None else self._checked(view)
-        return Raster(field=field, size=size, extra=self.extra, limits=self.limits, extent=self.extent)
+        if isinstance(view, Window):
+            size, window = self._checked(view.size, repeat=False), view
+        else:
+            size = self.native if view is None else self._checked(view)
+            window = Window.whole(size)
+        extent = tuple(length * share for length, share in zip(self.extent, window.share, strict=True))
+        return Raster(field=field, size=size, bounds=window.bounds, extra=self.extra, limits=self.limits, extent=extent)
 
     def native_values(self, fields: Field) -> Tensor:
         """Each field of a batch on the native grid, on the CPU: `(B, V, *native)`, clipped to the limits.
@@ -81,8 +86,8 @@ class GridRenderer(Renderer):
         """
         return torch.stack([torch.from_numpy(self.render(field).array()) for field in fields]).movedim(-1, 1)
 
-    def extra(self, size: Sequence[int]) -> Tensor:
-        """Extra columns `(X,)` of a render at a size."""
+    def extra(self, size: Sequence[float]) -> Tensor:
+        """Extra columns `(X,)` of a render, from the cells that each whole axis has at its scale."""
         extra = torch.zeros(len(self.layout.extra))
         if FOOTPRINT in self.layout.extra:
             extra[self.layout.extra.index(FOOTPRINT)] = log2(self.native[-1] / size[-1])
@@ -101,11 +106,11 @@ class GridRenderer(Renderer):
             patch=self.native,
         )
 
-    def _checked(self, size: Any) -> tuple[int, ...]:
+    def _checked(self, size: Any, repeat: bool = True) -> tuple[int, ...]:
         axes = ", ".join(reversed(self.layout.axes))
         lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
         shown = "x".join(map(str, lengths))
-        if len(lengths) == 1:
+        if len(lengths) == 1 and repeat:
             lengths *= len(self.layout.axes)
         if len(lengths) != len(self.layout.axes):
             raise RequestError(

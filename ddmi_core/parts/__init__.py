@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ddmi_core.grids.raster import GridArtefact as GridArtefact
     from ddmi_core.grids.raster import Raster as Raster
     from ddmi_core.grids.raster import StoredGrid as StoredGrid
+    from ddmi_core.grids.raster import Window as Window
     from ddmi_core.grids.renderer import GridRenderer as GridRenderer
     from ddmi_core.grids.sampler import GridSampler as GridSampler
     from ddmi_core.grids.signals import GridSet as GridSet
@@ -44,9 +45,12 @@ if TYPE_CHECKING:
     from ddmi_core.parts.builders import native_grid as native_grid
     from ddmi_core.parts.builders import plane_decoder as plane_decoder
     from ddmi_core.parts.builders import psnr_db as psnr_db
+    from ddmi_core.parts.distance import frechet as frechet
     from ddmi_core.parts.sets import coverage as coverage
     from ddmi_core.parts.sets import minimum_matching_distance as minimum_matching_distance
     from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
+    from ddmi_core.parts.similarity import ssim as ssim
+    from ddmi_core.parts.similarity import structural_similarity as structural_similarity
     from ddmi_core.sources.captions import captions_beside as captions_beside
     from ddmi_core.sources.captions import tell_sides as tell_sides
     from ddmi_core.sources.decoded import Decoding as Decoding
@@ -86,6 +90,7 @@ _EXPORTS = {
     "ReadoutConfig": "ddmi_core.fields.config",
     "SentenceEncoder": "ddmi_core.conditions.sentences",
     "StoredGrid": "ddmi_core.grids.raster",
+    "Window": "ddmi_core.grids.raster",
     "TextCondition": "ddmi_core.conditions.text",
     "bernoulli_loss": "ddmi_core.autoencoder.losses",
     "captions_beside": "ddmi_core.sources.captions",
@@ -99,6 +104,7 @@ _EXPORTS = {
     "describe_grids": "ddmi_core.parts.builders",
     "described_by": "ddmi_core.parts.builders",
     "find_files": "ddmi_core.sources.files",
+    "frechet": "ddmi_core.parts.distance",
     "grid_encoder": "ddmi_core.parts.builders",
     "grid_original": "ddmi_core.parts.builders",
     "grid_renderer": "ddmi_core.parts.builders",
@@ -114,6 +120,8 @@ _EXPORTS = {
     "plane_decoder": "ddmi_core.parts.builders",
     "psnr_db": "ddmi_core.parts.builders",
     "report_unusable": "ddmi_core.sources.folders",
+    "ssim": "ddmi_core.parts.similarity",
+    "structural_similarity": "ddmi_core.parts.similarity",
     "source_digest": "ddmi_core.sources.kept",
     "stable_share": "ddmi_core.sources.splits",
     "tell_sides": "ddmi_core.sources.captions",

@@ -17,9 +17,9 @@ from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
 from ddmi_core.fields.field import Field
+from ddmi_core.parts.distance import frechet
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
-from ddmi_core.runs.distance import frechet
 from ddmi_core.runs.figures import Evaluation, SamplerFigure
 from ddmi_core.runs.model import Model, load
 from ddmi_core.runs.names import sampler_and_steps

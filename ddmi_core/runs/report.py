@@ -16,10 +16,10 @@ from ddmi_core.api.earlier import built
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.fields.field import Field
 from ddmi_core.files import written_aside
+from ddmi_core.parts.distance import nearest
 from ddmi_core.runs import folder as folders
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.curves import Line, chart
-from ddmi_core.runs.distance import nearest
 from ddmi_core.runs.evaluate import check_data, describe_signals, reconstruct
 from ddmi_core.runs.figures import Evaluation
 from ddmi_core.runs.model import Model, load

@@ -27,7 +27,7 @@ IMAGE = Domain(
         "multiscale": "ddmi_core.parts:MultiScaleTerm",
         "lpips": "ddmi_image.perceptual:LpipsTerm",
     },
-    metrics={"psnr_db": "ddmi_core.parts:psnr_db", "ssim": "ddmi_image.metrics:ssim"},
+    metrics={"psnr_db": "ddmi_core.parts:psnr_db", "ssim": "ddmi_core.parts:ssim"},
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
     describe="ddmi_image.describe:describe",
     describe_signal="ddmi_image.describe:describe_signal",

@@ -7,6 +7,7 @@ from math import ceil
 import pytest
 import torch
 
+from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.grid_encoder import GridEncoder
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed
@@ -90,3 +91,49 @@ def test_one_plane_of_one_stage_is_a_per_cell_projection_of_the_mean_over_the_ot
         head = module.heads[1]
         expected = head(features.mean(dim=(-1, -2))).chunk(2, dim=1)[0]
         torch.testing.assert_close(module(grid).mean[1], expected)
+
+
+VIDEO = Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t")))
+
+
+def built(**options):
+    torch.manual_seed(0)
+    return GridEncoder(lambda signal: signal, 3, VIDEO, 2, EncoderConfig(widths=(8,), **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"factorised": True}, {"gather": "attention"}])
+def test_patches_divide_each_axis_by_its_own_number(options):
+    mean = built(patch=(2, 4, 3), **options)(torch.zeros(1, 3, 4, 8, 9)).mean
+    assert [tuple(plane.shape[2:]) for plane in mean] == [(2, 3), (2, 2), (2, 3)]
+
+
+def test_attention_sees_what_a_mean_drowns():
+    """With a score that grows with a feature, one bright cell of many is what its plane shows."""
+    attentive, plain = built(gather="attention"), built()
+    attentive.load_state_dict(plain.state_dict(), strict=False)
+    features = torch.zeros(1, 8, 16, 4, 4)
+    features[0, 0, 5, 1, 2] = 1.0
+    with torch.no_grad():
+        attentive.scores[0].weight.zero_()
+        attentive.scores[0].weight[0, 0] = 8.0
+    seen = attentive._gathered(0, features, [-3])[0, 0, 1, 2].item()
+    weights = torch.tensor([8.0 * (t == 5) for t in range(16)]).softmax(0)
+    assert seen == pytest.approx(weights[5].item(), abs=1e-5)
+    assert plain._gathered(0, features, [-3])[0, 0, 1, 2].item() == pytest.approx(1 / 16)
+
+
+def test_factorised_blocks_cost_less_than_half():
+    full, factorised = (sum(p.numel() for p in built(factorised=f).stages.parameters()) for f in (False, True))
+    assert factorised < full / 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "message"),
+    [
+        (VIDEO, {"patch": (2, 2)}, r"encoder.patch=\(2, 2\) needs a number for each of 3 axes"),
+        (Layout(axes=("t",), planes=(("t",),)), {"factorised": True}, "needs a grid of three axes; this one has 1"),
+    ],
+)
+def test_options_that_do_not_fit_the_axes_are_refused(layout, options, message):
+    with pytest.raises(ValueError, match=message):
+        GridEncoder(lambda signal: signal, 1, layout, 2, EncoderConfig(widths=(8,), **options))

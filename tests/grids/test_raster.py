@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ddmi_core.api import Field, Layout, Planes
-from ddmi_core.parts import CoarseToFineReadout, GridArtefact, GridRenderer, ReadoutConfig, StoredGrid
+from ddmi_core.errors import RequestError
+from ddmi_core.parts import CoarseToFineReadout, GridArtefact, GridRenderer, ReadoutConfig, StoredGrid, Window
 
 LAYOUT = Layout(axes=("x", "y"), planes=(("x", "y"),), extra=("footprint",))
 
@@ -78,3 +79,29 @@ def test_an_array_is_its_slabs_in_order(field):
     slabs = list(raster.slabs())
     assert len(slabs) > 1
     np.testing.assert_array_equal(raster.array(), np.concatenate(slabs))
+
+
+def test_a_window_is_a_part_of_a_finer_render(field):
+    renderer = GridRenderer(LAYOUT, (4, 6), extent=(3.0, 5.0))
+    whole = renderer.render(field, (8, 12)).array()
+    part = renderer.render(field, Window(size=(4, 6), bounds=((-1.0, 0.0), (0.0, 1.0))))
+    assert part.extent == (1.5, 2.5)
+    assert part.array() == pytest.approx(whole[:4, 6:], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "bounds", "message"),
+    [
+        ((4,), ((-1.0, 1.0), (-1.0, 1.0)), "one entry for each axis"),
+        ((4,), ((0.5, 0.5),), "0.5 to 0.5 are no interval"),
+        ((4,), ((0.0, 1.5),), "0 to 1.5 are no interval"),
+    ],
+)
+def test_windows_that_show_nothing_are_refused(size, bounds, message):
+    with pytest.raises(ValueError, match=message):
+        Window(size=size, bounds=bounds)
+
+
+def test_a_window_needs_the_axes_of_the_field(field):
+    with pytest.raises(RequestError, match="size 4x4x4 has 3 numbers"):
+        GridRenderer(LAYOUT, (4, 6)).render(field, Window(size=(4, 4, 4), bounds=((-1.0, 1.0),) * 3))

@@ -14,9 +14,10 @@ from ddmi_core.parts import (
     grid_sampler,
     grid_views,
     psnr_db,
+    ssim,
+    structural_similarity,
 )
 from ddmi_image.describe import describe, describe_signal, features
-from ddmi_image.metrics import ssim, structural_similarity
 from ddmi_image.openmoji import load
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings

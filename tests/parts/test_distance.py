@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddmi_core.runs.distance import frechet, nearest
+from ddmi_core.parts.distance import frechet, nearest
 
 
 def features(n: int, width: int, seed: int = 0) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Structural similarity of reconstructed pictures."""
+"""Structural similarity of reconstructed pictures, and of the pictures that clips and volumes are made of."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.api import Field
-from ddmi_core.parts import GridRenderer, GridSignal
+from ddmi_core.fields.field import Field
+from ddmi_core.grids.renderer import GridRenderer
+from ddmi_core.grids.sampler import OnGrids
+from ddmi_core.parts.builders import native_grid
 
 RANGE = 2.0  # pixels lie in [-1, 1]
 WINDOW, SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
 
 
-def ssim(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
-    """Structural similarity a picture, `(B,)`, at most 1, the mean over the colour channels."""
-    return structural_similarity(renderer.native_values(fields), signal.values.cpu())
+def ssim(fields: Field, signal: OnGrids, renderer: GridRenderer) -> Tensor:
+    """Structural similarity a signal on grids of two or more axes, `(B,)`, at most 1.
+
+    The mean over value channels and, where there are more than two axes, over the pictures that the two fastest make.
+    """
+    first, second = (_pictures(grid) for grid in (renderer.native_values(fields), native_grid(signal).cpu()))
+    return structural_similarity(first, second).view(len(fields), -1).mean(dim=1)
+
+
+def _pictures(grid: Tensor) -> Tensor:
+    """Grids `(B, V, ..., H, W)` as pictures `(B * ..., V, H, W)`."""
+    return grid.movedim(1, -3).flatten(0, -4)
 
 
 def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
