@@ -37,7 +37,7 @@ class DecordFrames(Frames):
             self.decoder: Any = decord.VideoReader(opened_as(source), num_threads=1)
             times = np.asarray(self.decoder.get_frame_timestamp(range(len(self.decoder))))[:, 0]
         except self.errors as error:
-            raise DataError(f"{index.name}: decord cannot open it: {error}") from error
+            raise disagreement(index, f"decord cannot open it: {str(error).splitlines()[0]}") from error
         # decord keeps seconds in single precision
         if len(times) != len(index.times) or not np.allclose(times - times[0], index.times, rtol=1e-6, atol=1e-3):
             raise disagreement(index, "decord finds other time stamps than its packets have")

@@ -12,7 +12,15 @@ import numpy as np
 from ddmi_core.errors import DataError
 from ddmi_video.reading.index import Source, VideoIndex, container, opened_as
 from ddmi_video.reading.limits import TooShortError, check_size, check_stream, size_changes
-from ddmi_video.reading.packets import before_gaps, has_near_keys, is_counted, read_packets, time_stamps
+from ddmi_video.reading.packets import (
+    Packet,
+    before_gaps,
+    has_near_keys,
+    has_open_groups,
+    is_counted,
+    read_packets,
+    time_stamps,
+)
 from ddmi_video.reading.posture import Posture, posture_of
 
 if TYPE_CHECKING:
@@ -37,14 +45,14 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
     with container(source, name) as opened:
         stream = _video_stream(opened, name)
         check_stream(stream, name)
-        packets, cut = read_packets(opened, stream)
+        packets, count, cut = read_packets(opened, stream)
         if not cut and opened.format.name == "gif" and not _is_ended(source):
             packets, cut = packets[:-1], True  # the decoder does not see that the last frame is cut
         if not packets:
             raise DataError(f"{name}: its video stream has no frames; remove it")
         if len(packets) == 1:
             raise TooShortError(f"{name}: it has one frame only, so nothing moves; remove it, or use it as a picture")
-        promised = stream.frames
+        promised = stream.frames * (1 - LOST) - 1 > count
         claimed = _claimed_seconds(opened, stream)
     with container(source, name) as opened:
         stream = _video_stream(opened, name)
@@ -57,10 +65,8 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
         ticks, length = time_stamps(packets, counted, reordered, name)
         tick = float(stream.time_base or 0)
         seconds = (ticks[-1] - ticks[0] + length) * tick
-        lost = cut or promised * (1 - LOST) - 1 > len(packets) or claimed > seconds * (1 + LOST) + 0.1
-        kind = opened.format.name
-        near = has_near_keys(packets)
-        special = _special(stream, first, posture, counted=counted, cut=lost, gif=kind == "gif", near_keys=near)
+        lost = cut or promised or claimed > seconds * (1 + LOST) + 0.1
+        special = _special(packets, first, posture, counted=counted, cut=lost, codec=stream.codec_context.name)
         if whole and not special:
             _check_key_frames(opened, stream, posture, name)
         return VideoIndex(
@@ -121,18 +127,20 @@ def _check_key_frames(opened: InputContainer, stream: VideoStream, posture: Post
 
 
 def _special(
-    stream: VideoStream, frame: VideoFrame, posture: Posture, *, counted: bool, cut: bool, gif: bool, near_keys: bool
+    packets: list[Packet], frame: VideoFrame, posture: Posture, *, counted: bool, cut: bool, codec: str
 ) -> str:
     """Why only PyAV reads a stream exactly; empty if all back ends agree on it, as the tests measure."""
-    codec, reordered = stream.codec_context.name, bool(stream.codec_context.has_b_frames)
+    reordered = any(packet.pts != packet.dts for packet in packets if packet.dts is not None)
     reasons = {
         "it has no time stamps for its frames": counted,
         "its end is missing": cut,
-        "it is a GIF": gif,
+        "it is a GIF": codec == "gif",
         "its sides are odd": any(side % 2 for side in posture.stored),
         "it has more than 8 bits a value": any(part.bits > 8 for part in frame.format.components),
         "its frames are mirror images": posture.mirrored,
-        "its key frames are too near each other": near_keys,
-        "its frames are reordered": reordered and codec not in ("h264", "hevc"),
+        "its frames are interlaced": frame.interlaced_frame,
+        "its key frames are too near each other": has_near_keys(packets),
+        "frames need others from before the last key frame": has_open_groups(packets),
+        "its frames are reordered": reordered and codec not in ("h264", "hevc", "av1", "vp8", "vp9"),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

@@ -28,21 +28,22 @@ class Packet:
     key: bool
 
 
-def read_packets(opened: InputContainer, stream: VideoStream) -> tuple[list[Packet], bool]:
-    """The packets of frames to be shown, and whether the end of the file is missing."""
+def read_packets(opened: InputContainer, stream: VideoStream) -> tuple[list[Packet], int, bool]:
+    """The packets of frames to be shown, how many there are with those that are not, and whether the end is missing."""
     import av
 
-    packets, cut = [], False
+    packets, count, cut = [], 0, False
     try:
         for packet in opened.demux(stream):
             if packet.size and packet.is_corrupt:
                 cut = True
                 break
+            count += bool(packet.size)
             if packet.size and not packet.is_discard:
                 packets.append(Packet(packet.pts, packet.dts, int(packet.duration or 0), packet.is_keyframe))
     except av.error.FFmpegError:
         cut = True
-    return packets, cut
+    return packets, count, cut
 
 
 def before_gaps(packets: list[Packet]) -> list[Packet]:
@@ -76,3 +77,14 @@ def has_near_keys(packets: list[Packet]) -> bool:
     """Whether a seek to a key frame can lead to the next one: some containers go by the time of decoding."""
     keys = [packet for packet in packets if packet.key]
     return any(key.pts is not None and later.dts is not None and later.dts <= key.pts for key, later in pairwise(keys))
+
+
+def has_open_groups(packets: list[Packet]) -> bool:
+    """Whether frames that follow a key frame are shown before it, and so need frames from before it."""
+    shown = packets[0].pts or 0
+    for packet in packets:
+        if packet.pts is not None:
+            shown = packet.pts if packet.key else shown
+            if packet.pts < shown:
+                return True
+    return False

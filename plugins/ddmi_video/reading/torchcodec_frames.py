@@ -32,7 +32,7 @@ class TorchcodecFrames(Frames):
                 opened_as(source), stream_index=index.stream, dimension_order="NHWC", num_ffmpeg_threads=1
             )
         except (RuntimeError, ValueError) as error:
-            raise DataError(f"{index.name}: torchcodec cannot open it: {_first_line(error)}") from error
+            raise disagreement(index, f"torchcodec cannot open it: {_first_line(error)}") from error
         if len(self.decoder) != len(index.ticks):
             raise disagreement(index, f"torchcodec finds {len(self.decoder)} frames, its packets {len(index.ticks)}")
         self.begin = float(self.decoder.metadata.begin_stream_seconds)

@@ -13,7 +13,16 @@ from ddmi_video.reading import torchcodec_frames
 from ddmi_video.reading.frames import PyavFrames
 from ddmi_video.reading.video import Video
 
-SPECIAL = {"h264-avi", "mpeg4", "near-keys", "odd", "gif", "ten-bit"}  # PyAV reads them for all
+SPECIAL = {
+    "h264-avi",
+    "mpeg4",
+    "near-keys",
+    "open-groups",
+    "interlaced",
+    "odd",
+    "gif",
+    "ten-bit",
+}  # PyAV reads them for all
 
 
 @pytest.fixture(scope="module")
