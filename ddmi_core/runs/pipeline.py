@@ -273,24 +273,23 @@ def _stage(
 
 @contextmanager
 def _step(run: _Run, name: str) -> Iterator[Any]:
-    """A step that is shown by a spinner; it ends where it is begun, or tells what it does, after a stop."""
+    """A step that is shown by a spinner; a stop ends it at once, since its files are written aside."""
+    if run.stop:
+        raise _stopped(run, f"before the step {name!r}")
+    try:
+        if run.console.is_terminal:
+            with run.console.status(name) as status, run.stop.at_once():
+                yield lambda what: status.update(f"{name}: {what}")
+        else:
+            run.console.print(name, highlight=False)
+            with run.stop.at_once():
+                yield lambda what: None
+    except KeyboardInterrupt as error:
+        raise _stopped(run, f"in the step {name!r}") from error
 
-    def check(place: str) -> None:
-        if run.stop:
-            raise Interrupted(f"{place} the step {name!r}; what is done is saved: {run.hint}", run.stop.signal_number)
 
-    check("before")
-    if run.console.is_terminal:
-        with run.console.status(name) as status:
-
-            def tell(what: str) -> None:
-                check("in")
-                status.update(f"{name}: {what}")
-
-            yield tell
-    else:
-        run.console.print(name, highlight=False)
-        yield lambda what: check("in")
+def _stopped(run: _Run, place: str) -> Interrupted:
+    return Interrupted(f"{place}; what is done is saved: {run.hint}", run.stop.signal_number)
 
 
 def _duration(seconds: float) -> str:

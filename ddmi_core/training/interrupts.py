@@ -10,19 +10,30 @@ from types import FrameType
 
 
 class StopRequest:
-    """Remembers the first SIGINT or SIGTERM; a second one stops at once."""
+    """Remembers the first SIGINT or SIGTERM; a second one stops at once, and so does the first `at_once`."""
 
     def __init__(self) -> None:
         self.signal_number = 0
+        self._patient = True
 
     def __bool__(self) -> bool:
         """Whether a stop was asked for."""
         return self.signal_number != 0
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Work that has no state to save: a stop raises `KeyboardInterrupt` in it."""
+        self._patient = False
+        try:
+            yield
+        finally:
+            self._patient = True
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number:
-            raise KeyboardInterrupt
+        again = self.signal_number != 0
         self.signal_number = number
+        if again or not self._patient:
+            raise KeyboardInterrupt
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import time
 import sys
 import tomllib
 from pathlib import Path
@@ -289,7 +290,7 @@ def test_a_signal_saves_and_tells_how_to_go_on(
     assert contents(out) == contents(finished_run)
 
 
-def test_a_signal_between_steps_stops_before_the_next(finished_runs, tmp_path, monkeypatch):
+def test_a_signal_in_a_step_keeps_what_was_done(finished_runs, tmp_path, monkeypatch):
     out = tmp_path / "wave"
     save = checkpoint.save
 
@@ -301,19 +302,20 @@ def test_a_signal_between_steps_stops_before_the_next(finished_runs, tmp_path, m
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", interrupting)
-        with pytest.raises(Interrupted, match=r"stage 'denoiser'; the state is saved.*--resume"):
+        with pytest.raises(Interrupted, match=r"in the step 'latents'; what is done is saved.*--resume"):
             run(DOMAINS["wave"], out)
     run(DOMAINS["wave"], out, resume=True)
     assert contents(out) == contents(finished_runs["wave"])
 
 
-def test_a_signal_ends_a_long_evaluation_at_its_next_row(finished_runs, tmp_path, monkeypatch):
+def test_a_signal_ends_a_long_evaluation_at_once(finished_runs, tmp_path, monkeypatch):
     out = tmp_path / "wave"
-    measure = evaluate.describe_latents
 
     def interrupting(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        return measure(*arguments)
+        for _ in range(1000):
+            time.sleep(0.01)
+        raise AssertionError("the evaluation went on")
 
     with monkeypatch.context() as patched:
         patched.setattr(evaluate, "describe_latents", interrupting)
