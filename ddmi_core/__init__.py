@@ -7,6 +7,7 @@ from ddmi_core._lazy import lazy_exports
 if TYPE_CHECKING:
     from ddmi_core._version import __version__ as __version__
     from ddmi_core.api.domain import Domain as Domain
+    from ddmi_core.api.observations import Observations as Observations
     from ddmi_core.fields.field import Field as Field
     from ddmi_core.fields.layout import Layout as Layout
     from ddmi_core.fields.planes import Planes as Planes
@@ -20,6 +21,7 @@ _EXPORTS = {
     "Field": "ddmi_core.fields.field",
     "Layout": "ddmi_core.fields.layout",
     "Model": "ddmi_core.runs.model",
+    "Observations": "ddmi_core.api.observations",
     "Planes": "ddmi_core.fields.planes",
     "__version__": "ddmi_core._version",
     "load": "ddmi_core.runs.model",

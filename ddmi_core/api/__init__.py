@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.interfaces import CoordinateSampler as CoordinateSampler
     from ddmi_core.api.interfaces import Encoder as Encoder
     from ddmi_core.api.interfaces import Renderer as Renderer
+    from ddmi_core.api.observations import Observations as Observations
     from ddmi_core.api.signals import DivisibleSet as DivisibleSet
     from ddmi_core.api.signals import Queries as Queries
     from ddmi_core.api.signals import SignalSet as SignalSet
@@ -34,6 +35,7 @@ _EXPORTS = {
     "CoordinateSampler": "ddmi_core.api.interfaces",
     "Encoder": "ddmi_core.api.interfaces",
     "Renderer": "ddmi_core.api.interfaces",
+    "Observations": "ddmi_core.api.observations",
     "DivisibleSet": "ddmi_core.api.signals",
     "Queries": "ddmi_core.api.signals",
     "SignalSet": "ddmi_core.api.signals",

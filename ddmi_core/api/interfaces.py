@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ddmi_core.api.observations import taken
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.lattice import cell_axes
@@ -57,6 +58,21 @@ class CoordinateSampler(ABC):
 
         The same generator state gives the same queries.
         """
+
+    def places(self, signal: Any, most: int, generator: torch.Generator) -> Queries:
+        """Different places at which a signal is known, with targets: those that `sample` draws, each once.
+
+        Args:
+            signal: one signal, B = 1.
+            most: places are at most so many.
+            generator: source of randomness.
+        """
+        queries = self.sample(signal, most, generator)
+        rows = torch.cat([queries.coords[0], queries.extra[0]], dim=1)
+        _, number = torch.unique(rows, dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
+        first = first.scatter_reduce(0, number, torch.arange(len(rows), device=rows.device), "amin")
+        return taken(queries, first.sort().values[:most])
 
     def lattice(self, size: Sequence[int]) -> tuple[Tensor, ...]:
         """Coordinates of a regular grid: the centres of its cells, unless a domain places them elsewhere.

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from ddmi_core.cli import (
     bench,
+    complete,
     conditions,
     data,
     doctor,
@@ -72,6 +73,7 @@ app = typer.Typer(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     run.run,
     sample.sample,
+    complete.complete,
     conditions.conditions,
     reconstruct.reconstruct,
     evaluate.evaluate,

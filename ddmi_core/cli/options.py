@@ -75,7 +75,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of t
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def parse_size(text: str) -> tuple[int, ...] | None:
+def parse_size(text: str, option: str = "--size") -> tuple[int, ...] | None:
     """Cells along each axis from `1024` or `768x1024`; `None` from an empty text.
 
     Raises:
@@ -86,8 +86,8 @@ def parse_size(text: str) -> tuple[int, ...] | None:
     parts = text.lower().split("x")
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise RequestError(
-            f"--size {text} is not a size; it takes whole numbers joined by x, slowest axis first: 1024 or 768x1024"
+            f"{option} {text} is not a size; it takes whole numbers joined by x, slowest axis first: 1024 or 768x1024"
         )
     if any(len(part) > 9 or not 1 <= int(part) <= LARGEST_SIDE for part in parts):
-        raise RequestError(f"--size {text} is out of range; each number must be from 1 to {LARGEST_SIDE}")
+        raise RequestError(f"{option} {text} is out of range; each number must be from 1 to {LARGEST_SIDE}")
     return tuple(map(int, parts))

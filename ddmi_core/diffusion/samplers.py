@@ -73,7 +73,7 @@ class Sampler(Protocol):
         """
 
 
-def _noise(x: Tensor, generator: Generators) -> Tensor:
+def noise_like(x: Tensor, generator: Generators) -> Tensor:
     """Standard normal noise like x, drawn on the CPU."""
     if isinstance(generator, torch.Generator):
         return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
@@ -124,7 +124,7 @@ def ancestral(
         x0 = denoise(x, now.batch(x))
         ratio, kept = now.alpha / after.alpha, (after.sigma / now.sigma) ** 2
         added = now.sigma**2 - (ratio * after.sigma) ** 2
-        noise = _noise(x, generator)
+        noise = noise_like(x, generator)
         x = ratio * kept * x + after.alpha * added / now.sigma**2 * x0 + (added * kept) ** 0.5 * noise
         tell(Progress(step, len(grid) - 1, now.time, x0))
     return x

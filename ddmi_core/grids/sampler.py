@@ -95,6 +95,27 @@ class GridSampler(CoordinateSampler):
             patch=patch,
         )
 
+    def places(self, signal: OnGrids, most: int, generator: torch.Generator) -> Queries:
+        """The cells of the native level, by rows; if there are more than `most`, so many of them at random.
+
+        Raises:
+            ValueError: if the grid has another number of axes than the layout.
+        """
+        level = signal.levels()[0]
+        self._check(level.shape[2:])
+        count = level[0, 0].numel()
+        chosen = torch.arange(count)
+        if count > most:
+            chosen = torch.randperm(count, generator=generator, device=generator.device)[:most].sort().values.cpu()
+        cells = torch.unravel_index(chosen, level.shape[2:])
+        columns = [cell_centres(length)[cell] for length, cell in zip(level.shape[2:], cells, strict=True)]
+        coords = torch.stack(columns[::-1], dim=-1).to(level.device).expand(len(level), -1, -1)
+        return Queries(
+            coords=coords,
+            extra=coords.new_zeros(len(level), len(chosen), len(self.layout.extra)),
+            targets=as_values(level.flatten(2)[..., chosen.to(level.device)].transpose(1, 2)),
+        )
+
     def _check(self, size: Sequence[int]) -> None:
         if len(size) != len(self.layout.axes):
             raise ValueError(

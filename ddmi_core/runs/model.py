@@ -14,6 +14,7 @@ from torch import Tensor
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import Renderer
+from ddmi_core.api.observations import Observations
 from ddmi_core.api.signals import move
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.conditioning import marked
@@ -145,7 +146,7 @@ class Model:
         for start in range(0, n, LARGEST_BATCH):
             chosen = given[start : start + LARGEST_BATCH].to(self.device)
             part = sample(
-                self._denoiser(chosen, guidance),
+                self.denoiser(chosen, guidance),
                 path,
                 noise[start : start + LARGEST_BATCH].to(self.device),
                 path.times(steps),
@@ -154,6 +155,27 @@ class Model:
             )
             parts.append(self.normalisation.invert(part))
         return torch.cat(parts)
+
+    def complete(self, observations: Observations, n: int = 4, **options: Any) -> Field:
+        """Generate `n` fields that agree with measured values. Field i depends on the seed and i alone.
+
+        Args:
+            observations: what was measured, and where; within the range of the domain's values.
+            n: how many.
+            seed: of all noise; 0 by default.
+            noise: of the measurements, 0.02 by default: their standard deviation in units of the values or, where
+                values are labels 0 and 1, the probability that one is wrong.
+            steps: noise levels, 16 by default.
+            condition: as for `sample`; without it, what was measured alone decides.
+            guidance: scale of classifier-free guidance towards the condition; the run's own by default.
+            callback: told after every step.
+
+        Raises:
+            RequestError: for values, sizes or numbers out of range, or an unknown condition.
+        """
+        from ddmi_core.runs.complete import complete
+
+        return complete(self, observations, n, **options)
 
     @cached_property
     def condition(self) -> Condition | None:
@@ -236,7 +258,8 @@ class Model:
         export: Callable[[Any, Path], None] = self.domain.resolve(exporters[suffix.lower()])
         return export
 
-    def _denoiser(self, given: Tensor, guidance: float) -> Denoise:
+    def denoiser(self, given: Tensor, guidance: float) -> Denoise:
+        """Estimate of clean normalised latents under conditions, as `conditions` gives them, with guidance."""
         if not self.diffusion.conditioned:
             return self.diffusion.denoiser()
         own = self.config.sampling

@@ -1,0 +1,94 @@
+"""Likelihoods: how probable measured values are, given what a field shows."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.diffusion.samplers import Generators, noise_like
+from ddmi_core.errors import RequestError
+
+
+class Likelihood(Protocol):
+    """What a field's values say about measured ones."""
+
+    def expected(self, values: Tensor) -> Tensor:
+        """What a measurement shows on average where a field has these values; means of measurements are means of it."""
+
+    def misfit(self, expected: Tensor, measured: Tensor) -> Tensor:
+        """Negative log-likelihood up to a constant, `(B,)`, of measurements `(B, M, V)`."""
+
+    def redrawn(self, measured: Tensor, generator: Generators) -> Tensor:
+        """The measurements `(B, M, V)` with noise of their own size, for samples by randomised optimisation."""
+
+
+@frozen
+class Gaussian:
+    """Values with independent normal noise.
+
+    Args:
+        noise: standard deviation, in units of the values.
+
+    Raises:
+        RequestError: if the noise is not positive.
+    """
+
+    noise: float
+
+    def __attrs_post_init__(self) -> None:
+        """Check the noise."""
+        if not self.noise > 0:
+            raise RequestError(f"noise {self.noise:g} is not a standard deviation; give a number above 0")
+
+    def expected(self, values: Tensor) -> Tensor:
+        """The values themselves."""
+        return values
+
+    def misfit(self, expected: Tensor, measured: Tensor) -> Tensor:
+        """`sum (expected - measured)^2 / (2 noise^2)`."""
+        return (expected - measured).square().flatten(1).sum(dim=1) / (2 * self.noise**2)
+
+    def redrawn(self, measured: Tensor, generator: Generators) -> Tensor:
+        """With fresh normal noise."""
+        return measured + self.noise * noise_like(measured, generator)
+
+
+@frozen
+class Bernoulli:
+    """Labels 0 and 1, or shares of them, of which some are wrong; the field's values are logits.
+
+    A label is turned round with the probability `noise`, so a field of probability p shows 1 with probability
+    `(1 - noise) p + noise (1 - p)`: the forward correction of Patrini et al. (arXiv 1609.03683, theorem 2) for
+    symmetric noise. A wrong label then costs at most `-log noise`.
+
+    Args:
+        noise: probability of a wrong label.
+
+    Raises:
+        RequestError: if the noise is not between 0 and 0.5.
+    """
+
+    noise: float
+
+    def __attrs_post_init__(self) -> None:
+        """Check the noise."""
+        if not 0 < self.noise < 0.5:
+            raise RequestError(
+                f"noise {self.noise:g} is not the probability of a wrong label; give a number above 0 and below 0.5"
+            )
+
+    def expected(self, values: Tensor) -> Tensor:
+        """Probability of a label 1."""
+        return self.noise + (1 - 2 * self.noise) * torch.sigmoid(values)
+
+    def misfit(self, expected: Tensor, measured: Tensor) -> Tensor:
+        """Cross entropy with the measured labels or shares."""
+        terms = measured * expected.log() + (1 - measured) * torch.log1p(-expected)
+        return -terms.flatten(1).sum(dim=1)
+
+    def redrawn(self, measured: Tensor, generator: Generators) -> Tensor:
+        """The labels as they are: turning some round again would add errors that the likelihood only ignores."""
+        return measured

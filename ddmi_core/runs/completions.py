@@ -1,0 +1,231 @@
+"""Completions of a file or of measured values, written as files with figures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import asdict, frozen
+from PIL import Image
+
+from ddmi_core.api.observations import Observations
+from ddmi_core.errors import RequestError, counted
+from ddmi_core.fields.field import Field
+from ddmi_core.files import written_aside
+from ddmi_core.grids.raster import StoredGrid
+from ddmi_core.runs.agreement import agreement, hidden, measure_of, places_of, spread, with_cells
+from ddmi_core.runs.complete import NOISE, STEPS, check_values, limits_of, on_device
+from ddmi_core.runs.model import Model
+from ddmi_core.runs.produce import default_suffix, prepare
+from ddmi_core.runs.regions import region, union
+from ddmi_core.runs.scattered_values import read_values
+
+GAP = 6
+
+
+@frozen(kw_only=True)
+class Request:
+    """What is observed, and how it is completed.
+
+    Args:
+        source: file with the whole signal; none where only values are known.
+        observe: texts of regions, of which any holds; everything where there is none.
+        hide: texts of regions that are not observed.
+        coarse: cells along each axis, slowest first, whose means are observed; empty for values as they are.
+        values: table of scattered values; none to take them from the signal.
+        n: number of completions.
+        seed: of all noise.
+        noise: of the measurements.
+        steps: noise levels.
+        condition: class or text.
+        guidance: scale towards it.
+    """
+
+    source: Path | None = None
+    observe: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    coarse: tuple[int, ...] = ()
+    values: Path | None = None
+    n: int = 4
+    seed: int = 0
+    noise: float = NOISE
+    steps: int = STEPS
+    condition: str | None = None
+    guidance: float | None = None
+
+
+@frozen(kw_only=True)
+class Completions:
+    """Figures of completions, one a completion."""
+
+    measure: str  # `psnr_db` or `iou`
+    values: int  # observed
+    observed: tuple[float, ...]
+    hidden: tuple[float, ...]  # empty where the truth is not known
+    observed_reconstruction: float | None  # the autoencoder's own, of the whole signal
+    hidden_reconstruction: float | None
+    spread: float | None  # of hidden values over seeds
+    noise: float
+    seed: int
+
+    def lines(self) -> list[str]:
+        """Sentences for a screen."""
+        unit = " dB" if self.measure.endswith("_db") else ""
+        digits = 1 if unit else 3
+
+        def figure(value: float) -> str:
+            return f"{value:.{digits}f}{unit}"
+
+        def row(name: str, found: Sequence[float], own: float | None) -> str:
+            beside = "" if own is None else f"; reconstruction of the whole {figure(own)}"
+            return f"{name}: {self.measure} {figure(fmean(found))} ({', '.join(map(figure, found))}){beside}"
+
+        lines = [row(f"at the {counted(self.values, 'observed value')}", self.observed, self.observed_reconstruction)]
+        if self.hidden:
+            lines.append(row("at hidden places", self.hidden, self.hidden_reconstruction))
+        if self.spread is not None:
+            lines.append(f"hidden places differ between completions by {self.spread:.3f} (standard deviation)")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """As a value for JSON."""
+        return asdict(self)
+
+
+def complete(
+    model: Model, request: Request, out: Path, *, size: tuple[int, ...] | None = None, overwrite: bool = False
+) -> tuple[list[Path], Completions]:
+    """Complete what is observed, and export an artefact for each completion, `completion-0000.*`.
+
+    Beside them come `contact.png` (the original and what was observed of it, where the domain can show that, and the
+    completions) and, if there is a whole signal, `original.*`.
+
+    Raises:
+        RequestError: for regions, sizes, names or numbers that the model cannot use, or if nothing is observed.
+        DataError: if a file cannot be read.
+        OutputError: if files exist already or cannot be written.
+    """
+    signal = None if request.source is None else model.read(request.source)
+    whole = None if signal is None else places_of(model, signal)
+    seen, rest = _observed(model, request, whole)
+    suffix = default_suffix(model)
+    paths = [out / f"completion-{number:04d}{suffix}" for number in range(request.n)]
+    contact, original = out / "contact.png", out / f"original{suffix}"
+    prepare(out, [*paths, contact, *([original] if signal is not None else [])], overwrite)
+    fields = model.complete(
+        seen,
+        request.n,
+        seed=request.seed,
+        noise=request.noise,
+        steps=request.steps,
+        condition=request.condition,
+        guidance=request.guidance,
+    )
+    artefacts = [model.render(field, size) for field in fields]
+    first = []
+    if signal is not None:
+        artefact = model.original(signal)
+        model.write(artefact, original)
+        first = [artefact, *_seen_picture(model, artefact, seen)]
+    for artefact, path in zip(artefacts, paths, strict=True):
+        model.write(artefact, path)
+    with written_aside(contact) as aside:
+        _contact(model, [*first, *artefacts]).save(aside)
+    return [*paths, contact, *([original] if signal is not None else [])], _figures(
+        model, request, fields, seen, rest, signal
+    )
+
+
+def _observed(model: Model, request: Request, whole: Observations | None) -> tuple[Observations, Observations | None]:
+    """What is observed, and what is known at other places."""
+    if request.values is None and not (request.observe or request.hide or request.coarse):
+        raise RequestError(
+            "say what is observed: --observe or --hide with a region, --coarse with a size, or --values with a table"
+        )
+    if request.values is not None and request.coarse:
+        raise RequestError("--coarse averages a whole INPUT, and --values brings single values; use one of them")
+    axes = model.domain.layout.axes
+    regions = [[region(text, axes) for text in texts] for texts in (request.observe, request.hide)]
+    if request.values is not None:
+        known = on_device(model, read_values(request.values, model.domain))
+        check_values(model, known)
+    elif whole is not None:
+        known = whole
+    else:
+        raise RequestError("give an INPUT to observe, or --values with a table")
+    coords = known.queries.coords[0]
+    keep = union(regions[0], coords) if regions[0] else torch.ones(len(coords), dtype=torch.bool, device=coords.device)
+    keep &= ~union(regions[1], coords)
+    if not bool(keep.any()):
+        raise RequestError(
+            f"none of the {len(coords)} known places is observed; make the regions of --observe larger, or those of "
+            "--hide smaller"
+        )
+    seen = known.kept(keep)
+    if request.values is not None:
+        return seen, whole
+    if not request.coarse:
+        return seen, hidden(known, keep)
+    size = request.coarse * (len(axes) if len(request.coarse) == 1 else 1)
+    if len(size) != len(axes):
+        raise RequestError(
+            f"--coarse {'x'.join(map(str, size))} has {counted(len(size), 'number')}; give one for all axes, or "
+            f"{len(axes)}, slowest axis first: {', '.join(reversed(axes))}"
+        )
+    return with_cells(seen, size), known
+
+
+def _figures(
+    model: Model, request: Request, fields: Field, seen: Observations, rest: Observations | None, signal: Any
+) -> Completions:
+    seen = on_device(model, seen)
+    own = None if signal is None else model.decode(model.encode(signal).mean)
+    return Completions(
+        measure=measure_of(model),
+        values=len(seen),
+        observed=tuple(agreement(model, fields, seen)),
+        hidden=() if rest is None else tuple(agreement(model, fields, rest)),
+        observed_reconstruction=None if own is None else agreement(model, own, seen)[0],
+        hidden_reconstruction=None if own is None or rest is None else agreement(model, own, rest)[0],
+        spread=None if rest is None or len(fields) < 2 else spread(model, fields, rest),
+        noise=request.noise,
+        seed=request.seed,
+    )
+
+
+def _seen_picture(model: Model, original: Any, seen: Observations) -> list[StoredGrid]:
+    """The observed values on the grid of the original, and the middle of their range elsewhere; nothing for others."""
+    if not isinstance(original, StoredGrid):
+        return []
+    low, high = limits_of(model)
+    values = np.full_like(original.values, (low + high) / 2)
+    coords = seen.queries.coords[0].cpu()
+    cells = tuple(
+        ((coords[:, column] + 1) / 2 * length).long().clamp(0, length - 1).numpy()
+        for column, length in zip(reversed(range(coords.shape[1])), original.size, strict=True)
+    )
+    values[cells] = seen.values[seen.cells].cpu().numpy()
+    return [StoredGrid(size=original.size, extent=original.extent, values=values)]
+
+
+def _contact(model: Model, artefacts: Sequence[Any]) -> Image.Image:
+    """Pictures of artefacts side by side, of one height; of those that move, the first frames."""
+    drawn = []
+    for artefact in artefacts:
+        picture = model.domain.resolve(model.domain.picture)(artefact)
+        drawn.append((picture if isinstance(picture, Image.Image) else picture[0]).convert("RGB"))
+    height = max(picture.height for picture in drawn)
+    drawn = [
+        picture.resize((round(picture.width * height / picture.height), height), Image.Resampling.NEAREST)
+        for picture in drawn
+    ]
+    sheet = Image.new("RGB", (sum(picture.width + GAP for picture in drawn) - GAP, height), "white")
+    left = 0
+    for picture in drawn:
+        sheet.paste(picture, (left, 0))
+        left += picture.width + GAP
+    return sheet

@@ -1,0 +1,94 @@
+"""Scattered values in files: a table with one column an axis and one a value."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.observations import Observations
+from ddmi_core.errors import DataError
+
+SUFFIXES = (".csv", ".npz")
+MOST = 1_000_000  # rows
+
+Table = dict[str, npt.NDArray[np.float32]]
+
+
+def read_values(path: Path, domain: Domain) -> Observations:
+    """Values at places, from a CSV file with a heading, or an NPZ file with one array a column.
+
+    Columns are named like the domain's axes and values; those of the layout's extra columns may be left out, and are
+    zero then.
+
+    Raises:
+        DataError: if the file is missing, has other columns, coordinates beyond [-1, 1], or numbers that are not
+            finite.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: {'a folder, not a table of values' if path.is_dir() else 'no such file'}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: tables of values end in {' or '.join(SUFFIXES)}")
+    table = _csv(path) if path.suffix.lower() == ".csv" else _npz(path)
+    axes, extra = domain.layout.axes, domain.layout.extra
+    needed, known = {*axes, *domain.values}, {*axes, *domain.values, *extra}
+    columns = f"columns {', '.join((*axes, *domain.values))}" + (f", and if known {', '.join(extra)}" if extra else "")
+    if missing := needed - set(table):
+        raise DataError(f"{path}: no column {min(missing)!r}; a table for the plugin {domain.name} has the {columns}")
+    if unknown := set(table) - known:
+        raise DataError(f"{path}: column {min(unknown)!r} means nothing; a table for the plugin has the {columns}")
+    lengths = {len(column) for column in table.values()}
+    if len(lengths) != 1 or not 1 <= max(lengths) <= MOST:
+        raise DataError(f"{path}: its columns must have one length, from 1 to {MOST} rows")
+    for name, column in table.items():
+        if not np.isfinite(column).all():
+            row = int(np.flatnonzero(~np.isfinite(column))[0]) + 1
+            raise DataError(f"{path}: row {row} of column {name!r} is not a finite number; leave such rows out")
+    for name in axes:
+        if (beyond := np.flatnonzero(np.abs(table[name]) > 1)).size:
+            row = int(beyond[0])
+            raise DataError(
+                f"{path}: row {row + 1} has {name} = {table[name][row]:g}; coordinates run from -1 to 1 along each axis"
+            )
+
+    def stacked(names: tuple[str, ...]) -> torch.Tensor:
+        rows = max(lengths)
+        blank = np.zeros(rows, dtype=np.float32)
+        return torch.from_numpy(np.array([table.get(name, blank) for name in names]).reshape(len(names), rows).T.copy())
+
+    return Observations.at(stacked(axes), stacked(domain.values), stacked(extra).float())
+
+
+def _csv(path: Path) -> Table:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            heading, *rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV file: {error}") from error
+    if len(set(heading)) != len(heading):
+        raise DataError(f"{path}: its heading names a column twice")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(heading):
+            raise DataError(f"{path}: row {number} has {len(row)} cells, the heading has {len(heading)}")
+    try:
+        numbers = np.array(rows, dtype=np.float32).reshape(len(rows), len(heading))
+    except ValueError as error:
+        raise DataError(f"{path}: below the heading all cells must be numbers: {error}") from error
+    return {name: numbers[:, column] for column, name in enumerate(heading)}
+
+
+def _npz(path: Path) -> Table:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            table = {name: np.asarray(stored[name], dtype=np.float32) for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not an NPZ file of numbers: {error}") from error
+    for name, column in table.items():
+        if column.ndim != 1:
+            raise DataError(f"{path}: array {name!r} has the shape {column.shape}; a column is one row of numbers")
+    return table
