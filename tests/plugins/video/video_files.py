@@ -70,7 +70,7 @@ KINDS = {
     "turned-180": Kind("turned180.mov", "libx264", H264, turned=180),
     "turned-270": Kind("turned270.mov", "libx264", H264, turned=-90),
     "narrow": Kind("narrow.mp4", "libx264", H264, size=(64, 48)),
-    "near-keys": Kind("near.mp4", "libx264", {"crf": "4", "g": "8", "bf": "3"}),
+    "near-keys": Kind("near.mp4", "libx264", {"crf": "4", "g": "8", "bf": "3"}, rate=50, stamps=VARIED),
     "open-groups": Kind("open.mp4", "libx264", {**H264, "x264-params": "open-gop=1"}),
     "interlaced": Kind("interlaced.mp4", "libx264", {**H264, "x264-params": "tff=1"}),
     "odd": Kind("odd.mp4", "mpeg4", {"b": "4M"}, size=(47, 63)),
