@@ -61,6 +61,10 @@ class Trained(Protocol):
         """The domain's renderer."""
 
     @property
+    def settings(self) -> Any:
+        """The domain's settings of the run."""
+
+    @property
     def condition(self) -> Condition | None:
         """What samples can be asked for beside classes, if the model was trained with it."""
 

@@ -35,6 +35,24 @@ class GridSignal:
         return (self.values, *self.finer)
 
 
+def mirroring(allowed: Sequence[bool]) -> Augment:
+    """An `augment` of `GridSet`: one signal of two becomes its mirror image along the fastest axis, where it may.
+
+    Args:
+        allowed: one a signal of the set, whether it may.
+    """
+    may = torch.tensor(list(allowed), dtype=torch.bool)
+
+    def mirror(levels: Levels, index: Tensor, generator: torch.Generator) -> Levels:
+        chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
+        turned = may[index] & (chance < 0.5)
+        for level in levels:
+            level[turned] = level[turned].flip(-1)
+        return levels
+
+    return mirror
+
+
 class GridSet(DivisibleSet):
     """Signals on grids, kept as arrays.
 

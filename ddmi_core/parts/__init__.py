@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ddmi_core.grids.sampler import GridSampler as GridSampler
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
+    from ddmi_core.grids.signals import mirroring as mirroring
     from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
     from ddmi_core.parts.builders import describe_grids as describe_grids
     from ddmi_core.parts.builders import described_by as described_by
@@ -115,6 +116,7 @@ _EXPORTS = {
     "lattice_points": "ddmi_core.fields.lattice",
     "l2_loss": "ddmi_core.autoencoder.losses",
     "minimum_matching_distance": "ddmi_core.parts.sets",
+    "mirroring": "ddmi_core.grids.signals",
     "native_grid": "ddmi_core.parts.builders",
     "one_nearest_neighbour_accuracy": "ddmi_core.parts.sets",
     "plane_decoder": "ddmi_core.parts.builders",

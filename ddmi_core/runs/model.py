@@ -71,6 +71,11 @@ class Model:
         """Channels and grids of the latent."""
         return self.diffusion.shape
 
+    @property
+    def settings(self) -> Any:
+        """The domain's settings of the run."""
+        return self.config.domain
+
     @torch.no_grad()
     def encode(self, signal: Any) -> Posterior:
         """Posterior over the latents of signals, such as `read` gives."""

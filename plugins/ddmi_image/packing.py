@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
-from ddmi_core.parts import GridSet
+from ddmi_core.parts import GridSet, mirroring
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -66,13 +64,5 @@ def picture_set(
         part = pixels[:, start : start + 3 * side * side]
         levels.append(part.reshape(len(pixels), 3, side, side))
         start += 3 * side * side
-    allowed = torch.tensor(list(mirrored) or [False] * len(names))
-
-    def mirror(levels: tuple[Tensor, ...], index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
-        turned = allowed[index] & (chance < 0.5)
-        for level in levels:
-            level[turned] = level[turned].flip(-1)
-        return levels
-
-    return GridSet(levels, names, rows, classes, labels, mirror, captions)
+    augment = mirroring(mirrored or [False] * len(names))
+    return GridSet(levels, names, rows, classes, labels, augment, captions)

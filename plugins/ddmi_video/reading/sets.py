@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from ddmi_core.parts import GridSet, captions_beside, classes_of, tell_sides
+from ddmi_core.parts import GridSet, captions_beside, classes_of, mirroring, tell_sides
 from ddmi_video.reading import pictures
 from ddmi_video.reading.posture import Pixels
 from ddmi_video.reading.sources import SUFFIXES
@@ -41,21 +38,12 @@ def clip_set(
     classes, labels = classes_of(unique) if settings.classes else ((), [0] * len(unique))
     captions = captions_beside(location, unique, (*SUFFIXES, *pictures.SUFFIXES), "videos")
     free = [settings.augment and not tell_sides(texts) for texts in captions or [()] * len(unique)]
-    allowed = torch.tensor([free[place[video]] for video in videos])
-
-    def mirror(levels: tuple[Tensor, ...], index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
-        turned = allowed[index] & (chance < 0.5)
-        for level in levels:
-            level[turned] = level[turned].flip(-1)
-        return levels
-
     return GridSet(
         [clips],
         names,
         rows=rows,
         classes=classes,
         labels=[labels[place[video]] for video in videos],
-        augment=mirror,
+        augment=mirroring([free[place[video]] for video in videos]),
         captions=[captions[place[video]] for video in videos] if captions else (),
     )

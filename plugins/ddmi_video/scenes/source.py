@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ddmi_core.api import Split
-from ddmi_core.parts import ArrayCache, GridSet, choose, source_digest
+from ddmi_core.parts import ArrayCache, GridSet, choose, mirroring, source_digest
 from ddmi_video.scenes.catalogue import KINDS, scene
 from ddmi_video.scenes.scene import Pixels, Scene, centres
 from ddmi_video.settings import VideoSettings
 
-CACHE = ArrayCache("scenes", room=1 << 30)
+CACHE = ArrayCache("scenes", room=2 << 30)
 
 
 def load(location: None, settings: VideoSettings) -> Split:
@@ -23,29 +22,25 @@ def load(location: None, settings: VideoSettings) -> Split:
     scenes = [scenes[i] for i in choose([made.name for made in scenes], settings.limit)]
     names = [made.name for made in scenes]
     version = source_digest(*Path(__file__).parent.glob("*.py"))
-    clips = CACHE.made(
-        ["scenes", version, names, settings.frames, settings.size],
-        lambda: draw_all(scenes, settings.frames, settings.size),
-    )
+    levels = []
+    for frames in dict.fromkeys((settings.frames, settings.frames * settings.between)):
+        key = ["scenes", version, names, frames, settings.size]
+        clips = CACHE.made(key, _drawing(scenes, frames, settings.size))
+        levels.append(clips)
     CACHE.tidy()
-    allowed = torch.tensor([settings.augment and made.mirrored for made in scenes])
-
-    def mirror(levels: tuple[Tensor, ...], index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
-        turned = allowed[index] & (chance < 0.5)
-        for level in levels:
-            level[turned] = level[turned].flip(-1)
-        return levels
-
     whole = GridSet(
-        [clips],
+        levels,
         names,
         classes=KINDS,
         labels=[KINDS.index(made.kind) for made in scenes],
-        augment=mirror,
+        augment=mirroring([settings.augment and made.mirrored for made in scenes]),
         captions=[made.captions for made in scenes],
     )
     return whole.split(settings.held_out, [made.key for made in scenes])
+
+
+def _drawing(scenes: list[Scene], frames: int, size: int) -> Callable[[], Pixels]:
+    return lambda: draw_all(scenes, frames, size)
 
 
 def draw_all(scenes: list[Scene], frames: int, size: int) -> Pixels:

@@ -1,0 +1,123 @@
+"""Figures of clips beside those of reconstructions: Fréchet video distance, and frames between the trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api import Figure, Split, Trained
+from ddmi_core.parts import GridRenderer, frechet, native_grid
+from ddmi_video.features import ClipFeatures, clip_features
+from ddmi_video.settings import VideoSettings
+
+PART = 16  # clips in memory at once
+RANGE = 2.0  # values lie in [-1, 1]
+
+
+def video_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
+    """Fréchet video distance of samples to held-out clips (arXiv 1812.01717), and that of as many training clips.
+
+    The features' name is part of the figure's: figures on other features are no FVD as papers print it, which is on
+    those of an I3D network.
+    """
+    settings: VideoSettings = model.settings
+    chosen, renderer = clip_features(settings.features), _grids(model)
+    n = min(count, len(split.held_out), len(split.train))
+    if n < 2:
+        return []
+    real = _features_of_signals(chosen, split.held_out, _spread(len(split.held_out), n))
+    trained = _features_of_signals(chosen, split.train, _spread(len(split.train), n))
+    made = torch.cat([chosen.compute(renderer.native_values(part)) for part in _samples(model, n, seed)])
+    protocol: dict[str, Any] = {
+        "samples": n,
+        "reference": f"{n} held-out clips",
+        "features": chosen.name,
+        "frames": settings.frames,
+        "resolution": settings.size,
+        "frames a second": settings.rate,
+        "preprocessing": chosen.preprocessing,
+        "seed": seed,
+    }
+    name = f"frechet_video_distance_{chosen.name.replace('-', '_')}"
+    return [
+        Figure(name, frechet(made, real), protocol, "samples to held-out clips; lower is better"),
+        Figure(
+            f"{name}_of_training",
+            frechet(trained, real),
+            {**protocol, "samples": f"{n} training clips"},
+            "training to held-out clips: that of real ones",
+        ),
+    ]
+
+
+def between_frames(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
+    """PSNR of frames between those that the encoder sees, where data has them: drawn from the field, and blended.
+
+    Blended are the two nearest frames that the same field shows at the native times, linearly.
+    """
+    held = split.held_out
+    levels = held.batch([0]).levels()
+    native = levels[0].shape[2]
+    finer = next((number for number, level in enumerate(levels) if level.shape[2] > native), None)
+    if finer is None:
+        return []
+    chosen, renderer = _spread(len(held), min(count, len(held))), _grids(model)
+    drawn, blended = [], []
+    for index in chosen:
+        signal = held.batch([index])
+        truth = signal.levels()[finer]
+        truth = truth.float().div(127.5).sub(1) if not truth.is_floating_point() else truth
+        field = model.decode(model.encode(signal).mean)
+        frames = truth.shape[2]
+        # Without the ends, beyond the first and the last native frame, between which there is nothing to blend.
+        inner = slice(frames // native, frames - frames // native)
+        shown = torch.from_numpy(renderer.render(field, tuple(truth.shape[2:])).array()).movedim(-1, 0)[None]
+        mixed = blend(renderer.native_values(field), frames)
+        drawn.append(_decibels(shown[:, :, inner], truth[:, :, inner]))
+        blended.append(_decibels(mixed[:, :, inner], truth[:, :, inner]))
+    protocol = {"n": len(chosen), "frames": int(levels[finer].shape[2]), "native frames": int(native)}
+    return [
+        Figure("between_frames_db", _mean(drawn), protocol, "frames drawn between native times; higher is better"),
+        Figure("between_frames_blended_db", _mean(blended), protocol, "the same, as blends of native frames"),
+    ]
+
+
+def blend(clip: Tensor, frames: int) -> Tensor:
+    """A clip `(B, V, T, H, W)` at other times, `frames` of them, by linear blending of its nearest frames."""
+    place = ((2 * torch.arange(frames) + 1) * clip.shape[2] / (2 * frames) - 0.5).clamp(0, clip.shape[2] - 1)
+    low = place.floor().long()
+    high = (low + 1).clamp(max=clip.shape[2] - 1)
+    return torch.lerp(clip[:, :, low], clip[:, :, high], (place - low).view(-1, 1, 1))
+
+
+def _grids(model: Trained) -> GridRenderer:
+    renderer = model.renderer
+    assert isinstance(renderer, GridRenderer)
+    return renderer
+
+
+def _samples(model: Trained, n: int, seed: int) -> Sequence[Any]:
+    fields = model.sample(n, seed=seed)
+    return [fields[start : start + PART] for start in range(0, n, PART)]
+
+
+def _features_of_signals(chosen: ClipFeatures, clips: Any, indices: Sequence[int]) -> Tensor:
+    parts = [indices[start : start + PART] for start in range(0, len(indices), PART)]
+    return torch.cat([chosen.compute(native_grid(clips.batch(part))) for part in parts])
+
+
+def _spread(size: int, n: int) -> list[int]:
+    """`n` of so many indices, evenly."""
+    chosen: list[int] = torch.linspace(0, size - 1, n).round().long().tolist()
+    return chosen
+
+
+def _decibels(first: Tensor, second: Tensor) -> float:
+    return float(10 * torch.log10(RANGE**2 / (first - second).square().mean().clamp(min=1e-10)))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,56 @@
+"""The description of the video domain, and the hook that registers it."""
+
+from __future__ import annotations
+
+from ddmi_core.api import Domain, Layout, hookimpl
+
+VIDEO = Domain(
+    name="video",
+    summary="Clips as functions of x, y and t, drawn at any size and frame rate",
+    layout=Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t"))),
+    values=("red", "green", "blue"),
+    settings="ddmi_video.settings:VideoSettings",
+    presets={
+        "quick": "ddmi_video:presets/quick.toml",
+        "base": "ddmi_video:presets/base.toml",
+        "paper": "ddmi_video:presets/paper.toml",
+    },
+    sources={
+        "scenes": "ddmi_video.scenes.source:load",
+        "folder": "ddmi_video.folder:load",
+        "sky-timelapse": "ddmi_video.official:sky_timelapse",
+    },
+    default_source="scenes",
+    sampler="ddmi_video.parts:sampler",
+    renderer="ddmi_video.rendering:renderer",
+    perceptual={},
+    metrics={
+        "psnr_db": "ddmi_core.parts:psnr_db",
+        "ssim": "ddmi_core.parts:ssim",
+        "temporal_consistency": "ddmi_video.metrics:temporal_consistency",
+    },
+    evaluations={
+        "video_distance": "ddmi_video.evaluations:video_distance",
+        "between_frames": "ddmi_video.evaluations:between_frames",
+    },
+    conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
+    describe="ddmi_video.features:describe",
+    describe_signal="ddmi_video.features:describe_signal",
+    views="ddmi_video.rendering:views",
+    read="ddmi_video.folder:read",
+    exporters={
+        ".mp4": "ddmi_video.export:write_mp4",
+        ".gif": "ddmi_video.export:write_gif",
+        ".zip": "ddmi_video.export:write_frames",
+    },
+    picture="ddmi_video.export:picture",
+    optional={"torchcodec": "another decoder of files", "decord": "another decoder of files"},
+    weights="ddmi_video:weights",
+    api_version=1,
+)
+
+
+@hookimpl
+def ddmi_domains() -> list[Domain]:
+    """The one domain of this plugin."""
+    return [VIDEO]
