@@ -77,6 +77,8 @@ class Domain:
         describe_signal: the same from signals, `(signal) -> Tensor (B, F)`.
         views: function `(domain, settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large
             that a report shows one sample in; by default four sizes of a grid.
+        view: function `(text: str, settings) -> view`: what the renderer takes from what `--size` says, and raises
+            `RequestError` with the forms that it takes; by default `64` or `48x64`, cells along each axis.
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
             It writes to the path that it is given, which has this suffix and is renamed when the file is complete,
@@ -114,6 +116,7 @@ class Domain:
     describe: str = field(default="ddmi_core.parts:describe_grids", validator=_reference)
     describe_signal: str = field(default="ddmi_core.parts:describe_grid_signals", validator=_reference)
     views: str = field(default="ddmi_core.parts:grid_views", validator=_reference)
+    view: str = field(default="", validator=_optional_reference)
     read: str = field(validator=_reference)
     exporters: Mapping[str, str] = field(validator=[_references, validators.min_len(1)])
     original: str = field(default="ddmi_core.parts:grid_original", validator=_reference)

@@ -9,7 +9,7 @@ import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable, print_json, print_lines
-from ddmi_core.cli.source import check_source, load_model
+from ddmi_core.cli.source import check_source, known_view, load_model
 from ddmi_core.errors import DataError, RequestError, counted
 
 
@@ -57,7 +57,7 @@ def complete(
             help="Standard deviation of the observed values' noise; for labels, the probability of a wrong one.",
         ),
     ] = 0.02,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 16,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 32,
     size: options.Size = "",
     condition: Annotated[
         str | None, typer.Option("--condition", metavar="TEXT", help="Class or text, see `ddmi conditions`.")
@@ -72,8 +72,9 @@ def complete(
     """Generate signals that agree with what is observed: parts of a file, a coarse version, or scattered values."""
     given = list(items or [])
     run = None if plugin else (given.pop(0) if given else None)
-    cells, coarse_cells = options.parse_size(size), options.parse_size(coarse, "--coarse")
+    coarse_cells = options.parse_size(coarse, "--coarse")
     check_source(run, plugin)
+    view = known_view(run, plugin, size)
     if len(given) > 1:
         raise RequestError(f"one INPUT is completed at a time, not {len(given)}")
     if not given and values is None:
@@ -99,7 +100,7 @@ def complete(
         condition=condition,
         guidance=guidance,
     )
-    paths, figures = completions.complete(model, request, out, size=cells, overwrite=overwrite)
+    paths, figures = completions.complete(model, request, out, size=view, overwrite=overwrite)
     if as_json:
         print_json({**figures.to_json(), "files": [str(path) for path in paths]})
     else:

@@ -58,7 +58,8 @@ Size = Annotated[
     typer.Option(
         "--size",
         metavar="N|ROWSxCOLUMNS",
-        help="Cells along each axis, slowest first: 1024 or 768x1024. The native size by default.",
+        help="Cells along each axis, slowest first: 1024 or 768x1024, or what else the domain takes. "
+        "The native size by default.",
     ),
 ]
 Out = Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable
-from ddmi_core.cli.source import check_source, known_suffix, load_model
+from ddmi_core.cli.source import check_source, known_suffix, known_view, load_model
 from ddmi_core.errors import DataError, RequestError, counted
 
 
@@ -26,18 +26,17 @@ def reconstruct(
 ) -> None:
     """Reconstruct files with a trained model."""
     run, inputs = (None, items) if plugin else (items[0], items[1:])
-    cells = options.parse_size(size)
     check_source(run, plugin)
     if not inputs:
         raise RequestError(f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}")
     for path in inputs:
         if not path.exists():
             raise DataError(f"input {path} does not exist")
-    suffix = known_suffix(run, plugin, file_type)
+    suffix, view = known_suffix(run, plugin, file_type), known_view(run, plugin, size)
     check_writable(out)
     model = load_model(run, plugin)
 
     from ddmi_core.runs import produce
 
-    paths = produce.reconstruct(model, inputs, size=cells, suffix=suffix, out=out, overwrite=overwrite)
+    paths = produce.reconstruct(model, inputs, size=view, suffix=suffix, out=out, overwrite=overwrite)
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")

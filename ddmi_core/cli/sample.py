@@ -9,7 +9,7 @@ import typer
 
 from ddmi_core.cli import completion, options
 from ddmi_core.cli.output import check_writable
-from ddmi_core.cli.source import check_source, known_suffix, load_model
+from ddmi_core.cli.source import check_source, known_suffix, known_view, load_model
 from ddmi_core.errors import counted
 from ddmi_core.runs.names import known_sampler
 
@@ -47,9 +47,8 @@ def sample(
     """Generate signals and write them as files."""
     if sampler is not None:
         known_sampler(sampler)
-    cells = options.parse_size(size)
     check_source(run, plugin)
-    suffix = known_suffix(run, plugin, file_type)
+    suffix, view = known_suffix(run, plugin, file_type), known_view(run, plugin, size)
     check_writable(out)
     model = load_model(run, plugin)
 
@@ -61,7 +60,7 @@ def sample(
         seed=seed,
         steps=steps,
         sampler=sampler,
-        size=cells,
+        size=view,
         condition=condition,
         guidance=guidance,
         suffix=suffix,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ddmi_core.cli.options import parse_size
 from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 
 if TYPE_CHECKING:
+    from ddmi_core.api.domain import Domain
     from ddmi_core.runs.model import Model
 
 
@@ -45,6 +47,31 @@ def check_run(run: Path) -> None:
     raise CheckpointError(f"{run} is not a run: it has no run.toml" + hint)
 
 
+def known_view(run: Path | None, plugin: str, size: str) -> Any:
+    """What the renderer takes for `--size`, as the domain reads it; `None` if it is not given.
+
+    Args:
+        run: as given to `check_source`, which comes before.
+        plugin: likewise.
+        size: the value of `--size`.
+
+    Raises:
+        RequestError: if the domain takes no such size.
+        CheckpointError: if the run cannot be read.
+        PluginError: if its plugin cannot be used.
+    """
+    if not size:
+        return None
+    from ddmi_core.runs.folder import RunFolder, read_config
+    from ddmi_core.runs.shipped import shipped
+
+    domain = _domain(run, plugin)
+    if not domain.view:
+        return parse_size(size)
+    config = read_config(RunFolder(shipped(domain) if run is None else run), domain)
+    return domain.resolve(domain.view)(size, config.domain)
+
+
 def known_suffix(run: Path | None, plugin: str, written: str) -> str | None:
     """The suffix that `--format` asks for, with or without its dot; `None` if it is not given.
 
@@ -60,15 +87,19 @@ def known_suffix(run: Path | None, plugin: str, written: str) -> str | None:
     """
     if not written:
         return None
-    from ddmi_core.registry.registry import domain_named
-    from ddmi_core.runs.folder import RunFolder, read_head
-
-    domain = domain_named(plugin if run is None else read_head(RunFolder(run)).plugin)
+    domain = _domain(run, plugin)
     suffix = f".{written.lower().removeprefix('.')}"
     if suffix not in domain.exporters:
         known = [known.removeprefix(".") for known in domain.exporters]
         raise RequestError(unknown_name(f"format of plugin {domain.name!r}:", suffix.removeprefix("."), known))
     return suffix
+
+
+def _domain(run: Path | None, plugin: str) -> Domain:
+    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.runs.folder import RunFolder, read_head
+
+    return domain_named(plugin if run is None else read_head(RunFolder(run)).plugin)
 
 
 def load_model(run: Path | None, plugin: str) -> Model:

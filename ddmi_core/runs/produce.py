@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from ddmi_core.errors import OutputError
 from ddmi_core.files import write_error
@@ -18,7 +19,7 @@ def sample(
     seed: int = 0,
     steps: int | None = None,
     sampler: str | None = None,
-    size: tuple[int, ...] | None = None,
+    size: Any = None,
     condition: str | None = None,
     guidance: float | None = None,
     suffix: str | None = None,
@@ -46,7 +47,7 @@ def reconstruct(
     model: Model,
     inputs: Sequence[Path],
     *,
-    size: tuple[int, ...] | None = None,
+    size: Any = None,
     suffix: str | None = None,
     out: Path,
     overwrite: bool = False,

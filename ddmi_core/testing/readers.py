@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def _array(path: Path) -> None:
 def _mesh(path: Path) -> None:
     import trimesh
 
-    if trimesh.load_mesh(path).is_empty:
+    # A scene, for clouds of points are no meshes.
+    parts = trimesh.load_scene(path).geometry.values()
+    if not sum(len(part.vertices) for part in parts):
         raise ValueError("it holds no vertices")
 
 
@@ -63,6 +66,12 @@ def _clip(path: Path) -> None:
             raise ValueError("it holds no frames")
 
 
+def _archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if (bad := archive.testzip()) or not archive.namelist():
+            raise ValueError(f"{bad} in it is damaged" if bad else "it holds no files")
+
+
 def _document(path: Path) -> None:
     json.loads(path.read_text(encoding="utf-8"))
 
@@ -72,6 +81,7 @@ _READERS: tuple[tuple[tuple[str, ...], str, Callable[[Path], None]], ...] = (
     ((".wav",), "wave", _sound),
     ((".npy",), "numpy", _array),
     ((".glb", ".ply", ".stl", ".obj", ".off"), "trimesh", _mesh),
+    ((".zip",), "zipfile", _archive),
     ((".mp4", ".webm", ".mkv", ".mov"), "PyAV", _clip),
     ((".json",), "json", _document),
 )

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,19 @@ def state() -> dict[str, str]:
         "working folder": str(Path.cwd()),
         "root logger": f"level {root.level}, handlers {root.handlers}",
         "signal handlers": str(handlers),
-        "warnings filters": str(warnings.filters),
+        "warnings filters": str([entry for entry in warnings.filters if _general(entry)]),
         "exception hook": str(sys.excepthook),
         "locale": locale.setlocale(locale.LC_ALL),
     }
+
+
+def _general(entry: Sequence[Any]) -> bool:
+    """Whether a filter is about more than certain messages, modules or categories of a library's own.
+
+    Libraries that are imported set such filters for themselves.
+    """
+    _, message, category, module, _ = entry
+    return message is None and module is None and getattr(category, "__module__", "") == "builtins"
 
 
 def _digest(data: bytes) -> str:

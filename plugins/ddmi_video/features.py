@@ -72,7 +72,7 @@ def _seen_by(network: Any, clips: Tensor, name: str) -> Tensor:
     frames = clips.movedim(2, 1).flatten(0, 1)
     large = F.interpolate(frames, (PIXELS, PIXELS), mode="bilinear", antialias=True)
     try:
-        found = network(large.view(len(clips), -1, *large.shape[1:]).movedim(1, 2))
+        found = network(large.reshape(len(clips), -1, *large.shape[1:]).movedim(1, 2))
     except RuntimeError as error:
         raise DataError(f"{name}: the network cannot take clips {tuple(clips.shape[1:])}: {error}") from error
     if not isinstance(found, Tensor) or found.shape[:1] != clips.shape[:1]:
@@ -96,10 +96,10 @@ def colour_and_motion(clips: Tensor) -> Tensor:
     """
     frames = clips.movedim(2, 1).flatten(0, 1)
     frames = F.interpolate(frames, (WORKING, WORKING), mode="bilinear", antialias=True)
-    colours = F.adaptive_avg_pool2d(frames, COLOUR_GRID).view(len(clips), clips.shape[2], -1)
+    colours = F.adaptive_avg_pool2d(frames, COLOUR_GRID).reshape(len(clips), clips.shape[2], -1)
     third = max(1, colours.shape[1] // 3)
     drift = colours[:, -third:].mean(dim=1) - colours[:, :third].mean(dim=1)
-    grey = torch.einsum("nchw,c->nhw", frames, frames.new_tensor(LUMA)).view(len(clips), -1, WORKING, WORKING)
+    grey = torch.einsum("nchw,c->nhw", frames, frames.new_tensor(LUMA)).reshape(len(clips), -1, WORKING, WORKING)
     return torch.cat([colours.mean(dim=1), drift, _frequencies(grey), MOTION_SCALE * _directions(grey)], dim=1)
 
 

@@ -37,6 +37,7 @@ VIDEO = Domain(
     describe="ddmi_video.features:describe",
     describe_signal="ddmi_video.features:describe_signal",
     views="ddmi_video.rendering:views",
+    view="ddmi_video.views:parse",
     read="ddmi_video.folder:read",
     exporters={
         ".mp4": "ddmi_video.export:write_mp4",

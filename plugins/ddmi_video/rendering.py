@@ -59,12 +59,12 @@ def renderer(domain: Domain, settings: VideoSettings) -> ClipRenderer:
 
 
 def views(domain: Domain, settings: VideoSettings) -> tuple[tuple[str, Any], ...]:
-    """The native clip, twice and four times its frame rate, twice its size, and a slice through time."""
+    """A slice through time, the native clip, and clips of twice and four times its frame rate, the last one larger."""
     frames, rows, columns = settings.native
     large = min(2 * rows, max(rows, LARGEST_VIEW)), min(2 * columns, max(columns, LARGEST_VIEW))
     return (
+        ("one row over time (downwards)", Slice(SLICE, SLICE)),
         (f"{frames} frames", settings.native),
         (f"{2 * frames} frames", (2 * frames, rows, columns)),
         (f"{4 * frames} frames, {large[0]} x {large[1]}", (4 * frames, *large)),
-        ("one row over time (downwards)", Slice(SLICE, SLICE)),
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
+from ddmi_core.errors import PluginError
 from ddmi_video.scenes.scene import Doubles, Floats
 
+FILE = ("datasets", "data", "digits.csv.gz")  # in scikit-learn's folder
 CELLS = 8  # of an original, along each side
 BORDER = 2  # empty cells around it
 MIDDLES: Doubles = np.arange(-BORDER, CELLS + BORDER, dtype=np.float64) + 0.5
@@ -78,21 +82,36 @@ def splines(places: Doubles) -> tuple[Doubles, Doubles]:
 @lru_cache(maxsize=1)
 def glyphs() -> tuple[Glyph, ...]:
     """All originals that are readable: in one piece, and with the holes that the digit has."""
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    originals = np.pad(found.images / FULL, ((0, 0), (BORDER, BORDER), (BORDER, BORDER)))
+    images, digits = handwritten()
+    originals = np.pad(images / FULL, ((0, 0), (BORDER, BORDER), (BORDER, BORDER)))
     inverse = np.linalg.inv(splines(MIDDLES)[0])
     fine: Doubles = (np.arange(-FINE, (CELLS + 1) * FINE) + 0.5) / FINE
     basis = splines(fine)[0]
     weights = inverse @ originals @ inverse.T
     result = []
-    for number, digit in enumerate(found.target.tolist()):
+    for number, digit in enumerate(digits.tolist()):
         grey = basis @ weights[number] @ basis.T
         level = next((level for level in LEVELS if readable(grey > level, digit)), None)
         if level is not None:
             result.append(Glyph(number, digit, weights[number], level, _box(grey > level, fine)))
     return tuple(result)
+
+
+def handwritten() -> tuple[Doubles, npt.NDArray[np.int64]]:
+    """The digits that scikit-learn carries: grey values `(M, 8, 8)`, 0 to 16, and which digit each is.
+
+    Its file is read as it lies: importing the package changes the environment of the process.
+
+    Raises:
+        PluginError: if scikit-learn is not installed, or has no such file.
+    """
+    package = find_spec("sklearn")
+    folders = [] if package is None else package.submodule_search_locations or []
+    place = next((path for folder in folders if (path := Path(folder, *FILE)).is_file()), None)
+    if place is None:
+        raise PluginError("the moving digits are those that scikit-learn carries; pip install scikit-learn")
+    rows = np.loadtxt(place, delimiter=",")
+    return rows[:, :-1].reshape(-1, CELLS, CELLS), rows[:, -1].astype(np.int64)
 
 
 def readable(inside: npt.NDArray[np.bool_], digit: int) -> bool:
