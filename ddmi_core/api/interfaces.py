@@ -69,7 +69,7 @@ class CoordinateSampler(ABC):
         """
         queries = self.sample(signal, most, generator)
         rows = torch.cat([queries.coords[0], queries.extra[0]], dim=1)
-        _, number = torch.unique(rows, dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+        _, number = torch.unique(rows, dim=0, return_inverse=True)
         first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
         first = first.scatter_reduce(0, number, torch.arange(len(rows), device=rows.device), "amin")
         return taken(queries, first.sort().values[:most])

@@ -13,7 +13,7 @@ from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.proximal import Misfit, ProximalSolver
 from ddmi_core.diffusion.samplers import Callback, Denoise, Generators, Progress, noise_like
 
-LAST = 3  # the last fit, which nothing mends, gets this many times the evaluations
+LAST = 5  # the last fit, which nothing mends, gets this many times the evaluations
 
 
 def annealed(
@@ -24,6 +24,7 @@ def annealed(
     times: Tensor,
     *,
     evaluations: int,
+    refine: float = 0.0,
     generator: Generators,
     callback: Callback | None = None,
 ) -> Tensor:
@@ -40,7 +41,9 @@ def annealed(
       J. Sci. Comput. 36, 2014): both the estimate and the measured values get noise of their own size, and the most
       probable point for these is found. For observations linear in the data that is an exact draw.
 
-    The last fit starts from the estimate without noise, as the last step of a sampler does.
+    The last fit starts from the estimate without noise, as the last step of a sampler does. It may be given a wider
+    radius: a learned estimate is less sure than its noise level says, and without it fields that were measured
+    precisely stay short of agreement. That counts the measurements twice where their noise is large.
 
     Args:
         denoise: estimates clean data.
@@ -49,6 +52,7 @@ def annealed(
         x: `(B, L)`, standard normal noise.
         times: `(steps + 1,)`, falling to 0; `path.times(steps)`.
         evaluations: of the misfit at each level.
+        refine: least radius of the last fit, in units of the data's deviation; 0 for exactness.
         generator: one for all rows, or one a row.
         callback: called once a level.
 
@@ -63,7 +67,8 @@ def annealed(
         last = step == steps
         radius = now.sigma / (now.alpha**2 + now.sigma**2) ** 0.5
         centre = estimate if last else estimate + radius * noise_like(x, generator)
-        clean = solver.solve(redrawn(), centre, radius, evaluations * (LAST if last else 1))
+        reach, share = (max(radius, refine), LAST) if last else (radius, 1)
+        clean = solver.solve(redrawn(), centre, reach, evaluations * share)
         if callback is not None:
             callback(Progress(step, steps, now.time, clean))
         if not last:

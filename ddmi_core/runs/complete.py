@@ -23,8 +23,9 @@ from ddmi_core.runs.model import Model
 from ddmi_core.training.objective import generator_for
 
 NOISE = 0.02
-STEPS = 16
-EVALUATIONS = 16  # of decoder and readout at each noise level
+STEPS = 32
+EVALUATIONS = 8  # of decoder and readout at each noise level
+REFINE = 0.3  # how far the last fit may go, in deviations of a latent
 POINTS = 65536  # fields times places whose activations are kept at once
 
 
@@ -61,6 +62,7 @@ def complete(
             noise_of_i.to(model.device),
             path.times(steps),
             evaluations=EVALUATIONS,
+            refine=REFINE,
             generator=generators,
             callback=callback,
         )

@@ -105,20 +105,19 @@ def test_the_solver_survives_steps_that_overflow():
     assert found.abs().max() < 0.2
 
 
-def test_labels_that_are_wrong_with_a_probability_cost_at_most_its_logarithm():
-    likelihood = Bernoulli(0.1)
-    logits = torch.tensor([-50.0, 0.0, 50.0]).view(3, 1, 1)
-    expected = likelihood.expected(logits)
-    torch.testing.assert_close(expected.flatten(), torch.tensor([0.1, 0.5, 0.9]))
-    costs = likelihood.misfit(expected, torch.ones(3, 1, 1))
-    torch.testing.assert_close(costs, -torch.tensor([0.1, 0.5, 0.9]).log())
-
-
-def test_means_of_labels_fit_best_where_the_field_shows_that_share():
+def test_labels_pull_with_all_their_weight_where_a_field_is_surely_wrong_and_hardly_where_it_is_right():
     likelihood = Bernoulli(0.01)
-    shares = torch.linspace(0.05, 0.95, 19).view(-1, 1, 1)
-    costs = likelihood.misfit(shares, torch.full((19, 1, 1), 0.3))
-    assert int(costs.argmin()) == 5
+    logits = torch.tensor([-60.0, -20.0, 60.0]).view(3, 1, 1).requires_grad_()
+    cost = likelihood.misfit(likelihood.expected(logits), torch.ones(3, 1, 1))
+    (slope,) = torch.autograd.grad(cost.sum(), logits)
+    torch.testing.assert_close(slope.flatten(), torch.tensor([-0.99, -0.99, 0.01]))
+
+
+def test_labels_fit_best_where_the_field_is_as_sure_as_they_are():
+    likelihood = Bernoulli(0.1)
+    logits = torch.linspace(-5, 5, 1001).view(-1, 1, 1)
+    costs = likelihood.misfit(likelihood.expected(logits), torch.ones(1001, 1, 1))
+    assert torch.sigmoid(logits[costs.argmin()]).item() == pytest.approx(0.9, abs=0.001)
 
 
 @pytest.mark.parametrize("noise", [0.0, -1.0, float("nan")])
