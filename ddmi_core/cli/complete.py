@@ -56,8 +56,8 @@ def complete(
             "--noise",
             help="Standard deviation of the observed values' noise; for labels, the probability of a wrong one.",
         ),
-    ] = 0.02,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 32,
+    ] = 0.05,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 16,
     size: options.Size = "",
     condition: Annotated[
         str | None, typer.Option("--condition", metavar="TEXT", help="Class or text, see `ddmi conditions`.")

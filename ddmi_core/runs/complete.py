@@ -22,10 +22,10 @@ from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.runs.model import Model
 from ddmi_core.training.objective import generator_for
 
-NOISE = 0.02
-STEPS = 32
-EVALUATIONS = 8  # of decoder and readout at each noise level
-REFINE = 0.3  # how far the last fit may go, in deviations of a latent
+NOISE = 0.05
+STEPS = 16
+EVALUATIONS = 16  # of decoder and readout at each noise level
+REFINE = 0.3  # how far the last fit of labels may go, in deviations of a latent; values are met without
 POINTS = 65536  # fields times places whose activations are kept at once
 
 
@@ -62,7 +62,7 @@ def complete(
             noise_of_i.to(model.device),
             path.times(steps),
             evaluations=EVALUATIONS,
-            refine=REFINE,
+            refine=REFINE if is_bernoulli(model) else 0.0,
             generator=generators,
             callback=callback,
         )
