@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import Figure, Split, Trained
-from ddmi_core.parts import GridRenderer, frechet, native_grid
+from ddmi_core.parts import GridRenderer, GridSignal, frechet, native_grid
 from ddmi_video.features import ClipFeatures, clip_features
 from ddmi_video.settings import VideoSettings
 
@@ -41,7 +42,7 @@ def video_distance(model: Trained, split: Split, count: int, seed: int) -> Seque
         "preprocessing": chosen.preprocessing,
         "seed": seed,
     }
-    name = f"frechet_video_distance_{chosen.name.replace('-', '_')}"
+    name = f"frechet_video_distance_{re.sub('[^0-9a-zA-Z]+', '_', chosen.name)}"
     return [
         Figure(name, frechet(made, real), protocol, "samples to held-out clips; lower is better"),
         Figure(
@@ -68,12 +69,12 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
     drawn, blended = [], []
     for index in chosen:
         signal = held.batch([index])
-        truth = signal.levels()[finer]
-        truth = truth.float().div(127.5).sub(1) if not truth.is_floating_point() else truth
+        truth = native_grid(GridSignal(signal.levels()[finer])).cpu()
         field = model.decode(model.encode(signal).mean)
         frames = truth.shape[2]
-        # Without the ends, beyond the first and the last native frame, between which there is nothing to blend.
-        inner = slice(frames // native, frames - frames // native)
+        # Beyond the first and the last native frame there is nothing to blend.
+        beyond = frames // native // 2
+        inner = slice(beyond, frames - beyond)
         shown = torch.from_numpy(renderer.render(field, tuple(truth.shape[2:])).array()).movedim(-1, 0)[None]
         mixed = blend(renderer.native_values(field), frames)
         drawn.append(_decibels(shown[:, :, inner], truth[:, :, inner]))

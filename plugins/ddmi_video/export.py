@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import GridArtefact
@@ -19,7 +21,9 @@ from ddmi_core.parts import GridArtefact
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
 QUALITY = 18  # constant rate factor of x264, near to what the eye can tell
-FINEST = 100  # gif shows times in hundredths of a second, and viewers slow down below two of them
+UNITS = 100  # of a gif's times, a second
+LEAST_UNITS, MOST_UNITS = 2, 65535  # that a frame is shown; viewers slow down below two
+FASTEST_GIF = UNITS / LEAST_UNITS
 LARGEST_GIF = 1024
 LEAST = 2  # rows and columns of H.264
 LARGEST_H264 = 8192
@@ -56,12 +60,10 @@ def write_mp4(artefact: GridArtefact, path: Path) -> None:
             max(LEAST, rows + rows % 2),
             "yuv420p",
         )
-        # Threads of their own keep dozens of frames in flight.
-        stream.options = {
-            "crf": str(QUALITY),
-            "preset": "medium",
-            "x264-params": "colorprim=bt709:transfer=bt709:colormatrix=bt709",
-        }
+        # x264's trees of macroblocks differ from call to call on some processors, and so would the files.
+        colours = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
+        stream.options = {"crf": str(QUALITY), "preset": "medium", "x264-params": f"{colours}:mbtree=0"}
+        # Each thread keeps a frame of its own in flight.
         stream.codec_context.thread_count = 2
         padding = ((0, stream.height - rows), (0, stream.width - columns), (0, 0))
         for pixels in frames(artefact):
@@ -71,7 +73,10 @@ def write_mp4(artefact: GridArtefact, path: Path) -> None:
 
 
 def write_gif(artefact: GridArtefact, path: Path) -> None:
-    """Write an animation that repeats, of 256 colours; its frame rate is the nearest of whole hundredths of a second.
+    """Write an animation that repeats, each frame in 256 colours of its own.
+
+    Frames begin at the nearest hundredths of a second, the unit of the format, so the animation as a whole keeps its
+    speed. Above 50 frames a second, which viewers slow down, it is drawn at 50.
 
     Raises:
         RequestError: if the frames are larger than 1024 pixels a side.
@@ -79,10 +84,18 @@ def write_gif(artefact: GridArtefact, path: Path) -> None:
     """
     if max(artefact.size[1:]) > LARGEST_GIF:
         raise RequestError(f"gif files are written up to {LARGEST_GIF} pixels a side; .mp4 holds larger frames")
-    hundredths = max(2, round(FINEST / rate(artefact)))
-    drawn = (Image.fromarray(frame).quantize(256, method=Image.Quantize.MEDIANCUT) for frame in frames(artefact))
+    seconds, (_, rows, columns) = artefact.extent[0], artefact.size
+    if rate(artefact) > FASTEST_GIF:
+        artefact = artefact.at((max(1, int(seconds * FASTEST_GIF)), rows, columns))
+    starts = [round(UNITS * seconds * number / artefact.size[0]) for number in range(artefact.size[0] + 1)]
     with path.open("wb") as file:
-        next(drawn).save(file, "GIF", save_all=True, append_images=drawn, duration=10 * hundredths, loop=0, disposal=1)
+        file.write(struct.pack("<6sHHBBB", b"GIF89a", columns, rows, 0, 0, 0))
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeats for ever
+        for pixels, (start, end) in zip(frames(artefact), pairwise(starts), strict=True):
+            drawn = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT)
+            shown = min(max(LEAST_UNITS, end - start), MOST_UNITS)
+            file.writelines(GifImagePlugin.getdata(drawn, duration=10 * shown, include_color_table=True))
+        file.write(b";")
 
 
 def write_frames(artefact: GridArtefact, path: Path) -> None:

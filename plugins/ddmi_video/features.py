@@ -21,7 +21,7 @@ COLOUR_GRID, MOTION_GRID = 4, 3
 DIRECTIONS = 8
 LUMA = (0.299, 0.587, 0.114)
 MOTION_SCALE = 6.0  # makes the spread of the features of motion about that of the colours, on the default clips
-PART = 16  # clips that a network sees at once
+PART = 256  # frames that a network sees at once, or those of one clip
 PIXELS = 224  # rows and columns that networks for videos are trained on
 
 
@@ -63,7 +63,9 @@ def clip_features(choice: str) -> ClipFeatures:
 
     @torch.no_grad()
     def compute(clips: Tensor) -> Tensor:
-        return torch.cat([_seen_by(network, part, choice) for part in torch.split(clips, PART)])
+        return torch.cat(
+            [_seen_by(network, part, choice) for part in torch.split(clips, max(1, PART // clips.shape[2]))]
+        )
 
     return ClipFeatures(path.stem, f"frames resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]", compute)
 
@@ -74,7 +76,10 @@ def _seen_by(network: Any, clips: Tensor, name: str) -> Tensor:
     try:
         found = network(large.reshape(len(clips), -1, *large.shape[1:]).movedim(1, 2))
     except RuntimeError as error:
-        raise DataError(f"{name}: the network cannot take clips {tuple(clips.shape[1:])}: {error}") from error
+        # TorchScript puts pages of a traceback before what is wrong.
+        reason = str(error).strip().splitlines()[-1]
+        shape = " x ".join(map(str, (3, clips.shape[2], PIXELS, PIXELS)))
+        raise DataError(f"{name}: the network cannot take clips of {shape}: {reason}") from error
     if not isinstance(found, Tensor) or found.shape[:1] != clips.shape[:1]:
         raise DataError(f"{name}: the network must give features (B, F)")
     return found.flatten(1).float()

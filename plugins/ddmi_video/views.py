@@ -6,18 +6,22 @@ import re
 
 from attrs import frozen
 
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import RequestError, counted
 from ddmi_video.settings import VideoSettings
 
 LARGEST = 16384  # rows and columns of a frame
 MOST = 65536  # frames
-FASTEST = 1000.0  # frames a second
+SLOWEST, FASTEST = 0.01, 1000.0  # frames a second
+WHOLE = 1e-6  # of a frame: what may be missing of the last one
+ROUNDING = 1e-6  # seconds beyond the end that stand for the end
 
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
 _FORM = re.compile(
-    r"(?P<size>\d+|\d+x\d+|\d+x\d+x\d+)?"
-    r"(?:@(?P<rate>\d+(?:\.\d+)?))?"
-    r"(?:,(?P<start>\d+(?:\.\d+)?)s?-(?P<end>\d+(?:\.\d+)?)s)?"
-    r"(?:,(?P<length>\d+(?:\.\d+)?)s)?"
+    r"(?P<size>\d{1,9}(?:x\d{1,9}){0,2})?"
+    rf"(?:@(?P<rate>{_NUMBER}))?"
+    rf"(?:,(?P<start>{_NUMBER})s?-(?P<end>{_NUMBER})s)?"
+    rf"(?:,(?P<length>{_NUMBER})s)?",
+    re.ASCII,
 )
 _HELP = (
     "it takes rows x columns or frames x rows x columns, then @frames a second, then ,FROM-TOs for a part, then "
@@ -59,45 +63,48 @@ class ClipView:
             raise RequestError(
                 f"the part from {self.start:g} to {self.end:g} is no interval in [-1, 1] of the time axis"
             )
-        if not self.seconds > 0 or self.rate > FASTEST:
+        if not self.seconds > 0:
+            raise RequestError(f"a clip cannot play for {self.seconds:g} s; give a number above 0")
+        if not SLOWEST <= round(self.rate, 6) <= FASTEST:
+            frames = counted(self.frames, "frame")
             raise RequestError(
-                f"{self.frames} frames in {self.seconds:g} s are {self.rate:g} a second; files hold up to {FASTEST:g}"
+                f"{frames} in {self.seconds:g} s, {self.rate:.4g} a second, is out of range: {SLOWEST:g} to {FASTEST:g}"
             )
 
     @property
     def rate(self) -> float:
         """Frames a second."""
-        return self.frames / self.seconds if self.seconds > 0 else float("inf")
+        return self.frames / self.seconds
 
 
 def parse(text: str, settings: VideoSettings) -> ClipView:
     """The view that a text asks for, such as `1080x1920@30`, `96x96@24,0.5-1.5s` or `16x48x48`.
 
     What is left out is native: the size of frames, the frames a second, the whole clip at its own speed. Where a
-    number of frames is given, they are spread over the part, and their rate follows.
+    number of frames is given, they are spread over the part, and their rate follows. Otherwise the clip has as many
+    whole frames as fit, at least one, at just the rate and the speed: 0.25 s at 10 frames a second are 2 frames.
 
     Raises:
         RequestError: if the text has another form, or numbers are out of range.
     """
-    match = _FORM.fullmatch(text.replace(" ", ""))
+    match = _FORM.fullmatch("".join(text.lower().split()))
     if match is None or not text.strip():
         raise RequestError(f"{text!r} is no view of a clip; {_HELP}")
     whole = settings.frames / settings.rate
     start, end = (float(match[name]) if match[name] else default for name, default in (("start", 0.0), ("end", whole)))
-    if not 0 <= start < end <= whole + 1e-9:
+    if not 0 <= start < end <= whole + ROUNDING:
         raise RequestError(f"{text!r}: the part from {start:g} to {end:g} s is not in the clip, which has {whole:g} s")
     seconds = float(match["length"]) if match["length"] else end - start
     sides = [int(side) for side in match["size"].split("x")] if match["size"] else []
-    given = sides.pop(0) if len(sides) == 3 else None
-    if given is not None and match["rate"]:
+    frames = sides.pop(0) if len(sides) == 3 else None
+    if frames is not None and match["rate"]:
         raise RequestError(f"{text!r} gives both a number of frames and a rate; leave one of them out")
-    rate = float(match["rate"]) if match["rate"] else settings.rate
+    if frames is None:
+        rate = float(match["rate"]) if match["rate"] else settings.rate
+        if not SLOWEST <= rate <= FASTEST:
+            raise RequestError(f"{text!r}: {rate:g} frames a second is out of range: {SLOWEST:g} to {FASTEST:g}")
+        frames = max(1, int(rate * seconds + WHOLE))
+        end = min(end, start + (end - start) * frames / (rate * seconds)) if seconds else end
+        seconds = frames / rate if seconds else 0.0
     rows, columns = (sides * 2)[:2] if sides else (settings.size, settings.size)
-    return ClipView(
-        frames=max(1, round(rate * seconds)) if given is None else given,
-        rows=rows,
-        columns=columns,
-        seconds=seconds,
-        start=2 * start / whole - 1,
-        end=min(1.0, 2 * end / whole - 1),
-    )
+    return ClipView(frames, rows, columns, seconds, 2 * start / whole - 1, min(1.0, 2 * end / whole - 1))
