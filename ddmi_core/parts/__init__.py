@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
     from ddmi_core.grids.signals import mirroring as mirroring
+    from ddmi_core.parts.animations import write_h264 as write_h264
     from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
     from ddmi_core.parts.builders import describe_grids as describe_grids
     from ddmi_core.parts.builders import described_by as described_by
@@ -129,6 +130,7 @@ _EXPORTS = {
     "tell_sides": "ddmi_core.sources.captions",
     "text_condition": "ddmi_core.conditions.text",
     "word_condition": "ddmi_core.conditions.text",
+    "write_h264": "ddmi_core.parts.animations",
 }
 __all__ = list(_EXPORTS)
 __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

@@ -49,6 +49,7 @@ OCCUPANCY = Domain(
         ".stl": "ddmi_occupancy.export:write",
         ".obj": "ddmi_occupancy.export:write",
         ".gif": "ddmi_occupancy.preview:write_turntable",
+        ".mp4": "ddmi_occupancy.preview:write_turntable_mp4",
     },
     original="ddmi_occupancy.rendering:original",
     picture="ddmi_occupancy.preview:picture",

@@ -11,6 +11,7 @@ import torch
 from attrs import frozen
 from PIL import Image
 
+from ddmi_core.parts import write_h264
 from ddmi_occupancy.mesh import Cloud, Floats, Mesh
 from ddmi_occupancy.raster import Hits, rasterise
 from ddmi_occupancy.shading import BACKGROUND, lit, occluded, shadow_map, shadowed
@@ -46,6 +47,16 @@ def write_turntable(artefact: Mesh | Cloud, path: Path) -> None:
     first, *others = (frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in drawn)
     with path.open("wb") as file:
         first.save(file, "GIF", save_all=True, append_images=others, duration=DURATION, loop=0, disposal=1)
+
+
+def write_turntable_mp4(artefact: Mesh | Cloud, path: Path) -> None:
+    """Write one turn as an mp4 file of H.264.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    drawn = (np.asarray(frame) for frame in frames(artefact, FILE_FRAMES, FILE_SIDE))
+    write_h264(drawn, (FILE_SIDE, FILE_SIDE), 1000 / DURATION, path)
 
 
 def frames(artefact: Mesh | Cloud, count: int, side: int) -> Iterator[Image.Image]:

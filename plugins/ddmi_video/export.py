@@ -6,27 +6,22 @@ import io
 import struct
 import zipfile
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import GifImagePlugin, Image
 
 from ddmi_core.errors import RequestError
-from ddmi_core.parts import GridArtefact
+from ddmi_core.parts import GridArtefact, write_h264
 
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
-QUALITY = 18  # constant rate factor of x264, near to what the eye can tell
 UNITS = 100  # of a gif's times, a second
 LEAST_UNITS, MOST_UNITS = 2, 65535  # that a frame is shown; viewers slow down below two
 FASTEST_GIF = UNITS / LEAST_UNITS
 LARGEST_GIF = 1024
-LEAST = 2  # rows and columns of H.264
-LARGEST_H264 = 8192
 THUMBNAIL, MOST_SHOWN = 192, 64  # pixels a side and frames of a clip in a report
 
 
@@ -48,28 +43,8 @@ def write_mp4(artefact: GridArtefact, path: Path) -> None:
         RequestError: if the frames are larger than 8192 pixels a side.
         OSError: if the file cannot be written.
     """
-    import av
-
     _, rows, columns = artefact.size
-    if max(rows, columns) > LARGEST_H264:
-        raise RequestError(f"mp4 files hold frames up to {LARGEST_H264} pixels a side; {columns} x {rows} is too large")
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(rate(artefact)).limit_denominator(90000))
-        stream.width, stream.height, stream.pix_fmt = (
-            max(LEAST, columns + columns % 2),
-            max(LEAST, rows + rows % 2),
-            "yuv420p",
-        )
-        # x264's trees of macroblocks differ from call to call on some processors, and so would the files.
-        colours = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
-        stream.options = {"crf": str(QUALITY), "preset": "medium", "x264-params": f"{colours}:mbtree=0"}
-        # Each thread keeps a frame of its own in flight.
-        stream.codec_context.thread_count = 2
-        padding = ((0, stream.height - rows), (0, stream.width - columns), (0, 0))
-        for pixels in frames(artefact):
-            frame = av.VideoFrame.from_ndarray(np.pad(pixels, padding, mode="edge"), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
-        container.mux(stream.encode())
+    write_h264(frames(artefact), (rows, columns), rate(artefact), path)
 
 
 def write_gif(artefact: GridArtefact, path: Path) -> None:

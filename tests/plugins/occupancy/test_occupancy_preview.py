@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 from ddmi_occupancy import preview
 from ddmi_occupancy.extraction import extract
 from ddmi_occupancy.mesh import Cloud, Mesh
-from ddmi_occupancy.preview import SIDE, frames, picture, write_turntable
+from ddmi_occupancy.preview import DURATION, SIDE, frames, picture, write_turntable, write_turntable_mp4
 from ddmi_occupancy.raster import rasterise
 
 
@@ -143,3 +144,18 @@ def test_files_are_animations_that_repeat(chair, tmp_path, monkeypatch):
         assert marked(image.convert("RGB")).any()
     with pytest.raises(FileNotFoundError):
         write_turntable(chair, tmp_path / "missing" / "a.gif")
+
+
+def test_a_turntable_is_a_clip_that_players_show(chair, tmp_path, monkeypatch):
+    monkeypatch.setattr(preview, "FILE_FRAMES", 9)
+    monkeypatch.setattr(preview, "FILE_SIDE", 96)
+    write_turntable_mp4(chair, tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        assert float(stream.average_rate) == pytest.approx(1000 / DURATION, rel=1e-3)
+    drawn = [np.asarray(frame) for frame in frames(chair, 9, 96)]
+    assert len(shown) == 9
+    away = [np.abs(shown[4].astype(int) - frame).mean() for frame in drawn]
+    assert away[4] < 3
+    assert min(away[:4] + away[5:]) > 1.5 * away[4]
