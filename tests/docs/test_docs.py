@@ -24,6 +24,7 @@ SNIPPET = re.compile(r'--8<-- "([^":]+)(?::(\w+))?"')
 SHOWN_COMMAND = re.compile(r"^ddmi ((?:data )?[a-z]+)\b", re.MULTILINE)
 # Every `ddmi run` starts from these settings, and steps that a page asks for are cut at the end.
 TINY_IMAGE = ("--config", str(DOCS / "tiny.toml"))
+TINY_CLIPS = ("--config", str(DOCS / "tiny-clips.toml"))
 FEW = ("--set", "autoencoder.training.steps=20", "--set", "diffusion.training.steps=20")
 
 
@@ -108,6 +109,12 @@ def test_the_commands_of_getting_started_run_and_print_what_the_page_shows(start
 def test_the_commands_of_the_tutorial_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
     run_page("tutorials/your-own-images.md", tmp_path)
     assert len(list((tmp_path / "again").glob("*.png"))) == 10
+
+
+def test_the_commands_of_the_tutorial_on_clips_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
+    run_page("tutorials/your-own-clips.md", tmp_path, TINY_CLIPS, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert len(list((tmp_path / "made").glob("*.mp4"))) == 4
+    assert len(list((tmp_path / "part").glob("*.gif"))) == 1
 
 
 def test_the_commands_that_check_meshes_print_what_the_page_shows(tmp_path: Path) -> None:
