@@ -57,7 +57,7 @@ def complete(
             help="Standard deviation of the observed values' noise; for labels, the probability of a wrong one.",
         ),
     ] = 0.05,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 16,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 32,
     size: options.Size = "",
     condition: Annotated[
         str | None, typer.Option("--condition", metavar="TEXT", help="Class or text, see `ddmi conditions`.")

@@ -8,7 +8,6 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.diffusion.samplers import Generators, noise_like
 from ddmi_core.errors import RequestError
 
 _LEAST = 1e-30  # probability
@@ -22,9 +21,6 @@ class Likelihood(Protocol):
 
     def misfit(self, expected: Tensor, measured: Tensor) -> Tensor:
         """Negative log-likelihood up to a constant, `(B,)`, of measurements `(B, M, V)`."""
-
-    def redrawn(self, measured: Tensor, generator: Generators) -> Tensor:
-        """The measurements `(B, M, V)` with noise of their own size, for samples by randomised optimisation."""
 
 
 @frozen
@@ -52,10 +48,6 @@ class Gaussian:
     def misfit(self, expected: Tensor, measured: Tensor) -> Tensor:
         """`sum (expected - measured)^2 / (2 noise^2)`."""
         return (expected - measured).square().flatten(1).sum(dim=1) / (2 * self.noise**2)
-
-    def redrawn(self, measured: Tensor, generator: Generators) -> Tensor:
-        """With fresh normal noise."""
-        return measured + self.noise * noise_like(measured, generator)
 
 
 @frozen
@@ -93,7 +85,3 @@ class Bernoulli:
         one, zero = expected.clamp_min(_LEAST).log().chunk(2, dim=-1)
         share = (1 - 2 * self.noise) * measured + self.noise
         return -(share * one + (1 - share) * zero).flatten(1).sum(dim=1)
-
-    def redrawn(self, measured: Tensor, generator: Generators) -> Tensor:
-        """The labels as they are: turning some round again would only add errors."""
-        return measured

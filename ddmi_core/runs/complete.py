@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from attrs import evolve, frozen
@@ -14,7 +13,7 @@ from ddmi_core.api.observations import Observations, repeated, taken
 from ddmi_core.api.signals import move
 from ddmi_core.autoencoder.losses import bernoulli_loss
 from ddmi_core.diffusion.likelihoods import Bernoulli, Gaussian, Likelihood
-from ddmi_core.diffusion.observations import annealed
+from ddmi_core.diffusion.observations import agreeing
 from ddmi_core.diffusion.samplers import Progress
 from ddmi_core.errors import RequestError
 from ddmi_core.fields.field import Field
@@ -23,9 +22,9 @@ from ddmi_core.runs.model import Model
 from ddmi_core.training.objective import generator_for
 
 NOISE = 0.05
-STEPS = 16
-EVALUATIONS = 16  # of decoder and readout at each noise level
-REFINE = 0.3  # how far the last fit of labels may go, in deviations of a latent; values are met without
+STEPS = 32
+EVALUATIONS = 4  # of denoiser, decoder and readout at each noise level
+REFINE = 0.3, 40  # how far the last fit may go, in deviations of a latent, and its evaluations
 POINTS = 65536  # fields times places whose activations are kept at once
 
 
@@ -47,23 +46,22 @@ def complete(
     likelihood = likelihood_of(model, noise)
     seen = on_device(model, observations)
     check_values(model, seen)
-    path = model.diffusion.path
+    fit, path = _Fit(model, seen, likelihood), model.diffusion.path
     given = _conditions(model, n, seed, condition)
     scale = _guidance(model, condition, guidance)
     parts = []
     # One at a time: a fit of many steps magnifies rounding, which differs between sizes of a batch.
     for i in range(n):
-        generators = [generator_for(seed, "observations", i)]
         noise_of_i = torch.randn(1, model.shape.length, generator=generator_for(seed, "noise", i))
-        flat = annealed(
+        flat = agreeing(
             model.denoiser(given[i : i + 1].to(model.device), scale),
             path,
-            partial(_Fit.redrawn, model, seen, likelihood, generators),
+            fit,
             noise_of_i.to(model.device),
             path.times(steps),
             evaluations=EVALUATIONS,
-            refine=REFINE if is_bernoulli(model) else 0.0,
-            generator=generators,
+            refine=REFINE,
+            generator=[generator_for(seed, "observations", i)],
             callback=callback,
         )
         with torch.no_grad():
@@ -154,27 +152,18 @@ def shown(model: Model, field: Field, observations: Observations, convert: Calla
 
 @frozen(eq=False)
 class _Fit:
-    """How far the fields of latents are off measured values, as the annealing asks."""
+    """How far the fields of latents are off measured values, as `agreeing` asks."""
 
     model: Model
     observations: Observations
     likelihood: Likelihood
-    measured: Tensor  # (B, M, V)
-
-    @staticmethod
-    def redrawn(
-        model: Model, observations: Observations, likelihood: Likelihood, generators: list[torch.Generator]
-    ) -> _Fit:
-        """Of measurements drawn anew, for each row its own."""
-        values = observations.values.expand(len(generators), -1, -1)
-        return _Fit(model, observations, likelihood, likelihood.redrawn(values, generators))
 
     @torch.enable_grad()
     def __call__(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """Misfit `(B,)` and its gradient `(B, L)` at normalised latents."""
         flat = flat.detach().requires_grad_()
         expected = shown(self.model, _decoded(self.model, flat), self.observations, self.likelihood.expected)
-        misfit = self.likelihood.misfit(expected, self.measured)
+        misfit = self.likelihood.misfit(expected, self.observations.values[None])
         (gradient,) = torch.autograd.grad(misfit.sum(), flat)
         return misfit.detach(), gradient
 

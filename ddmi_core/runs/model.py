@@ -170,7 +170,7 @@ class Model:
             seed: of all noise; 0 by default.
             noise: of the measurements, 0.05 by default: their standard deviation in units of the values or, where
                 values are labels 0 and 1, the probability that one is wrong.
-            steps: noise levels, 16 by default.
+            steps: noise levels, 32 by default.
             condition: as for `sample`; without it, what was measured alone decides.
             guidance: scale of classifier-free guidance towards the condition; the run's own by default.
             callback: told after every step.
