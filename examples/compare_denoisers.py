@@ -19,11 +19,11 @@ from attrs import evolve
 from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.parts.distance import frechet
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import evaluate, folder, latents
 from ddmi_core.runs.build import build_autoencoder, build_diffusion, load_data
 from ddmi_core.runs.config import RunConfig
-from ddmi_core.parts.distance import frechet
 from ddmi_core.runs.model import assemble
 from ddmi_core.runs.origin import load_stage
 from ddmi_core.training.log import Log

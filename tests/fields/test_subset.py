@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from test_scattered import layouts, make_field
 
 from ddmi_core.api import Layout
-from test_scattered import layouts, make_field
 
 SIZES = (6, 5, 4, 3)
 

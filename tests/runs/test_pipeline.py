@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import signal
-import time
 import sys
+import time
 import tomllib
 from pathlib import Path
 
