@@ -13,6 +13,7 @@ from ddmi_core.diffusion.proximal import Misfit, ProximalSolver
 from ddmi_core.diffusion.samplers import Callback, Denoise, Generators, Progress, noise_like
 
 RADIUS = 2.0  # of the pull towards a noisy state, in units of its noise
+CHOICE = 3  # the candidate that agrees best is chosen after one level in so many
 
 
 def agreeing(
@@ -38,7 +39,9 @@ def agreeing(
     nothing of this: of shapes that were half hidden, what they put there overlapped less with the truth than the
     nearest training shape.
 
-    A last fit is of the clean data themselves, with a small radius, for details that the denoiser would smooth.
+    What is chosen at the first levels is hardly taken back at later ones, so several candidates go through those, and
+    the one that agrees best goes on. A last fit is of the clean data themselves, with a small radius, for details that
+    the denoiser would smooth.
 
     This is a heuristic: samples agree with the observations and differ from each other, but are not exact draws from
     the posterior, and vary less than those would.
@@ -47,11 +50,11 @@ def agreeing(
         denoise: estimates clean data; differentiable.
         path: the path that it was trained on.
         misfit: negative log-likelihood of the observations, with its gradient, at clean data.
-        x: `(B, L)`, standard normal noise.
+        x: `(B, K, L)`, standard normal noise of K candidates a sample.
         times: `(steps + 1,)`, falling to 0; `path.times(steps)`.
         evaluations: of denoiser and misfit at each level.
         refine: radius of the last fit, in units of the data's deviation, and its evaluations.
-        generator: one for all rows, or one a row.
+        generator: one for all samples, or one a sample.
         callback: called once a level.
 
     Returns:
@@ -59,15 +62,19 @@ def agreeing(
     """
     grid = knots(path, times)
     steps = len(grid) - 1
+    samples = len(x)
     for step, (now, after) in enumerate(pairwise(grid), start=1):
-        through = _through(denoise, now, misfit)
-        x = ProximalSolver().solve(through, x, RADIUS * now.sigma, evaluations)
+        rows = ProximalSolver().solve(_through(denoise, now, misfit), x.flatten(0, 1), RADIUS * now.sigma, evaluations)
         with torch.no_grad():
-            estimate = denoise(x, now.batch(x))
+            estimate = denoise(rows, now.batch(rows))
+        if step == -(-steps // CHOICE):
+            best = misfit(estimate)[0].view(samples, -1).argmin(dim=1)
+            estimate = estimate.view(x.shape)[torch.arange(samples, device=best.device), best]
         if callback is not None:
             callback(Progress(step, steps, now.time, estimate))
         if step < steps:
-            x = after.alpha * estimate + after.sigma * noise_like(x, generator)
+            x = estimate.view(samples, -1, x.shape[2])
+            x = after.alpha * x + after.sigma * noise_like(x, generator)
     return ProximalSolver().solve(misfit, estimate, *refine)
 
 

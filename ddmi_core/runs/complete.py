@@ -23,6 +23,7 @@ from ddmi_core.training.objective import generator_for
 
 NOISE = 0.05
 STEPS = 32
+CANDIDATES = 4  # at the first noise levels
 EVALUATIONS = 4  # of denoiser, decoder and readout at each noise level
 REFINE = 0.3, 40  # how far the last fit may go, in deviations of a latent, and its evaluations
 POINTS = 65536  # fields times places whose activations are kept at once
@@ -52,7 +53,7 @@ def complete(
     parts = []
     # One at a time: a fit of many steps magnifies rounding, which differs between sizes of a batch.
     for i in range(n):
-        noise_of_i = torch.randn(1, model.shape.length, generator=generator_for(seed, "noise", i))
+        noise_of_i = torch.randn(1, CANDIDATES, model.shape.length, generator=generator_for(seed, "noise", i))
         flat = agreeing(
             model.denoiser(given[i : i + 1].to(model.device), scale),
             path,

@@ -34,12 +34,12 @@ def misfit_of(noise):
     return misfit
 
 
-def drawn(path, noise, rows=500, seed=0, callback=None):
+def drawn(path, noise, rows=500, seed=0, candidates=1, callback=None):
     return agreeing(
         normal_denoiser(path),
         path,
         misfit_of(noise),
-        torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed)),
+        torch.randn(rows, candidates, 3, generator=torch.Generator().manual_seed(seed)),
         path.times(12),
         evaluations=6,
         refine=(0.1, 20),
@@ -70,6 +70,27 @@ def test_what_is_hidden_follows_what_is_measured_as_far_as_they_hang_together(pa
 def test_a_row_depends_on_its_own_noise_alone(path):
     torch.testing.assert_close(drawn(path, 0.05, rows=1), drawn(path, 0.05, rows=3)[:1])
     assert (drawn(path, 0.05, rows=3, seed=1) - drawn(path, 0.05, rows=3))[:, 2].abs().min() > 1e-3
+
+
+def test_the_candidate_that_agrees_best_goes_on():
+    def misfit(x):  # measured so vaguely that the fits hardly move
+        return 1e-6 * (x[:, 0] - MEASURED).square(), 2e-6 * (x - MEASURED) * torch.tensor([1.0, 0.0, 0.0])
+
+    told = []
+    noise = torch.tensor([[[-2.0, 0.0, 0.0], [1.5, 0.0, 0.0], [-1.0, 0.0, 0.0]]])
+    agreeing(
+        normal_denoiser(PATHS[1]),
+        PATHS[1],
+        misfit,
+        noise,
+        torch.tensor([0.5, 0.25, 0.0]),
+        evaluations=2,
+        refine=(0.1, 2),
+        generator=torch.Generator().manual_seed(0),
+        callback=told.append,
+    )
+    assert told[0].x0.shape == (1, 3)
+    assert told[0].x0[0, 0] > 0.5
 
 
 def test_the_gradient_goes_through_the_denoiser():
