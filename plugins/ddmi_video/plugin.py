@@ -46,7 +46,6 @@ VIDEO = Domain(
     },
     picture="ddmi_video.export:picture",
     optional={"torchcodec": "another decoder of files", "decord": "another decoder of files"},
-    weights="ddmi_video:weights",
     api_version=1,
 )
 
