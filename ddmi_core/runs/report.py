@@ -178,15 +178,20 @@ def _original(model: Model, signal: Any, index: int, caption: str) -> Picture:
 
 
 def _drawn(model: Model, artefact: Any, caption: str) -> Picture:
-    return embedded(model.domain.resolve(model.domain.picture)(artefact), caption, _media(model, artefact))
+    drawn = model.domain.resolve(model.domain.picture)(artefact)
+    return embedded(drawn, caption, _media(model, artefact, moving=isinstance(drawn, Sequence)))
 
 
-def _media(model: Model, artefact: Any) -> Media | None:
-    """The artefact as a file, where browsers play the domain's default kind of file."""
+def _media(model: Model, artefact: Any, moving: bool) -> Media | None:
+    """The artefact as a file, where browsers play the domain's default kind of file and it says more than its picture.
+
+    A picture that moves already shows what can be seen.
+    """
     suffix = default_suffix(model)
-    if not playable(suffix):
+    kind = playable(suffix)
+    if not kind or (moving and not kind.startswith("audio/")):
         return None
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"artefact{suffix}"
         model.write(artefact, path)
-        return Media(playable(suffix), path.read_bytes())
+        return Media(kind, path.read_bytes())

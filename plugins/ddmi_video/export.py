@@ -87,11 +87,11 @@ def write_frames(artefact: GridArtefact, path: Path) -> None:
             archive.writestr(zipfile.ZipInfo(f"{number:05d}.png"), drawn.getvalue())
 
 
-def picture(artefact: GridArtefact) -> list[Image.Image] | Image.Image:
-    """The frames for a report, at most 64 of at most 192 pixels a side; a slice through time is one picture."""
+def picture(artefact: GridArtefact) -> list[Image.Image]:
+    """The frames for a report, at most 64 of at most 192 pixels a side; a slice through time is one."""
     count, rows, columns = artefact.size
     if rows == 1:
-        return Image.fromarray(np.concatenate(list(frames(artefact))))
+        return [Image.fromarray(np.concatenate(list(frames(artefact))))]
     scale = min(1.0, THUMBNAIL / max(rows, columns))
     size = (min(count, MOST_SHOWN), max(1, round(rows * scale)), max(1, round(columns * scale)))
     return [Image.fromarray(frame) for frame in frames(artefact if size == artefact.size else artefact.at(size))]
