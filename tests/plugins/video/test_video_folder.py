@@ -8,7 +8,7 @@ import pytest
 import torch
 from attrs import evolve
 from PIL import Image
-from video_files import KINDS, Kind, numbers_of, picture, write
+from video_files import KINDS, Kind, damage, numbers_of, picture, write
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import decoded
@@ -176,11 +176,8 @@ def test_damage_in_the_middle_is_an_error_and_near_the_end_a_warning(folder, cap
     films = [
         write(folder, evolve(KINDS["h264"], options={**KINDS["h264"].options, "g": "4"}), f"x/{i}.mp4") for i in (0, 1)
     ]
-    for path, share in zip(films, (0.4, 0.75), strict=True):
-        content = bytearray(path.read_bytes())
-        start = int(len(content) * share)
-        content[start : start + 400] = b"\xff" * 400
-        path.write_bytes(content)
+    damage(films[0], range(9, 11))
+    damage(films[1], range(17, 19))
     with pytest.raises(DataError, match=r"1 file cannot be used\n  x/0\.mp4: damaged at 0\.\d+ s"):
         load_all(folder, SMALL)
     films[0].unlink()

@@ -88,6 +88,7 @@ def write(folder: Path, kind: Kind, name: str | None = None) -> Path:
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(kind.codec, rate=kind.rate, options=kind.options)
         stream.height, stream.width = kind.size
+        stream.codec_context.thread_count = 1  # x264's bytes depend on the number
         stream.pix_fmt, stream.codec_context.time_base = kind.pixels, Fraction(1, kind.rate)
         if kind.turned:
             stream.set_display_rotation(kind.turned)
@@ -105,3 +106,14 @@ def write(folder: Path, kind: Kind, name: str | None = None) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def damage(path: Path, frames: Sequence[int]) -> None:
+    """Overwrite the data of some frames of a file, by their place in the order of decoding."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for number in frames:
+        place, size = packets[number].pos, packets[number].size
+        content[place : place + size] = b"\xff" * size
+    path.write_bytes(content)
