@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import RequestError
+from ddmi_core.parts import cell_centres
 from ddmi_occupancy.bricks import Index, Values
 from ddmi_occupancy.functions import Solid
 
@@ -34,7 +35,7 @@ class ClosedLattice:
 
     def __init__(self, solid: Solid, size: Sequence[int]) -> None:
         self.solid, self.size = solid, tuple(size)
-        self._axes = [((2 * np.arange(n) + 1) / n - 1).astype(np.float32) for n in self.size]
+        self._axes = [cell_centres(n).numpy() for n in self.size]
         self._at = solid.subset(self._axes)
 
     def coordinates(self, positions: Rows) -> Positions:
