@@ -12,6 +12,8 @@ from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.proximal import Misfit, ProximalSolver
 from ddmi_core.diffusion.samplers import Callback, Denoise, Generators, Progress, noise_like
 
+NOISE = 0.05  # of the measurements
+STEPS = 32  # noise levels
 RADIUS = 2.0  # of the pull towards a noisy state, in units of its noise
 CHOICE = 3  # the candidate that agrees best is chosen after one level in so many
 

@@ -21,8 +21,6 @@ from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.runs.model import Model
 from ddmi_core.training.objective import generator_for
 
-NOISE = 0.05
-STEPS = 32
 CANDIDATES = 4  # at the first noise levels
 EVALUATIONS = 4  # of denoiser, decoder and readout at each noise level
 REFINE = 0.3, 40  # how far the last fit may go, in deviations of a latent, and its evaluations
@@ -32,14 +30,13 @@ POINTS = 65536  # fields times places whose activations are kept at once
 def complete(
     model: Model,
     observations: Observations,
-    n: int = 4,
-    *,
-    seed: int = 0,
-    noise: float = NOISE,
-    steps: int = STEPS,
-    condition: str | None = None,
-    guidance: float | None = None,
-    callback: Callable[[Progress], None] | None = None,
+    n: int,
+    seed: int,
+    noise: float,
+    steps: int,
+    condition: str | None,
+    guidance: float | None,
+    callback: Callable[[Progress], None] | None,
 ) -> Field:
     """See `Model.complete`."""
     if n < 1 or steps < 1:

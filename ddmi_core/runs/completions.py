@@ -13,12 +13,13 @@ from attrs import asdict, frozen
 from PIL import Image
 
 from ddmi_core.api.observations import Observations
+from ddmi_core.diffusion.observations import NOISE, STEPS
 from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.files import written_aside
 from ddmi_core.grids.raster import StoredGrid
 from ddmi_core.runs.agreement import agreement, hidden, measure_of, places_of, spread, with_cells
-from ddmi_core.runs.complete import NOISE, STEPS, check_values, limits_of, on_device
+from ddmi_core.runs.complete import check_values, limits_of, on_device
 from ddmi_core.runs.model import Model
 from ddmi_core.runs.produce import default_suffix, prepare
 from ddmi_core.runs.regions import region, union

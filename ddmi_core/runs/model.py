@@ -21,6 +21,7 @@ from ddmi_core.diffusion.conditioning import marked
 from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.model import Denoise, LatentDiffusion
+from ddmi_core.diffusion.observations import NOISE, STEPS
 from ddmi_core.diffusion.samplers import Progress, sampler_named
 from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
@@ -161,16 +162,27 @@ class Model:
             parts.append(self.normalisation.invert(part))
         return torch.cat(parts)
 
-    def complete(self, observations: Observations, n: int = 4, **options: Any) -> Field:
+    def complete(
+        self,
+        observations: Observations,
+        n: int = 4,
+        *,
+        seed: int = 0,
+        noise: float = NOISE,
+        steps: int = STEPS,
+        condition: str | None = None,
+        guidance: float | None = None,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Field:
         """Generate `n` fields that agree with measured values. Field i depends on the seed and i alone.
 
         Args:
             observations: what was measured, and where; within the range of the domain's values.
             n: how many.
-            seed: of all noise; 0 by default.
-            noise: of the measurements, 0.05 by default: their standard deviation in units of the values or, where
-                values are labels 0 and 1, the probability that one is wrong.
-            steps: noise levels, 32 by default.
+            seed: of all noise.
+            noise: of the measurements: their standard deviation in units of the values or, where values are labels
+                0 and 1, the probability that one is wrong.
+            steps: noise levels.
             condition: as for `sample`; without it, what was measured alone decides.
             guidance: scale of classifier-free guidance towards the condition; the run's own by default.
             callback: told after every step.
@@ -180,7 +192,7 @@ class Model:
         """
         from ddmi_core.runs.complete import complete
 
-        return complete(self, observations, n, **options)
+        return complete(self, observations, n, seed, noise, steps, condition, guidance, callback)
 
     @cached_property
     def condition(self) -> Condition | None:
