@@ -17,6 +17,7 @@ VIDEO = Domain(
     },
     sources={
         "scenes": "ddmi_video.scenes.source:load",
+        "digits": "ddmi_video.scenes.source:digits",
         "folder": "ddmi_video.folder:load",
         "sky-timelapse": "ddmi_video.official:sky_timelapse",
     },

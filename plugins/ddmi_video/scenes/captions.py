@@ -64,6 +64,26 @@ def digit_captions(shown: Sequence[tuple[str, int]], back: str, way: str, pace: 
     return (first, f"{listed} {verb} on {back}", _joined(number, verb, PACES[pace], WAYS[way]), full)
 
 
+def ball_captions(inks: Sequence[str], wall: str, floor: str, pace: str, height: str) -> tuple[str, ...]:
+    """Sentences about balls.
+
+    Args:
+        inks: colour of each ball, the nearest first.
+        wall: colour of the wall.
+        floor: what the floor is.
+        pace: how fast they go from side to side.
+        height: how high they bounce, `low` or `high`.
+    """
+    listed = " and ".join(f"{_article(ink)} {ink} ball" for ink in inks)
+    verb = "bounces" if len(inks) == 1 else "bounce"
+    return (
+        "a ball bounces" if len(inks) == 1 else "two balls bounce",
+        f"{listed} {verb} in front of a {wall} wall",
+        f"{listed} {verb} {height} on {_article(floor)} {floor} floor",
+        f"{listed} {_joined(verb, height, 'and', PACES[pace])} in front of a {wall} wall",
+    )
+
+
 def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
 

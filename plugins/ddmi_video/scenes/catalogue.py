@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ddmi_core.errors import DataError
-from ddmi_video.scenes.digits import digits
+from ddmi_video.scenes import balls, digits, skies
 from ddmi_video.scenes.draws import draws, pick
 from ddmi_video.scenes.scene import Scene
-from ddmi_video.scenes.skies import sky
 
-KINDS = ("day", "sunset", "sunrise", "night", "digit", "two-digits")
-SHARES = (0.24, 0.15, 0.15, 0.18, 0.15, 0.13)
+Family = Mapping[str, float]  # share of each kind of scenes
+
+SCENES: Family = {"day": 0.22, "sunset": 0.14, "sunrise": 0.14, "night": 0.18, "ball": 0.16, "two-balls": 0.16}
+DIGITS: Family = {"digit": 0.5, "two-digits": 0.5}
 SHARE_PART = 100  # the part of a scene's random numbers that says of which kind it is
 
 
-def scene(which: int | str) -> Scene:
+def scene(which: int | str, family: Family = SCENES) -> Scene:
     """The scene of a number or a name.
 
     Args:
         which: a whole number from 0 up, or a scene's name, as signals of the data set have it.
+        family: which kinds a number stands for; a name tells it.
 
     Raises:
         DataError: if there is no such scene.
@@ -28,17 +32,19 @@ def scene(which: int | str) -> Scene:
     """
     if isinstance(which, str):
         kind, _, number = which.rpartition("-")
-        found = _made(int(number)) if number.isdecimal() and kind in KINDS else None
-        if found is None or found.name != which:
-            raise DataError(f"there is no scene '{which}'; names are like '{_made(0).name}', a kind and a number")
-        return found
+        for kinds in (SCENES, DIGITS):
+            if kind in kinds and number.isdecimal() and (found := _made(int(number), kinds)).name == which:
+                return found
+        raise DataError(f"there is no scene '{which}'; names are like '{_made(0, SCENES).name}', a kind and a number")
     if which < 0:
         raise DataError(f"there is no scene of number {which}; numbers start at 0")
-    return _made(which)
+    return _made(which, family)
 
 
-def _made(number: int) -> Scene:
-    kind = pick(draws(number, SHARE_PART), KINDS, SHARES)
-    if kind in ("digit", "two-digits"):
-        return digits(number, 1 + (kind == "two-digits"))
-    return sky(number, kind)
+def _made(number: int, family: Family) -> Scene:
+    kind = pick(draws(number, SHARE_PART), tuple(family), tuple(family.values()))
+    if kind in digits.KINDS:
+        return digits.digits(number, 1 + digits.KINDS.index(kind))
+    if kind in balls.KINDS:
+        return balls.balls(number, 1 + balls.KINDS.index(kind))
+    return skies.sky(number, kind)

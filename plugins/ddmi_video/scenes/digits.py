@@ -10,9 +10,9 @@ from attrs import field, frozen, validators
 from ddmi_video.scenes.captions import digit_captions
 from ddmi_video.scenes.draws import between, draws, pick
 from ddmi_video.scenes.glyphs import Glyph, glyphs
-from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, mean
+from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, folded, mean
 
-KINDS = ("digit", "two digits")
+KINDS = ("digit", "two-digits")
 SHEET = 30  # neighbouring originals, often of one hand, that stay on one side of a split
 FINE = 144  # samples along each side of a picture, at least
 MARGIN = 0.03  # between a digit and the border that it bounces off
@@ -94,7 +94,7 @@ class Digits(Scene):
     @property
     def kind(self) -> str:
         """How many there are."""
-        return KINDS[len(self.moving) - 1].replace(" ", "-")
+        return KINDS[len(self.moving) - 1]
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -121,12 +121,6 @@ class Digits(Scene):
         for digit in self.moving:
             digit.stamp(picture, times)
         return picture
-
-
-def folded(way: Doubles, limit: float) -> Doubles:
-    """A place between -limit and limit, after a way from -limit that turns back at both ends."""
-    result: Doubles = limit - np.abs(np.mod(way, 4 * limit) - 2 * limit)
-    return result
 
 
 def digits(number: int, count: int) -> Digits:

@@ -93,6 +93,12 @@ def centres(size: int) -> Doubles:
     return (2 * np.arange(size) + 1) / size - 1
 
 
+def folded(way: Doubles, limit: float) -> Doubles:
+    """A place between -limit and limit, after a way from -limit that turns back at both ends."""
+    result: Doubles = limit - np.abs(np.mod(way, 4 * limit) - 2 * limit)
+    return result
+
+
 def smooth(values: Floats) -> Floats:
     """0 below 0, 1 above 1, and a soft step between."""
     clipped = np.clip(values, 0, 1)

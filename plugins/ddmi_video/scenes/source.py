@@ -1,4 +1,4 @@
-"""The source `scenes`: clips, captions and a split by what scenes share."""
+"""The sources `scenes` and `digits`: clips, captions and a split by what scenes share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.parts import ArrayCache, GridSet, choose, mirroring, source_digest
-from ddmi_video.scenes.catalogue import KINDS, scene
+from ddmi_video.scenes.catalogue import DIGITS, SCENES, Family, scene
 from ddmi_video.scenes.scene import Pixels, Scene, centres
 from ddmi_video.settings import VideoSettings
 
@@ -17,8 +17,17 @@ CACHE = ArrayCache("scenes", room=2 << 30)
 
 
 def load(location: None, settings: VideoSettings) -> Split:
-    """Skies with drifting clouds and handwritten digits that bounce, with captions; the kind is the class."""
-    scenes = [scene(number) for number in range(settings.count)]
+    """Skies with drifting clouds and balls that bounce, with captions; the kind is the class."""
+    return _family(SCENES, settings)
+
+
+def digits(location: None, settings: VideoSettings) -> Split:
+    """Handwritten digits that move and bounce off the borders, with captions; the kind is the class."""
+    return _family(DIGITS, settings)
+
+
+def _family(family: Family, settings: VideoSettings) -> Split:
+    scenes = [scene(number, family) for number in range(settings.count)]
     scenes = [scenes[i] for i in choose([made.name for made in scenes], settings.limit)]
     names = [made.name for made in scenes]
     version = source_digest(*Path(__file__).parent.glob("*.py"))
@@ -31,8 +40,8 @@ def load(location: None, settings: VideoSettings) -> Split:
     whole = GridSet(
         levels,
         names,
-        classes=KINDS,
-        labels=[KINDS.index(made.kind) for made in scenes],
+        classes=tuple(family),
+        labels=[list(family).index(made.kind) for made in scenes],
         augment=mirroring([settings.augment and made.mirrored for made in scenes]),
         captions=[made.captions for made in scenes],
     )

@@ -9,23 +9,28 @@ import torch
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import kept
-from ddmi_video.scenes import KINDS, load, scene, source
-from ddmi_video.scenes.digits import MARGIN, SHEET, SPEEDS, Digits, folded
+from ddmi_video.scenes import DIGITS, SCENES, load, scene, source
+from ddmi_video.scenes import digits as load_digits_source
+from ddmi_video.scenes.balls import GRAVITY, INKS, RISES, Balls
+from ddmi_video.scenes.balls import MARGIN as BORDER
+from ddmi_video.scenes.balls import SPEEDS as ROLLS
+from ddmi_video.scenes.digits import MARGIN, SHEET, SPEEDS, Digits
 from ddmi_video.scenes.glyphs import LEAST_HOLE, MIDDLES, glyphs, readable, splines
 from ddmi_video.scenes.hours import HOURS, colours
 from ddmi_video.scenes.lights import Disc
-from ddmi_video.scenes.scene import PIXEL_A_FRAME, centres, mean
+from ddmi_video.scenes.scene import PIXEL_A_FRAME, centres, folded, mean
 from ddmi_video.scenes.skies import HIGH, Sky
 from ddmi_video.scenes.skies import SPEEDS as WINDS
 from ddmi_video.settings import VideoSettings
 
 COUNT = 240
-SCENES = [scene(number) for number in range(COUNT)]
-SKIES = [made for made in SCENES if isinstance(made, Sky)]
-DIGITS = [made for made in SCENES if isinstance(made, Digits)]
-SAMPLE = [next(made for made in SCENES if made.kind == kind) for kind in KINDS]
+WRITTEN = [scene(number, DIGITS) for number in range(80)]
+MADE = [scene(number) for number in range(COUNT)]
+SKIES = [made for made in MADE if isinstance(made, Sky)]
+BALLS = [made for made in MADE if isinstance(made, Balls)]
+SAMPLE = [next(made for made in (*MADE, *WRITTEN) if made.kind == kind) for kind in (*SCENES, *DIGITS)]
 SMALL = VideoSettings(frames=4, size=24, count=60, held_out=0.3)
-WRONG = f"{next(kind for kind in KINDS if kind != SCENES[0].kind)}-0000"
+WRONG = f"{next(kind for kind in SCENES if kind != MADE[0].kind)}-0000"
 each = pytest.mark.parametrize("made", SAMPLE, ids=lambda made: made.kind)
 
 
@@ -39,7 +44,8 @@ def split(tmp_path_factory):
 
 @each
 def test_names_and_numbers_lead_to_the_same_scene(made):
-    assert scene(made.number) == scene(made.name) == made
+    family = DIGITS if made.kind in DIGITS else SCENES
+    assert scene(made.number, family) == scene(made.name) == made
     clips = [again.draw([-0.3, 0.8], 48) for again in (made, scene(made.name))]
     assert np.array_equal(*clips)
     assert clips[0].shape == (2, 3, 48, 48)
@@ -55,13 +61,14 @@ def test_unknown_scenes_are_refused_by_name(which):
 @pytest.mark.parametrize(("times", "size"), [([0.0], 0), ([1.01], 48), ([float("nan")], 48)])
 def test_impossible_pictures_are_refused(times, size):
     with pytest.raises(ValueError, match=r"size=0|times from"):
-        SCENES[0].draw(times, size)
+        MADE[0].draw(times, size)
 
 
 def test_every_kind_is_common_and_all_scenes_differ():
-    assert {made.kind for made in SCENES} == set(KINDS)
-    assert min(sum(made.kind == kind for made in SCENES) for kind in KINDS) > COUNT / 15
-    pictures = {made.draw([0.0], 24).tobytes() for made in SCENES[:60]}
+    for family, scenes in ((SCENES, MADE), (DIGITS, WRITTEN)):
+        assert {made.kind for made in scenes} == set(family)
+        assert min(sum(made.kind == kind for made in scenes) for kind in family) > len(scenes) / 15
+    pictures = {made.draw([0.0], 24).tobytes() for made in MADE[:60]}
     assert len(pictures) == 60
 
 
@@ -210,7 +217,7 @@ def test_folded_ways_turn_back_at_both_ends():
 
 def test_digits_stay_in_the_picture_and_bounce_at_their_speed():
     times = np.linspace(-1, 1, 801)
-    for made in DIGITS:
+    for made in WRITTEN:
         for digit in made.moving:
             path = np.stack(digit.path(times))
             limits = 1 - np.array(digit.half)[:, None]
@@ -224,8 +231,52 @@ def test_digits_stay_in_the_picture_and_bounce_at_their_speed():
             assert 0.75 <= digit.height <= 1.1
 
 
+def test_balls_fall_freely_and_bounce_where_the_floor_is():
+    times = np.linspace(-1, 1, 2001)
+    step = times[1] - times[0]
+    for made in BALLS:
+        low, high = RISES[made.height]
+        for ball in made.balls:
+            x, y = ball.path(times)
+            lowest = y + ball.radius
+            assert lowest.max() == pytest.approx(ball.ground, abs=1e-2)
+            assert lowest.max() <= ball.ground + 1e-9
+            assert low - 1e-9 <= ball.rise <= high
+            assert ball.ground - lowest.min() == pytest.approx(ball.rise, abs=1e-2)
+            falls = np.diff(y, 2) / step**2
+            assert np.median(falls) == pytest.approx(GRAVITY, rel=1e-3)
+            assert np.abs(x).max() <= 1 - BORDER - ball.radius + 1e-9
+            pace = np.median(np.abs(np.diff(x))) / step / PIXEL_A_FRAME
+            assert ROLLS[made.pace][0] - 1e-6 <= pace <= ROLLS[made.pace][1] + 1e-6
+
+
+def test_balls_are_discs_of_their_colour_where_their_path_says():
+    made = next(made for made in BALLS if len(made.balls) == 1)
+    ball = made.balls[0]
+    times = np.array([-0.5, 0.3])
+    size = 96
+    clip = made.draw(times, size).astype(int)
+    for frame, x, y in zip(clip, *ball.path(times), strict=True):
+        rows, columns = np.meshgrid(centres(size), centres(size), indexing="ij")
+        inside = (columns - x) ** 2 + (rows - y) ** 2 < (ball.radius - 0.03) ** 2
+        from_ink = np.abs(frame - np.array(INKS[ball.ink])[:, None, None]).mean(axis=0)
+        assert from_ink[inside].max() < 30
+        assert from_ink[:12].min() > 30  # the wall above it
+
+
+def test_shadows_are_darker_the_nearer_the_ball_is():
+    made = next(made for made in BALLS if len(made.balls) == 1 and made.height == "high")
+    ball = made.balls[0]
+    touching = -ball.phase[1] * ball.period
+    times = np.array([touching, touching + ball.period / 2])
+    picture = np.full((2, 3, 96, 96), 200, dtype=np.float32)
+    ball.shade(picture, times)
+    darkest = picture.min(axis=(1, 2, 3))
+    assert darkest[0] < darkest[1] - 20 < 200
+
+
 def test_the_border_of_a_picture_with_digits_is_back_alone():
-    for made in DIGITS[:40]:
+    for made in WRITTEN[:40]:
         clip = made.draw(np.linspace(-1, 1, 9), 64).astype(int)
         # Each row of the back has one colour: its left border's, where no digit comes.
         border = np.concatenate([clip[..., :1], clip[..., -1:]], axis=-1)
@@ -235,10 +286,10 @@ def test_the_border_of_a_picture_with_digits_is_back_alone():
 
 def test_captions_name_what_is_seen():
     numbers = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    for made in SCENES:
+    for made in (*MADE, *WRITTEN):
         assert 2 <= len(set(made.captions)) == len(made.captions) <= 4
         assert all(text == text.strip() and "  " not in text for text in made.captions)
-    for made in DIGITS:
+    for made in WRITTEN:
         for text in made.captions[1::2]:
             named = [word for word in re.findall(r"\w+", text) if word in numbers]
             assert named == [numbers[digit.glyph.digit] for digit in reversed(made.moving)]
@@ -250,7 +301,7 @@ def test_captions_name_what_is_seen():
 
 
 def test_the_one_in_front_is_named_first():
-    made = next(made for made in DIGITS if len(made.moving) == 2)
+    made = next(made for made in WRITTEN if len(made.moving) == 2)
     assert made.captions[1].index(made.moving[1].ink) < made.captions[1].index(made.moving[0].ink)
 
 
@@ -265,7 +316,10 @@ def test_the_set_holds_the_frames_of_its_scenes(split):
             assert part.classes[part.labels[index]] == made.kind
 
 
-def test_no_original_is_on_both_sides_of_a_split(split):
+@pytest.mark.usefixtures("split")
+def test_no_original_is_on_both_sides_of_a_split():
+    split = load_digits_source(None, SMALL)
+
     def originals(part):
         scenes = [scene(name) for name in part.names]
         return {digit.glyph.original for made in scenes if isinstance(made, Digits) for digit in made.moving}
@@ -275,7 +329,7 @@ def test_no_original_is_on_both_sides_of_a_split(split):
     assert held
     assert not train & held
     keys = {}
-    for made in DIGITS:
+    for made in WRITTEN:
         for digit in made.moving:
             assert keys.setdefault(digit.glyph.original, made.key) == made.key
             assert len({digit.glyph.original // SHEET for digit in made.moving}) == 1
