@@ -1,0 +1,1 @@
+"""The radiance-field domain: objects as density and colour in space, seen by cameras."""
