@@ -21,9 +21,19 @@ from ddmi_core.runs.build import load_data
 from ddmi_core.runs.complete import is_bernoulli
 from ddmi_core.runs.regions import region, union
 
-TASKS = {
-    "image": {"lower half hidden": ["y<0"], "box hidden": ["x<-0.45", "x>0.45", "y<-0.45", "y>0.45"], "4x coarse": 12},
+Task = list[str] | tuple[int, ...]  # regions that are observed, or cells whose means are
+TASKS: dict[str, dict[str, Task]] = {
+    "image": {
+        "lower half hidden": ["y<0"],
+        "box hidden": ["x<-0.45", "x>0.45", "y<-0.45", "y>0.45"],
+        "4x coarse": (12, 12),
+    },
     "occupancy": {"half hidden": ["x<0"], "half hidden from above": ["y<0"]},
+    "video": {
+        "first quarter seen": ["t<-0.5"],
+        "first and last two frames seen": ["t<-0.75", "t>0.75"],
+        "4x coarse": (16, 12, 12),
+    },
 }
 MOST = 4096
 
@@ -38,15 +48,15 @@ def main(plugin: str, count: int = 16, seeds: int = 2) -> None:
         print(measured(model, split, list(range(0, len(split.held_out), step))[:count], task, seeds), flush=True)
 
 
-def measured(model: ddmi.Model, split: Split, numbers: list[int], task: list[str] | int, seeds: int) -> str:
+def measured(model: ddmi.Model, split: Split, numbers: list[int], task: Task, seeds: int) -> str:
     """Figures of one task."""
     rows: dict[str, list[Tensor]] = {}
     spread, seconds = [], []
     for number in numbers:
         signal = split.held_out.batch([number])
         whole = places_of(model, signal, MOST)
-        if isinstance(task, int):
-            seen, rest = with_cells(whole, (task,) * len(model.domain.layout.axes)), whole
+        if isinstance(task, tuple):
+            seen, rest = with_cells(whole, task), whole
         else:
             keep = union([region(text, model.domain.layout.axes) for text in task], whole.queries.coords[0])
             seen, rest = whole.kept(keep), hidden(whole, keep)
@@ -89,11 +99,14 @@ def nearest(model: ddmi.Model, split: Split, seen: Observations, rest: Observati
     """Error at the hidden places of the training signal that fits the observed ones best."""
     if not is_bernoulli(model):
         grids = split.train.batch(range(len(split.train))).values.flatten(2).transpose(1, 2)
-        side = model.renderer.native[-1]
+        cells = model.renderer.native[::-1]
 
         def at(places: Observations) -> Tensor:
-            column, row = ((places.queries.coords[0, :, i] + 1) * side / 2 for i in (0, 1))
-            return places.mean(grids[:, row.long() * side + column.long()])
+            number, below = torch.zeros_like(places.queries.coords[0, :, 0], dtype=torch.long), 1
+            for axis, count in enumerate(cells):
+                number += below * ((places.queries.coords[0, :, axis] + 1) * count / 2).long()
+                below *= count
+            return places.mean(grids[:, number])
 
         best = (at(seen) - seen.values).square().mean((1, 2)).argmin()
         return error(model, at(rest)[best : best + 1], rest.values)[0]

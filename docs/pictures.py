@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -105,6 +106,36 @@ def first_frame(model: ddmi.Model, field: ddmi.Field) -> Image.Image:
     return enlarged(frames[0], TILE)
 
 
+CLIPS = ("a golden sunset", "clouds by day", "clouds by night", "a ball bounces", "two balls bounce")
+
+
+def clips(model: ddmi.Model, split: Split) -> Image.Image:
+    """One clip for each of five texts, not chosen: every other frame, and the middle row of all frames, latest last."""
+    return sheet([over_time(model, model.sample(1, seed=0, condition=text)) for text in CLIPS])
+
+
+def clip_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
+    """A held-out clip of each kind above its field."""
+    labels = split.held_out.labels.tolist()
+    signal = split.held_out.batch([labels.index(label) for label in sorted(set(labels))])
+    fields = model.decode(model.encode(signal).mean)
+    rows = []
+    for number in range(len(fields)):
+        rows += [strip(model.original(signal, number).array()), over_time(model, fields[number])]
+    return sheet(rows)
+
+
+def over_time(model: ddmi.Model, field: ddmi.Field) -> list[Image.Image]:
+    """A strip of a clip's field."""
+    return strip(model.render(field).array())
+
+
+def strip(frames: np.ndarray) -> list[Image.Image]:
+    """Every other frame of a clip `(T, H, W, 3)`, and its middle row over time."""
+    rows = frames[:, frames.shape[1] // 2]
+    return [enlarged(Image.fromarray(shown), TILE // 2) for shown in (*frames[::2], rows)]
+
+
 Make = Callable[[ddmi.Model, Split], Image.Image]
 PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
     "image": {
@@ -117,6 +148,10 @@ PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
     "occupancy": {
         "shapes": shapes,
         "shapes-from-text": shapes_from_text,
+    },
+    "video": {
+        "clips": clips,
+        "clip-reconstructions": clip_reconstructions,
     },
     "audio": {
         "sounds": sounds,

@@ -173,7 +173,7 @@ def between(model, *levels):
 def test_frames_between_are_compared_with_those_of_the_data(between_settings):
     native, finer = clips(3), clips(3, frames=4 * between_settings)
     found = between(Model(), native, finer)
-    assert list(found) == ["between_frames_db", "between_frames_blended_db"]
+    assert list(found) == ["between_frames_db", "between_frames_blended_db", "between_frames_true_blended_db"]
     # This field is nothing but a blend.
     assert found["between_frames_db"].value == pytest.approx(found["between_frames_blended_db"].value, abs=1e-4)
     assert 15 < found["between_frames_db"].value < 45
@@ -186,6 +186,14 @@ def test_a_field_that_knows_what_is_between_beats_the_blend():
     found = between(Model(known=lambda signal: native_grid(GridSignal(signal.finer[0]))), native, finer)
     assert found["between_frames_db"].value == pytest.approx(100 + 20 * np.log10(2), abs=1)  # of equal clips
     assert found["between_frames_blended_db"].value < 50
+
+
+def test_blends_of_the_clip_itself_do_not_depend_on_the_field():
+    native, finer = clips(3), clips(3, frames=12)
+    exact, grey = (between(Model(known=known), native, finer) for known in (lambda s: s.values, lambda s: 0 * s.values))
+    name = "between_frames_true_blended_db"
+    assert grey[name].value == exact[name].value == pytest.approx(exact["between_frames_blended_db"].value, abs=1e-4)
+    assert grey["between_frames_blended_db"].value < exact[name].value - 3
 
 
 def test_two_native_frames_have_frames_between():
