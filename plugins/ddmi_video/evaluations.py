@@ -87,7 +87,7 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
         Figure(
             "between_frames_blended_db", _mean(blended), protocol, "the same, as blends of the field's native frames"
         ),
-        Figure("between_frames_true_blended_db", _mean(true), protocol, "the same, as blends of the clip's own frames"),
+        Figure("between_frames_true_blended_db", _mean(true), protocol, "as blends of the clip's own frames"),
     ]
 
 
