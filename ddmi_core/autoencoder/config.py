@@ -18,15 +18,12 @@ class EncoderConfig:
         patch: of encoders of grids, cells along each axis, slowest first, that the first layer joins to one.
         factorised: of encoders of grids of three axes, convolve across the two faster axes and along the slowest one
             in turn, at less than half of the cost.
-        gather: how encoders of grids bring cells to a plane that does not span all axes: their `mean`, or a weighted
-            mean by `attention`.
     """
 
     widths: tuple[int, ...] = field(default=(32, 64, 96), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
     patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     factorised: bool = False
-    gather: str = field(default="mean", validator=validators.in_(("mean", "attention")))
 
 
 @frozen

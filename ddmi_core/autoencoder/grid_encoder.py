@@ -19,7 +19,7 @@ from ddmi_core.fields.posterior import Posterior
 class GridEncoder(Encoder):
     """Convolutional stages that halve the grid, then a projection to each plane.
 
-    A plane that spans fewer axes than the grid receives the mean over the other axes, or a weighted mean.
+    A plane that spans fewer axes than the grid receives the mean over the other axes.
 
     Args:
         grid: function from a signal to its grid `(B, channels, *grid)`, slowest axis first.
@@ -66,8 +66,6 @@ class GridEncoder(Encoder):
             before = width
         self.stages = nn.Sequential(*stages)
         self.norm = nn.GroupNorm(groups(before), before)
-        weighted = config.gather == "attention"
-        self.scores = nn.ModuleList(convolution(axes, before, 1, 1) for _ in layout.planes if weighted)
         self.heads = nn.ModuleList(convolution(len(plane), before, 2 * latent_channels, 1) for plane in layout.planes)
 
     def forward(self, signal: Any) -> Posterior:
@@ -75,22 +73,16 @@ class GridEncoder(Encoder):
         features = F.silu(self.norm(self.stages(self.stem(self.grid(signal)))))
         axes = len(self.layout.axes)
         means, log_variances = [], []
-        for number, (head, columns) in enumerate(zip(self.heads, self.layout.columns, strict=True)):
+        for head, columns in zip(self.heads, self.layout.columns, strict=True):
             # Column c of the coordinates is dimension -1 - c of a grid.
             away = [-1 - column for column in range(axes) if column not in columns]
-            plane = self._gathered(number, features, away) if away else features
+            plane = features.mean(dim=away) if away else features
             if columns[0] > columns[-1]:
                 plane = plane.transpose(-1, -2)
             mean, log_variance = head(plane).chunk(2, dim=1)
             means.append(mean)
             log_variances.append(log_variance.clamp(-20, 10))
         return Posterior(Planes(means), Planes(log_variances))
-
-    def _gathered(self, plane: int, features: Tensor, away: list[int]) -> Tensor:
-        if not self.scores:
-            return features.mean(dim=away)
-        weights: Tensor = self.scores[plane](features).exp()
-        return (features * weights).sum(dim=away) / weights.sum(dim=away)
 
 
 def _kernels(config: EncoderConfig) -> tuple[int | tuple[int, ...], ...]:

@@ -101,25 +101,10 @@ def built(**options):
     return GridEncoder(lambda signal: signal, 3, VIDEO, 2, EncoderConfig(widths=(8,), **options))
 
 
-@pytest.mark.parametrize("options", [{}, {"factorised": True}, {"gather": "attention"}])
+@pytest.mark.parametrize("options", [{}, {"factorised": True}])
 def test_patches_divide_each_axis_by_its_own_number(options):
     mean = built(patch=(2, 4, 3), **options)(torch.zeros(1, 3, 4, 8, 9)).mean
     assert [tuple(plane.shape[2:]) for plane in mean] == [(2, 3), (2, 2), (2, 3)]
-
-
-def test_attention_sees_what_a_mean_drowns():
-    """With a score that grows with a feature, one bright cell of many is what its plane shows."""
-    attentive, plain = built(gather="attention"), built()
-    attentive.load_state_dict(plain.state_dict(), strict=False)
-    features = torch.zeros(1, 8, 16, 4, 4)
-    features[0, 0, 5, 1, 2] = 1.0
-    with torch.no_grad():
-        attentive.scores[0].weight.zero_()
-        attentive.scores[0].weight[0, 0] = 8.0
-    seen = attentive._gathered(0, features, [-3])[0, 0, 1, 2].item()
-    weights = torch.tensor([8.0 * (t == 5) for t in range(16)]).softmax(0)
-    assert seen == pytest.approx(weights[5].item(), abs=1e-5)
-    assert plain._gathered(0, features, [-3])[0, 0, 1, 2].item() == pytest.approx(1 / 16)
 
 
 def test_factorised_blocks_cost_less_than_half():
