@@ -1,0 +1,92 @@
+"""From raw values to density and colour, and what all that can be rendered has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api import Field
+from ddmi_core.parts import lattice_points
+
+SHIFT = -2.0
+STEEPEST = log(200.0)
+WIDENED = 1.002
+CHUNK = 65536  # points of a function that are evaluated at once
+
+
+class Radiance(Protocol):
+    """A medium in the cube [-1, 1]^3 that absorbs and shines: a field, or a scene given by formulas."""
+
+    def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Density `(N,)`, not negative, a unit of length, and colour `(N, 3)` in [-1, 1], at points `(N, 3)`."""
+
+
+def density(raw: Tensor) -> Tensor:
+    """Density of raw values: their exponential, which goes on as a straight line from 200 on.
+
+    A surface needs densities of about 100 and free space ones near to 0.01; as an exponential, these are few units
+    apart, as the readout's values are at first, whereas with softplus the readout has to reach 100 itself. It is
+    shifted so that a raw zero is thin, 0.14: at first, all of a ray is seen, and gradients reach all of it. The
+    straight line keeps values and gradients finite for any raw value. It is differentiable everywhere.
+    """
+    shifted = raw + SHIFT
+    bent = torch.exp(shifted.clamp_max(STEEPEST))
+    return bent * (1 + (shifted - STEEPEST).clamp_min(0))
+
+
+def raw_density(wanted: Tensor) -> Tensor:
+    """The raw value that gives a density up to 200: the inverse of `density`; zero counts as 1e-6."""
+    return wanted.clamp_min(1e-6).log() - SHIFT
+
+
+def colour(raw: Tensor) -> Tensor:
+    """Colours in [-1, 1] of raw values: a sigmoid on all that can be shown, as colours have two ends.
+
+    It is slightly wider, so that black and white, which are common, need no endless raw values; what is beyond is cut,
+    with a gradient as if it were not.
+    """
+    wide = WIDENED * torch.tanh(raw / 2)
+    return wide + (wide.clamp(-1, 1) - wide).detach()
+
+
+def activated(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Density `(...)` and colour `(..., 3)` of a field's values `(..., 4)`; differentiable."""
+    return density(values[..., 0]), colour(values[..., 1:4])
+
+
+class FieldRadiance:
+    """One field (B = 1) as a medium, by its fast paths, without gradients."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._points = field.points()
+
+    def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`."""
+        return activated(self._points.at(points))
+
+
+def densities(radiance: Radiance, axes: Sequence[Tensor]) -> Tensor:
+    """Densities on a lattice, `(z, y, x)`, without gradients; of a field by its lattice, which is faster.
+
+    Args:
+        radiance: a medium.
+        axes: coordinates along x, y and z.
+    """
+    size = tuple(len(axis) for axis in reversed(axes))
+    found = torch.empty(size, device=axes[0].device)
+    if isinstance(radiance, FieldRadiance):
+        for start, slab in radiance.field.lattice(axes).slabs():
+            found[start : start + len(slab)] = density(slab[..., 0])
+        return found
+    with torch.no_grad():
+        rows = max(1, CHUNK // (size[1] * size[2]))
+        for start in range(0, size[0], rows):
+            part = found[start : start + rows]
+            points = lattice_points([*axes[:2], axes[2][start : start + rows]])
+            part[:] = torch.cat([radiance(some)[0] for some in torch.split(points, CHUNK)]).view(part.shape)
+    return found
