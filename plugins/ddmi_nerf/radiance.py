@@ -77,16 +77,12 @@ def densities(radiance: Radiance, axes: Sequence[Tensor]) -> Tensor:
         radiance: a medium.
         axes: coordinates along x, y and z.
     """
-    size = tuple(len(axis) for axis in reversed(axes))
-    found = torch.empty(size, device=axes[0].device)
     if isinstance(radiance, FieldRadiance):
-        for start, slab in radiance.field.lattice(axes).slabs():
-            found[start : start + len(slab)] = density(slab[..., 0])
-        return found
+        return torch.cat([density(slab[..., 0]) for _, slab in radiance.field.lattice(axes).slabs()])
+    plane = len(axes[0]) * len(axes[1])
+    slabs = []
     with torch.no_grad():
-        rows = max(1, CHUNK // (size[1] * size[2]))
-        for start in range(0, size[0], rows):
-            part = found[start : start + rows]
-            points = lattice_points([*axes[:2], axes[2][start : start + rows]])
-            part[:] = torch.cat([radiance(some)[0] for some in torch.split(points, CHUNK)]).view(part.shape)
-    return found
+        for part in torch.split(axes[2], max(1, CHUNK // plane)):
+            points = torch.split(lattice_points([*axes[:2], part]), CHUNK)
+            slabs.append(torch.cat([radiance(some)[0] for some in points]))
+    return torch.cat(slabs).view(*(len(axis) for axis in reversed(axes)))

@@ -33,15 +33,19 @@ class RayQueries(Queries):
     background: Tensor = field(factory=_white)  # (B, N, 3) or (1, 1, 3), in [-1, 1]: what is behind the cube
 
 
-def crossing(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances at which rays enter and leave the cube.
+def crossing(
+    origins: Tensor, directions: Tensor, low: Tensor | float = -1.0, high: Tensor | float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Distances at which rays enter and leave the cube, or another box.
 
     Args:
         origins: `(..., 3)`, where rays begin.
         directions: `(..., 3)`, of length one.
+        low: lowest corner of the box, `(3,)`, or one number.
+        high: its highest corner.
 
     Returns:
-        two tensors `(...)`, not negative; for rays that miss the cube, the second is not larger than the first.
+        two tensors `(...)`, not negative; for rays that miss the box, the second is not larger than the first.
 
     Example:
         >>> near, far = crossing(torch.tensor([[0.0, 0.0, -3.0]]), torch.tensor([[0.0, 0.0, 1.0]]))
@@ -49,7 +53,7 @@ def crossing(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         (2.0, 4.0)
     """
     steep = torch.where(directions.abs() < PARALLEL, PARALLEL, directions)
-    first, second = (-1 - origins) / steep, (1 - origins) / steep
+    first, second = (low - origins) / steep, (high - origins) / steep
     near = torch.minimum(first, second).amax(dim=-1).clamp_min(0)
     far = torch.maximum(first, second).amin(dim=-1)
     return near, far.clamp_min(0)

@@ -1,0 +1,37 @@
+"""Small scenes given by formulas, for tests of rendering."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddmi_nerf.radiance import raw_density
+
+
+def solids(points: Tensor) -> tuple[Tensor, Tensor]:
+    """A ball whose colour changes, and an orange box that sticks in it."""
+    ball = (points - points.new_tensor([0.1, 0.0, -0.1])).norm(dim=1) < 0.45
+    box = (points - points.new_tensor([-0.3, 0.2, 0.3])).abs().amax(dim=1) < 0.25
+    colour = torch.where(box[:, None], points.new_tensor([0.8, -0.2, -0.7]), points.clamp(-1, 1))
+    return 80.0 * (ball | box), colour
+
+
+def fog(points: Tensor) -> tuple[Tensor, Tensor]:
+    """The whole cube evenly filled, too thin to stop a ray."""
+    return torch.full_like(points[:, 0], 0.4), torch.full_like(points, -0.25)
+
+
+def nothing(points: Tensor) -> tuple[Tensor, Tensor]:
+    """An empty cube."""
+    return torch.zeros_like(points[:, 0]), torch.zeros_like(points)
+
+
+def raw(scene, points: Tensor) -> Tensor:
+    """Values `(N, 4)` of a field that shows a scene."""
+    density, colour = scene(points)
+    return torch.cat([raw_density(density)[:, None], 2 * torch.atanh(colour.clamp(-0.999, 0.999))], dim=1)
+
+
+def decibels(one: Tensor, other: Tensor) -> float:
+    """Peak signal-to-noise ratio of colours in [-1, 1]."""
+    return float(-10 * ((one - other) / 2).square().mean().log10())
