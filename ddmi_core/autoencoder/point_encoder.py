@@ -12,16 +12,13 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
-from ddmi_core.fields.blocks import ResidualBlock, convolution, groups
-from ddmi_core.fields.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+from ddmi_core.autoencoder.plane_stages import PlaneStagesEncoder
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
 
 
-class PointEncoder(Encoder):
+class PointEncoder(PlaneStagesEncoder):
     """A network on points that share features through the cells they fall in, then convolutions on the planes.
 
     It follows the convolutional occupancy networks (arXiv 2003.04618, section 3.1). Before each block but the first a
@@ -57,42 +54,18 @@ class PointEncoder(Encoder):
         config: EncoderConfig,
         point_blocks: int = 3,
     ) -> None:
-        super().__init__()
         axes, first = len(layout.axes), config.widths[0]
-        self.points, self.features, self.layout = points, features, layout
+        super().__init__(first + 1, layout, latent_channels, config)
+        self.points, self.features = points, features
         self.cells = (cells,) * axes if isinstance(cells, int) else tuple(cells)
         if len(self.cells) != axes:
             raise ValueError(f"cells={self.cells} needs one number for each axis, slowest first: {layout.axes[::-1]}")
         self.entry = nn.Linear(2 * axes + channels, 2 * first)
         self.blocks = nn.ModuleList(PointBlock(2 * first, first) for _ in range(point_blocks))
-        self.stem = convolution(2, first + 1, first, 1)
-        self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(first, 1, 1)) for _ in layout.planes)
-        kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
-        self.stages, self.exchanges = nn.ModuleList(), nn.ModuleList()
-        before = first
-        for number, width in enumerate(config.widths):
-            stage: list[nn.Module] = [convolution(2, before, width, kernel, stride=2)] if number else []
-            stage.extend(ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
-            self.stages.append(nn.Sequential(*stage))
-            self.exchanges.append(AxisExchange(layout, width))
-            before = width
-        self.norm = nn.GroupNorm(groups(before), before)
-        self.heads = nn.ModuleList(convolution(2, before, 2 * latent_channels, 1) for _ in layout.planes)
 
-    def forward(self, signal: Any) -> Posterior:
-        """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` a plane."""
-        maps = shared(self.stem, as_maps(self.scattered(self.points(signal), self.features(signal))))
-        maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
-        for stage, exchange in zip(self.stages, self.exchanges, strict=True):
-            maps = exchange(shared(stage, maps))
-        maps = shared(lambda m: F.silu(self.norm(m)), maps)
-        means: Maps = []
-        log_variances: Maps = []
-        for head, plane in zip(self.heads, maps, strict=True):
-            mean, log_variance = head(plane).chunk(2, dim=1)
-            means.append(mean)
-            log_variances.append(log_variance.clamp(-20, 10))
-        return Posterior(as_planes(means, self.layout), as_planes(log_variances, self.layout))
+    def planes(self, signal: Any) -> Planes:
+        """Features of the signal's points by cell; see `scattered`."""
+        return self.scattered(self.points(signal), self.features(signal))
 
     def scattered(self, points: Tensor, features: Tensor) -> Planes:
         """What the convolutions start from: mean features of the points in each cell, and how many these are.

@@ -67,7 +67,9 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
     if finer is None:
         return []
     chosen, renderer = _spread(len(held), min(count, len(held))), _grids(model)
-    drawn, blended, true = [], [], []
+    drawn: list[float] = []
+    blended: list[float] = []
+    true: list[float] = []
     for index in chosen:
         signal = held.batch([index])
         truth = native_grid(GridSignal(signal.levels()[finer])).cpu()

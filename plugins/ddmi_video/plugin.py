@@ -46,6 +46,7 @@ VIDEO = Domain(
         ".zip": "ddmi_video.export:write_frames",
     },
     picture="ddmi_video.export:picture",
+    panel="ddmi_video.panel:panel",
     optional={"torchcodec": "another decoder of files", "decord": "another decoder of files"},
     api_version=1,
 )
