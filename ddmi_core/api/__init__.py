@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ddmi_core.api.interfaces import Encoder as Encoder
     from ddmi_core.api.interfaces import Renderer as Renderer
     from ddmi_core.api.observations import Observations as Observations
+    from ddmi_core.api.panels import Look as Look
+    from ddmi_core.api.panels import Panel as Panel
+    from ddmi_core.api.panels import Shown as Shown
     from ddmi_core.api.signals import DivisibleSet as DivisibleSet
     from ddmi_core.api.signals import Queries as Queries
     from ddmi_core.api.signals import SignalSet as SignalSet
@@ -36,6 +39,9 @@ _EXPORTS = {
     "Encoder": "ddmi_core.api.interfaces",
     "Renderer": "ddmi_core.api.interfaces",
     "Observations": "ddmi_core.api.observations",
+    "Look": "ddmi_core.api.panels",
+    "Panel": "ddmi_core.api.panels",
+    "Shown": "ddmi_core.api.panels",
     "DivisibleSet": "ddmi_core.api.signals",
     "Queries": "ddmi_core.api.signals",
     "SignalSet": "ddmi_core.api.signals",

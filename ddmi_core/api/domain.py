@@ -87,6 +87,9 @@ class Domain:
             `picture` and the exporters take; by default its native grid.
         picture: function `(artefact)` that gives a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
             the frames of an animation.
+        panel: function `(domain, settings, renderer) -> Panel`: how the page of `ddmi view` shows fields; by default,
+            grids are zoomed, with sliders for the axes beyond two, meshes that are written as `.glb` are turned, and
+            anything else is a picture.
         signal_picture: deprecated, see `original`.
         optional: importable module to what it adds to the domain where it is installed, for `ddmi doctor`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
@@ -121,6 +124,7 @@ class Domain:
     exporters: Mapping[str, str] = field(validator=[_references, validators.min_len(1)])
     original: str = field(default="ddmi_core.parts:grid_original", validator=_reference)
     picture: str = field(validator=_reference)
+    panel: str = field(default="ddmi_core.parts:ready_panel", validator=_reference)
     signal_picture: str = field(default="", validator=_optional_reference)
     optional: Mapping[str, str] = field(factory=dict)
     weights: str = ""

@@ -18,7 +18,7 @@ def built(domain: Domain, part: str, *arguments: Any) -> Any:
 
     Args:
         domain: the description.
-        part: one of `encoder`, `decoder`, `sampler`, `renderer` and `views`.
+        part: one of `encoder`, `decoder`, `sampler`, `renderer`, `views` and `panel`.
         arguments: what follows the description.
     """
     reference = getattr(domain, part)

@@ -25,6 +25,7 @@ from ddmi_core.cli import (
     sample,
     settings,
     usage,
+    view,
 )
 from ddmi_core.deprecation import DdmiDeprecationWarning
 from ddmi_core.errors import DdmiError, Interrupted, PluginError
@@ -78,6 +79,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     reconstruct.reconstruct,
     evaluate.evaluate,
     report.report,
+    view.view,
     settings.settings,
     doctor.doctor,
     bench.bench,

@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from ddmi_core.parts.builders import plane_decoder as plane_decoder
     from ddmi_core.parts.builders import psnr_db as psnr_db
     from ddmi_core.parts.distance import frechet as frechet
+    from ddmi_core.parts.panels import GridPanel as GridPanel
+    from ddmi_core.parts.panels import MeshPanel as MeshPanel
+    from ddmi_core.parts.panels import PicturePanel as PicturePanel
+    from ddmi_core.parts.panels import ready_panel as ready_panel
     from ddmi_core.parts.sets import coverage as coverage
     from ddmi_core.parts.sets import minimum_matching_distance as minimum_matching_distance
     from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
@@ -76,6 +80,9 @@ _EXPORTS = {
     "Decoding": "ddmi_core.sources.decoded",
     "EncoderConfig": "ddmi_core.autoencoder.config",
     "Entry": "ddmi_core.sources.files",
+    "GridPanel": "ddmi_core.parts.panels",
+    "MeshPanel": "ddmi_core.parts.panels",
+    "PicturePanel": "ddmi_core.parts.panels",
     "GridArtefact": "ddmi_core.grids.raster",
     "GridEncoder": "ddmi_core.autoencoder.grid_encoder",
     "GridRenderer": "ddmi_core.grids.renderer",
@@ -122,6 +129,7 @@ _EXPORTS = {
     "one_nearest_neighbour_accuracy": "ddmi_core.parts.sets",
     "plane_decoder": "ddmi_core.parts.builders",
     "psnr_db": "ddmi_core.parts.builders",
+    "ready_panel": "ddmi_core.parts.panels",
     "report_unusable": "ddmi_core.sources.folders",
     "ssim": "ddmi_core.parts.similarity",
     "structural_similarity": "ddmi_core.parts.similarity",

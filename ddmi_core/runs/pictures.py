@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,11 +13,10 @@ from torch import Tensor
 
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes
+from ddmi_core.parts.encoding import encoded
 
 PLAYER = 180  # pixels that a player needs
 MOST_STRETCH = 3.0
-FRAME = 83  # milliseconds: 12 frames a second
-FRAME_QUALITY = 90  # of animated WebP, which is half as large as animated PNG for drawings that turn
 # What browsers play; a fixed table, since `mimetypes` depends on the machine and knows much that they do not.
 PLAYABLE = {
     ".flac": "audio/flac",
@@ -51,17 +49,9 @@ class Picture:
 
 def embedded(drawn: Image.Image | Sequence[Image.Image], caption: str = "", media: Media | None = None) -> Picture:
     """A PIL image, or the frames of an animation that repeats, and what belongs to it, as data URLs."""
-    frames = [drawn] if isinstance(drawn, Image.Image) else list(drawn)
-    stream, first = io.BytesIO(), frames[0]
-    kind = "webp" if len(frames) > 1 else "png"
-    if kind == "webp":
-        first.save(
-            stream, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME, loop=0, quality=FRAME_QUALITY
-        )
-    else:
-        first.save(stream, "PNG", optimize=True)
+    first = drawn if isinstance(drawn, Image.Image) else drawn[0]
     urls = {} if media is None else {media.player: data_url(media.kind, media.data)}
-    return Picture(data_url(f"image/{kind}", stream.getvalue()), first.width, first.height, caption, **urls)
+    return Picture(data_url(*encoded(drawn)), first.width, first.height, caption, **urls)
 
 
 @frozen

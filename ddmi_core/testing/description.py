@@ -22,7 +22,7 @@ from ddmi_core.testing.contract import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 
 # Arguments that the core calls each reference with; those of builders come after the description.
-BUILDERS = {"encoder": 2, "decoder": 2, "sampler": 1, "renderer": 1, "views": 1}
+BUILDERS = {"encoder": 2, "decoder": 2, "sampler": 1, "renderer": 1, "views": 1, "panel": 2}
 FUNCTIONS = {"loss": 2, "describe": 2, "describe_signal": 1, "read": 2, "original": 3, "picture": 1}
 TABLES = {"sources": 2, "perceptual": 1, "metrics": 3, "evaluations": 4, "conditions": 2, "exporters": 2}
 

@@ -1,0 +1,133 @@
+"""Ready panels of `ddmi view`: grids to zoom, meshes to turn, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.earlier import built
+from ddmi_core.api.interfaces import Renderer
+from ddmi_core.api.panels import Look, Panel, Shown
+from ddmi_core.fields.field import Field
+from ddmi_core.grids.raster import Window
+from ddmi_core.grids.renderer import GridRenderer
+from ddmi_core.parts.encoding import Drawn, encoded
+
+GLB = ".glb"
+LARGEST_LOOK = 1024  # rows and columns of a picture
+LEAST_LINE = 1024  # cells of a line, however small its part is
+LONGEST_LINE = 1 << 18
+ZOOMED = 2  # axes of a picture
+LINE_ASPECT = 1.6
+
+
+class GridPanel(Panel):
+    """Fields on grids as pictures of any part, computed anew at every zoom.
+
+    The last two axes of a grid are zoomed, or the one that there is; slower axes get sliders. A line is drawn over
+    the whole of its part with at least 1024 cells.
+
+    Args:
+        domain: the description.
+        renderer: of grids.
+        draw: an artefact of the part as a picture; of frames, the first is shown. The domain's `picture` by default.
+    """
+
+    gesture = "zoom"
+
+    def __init__(self, domain: Domain, renderer: GridRenderer, draw: Callable[[Any], Drawn] | None = None) -> None:
+        names = tuple(reversed(domain.layout.axes))
+        self.domain, self.renderer, self.native = domain, renderer, renderer.native
+        self.axes, self.sliders = names[-ZOOMED:], names[:-ZOOMED]
+        self.picture: Callable[[Any], Drawn] = domain.resolve(domain.picture)
+        self.draw = draw or self.picture
+        self.aspect = self.native[-1] / self.native[-2] if len(self.native) >= ZOOMED else LINE_ASPECT
+
+    def show(self, field: Field, look: Look) -> Shown:
+        """The part of the field within the bounds, as a PNG picture."""
+        bounds = look.bounds or ((-1.0, 1.0),) * len(self.axes)
+        if len(bounds) != len(self.axes):
+            raise ValueError(f"bounds have {len(bounds)} intervals for the axes {', '.join(self.axes)}")
+        at = look.at or (0.0,) * len(self.sliders)
+        if len(at) != len(self.sliders):
+            raise ValueError(f"at has {len(at)} places for the sliders {', '.join(self.sliders) or 'none'}")
+        rows, columns = (min(side, LARGEST_LOOK) for side in look.size)
+        size = (rows, columns) if len(self.axes) == ZOOMED else (self._cells(bounds[0]),)
+        cells = [_around(place, length) for place, length in zip(at, self.native, strict=False)]
+        window = Window((1,) * len(cells) + size, (*cells, *bounds))
+        drawn = self.draw(self.renderer.render(field, window))
+        return Shown(*encoded(drawn if hasattr(drawn, "save") else drawn[0], small=False))
+
+    def thumbnail(self, field: Field) -> Shown:
+        """The domain's picture of the field at its native size; that of pictures in at least 256 pixels."""
+        if self.sliders or len(self.axes) < ZOOMED:
+            return Shown(*encoded(self.picture(self.renderer.render(field)), small=False))
+        return super().thumbnail(field)
+
+    def _cells(self, bounds: tuple[float, float]) -> int:
+        low, high = bounds
+        return min(LONGEST_LINE, max(LEAST_LINE, round(self.native[-1] * (high - low) / 2)))
+
+
+class MeshPanel(Panel):
+    """Fields as meshes, which the page turns: what the domain writes as `.glb`.
+
+    Args:
+        domain: the description.
+        renderer: whose artefacts are written.
+        view: of meshes among others; the native view by default.
+    """
+
+    gesture = "turn"
+
+    def __init__(self, domain: Domain, renderer: Renderer, view: Any = None) -> None:
+        self.renderer, self.view = renderer, view
+        self.write: Callable[[Any, Path], None] = domain.resolve(domain.exporters[GLB])
+
+    def show(self, field: Field, look: Look) -> Shown:
+        """The mesh at the view."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"mesh{GLB}"
+            self.write(self.renderer.render(field, look.view), path)
+            return Shown("model/gltf-binary", path.read_bytes())
+
+    def thumbnail(self, field: Field) -> Shown:
+        """The mesh at the view of meshes among others."""
+        return self.show(field, Look(view=self.view))
+
+
+class PicturePanel(Panel):
+    """Fields as the pictures that the domain draws of them for reports.
+
+    Args:
+        domain: the description.
+        renderer: whose artefacts are drawn.
+    """
+
+    def __init__(self, domain: Domain, renderer: Renderer) -> None:
+        self.renderer = renderer
+        self.picture: Callable[[Any], Drawn] = domain.resolve(domain.picture)
+
+    def show(self, field: Field, look: Look) -> Shown:
+        """The picture at the view, or an animation."""
+        return Shown(*encoded(self.picture(self.renderer.render(field, look.view)), small=False))
+
+
+def ready_panel(domain: Domain, settings: Any, renderer: Renderer) -> Panel:
+    """The panel of a domain that names none: by its renderer, and by what its exporters write."""
+    if isinstance(renderer, GridRenderer):
+        return GridPanel(domain, renderer)
+    if GLB in domain.exporters:
+        views = built(domain, "views", settings)
+        return MeshPanel(domain, renderer, views[0][1] if views else None)
+    return PicturePanel(domain, renderer)
+
+
+def _around(place: float, cells: int) -> tuple[float, float]:
+    """An interval of a slider's axis whose middle is the place, kept to the middles of the outer cells."""
+    half = 1 / cells
+    middle = min(max(place, half - 1), 1 - half)
+    return max(-1.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,1 @@
+"""The local page of `ddmi view`: samples of a model to look at, zoom, turn and mix."""

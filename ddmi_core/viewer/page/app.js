@@ -1,0 +1,261 @@
+// The page: what is asked for, the gallery of samples, and what lies between two of them.
+import { ask, queue, sample } from "/asking.js";
+import { Painter, START } from "/mesh.js";
+import { Stage } from "/stage.js";
+
+const $ = (id) => document.getElementById(id);
+const thumbnails = queue(2);
+const state = { names: [], chosen: 0, ends: {}, mixing: false };
+let about, stage, painter;
+
+function complain(error) {
+  $("error").hidden = false;
+  $("error").firstElementChild.textContent = error.message;
+  clearTimeout(complain.timer);
+  complain.timer = setTimeout(() => { $("error").hidden = true; }, 12000);
+}
+$("error").lastElementChild.onclick = () => { $("error").hidden = true; };
+
+const paints = () => (painter ??= new Painter());
+
+/** Put a picture, an animation or a mesh into an element. */
+async function into(element, blob) {
+  if (blob.type === "model/gltf-binary") {
+    const canvas = document.createElement("canvas"), mesh = paints().load(await blob.arrayBuffer());
+    canvas.width = canvas.height = 256;
+    const turn = (azimuth) => paints().draw(mesh, { ...START, azimuth, distance: 0.92 }, canvas);
+    turn(START.azimuth);
+    element.addEventListener("pointermove", (event) => turn(START.azimuth + (event.offsetX / element.clientWidth - 0.5) * 3));
+    element.addEventListener("pointerleave", () => turn(START.azimuth));
+    element.querySelector("canvas, img")?.remove();
+    element.prepend(canvas);
+    return;
+  }
+  const image = document.createElement("img");
+  image.alt = "";
+  image.src = URL.createObjectURL(blob);
+  await image.decode().catch(() => {});
+  const old = element.querySelector("canvas, img");
+  if (old?.src) URL.revokeObjectURL(old.src);
+  old?.remove();
+  element.prepend(image);
+}
+
+const wanted = () => ({
+  n: $("n").value, seed: $("seed").value.trim() || "0", steps: $("steps").value,
+  condition: $("condition")?.value.trim() || null,
+  guidance: about.guidance === null ? null : $("guidance").value,
+});
+
+async function generate() {
+  const began = performance.now();
+  $("progress").hidden = false;
+  $("gallery").classList.add("old");
+  try {
+    const names = await sample(wanted(), (step, steps) => { $("progress").firstElementChild.style.width = `${(100 * step) / steps}%`; });
+    if (!names) return;
+    state.names = names;
+    const seconds = (performance.now() - began) / 1000;
+    $("status").textContent = `${names.length} ${names.length === 1 ? "sample" : "samples"}, ${seconds.toFixed(seconds < 1 ? 2 : 1)} s`;
+    $("error").hidden = true;
+    cards();
+    choose(Math.min(state.chosen, names.length - 1));
+    end("a", names[0]);
+    end("b", names[Math.min(1, names.length - 1)]);
+  } catch (error) {
+    complain(error);
+  }
+  $("progress").hidden = true;
+  $("progress").firstElementChild.style.width = 0;
+  $("gallery").classList.remove("old");
+}
+
+function cards() {
+  thumbnails.clear();
+  const gallery = $("gallery");
+  for (const old of gallery.querySelectorAll("img")) URL.revokeObjectURL(old.src);
+  gallery.replaceChildren(...state.names.map((name, number) => {
+    const card = document.createElement("div");
+    Object.assign(card, { className: "card", role: "option", tabIndex: 0, title: `sample ${number}` });
+    card.onclick = () => choose(number);
+    card.onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(number); } };
+    if (about.plays.startsWith("audio/")) card.append(hearing(name));
+    thumbnails.add(async () => {
+      try {
+        if (state.names[number] === name) await into(card, await ask("/thumbnail", { a: name }));
+      } catch (error) {
+        complain(error);
+      }
+    });
+    return card;
+  }));
+  marks();
+}
+
+const player = new Audio();
+function hearing(name) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "hear", textContent: "▶", title: "Play" });
+  button.onclick = async (event) => {
+    event.stopPropagation();
+    try {
+      const blob = await ask("/play", { a: name }, "hear");
+      if (!blob) return;
+      URL.revokeObjectURL(player.src);
+      player.src = URL.createObjectURL(blob);
+      await player.play();
+    } catch (error) {
+      complain(error);
+    }
+  };
+  return button;
+}
+
+function marks() {
+  [...$("gallery").children].forEach((card, number) => {
+    card.ariaSelected = String(!state.mixing && number === state.chosen);
+    card.querySelector(".mark")?.remove();
+    const letters = ["a", "b"].filter((letter) => state.ends[letter] === state.names[number]).join("").toUpperCase();
+    if (!letters) return;
+    const mark = document.createElement("span");
+    Object.assign(mark, { className: "mark", textContent: letters });
+    card.append(mark);
+  });
+}
+
+function choose(number) {
+  state.chosen = number;
+  state.mixing = false;
+  sway(false);
+  $("mix-shown").textContent = "";
+  stage.show({ a: state.names[number] });
+  marks();
+}
+
+async function end(letter, name) {
+  state.ends[letter] = name;
+  marks();
+  try {
+    await into($(`end-${letter}`), await ask("/thumbnail", { a: name }));
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function mix(brief) {
+  const share = +$("mix").value;
+  state.mixing = true;
+  $("mix-shown").textContent = `${Math.round(100 * share)} %`;
+  stage.show({ a: state.ends.a, b: state.ends.b, mix: share, through: $("through").value }, brief);
+  marks();
+}
+
+let swaying = 0;
+function sway(on) {
+  cancelAnimationFrame(swaying);
+  swaying = 0;
+  $("sway").textContent = on ? "Stop" : "Go to and fro";
+  if (!on) return;
+  const begin = performance.now() - 5000 * (Math.acos(1 - 2 * $("mix").value) / Math.PI);
+  const step = (now) => {
+    $("mix").value = 0.5 - 0.5 * Math.cos((Math.PI * (now - begin)) / 5000);
+    mix(true);
+    swaying = requestAnimationFrame(step);
+  };
+  swaying = requestAnimationFrame(step);
+}
+
+function condition({ kind, choices }) {
+  if (kind === "none") return;
+  const chooser = document.createElement(kind === "class" ? "select" : "input");
+  chooser.id = "condition";
+  if (kind === "class") chooser.append(new Option("any", ""), ...choices.map((name) => new Option(name, name)));
+  else {
+    Object.assign(chooser, { placeholder: "any; say what you want", maxLength: 500, spellcheck: false });
+    const list = document.createElement("datalist");
+    list.id = "examples";
+    list.append(...choices.map((text) => new Option(text)));
+    chooser.setAttribute("list", "examples");
+    $("condition-place").append(list);
+  }
+  chooser.onchange = generate;
+  $("condition-place").append(chooser);
+  $("condition-box").hidden = false;
+}
+
+function scale(id, value, told = (x) => x) {
+  const input = $(id), shown = $(`${id}-shown`), tell = () => { shown.textContent = told(input.value); };
+  input.value = value;
+  input.oninput = tell;
+  input.onchange = generate;
+  tell();
+}
+
+function seed(change) {
+  const now = /^\d{1,18}$/.test($("seed").value.trim()) ? BigInt($("seed").value.trim()) : 0n;
+  $("seed").value = String(now + change < 0n ? 0n : now + change);
+  generate();
+}
+
+async function start() {
+  about = JSON.parse(await (await ask("/about")).text());
+  document.title = `${about.title} · ddmi view`;
+  $("title").textContent = about.title;
+  $("summary").textContent = about.summary;
+  const { panel } = about, aspect = Math.max(0.5, Math.min(2.2, panel.aspect));
+  document.body.style.setProperty("--aspect", aspect);
+  if (aspect > 1.3) document.body.style.setProperty("--card-width", "170px");
+  document.body.classList.toggle("line", panel.axes.length === 1);
+  if (panel.gesture === "zoom") $("detail-name").textContent = about.plays ? "Play and save at" : "Save at";
+  condition(about.condition);
+  $("n").max = about.most;
+  $("steps").max = Math.max(64, about.steps);
+  scale("n", 16);
+  scale("steps", about.steps);
+  if (about.guidance !== null) {
+    $("guidance-box").hidden = false;
+    $("guidance").max = Math.max(10, about.guidance);
+    scale("guidance", about.guidance, (x) => (+x).toFixed(1));
+  }
+  $("seed").onchange = generate;
+  $("before").onclick = () => seed(-1n);
+  $("after").onclick = () => seed(1n);
+  $("controls").onsubmit = (event) => {
+    event.preventDefault();
+    $("seed").value = String(crypto.getRandomValues(new Uint32Array(1))[0]);
+    generate();
+  };
+  $("detail").append(new Option("native", 0), ...about.views.map((label, number) => new Option(label, number + 1)));
+  $("detail").onchange = () => { stage.detail = +$("detail").value; stage.show(stage.what); };
+  $("save").append(...about.files.map((suffix) => new Option(suffix.slice(1), suffix)));
+  $("save").onchange = async () => {
+    const suffix = $("save").value;
+    $("save").value = "";
+    try {
+      const blob = await ask("/file", { ...stage.what, view: stage.detail, suffix }, "file");
+      if (!blob) return;
+      const link = document.createElement("a"), number = state.mixing ? "mixture" : state.chosen;
+      Object.assign(link, { href: URL.createObjectURL(blob), download: `${about.domain}-${$("seed").value}-${number}${suffix}` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    } catch (error) {
+      complain(error);
+    }
+  };
+  for (const letter of ["a", "b"]) {
+    $(`end-${letter}`).dataset.name = letter.toUpperCase();
+    $(`end-${letter}`).onclick = () => end(letter, state.names[state.chosen]);
+  }
+  $("mix").oninput = () => { sway(false); mix(true); };
+  $("mix").onchange = () => mix(false);
+  $("through").onchange = () => mix(false);
+  $("sway").onclick = () => sway(!swaying);
+  document.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (by && !/INPUT|SELECT|AUDIO/.test(event.target.tagName)) choose((state.chosen + by + state.names.length) % state.names.length);
+  });
+  stage = new Stage(panel, about.plays, paints, complain);
+  await generate();
+}
+
+start().catch(complain);

@@ -1,0 +1,261 @@
+// The chosen sample, large: zoomed, turned, orbited, played, by what the domain's panel says.
+import { ask } from "/asking.js";
+import { START } from "/mesh.js";
+
+const NARROWEST = 2e-5; // half of what is in sight, in coordinates; below, the numbers of a field end
+const MOST_PIXELS = 1024;
+const SETTLED = 140; // milliseconds without movement that count as rest
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const $ = (id) => document.getElementById(id);
+
+export class Stage {
+  constructor(panel, plays, painter, complain) {
+    Object.assign(this, { panel, plays, painter, complain });
+    this.box = $("stage"); this.canvas = $("canvas"); this.clip = $("clip"); this.still = $("still"); this.sound = $("sound");
+    this.box.classList.add(panel.gesture);
+    this.camera = { ...START };
+    this.area = { x: 0, y: 0, half: 1 };
+    this.at = panel.sliders.map(() => 0);
+    this.what = null; this.detail = 0; this.busy = false; this.waiting = false; this.mesh = null; this.whole = null; this.last = null;
+    this.sliders();
+    this.gestures();
+    this.movie = plays.startsWith("video/") && panel.gesture === "zoom";
+    $("play").hidden = !this.movie;
+    $("play").onclick = () => (this.clip.hidden ? this.play() : this.halt());
+    $("reset").hidden = panel.gesture === "none";
+    $("reset").onclick = () => this.reset();
+    new ResizeObserver(() => { this.draw(); this.refresh(true); }).observe(this.box);
+  }
+
+  /** Show a sample or a mixture: `values` as the server takes them, `brief` while it changes. */
+  show(values, brief = false) {
+    const playing = !this.clip.hidden;
+    this.what = values; this.whole = null;
+    if (brief) this.halt();
+    this.refresh(!brief);
+    if (this.plays.startsWith("audio/") && !brief) this.listen();
+    if (this.movie && !brief && (playing || !this.shown) && !calm.matches) this.play();
+    this.shown = true;
+  }
+
+  reset() {
+    this.area = { x: 0, y: 0, half: 1 };
+    this.camera = { ...START };
+    this.halt();
+    this.moved();
+  }
+
+  moved() {
+    this.draw();
+    this.refresh(false);
+    clearTimeout(this.settle);
+    this.settle = setTimeout(() => this.refresh(true), SETTLED);
+  }
+
+  asked(rest) {
+    const box = this.box.getBoundingClientRect(), density = (rest ? devicePixelRatio : 0.5);
+    const shrink = Math.min(1, MOST_PIXELS / (density * Math.max(box.width, box.height)));
+    const values = { ...this.what, view: this.detail, rest: rest ? 1 : 0,
+      rows: Math.max(1, Math.round(box.height * density * shrink)), columns: Math.max(1, Math.round(box.width * density * shrink)) };
+    if (this.panel.gesture === "zoom") {
+      values.bounds = this.bounds().flat().map((end) => end.toPrecision(9)).join(",");
+      if (this.at.length) values.at = this.at.join(",");
+    }
+    if (this.panel.gesture === "orbit") Object.assign(values, this.camera);
+    return values;
+  }
+
+  bounds() {
+    const { x, y, half } = this.area, part = (middle) => [Math.max(-1, middle - half), Math.min(1, middle + half)];
+    return this.panel.axes.length === 1 ? [part(x)] : [part(y), part(x)];
+  }
+
+  // One request at a time; what changes meanwhile is asked for when the answer is there.
+  async refresh(rest) {
+    if (!this.what) return;
+    if (this.busy) { this.waiting = true; this.rest = rest; return; }
+    this.busy = true;
+    const bounds = this.bounds();
+    try {
+      const blob = await ask("/show", this.asked(rest), "stage");
+      if (blob) await this.take(blob, bounds);
+    } catch (error) {
+      this.complain(error);
+    }
+    this.busy = false;
+    if (this.waiting) { this.waiting = false; this.refresh(this.rest); }
+  }
+
+  async take(blob, bounds) {
+    if (blob.type === "model/gltf-binary") {
+      if (this.mesh) this.painter().drop(this.mesh);
+      this.mesh = this.painter().load(await blob.arrayBuffer());
+    } else if (this.panel.gesture === "none") {
+      URL.revokeObjectURL(this.still.src);
+      this.still.src = URL.createObjectURL(blob);
+      this.still.hidden = false;
+    } else {
+      const picture = await createImageBitmap(blob);
+      this.last = { picture, bounds };
+      if (bounds.every(([low, high]) => high - low === 2)) this.whole = this.last;
+    }
+    this.draw();
+  }
+
+  draw() {
+    const { canvas, panel } = this, ratio = Math.min(devicePixelRatio, 2);
+    const width = Math.round(this.box.clientWidth * ratio), height = Math.round(this.box.clientHeight * ratio);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (panel.gesture === "turn") {
+      if (this.mesh) this.painter().draw(this.mesh, this.camera, canvas);
+      $("where").textContent = this.mesh && !this.mesh.count ? "no surface" : "";
+      return;
+    }
+    const context = canvas.getContext("2d");
+    context.clearRect(0, 0, width, height);
+    context.imageSmoothingQuality = "high";
+    for (const shown of [this.whole, this.last]) {
+      if (!shown) continue;
+      const now = this.bounds(), part = (axis, length) => {
+        if (panel.gesture !== "zoom" || axis < 0) return [0, length];
+        const [low, high] = now[axis], scale = length / (high - low);
+        return [(shown.bounds[axis][0] - low) * scale, (shown.bounds[axis][1] - shown.bounds[axis][0]) * scale];
+      };
+      const [left, wide] = part(now.length - 1, width), [top, high] = part(now.length - 2, height);
+      context.drawImage(shown.picture, left, top, wide, high);
+    }
+    const zoom = 1 / this.area.half;
+    $("where").textContent = panel.gesture === "zoom" && zoom > 1.01 ? `× ${zoom < 100 ? zoom.toPrecision(2) : Math.round(zoom).toLocaleString()}` : "";
+  }
+
+  gestures() {
+    const touching = new Map(), canvas = this.canvas;
+    const place = (event) => {
+      const box = this.box.getBoundingClientRect();
+      return [(2 * (event.clientX - box.left)) / box.width - 1, (2 * (event.clientY - box.top)) / box.height - 1];
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      touching.set(event.pointerId, place(event));
+      canvas.setPointerCapture(event.pointerId);
+      canvas.classList.add("held");
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const from = touching.get(event.pointerId);
+      if (!from) return;
+      const to = place(event);
+      const [other] = [...touching].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
+      touching.set(event.pointerId, to);
+      if (other) {
+        const apart = (at) => Math.hypot(at[0] - other[0], at[1] - other[1]);
+        this.closer(apart(from) / Math.max(apart(to), 1e-3), other);
+      } else this.drag(to[0] - from[0], to[1] - from[1]);
+    });
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => {
+      touching.delete(event.pointerId);
+      canvas.classList.toggle("held", touching.size > 0);
+    });
+    canvas.addEventListener("wheel", (event) => {
+      if (this.panel.gesture === "none") return;
+      event.preventDefault();
+      this.closer(Math.exp(event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), place(event));
+    }, { passive: false });
+    canvas.addEventListener("dblclick", (event) => this.closer(0.4, place(event)));
+    this.box.addEventListener("keydown", (event) => {
+      const step = { "+": 0.7, "=": 0.7, "-": 1 / 0.7 }[event.key];
+      if (step) this.closer(step, [0, 0]);
+      if (event.key === "0") this.reset();
+    });
+  }
+
+  drag(right, down) {
+    const { area, camera } = this;
+    if (this.panel.gesture === "zoom") this.look({ x: area.x - right * area.half, y: area.y - down * area.half, half: area.half });
+    else {
+      camera.azimuth -= right * 2.4;
+      camera.elevation = Math.max(-1.5, Math.min(1.5, camera.elevation + down * 1.8));
+      this.turned();
+    }
+  }
+
+  closer(factor, [right, down]) {
+    const { area, camera } = this;
+    if (this.panel.gesture === "zoom") {
+      const half = Math.max(NARROWEST, Math.min(1, area.half * factor)), by = area.half - half;
+      this.look({ x: area.x + right * by, y: area.y + down * by, half });
+    } else {
+      camera.distance = Math.max(0.25, Math.min(4, camera.distance * factor));
+      this.turned();
+    }
+  }
+
+  look({ x, y, half }) {
+    const kept = (middle) => Math.max(half - 1, Math.min(1 - half, middle));
+    this.area = { x: kept(x), y: kept(y), half };
+    this.halt();
+    this.moved();
+  }
+
+  turned() {
+    if (this.panel.gesture === "turn") this.draw(); else this.moved();
+  }
+
+  sliders() {
+    this.scales = this.panel.sliders.map((name, number) => {
+      const label = document.createElement("label"), input = document.createElement("input"), shown = document.createElement("output");
+      Object.assign(input, { type: "range", min: -1, max: 1, step: 0.002, value: 0 });
+      input.setAttribute("aria-label", `place on axis ${name}`);
+      const tell = () => { shown.textContent = (+input.value).toFixed(3); };
+      tell();
+      input.oninput = () => { this.at[number] = +input.value; tell(); this.halt(); this.moved(); };
+      label.append(name, input, shown);
+      $("sliders").append(label);
+      return { input, tell };
+    });
+  }
+
+  async play() {
+    try {
+      const blob = await ask("/play", { ...this.what, view: this.detail }, "play");
+      if (!blob) return;
+      URL.revokeObjectURL(this.clip.src);
+      this.clip.src = URL.createObjectURL(blob);
+      this.area = { x: 0, y: 0, half: 1 };
+      this.clip.hidden = false;
+      $("play").textContent = "Stop";
+      await this.clip.play().catch(() => {});
+      const follow = () => {
+        if (this.clip.hidden) return;
+        const slowest = this.scales[0];
+        if (slowest && this.clip.duration) {
+          this.at[0] = Math.min(1, (2 * this.clip.currentTime) / this.clip.duration - 1);
+          slowest.input.value = this.at[0];
+          slowest.tell();
+        }
+        requestAnimationFrame(follow);
+      };
+      follow();
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  halt() {
+    if (this.clip.hidden) return;
+    this.clip.pause();
+    this.clip.hidden = true;
+    $("play").textContent = "Play";
+    this.refresh(true);
+  }
+
+  async listen() {
+    try {
+      const blob = await ask("/play", { ...this.what, view: this.detail }, "play");
+      if (!blob) return;
+      URL.revokeObjectURL(this.sound.src);
+      this.sound.src = URL.createObjectURL(blob);
+      this.sound.hidden = false;
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+}

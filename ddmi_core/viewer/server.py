@@ -1,0 +1,224 @@
+"""The server of the page: this machine alone may ask, for the page's own files and for what the session shows."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from http.server import BaseHTTPRequestHandler
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+from ddmi_core.errors import DdmiError, OutputError, RequestError
+from ddmi_core.viewer.asked import Query, as_json
+from ddmi_core.viewer.session import Session
+from ddmi_core.viewer.turns import Superseded, Turns
+
+HOST = "127.0.0.1"
+FIRST_PORT, TRIED = 8642, 20
+LARGEST_BODY = 1 << 16
+PATIENCE = 60.0  # seconds that an idle connection stays open
+# The page's own files by their addresses; no other file is ever read.
+PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/style.css": ("style.css", "text/css; charset=utf-8"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in ("app", "asking", "mesh", "stage")},
+}
+POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Serves one session to browsers on this machine.
+
+    Args:
+        port: to listen at; `None` for the first free one from 8642 on, and 0 for any.
+
+    Raises:
+        OutputError: if the port cannot be used.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = os.name != "nt"  # there it would let two programs share a port
+    session: Session
+
+    def __init__(self, port: int | None = None) -> None:
+        self.turns = Turns()
+        for chosen in range(FIRST_PORT, FIRST_PORT + TRIED) if port is None else (port,):
+            try:
+                super().__init__((HOST, chosen), Handler)
+                return
+            except OSError as error:
+                reason = error
+        taken = f"port {port}" if port is not None else f"each port from {FIRST_PORT} to {FIRST_PORT + TRIED - 1}"
+        raise OutputError(
+            f"{taken} of {HOST} cannot be used: {(reason.strerror or str(reason)).lower()}; choose another with --port"
+        ) from reason
+
+    @property
+    def url(self) -> str:
+        """Address of the page."""
+        return f"http://{HOST}:{self.server_address[1]}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent where a browser hung up; show anything else in the terminal."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            traceback.print_exc()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one browser."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    timeout = PATIENCE
+
+    def do_GET(self) -> None:
+        """Answer with a file of the page, or with what the session shows."""
+        address = urlsplit(self.path)
+        if not self._allowed(page=address.path == "/"):
+            return
+        if address.path in PAGE:
+            name, kind = PAGE[address.path]
+            self._send(200, kind, _asset(name))
+            return
+        session = self.server.session
+        shown: dict[str, Callable[[Query], tuple[str, bytes, str]]] = {
+            "/about": lambda _: ("application/json", as_json(session.about()), ""),
+            "/thumbnail": lambda query: _file(session.thumbnail(query.mixture())),
+            "/show": lambda query: _file(session.show(query.mixture(), query)),
+            "/play": lambda query: _file(session.play(query.mixture(), query)),
+            "/file": lambda query: _named(*session.file(query.mixture(), query)),
+        }
+        if address.path not in shown:
+            self._fail(404, "there is nothing at this address")
+            return
+
+        def answer() -> None:
+            query = Query.of_url(address.query)
+            with self.server.turns.turn(*query.channel()):
+                kind, data, name = shown[address.path](query)
+            self._send(200, kind, data, name)
+
+        self._guarded(answer)
+
+    def do_POST(self) -> None:
+        """Make samples: lines of JSON, the progress first and their names last."""
+        if not self._allowed():
+            return
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit() and int(length) <= LARGEST_BODY):
+            self.close_connection = True
+            self._fail(413, "the body of the request is too long, or of unknown length")
+            return
+        body = self.rfile.read(int(length))
+        if urlsplit(self.path).path != "/samples":
+            self._fail(404, "there is nothing at this address")
+            return
+
+        def answer() -> None:
+            query = Query.of_json(body)
+            wanted, begun = query.wanted(), False
+            with self.server.turns.turn(*query.channel()) as check:
+
+                def told(step: int, steps: int) -> None:
+                    nonlocal begun
+                    check()
+                    begun = begun or self._begin_lines()
+                    self.wfile.write(as_json({"step": step, "steps": steps}))
+
+                try:
+                    names = self.server.session.sample(wanted, told)
+                except Exception as error:
+                    if not begun or isinstance(error, ConnectionError):
+                        raise
+                    self.wfile.write(as_json(_told(error)))
+                    return
+            if not begun:
+                self._begin_lines()
+            self.wfile.write(as_json({"samples": names}))
+
+        self._guarded(answer)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Leave the terminal to errors."""
+
+    def _allowed(self, page: bool = False) -> bool:
+        """Whether the request comes from the page itself: not from another site, nor by a name that leads here."""
+        port = self.server.server_address[1]
+        hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+        origin = self.headers.get("Origin")
+        site = self.headers.get("Sec-Fetch-Site", "none")
+        if (
+            self.headers.get("Host") in hosts
+            and (origin is None or origin in {f"http://{host}" for host in hosts})
+            and (page or site in ("none", "same-origin"))
+        ):
+            return True
+        self.close_connection = True
+        self._fail(403, f"this server answers only its own page at {self.server.url}")
+        return False
+
+    def _guarded(self, answer: Callable[[], None]) -> None:
+        """Answer, or say in a sentence why not."""
+        try:
+            answer()
+        except Superseded:
+            self._send(409, "application/json", as_json({"superseded": True}))
+        except ConnectionError:
+            self.close_connection = True
+        except Exception as error:
+            self._send(400 if isinstance(error, RequestError) else 500, "application/json", as_json(_told(error)))
+
+    def _begin_lines(self) -> bool:
+        """Begin an answer of lines, whose end is that of the connection."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ndjson")
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        return True
+
+    def _fail(self, status: int, sentence: str) -> None:
+        self._send(status, "application/json", as_json({"error": sentence}))
+
+    def _send(self, status: int, kind: str, data: bytes, name: str = "") -> None:
+        with suppress(ConnectionError):
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Content-Security-Policy", POLICY)
+            self.send_header("Referrer-Policy", "no-referrer")
+            if name:
+                self.send_header("Content-Disposition", f'attachment; filename="{name}"')
+            self.end_headers()
+            self.wfile.write(data)
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return files("ddmi_core.viewer").joinpath("page", name).read_bytes()
+
+
+def _file(shown: Any, name: str = "") -> tuple[str, bytes, str]:
+    return shown.kind, shown.data, name
+
+
+def _named(name: str, shown: Any) -> tuple[str, bytes, str]:
+    return _file(shown, name)
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """What the page hears of an error; the terminal gets the traceback of what is not the user's doing."""
+    if isinstance(error, Superseded):
+        return {"superseded": True}
+    if isinstance(error, DdmiError):
+        return {"error": str(error)}
+    traceback.print_exception(error)
+    return {"error": f"the work failed: {type(error).__name__}: {error}"}
