@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.losses import l1_loss as l1_loss
     from ddmi_core.autoencoder.losses import l2_loss as l2_loss
     from ddmi_core.autoencoder.plane_decoder import PlaneDecoder as PlaneDecoder
+    from ddmi_core.autoencoder.plane_stages import PlaneStagesEncoder as PlaneStagesEncoder
     from ddmi_core.autoencoder.point_encoder import PointEncoder as PointEncoder
     from ddmi_core.conditions.sentences import HashedWords as HashedWords
     from ddmi_core.conditions.sentences import MiniLm as MiniLm
@@ -94,6 +95,7 @@ _EXPORTS = {
     "MultiScaleTerm": "ddmi_core.autoencoder.losses",
     "PerceptualConfig": "ddmi_core.autoencoder.config",
     "PlaneDecoder": "ddmi_core.autoencoder.plane_decoder",
+    "PlaneStagesEncoder": "ddmi_core.autoencoder.plane_stages",
     "PointEncoder": "ddmi_core.autoencoder.point_encoder",
     "Raster": "ddmi_core.grids.raster",
     "ReadoutConfig": "ddmi_core.fields.config",
