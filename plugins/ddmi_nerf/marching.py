@@ -1,8 +1,6 @@
-"""Rays marched in equal steps through a medium, by the steps in occupied cells alone, until nothing more is seen."""
+"""Rays marched in equal steps through a medium, those in occupied cells alone, until nothing more is seen."""
 
 from __future__ import annotations
-
-from math import ceil
 
 import torch
 from attrs import frozen
@@ -16,7 +14,7 @@ from ddmi_nerf.volume import absorbed, mean_depth, stopped_at
 STEP = 0.02
 STOP = 1e-3  # transmittance below which a ray is not followed
 RAYS = 8192  # at once
-ROUND = 8  # steps of a ray that are evaluated before it is asked whether it goes on
+GROUP = 8  # most intervals of a ray that are evaluated before it is asked whether it goes on
 
 
 @frozen(eq=False)
@@ -58,7 +56,7 @@ def march(
 
 
 class _Rays:
-    """Some rays, and their intervals as one list: a ray after the other, each from front to back."""
+    """Some rays, whose intervals are taken by groups of neighbours; the groups are one list, ray by ray."""
 
     def __init__(
         self,
@@ -70,66 +68,59 @@ class _Rays:
         stop: float,
     ) -> None:
         self.radiance, self.origins, self.directions = radiance, origins, directions
-        self.step, self.stop = step, stop
+        self.step, self.grid, self.stop = step, grid, stop
         self.near, self.far = crossing(origins, directions)
-        self.ray, self.number = self._every() if grid is None else self._occupied(grid)
-        self.counts = self.ray.bincount(minlength=len(origins))
-
-    def _every(self) -> tuple[Tensor, Tensor]:
-        """All intervals: numbers of the ray and of the interval along it, `(M,)` each."""
-        steps = ((self.far - self.near) / self.step).ceil().clamp_min(0).long()
-        ray = torch.repeat_interleave(steps)
-        return ray, torch.arange(len(ray), device=ray.device) - (steps.cumsum(0) - steps)[ray]
-
-    def _occupied(self, grid: OccupancyGrid) -> tuple[Tensor, Tensor]:
-        """Intervals with their middles in occupied cells; groups of them that are far from all of those go first."""
-        low, high = grid.bounds()
-        first, last = crossing(self.origins, self.directions, low, high)
         # Half of a group is no longer than a cell, so that nothing of it leaves the neighbours of its middle.
-        group = max(1, int(4 / grid.cells / self.step))
-        span = group * self.step
+        self.group = GROUP if grid is None else max(1, min(GROUP, int(4 / grid.cells / step)))
+        self.columns = torch.arange(self.group, device=origins.device)
+        ray, self.number = self._groups()
+        self.counts = ray.bincount(minlength=len(origins))
+
+    def _groups(self) -> tuple[Tensor, Tensor]:
+        """Groups that may have an interval in an occupied cell: number of the ray, and along it, `(G,)` each."""
+        span = self.group * self.step
+        first, last = self.near, self.far
+        if self.grid is not None:
+            first, last = crossing(self.origins, self.directions, *self.grid.bounds())
         crossed = (last > first).nonzero()[:, 0]
-        start = ((first - self.near)[crossed] / span).floor().clamp_min(0).long()
-        most = ceil(float(((last - self.near)[crossed] / span - start).max())) if len(crossed) else 0
-        groups = start[:, None] + torch.arange(most, device=start.device)
-        middle = self.near[crossed, None] + (groups + 0.5) * span
-        points = self._points(crossed[:, None], middle)
-        kept = (grid.at(points, reach=True) & (middle - span / 2 < last[crossed, None])).nonzero()
-        ray = crossed[kept[:, 0], None].expand(-1, group)
-        number = groups[kept[:, 0], kept[:, 1], None] * group + torch.arange(group, device=ray.device)
-        begin, length = self._interval(ray, number)
-        full = grid.at(self._points(ray, begin + length / 2)) & (length > 0)
-        return ray[full], number[full]
+        start = ((first - self.near)[crossed] / span).floor().clamp_min(0)
+        end = ((last.minimum(self.far) - self.near)[crossed] / span).ceil()
+        most = int((end - start).max()) if len(crossed) else 0
+        number = start[:, None] + torch.arange(most, device=start.device)
+        kept = number < end[:, None]
+        if self.grid is not None:
+            middle = self.near[crossed, None] + (number + 0.5) * span
+            kept &= self.grid.at(self._points(crossed, middle), reach=True)
+        row, column = kept.nonzero().unbind(dim=1)
+        return crossed[row], number[row, column].long()
 
-    def _interval(self, ray: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Where intervals begin, and how long they are."""
-        begin = self.near[ray] + number * self.step
-        return begin, (self.far[ray] - begin).clamp(0, self.step)
-
-    def _points(self, ray: Tensor, distance: Tensor) -> Tensor:
-        return torch.addcmul(self.origins[ray], self.directions[ray], distance[..., None])
+    def _points(self, rays: Tensor, distances: Tensor) -> Tensor:
+        """Points `(A, C, 3)` at distances `(A, C)` along rays `(A,)`."""
+        return torch.addcmul(self.origins[rays][:, None], self.directions[rays][:, None], distances[..., None])
 
     def seen(self, background: Tensor) -> Seen:
-        """Follow all rays, some intervals at a time."""
+        """Follow all rays, a group at a time."""
         colour = self.origins.new_zeros(len(self.origins), 3)
         total, left = colour[:, 0].clone(), torch.ones_like(colour[:, 0])
         starts = self.counts.cumsum(0) - self.counts
         alive, done = self.counts.nonzero()[:, 0], 0
         while len(alive):
-            columns = done + torch.arange(ROUND, device=alive.device)
-            valid = columns < self.counts[alive, None]
-            index = (starts[alive, None] + columns)[valid]
-            ray = self.ray[index]
-            begin, length = self._interval(ray, self.number[index])
-            density, shown = self.radiance(self._points(ray, begin + length / 2))
-            thickness = begin.new_zeros(valid.shape)
-            thickness[valid] = density * length
+            number = self.number[starts[alive] + done, None] * self.group + self.columns
+            begin = self.near[alive, None] + number * self.step
+            length = (self.far[alive, None] - begin).clamp(0, self.step)
+            points = self._points(alive, begin + length / 2)
+            full = length > 0 if self.grid is None else self.grid.at(points) & (length > 0)
+            chosen = full.view(-1).nonzero()[:, 0]
+            density, shown = self.radiance(points.view(-1, 3).index_select(0, chosen))
+            thickness = torch.zeros_like(length)
+            thickness.view(-1)[chosen] = density * length.view(-1)[chosen]
             weights, passed = absorbed(thickness, torch.ones_like(thickness))
-            weight = (weights * left[alive, None])[valid]
-            colour.index_add_(0, ray, weight[:, None] * shown)
-            total.index_add_(0, ray, weight * (begin + length * stopped_at(density * length)))
+            weights *= left[alive, None]
+            row = alive[chosen // self.group]
+            colour.index_add_(0, row, weights.view(-1, 1)[chosen] * shown)
+            total[alive] += (weights * torch.addcmul(begin, length, stopped_at(thickness))).sum(dim=1)
             left[alive] *= passed
-            done += ROUND
+            done += 1
             alive = alive[(left[alive] > self.stop) & (self.counts[alive] > done)]
         opacity = 1 - left
         return Seen(colour + left[:, None] * background, opacity, mean_depth(total, opacity))

@@ -1,0 +1,142 @@
+"""Rendering of radiance fields: colours along rays for training, and views by cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddmi_core.api import Field, Queries, Renderer
+from ddmi_core.errors import RequestError, counted
+from ddmi_nerf.cameras import Camera
+from ddmi_nerf.marching import STEP
+from ddmi_nerf.picture import Picture
+from ddmi_nerf.radiance import activated
+from ddmi_nerf.rays import WHITE, RayQueries, crossing
+from ddmi_nerf.scene import Scene
+from ddmi_nerf.signal import ViewSignal
+from ddmi_nerf.volume import Samples, composite, importance, stratified
+
+AZIMUTH, ELEVATION, DISTANCE = 35.0, 25.0, 2.8  # of the camera that looks unless another is asked for
+LARGEST = 8192  # pixels a side
+SAMPLES = 48
+
+
+class NerfRenderer(Renderer):
+    """Colours that rays show (`observe`), and views by cameras (`render`).
+
+    Args:
+        size: rows and columns of a view unless another is asked for.
+        samples: intervals of a ray in `observe`.
+        fine: how many times these are cut where they weigh most, after a first look without gradients; 0 spares it.
+        step: between samples of a ray in `render`.
+        background: colour behind the cube in views, in [-1, 1].
+
+    Raises:
+        RequestError: if the size is out of range.
+    """
+
+    def __init__(
+        self,
+        size: Sequence[int],
+        samples: int = SAMPLES,
+        fine: int = 0,
+        step: float = STEP,
+        background: Sequence[float] = (WHITE, WHITE, WHITE),
+    ) -> None:
+        self.size = checked(size)
+        self.samples, self.fine, self.step = samples, fine, step
+        self.background = torch.tensor(background)
+
+    def observe(self, field: Field, queries: Queries) -> Tensor:
+        """Colours `(B, N, 3)` in [-1, 1] of rays; differentiable in the field.
+
+        No random numbers are drawn. Each ray's length in the cube has equal intervals, sampled where `RayQueries` say,
+        and in their middles for other queries.
+
+        Args:
+            field: a batch of fields of density, red, green and blue.
+            queries: places at which rays enter the cube, and as `extra` their directions.
+        """
+        jitter, background = torch.full_like(queries.coords[..., 0], 0.5), self.background.to(field.device)
+        if isinstance(queries, RayQueries):
+            jitter, background = queries.jitter.expand_as(jitter), queries.background
+        near, far = crossing(queries.coords, queries.extra)
+        samples = stratified(near, far, self.samples, jitter)
+        if self.fine:
+            with torch.no_grad():
+                density, shown = along(field, queries, samples)
+                weights = composite(density, shown, samples.edges, background).weights
+            samples = importance(samples.edges, weights, self.fine, jitter)
+        density, shown = along(field, queries, samples)
+        return composite(density, shown, samples.edges, background).colour
+
+    @torch.no_grad()
+    def render(self, field: Field, view: Any = None) -> Picture:
+        """What a camera sees of a field.
+
+        Time and memory grow with the number of pixels on which there is something to be seen.
+
+        Args:
+            field: a batch of one.
+            view: a `Camera`; or the size of the usual view, one number of pixels, or rows and columns; `None` for the
+                native size.
+
+        Raises:
+            RequestError: if the size is out of range.
+            ValueError: if the batch is not one.
+        """
+        if len(field) != 1:
+            raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
+        camera = view if isinstance(view, Camera) else usual_camera(self.size if view is None else checked(view))
+        return Picture.of(Scene.of(field, self.background.to(field.device), self.step), camera)
+
+
+def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Tensor]:
+    """Density `(B, N, S)` and colour `(B, N, S, 3)` at samples of rays."""
+    points = queries.coords[:, :, None] + samples.places[..., None] * queries.extra[:, :, None]
+    values = field(points.flatten(1, 2))
+    return activated(values.view(*samples.places.shape, -1))
+
+
+def usual_camera(size: tuple[int, int]) -> Camera:
+    """The camera that looks at a field unless another is asked for."""
+    return Camera.orbit(AZIMUTH, ELEVATION, DISTANCE, height=size[0], width=size[1])
+
+
+def checked(size: Any) -> tuple[int, int]:
+    """Rows and columns from one number or from two.
+
+    Raises:
+        RequestError: if there are neither one nor two, or they are out of range.
+    """
+    lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
+    shown = "x".join(map(str, lengths))
+    if len(lengths) not in (1, 2):
+        raise RequestError(
+            f"size {shown} has {counted(len(lengths), 'number')}; give the pixels along both sides, or rows and columns"
+        )
+    for length in lengths:
+        if isinstance(length, bool) or not isinstance(length, Integral) or not 1 <= int(length) <= LARGEST:
+            raise RequestError(f"size {shown} is out of range: views have 1 to {LARGEST} pixels a side")
+    return int(lengths[0]), int(lengths[-1])
+
+
+def original(signal: ViewSignal, index: int, renderer: NerfRenderer) -> Picture:
+    """The first view of one object, as it was given: without depth and normals."""
+    colour = signal.images[index, 0].float().movedim(0, -1).cpu().contiguous().numpy()
+    opacity = signal.opacity[index, 0, 0].float().cpu().contiguous().numpy()
+    unknown = np.full_like(opacity, np.inf)
+    return Picture(colour, opacity, unknown, np.zeros_like(colour), camera_of(signal, index, 0))
+
+
+def camera_of(signal: ViewSignal, index: int, view: int) -> Camera:
+    """The camera of one view of one object."""
+    height, width = signal.images.shape[-2:]
+    pose = signal.to_world[index, view].double().cpu().numpy()
+    fx, fy, cx, cy = signal.intrinsics[index, view].tolist()
+    return Camera(pose, fx, fy, cx, cy, width, height)

@@ -1,0 +1,107 @@
+"""Rays of signals' pixels as queries: half of them where the object is seen, as most pixels show the background."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api import CoordinateSampler
+from ddmi_core.errors import DataError
+from ddmi_nerf.rays import RayQueries, entering
+from ddmi_nerf.signal import ViewSignal
+
+ON_OBJECT = 0.5  # share of rays that are drawn from pixels with some of the object
+SEEN = 0.01  # opacity of such a pixel
+
+
+class RaySampler(CoordinateSampler):
+    """Random pixels of all views of a signal, through whose centres rays are looked along.
+
+    Pixels whose rays miss the cube are not drawn. A share of the rays goes to pixels that show some of the object;
+    weights make up for it, so that weighted means over rays are means over pixels whose rays cross the cube.
+
+    Args:
+        on_object: share of rays at pixels with some of the object, in [0, 1); 0 draws all pixels alike.
+        jitter: vary where rays are sampled, as `RayQueries.jitter` says; otherwise in the middles of intervals.
+    """
+
+    def __init__(self, on_object: float = ON_OBJECT, jitter: bool = True) -> None:
+        self.on_object, self.jitter = on_object, jitter
+
+    def sample(self, signal: ViewSignal, n: int, generator: torch.Generator) -> RayQueries:
+        """`n` rays of each signal, with the colours of their pixels.
+
+        Args:
+            signal: a batch of objects.
+            n: rays of each.
+            generator: source of randomness, on the CPU.
+
+        Raises:
+            DataError: if no view of an object shows the cube.
+        """
+        drawn = [self._drawn(signal, index, n, generator) for index in range(len(signal.images))]
+        coords, extra, targets, weights = (torch.stack(part) for part in zip(*drawn, strict=True))
+        jitter = torch.full(coords.shape[:2], 0.5, device=coords.device)
+        if self.jitter:
+            jitter = torch.rand(coords.shape[:2], generator=generator).to(coords.device)
+        background = signal.background[:, None].expand_as(targets)
+        return RayQueries(
+            coords=coords, extra=extra, targets=targets, weights=weights, jitter=jitter, background=background
+        )
+
+    def _drawn(
+        self, signal: ViewSignal, index: int, n: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Places, directions, colours and weights of rays of one signal."""
+        coords, directions, crosses = pixel_rays(signal, index)
+        allowed = crosses.nonzero()[:, 0]
+        if not len(allowed):
+            raise DataError(f"no view of signal {index} shows the cube [-1, 1]^3; its cameras look elsewhere")
+        full = signal.opacity[index].flatten()[allowed] > SEEN
+        object_, others = allowed[full], allowed[~full]
+        share = len(object_) / len(allowed)
+        more = self.on_object if len(object_) and len(others) else share
+        number = round(n * max(more, share))
+        chosen = torch.cat([_some(object_, number, generator), _some(others, n - number, generator)])
+        weights = torch.cat(
+            [
+                torch.full((number,), share * n / max(1, number)),
+                torch.full((n - number,), (1 - share) * n / max(1, n - number)),
+            ]
+        )
+        colours = signal.images[index].movedim(1, -1).reshape(-1, 3)
+        return coords[chosen], directions[chosen], colours[chosen], weights.to(coords.device)
+
+
+def pixel_rays(signal: ViewSignal, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rays of all pixels of one object, view by view and row by row.
+
+    Returns:
+        places at which they enter the cube `(K * H * W, 3)`, unit directions `(K * H * W, 3)`, and `(K * H * W,)`,
+        whether they cross the cube.
+    """
+    views, height, width = signal.images.shape[1], *signal.images.shape[-2:]
+    poses = signal.to_world[index].double()
+    fx, fy, cx, cy = (part[:, None] for part in signal.intrinsics[index].double().unbind(dim=-1))
+    across = (torch.arange(width, device=poses.device) + 0.5 - cx) / fx  # (K, W)
+    down = (torch.arange(height, device=poses.device) + 0.5 - cy) / fy  # (K, H)
+    local = torch.stack(
+        [
+            across[:, None].expand(views, height, width),
+            down[:, :, None].expand(views, height, width),
+            torch.ones(views, height, width, device=poses.device, dtype=poses.dtype),
+        ],
+        dim=-1,
+    )
+    local = torch.nn.functional.normalize(local.flatten(1, 2), dim=-1)
+    directions = (local @ poses[:, :3, :3].mT).flatten(0, 1).float()
+    origins = poses[:, None, :3, 3].expand(views, height * width, 3).flatten(0, 1).float()
+    coords, crosses = entering(origins, directions)
+    return coords, directions, crosses
+
+
+def _some(numbers: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Random ones of some numbers; with repetition."""
+    if not count:
+        return numbers[:0]
+    return numbers[torch.randint(len(numbers), (count,), generator=generator).to(numbers.device)]
