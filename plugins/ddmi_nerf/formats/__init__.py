@@ -1,0 +1,1 @@
+"""Cameras in files: SRN, Blender and instant-ngp, and nerfstudio."""

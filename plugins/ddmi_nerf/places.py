@@ -1,0 +1,56 @@
+"""Checks that an object and its cameras are where they should be: the object in the cube, the cameras outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ddmi_core.errors import DataError
+from ddmi_nerf.cameras import Camera
+from ddmi_nerf.reading import Pixels
+
+BEYOND = 0.02  # share of the opaque pixels of a view that may look past the cube
+OPAQUE = 128
+
+
+def check_places(name: str, cameras: Sequence[Camera], pictures: Pixels, extent: float, opaque: bool) -> None:
+    """Check the views of one object.
+
+    Args:
+        name: of the object, for messages.
+        cameras: V of them, in the cube's coordinates.
+        pictures: `(V, H, W, 4)`.
+        extent: half the side of the cube in the file's units.
+        opaque: whether opacity says nothing, as it is 1 everywhere.
+
+    Raises:
+        DataError: if a camera stands in the cube, or opaque pixels look past it.
+    """
+    for number, (camera, picture) in enumerate(zip(cameras, pictures, strict=True)):
+        if (np.abs(camera.origin) < 1).all():
+            place = (camera.origin * extent).round(3).tolist()
+            raise DataError(
+                f"{name}: camera {number} stands inside the object's cube, at {place} from its middle, with half "
+                f"a side of {extent:g}; give half the side that holds the object alone with --set domain.extent"
+            )
+        seen = picture[..., 3].ravel() >= OPAQUE
+        if opaque or not seen.any():
+            continue
+        share = float((seen & ~_meets_cube(camera)).sum() / seen.sum())
+        if share > BEYOND:
+            raise DataError(
+                f"{name}: the object is out of bounds: {share:.0%} of its pixels in view {number} look past the cube "
+                f"of half side {extent:g}; give a larger one with --set domain.extent"
+            )
+
+
+def _meets_cube(camera: Camera) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Whether rays of pixels `(H * W,)` meet the cube [-1, 1]^3."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = 1 / camera.directions()
+        one, other = (-1 - camera.origin) * inverse, (1 - camera.origin) * inverse
+    enter = np.nanmax(np.minimum(one, other), axis=1)
+    leave = np.nanmin(np.maximum(one, other), axis=1)
+    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = (enter <= leave) & (leave > 0)
+    return result

@@ -1,0 +1,306 @@
+"""Objects with views from folders and archives: all formats, splits, points, and what is refused."""
+
+import json
+import shutil
+import zipfile
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from nerf_files import blender, nerfstudio, save, srn_object, views
+
+from ddmi_core.errors import DataError
+from ddmi_nerf.cars import car
+from ddmi_nerf.folder import load, load_all, read
+from ddmi_nerf.official import srn_cars
+from ddmi_nerf.settings import NerfSettings
+
+SETTINGS = NerfSettings(size=24, views=6, held_views=2, shown=2, points=64)
+FORMATS = {"blender": blender, "nerfstudio": nerfstudio, "srn": srn_object}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def settings_of(name, **changes):
+    return attrs.evolve(SETTINGS, opacity="white" if name == "srn" else "alpha", **changes)
+
+
+def poses(signal):
+    return signal.to_world[0].numpy()
+
+
+def edited(folder, change):
+    """The file of cameras of an object, changed in place."""
+    path = folder / "transforms.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return folder
+
+
+def shaken(frames):
+    """Every second camera moved to one side, the others to the other side."""
+    for place, frame in enumerate(frames):
+        for axis in (1, 2):
+            frame["transform_matrix"][axis][3] += 0.75 * (-1) ** place
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_objects_are_read_in_the_cube(tmp_path, name):
+    FORMATS[name](tmp_path / "data" / "a")
+    signals = load_all(tmp_path / "data", settings_of(name))
+    assert signals.names == ("a",)
+    seen, pictures = views(count=8)  # their world is the cube
+    shown, novel = signals.batch([0]), signals.novel([0])
+    assert shown.images.shape == (1, 2, 3, 24, 24)
+    assert novel.images.shape == (1, 2, 3, 24, 24)
+    for signal in (shown, novel):
+        for place, pose in enumerate(poses(signal)):
+            which = int(np.argmin([np.abs(camera.to_world - pose).max() for camera in seen]))
+            np.testing.assert_allclose(pose, seen[which].to_world, atol=1e-5)
+            np.testing.assert_allclose(signal.intrinsics[0, place], seen[which].intrinsics, rtol=1e-5)
+            pixels = pictures[which] / 255
+            over_white = 2 * (pixels[..., :3] + 1 - pixels[..., 3:]) - 1
+            np.testing.assert_allclose(signal.images[0, place].movedim(0, -1), over_white, atol=0.03)
+            if name != "srn":
+                np.testing.assert_allclose(signal.opacity[0, place, 0], pixels[..., 3], atol=0.01)
+    kept = {tuple(np.round(pose[:3, 3], 4)) for signal in (shown, novel) for pose in poses(signal)}
+    assert len(kept) == 4
+
+
+def test_points_without_a_file_are_on_the_visual_hull(tmp_path):
+    blender(tmp_path / "data" / "a", count=16)
+    signal = load_all(tmp_path / "data", attrs.evolve(SETTINGS, views=12, points=400)).batch([0])
+    surface, _, _ = car(3).surface(4000, np.random.default_rng(0))
+    between = np.linalg.norm(signal.points[0].numpy()[:, None] - surface, axis=-1).min(axis=1)
+    assert between.mean() < 0.1
+
+
+@pytest.mark.parametrize(("file", "key"), [("points.ply", None), ("cloud.ply", "ply_file_path")])
+def test_points_come_from_a_coloured_cloud(tmp_path, file, key):
+    folder = nerfstudio(tmp_path / "data" / "a")
+    lines = [f"{x / 50} 0.25 -0.5 255 0 {5 * x}" for x in range(50)] + ["7 7 7 0 0 0"]
+    header = "ply\nformat ascii 1.0\nelement vertex 51\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
+    (folder / file).write_text(header + "\n".join(lines) + "\n")
+    if key:
+        edited(folder, lambda content: content.update({key: file}))
+    signal = load_all(tmp_path / "data", SETTINGS).batch([0])
+    assert (signal.points[0, :, 1] - 0.25).abs().max() < 1e-4
+    assert set((signal.points[0, :, 0] * 50).round().int().tolist()) <= set(range(50))
+    blue = (signal.points[0, :, 0] * 250).round() / 127.5 - 1
+    torch.testing.assert_close(signal.point_colours[0, :, 2], blue, atol=0.01, rtol=0)
+
+
+def test_clouds_without_colours_are_told(tmp_path):
+    folder = nerfstudio(tmp_path / "data" / "a")
+    header = (
+        "ply\nformat ascii 1.0\nelement vertex 20\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+    )
+    (folder / "points.ply").write_text(header + "0 0 0\n" * 20)
+    with pytest.raises(DataError, match=r"a/points\.ply: its vertices have no colours"):
+        load_all(tmp_path / "data", SETTINGS)
+
+
+def test_damaged_clouds_are_told(tmp_path):
+    (nerfstudio(tmp_path / "data" / "a") / "points.ply").write_text("ply\n")
+    with pytest.raises(DataError, match=r"a/points\.ply: "):
+        load_all(tmp_path / "data", SETTINGS)
+
+
+def test_archives_give_what_folders_give(tmp_path):
+    for number in range(3):
+        blender(tmp_path / "data" / f"car {number}", number, size=16)
+    packed = tmp_path / "data.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted((tmp_path / "data").rglob("*.*")):
+            archive.write(path, path.relative_to(tmp_path))
+    settings = attrs.evolve(SETTINGS, size=16)
+    assert load_all(packed, settings).fingerprint() == load_all(tmp_path / "data", settings).fingerprint()
+
+
+def test_objects_are_split_classed_and_captioned(tmp_path):
+    for number in range(4):
+        folder = blender(tmp_path / "data" / ("b" if number % 2 else "a") / f"{number}", number, size=16)
+        (folder / "caption.txt").write_text(f"car {number}\na toy\n")
+    split = load(tmp_path / "data", attrs.evolve(SETTINGS, size=16, held_out=0.4))
+    names = [*split.train.names, *split.held_out.names]
+    assert sorted(names) == ["a/0", "a/2", "b/1", "b/3"]
+    assert len(split.held_out) >= 1
+    for part in (split.train, split.held_out):
+        assert part.classes == ("a", "b")
+        for name, label, captions in zip(part.names, part.labels.tolist(), part.captions, strict=True):
+            assert part.classes[label] == name[0]
+            assert captions == (f"car {name[-1]}", "a toy")
+
+
+def test_views_for_tests_are_the_held_out_ones(tmp_path):
+    folder = blender(tmp_path / "data" / "a", count=8)
+    content = json.loads((folder / "transforms.json").read_text())
+    (folder / "transforms.json").unlink()
+    for name, frames in (("train", content["frames"][:5]), ("test", content["frames"][5:])):
+        frames = [{**frame, "file_path": f"./{frame['file_path'][:-4]}"} for frame in frames]  # as NeRF's own files
+        (folder / f"transforms_{name}.json").write_text(json.dumps({**content, "frames": frames}))
+    signals = load_all(tmp_path / "data", attrs.evolve(SETTINGS, shown=6))
+    assert signals.batch([0]).images.shape[1] == 5
+    seen, _ = views(count=8)
+    for pose in poses(signals.novel([0])):
+        assert min(np.abs(camera.to_world - pose).max() for camera in seen[5:]) < 1e-5
+
+
+def test_objects_with_fewer_views_make_all_show_fewer(tmp_path, caplog):
+    blender(tmp_path / "data" / "few", count=4)
+    blender(tmp_path / "data" / "many", 1, count=9)
+    signals = load_all(tmp_path / "data", attrs.evolve(SETTINGS, shown=6))
+    assert signals.batch([0, 1]).images.shape[1] == 3
+    assert signals.novel([0, 1]).images.shape[1] == 1
+    assert "few has no more" in caplog.text
+
+
+def test_wide_pictures_are_cropped_with_their_cameras(tmp_path):
+    whole = blender(tmp_path / "data" / "a", size=24)
+    expected = load_all(tmp_path / "data", attrs.evolve(SETTINGS, size=12)).batch([0])
+
+    def widen(content):
+        content.update(w=32, cx=content["cx"] + 4)
+
+    edited(whole, widen)
+    for place, pixels in enumerate(views(count=8)[1]):
+        save(whole / f"images/{place}.png", np.pad(pixels, ((0, 0), (4, 4), (0, 0))))
+    cropped = load_all(tmp_path / "data", attrs.evolve(SETTINGS, size=12)).batch([0])
+    torch.testing.assert_close(cropped.images, expected.images)
+    torch.testing.assert_close(cropped.intrinsics, expected.intrinsics)
+
+
+def test_changed_files_are_read_again(tmp_path):
+    folder = blender(tmp_path / "data" / "a")
+    first = load_all(tmp_path / "data", SETTINGS).fingerprint()
+    assert load_all(tmp_path / "data", SETTINGS).fingerprint() == first
+    for place, pixels in enumerate(views(count=8)[1]):
+        save(
+            folder / f"images/{place}.png",
+            pixels // 2 + np.array([0, 0, 0, 1], dtype=np.uint8) * (pixels[..., 3:] // 2),
+        )
+    assert load_all(tmp_path / "data", SETTINGS).fingerprint() != first
+
+
+@pytest.mark.parametrize("which", ["", "transforms.json"])
+def test_one_object_is_read_as_a_signal(tmp_path, which):
+    folder = blender(tmp_path / "a")
+    signal = read(folder / which, SETTINGS)
+    assert signal.images.shape == (1, 2, 3, 24, 24)
+    assert signal.points.shape == (1, 64, 3)
+
+
+def test_a_folder_of_several_is_not_one(tmp_path):
+    blender(tmp_path / "data" / "a")
+    blender(tmp_path / "data" / "b", 1)
+    with pytest.raises(DataError, match="2 objects; give the folder of one, such as"):
+        read(tmp_path / "data", SETTINGS)
+    (tmp_path / "c.png").write_bytes(b"")
+    with pytest.raises(DataError, match="not an object with views"):
+        read(tmp_path / "c.png", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c["frames"][2].pop("transform_matrix"), "frame 2 (images/2.png): no transform_matrix"),
+        (lambda c: c["frames"][1]["transform_matrix"][0].__setitem__(0, float("nan")), "frame 1 (images/1.png)"),
+        (lambda c: c["frames"][1].update(transform_matrix=[[0.0] * 4] * 3 + [[0, 0, 0, 1]]), "singular"),
+        (lambda c: c.update(w=100), "intrinsics do not fit the size"),
+        (lambda c: c.update(cx=50), "principal point (50"),
+        (lambda c: c.update(camera_model="FISHEYE"), "unknown camera model 'FISHEYE'"),
+        (lambda c: c["frames"][3].update(file_path="images/none.png"), "its picture images/none.png is not there"),
+        (lambda c: c.update(aabb_scale=8), "stands inside the object's cube"),
+        (lambda c: c.update(aabb_scale=0.25), "the object is out of bounds"),
+        (lambda c: shaken(c["frames"]), "no place of the cube"),
+    ],
+)
+def test_cameras_that_do_not_fit_are_told_with_the_object(tmp_path, change, words):
+    edited(blender(tmp_path / "data" / "mini"), change)
+    with pytest.raises(DataError) as caught:
+        load_all(tmp_path / "data", SETTINGS)
+    assert words in str(caught.value)
+    assert "mini" in str(caught.value)
+
+
+def test_pictures_of_different_sizes_are_told(tmp_path):
+    folder = nerfstudio(tmp_path / "data" / "a")
+    edited(folder, lambda c: [c["frames"][2].pop(key) for key in "wh"])
+    save(folder / "images/2.png", views(count=8, size=20)[1][2])
+    with pytest.raises(DataError, match=r"images/0\.png has 24 x 24 pixels, images/2\.png has 20 x 20"):
+        load_all(tmp_path / "data", SETTINGS)
+
+
+def test_pictures_without_alpha_are_told_and_taken_where_white_is_empty(tmp_path):
+    blender(tmp_path / "data" / "a", alpha=False)
+    with pytest.raises(DataError, match=r"no alpha channel \(RGB\).*opacity=white"):
+        load_all(tmp_path / "data", SETTINGS)
+    white = load_all(tmp_path / "data", attrs.evolve(SETTINGS, opacity="white")).batch([0])
+    shutil.rmtree(tmp_path / "data")
+    blender(tmp_path / "data" / "a")
+    alpha = load_all(tmp_path / "data", SETTINGS).batch([0])
+    torch.testing.assert_close(white.images, alpha.images, atol=0.02, rtol=0)
+    assert (white.opacity >= alpha.opacity - 0.01).all()
+    assert ((white.opacity == 0) == (alpha.opacity < 0.02)).float().mean() > 0.98
+
+
+def test_without_opacity_points_must_be_given(tmp_path):
+    folder = nerfstudio(tmp_path / "data" / "a", alpha=False)
+    full = attrs.evolve(SETTINGS, opacity="full")
+    with pytest.raises(DataError, match=r"put a coloured points\.ply"):
+        load_all(tmp_path / "data", full)
+    header = "ply\nformat ascii 1.0\nelement vertex 20\nproperty float x\nproperty float y\nproperty float z\n"
+    header += "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
+    (folder / "points.ply").write_text(header + "0 0 0 9 9 9\n" * 20)
+    assert (load_all(tmp_path / "data", full).batch([0]).opacity == 1).all()
+
+
+def test_damaged_pictures_are_told_and_left_out_if_not_strict(tmp_path):
+    blender(tmp_path / "data" / "good")
+    bad = blender(tmp_path / "data" / "bad", 1)
+    content = (bad / "images/3.png").read_bytes()
+    (bad / "images/3.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"bad/images/3\.png: damaged"):
+        load_all(tmp_path / "data", SETTINGS)
+    assert load_all(tmp_path / "data", attrs.evolve(SETTINGS, strict=False)).names == ("good",)
+    (bad / "transforms.json").write_text("{")
+    assert load_all(tmp_path / "data", attrs.evolve(SETTINGS, strict=False)).names == ("good",)
+
+
+def test_places_without_objects_are_told(tmp_path):
+    with pytest.raises(DataError, match="--data PATH"):
+        load(None, SETTINGS)
+    with pytest.raises(DataError, match="no such folder"):
+        load(tmp_path / "none", SETTINGS)
+    with pytest.raises(DataError, match="no such file of cameras"):
+        load(tmp_path / "transforms.json", SETTINGS)
+    save(tmp_path / "data" / "a.png", np.zeros((9, 9, 4), dtype=np.uint8))
+    with pytest.raises(DataError, match="no objects in it"):
+        load(tmp_path / "data", SETTINGS)
+    (tmp_path / "data" / "intrinsics.txt").write_text("1 1 1\n0 0 0\n1\n2 2\n")
+    with pytest.raises(DataError, match="no poses in it"):
+        load(tmp_path / "data", SETTINGS)
+
+
+def test_srn_cars_are_found_in_their_published_layout(tmp_path):
+    for number in range(2):
+        srn_object(tmp_path / "srn" / "cars_train" / f"{number}", number)
+    srn_object(tmp_path / "srn" / "cars_test" / "9", 3, count=10)
+    split = srn_cars(tmp_path / "srn", SETTINGS)
+    assert split.train.names == ("0", "1")
+    assert split.held_out.names == ("9",)
+    assert split.train.classes == split.held_out.classes == ()
+    signal = split.held_out.batch([0])
+    np.testing.assert_allclose(np.linalg.norm(signal.to_world[0, :, :3, 3], axis=1), 2.6, rtol=1e-5)
+    assert 0.05 < signal.opacity.mean() < 0.4
+
+
+def test_missing_srn_cars_are_told_with_the_place(tmp_path):
+    with pytest.raises(DataError, match=r"cars_train: no such folder.*scene-representation-networks"):
+        srn_cars(tmp_path, SETTINGS)
