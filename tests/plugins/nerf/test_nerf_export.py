@@ -169,6 +169,15 @@ def test_vertices_have_the_colour_behind_them(mesh):
     np.testing.assert_allclose(mesh.colours[lower], np.tile([-0.7, -0.2, 0.9], (lower.sum(), 1)), atol=0.01)
 
 
+def test_colours_are_those_of_the_outer_layer():
+    def layered(points):
+        orange, blue = points.new_tensor([[0.9, 0.2, -0.8], [-0.7, -0.2, 0.9]])
+        return soft(points)[0], torch.where((points.norm(dim=1) > 0.485)[:, None], orange, blue)
+
+    found = surface(Scene.of(layered, WHITE), cells=40).colours
+    np.testing.assert_allclose(np.median(found, axis=0), [0.9, 0.2, -0.8], atol=0.3)
+
+
 def test_axes_of_a_surface_are_those_of_the_scene():
     scene = Scene.of(lambda p: (90.0 * ((p / p.new_tensor([0.2, 0.4, 0.8])).norm(dim=1) < 1), p), WHITE)
     low, high = (surface(scene, cells=64).vertices.min(0), surface(scene, cells=64).vertices.max(0))
