@@ -18,7 +18,7 @@ Marks = npt.NDArray[np.bool_]
 
 
 def visual_hull(cameras: Sequence[Camera], pictures: Pixels, cells: int = CELLS) -> Marks:
-    """Which cells of the cube [-1, 1]^3 are seen as opaque by all cameras that see them: `(cells,) * 3`, x first.
+    """Which cells of the cube at least half of the cameras see, all of them as opaque: `(cells,) * 3`, x first.
 
     Args:
         cameras: V of them.
@@ -27,14 +27,15 @@ def visual_hull(cameras: Sequence[Camera], pictures: Pixels, cells: int = CELLS)
     """
     places = (2 * np.arange(cells) + 1) / cells - 1
     points = np.stack(np.meshgrid(places, places, places, indexing="ij"), axis=-1).reshape(-1, 3)
-    kept, seen = np.ones(len(points), dtype=bool), np.zeros(len(points), dtype=bool)
+    kept, seen = np.ones(len(points), dtype=bool), np.zeros(len(points), dtype=np.int64)
     for camera, picture in zip(cameras, pictures, strict=True):
         rest = np.flatnonzero(kept)
         row, column, within, _ = _pixels(camera, points[rest])
         covered = picture[row, column, 3] >= COVERED
         kept[rest[within & ~covered]] = False
-        seen[rest[within]] = True
-    return (kept & seen).reshape(cells, cells, cells)
+        seen[rest[within]] += 1
+    result: Marks = (kept & (2 * seen >= len(cameras))).reshape(cells, cells, cells)
+    return result
 
 
 def hull_points(
