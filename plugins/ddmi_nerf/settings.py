@@ -6,6 +6,7 @@ from attrs import field, frozen, validators
 
 SPARE = 2  # points kept of an object, for each one that a batch shows
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0), "black": (-1.0, -1.0, -1.0)}
+ENCODERS = ("points", "views")
 OPACITIES = ("alpha", "white", "full")
 
 
@@ -46,6 +47,9 @@ class NerfSettings:
             what the file says, or what is usual for its format.
         opacity: of files: where objects are opaque: `alpha` takes the pictures' alpha channel, `white` takes pixels
             that are not white, `full` takes all.
+        encoder: what the encoder sees: `points`, coloured and on the surface, or `views`, pictures with their cameras.
+        samples: intervals of a ray in training.
+        fine: how many times these are cut where they weigh most, after a first look; 0 spares it.
         strict: stop at objects that cannot be used; otherwise leave them out with a warning.
     """
 
@@ -62,6 +66,9 @@ class NerfSettings:
     classes: bool = True
     extent: float = field(default=0.0, validator=validators.ge(0))
     opacity: str = field(default="alpha", validator=validators.in_(OPACITIES))
+    encoder: str = field(default="points", validator=validators.in_(ENCODERS))
+    samples: int = field(default=48, validator=[validators.ge(4), validators.le(1024)])
+    fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
     strict: bool = True
 
     @property

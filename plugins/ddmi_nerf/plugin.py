@@ -1,0 +1,43 @@
+"""The description of the radiance-field domain, and the hook that registers it."""
+
+from __future__ import annotations
+
+from ddmi_core.api import Domain, Layout, hookimpl
+
+NERF = Domain(
+    name="nerf",
+    summary="Objects as density and colour at x, y and z, seen by any camera",
+    layout=Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
+    values=("density", "red", "green", "blue"),
+    settings="ddmi_nerf.settings:NerfSettings",
+    presets={"quick": "ddmi_nerf:presets/quick.toml"},
+    sources={"cars": "ddmi_nerf.cars.source:load"},
+    default_source="cars",
+    encoder="ddmi_nerf.parts:encoder",
+    sampler="ddmi_nerf.parts:sampler",
+    renderer="ddmi_nerf.parts:renderer",
+    perceptual={},
+    metrics={
+        "psnr_db": "ddmi_nerf.metrics:psnr_db",
+        "ssim": "ddmi_nerf.metrics:ssim",
+        "depth_consistency": "ddmi_nerf.metrics:depth_consistency",
+    },
+    evaluations={
+        "novel_views": "ddmi_nerf.evaluations:novel_views",
+        "sampled_depths": "ddmi_nerf.evaluations:sampled_depths",
+    },
+    conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
+    describe="ddmi_nerf.describe:describe",
+    describe_signal="ddmi_nerf.describe:describe_signal",
+    read="ddmi_nerf.folder:read",
+    exporters={".png": "ddmi_nerf.export:write_png"},
+    original="ddmi_nerf.rendering:original",
+    picture="ddmi_nerf.export:picture",
+    api_version=1,
+)
+
+
+@hookimpl
+def ddmi_domains() -> list[Domain]:
+    """The one domain of this plugin."""
+    return [NERF]
