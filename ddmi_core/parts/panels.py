@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ddmi_core.api.domain import Domain
-from ddmi_core.api.earlier import built
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.panels import Look, Panel, Shown
 from ddmi_core.fields.field import Field
@@ -78,25 +77,20 @@ class MeshPanel(Panel):
     Args:
         domain: the description.
         renderer: whose artefacts are written.
-        view: of meshes among others; the native view by default.
     """
 
     gesture = "turn"
 
-    def __init__(self, domain: Domain, renderer: Renderer, view: Any = None) -> None:
-        self.renderer, self.view = renderer, view
+    def __init__(self, domain: Domain, renderer: Renderer) -> None:
+        self.renderer = renderer
         self.write: Callable[[Any, Path], None] = domain.resolve(domain.exporters[GLB])
 
     def show(self, field: Field, look: Look) -> Shown:
-        """The mesh at the view."""
+        """The mesh at the view; at the native one while the user moves."""
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"mesh{GLB}"
-            self.write(self.renderer.render(field, look.view), path)
+            self.write(self.renderer.render(field, look.view if look.rest else None), path)
             return Shown("model/gltf-binary", path.read_bytes())
-
-    def thumbnail(self, field: Field) -> Shown:
-        """The mesh at the view of meshes among others."""
-        return self.show(field, Look(view=self.view))
 
 
 class PicturePanel(Panel):
@@ -121,8 +115,7 @@ def ready_panel(domain: Domain, settings: Any, renderer: Renderer) -> Panel:
     if isinstance(renderer, GridRenderer):
         return GridPanel(domain, renderer)
     if GLB in domain.exporters:
-        views = built(domain, "views", settings)
-        return MeshPanel(domain, renderer, views[0][1] if views else None)
+        return MeshPanel(domain, renderer)
     return PicturePanel(domain, renderer)
 
 

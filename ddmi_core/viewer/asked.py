@@ -18,6 +18,7 @@ MOST_STEPS = 1000
 MOST_GUIDANCE = 100.0
 LONGEST = 500  # characters of a condition
 LARGEST_SEED = 2**63 - 1
+MOST_NAMES = 32  # of one request
 
 _WHOLE = re.compile(r"-?\d{1,19}", re.ASCII)
 _SAMPLE = re.compile(r"([0-9a-f]{16})-(\d{1,4})", re.ASCII)
@@ -74,7 +75,10 @@ class Query:
     @staticmethod
     def of_url(text: str) -> Query:
         """From the part of an address behind its question mark."""
-        return Query(dict(parse_qsl(text, max_num_fields=32)))
+        try:
+            return Query(dict(parse_qsl(text, max_num_fields=MOST_NAMES)))
+        except ValueError as error:
+            raise RequestError(f"a request has at most {MOST_NAMES} named values") from error
 
     @staticmethod
     def of_json(body: bytes) -> Query:

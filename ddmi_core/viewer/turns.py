@@ -34,15 +34,19 @@ class Turns:
         """
 
         def check() -> None:
-            if channel and self._newest.get(channel, serial) > serial:
+            if channel and self.newest(channel) > serial:
                 raise Superseded
 
         with self._notes:
             if channel:
-                self._newest[channel] = max(serial, self._newest.get(channel, serial))
+                self._newest[channel] = max(serial, self.newest(channel))
                 self._newest.move_to_end(channel)
                 if len(self._newest) > MOST_CHANNELS:
                     self._newest.popitem(last=False)
         with self._model:
             check()
             yield check
+
+    def newest(self, channel: str) -> int:
+        """Serial number of the newest request of a channel; -1 where there was none."""
+        return self._newest.get(channel, -1)

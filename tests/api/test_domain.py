@@ -33,7 +33,18 @@ def domain(**given):
 
 def test_a_description_on_grids_needs_no_parts_of_its_own():
     subject = domain()
-    ready = ("encoder", "decoder", "sampler", "renderer", "loss", "describe", "describe_signal", "views", "original")
+    ready = (
+        "encoder",
+        "decoder",
+        "sampler",
+        "renderer",
+        "loss",
+        "describe",
+        "describe_signal",
+        "views",
+        "original",
+        "panel",
+    )
     for part in ready:
         reference = getattr(subject, part)
         assert reference.startswith("ddmi_core.parts:")
@@ -52,7 +63,7 @@ def test_a_description_without_the_quick_preset_is_refused():
         domain(presets={"base": "nowhere:base.toml"})
 
 
-@pytest.mark.parametrize("field", ["encoder", "views", "original", "picture", "settings", "signal_picture"])
+@pytest.mark.parametrize("field", ["encoder", "views", "original", "picture", "panel", "settings", "signal_picture"])
 @pytest.mark.parametrize("wrong", ["nowhere", "no where:part", 7, "nowhere:"])
 def test_a_reference_in_another_form_is_refused_by_name(field, wrong):
     with pytest.raises(ValueError, match=f"{field}={wrong!r} is not a reference"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -29,15 +30,16 @@ class Browser:
 
     def __init__(self, profile: Path, size: tuple[int, int] = (1280, 800), dark: bool = False) -> None:
         assert PROGRAM is not None
-        (there, self._out), (self._in, back) = os.pipe(), os.pipe()
+        (near, self._out), (self._in, far) = os.pipe(), os.pipe()
+        there, back = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (near, far))
         command = [PROGRAM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", "about:blank"]
         # The protocol is spoken on the file descriptors 3 and 4.
-        wrapped = ["sh", "-c", f'exec "$@" 3<&{there} 4>&{back}', "sh", *command]
+        wrapped = ["bash", "-c", f'exec "$@" 3<&{there} 4>&{back}', "bash", *command]
         self._process = subprocess.Popen(
             wrapped, pass_fds=(there, back), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        os.close(there)
-        os.close(back)
+        for end in (near, far, there, back):
+            os.close(end)
         self._number, self._buffer = 0, b""
         self.said: list[str] = []  # errors in the console
         pages = [target for target in self("Target.getTargets")["targetInfos"] if target["type"] == "page"]
@@ -89,7 +91,7 @@ class Browser:
     def open(self, url: str) -> None:
         """Go to a page and wait until it is loaded."""
         self("Page.navigate", url=url)
-        self.wait("location.protocol !== 'about:' && document.readyState === 'complete'")
+        self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def js(self, expression: str) -> Any:
         """Value of an expression on the page; promises are awaited."""

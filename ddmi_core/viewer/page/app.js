@@ -5,7 +5,7 @@ import { Stage } from "/stage.js";
 
 const $ = (id) => document.getElementById(id);
 const thumbnails = queue(2);
-const state = { names: [], chosen: 0, ends: {}, mixing: false };
+const state = { names: [], chosen: 0, ends: {}, pinned: {}, mixing: false };
 let about, stage, painter;
 
 function complain(error) {
@@ -21,13 +21,14 @@ const paints = () => (painter ??= new Painter());
 /** Put a picture, an animation or a mesh into an element. */
 async function into(element, blob) {
   if (blob.type === "model/gltf-binary") {
-    const canvas = document.createElement("canvas"), mesh = paints().load(await blob.arrayBuffer());
+    const canvas = document.createElement("canvas"), buffer = await blob.arrayBuffer();
+    forget(element);
+    const mesh = element.mesh = paints().load(buffer);
     canvas.width = canvas.height = 256;
     const turn = (azimuth) => paints().draw(mesh, { ...START, azimuth, distance: 0.92 }, canvas);
     turn(START.azimuth);
-    element.addEventListener("pointermove", (event) => turn(START.azimuth + (event.offsetX / element.clientWidth - 0.5) * 3));
-    element.addEventListener("pointerleave", () => turn(START.azimuth));
-    element.querySelector("canvas, img")?.remove();
+    element.onpointermove = (event) => turn(START.azimuth + (event.offsetX / element.clientWidth - 0.5) * 3);
+    element.onpointerleave = () => turn(START.azimuth);
     element.prepend(canvas);
     return;
   }
@@ -35,10 +36,17 @@ async function into(element, blob) {
   image.alt = "";
   image.src = URL.createObjectURL(blob);
   await image.decode().catch(() => {});
+  forget(element);
+  element.prepend(image);
+}
+
+/** Take what an element shows away, with the memory that it holds. */
+function forget(element) {
   const old = element.querySelector("canvas, img");
   if (old?.src) URL.revokeObjectURL(old.src);
+  if (element.mesh) paints().drop(element.mesh);
+  element.mesh = null;
   old?.remove();
-  element.prepend(image);
 }
 
 const wanted = () => ({
@@ -60,8 +68,7 @@ async function generate() {
     $("error").hidden = true;
     cards();
     choose(Math.min(state.chosen, names.length - 1));
-    end("a", names[0]);
-    end("b", names[Math.min(1, names.length - 1)]);
+    ["a", "b"].forEach((letter, number) => { if (!state.pinned[letter]) end(letter, names[Math.min(number, names.length - 1)]); });
   } catch (error) {
     complain(error);
   }
@@ -73,21 +80,22 @@ async function generate() {
 function cards() {
   thumbnails.clear();
   const gallery = $("gallery");
-  for (const old of gallery.querySelectorAll("img")) URL.revokeObjectURL(old.src);
+  for (const old of gallery.children) forget(old);
   gallery.replaceChildren(...state.names.map((name, number) => {
     const card = document.createElement("div");
     Object.assign(card, { className: "card", role: "option", tabIndex: 0, title: `sample ${number}` });
     card.onclick = () => choose(number);
     card.onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(number); } };
     if (about.plays.startsWith("audio/")) card.append(hearing(name));
-    thumbnails.add(async () => {
-      try {
-        if (state.names[number] === name) await into(card, await ask("/thumbnail", { a: name }));
-      } catch (error) {
-        complain(error);
-      }
-    });
     return card;
+  }));
+  [...gallery.children].forEach((card, number) => thumbnails.add(async () => {
+    try {
+      const blob = card.isConnected && (await ask("/thumbnail", { a: state.names[number] }));
+      if (card.isConnected) await into(card, blob);
+    } catch (error) {
+      complain(error);
+    }
   }));
   marks();
 }
@@ -154,7 +162,7 @@ let swaying = 0;
 function sway(on) {
   cancelAnimationFrame(swaying);
   swaying = 0;
-  $("sway").textContent = on ? "Stop" : "Go to and fro";
+  $("sway").textContent = on ? "Stop" : "To and fro";
   if (!on) return;
   const begin = performance.now() - 5000 * (Math.acos(1 - 2 * $("mix").value) / Math.PI);
   const step = (now) => {
@@ -206,7 +214,7 @@ async function start() {
   document.body.style.setProperty("--aspect", aspect);
   if (aspect > 1.3) document.body.style.setProperty("--card-width", "170px");
   document.body.classList.toggle("line", panel.axes.length === 1);
-  if (panel.gesture === "zoom") $("detail-name").textContent = about.plays ? "Play and save at" : "Save at";
+  document.body.classList.toggle("slid", panel.sliders.length > 0 || about.plays.startsWith("audio/"));
   condition(about.condition);
   $("n").max = about.most;
   $("steps").max = Math.max(64, about.steps);
@@ -244,7 +252,7 @@ async function start() {
   };
   for (const letter of ["a", "b"]) {
     $(`end-${letter}`).dataset.name = letter.toUpperCase();
-    $(`end-${letter}`).onclick = () => end(letter, state.names[state.chosen]);
+    $(`end-${letter}`).onclick = () => { state.pinned[letter] = true; end(letter, state.names[state.chosen]); };
   }
   $("mix").oninput = () => { sway(false); mix(true); };
   $("mix").onchange = () => mix(false);

@@ -16,7 +16,7 @@ in vec3 place; uniform mat4 see; uniform vec4 ground; out vec2 at;
 void main() { at = place.xz; gl_Position = see * vec4(ground.x + place.x * ground.w, ground.y, ground.z + place.z * ground.w, 1.0); }`;
 const GROUND_FRAGMENT = `#version 300 es
 precision highp float; in vec2 at; out vec4 colour;
-void main() { float a = 0.34 * pow(max(1.0 - length(at), 0.0), 1.6); colour = vec4(0.0, 0.0, 0.0, a); }`;
+void main() { float a = 0.24 * pow(max(1.0 - length(at), 0.0), 1.6); colour = vec4(0.0, 0.0, 0.0, a); }`;
 const FIELD_OF_VIEW = 0.5; // radians
 export const START = { azimuth: 0.6, elevation: 0.34, distance: 1 };
 

@@ -70,18 +70,21 @@ export class Stage {
     return this.panel.axes.length === 1 ? [part(x)] : [part(y), part(x)];
   }
 
-  // One request at a time; what changes meanwhile is asked for when the answer is there.
+  // One request at a time; what changes meanwhile is asked for when the answer is there. Movement does not wait for
+  // the fine picture of a rest that is over.
   async refresh(rest) {
     if (!this.what) return;
-    if (this.busy) { this.waiting = true; this.rest = rest; return; }
+    if (this.busy && (rest || !this.resting)) { this.waiting = true; this.rest = rest; return; }
+    const turn = (this.turn = (this.turn ?? 0) + 1), bounds = this.bounds();
     this.busy = true;
-    const bounds = this.bounds();
+    this.resting = rest;
     try {
       const blob = await ask("/show", this.asked(rest), "stage");
-      if (blob) await this.take(blob, bounds);
+      if (blob && turn === this.turn) await this.take(blob, bounds);
     } catch (error) {
       this.complain(error);
     }
+    if (turn !== this.turn) return;
     this.busy = false;
     if (this.waiting) { this.waiting = false; this.refresh(this.rest); }
   }
@@ -129,17 +132,18 @@ export class Stage {
   }
 
   gestures() {
-    const touching = new Map(), canvas = this.canvas;
+    const touching = new Map(), { box, panel } = this;
+    if (panel.gesture === "none") return;
     const place = (event) => {
-      const box = this.box.getBoundingClientRect();
-      return [(2 * (event.clientX - box.left)) / box.width - 1, (2 * (event.clientY - box.top)) / box.height - 1];
+      const { left, top, width, height } = box.getBoundingClientRect();
+      return [(2 * (event.clientX - left)) / width - 1, (2 * (event.clientY - top)) / height - 1];
     };
-    canvas.addEventListener("pointerdown", (event) => {
+    box.addEventListener("pointerdown", (event) => {
       touching.set(event.pointerId, place(event));
-      canvas.setPointerCapture(event.pointerId);
-      canvas.classList.add("held");
+      box.setPointerCapture(event.pointerId);
+      box.classList.add("held");
     });
-    canvas.addEventListener("pointermove", (event) => {
+    box.addEventListener("pointermove", (event) => {
       const from = touching.get(event.pointerId);
       if (!from) return;
       const to = place(event);
@@ -150,17 +154,16 @@ export class Stage {
         this.closer(apart(from) / Math.max(apart(to), 1e-3), other);
       } else this.drag(to[0] - from[0], to[1] - from[1]);
     });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => {
+    for (const name of ["pointerup", "pointercancel"]) box.addEventListener(name, (event) => {
       touching.delete(event.pointerId);
-      canvas.classList.toggle("held", touching.size > 0);
+      box.classList.toggle("held", touching.size > 0);
     });
-    canvas.addEventListener("wheel", (event) => {
-      if (this.panel.gesture === "none") return;
+    box.addEventListener("wheel", (event) => {
       event.preventDefault();
       this.closer(Math.exp(event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), place(event));
     }, { passive: false });
-    canvas.addEventListener("dblclick", (event) => this.closer(0.4, place(event)));
-    this.box.addEventListener("keydown", (event) => {
+    box.addEventListener("dblclick", (event) => this.closer(0.4, place(event)));
+    box.addEventListener("keydown", (event) => {
       const step = { "+": 0.7, "=": 0.7, "-": 1 / 0.7 }[event.key];
       if (step) this.closer(step, [0, 0]);
       if (event.key === "0") this.reset();

@@ -1,0 +1,100 @@
+"""`ddmi view` says where the page is, ends at once when it is interrupted, and tells what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ddmi_core.cli.main import app
+
+STARTED = "import sys; sys.path.insert(0, sys.argv.pop(1)); import formula_domains, ddmi_core; ddmi_core.register(formula_domains.WAVE); from ddmi_core.cli.main import main; main()"  # fmt: skip  # noqa: E501
+
+
+@pytest.fixture
+def shown(runs):
+    """A page of the command in a process of its own, with its address."""
+    command = [
+        sys.executable,
+        "-c",
+        STARTED,
+        Path(__file__).parents[1],
+        "view",
+        runs["wave"],
+        "--port",
+        "0",
+        "--no-open",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    line = process.stdout.readline()
+    match = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+    assert match, line + process.stderr.read()
+    yield process, int(match[1])
+    process.kill()
+    process.communicate()
+
+
+def ask(port: int, method: str, path: str, body: str | None = None) -> HTTPConnection:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request(method, path, body)
+    return connection
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_an_interrupt_ends_it_at_once(busy, shown):
+    process, port = shown
+    assert ask(port, "GET", "/").getresponse().status == 200
+    if busy:
+        ask(port, "POST", "/samples", json.dumps({"n": 64, "steps": 1000}))
+        time.sleep(0.3)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert time.monotonic() - begin < 5
+    assert process.returncode == 130
+    assert said.split() == ["interrupted"]
+
+
+def test_a_port_that_is_taken_ends_with_a_sentence(runs):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(app, ["view", str(runs["wave"]), "--port", str(port), "--no-open"])
+    assert result.exit_code == 1
+    assert (
+        f"port {port} of 127.0.0.1 cannot be used: address already in use; choose another with --port" in result.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give either the folder of a RUN or --plugin NAME"),
+        (("nowhere",), "there is no run folder nowhere; train one with ddmi run"),
+        (("--plugin", "nothing"), "nothing"),
+        (("--port", "70000", "nowhere"), "--port"),
+    ],
+)
+def test_a_wrong_request_ends_with_status_2(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["view", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_help_imports_no_torch():
+    program = "import sys; sys.argv = ['ddmi', 'view', '--help']\nfrom ddmi_core.cli.main import app\ntry: app()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"  # noqa: E501
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "Show samples on a page" in done.stdout
