@@ -85,7 +85,7 @@ def agreement(camera: Camera, view: View, other: Camera, beside: View) -> tuple[
 
 
 def _around(view: View) -> tuple[Tensor, Tensor]:
-    """Least and greatest depth of each pixel and its neighbours; infinite, and minus infinite, where there is nothing."""
+    """Least and greatest depth of each pixel and its neighbours; infinite and minus infinite for nothing."""
     depth = torch.where(view.opacity > SURFACE, view.depth, torch.inf).cpu()[None]
     greatest = F.max_pool2d(torch.where(depth.isfinite(), depth, -torch.inf), 3, 1, 1)
     return -F.max_pool2d(-depth, 3, 1, 1)[0], greatest[0]
