@@ -87,13 +87,16 @@ class NerfRenderer(Renderer):
                 native size.
 
         Raises:
-            RequestError: if the size is out of range.
+            RequestError: if the size is out of range, or the field is not finite.
             ValueError: if the batch is not one.
         """
         if len(field) != 1:
             raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
         camera = view if isinstance(view, Camera) else usual_camera(self.size if view is None else checked(view))
-        return Picture.of(Scene.of(field, self.background.to(field.device), self.step), camera)
+        picture = Picture.of(Scene.of(field, self.background.to(field.device), self.step), camera)
+        if not np.isfinite(picture.colour).all():
+            raise RequestError("this field has values that are not numbers, so there is nothing to show")
+        return picture
 
 
 def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Tensor]:

@@ -154,6 +154,11 @@ def test_batches_are_refused():
         NerfRenderer((12, 14)).render(fields(2))
 
 
+def test_fields_that_are_no_numbers_are_refused(camera):
+    with pytest.raises(RequestError, match="not numbers"):
+        NerfRenderer((12, 14)).render(fields().map(lambda plane: plane * torch.nan), camera)
+
+
 def test_views_do_not_depend_on_bands(camera, monkeypatch):
     scene = Scene.of(solids, WHITE)
     whole = scene.view(camera)
