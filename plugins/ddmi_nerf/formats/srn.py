@@ -70,7 +70,7 @@ def _intrinsics(text: str, name: str) -> tuple[tuple[float, float, float], int, 
     lines = [line.split() for line in text.splitlines() if line.strip()]
     try:
         f, cx, cy = (float(word) for word in lines[0][:3])
-        place = max(i for i, words in enumerate(lines) if len(words) == 2)
+        place = [len(words) for words in lines].index(2)
         height, width = (int(float(word)) for word in lines[place])
         inverted = bool(int(float(lines[place + 1][0]))) if place + 1 < len(lines) else False
     except (ValueError, IndexError) as error:

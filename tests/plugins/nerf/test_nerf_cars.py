@@ -13,7 +13,7 @@ from ddmi_nerf.cars.colours import COLOURS
 from ddmi_nerf.cars.forms import bevelled, block, flanks, profile
 from ddmi_nerf.cars.parameters import KINDS
 from ddmi_nerf.cars.solids import Cylinder, Ellipsoid
-from ddmi_nerf.cars.tracing import Model, Paint, Part
+from ddmi_nerf.cars.tracing import Model, Paint, Part, light
 from ddmi_nerf.cars.views import DISTANCE, ELEVATIONS, cameras, picture
 from ddmi_nerf.settings import NerfSettings
 
@@ -122,6 +122,11 @@ def test_the_nearer_part_hides_the_other_and_paint_covers_a_part_of_it():
     missed = model.trace(origins, np.tile([1.0, 0, 0], (3, 1)))
     assert not missed.opacity.any()
     assert np.isinf(missed.depth).all()
+
+
+def test_light_comes_from_above():
+    up, side, down = light(np.array([[0.0, 1, 0], [0, 0, 0], [1, 0, -1]]))
+    assert 1 >= up > side > down > 0.3
 
 
 def test_all_kinds_are_there():

@@ -76,6 +76,7 @@ def test_points_without_a_file_are_on_the_visual_hull(tmp_path):
 @pytest.mark.parametrize(("file", "key"), [("points.ply", None), ("cloud.ply", "ply_file_path")])
 def test_points_come_from_a_coloured_cloud(tmp_path, file, key):
     folder = nerfstudio(tmp_path / "data" / "a")
+    edited(folder, lambda content: content.update(aabb_scale=2, scale=1, offset=[0.5, 0.4, 0.5]))  # around (0, 0.1, 0)
     lines = [f"{x / 50} 0.25 -0.5 255 0 {5 * x}" for x in range(50)] + ["7 7 7 0 0 0"]
     header = "ply\nformat ascii 1.0\nelement vertex 51\nproperty float x\nproperty float y\nproperty float z\n"
     header += "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
@@ -83,7 +84,7 @@ def test_points_come_from_a_coloured_cloud(tmp_path, file, key):
     if key:
         edited(folder, lambda content: content.update({key: file}))
     signal = load_all(tmp_path / "data", SETTINGS).batch([0])
-    assert (signal.points[0, :, 1] - 0.25).abs().max() < 1e-4
+    assert (signal.points[0, :, 1] - 0.15).abs().max() < 1e-4
     assert set((signal.points[0, :, 0] * 50).round().int().tolist()) <= set(range(50))
     blue = (signal.points[0, :, 0] * 250).round() / 127.5 - 1
     torch.testing.assert_close(signal.point_colours[0, :, 2], blue, atol=0.01, rtol=0)
@@ -173,11 +174,7 @@ def test_changed_files_are_read_again(tmp_path):
     folder = blender(tmp_path / "data" / "a")
     first = load_all(tmp_path / "data", SETTINGS).fingerprint()
     assert load_all(tmp_path / "data", SETTINGS).fingerprint() == first
-    for place, pixels in enumerate(views(count=8)[1]):
-        save(
-            folder / f"images/{place}.png",
-            pixels // 2 + np.array([0, 0, 0, 1], dtype=np.uint8) * (pixels[..., 3:] // 2),
-        )
+    save(folder / "images/7.png", views(count=8)[1][7] // 2)
     assert load_all(tmp_path / "data", SETTINGS).fingerprint() != first
 
 
