@@ -76,6 +76,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE
+    disable_nagle_algorithm = True  # the body of an answer would wait until the browser has acknowledged its head
 
     def do_GET(self) -> None:
         """Answer with a file of the page, or with what the session shows."""

@@ -25,6 +25,10 @@ FLAGS = (
 )
 
 
+class ProtocolError(Exception):
+    """The browser refused a call."""
+
+
 class Browser:
     """One page in a browser of its own; `with Browser(folder) as page`."""
 
@@ -72,7 +76,8 @@ class Browser:
         while True:
             told = self._next()
             if told.get("id") == self._number:
-                assert "error" not in told, told["error"]
+                if "error" in told:
+                    raise ProtocolError(told["error"])
                 return told["result"]
             if told.get("method") == "Runtime.exceptionThrown":
                 details = told["params"]["exceptionDetails"]
@@ -102,9 +107,15 @@ class Browser:
     def wait(self, expression: str, seconds: float = 30) -> None:
         """Until an expression is true."""
         end = time.monotonic() + seconds
-        while not self.js(expression):
+        while not self._true(expression):
             assert time.monotonic() < end, f"{expression} did not become true; the console says {self.said}"
             time.sleep(0.05)
+
+    def _true(self, expression: str) -> bool:
+        try:
+            return bool(self.js(expression))
+        except ProtocolError:  # between two pages there is none to ask
+            return False
 
     def mouse(self, kind: str, x: float, y: float, **given: Any) -> None:
         self("Input.dispatchMouseEvent", type=kind, x=x, y=y, **given)
