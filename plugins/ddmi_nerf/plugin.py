@@ -11,7 +11,11 @@ NERF = Domain(
     values=("density", "red", "green", "blue"),
     settings="ddmi_nerf.settings:NerfSettings",
     presets={"quick": "ddmi_nerf:presets/quick.toml"},
-    sources={"cars": "ddmi_nerf.cars.source:load"},
+    sources={
+        "cars": "ddmi_nerf.cars.source:load",
+        "folder": "ddmi_nerf.folder:load",
+        "srn-cars": "ddmi_nerf.official:srn_cars",
+    },
     default_source="cars",
     encoder="ddmi_nerf.parts:encoder",
     sampler="ddmi_nerf.parts:sampler",
