@@ -12,11 +12,16 @@ from ddmi_core.runs.model import Model
 from ddmi_core.viewer.server import Server
 from ddmi_core.viewer.session import Session
 
+PATIENCE = 1.0  # seconds for what is being computed when the program is interrupted
+INTERRUPTED = 130  # exit status
+
 
 def serve(
     load: Callable[[], Model], title: str, port: int | None, *, browser: bool, told: Callable[[str], None]
 ) -> None:
     """Serve the page of a model until the program is interrupted.
+
+    An interrupt ends a computation at its next step, or the program with it where that does not come soon.
 
     Args:
         load: gives the model; called when the port is there.
@@ -33,7 +38,14 @@ def serve(
         told(f"{title} is shown at {server.url} until Ctrl-C")
         if browser and _has_display():
             Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        server.serve_forever()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            if not server.turns.close(PATIENCE):
+                # A thread inside of torch would abort the end of the interpreter.
+                print("interrupted", file=sys.stderr, flush=True)
+                os._exit(INTERRUPTED)
+            raise
 
 
 def _has_display() -> bool:

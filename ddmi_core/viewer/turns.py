@@ -20,6 +20,7 @@ class Turns:
     def __init__(self) -> None:
         self._model, self._notes = Lock(), Lock()
         self._newest: OrderedDict[str, int] = OrderedDict()
+        self._closed = False
 
     @contextmanager
     def turn(self, channel: str, serial: int) -> Iterator[Callable[[], None]]:
@@ -30,11 +31,11 @@ class Turns:
             serial: grows from request to request of a channel.
 
         Raises:
-            Superseded: if there is a newer one.
+            Superseded: if there is a newer one, or none is served any more.
         """
 
         def check() -> None:
-            if channel and self.newest(channel) > serial:
+            if self._closed or (channel and self.newest(channel) > serial):
                 raise Superseded
 
         with self._notes:
@@ -46,6 +47,11 @@ class Turns:
         with self._model:
             check()
             yield check
+
+    def close(self, patience: float) -> bool:
+        """Let nobody use the model any more; whether the last one has stopped within some seconds."""
+        self._closed = True
+        return self._model.acquire(timeout=patience)
 
     def newest(self, channel: str) -> int:
         """Serial number of the newest request of a channel; -1 where there was none."""

@@ -53,19 +53,42 @@ def ask(port: int, method: str, path: str, body: str | None = None) -> HTTPConne
     return connection
 
 
+def test_an_interrupt_ends_what_does_not_stop_by_itself_too(runs):
+    program = """
+import os, signal, sys, threading, time
+from ddmi_core.viewer import opening, server
+class Stuck(server.Server):
+    def serve_forever(self):
+        threading.Thread(target=self.hold, daemon=True).start()
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+    def hold(self):
+        with self.turns.turn("", 0):
+            time.sleep(60)
+opening.Server, opening.Session = Stuck, lambda *given: None
+opening.serve(lambda: None, "stuck", 0, browser=False, told=lambda line: None)
+"""
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert time.monotonic() - begin < 20
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_an_interrupt_ends_it_at_once(busy, shown):
     process, port = shown
-    assert ask(port, "GET", "/").getresponse().status == 200
-    if busy:
-        ask(port, "POST", "/samples", json.dumps({"n": 64, "steps": 1000}))
-        time.sleep(0.3)
+    idle = ask(port, "GET", "/")
+    assert idle.getresponse().status == 200
+    working = ask(port, "POST", "/samples", json.dumps({"n": 64, "steps": 1000})) if busy else None
+    time.sleep(0.3)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
     assert time.monotonic() - begin < 5
     assert process.returncode == 130
     assert said.split() == ["interrupted"]
+    for connection in filter(None, (idle, working)):
+        connection.close()
 
 
 def test_a_port_that_is_taken_ends_with_a_sentence(runs):

@@ -99,6 +99,15 @@ def test_a_mixture_begins_at_one_sample_and_ends_at_the_other(through, page):
     assert np.abs(mixed(0.5) - shown(second)).mean() > 1
 
 
+def test_what_is_sampled_anew_at_an_end_has_the_seed_and_condition_of_that_end(page):
+    (first,) = page.samples(n=1, steps=3, condition="slow")
+    others = [*page.samples(n=4, seed=9, steps=4), *page.samples(n=2, seed=2, steps=2, condition="fast", guidance=3)]
+    for other in others:
+        direct = grey(page.get(f"/show?a={other}")[2])
+        mixed = grey(page.get(f"/show?a={first}&b={other}&mix=1&through=noise")[2])
+        assert np.abs(mixed - direct).max() <= 1
+
+
 def test_a_sample_is_saved_as_the_domain_writes_it(page, model, session):
     _, name = page.samples(n=2, seed=7, steps=2)
     status, headers, data = page.get(f"/file?a={name}&suffix=.npy")
@@ -252,19 +261,19 @@ def test_a_newer_request_for_samples_ends_the_older_one(page, session, monkeypat
         return sample(wanted, told)
 
     monkeypatch.setattr(session, "sample", slow)
-    ended = []
+    ended = {}
     first = {"n": 1, "seed": 1, "steps": 3, "channel": "one", "serial": 1}
-    thread = Thread(target=lambda: ended.append(page.lines(first)))
+    thread = Thread(target=lambda: ended.update(first=page.lines(first)))
     thread.start()
     assert begun.wait(10)
-    second = Thread(target=lambda: ended.append(page.lines({**first, "seed": 2, "serial": 2})))
+    second = Thread(target=lambda: ended.update(second=page.lines({**first, "seed": 2, "serial": 2})))
     second.start()
     page.wait_for("one", 2)
     newer.set()
     thread.join(10)
     second.join(10)
-    assert ended[0][1][-1] == {"superseded": True}
-    assert "samples" in ended[1][1][-1]
+    assert ended["first"][1][-1] == {"superseded": True}
+    assert "samples" in ended["second"][1][-1]
 
 
 def test_errors_of_the_work_are_told_and_the_next_request_is_served(page, session, monkeypatch, capsys):

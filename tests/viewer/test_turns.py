@@ -104,6 +104,15 @@ def test_never_two_at_once():
     assert most == [1] * 16
 
 
+def test_after_the_end_nobody_is_served_and_who_works_hears_of_it():
+    turns = Turns()
+    with turns.turn("samples", 1) as check:
+        assert not turns.close(0.01)
+        with pytest.raises(Superseded):
+            check()
+    assert turns.close(0.01)
+
+
 def test_channels_that_are_long_gone_are_forgotten():
     turns = Turns()
     for number in range(2 * MOST_CHANNELS):
