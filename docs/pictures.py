@@ -106,7 +106,13 @@ def first_frame(model: ddmi.Model, field: ddmi.Field) -> Image.Image:
     return enlarged(frames[0], TILE)
 
 
-CLIPS = ("a golden sunset", "clouds by day", "clouds by night", "a ball bounces", "two balls bounce")
+CLIPS = (
+    "a golden sunset",
+    "clouds by day",
+    "clouds by night",
+    "a red ball bounces in front of a white wall",
+    "two balls bounce",
+)
 
 
 def clips(model: ddmi.Model, split: Split) -> Image.Image:
@@ -131,9 +137,10 @@ def over_time(model: ddmi.Model, field: ddmi.Field) -> list[Image.Image]:
 
 
 def strip(frames: np.ndarray) -> list[Image.Image]:
-    """Every other frame of a clip `(T, H, W, 3)`, and its middle row over time."""
-    rows = frames[:, frames.shape[1] // 2]
-    return [enlarged(Image.fromarray(shown), TILE // 2) for shown in (*frames[::2], rows)]
+    """Every other frame of a clip `(T, H, W, 3)` in [-1, 1], and its middle row over time."""
+    pixels = np.clip(frames * 127.5 + 128, 0, 255).astype(np.uint8)
+    rows = pixels[:, pixels.shape[1] // 2]
+    return [enlarged(Image.fromarray(shown), TILE // 2) for shown in (*pixels[::2], rows)]
 
 
 Make = Callable[[ddmi.Model, Split], Image.Image]

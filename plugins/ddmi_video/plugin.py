@@ -48,6 +48,7 @@ VIDEO = Domain(
     picture="ddmi_video.export:picture",
     panel="ddmi_video.panel:panel",
     optional={"torchcodec": "another decoder of files", "decord": "another decoder of files"},
+    weights="ddmi_video:weights",
     api_version=1,
 )
 
