@@ -52,7 +52,7 @@ def write_depth(picture: Picture, path: Path) -> None:
         OSError: if the file cannot be written.
     """
     known = (picture.opacity > SURFACE) & (picture.depth * DEPTH_UNITS < 65535)
-    values = np.where(known, np.where(known, picture.depth, 0) * DEPTH_UNITS + 0.5, 0).astype(np.uint16)
+    values = np.where(known, picture.depth * DEPTH_UNITS + 0.5, 0).astype(np.uint16)
     Image.fromarray(values).save(path, "PNG")
 
 

@@ -19,7 +19,7 @@ class Picture:
 
     colour: Floats  # (H, W, 3), in [-1, 1], over the background
     opacity: Floats  # (H, W), in [0, 1]
-    depth: Floats  # (H, W), mean distance along the ray from the camera; infinite where nothing is seen
+    depth: Floats  # (H, W), mean distance along the ray from the camera; 0 where nothing is seen
     normals: Floats  # (H, W, 3), unit vectors in the world that point outwards; zeros where nothing is seen
     camera: Camera
     scene: Scene | None = None  # what is seen; none of pictures that were given
@@ -31,7 +31,7 @@ class Picture:
         colour, opacity, depth, normals = (
             part.cpu().numpy() for part in (seen.colour, seen.opacity, seen.depth, seen.normals)
         )
-        return Picture(colour, opacity, depth, normals, camera, scene)
+        return Picture(colour, opacity, np.where(np.isfinite(depth), depth, 0), normals, camera, scene)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -133,7 +133,7 @@ def original(signal: ViewSignal, index: int, renderer: NerfRenderer) -> Picture:
     """The first view of one object, as it was given: without depth and normals."""
     colour = signal.images[index, 0].float().movedim(0, -1).cpu().contiguous().numpy()
     opacity = signal.opacity[index, 0, 0].float().cpu().contiguous().numpy()
-    unknown = np.full_like(opacity, np.inf)
+    unknown = np.zeros_like(opacity)
     return Picture(colour, opacity, unknown, np.zeros_like(colour), camera_of(signal, index, 0))
 
 
