@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -142,25 +142,54 @@ class Model:
         guidance = own.guidance if guidance is None else guidance
         if n < 1 or steps < 1:
             raise RequestError(f"n={n} and steps={steps} must both be at least 1")
-        sample = sampler_named(sampler or own.sampler)
-        noise = torch.stack(
-            [torch.randn(self.shape.length, generator=generator_for(seed, "noise", i)) for i in range(n)]
-        )
+        name = sampler or own.sampler
+        noise = torch.stack([self.noise(seed, i) for i in range(n)])
         given = self.conditions(n, seed, condition)
-        path = self.diffusion.path
         parts = []
         for start in range(0, n, LARGEST_BATCH):
-            chosen = given[start : start + LARGEST_BATCH].to(self.device)
-            part = sample(
-                self.denoiser(chosen, guidance),
-                path,
-                noise[start : start + LARGEST_BATCH].to(self.device),
-                path.times(steps),
-                generator=[generator_for(seed, "sampler", start + i) for i in range(len(chosen))],
-                **({"callback": callback} if callback else {}),
-            )
-            parts.append(self.normalisation.invert(part))
+            part = slice(start, min(n, start + LARGEST_BATCH))
+            numbers = range(part.start, part.stop)
+            parts.append(self.denoised(noise[part], given[part], seed, numbers, name, steps, guidance, callback))
         return torch.cat(parts)
+
+    def noise(self, seed: int, number: int) -> Tensor:
+        """The noise `(L,)` that a sample is made of."""
+        return torch.randn(self.shape.length, generator=generator_for(seed, "noise", number))
+
+    @torch.no_grad()
+    def denoised(
+        self,
+        noise: Tensor,
+        given: Tensor,
+        seed: int,
+        numbers: Sequence[int],
+        sampler: str,
+        steps: int,
+        guidance: float,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Tensor:
+        """Latents `(B, L)` in the autoencoder's units from noise.
+
+        Args:
+            noise: `(B, L)`.
+            given: condition of each, as `conditions` gives them.
+            seed: of what the sampler draws.
+            numbers: of the samples, on which that depends too.
+            sampler: its name.
+            steps: of the sampler.
+            guidance: scale of classifier-free guidance.
+            callback: told after every step.
+        """
+        path = self.diffusion.path
+        made = sampler_named(sampler)(
+            self.denoiser(given.to(self.device), guidance),
+            path,
+            noise.to(self.device),
+            path.times(steps),
+            generator=[generator_for(seed, "sampler", number) for number in numbers],
+            **({"callback": callback} if callback else {}),
+        )
+        return self.normalisation.invert(made)
 
     def complete(
         self,

@@ -15,12 +15,11 @@ from torch import Tensor
 
 from ddmi_core.api.earlier import built
 from ddmi_core.api.panels import GESTURES, Look, Panel, Shown
-from ddmi_core.diffusion.samplers import Progress, sampler_named
+from ddmi_core.diffusion.samplers import Progress
 from ddmi_core.errors import PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.runs.model import Model
 from ddmi_core.runs.pictures import playable
-from ddmi_core.training.objective import generator_for
 from ddmi_core.viewer.asked import MOST_SAMPLES, Mixture, Query, Sample, Wanted
 from ddmi_core.viewer.between import spherical
 
@@ -199,23 +198,13 @@ class Session:
         """Sampled anew from what lies between the two noises, under the condition of the nearer one."""
         model = self.model
         ends = [(self._batch(sample).wanted, sample.number) for sample in (mixture.first, second)]
-        start, end = (
-            torch.randn(model.shape.length, generator=generator_for(wanted.seed, "noise", number))
-            for wanted, number in ends
-        )
+        start, end = (model.noise(wanted.seed, number) for wanted, number in ends)
         wanted, number = ends[round(mixture.mix)]
         own = model.config.sampling
         steps, guidance = wanted.steps or own.steps, own.guidance if wanted.guidance is None else wanted.guidance
-        given = model.conditions(number + 1, wanted.seed, wanted.condition)[-1:].to(model.device)
-        path = model.diffusion.path
-        made = sampler_named(own.sampler)(
-            model.denoiser(given, guidance),
-            path,
-            spherical(start, end, mixture.mix)[None].to(model.device),
-            path.times(steps),
-            generator=[generator_for(wanted.seed, "sampler", number)],
-        )
-        return model.normalisation.invert(made)[0]
+        given = model.conditions(number + 1, wanted.seed, wanted.condition)[-1:]
+        noise = spherical(start, end, mixture.mix)[None]
+        return model.denoised(noise, given, wanted.seed, [number], own.sampler, steps, guidance)[0]
 
     def _batch(self, sample: Sample) -> Batch:
         batch = self._batches.get(sample.batch)
