@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from attrs import evolve
 from chromium import PROGRAM, Browser
+from pages import served
 from viewed import SHEET, renderer
 
-from conftest import served
 from ddmi_core.runs.model import Model
 from ddmi_core.viewer.session import Session
 

@@ -9,9 +9,9 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 from attrs import evolve
+from pages import served
 from PIL import Image
 
-from conftest import served
 from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.viewer.asked import LARGEST_SEED, Mixture, Query, Sample
 from ddmi_core.viewer.server import PAGE, Server
