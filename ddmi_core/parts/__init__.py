@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
     from ddmi_core.grids.signals import mirroring as mirroring
+    from ddmi_core.parts.animations import write_gif as write_gif
     from ddmi_core.parts.animations import write_h264 as write_h264
     from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
     from ddmi_core.parts.builders import describe_grids as describe_grids
@@ -60,6 +61,9 @@ if TYPE_CHECKING:
     from ddmi_core.parts.similarity import structural_similarity as structural_similarity
     from ddmi_core.sources.captions import captions_beside as captions_beside
     from ddmi_core.sources.captions import tell_sides as tell_sides
+    from ddmi_core.sources.choices import between as between
+    from ddmi_core.sources.choices import chance as chance
+    from ddmi_core.sources.choices import pick as pick
     from ddmi_core.sources.decoded import Decoding as Decoding
     from ddmi_core.sources.decoded import decode_files as decode_files
     from ddmi_core.sources.files import Entry as Entry
@@ -103,9 +107,11 @@ _EXPORTS = {
     "StoredGrid": "ddmi_core.grids.raster",
     "Window": "ddmi_core.grids.raster",
     "TextCondition": "ddmi_core.conditions.text",
+    "between": "ddmi_core.sources.choices",
     "bernoulli_loss": "ddmi_core.autoencoder.losses",
     "captions_beside": "ddmi_core.sources.captions",
     "cell_centres": "ddmi_core.fields.lattice",
+    "chance": "ddmi_core.sources.choices",
     "choose": "ddmi_core.sources.splits",
     "classes_of": "ddmi_core.sources.folders",
     "coverage": "ddmi_core.parts.sets",
@@ -140,6 +146,8 @@ _EXPORTS = {
     "tell_sides": "ddmi_core.sources.captions",
     "text_condition": "ddmi_core.conditions.text",
     "word_condition": "ddmi_core.conditions.text",
+    "pick": "ddmi_core.sources.choices",
+    "write_gif": "ddmi_core.parts.animations",
     "write_h264": "ddmi_core.parts.animations",
 }
 __all__ = list(_EXPORTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import GifImagePlugin, Image
 
 from ddmi_core.errors import RequestError
 
@@ -16,6 +18,7 @@ Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
 QUALITY = 18  # constant rate factor of x264, near to what the eye can tell
 LEAST, LARGEST = 2, 8192  # rows and columns
+LARGEST_GIF = 1024
 
 
 def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path: Path) -> None:
@@ -50,3 +53,28 @@ def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path
             frame = av.VideoFrame.from_ndarray(np.pad(pixels, padding, mode="edge"), format="rgb24")
             container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
         container.mux(stream.encode())
+
+
+def write_gif(frames: Iterable[Frame], size: tuple[int, int], shown: Iterable[int], path: Path) -> None:
+    """Write a gif file that repeats, each frame in 256 colours of its own; one frame at a time is in memory.
+
+    Args:
+        frames: `(rows, columns, 3)` each, bytes.
+        size: rows and columns of a frame.
+        shown: hundredths of a second that each frame is shown.
+        path: of the file.
+
+    Raises:
+        RequestError: if the frames are larger than 1024 pixels a side.
+        OSError: if the file cannot be written.
+    """
+    rows, columns = size
+    if max(size) > LARGEST_GIF:
+        raise RequestError(f"gif files are written up to {LARGEST_GIF} pixels a side; .mp4 holds larger frames")
+    with path.open("wb") as file:
+        file.write(struct.pack("<6sHHBBB", b"GIF89a", columns, rows, 0, 0, 0))
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeats for ever
+        for pixels, hundredths in zip(frames, shown, strict=True):
+            drawn = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT)
+            file.writelines(GifImagePlugin.getdata(drawn, duration=10 * hundredths, include_color_table=True))
+        file.write(b";")

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ddmi_core.api import Field
 from ddmi_nerf.cameras import Camera
-from ddmi_nerf.metrics import DISTANCE, pictures, scene_of
+from ddmi_nerf.metrics import DISTANCE, pictures
 from ddmi_nerf.rendering import NerfRenderer
 from ddmi_nerf.signal import ViewSignal
 
@@ -25,7 +25,7 @@ def describe(fields: Field, renderer: NerfRenderer) -> Tensor:
         for row, elevation in enumerate(ELEVATIONS)
         for turn in range(AZIMUTHS)
     ]
-    return torch.stack([summary(pictures(scene_of(field, renderer), cameras)) for field in fields])
+    return torch.stack([summary(pictures(renderer.scene(field), cameras)) for field in fields])
 
 
 def describe_signal(signal: ViewSignal) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import GifImagePlugin, Image
+from PIL import Image
 
-from ddmi_core.errors import RequestError
+from ddmi_core import parts
 from ddmi_core.parts import write_h264
 from ddmi_nerf.cameras import to_json
 from ddmi_nerf.orbit import FRAMES, RATE, frames, orbit, scene_of
@@ -19,7 +18,6 @@ from ddmi_nerf.scene import SURFACE
 from ddmi_nerf.surface import ColouredMesh, surface
 
 DEPTH_UNITS = 8192  # of a depth map, a unit of length
-LARGEST_GIF = 1024
 THUMBNAIL, SHOWN = 128, 16  # pixels a side and frames of an orbit in a report
 ASIDE = ".partial-"  # how names of files begin until they are complete
 UNLIT = "KHR_materials_unlit"
@@ -66,16 +64,7 @@ def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
         OSError: if a file cannot be written.
     """
     scene, cameras = scene_of(picture), orbit(picture.camera, count)
-    rows, columns = picture.size
-    if max(rows, columns) > LARGEST_GIF:
-        raise RequestError(f"gif files are written up to {LARGEST_GIF} pixels a side; .mp4 holds larger frames")
-    with path.open("wb") as file:
-        file.write(struct.pack("<6sHHBBB", b"GIF89a", columns, rows, 0, 0, 0))
-        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeats for ever
-        for pixels in frames(scene, cameras):
-            drawn = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT)
-            file.writelines(GifImagePlugin.getdata(drawn, duration=round(1000 / RATE), include_color_table=True))
-        file.write(b";")
+    parts.write_gif(frames(scene, cameras), picture.size, [int(100 / RATE)] * count, path)
     beside(path).write_text(to_json(cameras))
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ddmi_core.api import Field
 from ddmi_core.parts import structural_similarity
 from ddmi_nerf.cameras import Camera
+from ddmi_nerf.orbit import orbit
 from ddmi_nerf.rendering import NerfRenderer, camera_of
 from ddmi_nerf.scene import SURFACE, Scene, View
 from ddmi_nerf.signal import ViewSignal
@@ -49,10 +50,11 @@ def depth_consistency(fields: Field, signal: ViewSignal, renderer: NerfRenderer)
     It is a property of the field alone: depths of a surface agree, and fog has other depths from each side. Of a
     field that shows nothing it is 0.
     """
-    cameras = orbit(AROUND, renderer.size)
+    rows, columns = renderer.size
+    cameras = orbit(Camera.orbit(0, ELEVATION, DISTANCE, width=columns, height=rows), AROUND)
     found = []
     for field in fields:
-        scene = scene_of(field, renderer)
+        scene = renderer.scene(field)
         shown = [scene.view(camera) for camera in cameras]
         parts = [
             agreement(camera, view, other, beside)
@@ -93,7 +95,7 @@ def _around(view: View) -> tuple[Tensor, Tensor]:
 
 def views(field: Field, signal: ViewSignal, index: int, renderer: NerfRenderer) -> Tensor:
     """Pictures `(K, 3, H, W)` of one field by the cameras of one object of a signal."""
-    scene = scene_of(field, renderer)
+    scene = renderer.scene(field)
     cameras = [camera_of(signal, index, view) for view in range(signal.images.shape[1])]
     return pictures(scene, cameras)
 
@@ -101,16 +103,3 @@ def views(field: Field, signal: ViewSignal, index: int, renderer: NerfRenderer) 
 def pictures(scene: Scene, cameras: Sequence[Camera]) -> Tensor:
     """Pictures `(K, 3, H, W)` by cameras of one size."""
     return torch.stack([scene.view(camera).colour.cpu().movedim(-1, 0) for camera in cameras])
-
-
-def scene_of(field: Field, renderer: NerfRenderer) -> Scene:
-    """One field, ready for many views."""
-    return Scene.of(field, renderer.background.to(field.device), renderer.step)
-
-
-def orbit(count: int, size: tuple[int, int]) -> list[Camera]:
-    """Cameras around the cube at one height."""
-    rows, columns = size
-    return [
-        Camera.orbit(360 * number / count, ELEVATION, DISTANCE, width=columns, height=rows) for number in range(count)
-    ]

@@ -93,10 +93,14 @@ class NerfRenderer(Renderer):
         if len(field) != 1:
             raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
         camera = view if isinstance(view, Camera) else usual_camera(self.size if view is None else checked(view))
-        picture = Picture.of(Scene.of(field, self.background.to(field.device), self.step), camera)
+        picture = Picture.of(self.scene(field), camera)
         if not np.isfinite(picture.colour).all():
             raise RequestError("this field has values that are not numbers, so there is nothing to show")
         return picture
+
+    def scene(self, field: Field) -> Scene:
+        """One field (B = 1), ready for many views."""
+        return Scene.of(field, self.background.to(field.device), self.step)
 
 
 def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Tensor]:

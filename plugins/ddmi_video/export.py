@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import GifImagePlugin, Image
+from PIL import Image
 
-from ddmi_core.errors import RequestError
+from ddmi_core import parts
 from ddmi_core.parts import GridArtefact, write_h264
 
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
@@ -21,7 +20,6 @@ Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 UNITS = 100  # of a gif's times, a second
 LEAST_UNITS, MOST_UNITS = 2, 65535  # that a frame is shown; viewers slow down below two
 FASTEST_GIF = UNITS / LEAST_UNITS
-LARGEST_GIF = 1024
 THUMBNAIL, MOST_SHOWN = 192, 64  # pixels a side and frames of a clip in a report
 
 
@@ -57,20 +55,12 @@ def write_gif(artefact: GridArtefact, path: Path) -> None:
         RequestError: if the frames are larger than 1024 pixels a side.
         OSError: if the file cannot be written.
     """
-    if max(artefact.size[1:]) > LARGEST_GIF:
-        raise RequestError(f"gif files are written up to {LARGEST_GIF} pixels a side; .mp4 holds larger frames")
     seconds, (_, rows, columns) = artefact.extent[0], artefact.size
     if rate(artefact) > FASTEST_GIF:
         artefact = artefact.at((max(1, int(seconds * FASTEST_GIF)), rows, columns))
     starts = [round(UNITS * seconds * number / artefact.size[0]) for number in range(artefact.size[0] + 1)]
-    with path.open("wb") as file:
-        file.write(struct.pack("<6sHHBBB", b"GIF89a", columns, rows, 0, 0, 0))
-        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeats for ever
-        for pixels, (start, end) in zip(frames(artefact), pairwise(starts), strict=True):
-            drawn = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT)
-            shown = min(max(LEAST_UNITS, end - start), MOST_UNITS)
-            file.writelines(GifImagePlugin.getdata(drawn, duration=10 * shown, include_color_table=True))
-        file.write(b";")
+    shown = [min(max(LEAST_UNITS, end - start), MOST_UNITS) for start, end in pairwise(starts)]
+    parts.write_gif(frames(artefact), (rows, columns), shown, path)
 
 
 def write_frames(artefact: GridArtefact, path: Path) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import numpy as np
 from attrs import field, frozen, validators
 
+from ddmi_core.parts import between, chance, pick
 from ddmi_nerf.cars.colours import COLOURS, SHARES
 from ddmi_nerf.cars.tracing import Colour
-
-T = TypeVar("T")
 
 SEED = 30142  # of all cars; another one is other cars
 KINDS = ("sedan", "hatchback", "sports car", "jeep", "van", "pick-up", "truck", "bus")
@@ -111,19 +107,3 @@ def parameters(number: int) -> Parameters:
         windows=chance(draw, 0.5) if kind == "van" else True,
         shade=between(draw, 0.88, 1.0),
     )
-
-
-def pick(draw: np.random.Generator, choices: Sequence[T], shares: Sequence[float] = ()) -> T:
-    """One of the choices, with equal or given shares."""
-    ends = np.cumsum(shares or [1.0] * len(choices))
-    return choices[int(np.searchsorted(ends, draw.random() * ends[-1], side="right"))]
-
-
-def between(draw: np.random.Generator, low: float, high: float) -> float:
-    """A number from low to high."""
-    return low + (high - low) * float(draw.random())
-
-
-def chance(draw: np.random.Generator, share: float) -> bool:
-    """True in a share of the draws."""
-    return bool(draw.random() < share)

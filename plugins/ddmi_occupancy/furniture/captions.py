@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ddmi_core.parts import chance, pick
 from ddmi_occupancy.furniture.agreement import NUMBERS, STATURE
 from ddmi_occupancy.furniture.building import build
-from ddmi_occupancy.furniture.parameters import SEED, Furniture, chance, pick
+from ddmi_occupancy.furniture.parameters import SEED, Furniture
 from ddmi_occupancy.solids import bounds
 
 SENTENCES = 8  # a piece

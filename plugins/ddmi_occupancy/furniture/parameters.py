@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import numpy as np
 from attrs import field, frozen, validators
 
-T = TypeVar("T")
+from ddmi_core.parts import chance, pick
 
 CLASSES = ("chair", "table", "stool", "shelf", "bench")
 SHARES = (0.32, 0.26, 0.14, 0.16, 0.12)
@@ -79,20 +76,9 @@ def furniture(number: int) -> Furniture:
     return MADE[kind](number, draw)
 
 
-def pick(draw: np.random.Generator, choices: Sequence[T], shares: Sequence[float] = ()) -> T:
-    """One of the choices, with equal or given shares."""
-    ends = np.cumsum(shares or [1.0] * len(choices))
-    return choices[int(np.searchsorted(ends, draw.random() * ends[-1], side="right"))]
-
-
 def between(draw: np.random.Generator, low: float, high: float) -> float:
     """One of `STEPS` values from low to high."""
     return round(low + (high - low) * int(draw.integers(STEPS)) / (STEPS - 1), 4)
-
-
-def chance(draw: np.random.Generator, share: float) -> bool:
-    """True in a share of the draws."""
-    return bool(draw.random() < share)
 
 
 def thickness(draw: np.random.Generator) -> float:

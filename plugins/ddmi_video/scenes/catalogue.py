@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import pick
 from ddmi_video.scenes import balls, digits, skies
-from ddmi_video.scenes.draws import draws, pick
+from ddmi_video.scenes.draws import draws
 from ddmi_video.scenes.scene import Scene
 
 Family = Mapping[str, float]  # share of each kind of scenes

@@ -7,8 +7,9 @@ import math
 import numpy as np
 from attrs import field, frozen, validators
 
+from ddmi_core.parts import between, pick
 from ddmi_video.scenes.captions import digit_captions
-from ddmi_video.scenes.draws import between, draws, pick
+from ddmi_video.scenes.draws import draws
 from ddmi_video.scenes.glyphs import Glyph, glyphs
 from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, folded, mean
 

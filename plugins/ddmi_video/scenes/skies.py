@@ -7,9 +7,10 @@ import math
 import numpy as np
 from attrs import field, frozen, validators
 
+from ddmi_core.parts import between, chance, pick
 from ddmi_video.scenes.captions import sky_captions
 from ddmi_video.scenes.clouds import Layer, on_ceiling
-from ddmi_video.scenes.draws import between, chance, draws, pick
+from ddmi_video.scenes.draws import draws
 from ddmi_video.scenes.hills import Ridge
 from ddmi_video.scenes.hours import TINTS, colours
 from ddmi_video.scenes.lights import Disc, stars

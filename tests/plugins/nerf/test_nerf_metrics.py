@@ -4,14 +4,16 @@ import pytest
 import torch
 from nerf_scenes import decibels, fog, nothing, solids
 
+from ddmi_nerf.cameras import Camera
 from ddmi_nerf.describe import describe, describe_signal
-from ddmi_nerf.metrics import agreement, depth_consistency, orbit, pictures, psnr_db, scene_of, ssim
+from ddmi_nerf.metrics import DISTANCE, ELEVATION, agreement, depth_consistency, pictures, psnr_db, ssim
+from ddmi_nerf.orbit import orbit
 from ddmi_nerf.rendering import NerfRenderer
 from ddmi_nerf.signal import ViewSignal
 
 SIZE = 24
 RENDERER = NerfRenderer((SIZE, SIZE))
-CAMERAS = orbit(4, (SIZE, SIZE))
+CAMERAS = orbit(Camera.orbit(0, ELEVATION, DISTANCE, width=SIZE, height=SIZE), 4)
 
 
 class Medium:
@@ -28,7 +30,7 @@ class Medium:
 
 def signal_of(*scenes, shift=0.0):
     """Views of scenes, as a data set would have them, lighter by `shift`."""
-    images = torch.stack([pictures(scene_of(Medium(scene), RENDERER), CAMERAS) for scene in scenes]) + shift
+    images = torch.stack([pictures(RENDERER.scene(Medium(scene)), CAMERAS) for scene in scenes]) + shift
     poses = torch.stack([torch.tensor(camera.to_world, dtype=torch.float32) for camera in CAMERAS])
     count = len(scenes)
     return ViewSignal(
@@ -70,7 +72,7 @@ def thick_fog(points):
 
 
 def test_places_that_another_scene_lacks_are_looked_through():
-    there, elsewhere = scene_of(Medium(solids), RENDERER), scene_of(Medium(nothing), RENDERER)
+    there, elsewhere = RENDERER.scene(Medium(solids)), RENDERER.scene(Medium(nothing))
     one, other = CAMERAS[:2]
     kept, counted = agreement(one, there.view(one), other, there.view(other))
     assert kept > 0.9 * counted > 0
