@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
     from ddmi_core.grids.signals import mirroring as mirroring
-    from ddmi_core.parts.animations import write_gif as write_gif
+    from ddmi_core.parts.animations import write_animated_gif as write_animated_gif
     from ddmi_core.parts.animations import write_h264 as write_h264
     from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
     from ddmi_core.parts.builders import describe_grids as describe_grids
@@ -147,7 +147,7 @@ _EXPORTS = {
     "text_condition": "ddmi_core.conditions.text",
     "word_condition": "ddmi_core.conditions.text",
     "pick": "ddmi_core.sources.choices",
-    "write_gif": "ddmi_core.parts.animations",
+    "write_animated_gif": "ddmi_core.parts.animations",
     "write_h264": "ddmi_core.parts.animations",
 }
 __all__ = list(_EXPORTS)

@@ -55,7 +55,7 @@ def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path
         container.mux(stream.encode())
 
 
-def write_gif(frames: Iterable[Frame], size: tuple[int, int], shown: Iterable[int], path: Path) -> None:
+def write_animated_gif(frames: Iterable[Frame], size: tuple[int, int], shown: Iterable[int], path: Path) -> None:
     """Write a gif file that repeats, each frame in 256 colours of its own; one frame at a time is in memory.
 
     Args:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ddmi_core import parts
-from ddmi_core.parts import write_h264
+from ddmi_core.parts import write_animated_gif, write_h264
 from ddmi_nerf.cameras import to_json
 from ddmi_nerf.orbit import FRAMES, RATE, frames, orbit, scene_of
 from ddmi_nerf.picture import Picture
@@ -64,7 +63,7 @@ def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
         OSError: if a file cannot be written.
     """
     scene, cameras = scene_of(picture), orbit(picture.camera, count)
-    parts.write_gif(frames(scene, cameras), picture.size, [int(100 / RATE)] * count, path)
+    write_animated_gif(frames(scene, cameras), picture.size, [int(100 / RATE)] * count, path)
     beside(path).write_text(to_json(cameras))
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ddmi_core import parts
-from ddmi_core.parts import GridArtefact, write_h264
+from ddmi_core.parts import GridArtefact, write_animated_gif, write_h264
 
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
@@ -60,7 +59,7 @@ def write_gif(artefact: GridArtefact, path: Path) -> None:
         artefact = artefact.at((max(1, int(seconds * FASTEST_GIF)), rows, columns))
     starts = [round(UNITS * seconds * number / artefact.size[0]) for number in range(artefact.size[0] + 1)]
     shown = [min(max(LEAST_UNITS, end - start), MOST_UNITS) for start, end in pairwise(starts)]
-    parts.write_gif(frames(artefact), (rows, columns), shown, path)
+    write_animated_gif(frames(artefact), (rows, columns), shown, path)
 
 
 def write_frames(artefact: GridArtefact, path: Path) -> None:
