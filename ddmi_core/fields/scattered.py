@@ -125,7 +125,8 @@ class PointEvaluator:
     def _evaluate(self, coords: Tensor) -> Tensor:
         """Values `(N, V)` of one chunk."""
         # Rows of numbers along the points: short runs a point would take several times longer.
-        position = torch.addcmul(self.shift, coords.t()[self.columns], self.half)
+        # `index_select`, as threads add up the slopes of plain indexing in any order.
+        position = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
         position = torch.minimum(position.clamp_min(0), self.last)
         low = torch.minimum(position.detach().floor(), self.last_low)
         upper = position - low

@@ -83,6 +83,17 @@ def test_slopes_work_where_gradients_are_off():
     assert slopes.abs().max() > 0
 
 
+def test_slopes_repeat_bit_for_bit_on_several_threads():
+    field, before = make_field(LAYOUTS["four axes"]), torch.get_num_threads()
+    coords = points(LAYOUTS["four axes"], 8000)
+    torch.set_num_threads(4)
+    try:
+        first, *others = (field.points().slopes(coords)[1] for _ in range(6))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(first, other) for other in others)
+
+
 def test_no_points_have_no_values():
     evaluator = make_field(LAYOUTS["tri-plane"]).points()
     assert evaluator.at(torch.zeros(0, 3)).shape == (0, 3)
