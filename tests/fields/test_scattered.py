@@ -18,7 +18,7 @@ layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def make_field(layout, join="sum", joining="coarse_to_fine", activation="relu", lengths=((3, 1, 4), (6, 5, 7))):
-    channels = (5, 4)
+    channels = (5, 4, 3, 2)[: len(lengths)]
     basis = tuple(
         planes(layout, c, cells_of(layout, *length), batch=1, seed=c)
         for c, length in zip(channels, lengths, strict=True)
@@ -84,7 +84,8 @@ def test_slopes_work_where_gradients_are_off():
 
 
 def test_slopes_repeat_bit_for_bit_on_several_threads():
-    field, before = make_field(LAYOUTS["four axes"]), torch.get_num_threads()
+    lengths = ((3, 1, 4), (6, 5, 7), (8, 9, 10), (11, 12, 13))  # more than two, as a sum of two has one order
+    field, before = make_field(LAYOUTS["four axes"], lengths=lengths), torch.get_num_threads()
     coords = points(LAYOUTS["four axes"], 8000)
     torch.set_num_threads(4)
     try:
