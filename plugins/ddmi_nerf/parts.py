@@ -30,6 +30,7 @@ def renderer(domain: Domain, settings: NerfSettings) -> NerfRenderer:
     return NerfRenderer(
         (settings.size, settings.size),
         samples=settings.samples,
+        close=settings.close,
         fine=settings.fine,
         background=BACKGROUNDS[settings.background],
     )

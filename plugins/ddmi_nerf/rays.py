@@ -17,6 +17,11 @@ def _middle() -> Tensor:
     return torch.full((1, 1), 0.5)
 
 
+def _anywhere() -> Tensor:
+    """Nothing is known of where the object is."""
+    return torch.tensor([[[0.0, torch.inf]]])
+
+
 def _white() -> Tensor:
     return torch.full((1, 1, 3), WHITE)
 
@@ -31,6 +36,7 @@ class RayQueries(Queries):
 
     jitter: Tensor = field(factory=_middle)  # (B, N) or (1, 1), in [0, 1]: where in its intervals a ray is sampled
     background: Tensor = field(factory=_white)  # (B, N, 3) or (1, 1, 3), in [-1, 1]: what is behind the cube
+    close: Tensor = field(factory=_anywhere)  # (B, N, 2) or (1, 1, 2), distances: where the object may be on the ray
 
 
 def crossing(

@@ -19,7 +19,7 @@ from ddmi_nerf.radiance import activated
 from ddmi_nerf.rays import WHITE, RayQueries, crossing
 from ddmi_nerf.scene import Scene
 from ddmi_nerf.signal import ViewSignal
-from ddmi_nerf.volume import Samples, composite, importance, stratified
+from ddmi_nerf.volume import Samples, closer, composite, importance, stratified
 
 AZIMUTH, ELEVATION, DISTANCE = 35.0, 25.0, 2.8  # of the camera that looks unless another is asked for
 LARGEST = 8192  # pixels a side
@@ -32,7 +32,8 @@ class NerfRenderer(Renderer):
     Args:
         size: rows and columns of a view unless another is asked for.
         samples: intervals of a ray in `observe`.
-        fine: how many times these are cut where they weigh most, after a first look without gradients; 0 spares it.
+        close: how many times these are cut where the queries say that the object is.
+        fine: how many times they are cut where they weigh most, after a first look without gradients; 0 spares it.
         step: between samples of a ray in `render`.
         background: colour behind the cube in views, in [-1, 1].
 
@@ -44,12 +45,13 @@ class NerfRenderer(Renderer):
         self,
         size: Sequence[int],
         samples: int = SAMPLES,
+        close: int = 0,
         fine: int = 0,
         step: float = STEP,
         background: Sequence[float] = (WHITE, WHITE, WHITE),
     ) -> None:
         self.size = checked(size)
-        self.samples, self.fine, self.step = samples, fine, step
+        self.samples, self.close, self.fine, self.step = samples, close, fine, step
         self.background = torch.tensor(background)
 
     def observe(self, field: Field, queries: Queries) -> Tensor:
@@ -63,10 +65,14 @@ class NerfRenderer(Renderer):
             queries: places at which rays enter the cube, and as `extra` their directions.
         """
         jitter, background = torch.full_like(queries.coords[..., 0], 0.5), self.background.to(field.device)
+        near, far = crossing(queries.coords, queries.extra)
+        close = torch.stack([near, far], dim=-1)
         if isinstance(queries, RayQueries):
             jitter, background = queries.jitter.expand_as(jitter), queries.background
-        near, far = crossing(queries.coords, queries.extra)
+            close = queries.close
         samples = stratified(near, far, self.samples, jitter)
+        if self.close:
+            samples = closer(samples, close.expand(*near.shape, 2), self.close, jitter)
         if self.fine:
             with torch.no_grad():
                 density, shown = along(field, queries, samples)

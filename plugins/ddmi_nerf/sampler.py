@@ -7,10 +7,11 @@ from torch import Tensor
 
 from ddmi_core.api import CoordinateSampler
 from ddmi_core.errors import DataError
-from ddmi_nerf.rays import RayQueries, entering
+from ddmi_nerf.rays import RayQueries, crossing, entering
 from ddmi_nerf.signal import ViewSignal
 
 ON_OBJECT = 0.5  # share of rays that are drawn from pixels with some of the object
+MARGIN = 0.05  # around the box of an object's points
 SEEN = 0.01  # opacity of such a pixel
 
 
@@ -41,12 +42,21 @@ class RaySampler(CoordinateSampler):
         """
         drawn = [self._drawn(signal, index, n, generator) for index in range(len(signal.images))]
         coords, extra, targets, weights = (torch.stack(part) for part in zip(*drawn, strict=True))
+        low = signal.points.amin(dim=1, keepdim=True) - MARGIN
+        high = signal.points.amax(dim=1, keepdim=True) + MARGIN
+        close = torch.stack(crossing(coords, extra, low, high), dim=-1)
         jitter = torch.full(coords.shape[:2], 0.5, device=coords.device)
         if self.jitter:
             jitter = torch.rand(coords.shape[:2], generator=generator).to(coords.device)
         background = signal.background[:, None].expand_as(targets)
         return RayQueries(
-            coords=coords, extra=extra, targets=targets, weights=weights, jitter=jitter, background=background
+            coords=coords,
+            extra=extra,
+            targets=targets,
+            weights=weights,
+            jitter=jitter,
+            background=background,
+            close=close,
         )
 
     def _drawn(

@@ -49,7 +49,8 @@ class NerfSettings:
             that are not white, `full` takes all.
         encoder: what the encoder sees: `points`, coloured and on the surface, or `views`, pictures with their cameras.
         samples: intervals of a ray in training.
-        fine: how many times these are cut where they weigh most, after a first look; 0 spares it.
+        close: how many times these are cut where the object's points are.
+        fine: how many times they are cut where they weigh most, after a first look; 0 spares it.
         strict: stop at objects that cannot be used; otherwise leave them out with a warning.
     """
 
@@ -67,7 +68,8 @@ class NerfSettings:
     extent: float = field(default=0.0, validator=validators.ge(0))
     opacity: str = field(default="alpha", validator=validators.in_(OPACITIES))
     encoder: str = field(default="points", validator=validators.in_(ENCODERS))
-    samples: int = field(default=48, validator=[validators.ge(4), validators.le(1024)])
+    samples: int = field(default=12, validator=[validators.ge(4), validators.le(1024)])
+    close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])
     fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
     strict: bool = True
 

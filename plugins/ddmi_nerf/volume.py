@@ -52,6 +52,28 @@ def stratified(near: Tensor, far: Tensor, count: int, jitter: Tensor | None = No
     return Samples(edges, _placed(edges, jitter))
 
 
+def closer(samples: Samples, close: Tensor, count: int, jitter: Tensor | None = None) -> Samples:
+    """Intervals that are cut further where an object is known to be, in equal parts of that stretch.
+
+    Args:
+        samples: S equal intervals of each ray, which all stay.
+        close: `(..., 2)`, distances between which the object lies; what is beyond the intervals is cut off, and where
+            nothing is left, the cuts are spread over the whole ray.
+        count: cuts a ray, C; the first and the last of them are the two ends.
+        jitter: as for `stratified`.
+
+    Returns:
+        S + C intervals a ray.
+    """
+    first, last = samples.edges[..., :1], samples.edges[..., -1:]
+    start, end = torch.maximum(close[..., :1], first), torch.minimum(close[..., 1:], last)
+    missed = end <= start
+    shares = torch.linspace(0, 1, count, dtype=first.dtype, device=first.device)
+    cuts = torch.lerp(torch.where(missed, first, start), torch.where(missed, last, end), shares)
+    edges = torch.cat([samples.edges, cuts], dim=-1).sort(dim=-1).values
+    return Samples(edges, _placed(edges, jitter))
+
+
 def importance(edges: Tensor, weights: Tensor, count: int, jitter: Tensor | None = None) -> Samples:
     """Intervals that are cut further where they weigh most: at quantiles of the weights (section 5.2 of NeRF).
 

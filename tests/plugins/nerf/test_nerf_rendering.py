@@ -105,6 +105,22 @@ def test_finer_samples_come_nearer_to_the_truth(camera):
     assert decibels(fine, truth) > decibels(coarse, truth) + 6
 
 
+def test_samples_where_the_object_is_come_nearer_to_the_truth(camera):
+    field = fields(bias=-1.0)
+    queries, _ = asked(camera)
+    # Known of the field is no box, but all that counts for this is that what is said is used.
+    near, far = crossing(queries.coords, queries.extra)
+    told = evolve(queries, close=torch.stack([near, far], dim=-1))
+    wrong = evolve(queries, close=torch.stack([far - 1e-3, far], dim=-1))
+    with torch.no_grad():
+        truth = NerfRenderer((12, 14), samples=2000).observe(field, queries)
+        unknown, known, missed = (
+            NerfRenderer((12, 14), samples=8, close=60).observe(field, some) for some in (queries, told, wrong)
+        )
+    torch.testing.assert_close(unknown, known, rtol=0, atol=1e-5)
+    assert decibels(known, truth) > decibels(missed, truth) + 6
+
+
 def test_the_background_of_queries_is_behind_the_field(camera):
     field = fields(bias=-4.0)
     white, _ = asked(camera)

@@ -10,7 +10,7 @@ from nerf_scenes import solids
 from ddmi_core.errors import DataError
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.rays import entering
-from ddmi_nerf.sampler import RaySampler, pixel_rays
+from ddmi_nerf.sampler import MARGIN, RaySampler, pixel_rays
 from ddmi_nerf.scene import Scene
 from ddmi_nerf.signal import ViewSignal
 
@@ -116,3 +116,18 @@ def test_cameras_that_look_away_are_refused(signal):
     away[..., :3, 0] *= -1
     with pytest.raises(DataError, match="shows the cube"):
         RaySampler().sample(evolve(signal, to_world=away), 10, generator())
+
+
+def test_queries_know_where_the_points_of_the_object_are(signal):
+    corners = torch.tensor([[-0.3, -0.2, -0.1], [0.4, 0.2, 0.3]])
+    queries = RaySampler().sample(evolve(signal, points=corners[None]), 200, generator())
+    near, far = queries.close[0].unbind(dim=-1)
+    hit = far > near
+    assert 0.1 < hit.float().mean() < 0.95
+    middle = queries.coords[0] + (near + far)[:, None] / 2 * queries.extra[0]
+    low, high = corners[0] - MARGIN, corners[1] + MARGIN
+    assert ((middle > low) & (middle < high)).all(dim=1)[hit].all()
+    # Places a little before and beyond are outside.
+    for distance in (near - 1e-3, far + 1e-3):
+        place = (queries.coords[0] + distance[:, None] * queries.extra[0])[hit & (near > 1e-2)]
+        assert not ((place > low) & (place < high)).all(dim=1).any()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddmi_nerf.volume import absorbed, composite, importance, quantiles, stopped_at, stratified
+from ddmi_nerf.volume import absorbed, closer, composite, importance, quantiles, stopped_at, stratified
 
 WHITE = torch.ones(3, dtype=torch.float64)
 
@@ -182,3 +182,19 @@ def test_importance_samples_see_thin_sheets_better():
     second = opacity(importance(coarse.edges, first.weights, 64))
     wrong = [(light.opacity - (1 - math.exp(-30 * 0.1))).abs().mean().item() for light in (first, second)]
     assert wrong[1] < 0.5 * wrong[0]
+
+
+def test_intervals_are_cut_where_an_object_is():
+    rays = stratified(doubles(1, 1, 1), doubles(3, 3, 3), 4)
+    # Inside the ray, partly before it, and missed.
+    close = torch.stack([doubles(1.5, 2), doubles(0, 1.3), doubles(0, 0)])
+    samples = closer(rays, close, 3)
+    wanted = [
+        [1, 1.5, 1.5, 1.75, 2, 2, 2.5, 3],
+        [1, 1, 1.15, 1.3, 1.5, 2, 2.5, 3],
+        [1, 1, 1.5, 2, 2, 2.5, 3, 3],
+    ]
+    torch.testing.assert_close(samples.edges, doubles(*wanted))
+    torch.testing.assert_close(samples.places, (samples.edges[:, 1:] + samples.edges[:, :-1]) / 2)
+    everywhere = closer(rays, doubles([0, torch.inf]).expand(3, 2), 3)
+    torch.testing.assert_close(everywhere.edges, doubles([1, 1, 1.5, 2, 2, 2.5, 3, 3]).expand(3, 8))
