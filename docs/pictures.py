@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation from a finished run of a plugin: `python docs/pictures.py RUN`.
+"""Makes the pictures of the documentation from a finished run of a plugin: `python docs/pictures.py RUN [NAME ...]`.
 
 A line `<!-- picture: NAME: caption -->` in a page shows `docs/assets/NAME.png` once that file exists. The picture
 `report` is a screenshot of RUN/report.html, made if Chromium is installed.
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -143,6 +144,74 @@ def strip(frames: np.ndarray) -> list[Image.Image]:
     return [enlarged(Image.fromarray(shown), TILE // 2) for shown in (*pixels[::2], rows)]
 
 
+def toy_cars(model: ddmi.Model, split: Split) -> Image.Image:
+    """The first twenty-four cars of the source `cars` themselves, without any model."""
+    from ddmi_nerf.cars import car
+    from ddmi_nerf.cars.views import picture
+    from ddmi_nerf.rendering import usual_camera
+
+    seen = [picture(car(number).model, usual_camera((TILE, TILE))) for number in range(24)]
+    images = [Image.fromarray(pixels[..., :3] + (255 - pixels[..., 3:])) for pixels in seen]
+    return sheet([images[start : start + 8] for start in (0, 8, 16)])
+
+
+def cars(model: ddmi.Model, split: Split) -> Image.Image:
+    """Sixteen samples, not chosen, each from one place; below, the first four of them from four sides, two a row."""
+    fields = model.sample(16, seed=0)
+    once = [[over_white(model.render(field, TILE)) for field in row] for row in rows_of(fields, 8)]
+    sides = [[over_white(view) for field in pair for view in turn(model, field, 4)] for pair in rows_of(fields[:4], 2)]
+    return sheet(once + sides)
+
+
+def over_white(picture: Any) -> Image.Image:
+    """The colours of a view."""
+    return Image.fromarray(picture.pixels())
+
+
+def turn(model: ddmi.Model, field: ddmi.Field, count: int) -> list[Any]:
+    """Views of one turn around a field."""
+    from ddmi_nerf.orbit import orbit
+    from ddmi_nerf.rendering import usual_camera
+
+    return [model.render(field, camera) for camera in orbit(usual_camera((TILE, TILE)), count)]
+
+
+def car_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
+    """Two views of each of eight held-out objects that the encoder did not see, and below each what the field shows."""
+    from ddmi_nerf.metrics import views
+
+    count = min(8, len(split.held_out))
+    indices = [round(i * (len(split.held_out) - 1) / max(1, count - 1)) for i in range(count)]
+    fields = model.decode(model.encode(split.held_out.batch(indices)).mean)
+    signal = split.held_out.novel(indices)
+    if signal.images.shape[1] < 2:
+        raise SystemExit("two held-out views of each object are needed: domain.held_views")
+    shown = [views(field, signal, number, model.renderer) for number, field in enumerate(fields)]
+    rows = [part for view in range(2) for part in (signal.images[:, view], [images[view] for images in shown])]
+    return sheet([[enlarged(as_image(image), TILE) for image in row] for row in rows])
+
+
+def as_image(values: torch.Tensor) -> Image.Image:
+    """Colours `(3, H, W)` in [-1, 1]."""
+    return Image.fromarray((values.clamp(-1, 1) * 127.5 + 128).clamp(0, 255).byte().movedim(0, -1).numpy())
+
+
+def car_orbit(model: ddmi.Model, split: Split) -> Image.Image:
+    """Eight views of one turn around the first sample, and below them depth, the nearer the darker, and normals."""
+    views = turn(model, model.sample(1, seed=0), 8)
+    normals = [Image.fromarray(view.normal_map()) for view in views]
+    return sheet([[over_white(view) for view in views], depths(views), normals])
+
+
+def depths(views: Sequence[Any]) -> list[Image.Image]:
+    """Depths from black to light grey over the range that all views have; white where nothing is seen."""
+    seen = np.stack([view.opacity for view in views]) > 0.5
+    depth = np.stack([view.depth for view in views])
+    nearest, farthest = (depth[seen].min(), depth[seen].max()) if seen.any() else (0.0, 1.0)
+    grey = np.where(seen, 220 * (depth - nearest) / max(farthest - nearest, 1e-6), 255).astype(np.uint8)
+    return [Image.fromarray(one).convert("RGB") for one in grey]
+
+
 Make = Callable[[ddmi.Model, Split], Image.Image]
 PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
     "image": {
@@ -159,6 +228,12 @@ PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
     "video": {
         "clips": clips,
         "clip-reconstructions": clip_reconstructions,
+    },
+    "nerf": {
+        "toy-cars": toy_cars,
+        "cars": cars,
+        "car-reconstructions": car_reconstructions,
+        "car-orbit": car_orbit,
     },
     "audio": {
         "sounds": sounds,
@@ -206,14 +281,16 @@ def report(run: Path) -> None:
 
 
 def main() -> None:
-    """Make all pictures."""
-    run = Path(sys.argv[1])
+    """Make all pictures, or those that are named."""
+    run, wanted = Path(sys.argv[1]), sys.argv[2:]
     model = ddmi.load(run)
     split = load_data(model.domain, model.config.data, model.config.domain)
     for name, make in PICTURES[model.domain.name].items():
+        if wanted and name not in wanted:
+            continue
         with torch.no_grad():
             make(model, split).save(ASSETS / f"{name}.png", optimize=True)
-    if model.domain.name == "image" and (run / "report.html").exists():
+    if model.domain.name == "image" and not wanted and (run / "report.html").exists():
         report(run)
 
 
