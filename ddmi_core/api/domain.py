@@ -48,6 +48,9 @@ class Domain:
         summary: one sentence for lists.
         layout: axes, planes and extra columns.
         values: names of the value channels.
+        observed: names of the columns of targets and of what the renderer's `observe` gives, where these are not the
+            field's values at the places, such as colours along rays; the values if left out. What is observed then
+            cannot be told as a table of values at places, or averaged over cells of the axes.
         settings: attrs class of the domain's own settings (`[domain]` in a configuration); all its fields
             have defaults, and the data's native size and its sources' options are among them. The ready parts
             for grids read its property `native`: cells along each axis, slowest first.
@@ -85,6 +88,9 @@ class Domain:
             and lets `OSError` through, of which the core makes a sentence.
         original: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
             `picture` and the exporters take; by default its native grid.
+        contact: function `(signal, queries: Queries, fields: Field, renderer) -> Sequence[Sequence[PIL.Image.Image]]`:
+            rows of pictures that show how `ddmi complete` completed a signal (B = 1) of which the queries were
+            observed: the signal, then a row a field. By default what was observed of a grid, and pictures of renders.
         picture: function `(artefact)` that gives a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
             the frames of an animation.
         panel: function `(domain, settings, renderer) -> Panel`: how the page of `ddmi view` shows fields; by default,
@@ -101,6 +107,7 @@ class Domain:
     summary: str
     layout: Layout = field(validator=validators.instance_of(Layout))
     values: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
+    observed: tuple[str, ...] = field(default=(), converter=as_names)
     settings: str = field(validator=_reference)
     presets: Mapping[str, str] = field(validator=_references)
     sources: Mapping[str, str] = field(validator=_references)
@@ -123,6 +130,7 @@ class Domain:
     read: str = field(validator=_reference)
     exporters: Mapping[str, str] = field(validator=[_references, validators.min_len(1)])
     original: str = field(default="ddmi_core.parts:grid_original", validator=_reference)
+    contact: str = field(default="", validator=_optional_reference)
     picture: str = field(validator=_reference)
     panel: str = field(default="ddmi_core.parts:ready_panel", validator=_reference)
     signal_picture: str = field(default="", validator=_optional_reference)
@@ -141,6 +149,11 @@ class Domain:
             raise ValueError(f"conditions names {taken.pop()!r}, which is the core's own; choose another name")
         if self.signal_picture:
             deprecated("Domain.signal_picture", "give `original`, which `picture` draws", removed_in="0.3")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of targets and of what `observe` gives."""
+        return self.observed or self.values
 
     def resolve(self, reference: str) -> Any:
         """Import what a reference names.

@@ -20,6 +20,8 @@ from ddmi_core.fields.posterior import Posterior
 class Encoder(nn.Module, ABC):
     """Maps a signal to a posterior over latents.
 
+    It raises `DataError` for signals that it cannot see, such as one without points: these can still be completed.
+
     Example:
         >>> class Mean(Encoder):
         ...     def __init__(self) -> None:
@@ -50,7 +52,16 @@ class BasisFieldDecoder(nn.Module, ABC):
 
 
 class CoordinateSampler(ABC):
-    """Chooses the coordinates at which training compares a field with its signal."""
+    """Chooses the coordinates at which training compares a field with its signal.
+
+    Attributes:
+        labels: names of further columns of `places`, beside the axes, by which regions can choose among them: each is
+            a tensor `(B, N)` of this name in the queries, which then are of a subclass.
+        most_places: known places of a signal that completions look at, at most, unless told otherwise.
+    """
+
+    labels: tuple[str, ...] = ()
+    most_places: int = 16384
 
     @abstractmethod
     def sample(self, signal: Any, n: int, generator: torch.Generator) -> Queries:
@@ -87,11 +98,20 @@ class CoordinateSampler(ABC):
 
 
 class Renderer(ABC):
-    """Turns fields into what can be measured (`observe`) and into what can be looked at (`render`)."""
+    """Turns fields into what can be measured (`observe`) and into what can be looked at (`render`).
+
+    Attributes:
+        evaluations: of a field for one query, about; it tells how many queries fit into memory.
+    """
+
+    evaluations: int = 1
 
     @abstractmethod
     def observe(self, field: Field, queries: Queries) -> Tensor:
-        """Values `(B, N, V)` that the field shows at the queries; differentiable in the field."""
+        """What the field shows at the queries, `(B, N, V)`; differentiable in the field.
+
+        V columns: the field's values, or those of `Domain.observed`.
+        """
 
     @abstractmethod
     def render(self, field: Field, view: Any = None) -> Any:

@@ -19,7 +19,8 @@ class Observations:
 
     Args:
         queries: `(1, N, ...)`, the places; their targets, patch and weights are not looked at.
-        values: `(M, V)`, measured. A domain whose fields give logits takes labels 0 and 1, or shares of them.
+        values: `(M, V)`, measured: columns as the renderer's `observe` gives them. A domain whose fields give logits
+            takes labels 0 and 1, or shares of them.
         cells: `(N,)`, whole numbers from 0 to M - 1: which value a place belongs to. Each value is the mean over its
             places. If left out, N = M and each place has its own.
 

@@ -29,7 +29,7 @@ def complete(
         typer.Option(
             "--observe",
             metavar="REGION",
-            help="Observed part: bounds of axes that all hold, 'x<0, -0.5<y<0.5'. Repeat it to join several.",
+            help="Observed part: bounds that all hold, 'x<0, -0.5<y<0.5'. Repeat it to join several.",
         ),
     ] = [],  # noqa: B006 - typer copies it
     hide: Annotated[

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.observations import Observations
 from ddmi_core.errors import RequestError
 from ddmi_core.fields.field import Field
@@ -17,13 +18,16 @@ from ddmi_core.runs.complete import is_bernoulli, limits_of, on_device, shown
 from ddmi_core.runs.model import Model
 from ddmi_core.training.objective import generator_for
 
-PLACES = 16384
+
+def sampler_of(model: Model) -> CoordinateSampler:
+    """What chooses places of a model's signals."""
+    return build_parts(model.domain, model.config).sampler
 
 
-def places_of(model: Model, signal: Any, most: int = PLACES) -> Observations:
+def places_of(model: Model, signal: Any, most: int | None = None) -> Observations:
     """All that is known of one signal (B = 1), or at most so many places of it, as observations."""
-    sampler = build_parts(model.domain, model.config).sampler
-    queries = sampler.places(signal, most, generator_for(0, "places"))
+    sampler = sampler_of(model)
+    queries = sampler.places(signal, most or sampler.most_places, generator_for(0, "places"))
     return on_device(model, Observations(queries, queries.targets[0]))
 
 

@@ -120,7 +120,7 @@ def autoencoder_objectives(
     objectives: dict[str, Objective] = {"autoencoder": main}
     if config.autoencoder.adversarial.start:
         with initial_weights(config.seed, "discriminator"):
-            objectives["discriminator"] = DiscriminatorObjective(main, len(domain.layout.axes), len(domain.values))
+            objectives["discriminator"] = DiscriminatorObjective(main, len(domain.layout.axes), len(domain.columns))
     return objectives
 
 

@@ -24,7 +24,7 @@ from ddmi_core.training.objective import generator_for
 CANDIDATES = 4  # at the first noise levels
 EVALUATIONS = 4  # of denoiser, decoder and readout at each noise level
 REFINE = 0.3, 40  # how far the last fit may go, in deviations of a latent, and its evaluations
-POINTS = 65536  # fields times places whose activations are kept at once
+POINTS = 65536  # evaluations of a field whose activations are kept at once
 
 
 def complete(
@@ -94,7 +94,7 @@ def on_device(model: Model, observations: Observations) -> Observations:
     Raises:
         RequestError: if they have another number of coordinates or values than the domain.
     """
-    axes, names = model.domain.layout.axes, model.domain.values
+    axes, names = model.domain.layout.axes, model.domain.columns
     columns, values = observations.queries.coords.shape[2], observations.values.shape[1]
     if values != len(names):
         raise RequestError(f"observed values have {values} columns; this model's have {len(names)}: {', '.join(names)}")
@@ -120,7 +120,7 @@ def check_values(model: Model, observations: Observations) -> None:
     if bool(wrong.any()):
         row, column = wrong.nonzero()[0].tolist()
         raise RequestError(
-            f"observed value {row + 1}, {model.domain.values[column]} = {observations.values[row, column]:g}, is "
+            f"observed value {row + 1}, {model.domain.columns[column]} = {observations.values[row, column]:g}, is "
             f"out of range; values of this model lie from {low:g} to {high:g}"
         )
 
@@ -134,7 +134,7 @@ def shown(model: Model, field: Field, observations: Observations, convert: Calla
         observations: on the model's device.
         convert: from the field's values to those that are averaged over cells.
     """
-    step = max(1, POINTS // len(field))
+    step = max(1, POINTS // (len(field) * model.renderer.evaluations))
 
     def part(start: int) -> Tensor:
         queries = repeated(taken(observations.queries, slice(start, start + step)), len(field))

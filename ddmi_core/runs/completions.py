@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -14,18 +15,20 @@ from PIL import Image
 
 from ddmi_core.api.observations import Observations
 from ddmi_core.diffusion.observations import NOISE, STEPS
-from ddmi_core.errors import RequestError, counted
+from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.files import written_aside
 from ddmi_core.grids.raster import StoredGrid
-from ddmi_core.runs.agreement import agreement, hidden, measure_of, places_of, spread, with_cells
+from ddmi_core.runs.agreement import agreement, hidden, measure_of, places_of, sampler_of, spread, with_cells
 from ddmi_core.runs.complete import check_values, limits_of, on_device
 from ddmi_core.runs.model import Model
 from ddmi_core.runs.produce import default_suffix, prepare
-from ddmi_core.runs.regions import region, union
+from ddmi_core.runs.regions import columns, region, union
 from ddmi_core.runs.scattered_values import read_values
 
 GAP = 6
+
+log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -134,8 +137,12 @@ def complete(
         first = [artefact, *_seen_picture(model, artefact, seen)]
     for artefact, path in zip(artefacts, paths, strict=True):
         model.write(artefact, path)
+    if signal is not None and model.domain.contact:
+        rows = model.domain.resolve(model.domain.contact)(signal, seen.queries, fields, model.renderer)
+    else:
+        rows = [[_picture(model, artefact) for artefact in (*first, *artefacts)]]
     with written_aside(contact) as aside:
-        _contact(model, [*first, *artefacts]).save(aside)
+        _sheet(rows).save(aside)
     return [*paths, contact, *([original] if signal is not None else [])], _figures(
         model, request, fields, seen, rest, signal
     )
@@ -149,8 +156,14 @@ def _observed(model: Model, request: Request, whole: Observations | None) -> tup
         )
     if request.values is not None and request.coarse:
         raise RequestError("--coarse averages a whole INPUT, and --values brings single values; use one of them")
-    axes = model.domain.layout.axes
-    regions = [[region(text, axes) for text in texts] for texts in (request.observe, request.hide)]
+    if (request.values is not None or request.coarse) and model.domain.observed:
+        raise RequestError(
+            f"what is observed here, {', '.join(model.domain.observed)}, are no values at places along "
+            f"{', '.join(model.domain.layout.axes)}, so that --coarse and --values mean nothing; choose parts of an "
+            "INPUT with --observe and --hide"
+        )
+    axes, labels = model.domain.layout.axes, () if request.values is not None else sampler_of(model).labels
+    regions = [[region(text, axes, labels) for text in texts] for texts in (request.observe, request.hide)]
     if request.values is not None:
         known = on_device(model, read_values(request.values, model.domain))
         check_values(model, known)
@@ -158,12 +171,12 @@ def _observed(model: Model, request: Request, whole: Observations | None) -> tup
         known = whole
     else:
         raise RequestError("give an INPUT to observe, or --values with a table")
-    coords = known.queries.coords[0]
-    keep = union(regions[0], coords) if regions[0] else torch.ones(len(coords), dtype=torch.bool, device=coords.device)
-    keep &= ~union(regions[1], coords)
+    places = columns(known, labels)
+    keep = union(regions[0], places) if regions[0] else torch.ones_like(places[:, 0], dtype=torch.bool)
+    keep &= ~union(regions[1], places)
     if not bool(keep.any()):
         raise RequestError(
-            f"none of the {len(coords)} known places is observed; make the regions of --observe larger, or those of "
+            f"none of the {len(places)} known places is observed; make the regions of --observe larger, or those of "
             "--hide smaller"
         )
     seen = known.kept(keep)
@@ -184,7 +197,7 @@ def _figures(
     model: Model, request: Request, fields: Field, seen: Observations, rest: Observations | None, signal: Any
 ) -> Completions:
     seen = on_device(model, seen)
-    own = None if signal is None else model.decode(model.encode(signal).mean)
+    own = None if signal is None else _reconstruction(model, signal)
     return Completions(
         measure=measure_of(model),
         values=len(seen),
@@ -196,6 +209,15 @@ def _figures(
         noise=request.noise,
         seed=request.seed,
     )
+
+
+def _reconstruction(model: Model, signal: Any) -> Field | None:
+    """The autoencoder's own, if it can see the signal: what was measured may be less than it needs."""
+    try:
+        return model.decode(model.encode(signal).mean)
+    except DataError as error:
+        log.warning("no figures of the autoencoder's own reconstruction: %s", error)
+        return None
 
 
 def _seen_picture(model: Model, original: Any, seen: Observations) -> list[StoredGrid]:
@@ -213,20 +235,30 @@ def _seen_picture(model: Model, original: Any, seen: Observations) -> list[Store
     return [StoredGrid(size=original.size, extent=original.extent, values=values)]
 
 
-def _contact(model: Model, artefacts: Sequence[Any]) -> Image.Image:
-    """Pictures of artefacts side by side, of one height; of those that move, the first frames."""
-    drawn = []
-    for artefact in artefacts:
-        picture = model.domain.resolve(model.domain.picture)(artefact)
-        drawn.append((picture if isinstance(picture, Image.Image) else picture[0]).convert("RGB"))
-    height = max(picture.height for picture in drawn)
+def _picture(model: Model, artefact: Any) -> Image.Image:
+    """A picture of an artefact; of one that moves, the first frame."""
+    picture = model.domain.resolve(model.domain.picture)(artefact)
+    first: Image.Image = picture if isinstance(picture, Image.Image) else picture[0]
+    return first
+
+
+def _sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Rows of pictures, all of one height."""
+    height = max(picture.height for row in rows for picture in row)
     drawn = [
-        picture.resize((round(picture.width * height / picture.height), height), Image.Resampling.NEAREST)
-        for picture in drawn
+        [
+            picture.convert("RGB").resize(
+                (round(picture.width * height / picture.height), height), Image.Resampling.NEAREST
+            )
+            for picture in row
+        ]
+        for row in rows
     ]
-    sheet = Image.new("RGB", (sum(picture.width + GAP for picture in drawn) - GAP, height), "white")
-    left = 0
-    for picture in drawn:
-        sheet.paste(picture, (left, 0))
-        left += picture.width + GAP
+    widths = [sum(picture.width + GAP for picture in row) - GAP for row in drawn]
+    sheet = Image.new("RGB", (max(widths), len(rows) * (height + GAP) - GAP), "white")
+    for number, row in enumerate(drawn):
+        left = 0
+        for picture in row:
+            sheet.paste(picture, (left, number * (height + GAP)))
+            left += picture.width + GAP
     return sheet

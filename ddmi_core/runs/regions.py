@@ -1,7 +1,8 @@
-"""Regions of a domain's coordinates, said in words: `x<0, -0.5<y<0.5`."""
+"""Regions of a domain's coordinates and of what else names its places, in words: `x<0, -0.5<y<0.5`, `part=2`."""
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -10,80 +11,103 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.api.observations import Observations
 from ddmi_core.errors import RequestError, unknown_name
 
 _NUMBER, _NAME = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", r"[A-Za-z_]\w*"
-_BOUND = re.compile(rf"(?:({_NUMBER})\s*(<=?|>=?))?\s*({_NAME})\s*(?:(<=?|>=?)\s*({_NUMBER}))?")
+_BOUND = re.compile(rf"(?:({_NUMBER})\s*(<=?|>=?))?\s*({_NAME})\s*(?:(<=?|>=?|=)\s*({_NUMBER}))?")
 _COMPARE: dict[str, Callable[[Tensor, float], Tensor]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+    "=": operator.eq,
 }
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 @frozen
 class Region:
-    """Places whose coordinates keep several bounds at once."""
+    """Places whose coordinates and labels keep several bounds at once."""
 
     text: str
     bounds: tuple[tuple[int, str, float], ...]  # column, comparison, number
 
-    def holds(self, coords: Tensor) -> Tensor:
-        """Which of the places `(N, D)` lie inside: `(N,)`."""
-        inside = torch.ones(len(coords), dtype=torch.bool, device=coords.device)
+    def holds(self, places: Tensor) -> Tensor:
+        """Which of the places `(N, D)`, one column an axis and then one a label, lie inside: `(N,)`."""
+        inside = torch.ones(len(places), dtype=torch.bool, device=places.device)
         for column, comparison, number in self.bounds:
-            inside &= _COMPARE[comparison](coords[:, column], number)
+            inside &= _COMPARE[comparison](places[:, column], number)
         return inside
 
 
-def region(text: str, axes: Sequence[str]) -> Region:
-    """The region that a text describes: bounds of axes joined by commas, all of which hold.
+def region(text: str, axes: Sequence[str], labels: Sequence[str] = ()) -> Region:
+    """A region from bounds joined by commas, all of which hold.
 
     Args:
-        text: such as `t<-0.5` or `x<0, -0.5<y<=0.5`.
+        text: such as `t<-0.5` or `x<0, -0.5<y<=0.5`; of a label also `part=2`.
         axes: names of the domain's axes.
+        labels: names of further columns of its places.
 
     Raises:
-        RequestError: if it has another form, names an unknown axis, leaves [-1, 1], or is empty.
+        RequestError: if it has another form, names an unknown column, leaves the axes, which run from -1 to 1, or is
+            empty.
 
     Example:
         >>> region("x<0, -0.5<y<0.5", ("x", "y")).bounds
         ((0, '<', 0.0), (1, '>', -0.5), (1, '<', 0.5))
     """
+    names = (*axes, *labels)
     bounds: list[tuple[int, str, float]] = []
     for part in text.split(","):
         match = _BOUND.fullmatch(part.strip())
         if match is None or not (match[2] or match[4]):
+            also = f"; of {' and '.join(labels)} also {labels[0]}=0" if labels else ""
             raise RequestError(
                 f"region {text!r}: {part.strip()!r} bounds no axis; write bounds such as {axes[0]}<0 or "
-                f"-0.5<{axes[-1]}<0.5, joined by commas"
+                f"-0.5<{axes[-1]}<0.5, joined by commas{also}"
             )
         low, turned, name, comparison, high = match.groups()
-        if name not in axes:
-            raise RequestError(f"region {text!r}: {unknown_name('axis', name, axes)}")
-        column = list(axes).index(name)
+        if name not in names:
+            raise RequestError(f"region {text!r}: {unknown_name('column' if labels else 'axis', name, names)}")
+        column = names.index(name)
+        if comparison == "=" and name in axes:
+            raise RequestError(f"region {text!r}: a point of the axis {name}; bound it by < and > on both sides")
         if turned:
             bounds.append((column, _TURNED[turned], float(low)))
         if comparison:
             bounds.append((column, comparison, float(high)))
-    for _, _, number in bounds:
-        if abs(number) > 1:
+    for column, _, number in bounds:
+        if abs(number) > 1 and column < len(axes):
             raise RequestError(f"region {text!r}: {number:g} lies outside of the axes, which run from -1 to 1")
-    for column, name in enumerate(axes):
-        over = [number for at, comparison, number in bounds if at == column and comparison[0] == ">"]
-        under = [number for at, comparison, number in bounds if at == column and comparison[0] == "<"]
-        if max(over, default=-1.0) >= min(under, default=1.0):
+    for column, name in enumerate(names):
+        own = [(comparison, number) for at, comparison, number in bounds if at == column]
+        if _empty(own, 1.0 if column < len(axes) else math.inf):
             raise RequestError(
                 f"region {text!r} is empty along {name}; to join two regions, give the option once for each"
             )
     return Region(text, tuple(bounds))
 
 
-def union(regions: Sequence[Region], coords: Tensor) -> Tensor:
-    """Which of the places `(N, D)` lie in any of the regions: `(N,)`."""
-    inside = torch.zeros(len(coords), dtype=torch.bool, device=coords.device)
+def _empty(bounds: Sequence[tuple[str, float]], reach: float) -> bool:
+    """Whether no number from `-reach` to `reach` keeps all bounds."""
+    over = max([number for comparison, number in bounds if comparison[0] == ">"], default=-reach)
+    under = min([number for comparison, number in bounds if comparison[0] == "<"], default=reach)
+    exact = [number for comparison, number in bounds if comparison == "="]
+    if exact:
+        return not all(_COMPARE[comparison](torch.tensor(exact[0]), number) for comparison, number in bounds)
+    return over >= under
+
+
+def columns(places: Observations, labels: Sequence[str]) -> Tensor:
+    """What regions look at: coordinates and labels of places, `(N, D)`."""
+    queries = places.queries
+    return torch.cat([queries.coords[0], *(getattr(queries, label)[0, :, None] for label in labels)], dim=1)
+
+
+def union(regions: Sequence[Region], places: Tensor) -> Tensor:
+    """Which of the places `(N, D)`, as `columns` gives them, lie in any of the regions: `(N,)`."""
+    inside = torch.zeros(len(places), dtype=torch.bool, device=places.device)
     for one in regions:
-        inside |= one.holds(coords)
+        inside |= one.holds(places)
     return inside

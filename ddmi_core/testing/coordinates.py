@@ -25,7 +25,7 @@ LATTICE = (5, 3, 4, 6)  # cells along the axes, all different
 
 def check_queries(subject: Subject) -> None:
     """Queries are float32 and finite: coords (B, N, D) in [-1, 1], extra (B, N, X), targets (B, N, V), about n."""
-    layout, batch = subject.domain.layout, subject.count
+    layout, batch, measured = subject.domain.layout, subject.count, subject.domain.columns
     for points in (1, 7, POINTS):
         queries = subject.queries(points, points)
         expect(isinstance(queries, Queries), f"sample gives a {type(queries).__name__}", "return ddmi_core.api.Queries")
@@ -38,16 +38,20 @@ def check_queries(subject: Subject) -> None:
             asked=points,
             drawn=count,
         )
-        columns = coords.shape[2] if type(queries) is not Queries else len(layout.axes)
+        # Those of a domain's own kind say in their own way where something was measured.
+        own = type(queries) is not Queries
+        axes, more = (coords.shape[2], extra.shape[2]) if own else (len(layout.axes), len(layout.extra))
         expect(
-            coords.shape == (batch, count, columns)
-            and extra.shape == (batch, count, len(layout.extra))
-            and targets.shape[:2] == (batch, count),
+            coords.shape == (batch, count, axes)
+            and extra.shape == (batch, count, more)
+            and targets.shape == (batch, count, len(measured)),
             "queries have wrong shapes",
-            "give coords (B, N, axes), extra (B, N, extra columns) and targets (B, N, V)",
+            "give coords (B, N, axes), extra (B, N, extra columns) and targets (B, N, V), and name the columns of "
+            "targets in `observed` where they are not the field's values",
             coords=tuple(coords.shape),
             extra=tuple(extra.shape),
             targets=tuple(targets.shape),
+            columns=measured,
         )
         types = {str(tensor.dtype) for tensor in (coords, extra, targets)}
         expect(types == {"torch.float32"}, "queries are not float32", "convert them with .float()", dtypes=types)

@@ -81,12 +81,13 @@ def check_references(subject: Subject) -> None:
 def check_names(subject: Subject) -> None:
     """Value channels have different names, and file suffixes are lower-case and begin with a dot."""
     domain = subject.domain
-    expect(
-        len(set(domain.values)) == len(domain.values),
-        "names of value channels repeat",
-        "give each channel its own name in `values`",
-        values=domain.values,
-    )
+    for field, names in (("values", domain.values), ("observed", domain.observed)):
+        expect(
+            len(set(names)) == len(names),
+            "names of value channels repeat",
+            f"give each channel its own name in `{field}`",
+            names=names,
+        )
     for suffix in domain.exporters:
         expect(
             suffix.startswith(".") and suffix == suffix.lower() and len(suffix) > 1,
@@ -181,6 +182,8 @@ def _references(domain: Domain) -> Iterator[tuple[str, str, int]]:
         yield name, reference, count if old else count + 1
     for name, count in FUNCTIONS.items():
         yield name, getattr(domain, name), count
+    if domain.contact:
+        yield "contact", domain.contact, 4
     if domain.signal_picture:
         yield "signal_picture", domain.signal_picture, 2
     for name, count in TABLES.items():
