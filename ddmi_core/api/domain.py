@@ -75,6 +75,8 @@ class Domain:
             other figures, such as distances between sets of `count` samples and of signals.
         conditions: name to a function `(domain, settings) -> Condition`: what samples can be asked for beside
             classes; `diffusion.condition` chooses one by its name.
+        check: function `(settings) -> None`, called before a run begins, and before one is measured again: it raises
+            what only the end of the run would meet, such as a missing file that an evaluation needs.
         describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
             sets of fields are computed on; by default plain ones of grids.
         describe_signal: the same from signals, `(signal) -> Tensor (B, F)`.
@@ -123,6 +125,7 @@ class Domain:
     metrics: Mapping[str, str] = field(factory=dict, validator=_references)
     evaluations: Mapping[str, str] = field(factory=dict, validator=_references)
     conditions: Mapping[str, str] = field(factory=dict, validator=_references)
+    check: str = field(default="", validator=_optional_reference)
     describe: str = field(default="ddmi_core.parts:describe_grids", validator=_reference)
     describe_signal: str = field(default="ddmi_core.parts:describe_grid_signals", validator=_reference)
     views: str = field(default="ddmi_core.parts:grid_views", validator=_reference)

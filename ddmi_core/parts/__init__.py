@@ -50,10 +50,14 @@ if TYPE_CHECKING:
     from ddmi_core.parts.builders import plane_decoder as plane_decoder
     from ddmi_core.parts.builders import psnr_db as psnr_db
     from ddmi_core.parts.distance import frechet as frechet
+    from ddmi_core.parts.distance import frechet_figures as frechet_figures
+    from ddmi_core.parts.features import Features as Features
+    from ddmi_core.parts.features import chosen_features as chosen_features
     from ddmi_core.parts.panels import GridPanel as GridPanel
     from ddmi_core.parts.panels import MeshPanel as MeshPanel
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
     from ddmi_core.parts.panels import ready_panel as ready_panel
+    from ddmi_core.parts.perceptual import lpips_network as lpips_network
     from ddmi_core.parts.sets import coverage as coverage
     from ddmi_core.parts.sets import minimum_matching_distance as minimum_matching_distance
     from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
@@ -74,6 +78,7 @@ if TYPE_CHECKING:
     from ddmi_core.sources.kept import ArrayCache as ArrayCache
     from ddmi_core.sources.kept import source_digest as source_digest
     from ddmi_core.sources.splits import choose as choose
+    from ddmi_core.sources.splits import evenly as evenly
     from ddmi_core.sources.splits import held_out as held_out
     from ddmi_core.sources.splits import stable_share as stable_share
 
@@ -85,6 +90,7 @@ _EXPORTS = {
     "Decoding": "ddmi_core.sources.decoded",
     "EncoderConfig": "ddmi_core.autoencoder.config",
     "Entry": "ddmi_core.sources.files",
+    "Features": "ddmi_core.parts.features",
     "GridPanel": "ddmi_core.parts.panels",
     "MeshPanel": "ddmi_core.parts.panels",
     "PicturePanel": "ddmi_core.parts.panels",
@@ -113,6 +119,7 @@ _EXPORTS = {
     "cell_centres": "ddmi_core.fields.lattice",
     "chance": "ddmi_core.sources.choices",
     "choose": "ddmi_core.sources.splits",
+    "chosen_features": "ddmi_core.parts.features",
     "classes_of": "ddmi_core.sources.folders",
     "coverage": "ddmi_core.parts.sets",
     "decode_files": "ddmi_core.sources.decoded",
@@ -120,8 +127,10 @@ _EXPORTS = {
     "describe_grid_signals": "ddmi_core.parts.builders",
     "describe_grids": "ddmi_core.parts.builders",
     "described_by": "ddmi_core.parts.builders",
+    "evenly": "ddmi_core.sources.splits",
     "find_files": "ddmi_core.sources.files",
     "frechet": "ddmi_core.parts.distance",
+    "frechet_figures": "ddmi_core.parts.distance",
     "grid_encoder": "ddmi_core.parts.builders",
     "grid_original": "ddmi_core.parts.builders",
     "grid_renderer": "ddmi_core.parts.builders",
@@ -131,6 +140,7 @@ _EXPORTS = {
     "l1_loss": "ddmi_core.autoencoder.losses",
     "lattice_points": "ddmi_core.fields.lattice",
     "l2_loss": "ddmi_core.autoencoder.losses",
+    "lpips_network": "ddmi_core.parts.perceptual",
     "minimum_matching_distance": "ddmi_core.parts.sets",
     "mirroring": "ddmi_core.grids.signals",
     "native_grid": "ddmi_core.parts.builders",

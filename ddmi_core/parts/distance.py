@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from ddmi_core.api.evaluation import Figure
+from ddmi_core.parts.features import Features
 
 
 def frechet(first: Tensor, second: Tensor) -> float:
@@ -19,6 +26,42 @@ def frechet(first: Tensor, second: Tensor) -> float:
     own, other = _factor(first.double()), _factor(second.double())
     cross = torch.linalg.svdvals(own @ other.T).sum()
     return float(shift.square().sum() + own.square().sum() + other.square().sum() - 2 * cross)
+
+
+def frechet_figures(
+    name: str,
+    features: Features,
+    samples: Tensor,
+    held_out: Tensor,
+    training: Tensor,
+    signals: str,
+    protocol: Mapping[str, Any],
+) -> list[Figure]:
+    """Fréchet distance of samples to held-out signals, and that of training signals, which says what real ones have.
+
+    The features' name is part of the figures': distances on other features cannot be compared.
+
+    Args:
+        name: of the distance, to which the features' is added.
+        features: what the distances are computed on.
+        samples: features of samples, `(n, F)`, n at least 2.
+        held_out: features of held-out signals, `(m, F)`.
+        training: features of training signals, `(k, F)`.
+        signals: what signals are, in words.
+        protocol: how they were obtained; `samples` says how many there are.
+    """
+    slug = re.sub("[^0-9a-zA-Z]+", "_", features.name)
+    whole = {**protocol, "features": features.name, "preprocessing": features.preprocessing}
+    trained = {**whole, "samples": f"{protocol['samples']} training {signals}"}
+    return [
+        Figure(f"{name}_{slug}", frechet(samples, held_out), whole, f"samples to held-out {signals}; lower is better"),
+        Figure(
+            f"{name}_{slug}_of_training",
+            frechet(training, held_out),
+            trained,
+            f"training to held-out {signals}: that of real ones",
+        ),
+    ]
 
 
 def nearest(queries: Tensor, items: Tensor) -> list[int]:

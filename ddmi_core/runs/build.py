@@ -124,6 +124,12 @@ def autoencoder_objectives(
     return objectives
 
 
+def check_needs(domain: Domain, config: RunConfig) -> None:
+    """See that what only the end of a run needs is there, as far as the domain can tell."""
+    if domain.check:
+        domain.resolve(domain.check)(config.domain)
+
+
 def load_data(domain: Domain, data: str, settings: Any) -> Split:
     """Signals of a source.
 

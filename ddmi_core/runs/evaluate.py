@@ -19,7 +19,7 @@ from ddmi_core.errors import DataError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.distance import frechet
 from ddmi_core.runs import folder as folders
-from ddmi_core.runs.build import load_data
+from ddmi_core.runs.build import check_needs, load_data
 from ddmi_core.runs.figures import Evaluation, SamplerFigure
 from ddmi_core.runs.model import Model, load
 from ddmi_core.runs.names import sampler_and_steps
@@ -37,6 +37,7 @@ def evaluate(run: Path) -> Evaluation:
     """
     folder = folders.RunFolder(run)
     model = load(run)
+    check_needs(model.domain, model.config)
     split = load_data(model.domain, model.config.data, model.config.domain)
     check_data(folder, split)
     result = measure(model, split)

@@ -29,6 +29,7 @@ from ddmi_core.runs.build import (
     build_condition,
     build_diffusion,
     build_parts,
+    check_needs,
     load_data,
 )
 from ddmi_core.runs.config import RunConfig
@@ -107,7 +108,8 @@ def run(
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run goes on with its stored settings; the request differs in: {', '.join(ignored)}")
         config = stored
-    else:
+    check_needs(domain, config)
+    if not resume:
         processes.on_main(lambda: folder.claim(place))
     split = processes.main_first(lambda: load_data(domain, config.data, config.domain))
     found = data.describe(split, config.data or domain.default_source)

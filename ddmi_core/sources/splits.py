@@ -11,6 +11,16 @@ def stable_share(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
+def evenly(size: int, count: int) -> list[int]:
+    """`count` of so many indices from the first to the last, evenly spread.
+
+    Example:
+        >>> evenly(9, 3)
+        [0, 4, 8]
+    """
+    return [round(number * (size - 1) / max(1, count - 1)) for number in range(count)]
+
+
 def choose(names: Sequence[str], limit: int) -> list[int]:
     """Indices of at most `limit` names (0: all), chosen by hash, in their order."""
     if not limit or limit >= len(names):

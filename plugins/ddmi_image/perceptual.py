@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ddmi_core.errors import ConfigError
-from ddmi_core.parts import PerceptualConfig
+from ddmi_core.parts import PerceptualConfig, lpips_network
 
 KEY = "autoencoder.perceptual"
 SMALLEST = 32  # the backbone halves a picture four times
@@ -31,24 +24,8 @@ class LpipsTerm(nn.Module):
 
     def __init__(self, options: PerceptualConfig) -> None:
         super().__init__()
-        try:
-            import lpips
-        except ImportError as error:
-            raise ConfigError(
-                f"{KEY}.kind=lpips needs the extra: pip install 'ddmi[lpips]'; "
-                "or choose multiscale, which needs no weights"
-            ) from error
-        given = options.weights_file
-        try:
-            self.network: nn.Module = lpips.LPIPS(net="vgg", pretrained=not given, pnet_rand=bool(given), verbose=False)
-            if given:
-                self.network.load_state_dict(_state(Path(given)))
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise ConfigError(
-                f"the weights of LPIPS cannot be loaded ({error}); "
-                f"name a local file of the whole network by {KEY}.weights_file"
-            ) from error
-        self.network.eval()
+        asked, otherwise = f"{KEY}.kind=lpips", "choose multiscale, which needs no weights"
+        self.network = lpips_network(options.weights_file, asked, f"{KEY}.weights_file", otherwise)
 
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
         """Mean distance of predicted and true patches `(B, 3, H, W)` in [-1, 1]: a scalar.
@@ -63,10 +40,3 @@ class LpipsTerm(nn.Module):
             )
         distance: Tensor = self.network(values, targets).mean()
         return distance
-
-
-def _state(path: Path) -> Mapping[str, Any]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import Figure, Split, Trained
-from ddmi_core.parts import GridRenderer, GridSignal, frechet, native_grid
-from ddmi_video.features import ClipFeatures, clip_features
+from ddmi_core.parts import Features, GridRenderer, GridSignal, evenly, frechet_figures, native_grid
+from ddmi_video.features import clip_features
 from ddmi_video.settings import VideoSettings
 
 PART = 16  # clips in memory at once
@@ -29,29 +28,18 @@ def video_distance(model: Trained, split: Split, count: int, seed: int) -> Seque
     n = min(count, len(split.held_out), len(split.train))
     if n < 2:
         return []
-    real = _features_of_signals(chosen, split.held_out, _spread(len(split.held_out), n))
-    trained = _features_of_signals(chosen, split.train, _spread(len(split.train), n))
+    real = _features_of_signals(chosen, split.held_out, evenly(len(split.held_out), n))
+    trained = _features_of_signals(chosen, split.train, evenly(len(split.train), n))
     made = torch.cat([chosen.compute(renderer.native_values(part)) for part in _samples(model, n, seed)])
-    protocol: dict[str, Any] = {
+    protocol = {
         "samples": n,
         "reference": f"{n} held-out clips",
-        "features": chosen.name,
         "frames": settings.frames,
         "resolution": settings.size,
         "frames a second": settings.rate,
-        "preprocessing": chosen.preprocessing,
         "seed": seed,
     }
-    name = f"frechet_video_distance_{re.sub('[^0-9a-zA-Z]+', '_', chosen.name)}"
-    return [
-        Figure(name, frechet(made, real), protocol, "samples to held-out clips; lower is better"),
-        Figure(
-            f"{name}_of_training",
-            frechet(trained, real),
-            {**protocol, "samples": f"{n} training clips"},
-            "training to held-out clips: that of real ones",
-        ),
-    ]
+    return frechet_figures("frechet_video_distance", chosen, made, real, trained, "clips", protocol)
 
 
 def between_frames(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
@@ -66,7 +54,7 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
     finer = next((number for number, level in enumerate(levels) if level.shape[2] > native), None)
     if finer is None:
         return []
-    chosen, renderer = _spread(len(held), min(count, len(held))), _grids(model)
+    chosen, renderer = evenly(len(held), min(count, len(held))), _grids(model)
     drawn: list[float] = []
     blended: list[float] = []
     true: list[float] = []
@@ -112,15 +100,9 @@ def _samples(model: Trained, n: int, seed: int) -> Sequence[Any]:
     return [fields[start : start + PART] for start in range(0, n, PART)]
 
 
-def _features_of_signals(chosen: ClipFeatures, clips: Any, indices: Sequence[int]) -> Tensor:
+def _features_of_signals(chosen: Features, clips: Any, indices: Sequence[int]) -> Tensor:
     parts = [indices[start : start + PART] for start in range(0, len(indices), PART)]
     return torch.cat([chosen.compute(native_grid(clips.batch(part))) for part in parts])
-
-
-def _spread(size: int, n: int) -> list[int]:
-    """`n` of so many indices, evenly."""
-    chosen: list[int] = torch.linspace(0, size - 1, n).round().long().tolist()
-    return chosen
 
 
 def _decibels(first: Tensor, second: Tensor) -> float:

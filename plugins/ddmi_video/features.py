@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import torch
-from attrs import frozen
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.errors import DataError
-from ddmi_core.parts import described_by
+from ddmi_core.parts import Features, chosen_features, described_by
+from ddmi_video.settings import VideoSettings
 
 PLAIN = "colour-and-motion"
 WORKING = 32  # rows and columns at which the plain features look at frames
@@ -21,26 +16,10 @@ COLOUR_GRID, MOTION_GRID = 4, 3
 DIRECTIONS = 8
 LUMA = (0.299, 0.587, 0.114)
 MOTION_SCALE = 6.0  # makes the spread of the features of motion about that of the colours, on the default clips
-PART = 256  # frames that a network sees at once, or those of one clip
 PIXELS = 224  # rows and columns that networks for videos are trained on
 
 
-@frozen(eq=False)
-class ClipFeatures:
-    """A function of clips, and what a figure must say of it.
-
-    Args:
-        name: short; it becomes part of the figure's name.
-        preprocessing: what is done to clips before.
-        compute: function `(B, 3, T, H, W) -> (B, F)` of values in [-1, 1].
-    """
-
-    name: str
-    preprocessing: str
-    compute: Callable[[Tensor], Tensor]
-
-
-def clip_features(choice: str) -> ClipFeatures:
+def clip_features(choice: str) -> Features:
     """The features that a setting names: `colour-and-motion`, or the path of a TorchScript file.
 
     A network takes clips `(B, 3, T, 224, 224)` in [-1, 1] and gives `(B, F)`, as the I3D files do that are in use for
@@ -49,40 +28,24 @@ def clip_features(choice: str) -> ClipFeatures:
     Raises:
         DataError: if the file is missing or is no TorchScript.
     """
-    if choice == PLAIN:
-        return ClipFeatures(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)
-    path = Path(choice)
-    if not path.is_file():
-        raise DataError(f"{choice}: no such file; domain.features takes {PLAIN!r} or the path of a TorchScript file")
-    try:
-        network: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        raise DataError(f"{choice}: not a TorchScript file: {str(error).splitlines()[0]}") from error
-
-    network.eval()
-
-    @torch.no_grad()
-    def compute(clips: Tensor) -> Tensor:
-        return torch.cat(
-            [_seen_by(network, part, choice) for part in torch.split(clips, max(1, PART // clips.shape[2]))]
-        )
-
-    return ClipFeatures(path.stem, f"frames resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]", compute)
+    ready = Features(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)
+    return chosen_features(choice, ready, resized, f"frames resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]")
 
 
-def _seen_by(network: Any, clips: Tensor, name: str) -> Tensor:
+def check(settings: VideoSettings) -> None:
+    """See that the features can be had.
+
+    Raises:
+        DataError: if they cannot.
+    """
+    clip_features(settings.features)
+
+
+def resized(clips: Tensor) -> Tensor:
+    """Clips `(B, 3, T, H, W)` with frames of the size that networks take."""
     frames = clips.movedim(2, 1).flatten(0, 1)
     large = F.interpolate(frames, (PIXELS, PIXELS), mode="bilinear", antialias=True)
-    try:
-        found = network(large.reshape(len(clips), -1, *large.shape[1:]).movedim(1, 2))
-    except RuntimeError as error:
-        # TorchScript puts pages of a traceback before what is wrong.
-        reason = str(error).strip().splitlines()[-1]
-        shape = " x ".join(map(str, (3, clips.shape[2], PIXELS, PIXELS)))
-        raise DataError(f"{name}: the network cannot take clips of {shape}: {reason}") from error
-    if not isinstance(found, Tensor) or found.shape[:1] != clips.shape[:1]:
-        raise DataError(f"{name}: the network must give features (B, F)")
-    return found.flatten(1).float()
+    return large.reshape(len(clips), -1, *large.shape[1:]).movedim(1, 2)
 
 
 def colour_and_motion(clips: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ VIDEO = Domain(
         "video_distance": "ddmi_video.evaluations:video_distance",
         "between_frames": "ddmi_video.evaluations:between_frames",
     },
+    check="ddmi_video.features:check",
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
     describe="ddmi_video.features:describe",
     describe_signal="ddmi_video.features:describe_signal",

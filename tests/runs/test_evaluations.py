@@ -11,6 +11,7 @@ from whole_runs import run
 import ddmi_core
 import formula_domains
 from ddmi_core.api import Figure
+from ddmi_core.errors import DataError
 from ddmi_core.registry.registry import unregister
 
 
@@ -25,9 +26,20 @@ def spread(model, split, count, seed):
     ]
 
 
+def needs(settings):
+    """Stands for a file that an evaluation needs, and which is not there where there are seven signals."""
+    if settings.count == 7:
+        raise DataError("seven: no such file")
+
+
 @pytest.fixture
 def domain():
-    domain = evolve(formula_domains.WAVE, name="studied", evaluations={"spread": "test_evaluations:spread"})
+    domain = evolve(
+        formula_domains.WAVE,
+        name="studied",
+        evaluations={"spread": "test_evaluations:spread"},
+        check="test_evaluations:needs",
+    )
     ddmi_core.register(domain)
     yield domain
     unregister("studied")
@@ -44,3 +56,9 @@ def test_figures_of_a_domain_are_shown_and_kept_with_their_protocol(domain, tmp_
     assert {"data", "versions", "sampler", "seed"} <= set(protocol)
     assert figures["spread_held_out"]["value"] == pytest.approx(0.7, abs=0.2)
     assert "spread_samples" in (tmp_path / "run/report.html").read_text()
+
+
+def test_what_an_evaluation_lacks_is_told_before_a_run_begins(domain, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        ddmi_core.run("studied", tmp_path / "run", overrides=["domain.count=7"])
+    assert not (tmp_path / "run").exists()

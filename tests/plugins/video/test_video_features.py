@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import Features, chosen_features
 from ddmi_video.features import (
     DIRECTIONS,
     MOTION_GRID,
@@ -16,6 +17,7 @@ from ddmi_video.features import (
     clip_features,
     colour_and_motion,
     describe_signal,
+    resized,
 )
 
 COLOURS = 96  # features of colours: means and changes
@@ -170,8 +172,9 @@ def test_plain_features_go_by_their_name():
     assert (found.name, found.compute) == (PLAIN, colour_and_motion)
 
 
-def test_a_network_from_a_file_sees_all_clips_at_its_size(stored, monkeypatch):
-    found = clip_features(stored(Network()))
+def test_a_network_from_a_file_sees_all_clips_at_its_size(stored):
+    path = stored(Network())
+    found = clip_features(path)
     assert found.name == "tiny net"
     assert "224" in found.preprocessing
     clips = torch.rand(5, 3, 4, 20, 24, generator=torch.Generator().manual_seed(0))
@@ -179,8 +182,9 @@ def test_a_network_from_a_file_sees_all_clips_at_its_size(stored, monkeypatch):
     assert features[:, 3:].tolist() == [[4, 224, 224]] * 5
     torch.testing.assert_close(features[:, :3], clips.mean(dim=(2, 3, 4)), atol=0.01, rtol=0)
     assert not features.requires_grad
-    monkeypatch.setattr("ddmi_video.features.PART", 8)  # two clips at once
-    torch.testing.assert_close(found.compute(clips), features)
+    ready = Features(PLAIN, "", colour_and_motion)
+    fewer = chosen_features(path, ready, resized, "as above", most=8)  # two clips at once
+    torch.testing.assert_close(fewer.compute(clips), features)
 
 
 def test_a_missing_file_is_named_with_what_the_setting_takes(tmp_path):
@@ -203,7 +207,7 @@ def test_weights_alone_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("network", "words"),
-    [(Single(), "must give features"), (Narrow(), "cannot take clips of 3 x 2 x 224 x 224: .*7 channels")],
+    [(Single(), "must give features"), (Narrow(), "cannot take signals of 3 x 2 x 224 x 224: .*7 channels")],
 )
 def test_networks_for_something_else_are_refused(stored, network, words):
     with pytest.raises(DataError, match=words) as caught:

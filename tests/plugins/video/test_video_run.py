@@ -105,6 +105,14 @@ def test_a_run_ends_in_a_report_with_figures_and_clips(run):
     assert [length(path) for path in clips] == [(4, (16, 16), 4.0)] * 2
 
 
+def test_a_file_of_features_that_is_not_there_is_seen_before_training(tmp_path):
+    given = ["--set", f"domain.features={tmp_path / 'i3d.pt'}"]
+    result = CliRunner().invoke(app, ["run", "--plugin", "video", "--out", str(tmp_path / "run"), *SETS, *given])
+    assert result.exit_code == 2
+    assert "i3d.pt: no such file" in result.output.replace("\n", "")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_the_same_run_makes_the_same_clips_and_so_does_one_that_was_stopped(run, tmp_path, monkeypatch):
     expected = digests(run)

@@ -1,0 +1,51 @@
+"""The learned perceptual distance LPIPS, which comes with the extra `lpips`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from ddmi_core.errors import ConfigError
+
+
+def lpips_network(weights_file: str, asked: str, setting: str, otherwise: str) -> nn.Module:
+    """LPIPS with a VGG backbone (arXiv 1801.03924): two batches of pictures in [-1, 1] to `(B, 1, 1, 1)`.
+
+    Args:
+        weights_file: a local state dictionary of the whole network (`lpips.LPIPS(net="vgg")`), `.safetensors` or
+            `.pth`; if empty, the package fetches the backbone's weights, which needs a network.
+        asked: what asked for it, for messages: `domain.lpips=vgg`.
+        setting: what takes the path of a file, for messages.
+        otherwise: what to do without it, for messages.
+
+    Raises:
+        ConfigError: if the package is missing, or the weights cannot be had.
+    """
+    try:
+        import lpips
+    except ImportError as error:
+        raise ConfigError(f"{asked} needs the extra: pip install 'ddmi[lpips]'; or {otherwise}") from error
+    try:
+        network: nn.Module = lpips.LPIPS(
+            net="vgg", pretrained=not weights_file, pnet_rand=bool(weights_file), verbose=False
+        )
+        if weights_file:
+            network.load_state_dict(_state(Path(weights_file)))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ConfigError(
+            f"the weights of LPIPS cannot be loaded ({error}); name a local file of the whole network by {setting}"
+        ) from error
+    return network.eval()
+
+
+def _state(path: Path) -> Mapping[str, Any]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
