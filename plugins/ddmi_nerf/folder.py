@@ -22,7 +22,7 @@ from ddmi_core.parts import (
     report_unusable,
     source_digest,
 )
-from ddmi_nerf.gathering import pack
+from ddmi_nerf.gathering import has_cloud, pack
 from ddmi_nerf.objects import CAPTION, ObjectFiles, find_objects
 from ddmi_nerf.packing import Packing, Rows
 from ddmi_nerf.reading import SUFFIXES
@@ -100,6 +100,10 @@ def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
 def read(path: Path, settings: NerfSettings) -> ViewSignal:
     """One object as a signal with B = 1: its folder, or its file of cameras.
 
+    It has all its views in the order of the files, those for tests last; of more than `settings.views` and
+    `settings.held_views` together, so many that are spread evenly. There are no points on its surface (P = 0) if it has
+    one view and no point cloud.
+
     Raises:
         DataError: if there is none, or it cannot be used.
     """
@@ -108,10 +112,16 @@ def read(path: Path, settings: NerfSettings) -> ViewSignal:
     objects = find_objects(path)
     if len(objects) > 1:
         raise DataError(f"{path}: {len(objects)} objects; give the folder of one, such as {path / objects[0].folder}")
-    views, held = _share(objects[0].counts, settings)
-    showing = evolve(settings, views=views, held_views=held)
-    packing = Packing(views + held, settings.size, settings.kept_points)
-    return ViewSet(packing.stack(pack(objects[0], showing)[None]), [objects[0].name], showing.showing).batch([0])
+    every, tests = objects[0].counts
+    held = min(settings.held_views, tests)
+    views = min(settings.views + settings.held_views - held, every)
+    seen = views + held > 1 or has_cloud(objects[0])
+    row = pack(objects[0], evolve(settings, views=views, held_views=held), ordered=True, points=seen)
+    stack = Packing(views + held, settings.size, settings.kept_points).stack(row[None])
+    showing = evolve(settings.showing, views=views + held, shown=views + held)
+    signal = ViewSet(stack, [objects[0].name], showing).batch([0])
+    kept = slice(None if seen else 0)
+    return evolve(signal, points=signal.points[:, kept], point_colours=signal.point_colours[:, kept])
 
 
 def _version() -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import Entry
 from ddmi_nerf.cameras import Camera, Floats
 from ddmi_nerf.clouds import read_points
 from ddmi_nerf.formats.capture import Capture, Shot
@@ -21,8 +22,14 @@ from ddmi_nerf.settings import NerfSettings
 SEED = 77411
 
 
-def pack(files: ObjectFiles, settings: NerfSettings) -> Rows:
+def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, points: bool = True) -> Rows:
     """An object as a row, with `settings.views` views to train on and then `settings.held_views` others.
+
+    Args:
+        files: of the object.
+        settings: of the domain.
+        ordered: keep views to train on in the order of the files; otherwise each part of them is spread evenly.
+        points: find points on its surface; otherwise they are all in the middle.
 
     Raises:
         DataError: if it cannot be used.
@@ -30,24 +37,38 @@ def pack(files: ObjectFiles, settings: NerfSettings) -> Rows:
     capture, tests = files.captures()
     extent = settings.extent or capture.extent
     draw = np.random.Generator(np.random.PCG64(SEED))
-    shots = _chosen(capture.shots, tests, settings, draw)
+    shots = _chosen(capture.shots, tests, settings, None if ordered else draw)
     cameras = [squared(shot.camera.placed(capture.centre, extent), settings.size) for shot in shots]
     pictures = np.stack([_picture(files, shot, settings) for shot in shots])
     check_places(files.name, cameras, pictures, extent, settings.opacity == "full")
-    known = slice(settings.views)
-    points, colours = _from_file(files, capture, extent) or _from_outlines(
-        files.name, cameras[known], pictures[known], settings, draw
-    )
-    chosen = _repeated(len(points), settings.kept_points, draw)
+    known, places, colours = slice(settings.views), np.zeros((1, 3)), np.zeros((1, 3))
+    if points:
+        places, colours = _from_file(files, capture, extent) or _from_outlines(
+            files.name, cameras[known], pictures[known], settings, draw
+        )
+    chosen = _repeated(len(places), settings.kept_points, draw)
     return Packing(len(shots), settings.size, settings.kept_points).row(
-        cameras, pictures, points[chosen], colours[chosen]
+        cameras, pictures, places[chosen], colours[chosen]
     )
+
+
+def has_cloud(files: ObjectFiles) -> bool:
+    """Whether a point cloud is named or beside an object.
+
+    Raises:
+        DataError: if the object cannot be used.
+    """
+    return _cloud(files, files.captures()[0]) is not None
 
 
 def _from_file(files: ObjectFiles, capture: Capture, extent: float) -> tuple[Floats, Floats] | None:
     """Points and their colours from a point cloud that is named or beside, if there is one."""
-    cloud = files.find(capture.points) if capture.points else files.find(POINTS)
+    cloud = _cloud(files, capture)
     return read_points(cloud, capture.centre, extent) if cloud else None
+
+
+def _cloud(files: ObjectFiles, capture: Capture) -> Entry | None:
+    return files.find(capture.points or POINTS)
 
 
 def _from_outlines(
@@ -68,9 +89,12 @@ def _from_outlines(
 
 
 def _chosen(
-    shots: Sequence[Shot], tests: Sequence[Shot], settings: NerfSettings, draw: np.random.Generator
+    shots: Sequence[Shot], tests: Sequence[Shot], settings: NerfSettings, draw: np.random.Generator | None
 ) -> list[Shot]:
-    """Views spread evenly over those there are, those to train on first, in an order of which each part is spread."""
+    """Views spread evenly over those there are, those to train on first.
+
+    These are in an order of which each part is spread, or without `draw` in their own.
+    """
     views, held = settings.views, settings.held_views
     if tests:
         kept, apart = _spread(len(shots), views), [tests[i] for i in _spread(len(tests), held)]
@@ -78,7 +102,8 @@ def _chosen(
         every = _spread(len(shots), views + held)
         taken = {every[int((i + 0.5) * len(every) / held)] for i in range(held)}
         kept, apart = [i for i in every if i not in taken], [shots[i] for i in sorted(taken)]
-    return [*(shots[kept[i]] for i in draw.permutation(len(kept))), *apart]
+    order = range(len(kept)) if draw is None else draw.permutation(len(kept))
+    return [*(shots[kept[i]] for i in order), *apart]
 
 
 def _spread(count: int, wanted: int) -> list[int]:

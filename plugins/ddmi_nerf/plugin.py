@@ -9,6 +9,7 @@ NERF = Domain(
     summary="Objects as density and colour at x, y and z, seen by any camera",
     layout=Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
     values=("density", "red", "green", "blue"),
+    observed=("red", "green", "blue"),
     settings="ddmi_nerf.settings:NerfSettings",
     presets={"quick": "ddmi_nerf:presets/quick.toml"},
     sources={
@@ -44,6 +45,7 @@ NERF = Domain(
         ".json": "ddmi_nerf.export:write_cameras",
     },
     original="ddmi_nerf.rendering:original",
+    contact="ddmi_nerf.contact:contact",
     picture="ddmi_nerf.export:picture",
     api_version=1,
 )

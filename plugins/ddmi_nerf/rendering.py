@@ -52,6 +52,7 @@ class NerfRenderer(Renderer):
     ) -> None:
         self.size = checked(size)
         self.samples, self.close, self.fine, self.step = samples, close, fine, step
+        self.evaluations = samples + close + fine
         self.background = torch.tensor(background)
 
     def observe(self, field: Field, queries: Queries) -> Tensor:

@@ -42,6 +42,12 @@ def edited(folder, change):
     return folder
 
 
+def frames_kept(path, kept):
+    """A file of cameras with some of its frames."""
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "frames": content["frames"][kept]}))
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_objects_are_read_in_the_cube(tmp_path, name):
     FORMATS[name](tmp_path / "data" / "a")
@@ -182,8 +188,43 @@ def test_changed_files_are_read_again(tmp_path):
 def test_one_object_is_read_as_a_signal(tmp_path, which):
     folder = blender(tmp_path / "a")
     signal = read(folder / which, SETTINGS)
-    assert signal.images.shape == (1, 2, 3, 24, 24)
+    assert signal.images.shape == (1, 8, 3, 24, 24)
     assert signal.points.shape == (1, 64, 3)
+
+
+def test_views_of_an_object_that_is_read_are_in_the_order_of_its_files(tmp_path):
+    signal = read(blender(tmp_path / "a"), SETTINGS)
+    cameras, pictures = views()
+    for view, (camera, pixels) in enumerate(zip(cameras, pictures, strict=True)):
+        np.testing.assert_allclose(signal.to_world[0, view, :3, :3], camera.to_world[:3, :3], atol=1e-6)
+        np.testing.assert_allclose(signal.opacity[0, view, 0], pixels[..., 3] / 255, atol=0.01)
+    spread = read(tmp_path / "a", attrs.evolve(SETTINGS, views=2, held_views=1))
+    np.testing.assert_allclose(spread.to_world[0], signal.to_world[0, [1, 4, 6]], atol=1e-6)
+
+
+def test_views_for_tests_are_the_last_of_an_object_that_is_read(tmp_path):
+    folder = blender(tmp_path / "a")
+    (folder / "transforms.json").rename(folder / "transforms_train.json")
+    shutil.copy(folder / "transforms_train.json", folder / "transforms_test.json")
+    frames_kept(folder / "transforms_test.json", slice(3, 4))
+    frames_kept(folder / "transforms_train.json", slice(0, 3))
+    signal = read(folder, SETTINGS)
+    assert signal.images.shape[1] == 4
+    np.testing.assert_allclose(signal.to_world[0, 3, :3, :3], views()[0][3].to_world[:3, :3], atol=1e-6)
+
+
+def test_one_view_has_no_points_unless_they_are_given(tmp_path):
+    folder = blender(tmp_path / "a")
+    frames_kept(folder / "transforms.json", slice(0, 1))
+    for opacity in ("alpha", "full"):
+        signal = read(folder, attrs.evolve(SETTINGS, opacity=opacity))
+        assert signal.images.shape == (1, 1, 3, 24, 24)
+        assert signal.points.shape == signal.point_colours.shape == (1, 0, 3)
+    header = "ply\nformat ascii 1.0\nelement vertex 20\n"
+    header += "".join(f"property float {axis}\n" for axis in "xyz")
+    header += "".join(f"property uchar {colour}\n" for colour in ("red", "green", "blue"))
+    (folder / "points.ply").write_text(header + "end_header\n" + "0 0 0 255 0 0\n" * 20)
+    assert read(folder, SETTINGS).points.shape == (1, 64, 3)
 
 
 def test_a_folder_of_several_is_not_one(tmp_path):
