@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import domains
+
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 PICTURE = re.compile(r"^<!-- picture: ([\w-]+): (.+) -->$", re.MULTILINE)
 PLUGIN = "image"  # of the table of presets
@@ -130,6 +132,10 @@ def checks() -> str:
 SECTIONS: dict[str, Callable[[], str]] = {
     "checks": checks,
     "commands": commands,
+    "domains-code": domains.code,
+    "domains-descriptions": domains.descriptions,
+    "domains-parts": domains.parts,
+    "domains-weights": domains.weights,
     "presets": presets,
     "settings": settings,
 }

@@ -25,6 +25,7 @@ SHOWN_COMMAND = re.compile(r"^ddmi ((?:data )?[a-z]+)\b", re.MULTILINE)
 # Every `ddmi run` starts from these settings, and steps that a page asks for are cut at the end.
 TINY_IMAGE = ("--config", str(DOCS / "tiny.toml"))
 TINY_CLIPS = ("--config", str(DOCS / "tiny-clips.toml"))
+TINY_VIEWS = ("--config", str(DOCS / "tiny-views.toml"))
 FEW = ("--set", "autoencoder.training.steps=20", "--set", "diffusion.training.steps=20")
 
 
@@ -91,14 +92,16 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    """The hook that fills the generated pages."""
+def generate() -> Iterator[ModuleType]:
+    """The hook that fills the generated pages, which finds its neighbours as MkDocs and scripts let it."""
     spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        spec.loader.exec_module(module)
+        yield module
 
 
 def test_the_commands_of_getting_started_run_and_print_what_the_page_shows(started: Path) -> None:
@@ -115,6 +118,37 @@ def test_the_commands_of_the_tutorial_on_clips_run_and_print_what_the_page_shows
     run_page("tutorials/your-own-clips.md", tmp_path, TINY_CLIPS, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert len(list((tmp_path / "made").glob("*.mp4"))) == 4
     assert len(list((tmp_path / "part").glob("*.gif"))) == 1
+
+
+def test_the_commands_and_the_program_about_radiance_fields_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
+    page = "tutorials/radiance-fields.md"
+    run_page(page, tmp_path, TINY_VIEWS, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert len(list((tmp_path / "made").glob("*.png"))) == 4
+    assert {path.suffix for name in ("turning", "film", "meshes") for path in (tmp_path / name).iterdir()} == {
+        *(".gif", ".mp4", ".glb", ".json")
+    }
+    (program,) = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+    command = [sys.executable, "-c", f"{program}\nprint(view.depth.shape, mesh.vertices.shape[1])"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(64, 64) 3\n"
+    assert all((tmp_path / f"{name}.png").stat().st_size for name in ("view", "depth", "normals"))
+
+
+def test_the_commands_about_cameras_print_what_the_page_shows(tmp_path: Path) -> None:
+    kind, objects = next(blocks("tutorials/radiance-fields.md"))
+    assert kind == "tiny"
+    subprocess.run(["bash", "-c", objects], cwd=tmp_path, env=environment(), check=True)
+    run_page("how-to/cameras.md", tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+
+
+def test_the_page_about_cameras_names_messages_of_the_program() -> None:
+    page = (DOCS / "how-to" / "cameras.md").read_text(encoding="utf-8").partition("| message |")[2]
+    messages = re.findall(r"^\| `([^`]+)` \|", page.partition("\n\n")[0], re.MULTILINE)
+    program = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "plugins" / "ddmi_nerf").rglob("*.py"))
+    printed = re.sub(r'"\s*\n\s*f?"', "", program)
+    assert len(messages) > 10
+    assert [message for message in messages if message not in printed] == []
 
 
 def test_the_commands_that_check_meshes_print_what_the_page_shows(tmp_path: Path) -> None:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import io
-import tokenize
+import runpy
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[3] / "examples" / "ddmi-audio" / "ddmi_audio"
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "examples" / "ddmi-audio" / "ddmi_audio"
 DATA_SOURCES = {"notes.py", "instruments.py", "folder.py", "reading.py"}
 MOST = 150
-SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-
-
-def lines_of_code(source: str) -> int:
-    """Lines that hold more than white space, comments and docstrings."""
-    lines = {
-        line
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type not in SILENT
-        for line in range(token.start[0], token.end[0] + 1)
-    }
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    return len(lines)
+lines_of_code = runpy.run_path(str(ROOT / "docs" / "domains.py"))["lines_of_code"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,229 @@
+"""Tables of the page that shows domains side by side, made of their descriptions, their code and their weights."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import sys
+import tokenize
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import distribution
+from importlib.util import find_spec
+from inspect import isabstract
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "ddmi-audio"
+ORDER = ("image", "occupancy", "video", "nerf")  # the others follow by name
+PARTS = ("encoder", "decoder", "sampler", "renderer", "readout")
+REFERENCES = ("loss", "describe", "view", "views", "original", "panel")
+SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+Cell = Callable[[Any], str]
+
+
+@cache
+def domains() -> tuple[Any, ...]:
+    """The built-in domains, and that of the example of a plugin of its own."""
+    from ddmi_core.registry.hooks import GROUP
+    from ddmi_core.registry.registry import domain_named
+
+    names = sorted(point.name for point in distribution("ddmi").entry_points.select(group=GROUP))
+    names.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    if str(EXAMPLE) not in sys.path:
+        sys.path.append(str(EXAMPLE))
+    from ddmi_audio.plugin import AUDIO
+
+    return (*(domain_named(name) for name in names), AUDIO)
+
+
+def descriptions() -> str:
+    """What the descriptions say: axes, planes, values, sources, measures, files."""
+    rows: dict[str, Cell] = {
+        "axes": lambda domain: _codes(domain.layout.axes),
+        "planes": lambda domain: _codes("".join(plane) for plane in domain.layout.planes),
+        "further inputs of the readout": lambda domain: _codes(domain.layout.extra),
+        "values": lambda domain: _codes(domain.values),
+        "data": lambda domain: _codes(domain.sources),
+        "measures of reconstructions": lambda domain: _codes(domain.metrics),
+        "other evaluations": lambda domain: _codes(domain.evaluations),
+        "asked for by, beside classes": lambda domain: _codes(domain.conditions),
+        "files": lambda domain: _codes(domain.exporters),
+        "presets": lambda domain: _codes(domain.presets),
+    }
+    return _table(rows)
+
+
+def parts() -> str:
+    """What each domain takes from the core, and what is its own, in the preset `quick`."""
+    made = {domain.name: built_parts(domain) for domain in domains()}
+    rows: dict[str, Cell] = {
+        name: lambda domain, name=name: _class(type(made[domain.name][name])) for name in PARTS
+    } | {name: lambda domain, name=name: _reference(getattr(domain, name)) for name in REFERENCES}
+    return _table(rows)
+
+
+def built_parts(domain: Any) -> dict[str, Any]:
+    """The parts of a domain in its preset `quick`, by name."""
+    from ddmi_core.runs.build import build_autoencoder, build_parts
+    from ddmi_core.runs.settings import resolve
+
+    config = resolve(domain, "quick")
+    some, model = build_parts(domain, config), build_autoencoder(domain, config)
+    found = {name: getattr(some, name, None) or getattr(model, name, None) for name in PARTS}
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def code() -> str:
+    """Lines of code of each domain, and of the core."""
+    counts = {domain.name: lines_of(domain) for domain in domains()}
+    rows: dict[str, Cell] = {
+        "data sources": lambda domain: f"{counts[domain.name][0]:,}",
+        "all else": lambda domain: f"{counts[domain.name][1]:,}",
+    }
+    core = Path(__file__).parents[1] / "ddmi_core"
+    total = sum(lines_of_code(path.read_text(encoding="utf-8")) for path in core.rglob("*.py"))
+    return f"{_table(rows)}\n\nThe core, which all of them share, has {total:,}."
+
+
+def lines_of(domain: Any) -> tuple[int, int]:
+    """Lines of code of a domain's data sources, and of all else in its package."""
+    modules = modules_of(package_of(domain))
+    data = data_sources(domain, modules)
+    counts = {name: lines_of_code(path.read_text(encoding="utf-8")) for name, path in modules.items()}
+    return sum(counts[name] for name in data), sum(counts[name] for name in modules.keys() - data)
+
+
+def package_of(domain: Any) -> str:
+    """The package that a domain's own parts are in."""
+    return str(domain.settings).partition(":")[0].partition(".")[0]
+
+
+def data_sources(domain: Any, modules: Mapping[str, Path]) -> set[str]:
+    """Modules that only the functions that `sources` and `read` name lead to.
+
+    The settings do not count as a way: they check options of sources, so that they may import these.
+    """
+    settings = domain.settings.partition(":")[0]
+    own = {domain.read.partition(":")[0], *(reference.partition(":")[0] for reference in domain.sources.values())}
+    others = {*_modules_named(domain), f"{package_of(domain)}.plugin"} - own
+    return reached(own, modules) - reached(others, modules, without=settings) - {settings}
+
+
+def modules_of(package: str) -> dict[str, Path]:
+    """Modules of a package by name."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    root = Path(spec.origin).parent
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        names = [package, *path.relative_to(root).with_suffix("").parts]
+        found[".".join(names[:-1] if names[-1] == "__init__" else names)] = path
+    return found
+
+
+def reached(start: Iterable[str], modules: Mapping[str, Path], without: str = "") -> set[str]:
+    """Modules that some import, directly or not, with themselves; leaving out a way through one of them."""
+    found: set[str] = set()
+    waiting = [name for name in start if name in modules]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name == without:
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(modules[name].read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [
+                    one for one in (node.module, *(f"{node.module}.{a.name}" for a in node.names)) if one in modules
+                ]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names if alias.name in modules]
+    return found
+
+
+def lines_of_code(source: str) -> int:
+    """Lines that hold more than white space, comments and docstrings."""
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type not in SILENT
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(lines)
+
+
+def weights() -> str:
+    """Sizes of the weights that ship, and their figures."""
+    from ddmi_core.errors import RequestError
+    from ddmi_core.runs.shipped import shipped
+
+    places = {}
+    for domain in domains():
+        try:
+            places[domain.name] = shipped(domain)
+        except RequestError:
+            continue
+    lines = ["| domain | weights | figure | value |", "| --- | --- | --- | --- |"]
+    for name, place in places.items():
+        size = sum(path.stat().st_size for path in place.rglob("*.safetensors"))
+        first = [f"`{name}`", f"{size / 1e6:.1f} MB"]
+        for figure in figures(place):
+            value = figure["value"]
+            shown = f"{value:.1f} dB" if figure["name"].endswith("_db") else f"{value:.3g}"
+            lines.append(f"| {' | '.join(first)} | `{figure['name']}` | {shown} |")
+            first = ["", ""]
+    without = [f"`{domain.name}`" for domain in domains() if domain.name not in places]
+    listed = " and ".join(filter(None, [", ".join(without[:-1]), *without[-1:]]))
+    return "\n".join([*(lines if places else ()), "", f"No weights ship for {listed}." if without else ""])
+
+
+def figures(place: Path) -> list[dict[str, Any]]:
+    """Figures of shipped weights, without those that split up another one by a word."""
+    text = (place / "metrics.json").read_text(encoding="utf-8")
+    every: list[dict[str, Any]] = json.loads(text)["figures"]
+    names = {figure["name"] for figure in every}
+    return [figure for figure in every if figure["name"].rpartition("_")[0] not in names]
+
+
+def _modules_named(domain: Any) -> set[str]:
+    """Modules of all references in a description."""
+    found = set()
+    for name in (field.name for field in domain.__attrs_attrs__):
+        value = getattr(domain, name)
+        texts: Collection[Any] = value.values() if isinstance(value, Mapping) else [value]
+        found |= {text.partition(":")[0] for text in texts if isinstance(text, str) and ":" in text}
+    return found
+
+
+def _table(rows: Mapping[str, Cell]) -> str:
+    every: Sequence[Any] = domains()
+    lines = [f"| | {' | '.join(f'`{domain.name}`' for domain in every)} |", f"| --- |{' --- |' * len(every)}"]
+    lines += [f"| {name} | {' | '.join(cell(domain) for domain in every)} |" for name, cell in rows.items()]
+    return "\n".join(lines)
+
+
+def _class(kind: type) -> str:
+    """A class, and whose it is; of an own one, what of the core it builds on."""
+    if kind.__module__.startswith("ddmi_core"):
+        return f"`{kind.__name__}`"
+    ready = [
+        base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("ddmi_core.") and not isabstract(base)
+    ]
+    return f"**`{kind.__name__}`**" + (f", from `{ready[0]}`" if ready else "")
+
+
+def _reference(reference: str) -> str:
+    module, _, name = reference.partition(":")
+    if not name:
+        return ""
+    return f"`{name}`" if module.startswith("ddmi_core") else f"**`{name}`**"
+
+
+def _codes(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
