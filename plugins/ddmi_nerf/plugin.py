@@ -30,7 +30,9 @@ NERF = Domain(
     evaluations={
         "novel_views": "ddmi_nerf.evaluations:novel_views",
         "sampled_depths": "ddmi_nerf.evaluations:sampled_depths",
+        "view_distance": "ddmi_nerf.evaluations:view_distance",
     },
+    check="ddmi_nerf.needs:check",
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
     describe="ddmi_nerf.describe:describe",
     describe_signal="ddmi_nerf.describe:describe_signal",

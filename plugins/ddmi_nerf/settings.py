@@ -7,6 +7,8 @@ from attrs import field, frozen, validators
 SPARE = 2  # points kept of an object, for each one that a batch shows
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0), "black": (-1.0, -1.0, -1.0)}
 ENCODERS = ("points", "views")
+PLAIN = "colour-and-edges"  # features of views that need no file
+FETCHED = "vgg"
 OPACITIES = ("alpha", "white", "full")
 
 
@@ -51,6 +53,10 @@ class NerfSettings:
         samples: intervals of a ray in training.
         close: how many times these are cut where the object's points are.
         fine: how many times they are cut where they weigh most, after a first look; 0 spares it.
+        features: what Fréchet distances of views are computed on: `colour-and-edges`, or the path of a TorchScript
+            file.
+        lpips: measures LPIPS of held-out views, with the extra `lpips`: `vgg` fetches the backbone's weights, and a
+            path names a local file of the whole network; empty leaves the figure out.
         strict: stop at objects that cannot be used; otherwise leave them out with a warning.
     """
 
@@ -71,6 +77,8 @@ class NerfSettings:
     samples: int = field(default=12, validator=[validators.ge(4), validators.le(1024)])
     close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])
     fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
+    features: str = PLAIN
+    lpips: str = ""
     strict: bool = True
 
     @property

@@ -26,6 +26,32 @@ def nothing(points: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros_like(points[:, 0]), torch.zeros_like(points)
 
 
+def ball_of(number: int):
+    """A ball whose place, size and colour depend on a number."""
+    draw = torch.Generator().manual_seed(number)
+    place, paint = 0.3 * torch.randn(3, generator=draw), 2 * torch.rand(3, generator=draw) - 1
+    radius = 0.2 + 0.3 * torch.rand(1, generator=draw)
+
+    def scene(points: Tensor) -> tuple[Tensor, Tensor]:
+        inside = (points - place).norm(dim=1) < radius
+        return 80.0 * inside, paint.expand(len(points), 3)
+
+    return scene
+
+
+class Medium:
+    """In place of a field of one signal: a scene given by a formula."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, scene):
+        self.scene = scene
+
+    def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Density and colour at points."""
+        return self.scene(points)
+
+
 def raw(scene, points: Tensor) -> Tensor:
     """Values `(N, 4)` of a field that shows a scene."""
     density, colour = scene(points)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from nerf_scenes import decibels, fog, nothing, solids
+from nerf_scenes import Medium, decibels, fog, nothing, solids
 
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.describe import describe, describe_signal
@@ -14,18 +14,6 @@ from ddmi_nerf.signal import ViewSignal
 SIZE = 24
 RENDERER = NerfRenderer((SIZE, SIZE))
 CAMERAS = orbit(Camera.orbit(0, ELEVATION, DISTANCE, width=SIZE, height=SIZE), 4)
-
-
-class Medium:
-    """In place of a field of one signal: a scene given by a formula."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, scene):
-        self.scene = scene
-
-    def __call__(self, points):
-        return self.scene(points)
 
 
 def signal_of(*scenes, shift=0.0):
