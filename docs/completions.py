@@ -1,25 +1,29 @@
-"""Measures completions of held-out signals: `python docs/completions.py PLUGIN [COUNT] [SEEDS]`.
+"""Measures completions of held-out signals: `python docs/completions.py PLUGIN|RUN [COUNT] [SEEDS] [LEVELS]`.
 
 It prints, for each task, how well completions agree with what was observed and with what was hidden, beside the
 autoencoder's own reconstruction of the whole signal and the training signal that is nearest at the observed places.
-Errors are pooled over signals: decibels of the mean squared error, and overlaps of all places together.
+Errors are pooled over signals: decibels of the mean squared error, and overlaps of all places together. Metrics that
+look at fields alone follow, of completions and of reconstructions.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from math import log10
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import ddmi_core as ddmi
-from ddmi_core.api import Observations, Split
-from ddmi_core.runs.agreement import hidden, places_of, shown_at, with_cells
+from ddmi_core.api import Observations, Planes, Queries, Split
+from ddmi_core.diffusion.observations import STEPS
+from ddmi_core.runs.agreement import hidden, places_of, sampler_of, shown_at, with_cells
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.complete import is_bernoulli
-from ddmi_core.runs.regions import region, union
+from ddmi_core.runs.regions import columns, region, union
 
 Task = list[str] | tuple[int, ...]  # regions that are observed, or cells whose means are
 TASKS: dict[str, dict[str, Task]] = {
@@ -34,34 +38,42 @@ TASKS: dict[str, dict[str, Task]] = {
         "first and last two frames seen": ["t<-0.75", "t>0.75"],
         "4x coarse": (16, 12, 12),
     },
+    "nerf": {"one view seen": ["view=0"]},
 }
-MOST, MOST_OF_CELLS = 4096, 16384  # places that are looked at
+METRICS = {"nerf": ["depth_consistency"]}  # that need no truth
+MOST, MOST_OF_CELLS, MOST_OF_RAYS = 4096, 16384, 16384  # places that are looked at
+COMPARED = {"occupancy": 512}  # training signals; all of the others
+AT_ONCE = 32  # fields in memory
 
 
-def main(plugin: str, count: int = 16, seeds: int = 2) -> None:
+def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS) -> None:
     """Print one line a task."""
-    model = ddmi.load(plugin=plugin)
-    split = load_data(model.domain, "", model.config.domain)
+    run = Path(which).is_dir()
+    model = ddmi.load(which) if run else ddmi.load(plugin=which)
+    split = load_data(model.domain, model.config.data if run else "", model.config.domain)
     step = max(1, len(split.held_out) // count)
-    for name, task in TASKS[plugin].items():
+    for name, task in TASKS[model.domain.name].items():
         print(name, flush=True)
-        print(measured(model, split, list(range(0, len(split.held_out), step))[:count], task, seeds), flush=True)
+        numbers = list(range(0, len(split.held_out), step))[:count]
+        print(measured(model, split, numbers, task, seeds, levels), flush=True)
 
 
-def measured(model: ddmi.Model, split: Split, numbers: list[int], task: Task, seeds: int) -> str:
+def measured(model: ddmi.Model, split: Split, numbers: list[int], task: Task, seeds: int, levels: int = STEPS) -> str:
     """Figures of one task."""
     rows: dict[str, list[Tensor]] = {}
-    spread, seconds = [], []
+    own_rows: dict[str, list[Tensor]] = {}
+    spread, seconds, labels = [], [], sampler_of(model).labels
     for number in numbers:
         signal = split.held_out.batch([number])
-        whole = places_of(model, signal, MOST_OF_CELLS if isinstance(task, tuple) else MOST)
+        whole = places_of(model, signal, MOST_OF_CELLS if isinstance(task, tuple) else MOST_OF_RAYS if labels else MOST)
         if isinstance(task, tuple):
             seen, rest = with_cells(whole, task), whole
         else:
-            keep = union([region(text, model.domain.layout.axes) for text in task], whole.queries.coords[0])
+            regions = [region(text, model.domain.layout.axes, labels) for text in task]
+            keep = union(regions, columns(whole, labels))
             seen, rest = whole.kept(keep), hidden(whole, keep)
         start = time.process_time()
-        fields = model.complete(seen, seeds)
+        fields = model.complete(seen, seeds, steps=levels)
         seconds.append((time.process_time() - start) / seeds)
         own = model.decode(model.encode(signal).mean)
         values = shown_at(model, fields, rest)
@@ -76,7 +88,12 @@ def measured(model: ddmi.Model, split: Split, numbers: list[int], task: Task, se
             add("hidden, mean of the completions", []).append(error(model, middle, rest.values).mean(0))
             spread.append(values.std(0).square().mean())
         add("hidden, nearest training signal", []).append(nearest(model, split, seen, rest))
+        for name in METRICS.get(model.domain.name, []):
+            metric = model.domain.resolve(model.domain.metrics[name])
+            own_rows.setdefault(name, []).append(metric(fields, signal, model.renderer).mean())
+            own_rows.setdefault(f"{name}, own reconstruction", []).append(metric(own, signal, model.renderer).mean())
     lines = [f"  {name:34} {figure(model, torch.stack(found))}" for name, found in rows.items()]
+    lines += [f"  {name:34} {torch.stack(found).mean():.3f}" for name, found in own_rows.items()]
     deviation = torch.stack(spread).mean().sqrt().item() if spread else 0.0
     return "\n".join([*lines, f"  deviation between seeds {deviation:.3f}; {sum(seconds) / len(seconds):.1f} s each"])
 
@@ -97,7 +114,7 @@ def figure(model: ddmi.Model, sums: Tensor) -> str:
 
 def nearest(model: ddmi.Model, split: Split, seen: Observations, rest: Observations) -> Tensor:
     """Error at the hidden places of the training signal that fits the observed ones best."""
-    if not is_bernoulli(model):
+    if not is_bernoulli(model) and type(seen.queries) is Queries:
         grids = split.train.batch(range(len(split.train))).values.flatten(2).transpose(1, 2)
         cells = model.renderer.native[::-1]
 
@@ -110,22 +127,26 @@ def nearest(model: ddmi.Model, split: Split, seen: Observations, rest: Observati
 
         best = (at(seen) - seen.values).square().mean((1, 2)).argmin()
         return error(model, at(rest)[best : best + 1], rest.values)[0]
-    fields = training_fields(model, split)
-    scores = [error(model, shown_at(model, field, seen), seen.values) for field in fields]
-    overlaps = torch.cat([score[:, 0] / score[:, 1] for score in scores])
-    part, row = divmod(int(overlaps.argmax()), len(fields[0]))
-    return error(model, shown_at(model, fields[part][row], rest), rest.values)[0]
+    best, error_there = float("-inf"), torch.zeros(2)
+    for fields in training_fields(model, split):
+        first, second = error(model, shown_at(model, fields, seen), seen.values).unbind(1)
+        fits = first / second if is_bernoulli(model) else -first
+        if float(fits.max()) > best:
+            best, field = float(fits.max()), fields[int(fits.argmax())]
+            error_there = error(model, shown_at(model, field, rest), rest.values)[0]
+    return error_there
 
 
-KEPT: list[ddmi.Field] = []
+LATENTS: list[Planes] = []
 
 
-def training_fields(model: ddmi.Model, split: Split) -> list[ddmi.Field]:
-    """Reconstructions of training shapes, whose insides can be asked for anywhere."""
-    if not KEPT:
-        for start in range(0, min(512, len(split.train)), 64):
-            KEPT.append(model.decode(model.encode(split.train.batch(range(start, start + 64))).mean))
-    return KEPT
+def training_fields(model: ddmi.Model, split: Split) -> Iterator[ddmi.Field]:
+    """Reconstructions of training signals, which can be observed anywhere, some at a time."""
+    if not LATENTS:
+        numbers = range(min(COMPARED.get(model.domain.name, len(split.train)), len(split.train)))
+        for start in range(0, len(numbers), AT_ONCE):
+            LATENTS.append(model.encode(split.train.batch(numbers[start : start + AT_ONCE])).mean)
+    yield from map(model.decode, LATENTS)
 
 
 if __name__ == "__main__":
