@@ -40,7 +40,8 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
     shots = _chosen(capture.shots, tests, settings, None if ordered else draw)
     cameras = [squared(shot.camera.placed(capture.centre, extent), settings.size) for shot in shots]
     pictures = np.stack([_picture(files, shot, settings) for shot in shots])
-    check_places(files.name, cameras, pictures, extent, settings.opacity == "full")
+    names = [shot.picture for shot in shots]
+    check_places(files.name, names, cameras, pictures, extent, settings.opacity == "full")
     known, places, colours = slice(settings.views), np.zeros((1, 3)), np.zeros((1, 3))
     if points:
         places, colours = _from_file(files, capture, extent) or _from_outlines(

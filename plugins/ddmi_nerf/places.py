@@ -14,12 +14,15 @@ BEYOND = 0.02  # share of the opaque pixels of a view that may look past the cub
 OPAQUE = 128
 
 
-def check_places(name: str, cameras: Sequence[Camera], pictures: Pixels, extent: float, opaque: bool) -> None:
+def check_places(
+    name: str, views: Sequence[str], cameras: Sequence[Camera], pictures: Pixels, extent: float, opaque: bool
+) -> None:
     """Check the views of one object.
 
     Args:
         name: of the object, for messages.
-        cameras: V of them, in the cube's coordinates.
+        views: names of its V pictures, for messages.
+        cameras: theirs, in the cube's coordinates.
         pictures: `(V, H, W, 4)`.
         extent: half the side of the cube in the file's units.
         opaque: whether opacity says nothing, as it is 1 everywhere.
@@ -27,11 +30,11 @@ def check_places(name: str, cameras: Sequence[Camera], pictures: Pixels, extent:
     Raises:
         DataError: if a camera stands in the cube, or opaque pixels look past it.
     """
-    for number, (camera, picture) in enumerate(zip(cameras, pictures, strict=True)):
+    for view, camera, picture in zip(views, cameras, pictures, strict=True):
         if (np.abs(camera.origin) < 1).all():
             place = (camera.origin * extent).round(3).tolist()
             raise DataError(
-                f"{name}: camera {number} stands inside the object's cube, at {place} from its middle, with half "
+                f"{name}: the camera of {view} stands inside the object's cube, at {place} from its middle, with half "
                 f"a side of {extent:g}; give half the side that holds the object alone with --set domain.extent"
             )
         seen = picture[..., 3].ravel() >= OPAQUE
@@ -40,7 +43,7 @@ def check_places(name: str, cameras: Sequence[Camera], pictures: Pixels, extent:
         share = float((seen & ~_meets_cube(camera)).sum() / seen.sum())
         if share > BEYOND:
             raise DataError(
-                f"{name}: the object is out of bounds: {share:.0%} of its pixels in view {number} look past the cube "
+                f"{name}: the object is out of bounds: {share:.0%} of its pixels in {view} look past the cube "
                 f"of half side {extent:g}; give a larger one with --set domain.extent"
             )
 

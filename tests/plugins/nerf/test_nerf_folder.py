@@ -248,6 +248,7 @@ def test_a_folder_of_several_is_not_one(tmp_path):
         (lambda c: c.update(camera_model="FISHEYE"), "unknown camera model 'FISHEYE'"),
         (lambda c: c["frames"][3].update(file_path="images/none.png"), "its picture images/none.png is not there"),
         (lambda c: c.update(aabb_scale=8), "stands inside the object's cube"),
+        (lambda c: c.update(aabb_scale=8), "mini: the camera of images/"),
         (lambda c: c.update(aabb_scale=0.25), "the object is out of bounds"),
     ],
 )
