@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+class Empty(ValueError):  # noqa: N818 - what a file holds, not what went wrong
+    """A file is of its format, and there is nothing in it."""
+
+
 def opened(path: Path) -> str:
     """Read a file as its suffix says, all of it.
 
@@ -16,6 +20,7 @@ def opened(path: Path) -> str:
         the name of the reader; empty where none is known, or the package is not installed.
 
     Raises:
+        Empty: if a mesh has no vertices, as that of a field without a surface.
         Exception: whatever the reader raises for a file that is not of its format.
     """
     for suffixes, name, read in _READERS:
@@ -55,7 +60,7 @@ def _mesh(path: Path) -> None:
     # A scene, for clouds of points are no meshes.
     parts = trimesh.load_scene(path).geometry.values()
     if not sum(len(part.vertices) for part in parts):
-        raise ValueError("it holds no vertices")
+        raise Empty("it holds no vertices")
 
 
 def _clip(path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from ddmi_core.api.earlier import built
+from ddmi_core.errors import RequestError
 from ddmi_core.grids.raster import GridArtefact
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.testing.contract import NotApplicable, expect
@@ -23,6 +24,9 @@ SIZES = (7, 5, 3, 2)
 
 def check_render_sizes(subject: Subject) -> None:
     """A grid is rendered at the native size, at odd sizes and at one cell, float32 and finite, as asked for."""
+    if not isinstance(subject.native, GridArtefact):
+        _render_sizes_in_words(subject)
+        return
     native = grid_of(subject.native).shape[:-1]
     odd = tuple(SIZES[axis % len(SIZES)] for axis in range(len(native)))
     for size in (native, odd, (1,) * len(native)):
@@ -38,6 +42,27 @@ def check_render_sizes(subject: Subject) -> None:
             dtype=str(values.dtype),
         )
         expect(finite(values), "a render has values that are not finite", "check the basis fields", size=size)
+
+
+def _render_sizes_in_words(subject: Subject) -> None:
+    """The same of artefacts that tell their size, by what `--size` says."""
+    native = getattr(subject.native, "size", None)
+    if not subject.domain.view or not isinstance(native, tuple):
+        raise NotApplicable(f"{type(subject.native).__name__} is not on a grid, and tells no size that --size asks for")
+    for size in (native, tuple(SIZES[axis % len(SIZES)] for axis in range(len(native))), (1,) * len(native)):
+        words = "x".join(map(str, size))
+        try:
+            view = subject.part(subject.domain.view)(words, subject.config.domain)
+        except RequestError as error:
+            raise NotApplicable(f"--size does not take {words}: {error}") from error
+        artefact = subject.parts.renderer.render(subject.fields[0], view)
+        expect(
+            tuple(artefact.size) == size and finite(artefact),
+            "a render has another size than was asked for, or values that are not finite",
+            "give `size` as asked, slowest axis first",
+            asked=size,
+            size=artefact.size,
+        )
 
 
 def check_render_repeats(subject: Subject) -> None:
@@ -99,8 +124,12 @@ def check_views(subject: Subject) -> None:
 
 def check_original(subject: Subject) -> None:
     """The original of a signal is an artefact like a render: its native values, in the native size."""
+    original = subject.part(subject.domain.original)
+    if not isinstance(subject.native, GridArtefact):
+        _originals([original(subject.batch, index, subject.parts.renderer) for index in range(subject.count)])
+        return
     for index in range(subject.count):
-        artefact = subject.part(subject.domain.original)(subject.batch, index, subject.parts.renderer)
+        artefact = original(subject.batch, index, subject.parts.renderer)
         if isinstance(subject.native, GridArtefact):
             expect(
                 isinstance(artefact, GridArtefact),
@@ -131,6 +160,21 @@ def check_original(subject: Subject) -> None:
             index=index,
             difference=apart,
             tolerance=CLOSE,
+        )
+
+
+def _originals(artefacts: Sequence[Any]) -> None:
+    """What can be said of originals that are not on grids: they are finite, and each is of its own signal."""
+    for index, artefact in enumerate(artefacts):
+        expect(finite(artefact), "an original has values that are not finite", "show what the signal has", index=index)
+    parts = [list(leaves(artefact)) for artefact in artefacts]
+    if len(artefacts) > 1 and parts[0]:
+        same = sum(not difference(artefacts[0], artefact) for artefact in artefacts[1:])
+        expect(
+            same == 0,
+            "originals of different signals are equal",
+            "take signal `index` of the batch",
+            equal_to_the_first=same,
         )
 
 

@@ -28,6 +28,7 @@ from ddmi_core.training.objective import generator_for
 
 BATCH = 4
 POINTS = 256
+TINY = "tiny"  # the preset of domains whose quick one is too slow for checks
 
 T = TypeVar("T")
 
@@ -52,7 +53,8 @@ class _Made(Generic[T]):
 class Subject:
     """A domain under examination. Close it, or use it in a `with` block, to remove its scratch folder.
 
-    Its configuration is the preset `quick` with few points; signals are the first of the training data.
+    Its configuration is the preset `tiny`, or `quick` where the domain has none of this name, with few points; signals
+    are the first of the training data.
 
     Args:
         domain: the domain, or its name.
@@ -122,8 +124,8 @@ class Subject:
 
     @_Made
     def config(self) -> RunConfig:
-        """The preset `quick` with the subject's changes."""
-        found = resolve(self.domain, overrides=self.settings, data=self.data)
+        """The preset with the subject's changes."""
+        found = resolve(self.domain, self.preset, overrides=self.settings, data=self.data)
         vae = found.autoencoder
         return attrs.evolve(found, autoencoder=attrs.evolve(vae, points=min(vae.points, POINTS)))
 
@@ -176,7 +178,12 @@ class Subject:
             if reference.startswith("__main__:"):
                 raise NotApplicable("its parts are in the main program, which a fresh process does not have")
         name = self.record.name if self.record else ""
-        return Visitor(self.domain, self.data, self.settings, name, self.scratch("visit"))
+        return Visitor(self.domain, self.preset, self.data, self.settings, name, self.scratch("visit"))
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset, or empty for that of `ddmi run`."""
+        return TINY if TINY in self.domain.presets else ""
 
     @property
     def record(self) -> PluginRecord | None:

@@ -43,13 +43,16 @@ class Visitor:
 
     Args:
         domain: the domain; its references must be importable.
+        preset: one of its presets, or empty.
         data: as for `ddmi run --data`.
         settings: as for `ddmi run --set`.
         name: of its entry point, or empty.
         folder: an empty one.
     """
 
-    def __init__(self, domain: Domain, data: str, settings: Sequence[str], name: str, folder: Path) -> None:
+    def __init__(
+        self, domain: Domain, preset: str, data: str, settings: Sequence[str], name: str, folder: Path
+    ) -> None:
         here, temporary, out = (folder / part for part in ("here", "temporary", "out"))
         for place in (here, temporary, out):
             place.mkdir()
@@ -60,6 +63,7 @@ class Visitor:
         asked = {
             "path": path,
             "domain": pickle.dumps(attrs.evolve(domain, **maps)),
+            "preset": preset,
             "data": data,
             "settings": list(settings),
             "name": name,

@@ -75,7 +75,7 @@ def _use(asked: dict[str, Any], found: dict[str, Any]) -> None:
     from ddmi_core.training.objective import generator_for
 
     domain = pickle.loads(asked["domain"])
-    config = resolve(domain, overrides=asked["settings"], data=asked["data"])
+    config = resolve(domain, asked["preset"], overrides=asked["settings"], data=asked["data"])
     split = load_data(domain, config.data, config.domain)
     found["fingerprints"] = [split.train.fingerprint(), split.held_out.fingerprint()]
     parts = build_parts(domain, config)

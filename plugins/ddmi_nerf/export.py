@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from ddmi_core.parts import write_animated_gif, write_h264
-from ddmi_nerf.cameras import to_json
-from ddmi_nerf.orbit import FRAMES, RATE, frames, orbit, scene_of
-from ddmi_nerf.picture import Picture
+from ddmi_nerf.cameras import Camera, to_json
+from ddmi_nerf.orbit import FRAMES, RATE, frames, orbit
+from ddmi_nerf.picture import Bytes, Picture
 from ddmi_nerf.scene import SURFACE
 from ddmi_nerf.surface import ColouredMesh, surface
 
 DEPTH_UNITS = 8192  # of a depth map, a unit of length
 THUMBNAIL, SHOWN = 128, 16  # pixels a side and frames of an orbit in a report
+NEAREST = 0.1  # depth of a rectangle whose camera does not look towards the middle
 ASIDE = ".partial-"  # how names of files begin until they are complete
 UNLIT = "KHR_materials_unlit"
 
@@ -56,28 +58,30 @@ def write_depth(picture: Picture, path: Path) -> None:
 def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """Write one turn around the scene as an animation that repeats, and its cameras as JSON beside it.
 
-    The turn begins with the picture's own camera. One frame at a time is in memory, in 256 colours of its own.
+    The turn begins with the picture's own camera. One frame at a time is in memory, in 256 colours of its own. A
+    picture that was given, and has no scene, is the only frame.
 
     Raises:
-        RequestError: if the picture shows no field, or is larger than 1024 pixels a side.
+        RequestError: if the picture is larger than 1024 pixels a side.
         OSError: if a file cannot be written.
     """
-    scene, cameras = scene_of(picture), orbit(picture.camera, count)
-    write_animated_gif(frames(scene, cameras), picture.size, [int(100 / RATE)] * count, path)
+    shown, cameras = turn(picture, count)
+    write_animated_gif(shown, picture.size, [int(100 / RATE)] * len(cameras), path)
     beside(path).write_text(to_json(cameras))
 
 
 def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """Write one turn around the scene as H.264, and its cameras as JSON beside it.
 
-    The turn begins with the picture's own camera; a few frames at a time are in memory.
+    The turn begins with the picture's own camera; a few frames at a time are in memory. A picture that was given, and
+    has no scene, is the only frame.
 
     Raises:
-        RequestError: if the picture shows no field, or is larger than 8192 pixels a side.
+        RequestError: if the picture is larger than 8192 pixels a side.
         OSError: if a file cannot be written.
     """
-    cameras = orbit(picture.camera, count)
-    write_h264(frames(scene_of(picture), cameras), picture.size, RATE, path)
+    shown, cameras = turn(picture, count)
+    write_h264(shown, picture.size, RATE, path)
     beside(path).write_text(to_json(cameras))
 
 
@@ -87,17 +91,28 @@ def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    path.write_text(to_json(orbit(picture.camera, count)))
+    path.write_text(to_json(turn(picture, count)[1]))
+
+
+def turn(picture: Picture, count: int) -> tuple[Iterator[Bytes], list[Camera]]:
+    """Frames of one turn around what a picture shows, and their cameras; of a picture that was given, itself."""
+    if picture.scene is None:
+        return iter([picture.pixels()]), [picture.camera]
+    cameras = orbit(picture.camera, count)
+    return frames(picture.scene, cameras), cameras
 
 
 def write_glb(picture: Picture, path: Path) -> None:
     """Write the scene's surface with its colours, as `glb_of` does.
 
+    A picture that was given becomes a rectangle through the middle of the world, at its place in the camera's sight.
+
     Raises:
-        RequestError: if the picture shows no field, or its density is not finite.
+        RequestError: if the density is not finite.
         OSError: if the file cannot be written.
     """
-    path.write_bytes(glb_of(surface(scene_of(picture))))
+    scene = picture.scene
+    path.write_bytes(rectangle(picture) if scene is None else glb_of(surface(scene)))
 
 
 def glb_of(mesh: ColouredMesh) -> bytes:
@@ -116,6 +131,24 @@ def glb_of(mesh: ColouredMesh) -> bytes:
         process=False,
     )
     return bytes(solid.export(file_type="glb", include_normals=True, tree_postprocessor=_unlit))
+
+
+def rectangle(picture: Picture) -> bytes:
+    """A glTF file of a picture as two triangles where its camera sees it, at the depth of the world's origin."""
+    camera, (rows, columns) = picture.camera, picture.size
+    pose = camera.to_world
+    depth = max(float(-camera.origin @ pose[:3, 2]), NEAREST)
+    across, down = np.array([0, columns, columns, 0]), np.array([0, 0, rows, rows])
+    local = np.stack([(across - camera.cx) / camera.fx, (down - camera.cy) / camera.fy, np.ones(4)], axis=1)
+    corners = (depth * local @ pose[:3, :3].T + camera.origin).astype(np.float32)
+    trimesh = _trimesh()
+    # Trimesh has v upwards from the lower side.
+    places = np.stack([across / columns, 1 - down / rows], axis=1)
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=Image.fromarray(picture.pixels()))
+    visual = trimesh.visual.TextureVisuals(uv=places, material=material)
+    faces = [[0, 2, 1], [0, 3, 2]]
+    solid = trimesh.Trimesh(_y_up(corners), faces, visual=visual, process=False)
+    return bytes(solid.export(file_type="glb", tree_postprocessor=_unlit))
 
 
 def picture(artefact: Picture) -> Image.Image | list[Image.Image]:
@@ -154,8 +187,10 @@ def _linear_bytes(colours: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 
 def _unlit(tree: dict[str, Any]) -> None:
-    """Give the only mesh a material without light of its own."""
-    plain = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    """Give the only mesh a material without light of its own, with the texture that it may have."""
+    plain: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    if tree.get("textures"):
+        plain["baseColorTexture"] = {"index": 0}
     tree["materials"] = [{"pbrMetallicRoughness": plain, "extensions": {UNLIT: {}}, "doubleSided": True}]
     tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), UNLIT]
     for mesh in tree["meshes"]:

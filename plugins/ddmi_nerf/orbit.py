@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from attrs import evolve
 
-from ddmi_core.errors import RequestError
 from ddmi_nerf.cameras import Camera
-from ddmi_nerf.picture import Bytes, Picture, as_bytes
+from ddmi_nerf.picture import Bytes, as_bytes
 from ddmi_nerf.scene import Scene
 
 FRAMES = 48  # of one turn
@@ -33,14 +32,3 @@ def frames(scene: Scene, cameras: Sequence[Camera]) -> Iterator[Bytes]:
     """Yield what cameras see, `(rows, columns, 3)` as bytes, each when it is asked for."""
     for camera in cameras:
         yield as_bytes(scene.view(camera).colour.cpu().numpy())
-
-
-def scene_of(picture: Picture) -> Scene:
-    """What a picture shows.
-
-    Raises:
-        RequestError: if the picture was given, and shows no field.
-    """
-    if picture.scene is None:
-        raise RequestError("this picture was given as it is; only of a field other views and surfaces can be made")
-    return picture.scene

@@ -11,7 +11,7 @@ NERF = Domain(
     values=("density", "red", "green", "blue"),
     observed=("red", "green", "blue"),
     settings="ddmi_nerf.settings:NerfSettings",
-    presets={"quick": "ddmi_nerf:presets/quick.toml"},
+    presets={"quick": "ddmi_nerf:presets/quick.toml", "tiny": "ddmi_nerf:presets/tiny.toml"},
     sources={
         "cars": "ddmi_nerf.cars.source:load",
         "folder": "ddmi_nerf.folder:load",
@@ -30,6 +30,7 @@ NERF = Domain(
     evaluations={
         "novel_views": "ddmi_nerf.evaluations:novel_views",
         "sampled_depths": "ddmi_nerf.evaluations:sampled_depths",
+        "text_agreement": "ddmi_nerf.agreement:text_agreement",
         "view_distance": "ddmi_nerf.evaluations:view_distance",
     },
     check="ddmi_nerf.needs:check",

@@ -127,12 +127,39 @@ def test_frames_are_computed_one_by_one(scene):
         next(drawn)
 
 
-@pytest.mark.parametrize("kind", ["gif", "mp4", "glb"])
-def test_given_pictures_are_no_scenes(picture, tmp_path, kind):
-    given = evolve(picture, scene=None)
-    with pytest.raises(RequestError, match="field"):
-        getattr(export, f"write_{kind}")(given, tmp_path / f"a.{kind}")
+@pytest.fixture
+def given(picture):
+    return evolve(picture, scene=None)
+
+
+def test_given_pictures_are_clips_of_one_frame(given, tmp_path):
+    export.write_gif(given, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as animation:
+        assert (getattr(animation, "n_frames", 1), animation.size) == (1, (33, 24))
+    export.write_mp4(given, tmp_path / "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 1
+    (camera,) = from_json((tmp_path / "a.json").read_text(), "a.json")
+    np.testing.assert_allclose(camera.to_world, given.camera.to_world)
     assert export.picture(given).size == (33, 24)
+
+
+def test_a_given_picture_as_glb_is_where_its_camera_sees_it(given, tmp_path):
+    export.write_glb(given, tmp_path / "a.glb")
+    (sheet,) = trimesh.load_scene(tmp_path / "a.glb").geometry.values()
+    world = np.stack([sheet.vertices[:, 0], -sheet.vertices[:, 2], sheet.vertices[:, 1]], axis=1)
+    spots, depth = given.camera.project(world)
+    np.testing.assert_allclose(depth, 2.8, atol=1e-5)
+    # Places in the texture are those in the picture, from its lower left corner.
+    np.testing.assert_allclose(spots / [33, 24], sheet.visual.uv * [1, -1] + [0, 1], atol=1e-4)
+    np.testing.assert_array_equal(np.asarray(sheet.visual.material.baseColorTexture)[..., :3], given.pixels())
+    # It faces the camera.
+    assert (sheet.face_normals @ y_up(given.camera.to_world[:3, 2])).max() < -0.99
+    assert b"KHR_materials_unlit" in (tmp_path / "a.glb").read_bytes()
+
+
+def y_up(vector):
+    return np.array([vector[0], vector[2], -vector[1]])
 
 
 def test_large_gifs_are_refused(scene, tmp_path):
