@@ -1,0 +1,90 @@
+"""Autoencoders with other settings, each trained for the same processor time: what learns most in it?
+
+    OMP_NUM_THREADS=1 python examples/equal_time.py --plugin nerf --seconds 360 \
+        --variant "" --variant "autoencoder.decoder.basis=[48,32,24]"
+
+Each variant is a list of settings as `--set` takes them, separated by spaces; the empty one is the preset itself. The
+learning rate falls along a cosine of the time that is spent. The table gives the domain's own figures of held-out
+signals. Use one thread: processor time counts all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from math import cos, pi
+
+import torch
+
+from ddmi_core.api import Domain
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
+from ddmi_core.runs.config import RunConfig
+from ddmi_core.runs.settings import resolve
+from ddmi_core.training.objective import Moment, Objective, generator_for, indices_for
+
+AVERAGED = 0.99  # most of the weights' average that is kept a step; short trainings need a short average
+
+
+def trial(domain: Domain, config: RunConfig, seconds: float) -> tuple[int, dict[str, float]]:
+    """Train one variant: steps, and the mean of each figure of the domain on held-out signals."""
+    split, parts = load_data(domain, config.data, config.domain), build_parts(domain, config)
+    model = build_autoencoder(domain, config)
+    objective = autoencoder_objectives(domain, config, model, split, parts)["autoencoder"]
+    steps = fit(model, objective, config, seconds)
+    held = split.held_out
+    count = min(config.evaluation.held_out, len(held))
+    chosen = torch.linspace(0, len(held) - 1, count).round().long().tolist()
+    found: dict[str, list[float]] = {name: [] for name in domain.metrics}
+    with torch.no_grad():
+        for start in range(0, count, config.autoencoder.training.batch):
+            signal = held.batch(chosen[start : start + config.autoencoder.training.batch])
+            fields = model.decode(model.encode(signal).mean)
+            for name, reference in domain.metrics.items():
+                found[name] += domain.resolve(reference)(fields, signal, parts.renderer).tolist()
+    return steps, {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def fit(model: D2CVAE, objective: Objective, config: RunConfig, seconds: float) -> int:
+    """Train for so much processor time, and leave the average of the weights: the number of steps."""
+    training = config.autoencoder.training
+    optimiser = torch.optim.AdamW(model.parameters(), lr=training.rate, betas=(0.9, 0.99))
+    average = torch.optim.swa_utils.AveragedModel(
+        model, avg_fn=lambda mean, new, n: torch.lerp(mean, new, 1 - min(AVERAGED, float(n) / (float(n) + 10)))
+    )
+    begin, step = time.process_time(), 0
+    while (spent := (time.process_time() - begin) / seconds) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = training.rate * min(1, (step + 1) / training.warmup) * (1 + cos(pi * spent)) / 2
+        indices = indices_for(config.seed, step, objective.size, training.batch)
+        moment = Moment(step, indices, generator_for(config.seed, step), torch.device("cpu"))
+        optimiser.zero_grad()
+        objective(moment).total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), training.clip)
+        optimiser.step()
+        average.update_parameters(model)
+        step += 1
+    model.load_state_dict(average.module.state_dict())
+    model.eval()
+    return step
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plugin", default="image")
+    parser.add_argument("--seconds", type=float, default=360, help="processor time of each")
+    parser.add_argument("--variant", action="append", default=[], help="settings, separated by spaces")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", help="more settings, for all variants")
+    arguments = parser.parse_args()
+    domain = domain_named(arguments.plugin)
+    print(f"| variant | steps | {' | '.join(domain.metrics)} |\n| --- | --- |{' --- |' * len(domain.metrics)}")
+    for variant in arguments.variant or [""]:
+        config = resolve(domain, overrides=[*arguments.overrides, *variant.split()])
+        steps, figures = trial(domain, config, arguments.seconds)
+        print(f"| {variant or 'preset'} | {steps} | {' | '.join(f'{v:.3f}' for v in figures.values())} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
