@@ -63,7 +63,9 @@ def test_a_description_without_the_quick_preset_is_refused():
         domain(presets={"base": "nowhere:base.toml"})
 
 
-@pytest.mark.parametrize("field", ["encoder", "views", "original", "picture", "panel", "settings", "signal_picture"])
+@pytest.mark.parametrize(
+    "field", ["encoder", "views", "original", "picture", "panel", "settings", "contact", "signal_picture"]
+)
 @pytest.mark.parametrize("wrong", ["nowhere", "no where:part", 7, "nowhere:"])
 def test_a_reference_in_another_form_is_refused_by_name(field, wrong):
     with pytest.raises(ValueError, match=f"{field}={wrong!r} is not a reference"):

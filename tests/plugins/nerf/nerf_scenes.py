@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 from ddmi_nerf.radiance import raw_density
+from ddmi_nerf.scene import Scene
+from ddmi_nerf.signal import ViewSignal
+
+BEHIND = torch.tensor([0.6, 0.5, 0.4])
 
 
 def solids(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,3 +65,17 @@ def raw(scene, points: Tensor) -> Tensor:
 def decibels(one: Tensor, other: Tensor) -> float:
     """Peak signal-to-noise ratio of colours in [-1, 1]."""
     return float(-10 * ((one - other) / 2).square().mean().log10())
+
+
+def seen(cameras):
+    """The solids as a signal from some cameras, with one point that means nothing."""
+    views = [Scene.of(solids, BEHIND).view(camera) for camera in cameras]
+    return ViewSignal(
+        images=torch.stack([view.colour.movedim(-1, 0) for view in views])[None],
+        opacity=torch.stack([view.opacity for view in views])[None, :, None],
+        to_world=torch.stack([torch.from_numpy(camera.to_world) for camera in cameras])[None],
+        intrinsics=torch.tensor([camera.intrinsics for camera in cameras])[None],
+        points=torch.zeros(1, 1, 3),
+        point_colours=torch.zeros(1, 1, 3),
+        background=BEHIND[None],
+    )

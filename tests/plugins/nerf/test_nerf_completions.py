@@ -7,7 +7,7 @@ import pytest
 import torch
 from attrs import evolve
 from nerf_files import blender
-from nerf_scenes import solids
+from nerf_scenes import seen
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -26,10 +26,7 @@ from ddmi_nerf.orbit import turned
 from ddmi_nerf.plugin import NERF
 from ddmi_nerf.rendering import camera_of
 from ddmi_nerf.sampler import MOST_OF_VIEW, RaySampler, pixel_rays
-from ddmi_nerf.scene import Scene
-from ddmi_nerf.signal import ViewSignal
 
-BEHIND = torch.tensor([0.6, 0.5, 0.4])
 SMALL = (
     "domain.size=24",
     "domain.plane=16",
@@ -55,16 +52,7 @@ def signal():
     cameras = [
         Camera.orbit(110 * i, 20, 2.6, width=32, height=24, field_of_view=angle) for i, angle in enumerate(fields)
     ]
-    views = [Scene.of(solids, BEHIND).view(camera) for camera in cameras]
-    return ViewSignal(
-        images=torch.stack([view.colour.movedim(-1, 0) for view in views])[None],
-        opacity=torch.stack([view.opacity for view in views])[None, :, None],
-        to_world=torch.stack([torch.from_numpy(camera.to_world) for camera in cameras])[None],
-        intrinsics=torch.tensor([camera.intrinsics for camera in cameras])[None],
-        points=torch.zeros(1, 0, 3),
-        point_colours=torch.zeros(1, 0, 3),
-        background=BEHIND[None],
-    )
+    return evolve(seen(cameras), points=torch.zeros(1, 0, 3), point_colours=torch.zeros(1, 0, 3))
 
 
 def pixels_of(places, signal):
@@ -154,15 +142,15 @@ def test_completions_come_nearer_to_an_observed_view_than_samples(model, tmp_pat
     whole = agreement.places_of(model, read(blender(tmp_path / "a", count=4), model.config.domain))
     assert whole.values.shape[1] == 3
     first = whole.queries.view[0] == 0
-    seen = whole.kept(first)
-    fields, free = model.complete(seen, 1, steps=3, noise=0.02), model.sample(1, steps=2)
-    assert agreement.agreement(model, fields, seen)[0] > 1 + agreement.agreement(model, free, seen)[0]
+    known = whole.kept(first)
+    fields, free = model.complete(known, 1, steps=3, noise=0.02), model.sample(1, steps=2)
+    assert agreement.agreement(model, fields, known)[0] > 1 + agreement.agreement(model, free, known)[0]
 
 
 def test_rays_from_a_program_are_observations_too(model, signal):
     queries = RaySampler().places(signal, 50, generator())
-    seen = Observations(queries, queries.targets[0])
-    assert complete.on_device(model, seen).values.shape == (50, 3)
+    known = Observations(queries, queries.targets[0])
+    assert complete.on_device(model, known).values.shape == (50, 3)
 
 
 def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp_path, monkeypatch):
@@ -188,9 +176,9 @@ def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp
 def test_completions_are_shown_from_the_observed_cameras_and_from_behind(model, signal):
     queries = RaySampler().places(signal, 10**6, generator())
     keep = (queries.view[0] == 1) & (queries.row[0] < 0)
-    seen = Observations(queries, queries.targets[0]).kept(keep)
+    known = Observations(queries, queries.targets[0]).kept(keep)
     fields = model.sample(2, steps=2)
-    first, *rows = contact(signal, seen.queries, fields, model.renderer)
+    first, *rows = contact(signal, known.queries, fields, model.renderer)
     assert [len(row) for row in (first, *rows)] == [1, 2, 2]
     assert first[0].size == (32, 24)
     shown = np.asarray(first[0])

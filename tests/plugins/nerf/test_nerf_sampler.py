@@ -5,30 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from attrs import evolve
-from nerf_scenes import solids
+from nerf_scenes import BEHIND, seen
 
 from ddmi_core.errors import DataError
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.rays import entering
 from ddmi_nerf.sampler import MARGIN, RaySampler, pixel_rays
-from ddmi_nerf.scene import Scene
-from ddmi_nerf.signal import ViewSignal
-
-BEHIND = torch.tensor([0.6, 0.5, 0.4])
-
-
-def seen(cameras):
-    """A signal of one object from some cameras."""
-    views = [Scene.of(solids, BEHIND).view(camera) for camera in cameras]
-    return ViewSignal(
-        images=torch.stack([view.colour.movedim(-1, 0) for view in views])[None],
-        opacity=torch.stack([view.opacity for view in views])[None, :, None],
-        to_world=torch.stack([torch.from_numpy(camera.to_world) for camera in cameras])[None],
-        intrinsics=torch.tensor([camera.intrinsics for camera in cameras])[None],
-        points=torch.zeros(1, 1, 3),
-        point_colours=torch.zeros(1, 1, 3),
-        background=BEHIND[None],
-    )
 
 
 @pytest.fixture(scope="module")
