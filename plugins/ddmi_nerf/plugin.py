@@ -50,6 +50,7 @@ NERF = Domain(
     original="ddmi_nerf.rendering:original",
     contact="ddmi_nerf.contact:contact",
     picture="ddmi_nerf.export:picture",
+    panel="ddmi_nerf.panel:panel",
     api_version=1,
 )
 
