@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
     from ddmi_core.parts.similarity import ssim as ssim
     from ddmi_core.parts.similarity import structural_similarity as structural_similarity
+    from ddmi_core.parts.text_agreement import agreement_figures as agreement_figures
+    from ddmi_core.parts.text_agreement import measurable_captions as measurable_captions
     from ddmi_core.sources.captions import captions_beside as captions_beside
     from ddmi_core.sources.captions import tell_sides as tell_sides
     from ddmi_core.sources.choices import between as between
@@ -113,6 +115,7 @@ _EXPORTS = {
     "StoredGrid": "ddmi_core.grids.raster",
     "Window": "ddmi_core.grids.raster",
     "TextCondition": "ddmi_core.conditions.text",
+    "agreement_figures": "ddmi_core.parts.text_agreement",
     "between": "ddmi_core.sources.choices",
     "bernoulli_loss": "ddmi_core.autoencoder.losses",
     "captions_beside": "ddmi_core.sources.captions",
@@ -141,6 +144,7 @@ _EXPORTS = {
     "lattice_points": "ddmi_core.fields.lattice",
     "l2_loss": "ddmi_core.autoencoder.losses",
     "lpips_network": "ddmi_core.parts.perceptual",
+    "measurable_captions": "ddmi_core.parts.text_agreement",
     "minimum_matching_distance": "ddmi_core.parts.sets",
     "mirroring": "ddmi_core.grids.signals",
     "native_grid": "ddmi_core.parts.builders",
