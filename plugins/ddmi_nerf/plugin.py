@@ -11,7 +11,12 @@ NERF = Domain(
     values=("density", "red", "green", "blue"),
     observed=("red", "green", "blue"),
     settings="ddmi_nerf.settings:NerfSettings",
-    presets={"quick": "ddmi_nerf:presets/quick.toml", "tiny": "ddmi_nerf:presets/tiny.toml"},
+    presets={
+        "quick": "ddmi_nerf:presets/quick.toml",
+        "tiny": "ddmi_nerf:presets/tiny.toml",
+        "base": "ddmi_nerf:presets/base.toml",
+        "paper": "ddmi_nerf:presets/paper.toml",
+    },
     sources={
         "cars": "ddmi_nerf.cars.source:load",
         "folder": "ddmi_nerf.folder:load",
