@@ -15,6 +15,8 @@ from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ddmi-audio"
 ORDER = ("image", "occupancy", "video", "nerf")  # the others follow by name
 PARTS = ("encoder", "decoder", "sampler", "renderer", "readout")
@@ -102,13 +104,15 @@ def package_of(domain: Any) -> str:
 
 
 def data_sources(domain: Any, modules: Mapping[str, Path]) -> set[str]:
-    """Modules that only the functions that `sources` and `read` name lead to.
+    """Modules that the functions that `sources` and `read` name lead to, and no part of the domain does.
 
-    The settings do not count as a way: they check options of sources, so that they may import these.
+    Settings do not count as a way, as they check options of sources; nor do measures, which may look at what a source
+    of toy data knows of its signals.
     """
     settings = domain.settings.partition(":")[0]
     own = {domain.read.partition(":")[0], *(reference.partition(":")[0] for reference in domain.sources.values())}
-    others = {*_modules_named(domain), f"{package_of(domain)}.plugin"} - own
+    parts = evolve(domain, evaluations={}, metrics={})
+    others = {*_modules_named(parts), f"{package_of(domain)}.plugin"} - own
     return reached(own, modules) - reached(others, modules, without=settings) - {settings}
 
 
