@@ -14,6 +14,7 @@ from ddmi_nerf.signal import ViewSignal
 
 NEAREST = 1e-3  # depth in front of a camera from which on places can be seen
 CHANNELS = 4  # colour and opacity
+COARSER = 2  # cells of the planes to one of the lattice, along each axis: it costs their cube
 
 
 class ViewEncoder(PlaneStagesEncoder):
@@ -22,12 +23,12 @@ class ViewEncoder(PlaneStagesEncoder):
     Each cell of a lattice in [-1, 1]^3 receives the mean and the variance of the features that the pictures have where
     they show its centre, as in pixelNeRF (arXiv 2012.02190, section 4.2) and IBRNet (arXiv 2102.13090, section 3.1),
     and the share of pictures that do. Colours that agree between pictures are those of a surface. A plane gets mean
-    and greatest value along the axis that it lacks. The order of the pictures does not matter, and their number may be
-    another one than in training.
+    and greatest value along the axis that it lacks; it is enlarged, as the lattice is coarser than the planes. The
+    order of the pictures does not matter, and their number may be another one than in training.
 
     Args:
         layout: three axes x, y, z, and planes.
-        cells: of the lattice, along each axis.
+        cells: of the planes, along each axis.
         latent_channels: C of the latent.
         config: widths of the stages, the first also that of pictures' features; blocks a stage.
     """
@@ -35,7 +36,7 @@ class ViewEncoder(PlaneStagesEncoder):
     def __init__(self, layout: Layout, cells: int, latent_channels: int, config: EncoderConfig) -> None:
         width = config.widths[0]
         super().__init__(2 * width, layout, latent_channels, config)
-        self.cells = cells
+        self.cells, self.lattice = cells, max(1, cells // COARSER)
         self.pictures = nn.Sequential(
             nn.Conv2d(CHANNELS, width, 3, stride=2, padding=1),
             nn.SiLU(),
@@ -47,14 +48,15 @@ class ViewEncoder(PlaneStagesEncoder):
 
     def planes(self, signal: ViewSignal) -> Planes:
         """Joined features `(B, 2 W, cells, cells)` a plane."""
-        places = lattice_points([cell_centres(self.cells).to(signal.images.device)] * 3)
+        places = lattice_points([cell_centres(self.lattice).to(signal.images.device)] * 3)
         joined = self.join(self.joined(signal, places))
-        volume = joined.view(len(joined), self.cells, self.cells, self.cells, -1).movedim(-1, 1)
+        volume = joined.view(len(joined), self.lattice, self.lattice, self.lattice, -1).movedim(-1, 1)
         result = []
         for columns in self.layout.columns:
             # Column c of the coordinates is dimension -1 - c of the lattice.
             away = [-1 - column for column in range(3) if column not in columns]
-            result.append(torch.cat([volume.mean(dim=away), volume.amax(dim=away)], dim=1))
+            plane = torch.cat([volume.mean(dim=away), volume.amax(dim=away)], dim=1)
+            result.append(F.interpolate(plane, size=(self.cells, self.cells), mode="bilinear"))
         return Planes(result)
 
     def joined(self, signal: ViewSignal, places: Tensor) -> Tensor:
