@@ -48,6 +48,7 @@ def descriptions() -> str:
         "planes": lambda domain: _codes("".join(plane) for plane in domain.layout.planes),
         "further inputs of the readout": lambda domain: _codes(domain.layout.extra),
         "values": lambda domain: _codes(domain.values),
+        "observed, where it is not these": lambda domain: _codes(domain.observed),
         "data": lambda domain: _codes(domain.sources),
         "measures of reconstructions": lambda domain: _codes(domain.metrics),
         "other evaluations": lambda domain: _codes(domain.evaluations),

@@ -41,6 +41,7 @@ def test_every_built_in_domain_is_described_as_it_is(domains):
         assert column["axes"] == list(domain.layout.axes)
         assert column["planes"] == ["".join(plane) for plane in domain.layout.planes]
         assert column["values"] == list(domain.values)
+        assert column["observed, where it is not these"] == list(domain.observed)
         assert column["data"] == list(domain.sources)
         assert column["measures of reconstructions"] == list(domain.metrics)
         assert column["other evaluations"] == list(domain.evaluations)
