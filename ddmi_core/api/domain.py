@@ -48,6 +48,8 @@ class Domain:
         summary: one sentence for lists.
         layout: axes, planes and extra columns.
         values: names of the value channels.
+        channels: function `(settings) -> names of the value channels`, where they depend on the settings; `values` are
+            those of the default ones.
         observed: names of the columns of targets and of what the renderer's `observe` gives, where these are not the
             field's values at the places, such as colours along rays; the values if left out. What is observed then
             cannot be told as a table of values at places, or averaged over cells of the axes.
@@ -110,6 +112,7 @@ class Domain:
     layout: Layout = field(validator=validators.instance_of(Layout))
     values: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
     observed: tuple[str, ...] = field(default=(), converter=as_names)
+    channels: str = field(default="", validator=_optional_reference)
     settings: str = field(validator=_reference)
     presets: Mapping[str, str] = field(validator=_references)
     sources: Mapping[str, str] = field(validator=_references)
@@ -157,6 +160,10 @@ class Domain:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns of targets and of what `observe` gives."""
         return self.observed or self.values
+
+    def channels_of(self, settings: Any) -> tuple[str, ...]:
+        """Names of the value channels of fields that are trained with some settings."""
+        return tuple(self.resolve(self.channels)(settings)) if self.channels else self.values
 
     def resolve(self, reference: str) -> Any:
         """Import what a reference names.

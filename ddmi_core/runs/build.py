@@ -60,7 +60,7 @@ def build_autoencoder(domain: Domain, config: RunConfig) -> D2CVAE:
             built(domain, "encoder", sizes, config.domain),
             built(domain, "decoder", sizes, config.domain),
             domain.layout,
-            len(domain.values),
+            len(domain.channels_of(config.domain)),
             sizes.readout,
         )
 

@@ -182,6 +182,8 @@ def _references(domain: Domain) -> Iterator[tuple[str, str, int]]:
         yield name, reference, count if old else count + 1
     for name, count in FUNCTIONS.items():
         yield name, getattr(domain, name), count
+    if domain.channels:
+        yield "channels", domain.channels, 1
     if domain.check:
         yield "check", domain.check, 1
     if domain.contact:

@@ -7,7 +7,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_nerf.empty_space import OccupancyGrid
-from ddmi_nerf.radiance import Radiance
+from ddmi_nerf.radiance import DirectedRadiance, Radiance
 from ddmi_nerf.rays import crossing
 from ddmi_nerf.volume import absorbed, mean_depth, stopped_at
 
@@ -98,6 +98,12 @@ class _Rays:
         """Points `(A, C, 3)` at distances `(A, C)` along rays `(A,)`."""
         return torch.addcmul(self.origins[rays][:, None], self.directions[rays][:, None], distances[..., None])
 
+    def _shining(self, points: Tensor, rays: Tensor) -> tuple[Tensor, Tensor]:
+        """Density and colour at points `(A, 3)` of rays `(A,)`."""
+        if isinstance(self.radiance, DirectedRadiance):
+            return self.radiance.seen(points, self.directions[rays])
+        return self.radiance(points)
+
     def seen(self, background: Tensor) -> Seen:
         """Follow all rays, a group at a time."""
         colour = self.origins.new_zeros(len(self.origins), 3)
@@ -111,7 +117,7 @@ class _Rays:
             points = self._points(alive, begin + length / 2)
             full = length > 0 if self.grid is None else self.grid.at(points) & (length > 0)
             chosen = full.view(-1).nonzero()[:, 0]
-            density, shown = self.radiance(points.view(-1, 3).index_select(0, chosen))
+            density, shown = self._shining(points.view(-1, 3).index_select(0, chosen), alive[chosen // self.group])
             thickness = torch.zeros_like(length)
             thickness.view(-1)[chosen] = density * length.view(-1)[chosen]
             weights, passed = absorbed(thickness, torch.ones_like(thickness))

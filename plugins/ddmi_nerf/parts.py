@@ -7,6 +7,7 @@ from torch import Tensor
 from ddmi_core.api import Domain, Encoder
 from ddmi_core.parts import AutoencoderConfig, PointEncoder
 from ddmi_nerf.rendering import NerfRenderer
+from ddmi_nerf.harmonics import names
 from ddmi_nerf.sampler import RaySampler
 from ddmi_nerf.settings import BACKGROUNDS, NerfSettings
 from ddmi_nerf.signal import ViewSignal
@@ -21,6 +22,11 @@ def encoder(domain: Domain, config: AutoencoderConfig, settings: NerfSettings) -
 
 
 def sampler(domain: Domain, settings: NerfSettings) -> RaySampler:
+def channels(settings: NerfSettings) -> tuple[str, ...]:
+    """Density, red, green and blue, and more of these where colours depend on directions."""
+    return names(settings.directions)
+
+
     """Rays of pixels, half of them where the object is seen."""
     return RaySampler()
 

@@ -9,6 +9,7 @@ NERF = Domain(
     summary="Objects as density and colour at x, y and z, seen by any camera",
     layout=Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
     values=("density", "red", "green", "blue"),
+    channels="ddmi_nerf.parts:channels",
     observed=("red", "green", "blue"),
     settings="ddmi_nerf.settings:NerfSettings",
     presets={

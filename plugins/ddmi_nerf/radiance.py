@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
-from typing import Protocol
+from math import isqrt, log
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from ddmi_core.api import Field
 from ddmi_core.parts import lattice_points
+from ddmi_nerf.harmonics import harmonics
 
 SHIFT = -2.0
 STEEPEST = log(200.0)
@@ -23,6 +24,14 @@ class Radiance(Protocol):
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Density `(N,)`, not negative, a unit of length, and colour `(N, 3)` in [-1, 1], at points `(N, 3)`."""
+
+
+@runtime_checkable
+class DirectedRadiance(Radiance, Protocol):
+    """A medium whose colours depend on where they are seen from; called without directions, it gives their mean."""
+
+    def seen(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`, along unit directions `(N, 3)` of rays."""
 
 
 def density(raw: Tensor) -> Tensor:
@@ -53,9 +62,20 @@ def colour(raw: Tensor) -> Tensor:
     return wide + (wide.clamp(-1, 1) - wide).detach()
 
 
-def activated(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Density `(...)` and colour `(..., 3)` of a field's values `(..., 4)`; differentiable."""
-    return density(values[..., 0]), colour(values[..., 1:4])
+def activated(values: Tensor, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Density `(...)` and colour `(..., 3)` of a field's values; differentiable.
+
+    Args:
+        values: `(..., 1 + 3 K)`: the raw density, and red, green and blue of the coefficients of K spherical
+            harmonics; with one, colours are the same in all directions.
+        directions: `(..., 3)` of rays, of length one; without them, colours are those of the first harmonic.
+    """
+    count = (values.shape[-1] - 1) // 3
+    raw = values[..., 1:4]
+    if count > 1 and directions is not None:
+        shares = harmonics(directions, isqrt(count) - 1)
+        raw = (values[..., 1:].reshape(*values.shape[:-1], count, 3) * shares[..., None]).sum(dim=-2)
+    return density(values[..., 0]), colour(raw)
 
 
 class FieldRadiance:
@@ -68,6 +88,10 @@ class FieldRadiance:
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`."""
         return activated(self._points.at(points))
+
+    def seen(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`, along directions `(N, 3)`."""
+        return activated(self._points.at(points), directions)
 
 
 def densities(radiance: Radiance, axes: Sequence[Tensor]) -> Tensor:

@@ -114,7 +114,7 @@ def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Ten
     """Density `(B, N, S)` and colour `(B, N, S, 3)` at samples of rays."""
     points = queries.coords[:, :, None] + samples.places[..., None] * queries.extra[:, :, None]
     values = field(points.flatten(1, 2))
-    return activated(values.view(*samples.places.shape, -1))
+    return activated(values.view(*samples.places.shape, -1), queries.extra[:, :, None])
 
 
 def usual_camera(size: tuple[int, int]) -> Camera:

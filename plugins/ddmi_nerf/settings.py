@@ -53,6 +53,8 @@ class NerfSettings:
         samples: intervals of a ray in training.
         close: how many times these are cut where the object's points are.
         fine: how many times they are cut where they weigh most, after a first look; 0 spares it.
+        directions: degree of the spherical harmonics by which colours depend on where they are seen from, up to 3; 0 is
+            for things that look the same from all sides, as matt ones do.
         features: what Fréchet distances of views are computed on: `colour-and-edges`, or the path of a TorchScript
             file.
         lpips: measures LPIPS of held-out views, with the extra `lpips`: `vgg` fetches the backbone's weights, and a
@@ -77,6 +79,7 @@ class NerfSettings:
     samples: int = field(default=12, validator=[validators.ge(4), validators.le(1024)])
     close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])
     fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
+    directions: int = field(default=0, validator=[validators.ge(0), validators.le(3)])
     features: str = PLAIN
     lpips: str = ""
     strict: bool = True
