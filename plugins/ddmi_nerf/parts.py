@@ -6,8 +6,8 @@ from torch import Tensor
 
 from ddmi_core.api import Domain, Encoder
 from ddmi_core.parts import AutoencoderConfig, PointEncoder
-from ddmi_nerf.rendering import NerfRenderer
 from ddmi_nerf.harmonics import names
+from ddmi_nerf.rendering import NerfRenderer
 from ddmi_nerf.sampler import RaySampler
 from ddmi_nerf.settings import BACKGROUNDS, NerfSettings
 from ddmi_nerf.signal import ViewSignal
@@ -21,12 +21,12 @@ def encoder(domain: Domain, config: AutoencoderConfig, settings: NerfSettings) -
     return PointEncoder(points, colours, 3, domain.layout, settings.plane, config.latent_channels, config.encoder)
 
 
-def sampler(domain: Domain, settings: NerfSettings) -> RaySampler:
 def channels(settings: NerfSettings) -> tuple[str, ...]:
     """Density, red, green and blue, and more of these where colours depend on directions."""
     return names(settings.directions)
 
 
+def sampler(domain: Domain, settings: NerfSettings) -> RaySampler:
     """Rays of pixels, half of them where the object is seen."""
     return RaySampler()
 
