@@ -20,6 +20,7 @@ from ddmi_nerf.settings import NerfSettings
 
 MOVING = 96  # pixels of the longer side while the camera moves
 COARSER = 2.0  # times as far apart are samples of rays then
+AT_REST = 384  # at rest, where a processor draws; a picture must not keep the next movement waiting
 THUMBNAIL = 128  # pixels a side
 KEPT = 16  # scenes, as many as a gallery shows
 HIGHEST = 90.0  # degrees
@@ -29,7 +30,7 @@ class RadiancePanel(Panel):
     """A field as its camera sees it, drawn anew for each place of the camera.
 
     While the camera moves, pictures are small and their rays are sampled coarsely; at rest they have all pixels that
-    the page has room for. Where a field's medium is, is found once and kept.
+    the page has room for, on a CPU up to 384 a side. Where a field's medium is, is found once and kept.
 
     Args:
         renderer: whose background and steps are used.
@@ -44,10 +45,11 @@ class RadiancePanel(Panel):
     def show(self, field: Field, look: Look) -> Shown:
         """What the camera of a look sees, as a PNG picture; azimuths and elevations are as in `Camera.orbit`."""
         scene, (rows, columns) = self.scene(field), look.size
+        most = max(rows, columns) if scene.background.is_cuda else AT_REST
         if not look.rest:
-            scene = evolve(scene, step=COARSER * scene.step)
-            shrink = min(1.0, MOVING / max(rows, columns))
-            rows, columns = max(1, round(rows * shrink)), max(1, round(columns * shrink))
+            scene, most = evolve(scene, step=COARSER * scene.step), MOVING
+        shrink = min(1.0, most / max(rows, columns))
+        rows, columns = max(1, round(rows * shrink)), max(1, round(columns * shrink))
         rise = min(max(degrees(look.elevation), -HIGHEST), HIGHEST)
         camera = Camera.orbit(degrees(look.azimuth), rise, DISTANCE * look.distance, height=rows, width=columns)
         return drawn(scene, camera)

@@ -59,11 +59,13 @@ def test_a_look_at_rest_is_what_its_camera_sees(panel, field):
     assert wanted.pixels().std() > 10
 
 
-def test_while_moving_pictures_are_smaller_with_the_same_sides(panel, field):
+def test_while_moving_pictures_are_smaller_with_the_same_sides(panel, field, monkeypatch):
     size = (2 * panels.MOVING, panels.MOVING)
     assert pixels(panel.show(field, Look(size=size, rest=False))).shape == (panels.MOVING, panels.MOVING // 2, 3)
     assert pixels(panel.show(field, Look(size=(9, 7), rest=False))).shape == (9, 7, 3)
     assert pixels(panel.show(field, Look(size=(120, 100)))).shape == (120, 100, 3)
+    monkeypatch.setattr(panels, "AT_REST", 40)
+    assert pixels(panel.show(field, Look(size=(120, 60)))).shape == (40, 20, 3)
 
 
 def test_a_picture_while_moving_is_near_to_that_at_rest(panel, field):
