@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.plane_stages import PlaneStagesEncoder
-from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
@@ -79,13 +78,8 @@ class PointEncoder(PlaneStagesEncoder):
 
         Returns:
             one `(B, W + 1, *cells)` a plane, W the first width
-
-        Raises:
-            DataError: if there are no points.
         """
         batch, count, _ = points.shape
-        if not count:
-            raise DataError("a signal without points cannot be encoded; give one of which more is known")
         lengths = points.new_tensor(self.cells[::-1])
         places = (points + 1) * (lengths / 2)
         index = places.floor().clamp(min=0).minimum(lengths - 1)

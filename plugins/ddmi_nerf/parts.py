@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ddmi_core.api import Domain, Encoder
+from ddmi_core.errors import DataError
 from ddmi_core.parts import AutoencoderConfig, PointEncoder
 from ddmi_nerf.harmonics import names
 from ddmi_nerf.rendering import NerfRenderer
@@ -43,7 +44,16 @@ def renderer(domain: Domain, settings: NerfSettings) -> NerfRenderer:
 
 
 def points(signal: ViewSignal) -> Tensor:
-    """Points that the encoder sees: `(B, P, 3)`."""
+    """Points that the encoder sees: `(B, P, 3)`.
+
+    Raises:
+        DataError: if there are none.
+    """
+    if not signal.points.shape[1]:
+        raise DataError(
+            "one view does not tell where the surface of an object is, so the encoder cannot see it; give more views, "
+            "or coloured points as points.ply beside it"
+        )
     return signal.points
 
 

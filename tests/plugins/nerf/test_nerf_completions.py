@@ -153,7 +153,7 @@ def test_rays_from_a_program_are_observations_too(model, signal):
     assert complete.on_device(model, known).values.shape == (50, 3)
 
 
-def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp_path, monkeypatch):
+def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp_path, monkeypatch, caplog):
     folder = blender(tmp_path / "a")
     path = folder / "transforms.json"
     content = json.loads(path.read_text())
@@ -166,6 +166,7 @@ def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp
     done = CliRunner().invoke(app, ["complete", "run", str(folder), *rest])
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout)
+    assert "give more views" in caplog.text
     assert figures["observed_reconstruction"] is None
     assert figures["hidden"] == []
     assert len(figures["observed"]) == 2
