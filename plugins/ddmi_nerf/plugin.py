@@ -57,6 +57,7 @@ NERF = Domain(
     contact="ddmi_nerf.contact:contact",
     picture="ddmi_nerf.export:picture",
     panel="ddmi_nerf.panel:panel",
+    optional={"lpips": "perceptual distance of held-out views, by domain.lpips"},
     api_version=1,
 )
 
