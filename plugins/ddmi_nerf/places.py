@@ -11,6 +11,7 @@ from ddmi_nerf.cameras import Camera
 from ddmi_nerf.reading import Pixels
 
 BEYOND = 0.02  # share of the opaque pixels of a view that may look past the cube
+ASTRAY = 0.9  # share from which on it is the camera that is wrong rather than the cube
 OPAQUE = 128
 
 
@@ -41,6 +42,12 @@ def check_places(
         if opaque or not seen.any():
             continue
         share = float((seen & ~_meets_cube(camera)).sum() / seen.sum())
+        if share > ASTRAY:
+            raise DataError(
+                f"{name}: the camera of {view} does not look at the object's cube, of half side {extent:g}; give "
+                "camera-to-world matrices with the axes of their format (transforms.json: y up, z backwards; SRN: y "
+                "down, z forwards), of an object in the middle"
+            )
         if share > BEYOND:
             raise DataError(
                 f"{name}: the object is out of bounds: {share:.0%} of its pixels in {view} look past the cube "

@@ -12,6 +12,7 @@ from nerf_files import blender, nerfstudio, save, srn_object, views
 
 from ddmi_core.errors import DataError
 from ddmi_nerf.cars import car
+from ddmi_nerf.conventions import flipped
 from ddmi_nerf.folder import load, load_all, read
 from ddmi_nerf.official import srn_cars
 from ddmi_nerf.settings import NerfSettings
@@ -237,6 +238,12 @@ def test_a_folder_of_several_is_not_one(tmp_path):
         read(tmp_path / "c.png", SETTINGS)
 
 
+def posed(content, change):
+    """Give the frames of a file other poses."""
+    for frame in content["frames"]:
+        frame["transform_matrix"] = change(np.array(frame["transform_matrix"])).tolist()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -250,6 +257,8 @@ def test_a_folder_of_several_is_not_one(tmp_path):
         (lambda c: c.update(aabb_scale=8), "stands inside the object's cube"),
         (lambda c: c.update(aabb_scale=8), "mini: the camera of images/"),
         (lambda c: c.update(aabb_scale=0.25), "the object is out of bounds"),
+        (lambda c: posed(c, np.linalg.inv), "does not look at the object's cube"),
+        (lambda c: posed(c, flipped), "give camera-to-world matrices with the axes of their format"),
     ],
 )
 def test_cameras_that_do_not_fit_are_told_with_the_object(tmp_path, change, words):
