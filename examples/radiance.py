@@ -3,7 +3,8 @@
 A field of three planes is fitted to views of a scene that is given by a formula, from colours along rays alone. It is
 then looked at from where it was seen and from elsewhere, and drawn twice with the same steps: densely, and through
 occupied cells alone with an early stop. Printed are peak signal-to-noise ratios, and how many times faster the second
-is, in processor time.
+is, in processor time. With `--run RUN`, the fields are samples of a trained model instead, and only the two ways to
+draw them are compared.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+import ddmi_core
 from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 from ddmi_nerf.cameras import Camera
@@ -143,6 +145,17 @@ def compare_with_dense(scene: Scene, size: int, repeats: int) -> None:
     )
 
 
+def compare_samples(run: Path, count: int, size: int) -> None:
+    """Print the comparison for samples of a trained model, drawn with the renderer's own steps."""
+    model = ddmi_core.load(run, device="cpu")
+    renderer = model.renderer
+    if not isinstance(renderer, NerfRenderer):
+        raise SystemExit(f"{run} is a run of the domain {model.domain.name!r}; give one of radiance fields")
+    for number, field in enumerate(model.sample(count, seed=0)):
+        print(f"sample {number}: ", end="")
+        compare_with_dense(renderer.scene(field), size, repeats=3)
+
+
 def main() -> None:
     """Fit, compare, and write files."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -157,8 +170,13 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=0.01, help="between samples of a ray in pictures")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for the field, pictures, an orbit and a surface")
+    parser.add_argument("--run", type=Path, help="compare samples of this run, and fit nothing")
+    parser.add_argument("--samples-of-run", type=int, default=4, metavar="N")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.run:
+        compare_samples(options.run, options.samples_of_run, 2 * options.size)
+        return
     views = cameras(options.views, options.size)
     start = time.process_time()
     renderer = NerfRenderer((options.size, options.size), options.samples, options.fine, options.step)
