@@ -36,6 +36,7 @@ class RayQueries(Queries):
 
     jitter: Tensor = field(factory=_middle)  # (B, N) or (1, 1), in [0, 1]: where in its intervals a ray is sampled
     background: Tensor = field(factory=_white)  # (B, N, 3) or (1, 1, 3), in [-1, 1]: what is behind the cube
+    training: bool = False  # whether gradients should reach what is empty, see `waking_density`
     close: Tensor = field(factory=_anywhere)  # (B, N, 2) or (1, 1, 2), distances: where the object may be on the ray
 
 

@@ -20,6 +20,7 @@ from ddmi_nerf.rays import WHITE, RayQueries, crossing
 from ddmi_nerf.scene import Scene
 from ddmi_nerf.signal import ViewSignal
 from ddmi_nerf.volume import Samples, closer, composite, importance, stratified
+from ddmi_nerf.waking import waking_density
 
 AZIMUTH, ELEVATION, DISTANCE = 35.0, 25.0, 2.8  # of the camera that looks unless another is asked for
 LARGEST = 8192  # pixels a side
@@ -114,7 +115,11 @@ def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Ten
     """Density `(B, N, S)` and colour `(B, N, S, 3)` at samples of rays."""
     points = queries.coords[:, :, None] + samples.places[..., None] * queries.extra[:, :, None]
     values = field(points.flatten(1, 2))
-    return activated(values.view(*samples.places.shape, -1), queries.extra[:, :, None])
+    values = values.view(*samples.places.shape, -1)
+    density, shown = activated(values, queries.extra[:, :, None])
+    if isinstance(queries, RayQueries) and queries.training:
+        density = waking_density(values[..., 0])
+    return density, shown
 
 
 def usual_camera(size: tuple[int, int]) -> Camera:

@@ -76,6 +76,7 @@ class RaySampler(CoordinateSampler):
             jitter=jitter,
             background=background,
             close=close,
+            training=True,
         )
 
     def places(self, signal: ViewSignal, most: int, generator: torch.Generator) -> PixelQueries:
