@@ -36,8 +36,8 @@ def waking_density(raw: Tensor) -> Tensor:
 
     Most of the cube is empty, so the first steps of a training push densities down everywhere; the exponential's slope,
     which is the density itself, then lets none of them rise again, and the field stays empty for good. So the slope
-    counts as 0.02 at least, but for raw values below -10 that are pushed down further. Above 0.02 it is the true one. It is
-    for training alone: a fit that relies on exact gradients wants `density`.
+    counts as 0.02 at least, but for raw values below -10 that are pushed down further. Above 0.02 it is the true one.
+    It is for training alone: a fit that relies on exact gradients wants `density`.
     """
     found: Tensor = _Waking.apply(raw)  # type: ignore[no-untyped-call]
     return found
