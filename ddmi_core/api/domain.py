@@ -89,7 +89,8 @@ class Domain:
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
             It writes to the path that it is given, which has this suffix and is renamed when the file is complete,
-            and lets `OSError` through, of which the core makes a sentence.
+            and lets `OSError` through, of which the core makes a sentence. It may leave another file beside it, of the
+            same name with another suffix of these.
         original: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
             `picture` and the exporters take; by default its native grid.
         contact: function `(signal, queries: Queries, fields: Field, renderer) -> Sequence[Sequence[PIL.Image.Image]]`:

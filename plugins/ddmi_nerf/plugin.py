@@ -58,6 +58,7 @@ NERF = Domain(
     picture="ddmi_nerf.export:picture",
     panel="ddmi_nerf.panel:panel",
     optional={"lpips": "perceptual distance of held-out views, by domain.lpips"},
+    weights="ddmi_nerf:weights",
     api_version=1,
 )
 
