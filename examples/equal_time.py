@@ -18,6 +18,7 @@ import torch
 
 from ddmi_core.api import Domain
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.parts import evenly
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
 from ddmi_core.runs.config import RunConfig
@@ -35,7 +36,7 @@ def trial(domain: Domain, config: RunConfig, seconds: float) -> tuple[int, dict[
     steps = fit(model, objective, config, seconds)
     held = split.held_out
     count = min(config.evaluation.held_out, len(held))
-    chosen = torch.linspace(0, len(held) - 1, count).round().long().tolist()
+    chosen = evenly(len(held), count)
     found: dict[str, list[float]] = {name: [] for name in domain.metrics}
     with torch.no_grad():
         for start in range(0, count, config.autoencoder.training.batch):

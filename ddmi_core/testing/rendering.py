@@ -130,26 +130,25 @@ def check_original(subject: Subject) -> None:
         return
     for index in range(subject.count):
         artefact = original(subject.batch, index, subject.parts.renderer)
-        if isinstance(subject.native, GridArtefact):
-            expect(
-                isinstance(artefact, GridArtefact),
-                f"the original is a {type(artefact).__name__}, a render a {type(subject.native).__name__}",
-                "return a ddmi_core.parts.GridArtefact, for example a StoredGrid",
-            )
-            expect(
-                artefact.size == subject.native.size and artefact.channels == subject.native.channels,
-                "the original has another size or number of channels than a render in the native view",
-                "let settings.native be the size of the signals' first level",
-                original=(*artefact.size, artefact.channels),
-                render=(*subject.native.size, subject.native.channels),
-            )
-            expect(
-                artefact.extent == subject.native.extent,
-                "the original has another extent than a render",
-                "take the extent from the renderer",
-                original=artefact.extent,
-                render=subject.native.extent,
-            )
+        expect(
+            isinstance(artefact, GridArtefact),
+            f"the original is a {type(artefact).__name__}, a render a {type(subject.native).__name__}",
+            "return a ddmi_core.parts.GridArtefact, for example a StoredGrid",
+        )
+        expect(
+            artefact.size == subject.native.size and artefact.channels == subject.native.channels,
+            "the original has another size or number of channels than a render in the native view",
+            "let settings.native be the size of the signals' first level",
+            original=(*artefact.size, artefact.channels),
+            render=(*subject.native.size, subject.native.channels),
+        )
+        expect(
+            artefact.extent == subject.native.extent,
+            "the original has another extent than a render",
+            "take the extent from the renderer",
+            original=artefact.extent,
+            render=subject.native.extent,
+        )
         wanted = levels_of(subject.batch)[0][index].movedim(0, -1)
         values = torch.from_numpy(grid_of(artefact))
         apart = float((values - wanted).abs().max())

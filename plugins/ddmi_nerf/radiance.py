@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isqrt, log
 from typing import Protocol, runtime_checkable
 
@@ -62,20 +62,23 @@ def colour(raw: Tensor) -> Tensor:
     return wide + (wide.clamp(-1, 1) - wide).detach()
 
 
-def activated(values: Tensor, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def activated(
+    values: Tensor, directions: Tensor | None = None, dense: Callable[[Tensor], Tensor] = density
+) -> tuple[Tensor, Tensor]:
     """Density `(...)` and colour `(..., 3)` of a field's values; differentiable.
 
     Args:
         values: `(..., 1 + 3 K)`: the raw density, and red, green and blue of the coefficients of K spherical
             harmonics; with one, colours are the same in all directions.
         directions: `(..., 3)` of rays, of length one; without them, colours are those of the first harmonic.
+        dense: gives the density of raw values.
     """
     count = (values.shape[-1] - 1) // 3
     raw = values[..., 1:4]
     if count > 1 and directions is not None:
         shares = harmonics(directions, isqrt(count) - 1)
         raw = (values[..., 1:].reshape(*values.shape[:-1], count, 3) * shares[..., None]).sum(dim=-2)
-    return density(values[..., 0]), colour(raw)
+    return dense(values[..., 0]), colour(raw)
 
 
 class FieldRadiance:

@@ -15,7 +15,7 @@ from ddmi_core.errors import RequestError, counted
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.marching import STEP
 from ddmi_nerf.picture import Picture
-from ddmi_nerf.radiance import activated
+from ddmi_nerf.radiance import activated, density
 from ddmi_nerf.rays import WHITE, RayQueries, crossing
 from ddmi_nerf.scene import Scene
 from ddmi_nerf.signal import ViewSignal
@@ -77,11 +77,11 @@ class NerfRenderer(Renderer):
             samples = closer(samples, close.expand(*near.shape, 2), self.close, jitter)
         if self.fine:
             with torch.no_grad():
-                density, shown = along(field, queries, samples)
-                weights = composite(density, shown, samples.edges, background).weights
+                thick, shown = along(field, queries, samples)
+                weights = composite(thick, shown, samples.edges, background).weights
             samples = importance(samples.edges, weights, self.fine, jitter)
-        density, shown = along(field, queries, samples)
-        return composite(density, shown, samples.edges, background).colour
+        thick, shown = along(field, queries, samples)
+        return composite(thick, shown, samples.edges, background).colour
 
     @torch.no_grad()
     def render(self, field: Field, view: Any = None) -> Picture:
@@ -114,12 +114,9 @@ class NerfRenderer(Renderer):
 def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Tensor]:
     """Density `(B, N, S)` and colour `(B, N, S, 3)` at samples of rays."""
     points = queries.coords[:, :, None] + samples.places[..., None] * queries.extra[:, :, None]
-    values = field(points.flatten(1, 2))
-    values = values.view(*samples.places.shape, -1)
-    density, shown = activated(values, queries.extra[:, :, None])
-    if isinstance(queries, RayQueries) and queries.training:
-        density = waking_density(values[..., 0])
-    return density, shown
+    values = field(points.flatten(1, 2)).view(*samples.places.shape, -1)
+    training = isinstance(queries, RayQueries) and queries.training
+    return activated(values, queries.extra[:, :, None], waking_density if training else density)
 
 
 def usual_camera(size: tuple[int, int]) -> Camera:
