@@ -6,11 +6,11 @@ import importlib
 import os
 import subprocess
 import sys
-import tomllib
 import wave
 from pathlib import Path
 
 import pytest
+from known_plugins import AUDIO, make_known
 from test_docs import ROOT, blocks, environment, masked, run_page
 
 SETTINGS = ("domain.count=6", "domain.samples=1024", "domain.rate=2048", "autoencoder.points=256", "sampling.count=2")
@@ -52,14 +52,10 @@ def test_the_page_about_migration_shows_what_will_not_stay():
 @pytest.fixture
 def audio(tmp_path: Path) -> str:
     """Where the audio plugin is found, as if it were installed."""
-    folder = ROOT / "examples" / "ddmi-audio"
-    about = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    info = tmp_path / "installed" / f"ddmi_audio-{about['version']}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {about['version']}\n")
-    points = "".join(f"{name} = {value}\n" for name, value in about["entry-points"]["ddmi.plugins"].items())
-    (info / "entry_points.txt").write_text(f"[ddmi.plugins]\n{points}")
-    return os.pathsep.join([str(info.parent), str(folder)])
+    site = tmp_path / "installed"
+    site.mkdir()
+    make_known(AUDIO, site)
+    return os.pathsep.join([str(site), str(AUDIO)])
 
 
 @pytest.mark.slow

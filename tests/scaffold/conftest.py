@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_plugins import make_known, name_of
+from known_plugins import make_known
+from made_plugins import name_of
 
 from ddmi_core.scaffold.choices import CHOICES
 from ddmi_core.scaffold.writing import write_plugin

@@ -1,21 +1,7 @@
-"""Names of the plugins that these tests make, and metadata that make one known without an installer."""
+"""Names of the plugins that these tests make."""
 
 from __future__ import annotations
-
-import tomllib
-from pathlib import Path
 
 
 def name_of(axes: str) -> str:
     return f"made-{axes}"
-
-
-def make_known(folder: Path, site: Path) -> None:
-    """Metadata of a distribution as an installer takes them from its pyproject.toml."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    points = project["entry-points"]["ddmi.plugins"]
-    lines = "".join(f"{name} = {value}\n" for name, value in points.items())
-    (info / "entry_points.txt").write_text(f"[ddmi.plugins]\n{lines}")

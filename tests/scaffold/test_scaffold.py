@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from made_plugins import make_known
+from known_plugins import make_known
 from typer.testing import CliRunner
 
 from ddmi_core.cli.main import app
