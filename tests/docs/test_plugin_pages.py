@@ -10,8 +10,9 @@ import wave
 from pathlib import Path
 
 import pytest
-from known_plugins import AUDIO, make_known
 from test_docs import ROOT, blocks, environment, masked, run_page
+
+from known_plugins import AUDIO, make_known
 
 SETTINGS = ("domain.count=6", "domain.samples=1024", "domain.rate=2048", "autoencoder.points=256", "sampling.count=2")
 MEASURED = ("evaluation.samples=4", 'evaluation.grid=["euler:2"]')

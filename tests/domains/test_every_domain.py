@@ -1,4 +1,4 @@
-"""Every domain, those of this project and one from outside, goes through the same code, from data to report and page, at tiny size."""
+"""Every domain, these and one from outside, goes through the same code at tiny size, from data to page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from io import StringIO
 
 import pytest
 import torch
-from known_plugins import AUDIO, make_known
 from PIL import Image
 from rich.console import Console
 
@@ -24,6 +23,7 @@ from ddmi_core.testing.readers import Empty, opened
 from ddmi_core.training.log import Log
 from ddmi_core.viewer.asked import Query, Wanted
 from ddmi_core.viewer.session import Session
+from known_plugins import AUDIO, make_known
 
 EXPECTED = {"audio", "image", "nerf", "occupancy", "video"}
 

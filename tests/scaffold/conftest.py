@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from known_plugins import make_known
 from made_plugins import name_of
 
 from ddmi_core.scaffold.choices import CHOICES
 from ddmi_core.scaffold.writing import write_plugin
+from known_plugins import make_known
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from known_plugins import make_known
 from typer.testing import CliRunner
 
 from ddmi_core.cli.main import app
@@ -17,6 +16,7 @@ from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.scaffold.choices import CHOICES
 from ddmi_core.scaffold.names import LONGEST, Names
 from ddmi_core.scaffold.writing import LONGEST_SUMMARY, python_text, write_plugin
+from known_plugins import make_known
 
 
 def new(*arguments: object, status: int = 0) -> str:
