@@ -32,6 +32,8 @@ def examined(
     if not show and not name:
         raise RequestError("NAME is missing: `ddmi plugins test NAME`, or `ddmi plugins test --list` for all checks")
 
+    import torch
+
     from ddmi_core.testing import CHECKS, Subject, check_named, examine
 
     checks = [check_named(check) for check in only] or list(CHECKS)
@@ -44,6 +46,7 @@ def examined(
         for line in outcome.lines() if not as_json else ():
             typer.echo(line, file=out)
 
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # the other half is for the fresh process
     # What a plugin prints goes to standard error, so that this output can be read by programs.
     with Subject(name, data=data, settings=sets) as subject, contextlib.redirect_stdout(sys.stderr):
         found = examine(subject, checks, tell)
