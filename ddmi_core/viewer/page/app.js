@@ -135,6 +135,7 @@ function choose(number) {
   state.chosen = number;
   state.mixing = false;
   sway(false);
+  $("mix").value = 0;
   $("mix-shown").textContent = "";
   stage.show({ a: state.names[number] });
   marks();
