@@ -1,4 +1,4 @@
-"""Measures completions of held-out signals: `python docs/completions.py PLUGIN|RUN [COUNT] [SEEDS] [LEVELS]`.
+"""Measures completions of held-out signals: `python docs/completions.py PLUGIN|RUN [COUNT] [SEEDS] [LEVELS] [NOISE]`.
 
 It prints, for each task, how well completions agree with what was observed and with what was hidden, beside the
 autoencoder's own reconstruction of the whole signal and the training signal that is nearest at the observed places.
@@ -19,7 +19,7 @@ from torch import Tensor
 
 import ddmi_core as ddmi
 from ddmi_core.api import Observations, Planes, Queries, Split
-from ddmi_core.diffusion.observations import STEPS
+from ddmi_core.diffusion.observations import NOISE, STEPS
 from ddmi_core.runs.agreement import hidden, places_of, sampler_of, shown_at, with_cells
 from ddmi_core.runs.build import load_data
 from ddmi_core.runs.complete import is_bernoulli
@@ -46,7 +46,7 @@ COMPARED = {"occupancy": 512}  # training signals; all of the others
 AT_ONCE = 32  # fields in memory
 
 
-def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS) -> None:
+def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS, noise: float = NOISE) -> None:
     """Print one line a task."""
     run = Path(which).is_dir()
     model = ddmi.load(which) if run else ddmi.load(plugin=which)
@@ -55,10 +55,12 @@ def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS) -> No
     for name, task in TASKS[model.domain.name].items():
         print(name, flush=True)
         numbers = list(range(0, len(split.held_out), step))[:count]
-        print(measured(model, split, numbers, task, seeds, levels), flush=True)
+        print(measured(model, split, numbers, task, seeds, levels, noise), flush=True)
 
 
-def measured(model: ddmi.Model, split: Split, numbers: list[int], task: Task, seeds: int, levels: int = STEPS) -> str:
+def measured(
+    model: ddmi.Model, split: Split, numbers: list[int], task: Task, seeds: int, levels: int, noise: float
+) -> str:
     """Figures of one task."""
     rows: dict[str, list[Tensor]] = {}
     own_rows: dict[str, list[Tensor]] = {}
@@ -73,7 +75,7 @@ def measured(model: ddmi.Model, split: Split, numbers: list[int], task: Task, se
             keep = union(regions, columns(whole, labels))
             seen, rest = whole.kept(keep), hidden(whole, keep)
         start = time.process_time()
-        fields = model.complete(seen, seeds, steps=levels)
+        fields = model.complete(seen, seeds, steps=levels, noise=noise)
         seconds.append((time.process_time() - start) / seeds)
         own = model.decode(model.encode(signal).mean)
         values = shown_at(model, fields, rest)
@@ -150,4 +152,4 @@ def training_fields(model: ddmi.Model, split: Split) -> Iterator[ddmi.Field]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(sys.argv[1], *map(int, sys.argv[2:5]), *map(float, sys.argv[5:6]))

@@ -24,6 +24,7 @@ from ddmi_core.runs.pictures import only_coarse
 
 ASSETS = Path(__file__).parent / "assets"
 TILE, GAP = 144, 6
+MOST_OF_RAYS = 16384  # of an object, from which those of a view are taken
 
 
 def first_look(model: ddmi.Model, split: Split) -> Image.Image:
@@ -203,6 +204,30 @@ def car_orbit(model: ddmi.Model, split: Split) -> Image.Image:
     return sheet([[over_white(view) for view in views], depths(views), normals])
 
 
+COMPLETED = (0, 40, 70)  # held-out objects
+
+
+def car_completions(model: ddmi.Model, split: Split) -> Image.Image:
+    """Three held-out objects of which one view is known: it, then two completions from its camera and from behind."""
+    from ddmi_core.runs.agreement import places_of, sampler_of
+    from ddmi_core.runs.regions import columns, region
+    from ddmi_nerf.orbit import turned
+    from ddmi_nerf.rendering import camera_of
+
+    labels, rows = sampler_of(model).labels, []
+    for number in COMPLETED:
+        signal = split.held_out.batch([number])
+        whole = places_of(model, signal, MOST_OF_RAYS)
+        seen = whole.kept(region("view=0", model.domain.layout.axes, labels).holds(columns(whole, labels)))
+        with torch.enable_grad():
+            fields = model.complete(seen, 2, steps=24, noise=0.2)
+        cameras = [camera_of(signal, 0, 0).resized(TILE, TILE)]
+        cameras.append(turned(cameras[0], 180))
+        shown = [over_white(model.render(field, camera)) for field in fields for camera in cameras]
+        rows.append([enlarged(as_image(signal.images[0, 0]), TILE), *shown])
+    return sheet(rows)
+
+
 def depths(views: Sequence[Any]) -> list[Image.Image]:
     """Depths from black to light grey over the range that all views have; white where nothing is seen."""
     seen = np.stack([view.opacity for view in views]) > 0.5
@@ -234,6 +259,7 @@ PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
         "cars": cars,
         "car-reconstructions": car_reconstructions,
         "car-orbit": car_orbit,
+        "car-completions": car_completions,
     },
     "audio": {
         "sounds": sounds,

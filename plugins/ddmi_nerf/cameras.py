@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen, validators
 from torch import Tensor
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.conventions import Matrix, rigid
+from ddmi_nerf.conventions import Matrix, as_number, rigid
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +87,20 @@ class Camera:
             width: pixels of a row.
             height: pixels of a column.
             field_of_view: degrees that the shorter side of the picture takes.
+
+        Raises:
+            ValueError: if one is out of range.
         """
+        for name, value, fits, limits in (
+            ("azimuth", azimuth, True, "finite"),
+            ("elevation", elevation, -90 <= elevation <= 90, "from -90 to 90 degrees"),
+            ("distance", distance, distance > 0, "above 0"),
+            ("field_of_view", field_of_view, 0 < field_of_view < 180, "between 0 and 180 degrees"),
+            ("width", width, width >= 1, "1 or more"),
+            ("height", height, height >= 1, "1 or more"),
+        ):
+            if not (fits and math.isfinite(value)):
+                raise ValueError(f"{name}={value:g} must be {limits}")
         a, e = math.radians(azimuth), math.radians(elevation)
         outwards = np.array([math.cos(e) * math.sin(a), -math.cos(e) * math.cos(a), math.sin(e)])
         right = np.array([math.cos(a), math.sin(a), 0.0])
@@ -183,15 +196,15 @@ def from_json(text: str, name: str) -> list[Camera]:
     try:
         content = json.loads(text)
         convention, listed = content["convention"], list(content["cameras"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"{name}: no cameras as JSON: {error!r}; it needs 'convention' and 'cameras'") from error
     if convention != CONVENTION:
         raise DataError(f"{name}: cameras of the convention {convention!r}; give {CONVENTION!r} (y down, z forwards)")
     cameras = []
     for number, entry in enumerate(listed):
         try:
-            fx, fy, cx, cy = (float(entry[key]) for key in _NUMBERS)
-            cameras.append(Camera(entry["to_world"], fx, fy, cx, cy, int(entry["width"]), int(entry["height"])))
+            fx, fy, cx, cy, width, height = (as_number(entry, key) for key in (*_NUMBERS, "width", "height"))
+            cameras.append(Camera(entry["to_world"], fx, fy, cx, cy, int(width), int(height)))
         except KeyError as error:
             raise DataError(f"{name}: camera {number} has no {error}") from error
         except (TypeError, ValueError) as error:

@@ -112,11 +112,18 @@ def read(path: Path, settings: NerfSettings) -> ViewSignal:
     objects = find_objects(path)
     if len(objects) > 1:
         raise DataError(f"{path}: {len(objects)} objects; give the folder of one, such as {path / objects[0].folder}")
-    every, tests = objects[0].counts
+    place = path.parent if path.is_file() and path.suffix == ".json" else path
+    try:
+        every, tests = objects[0].counts
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from error
     held = min(settings.held_views, tests)
     views = min(settings.views + settings.held_views - held, every)
     seen = views + held > 1 or has_cloud(objects[0])
-    row = pack(objects[0], evolve(settings, views=views, held_views=held), ordered=True, points=seen)
+    try:
+        row = pack(objects[0], evolve(settings, views=views, held_views=held), ordered=True, points=seen)
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from error
     stack = Packing(views + held, settings.size, settings.kept_points).stack(row[None])
     showing = evolve(settings.showing, views=views + held, shown=views + held)
     signal = ViewSet(stack, [objects[0].name], showing).batch([0])

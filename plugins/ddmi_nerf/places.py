@@ -29,8 +29,13 @@ def check_places(
         opaque: whether opacity says nothing, as it is 1 everywhere.
 
     Raises:
-        DataError: if a camera stands in the cube, or opaque pixels look past it.
+        DataError: if a camera stands in the cube, opaque pixels look past it, or nothing is opaque.
     """
+    if not (pictures[..., 3] >= OPAQUE).any():
+        raise DataError(
+            f"{name}: nothing in its pictures is opaque, so there is no object; save it with an opacity above one "
+            "half, or give --set domain.opacity=white for objects before white"
+        )
     for view, camera, picture in zip(views, cameras, pictures, strict=True):
         if (np.abs(camera.origin) < 1).all():
             place = (camera.origin * extent).round(3).tolist()

@@ -11,7 +11,7 @@ import numpy as np
 
 from ddmi_core.errors import DataError, unknown_name
 from ddmi_nerf.cameras import Camera
-from ddmi_nerf.conventions import flipped
+from ddmi_nerf.conventions import as_number, flipped, matrix
 from ddmi_nerf.formats.capture import Capture, Shot, SizeOf
 
 MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
@@ -98,7 +98,7 @@ def _frames(shots: Sequence[Shot]) -> list[dict[str, Any]]:
 def _content(text: str, name: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: no JSON: {error}; export the cameras again") from error
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
@@ -119,7 +119,7 @@ def _camera(values: Values, name: str, picture: str, size_of: SizeOf) -> Camera:
                 f"{name}: distortion {key} = {values[key]}; only pinhole cameras are taken: undistort the pictures, as "
                 "COLMAP's image_undistorter does, and set it to 0"
             )
-    if "transform_matrix" not in values:
+    if values.get("transform_matrix") is None:
         raise DataError(f"{name}: no transform_matrix; remove the frame, or give its pose")
     wide, high = size_of(picture)
     told = (values.get("w", wide), values.get("h", high))
@@ -130,25 +130,33 @@ def _camera(values: Values, name: str, picture: str, size_of: SizeOf) -> Camera:
         )
     try:
         fx, fy = _focal_lengths(values, wide, high)
-        cx, cy = float(values.get("cx", wide / 2)), float(values.get("cy", high / 2))
-        return Camera(flipped(np.asarray(values["transform_matrix"], dtype=np.float64)), fx, fy, cx, cy, wide, high)
-    except (TypeError, ValueError) as error:
+        cx, cy = (as_number({key: middle, **values}, key) for key, middle in (("cx", wide / 2), ("cy", high / 2)))
+        return Camera(flipped(matrix(values["transform_matrix"])), fx, fy, cx, cy, wide, high)
+    except ValueError as error:
         raise DataError(f"{name}: cannot be used: {error}") from error
 
 
 def _focal_lengths(values: Values, wide: int, high: int) -> tuple[float, float]:
     """In pixels, along rows and columns."""
     if "fl_x" in values:
-        fx = float(values["fl_x"])
+        fx = as_number(values, "fl_x")
     elif "camera_angle_x" in values:
-        fx = wide / 2 / math.tan(float(values["camera_angle_x"]) / 2)
+        fx = wide / 2 / _tangent(values, "camera_angle_x")
     else:
         raise ValueError("there is neither fl_x nor camera_angle_x; give the focal length in pixels as fl_x")
     if "fl_y" in values:
-        return fx, float(values["fl_y"])
+        return fx, as_number(values, "fl_y")
     if "camera_angle_y" in values:
-        return fx, high / 2 / math.tan(float(values["camera_angle_y"]) / 2)
+        return fx, high / 2 / _tangent(values, "camera_angle_y")
     return fx, fx
+
+
+def _tangent(values: Values, key: str) -> float:
+    """Of half an angle of view."""
+    angle = as_number(values, key)
+    if not 0 < angle < math.pi:
+        raise ValueError(f"{key} is {angle:g}; give the angle of view in radians, between 0 and 3.14")
+    return math.tan(angle / 2)
 
 
 def _box(content: Values, name: str) -> tuple[Any, float]:

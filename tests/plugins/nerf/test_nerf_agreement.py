@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,38 +18,22 @@ from ddmi_nerf.cameras import Camera
 from ddmi_nerf.car_attributes import Attributes, measure
 from ddmi_nerf.cars import car
 from ddmi_nerf.cars.parameters import KINDS
-from ddmi_nerf.cars.tracing import light
 from ddmi_nerf.packing import Packing
 from ddmi_nerf.rendering import NerfRenderer
 from ddmi_nerf.scene import Scene
 from ddmi_nerf.settings import NerfSettings
 from ddmi_nerf.views_set import ViewSet
 
+SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "measured_cars.py"))
 MADE = [car(number) for number in range(60)]
 CARS = [one for kind in KINDS for one in [one for one in MADE if one.kind == kind][:2]]
 RENDERER = NerfRenderer((32, 32))
 SETTINGS = NerfSettings(size=8, views=1, shown=1, held_views=0, points=16)
 
 
-def filled(one):
-    """A car as a medium: all of its solids are filled with their own colour."""
-
-    def scene(points):
-        at = points.double().numpy().T
-        density, colour = np.zeros(at.shape[1]), np.zeros((at.shape[1], 3))
-        for part in one.model.parts:
-            inside = part.solid.contains(at)
-            density[inside] = 90
-            some = at[:, inside]
-            colour[inside] = (part.colours(some) * light(part.solid.normals(some))).T
-        return torch.from_numpy(density).float(), torch.from_numpy(2 * colour - 1).float()
-
-    return scene
-
-
 @cache
 def measured(one):
-    return measure(Scene.of(filled(one), torch.ones(3), cells=24))
+    return SCRIPT["measured"](one)
 
 
 def test_kinds_and_colours_of_cars_are_those_that_they_were_made_with():

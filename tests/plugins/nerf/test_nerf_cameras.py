@@ -166,6 +166,24 @@ def test_poses_that_are_none_are_told(pose, words):
         rigid(pose)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"elevation": 95},
+        {"distance": -2},
+        {"field_of_view": 180},
+        {"width": 0},
+        {"height": 0},
+        {"azimuth": float("nan")},
+        {"distance": float("inf")},
+    ],
+)
+def test_orbits_out_of_range_are_told(wrong):
+    ((name, _),) = wrong.items()
+    with pytest.raises(ValueError, match=f"^{name}="):
+        Camera.orbit(**{"azimuth": 0, "elevation": 0, "distance": 2, **wrong})
+
+
 def test_scale_of_a_pose_is_taken_away():
     camera = random_camera()
     pose = camera.to_world.copy()

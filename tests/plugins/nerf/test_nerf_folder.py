@@ -276,6 +276,22 @@ def test_outlines_that_have_nothing_in_common_are_told(tmp_path):
         load_all(tmp_path / "data", SETTINGS)
 
 
+def test_pictures_without_anything_opaque_are_told(tmp_path):
+    folder = blender(tmp_path / "data" / "mini")
+    for path in (folder / "images").iterdir():
+        save(path, np.zeros((24, 24, 4), dtype=np.uint8))
+    with pytest.raises(DataError, match="mini: nothing in its pictures is opaque"):
+        load_all(tmp_path / "data", SETTINGS)
+
+
+def test_one_object_that_cannot_be_read_is_told_with_its_folder(tmp_path):
+    folder = blender(tmp_path / "mini")
+    (folder / "transforms.json").write_text("{")
+    for path in (folder, folder / "transforms.json"):
+        with pytest.raises(DataError, match=f"{folder}: transforms.json: no JSON"):
+            read(path, SETTINGS)
+
+
 def test_pictures_of_different_sizes_are_told(tmp_path):
     folder = nerfstudio(tmp_path / "data" / "a")
     edited(folder, lambda c: [c["frames"][2].pop(key) for key in "wh"])

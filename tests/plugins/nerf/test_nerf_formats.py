@@ -142,6 +142,14 @@ def test_srn_files_that_are_none_are_told(intrinsics, pose, words):
         ({"frames": [{"file_path": "a.png", "transform_matrix": np.diag([1, 0, 1, 1]).tolist()}]}, "singular"),
         ({"frames": [{"file_path": "a.png", "transform_matrix": [[float("nan")] * 4] * 4}]}, "not finite"),
         ({"frames": [{"file_path": "a.png", "transform_matrix": [1, 2]}]}, "shape"),
+        ({"frames": [{"file_path": "a.png", "transform_matrix": np.eye(3).tolist()}]}, "shape (3, 3); give 4 rows"),
+        ({"frames": [{"file_path": "a.png", "transform_matrix": None}]}, "no transform_matrix"),
+        ({"frames": [{"file_path": "a.png", "transform_matrix": [[1], [1, 2]]}]}, "not a matrix of numbers"),
+        ({"frames": [{"file_path": "a.png", "transform_matrix": [[10**400] * 4] * 4}]}, "not a matrix of numbers"),
+        ({"frames": [{"file_path": "a.png", "transform_matrix": [[1e300] * 4] * 4}]}, "value of 1e+300"),
+        ({"fl_x": "30"}, "fl_x is '30'; give a number"),
+        ({"fl_y": [30]}, "fl_y is [30]; give a number"),
+        ({"cx": 10**400}, "cx is 'too large'"),
     ],
 )
 def test_transforms_that_cannot_be_used_are_told(change, words):
@@ -156,7 +164,16 @@ def test_transforms_that_cannot_be_used_are_told(change, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"frames": 3}'])
+@pytest.mark.parametrize("angle", [40, 0, -1, float("nan")])
+def test_angles_of_view_are_radians(angle):
+    content = json.loads(write_blender([Shot(made(0), "0.png")]))
+    content["camera_angle_x"] = angle
+    del content["fl_x"]
+    with pytest.raises(DataError, match=r"camera_angle_x is .*in radians"):
+        read_transforms(json.dumps(content), "car/transforms.json", size_of)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"frames": 3}', "[" * 100_000])
 def test_texts_that_are_no_transforms_are_told(text):
     with pytest.raises(DataError, match="transforms"):
         count_frames(text, "transforms.json")
