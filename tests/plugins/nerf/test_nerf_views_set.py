@@ -17,7 +17,7 @@ SHOWING = Showing(views=5, shown=3, points=20, background=(1.0, 1.0, 1.0))
 
 
 def camera(number):
-    return Camera.orbit(10.0 * number, 5.0 * number, 2.0, width=SIZE, height=SIZE)
+    return Camera.orbit(10.0 * number, 2.0 * number, 2.0, width=SIZE, height=SIZE)
 
 
 def contents(number):
