@@ -46,7 +46,7 @@ def examined(
         for line in outcome.lines() if not as_json else ():
             typer.echo(line, file=out)
 
-    torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # the other half is for the fresh process
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # leaves room for the fresh process
     # What a plugin prints goes to standard error, so that this output can be read by programs.
     with Subject(name, data=data, settings=sets) as subject, contextlib.redirect_stdout(sys.stderr):
         found = examine(subject, checks, tell)

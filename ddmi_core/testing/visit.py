@@ -73,9 +73,9 @@ class Visitor:
         # Another seed of hashes shows what depends on them; another folder for temporary files shows what stays.
         seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
         named = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
-        # It works beside this process: threads of both that wait for each other take several times as long.
-        environment = {**os.environ, **named, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(path)}
-        environment["OMP_NUM_THREADS"] = "1"
+        # One thread: those of both processes would wait for each other, and take several times as long.
+        given = {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **named, **given}
         with self.printed.open("wb") as printed:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", PROGRAM, str(request), str(self.reply)],

@@ -112,21 +112,22 @@ def read(path: Path, settings: NerfSettings) -> ViewSignal:
     objects = find_objects(path)
     if len(objects) > 1:
         raise DataError(f"{path}: {len(objects)} objects; give the folder of one, such as {path / objects[0].folder}")
-    place = path.parent if path.is_file() and path.suffix == ".json" else path
     try:
-        every, tests = objects[0].counts
+        return _signal(objects[0], settings)
     except DataError as error:
-        raise DataError(f"{place}: {error}") from error
+        raise DataError(f"{path.parent if path.is_file() else path}: {error}") from error
+
+
+def _signal(files: ObjectFiles, settings: NerfSettings) -> ViewSignal:
+    """What `read` gives, of an object that was found."""
+    every, tests = files.counts
     held = min(settings.held_views, tests)
     views = min(settings.views + settings.held_views - held, every)
-    seen = views + held > 1 or has_cloud(objects[0])
-    try:
-        row = pack(objects[0], evolve(settings, views=views, held_views=held), ordered=True, points=seen)
-    except DataError as error:
-        raise DataError(f"{place}: {error}") from error
+    seen = views + held > 1 or has_cloud(files)
+    row = pack(files, evolve(settings, views=views, held_views=held), ordered=True, points=seen)
     stack = Packing(views + held, settings.size, settings.kept_points).stack(row[None])
     showing = evolve(settings.showing, views=views + held, shown=views + held)
-    signal = ViewSet(stack, [objects[0].name], showing).batch([0])
+    signal = ViewSet(stack, [files.name], showing).batch([0])
     kept = slice(None if seen else 0)
     return evolve(signal, points=signal.points[:, kept], point_colours=signal.point_colours[:, kept])
 

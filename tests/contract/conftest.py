@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
-from small_sound import ROOT, SMALL
+from small_sound import SMALL
 
-sys.path.insert(0, str(ROOT / "examples" / "ddmi-audio"))
+import known_plugins
+
+sys.path.insert(0, str(known_plugins.AUDIO))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Every domain, these and one from outside, goes through the same code at tiny size, from data to page."""
+"""Every domain, ours and one from outside, goes through the same code at tiny size, from data to page."""
 
 from __future__ import annotations
 

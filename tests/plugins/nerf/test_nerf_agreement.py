@@ -25,15 +25,11 @@ from ddmi_nerf.settings import NerfSettings
 from ddmi_nerf.views_set import ViewSet
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "measured_cars.py"))
+measured = cache(SCRIPT["measured"])
 MADE = [car(number) for number in range(60)]
 CARS = [one for kind in KINDS for one in [one for one in MADE if one.kind == kind][:2]]
 RENDERER = NerfRenderer((32, 32))
 SETTINGS = NerfSettings(size=8, views=1, shown=1, held_views=0, points=16)
-
-
-@cache
-def measured(one):
-    return SCRIPT["measured"](one)
 
 
 def test_kinds_and_colours_of_cars_are_those_that_they_were_made_with():
