@@ -11,22 +11,9 @@ if TYPE_CHECKING:
     from ddmi_core.fields.field import Field as Field
     from ddmi_core.fields.layout import Layout as Layout
     from ddmi_core.fields.planes import Planes as Planes
+    from ddmi_core.model.model import Model as Model
+    from ddmi_core.model.model import load as load
     from ddmi_core.registry.registry import register as register
-    from ddmi_core.runs.model import Model as Model
-    from ddmi_core.runs.model import load as load
-    from ddmi_core.runs.start import run as run
+    from ddmi_core.runs.pipeline import run as run
 
-_EXPORTS = {
-    "Domain": "ddmi_core.api.domain",
-    "Field": "ddmi_core.fields.field",
-    "Layout": "ddmi_core.fields.layout",
-    "Model": "ddmi_core.runs.model",
-    "Observations": "ddmi_core.api.observations",
-    "Planes": "ddmi_core.fields.planes",
-    "__version__": "ddmi_core._version",
-    "load": "ddmi_core.runs.model",
-    "register": "ddmi_core.registry.registry",
-    "run": "ddmi_core.runs.start",
-}
-__all__ = list(_EXPORTS)
-__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

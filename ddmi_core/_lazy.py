@@ -1,26 +1,37 @@
-"""Exports that import their module on first use, so that importing a package stays cheap."""
+"""Public names of a package that import their module on first use, so that importing the package stays cheap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ast
+import inspect
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 
-def lazy_exports(package: str, exports: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return the module-level `__getattr__` and `__dir__` of a package (PEP 562).
+def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` (PEP 562) and `__all__` of a package.
+
+    The public names are those that its `__init__` imports under `if TYPE_CHECKING:`, where type checkers and editors
+    read them too, so each name is written once.
 
     Args:
-        package: name of the package, for messages.
-        exports: public name to the module that defines it.
+        package: `__name__` of the calling module.
     """
+    tree = ast.parse(inspect.getsource(sys.modules[package]))
+    guarded = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    exports = {
+        alias.name: str(statement.module)
+        for block in guarded
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
 
     def resolve(name: str) -> Any:
         if name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(exports[name]), name)
 
-    def names() -> list[str]:
-        return sorted(exports)
-
-    return resolve, names
+    return resolve, lambda: sorted(exports), list(exports)

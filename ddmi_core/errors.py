@@ -1,9 +1,13 @@
-"""The one family of exceptions: sentences for users, with the exit status that they lead to."""
+"""The exceptions and warnings of ddmi: sentences for users, with the exit status that they lead to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+
+class DdmiDeprecationWarning(DeprecationWarning):
+    """A part of the public interface is used that a later version removes."""
 
 
 class DdmiError(Exception):

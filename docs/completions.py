@@ -19,11 +19,10 @@ from torch import Tensor
 
 import ddmi_core as ddmi
 from ddmi_core.api import Observations, Planes, Queries, Split
-from ddmi_core.diffusion.observations import NOISE, STEPS
-from ddmi_core.runs.agreement import hidden, places_of, sampler_of, shown_at, with_cells
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.complete import is_bernoulli
-from ddmi_core.runs.regions import columns, region, union
+from ddmi_core.completion.metrics import hidden, predicted, with_cells
+from ddmi_core.completion.regions import columns, region, union
+from ddmi_core.completion.sitcom import NOISE, STEPS
+from ddmi_core.model.data import load_data
 
 Task = list[str] | tuple[int, ...]  # regions that are observed, or cells whose means are
 TASKS: dict[str, dict[str, Task]] = {
@@ -64,10 +63,12 @@ def measured(
     """Figures of one task."""
     rows: dict[str, list[Tensor]] = {}
     own_rows: dict[str, list[Tensor]] = {}
-    spread, seconds, labels = [], [], sampler_of(model).labels
+    spread, seconds, labels = [], [], model.sampler.labels
     for number in numbers:
         signal = split.held_out.batch([number])
-        whole = places_of(model, signal, MOST_OF_CELLS if isinstance(task, tuple) else MOST_OF_RAYS if labels else MOST)
+        whole = model.observations(
+            signal, MOST_OF_CELLS if isinstance(task, tuple) else MOST_OF_RAYS if labels else MOST
+        )
         if isinstance(task, tuple):
             seen, rest = with_cells(whole, task), whole
         else:
@@ -77,16 +78,20 @@ def measured(
         start = time.process_time()
         fields = model.complete(seen, seeds, steps=levels, noise=noise)
         seconds.append((time.process_time() - start) / seeds)
-        own = model.decode(model.encode(signal).mean)
-        values = shown_at(model, fields, rest)
+        own = model.reconstruct(signal)
+        values = predicted(model.measurement, fields, rest)
         add = rows.setdefault
-        add("observed", []).append(error(model, shown_at(model, fields, seen), seen.values).mean(0))
-        add("observed, own reconstruction", []).append(error(model, shown_at(model, own, seen), seen.values).mean(0))
+        add("observed", []).append(error(model, predicted(model.measurement, fields, seen), seen.values).mean(0))
+        add("observed, own reconstruction", []).append(
+            error(model, predicted(model.measurement, own, seen), seen.values).mean(0)
+        )
         add("hidden", []).append(error(model, values, rest.values).mean(0))
-        add("hidden, own reconstruction", []).append(error(model, shown_at(model, own, rest), rest.values).mean(0))
+        add("hidden, own reconstruction", []).append(
+            error(model, predicted(model.measurement, own, rest), rest.values).mean(0)
+        )
         if seeds > 1:
             middle = values.mean(0, keepdim=True)
-            middle = (middle > 0.5).float() if is_bernoulli(model) else middle
+            middle = (middle > 0.5).float() if model.measurement.bernoulli else middle
             add("hidden, mean of the completions", []).append(error(model, middle, rest.values).mean(0))
             spread.append(values.std(0).square().mean())
         add("hidden, nearest training signal", []).append(nearest(model, split, seen, rest))
@@ -102,7 +107,7 @@ def measured(
 
 def error(model: ddmi.Model, values: Tensor, truth: Tensor) -> Tensor:
     """Sums that errors are pooled from, `(B, 2)`: common and joint places, or squared error and number of values."""
-    if is_bernoulli(model):
+    if model.measurement.bernoulli:
         return torch.stack([torch.minimum(values, truth).sum((1, 2)), torch.maximum(values, truth).sum((1, 2))], 1)
     square = (values - truth).square()
     return torch.stack([square.sum((1, 2)), torch.full((len(values),), float(truth.numel()))], 1)
@@ -111,12 +116,12 @@ def error(model: ddmi.Model, values: Tensor, truth: Tensor) -> Tensor:
 def figure(model: ddmi.Model, sums: Tensor) -> str:
     """Decibels, or intersection over union."""
     first, second = sums.sum(0).tolist()
-    return f"{first / second:.3f} IoU" if is_bernoulli(model) else f"{10 * log10(4 * second / first):.2f} dB"
+    return f"{first / second:.3f} IoU" if model.measurement.bernoulli else f"{10 * log10(4 * second / first):.2f} dB"
 
 
 def nearest(model: ddmi.Model, split: Split, seen: Observations, rest: Observations) -> Tensor:
     """Error at the hidden places of the training signal that fits the observed ones best."""
-    if not is_bernoulli(model) and type(seen.queries) is Queries:
+    if not model.measurement.bernoulli and type(seen.queries) is Queries:
         grids = split.train.batch(range(len(split.train))).values.flatten(2).transpose(1, 2)
         cells = model.renderer.native[::-1]
 
@@ -131,11 +136,11 @@ def nearest(model: ddmi.Model, split: Split, seen: Observations, rest: Observati
         return error(model, at(rest)[best : best + 1], rest.values)[0]
     best, error_there = float("-inf"), torch.zeros(2)
     for fields in training_fields(model, split):
-        first, second = error(model, shown_at(model, fields, seen), seen.values).unbind(1)
-        fits = first / second if is_bernoulli(model) else -first
+        first, second = error(model, predicted(model.measurement, fields, seen), seen.values).unbind(1)
+        fits = first / second if model.measurement.bernoulli else -first
         if float(fits.max()) > best:
             best, field = float(fits.max()), fields[int(fits.argmax())]
-            error_there = error(model, shown_at(model, field, rest), rest.values)[0]
+            error_there = error(model, predicted(model.measurement, field, rest), rest.values)[0]
     return error_there
 
 

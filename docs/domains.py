@@ -70,8 +70,8 @@ def parts() -> str:
 
 def built_parts(domain: Any) -> dict[str, Any]:
     """The parts of a domain in its preset `quick`, by name."""
-    from ddmi_core.runs.build import build_autoencoder, build_parts
-    from ddmi_core.runs.settings import resolve
+    from ddmi_core.model.build import build_autoencoder, build_parts
+    from ddmi_core.settings.resolve import resolve
 
     config = resolve(domain, "quick")
     some, model = build_parts(domain, config), build_autoencoder(domain, config)
@@ -166,12 +166,12 @@ def lines_of_code(source: str) -> int:
 def weights() -> str:
     """Sizes of the weights that ship, and their figures."""
     from ddmi_core.errors import RequestError
-    from ddmi_core.runs.shipped import shipped
+    from ddmi_core.model.folder import pretrained
 
     places = {}
     for domain in domains():
         try:
-            places[domain.name] = shipped(domain)
+            places[domain.name] = pretrained(domain).path
         except RequestError:
             continue
     lines = ["| domain | weights | figure | value |", "| --- | --- | --- | --- |"]

@@ -71,8 +71,8 @@ def built_in() -> list[str]:
 
 def _in_presets(plugin: str) -> dict[str, dict[str, Any]]:
     """The rows of a plugin's settings by preset and key."""
-    from ddmi_core.cli.configure import configured
-    from ddmi_core.runs.settings import keys
+    from ddmi_core.cli.train import configured
+    from ddmi_core.settings.resolve import keys
 
     def rows(preset: str) -> dict[str, Any]:
         return {row.key: row for row in keys(configured(plugin, preset)[1]) if row.key not in ("plugin", "preset")}
@@ -103,7 +103,7 @@ def _by_preset(key: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
 
 def presets() -> str:
     """The presets of the image plugin: levels of a picture, bytes that it takes, numbers of a latent, steps."""
-    from ddmi_core.cli.configure import configured
+    from ddmi_core.cli.train import configured
     from ddmi_image.packing import row_bytes, sides
 
     lines = [

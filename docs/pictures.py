@@ -19,8 +19,8 @@ from PIL import Image
 
 import ddmi_core as ddmi
 from ddmi_core.api import Split
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.pictures import only_coarse
+from ddmi_core.model.data import load_data
+from ddmi_core.report.pictures import only_coarse
 
 ASSETS = Path(__file__).parent / "assets"
 TILE, GAP = 144, 6
@@ -44,7 +44,7 @@ def reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     (native, *_) = model.renderer.native
     indices = range(0, len(split.held_out), max(1, len(split.held_out) // 8))[:8]
     signal = split.held_out.batch(list(indices))
-    fields = model.decode(model.encode(signal).mean)
+    fields = model.reconstruct(signal)
     picture = model.domain.resolve(model.domain.picture)
     originals = [enlarged(picture(model.original(signal, i)), TILE) for i in range(len(fields))]
     return sheet(
@@ -83,7 +83,7 @@ def sound_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     """Four held-out signals of different classes, and their fields."""
     labels = split.held_out.labels.tolist()
     signal = split.held_out.batch([labels.index(label) for label in sorted(set(labels))[:4]])
-    fields = model.decode(model.encode(signal).mean)
+    fields = model.reconstruct(signal)
     picture = model.domain.resolve(model.domain.picture)
     originals = [picture(model.original(signal, i)) for i in range(len(fields))]
     return sheet([originals, [picture(model.render(field)) for field in fields]])
@@ -126,7 +126,7 @@ def clip_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     """A held-out clip of each kind above its field."""
     labels = split.held_out.labels.tolist()
     signal = split.held_out.batch([labels.index(label) for label in sorted(set(labels))])
-    fields = model.decode(model.encode(signal).mean)
+    fields = model.reconstruct(signal)
     rows = []
     for number in range(len(fields)):
         rows += [strip(model.original(signal, number).array()), over_time(model, fields[number])]
@@ -209,15 +209,14 @@ COMPLETED = (0, 40, 70)  # held-out objects
 
 def car_completions(model: ddmi.Model, split: Split) -> Image.Image:
     """Three held-out objects of which one view is known: it, then two completions from its camera and from behind."""
-    from ddmi_core.runs.agreement import places_of, sampler_of
-    from ddmi_core.runs.regions import columns, region
+    from ddmi_core.completion.regions import columns, region
     from ddmi_nerf.orbit import turned
     from ddmi_nerf.rendering import camera_of
 
-    labels, rows = sampler_of(model).labels, []
+    labels, rows = model.sampler.labels, []
     for number in COMPLETED:
         signal = split.held_out.batch([number])
-        whole = places_of(model, signal, MOST_OF_RAYS)
+        whole = model.observations(signal, MOST_OF_RAYS)
         seen = whole.kept(region("view=0", model.domain.layout.axes, labels).holds(columns(whole, labels)))
         with torch.enable_grad():
             fields = model.complete(seen, 2, steps=24, noise=0.2)

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import Domain, Field, Renderer, Split
+from ddmi_core.evaluation.evaluate import batches
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+from ddmi_core.model.data import load_data
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
-from ddmi_core.runs.config import RunConfig
-from ddmi_core.runs.evaluate import batches
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.config import RunConfig
+from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.log import Log
 from ddmi_core.training.trainer import Stage, load_final, train
 

@@ -19,13 +19,15 @@ from attrs import evolve
 from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.evaluation import evaluate
+from ddmi_core.model import folder, latent_cache
+from ddmi_core.model.build import build_autoencoder, build_diffusion
+from ddmi_core.model.data import load_data
+from ddmi_core.model.model import assemble
+from ddmi_core.model.provenance import load_stage
 from ddmi_core.parts.distance import frechet
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs import evaluate, folder, latents
-from ddmi_core.runs.build import build_autoencoder, build_diffusion, load_data
-from ddmi_core.runs.config import RunConfig
-from ddmi_core.runs.model import assemble
-from ddmi_core.runs.origin import load_stage
+from ddmi_core.settings.config import RunConfig, Sampling
 from ddmi_core.training.log import Log
 from ddmi_core.training.trainer import Stage, train
 
@@ -54,7 +56,7 @@ def main() -> None:
     split = load_data(domain, config.data, config.domain)
     autoencoder = build_autoencoder(domain, config)
     weights = load_stage(domain, place.autoencoder, autoencoder).digest("weights")
-    encoded = latents.load(place.latents, evaluate.fingerprint(split), weights)
+    encoded = latent_cache.load(place.latents, split.fingerprint(), weights)
     print("| denoiser | parameters | steps | steps a second | loss | distance |\n| --- | --- | --- | --- | --- | --- |")
     for name, sizes in CANDIDATES.items():
         if arguments.only not in name:
@@ -70,7 +72,7 @@ def main() -> None:
             seconds, losses = fit(domain, candidate, encoded, steps, Path(temporary) / "trained")
             trained = Path(temporary) / "trained"
             model = assemble(domain, candidate, autoencoder, weights, trained, torch.device("cpu"))
-            flat = model.sample_latents(arguments.samples, seed=evaluate.SEED)
+            flat = model.sample_latents(arguments.samples, Sampling(seed=evaluate.SEED))
             reference = evaluate.describe_signals(model, split.train)
             distance = frechet(evaluate.describe_latents(model, flat), reference)
         parameters = sum(p.numel() for p in model.diffusion.parameters()) / 1e6
@@ -83,7 +85,7 @@ def main() -> None:
 
 
 def fit(
-    domain: Domain, config: RunConfig, encoded: latents.Latents, steps: int, place: Path
+    domain: Domain, config: RunConfig, encoded: latent_cache.Latents, steps: int, place: Path
 ) -> tuple[float, list[float]]:
     """Train a denoiser for some steps: seconds, and the logged losses."""
     training = evolve(config.diffusion.training, steps=steps, warmup=min(200, steps // 5), checkpoint=10**9, log=10)
@@ -98,7 +100,7 @@ def fit(
         config=training,
         seed=config.seed,
         log=Log(place / "log.jsonl"),
-        record=latents.describe(encoded),
+        record=latent_cache.describe(encoded),
         tensors={"normalisation": statistics},
         progress=lambda report: losses.append(report.loss),
     )

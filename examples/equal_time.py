@@ -18,11 +18,12 @@ import torch
 
 from ddmi_core.api import Domain
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+from ddmi_core.model.data import load_data
 from ddmi_core.parts import evenly
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
-from ddmi_core.runs.config import RunConfig
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.config import RunConfig
+from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.objective import Moment, Objective, generator_for, indices_for
 
 AVERAGED = 0.99  # most of the weights' average that is kept a step; short trainings need a short average

@@ -20,10 +20,10 @@ from torch import Tensor
 
 import ddmi_core as ddmi
 from ddmi_core.api import Field
+from ddmi_core.model.build import build_autoencoder, build_parts
 from ddmi_core.parts import GridArtefact, GridSignal, cell_centres, lattice_points
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs.build import build_autoencoder, build_parts
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.resolve import resolve
 from ddmi_video.export import write_mp4
 from ddmi_video.views import parse
 

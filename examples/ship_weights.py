@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ddmi_core.runs.publish import publish
+from ddmi_core.model.publish import publish
 
 
 def main() -> None:

@@ -28,29 +28,4 @@ if TYPE_CHECKING:
     from ddmi_core.fields.posterior import Posterior as Posterior
     from ddmi_core.registry.hooks import hookimpl as hookimpl
 
-_EXPORTS = {
-    "Condition": "ddmi_core.api.conditions",
-    "API_VERSION": "ddmi_core.api.domain",
-    "Domain": "ddmi_core.api.domain",
-    "Figure": "ddmi_core.api.evaluation",
-    "Trained": "ddmi_core.api.evaluation",
-    "BasisFieldDecoder": "ddmi_core.api.interfaces",
-    "CoordinateSampler": "ddmi_core.api.interfaces",
-    "Encoder": "ddmi_core.api.interfaces",
-    "Renderer": "ddmi_core.api.interfaces",
-    "Observations": "ddmi_core.api.observations",
-    "Look": "ddmi_core.api.panels",
-    "Panel": "ddmi_core.api.panels",
-    "Shown": "ddmi_core.api.panels",
-    "DivisibleSet": "ddmi_core.api.signals",
-    "Queries": "ddmi_core.api.signals",
-    "SignalSet": "ddmi_core.api.signals",
-    "Split": "ddmi_core.api.signals",
-    "Field": "ddmi_core.fields.field",
-    "Layout": "ddmi_core.fields.layout",
-    "Planes": "ddmi_core.fields.planes",
-    "Posterior": "ddmi_core.fields.posterior",
-    "hookimpl": "ddmi_core.registry.hooks",
-}
-__all__ = list(_EXPORTS)
-__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

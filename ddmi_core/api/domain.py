@@ -9,11 +9,11 @@ from typing import Any
 
 from attrs import Attribute, field, frozen, validators
 
-from ddmi_core.deprecation import deprecated
 from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout, as_names
 
 API_VERSION = 1
+FIRST_VERSION = 1  # of the interface that was released
 # Ends of the names of metrics that are better when higher; all others are better when lower.
 HIGHER_IS_BETTER = ("_db", "iou", "ssim", "score", "consistency")
 
@@ -34,6 +34,11 @@ def _optional_reference(instance: object, attribute: Attribute[Any], value: obje
 def _references(instance: object, attribute: Attribute[Any], value: Mapping[str, object]) -> None:
     for reference in value.values():
         _reference(instance, attribute, reference)
+
+
+def accepted_versions() -> range:
+    """The API versions whose plugins are accepted: this one and the one before."""
+    return range(max(FIRST_VERSION, API_VERSION - 1), API_VERSION + 1)
 
 
 @frozen(kw_only=True)
@@ -101,7 +106,6 @@ class Domain:
         panel: function `(domain, settings, renderer) -> Panel`: how the page of `ddmi view` shows fields; by default,
             grids are zoomed, with sliders for the axes beyond two, meshes that are written as `.glb` are turned, and
             anything else is a picture.
-        signal_picture: deprecated, see `original`.
         optional: importable module to what it adds to the domain where it is installed, for `ddmi doctor`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
         api_version: version of this interface that the domain was written for, as a number (not `API_VERSION`, which
@@ -140,13 +144,12 @@ class Domain:
     contact: str = field(default="", validator=_optional_reference)
     picture: str = field(validator=_reference)
     panel: str = field(default="ddmi_core.parts:ready_panel", validator=_reference)
-    signal_picture: str = field(default="", validator=_optional_reference)
     optional: Mapping[str, str] = field(factory=dict)
     weights: str = ""
     api_version: int = field(validator=validators.instance_of(int))
 
     def __attrs_post_init__(self) -> None:
-        """Check what no single field shows, and warn about what is deprecated."""
+        """Check what no single field shows."""
         if self.default_source not in self.sources:
             known = ", ".join(self.sources) or "none"
             raise ValueError(f"default_source={self.default_source!r} is not among the sources: {known}")
@@ -154,8 +157,6 @@ class Domain:
             raise ValueError("presets has no 'quick', the preset that `ddmi run` takes unless another is asked for")
         if taken := {"none", "class"} & set(self.conditions):
             raise ValueError(f"conditions names {taken.pop()!r}, which is the core's own; choose another name")
-        if self.signal_picture:
-            deprecated("Domain.signal_picture", "give `original`, which `picture` draws", removed_in="0.3")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -165,6 +166,18 @@ class Domain:
     def channels_of(self, settings: Any) -> tuple[str, ...]:
         """Names of the value channels of fields that are trained with some settings."""
         return tuple(self.resolve(self.channels)(settings)) if self.channels else self.values
+
+    def build(self, part: str, *arguments: Any) -> Any:
+        """Call the function that builds a part, with this description and the arguments.
+
+        Args:
+            part: one of `encoder`, `decoder`, `sampler`, `renderer`, `views` and `panel`.
+            arguments: what follows the description in the function's signature.
+
+        Raises:
+            PluginError: if the function cannot be imported.
+        """
+        return self.resolve(getattr(self, part))(self, *arguments)
 
     def resolve(self, reference: str) -> Any:
         """Import what a reference names.

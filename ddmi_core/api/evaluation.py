@@ -76,3 +76,6 @@ class Trained(Protocol):
 
     def decode(self, latent: Planes) -> Field:
         """Fields of latents."""
+
+    def reconstruct(self, signal: Any) -> Field:
+        """Fields of the posterior means of signals."""

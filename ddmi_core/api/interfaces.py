@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ddmi_core.api.observations import taken
 from ddmi_core.api.signals import Queries
+from ddmi_core.fields.coordinates import cell_axes
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.posterior import Posterior
 
@@ -102,9 +102,11 @@ class Renderer(ABC):
 
     Attributes:
         evaluations: of a field for one query, about; it tells how many queries fit into memory.
+        limits: lowest and highest value of the domain's signals.
     """
 
     evaluations: int = 1
+    limits: tuple[float, float] = (-1.0, 1.0)
 
     @abstractmethod
     def observe(self, field: Field, queries: Queries) -> Tensor:

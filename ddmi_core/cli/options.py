@@ -1,4 +1,4 @@
-"""Options that several commands share, with their ranges."""
+"""Options that several commands share: help, ranges and shell completion, without importing plugins or torch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,34 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.cli import completion
 from ddmi_core.errors import RequestError
+from ddmi_core.settings.config import PRESETS, SAMPLERS
 
 LARGEST_SIDE = 65_536
 MOST_SAMPLES = 100_000
 MOST_STEPS = 100_000
 
+
+def plugins(incomplete: str) -> list[str]:
+    """Names of plugins that can be asked for."""
+    from ddmi_core.registry.registry import listed
+
+    return [record.name for record in listed() if record.usable and record.name.startswith(incomplete)]
+
+
+def presets(incomplete: str) -> list[str]:
+    """Names of the presets that every plugin should have."""
+    return [name for name in PRESETS if name.startswith(incomplete)]
+
+
+def samplers(incomplete: str) -> list[str]:
+    """Names of samplers."""
+    return [name for name in SAMPLERS if name.startswith(incomplete)]
+
+
 Plugin = Annotated[
     str,
-    typer.Option("--plugin", metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=completion.plugins),
+    typer.Option("--plugin", metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=plugins),
 ]
 ShippedPlugin = Annotated[
     str,
@@ -24,7 +42,7 @@ ShippedPlugin = Annotated[
         "--plugin",
         metavar="NAME",
         help="Use the weights that ship with a plugin, in place of RUN.",
-        autocompletion=completion.plugins,
+        autocompletion=plugins,
     ),
 ]
 Preset = Annotated[
@@ -33,7 +51,7 @@ Preset = Annotated[
         "--preset",
         metavar="NAME",
         help="Settings to start from; quick unless the configuration file names another.",
-        autocompletion=completion.presets,
+        autocompletion=presets,
     ),
 ]
 Data = Annotated[
@@ -53,6 +71,16 @@ RunSeed = Annotated[
     typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of all random numbers."),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+OptionalRun = Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
+Count = Annotated[int, typer.Option("-n", min=1, max=MOST_SAMPLES, help="How many.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
+Condition = Annotated[
+    str | None, typer.Option("--condition", metavar="TEXT", help="Class or text, see `ddmi conditions`.")
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option("--guidance", min=0.0, help="Scale of guidance, 1 for none; the run's own by default."),
+]
 Size = Annotated[
     str,
     typer.Option(

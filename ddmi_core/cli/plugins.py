@@ -1,19 +1,26 @@
-"""`ddmi plugins`: list what is installed, without importing it, or check each in a process of its own."""
+"""The commands for plugins: `ddmi plugins`, which lists them, `ddmi plugins test` and `ddmi plugins new`."""
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import sys
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ddmi_core.cli import contract, options, scaffold
-from ddmi_core.cli.output import print_json
+from ddmi_core.cli import options
+from ddmi_core.cli.output import check_writable, print_json, print_lines
+from ddmi_core.errors import RequestError
 from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.scaffold.choices import CHOICES
+
+if TYPE_CHECKING:
+    from ddmi_core.testing import Check, Outcome
 
 app = typer.Typer(help="List plugins.", invoke_without_command=True)
-app.command("new")(scaffold.new)
-app.command("test")(contract.examined)
 
 UNKNOWN = "-"
 _STYLES = {Status.READY: "green", Status.FOUND: "", Status.DISABLED: "dim"}
@@ -76,3 +83,92 @@ def _show(records: Sequence[PluginRecord]) -> None:
             console.print(Text(f"{where}: {record.reason}. To mend it: {record.mend}"), soft_wrap=True)
     if not records:
         typer.echo("no plugin is installed")
+
+
+@app.command("test")
+def check_contract(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=options.plugins)
+    ] = "",
+    only: Annotated[
+        list[str], typer.Option("--only", metavar="CHECK", help="Make this check alone. May be repeated.")
+    ] = [],  # noqa: B006 - typer copies it
+    show: Annotated[bool, typer.Option("--list", help="List the checks with the contract that each looks at.")] = False,
+    data: options.Data = "",
+    sets: options.Set = [],  # noqa: B006 - typer copies it
+    as_json: options.Json = False,
+) -> None:
+    """Hold a plugin against the plugin contract; status 1 if it breaks any part of it."""
+    if not show and not name:
+        raise RequestError("NAME is missing: `ddmi plugins test NAME`, or `ddmi plugins test --list` for all checks")
+
+    import torch
+
+    from ddmi_core.testing import CHECKS, Subject, check_named, examine
+
+    checks = [check_named(check) for check in only] or list(CHECKS)
+    if show:
+        _list(checks, as_json)
+        return
+    out = sys.stdout
+
+    def tell(outcome: Outcome) -> None:
+        for line in outcome.lines() if not as_json else ():
+            typer.echo(line, file=out)
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # leaves room for the fresh process
+    # What a plugin prints goes to standard error, so that this output can be read by programs.
+    with Subject(name, data=data, settings=sets) as subject, contextlib.redirect_stdout(sys.stderr):
+        found = examine(subject, checks, tell)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(found.summary())
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _list(checks: list[Check], as_json: bool) -> None:
+    if as_json:
+        print_json([{"check": check.name, "contract": check.contract} for check in checks])
+    else:
+        width = max(len(check.name) for check in checks)
+        print_lines(f"{check.name:{width}}  {check.contract}" for check in checks)
+
+
+def _axes(incomplete: str) -> list[str]:
+    return [axes for axes in CHOICES if axes.startswith(incomplete)]
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the plugin.", show_default=False)],
+    axes: Annotated[
+        str,
+        typer.Option(
+            "--axes",
+            metavar="|".join(CHOICES),
+            help="What the signals depend on: the time, a plane, both, or space.",
+            autocompletion=_axes,
+        ),
+    ] = "xy",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make ddmi-NAME in.")] = Path(),
+    summary: Annotated[
+        str, typer.Option("--summary", metavar="TEXT", help="One sentence that says what the signals are.")
+    ] = "",
+) -> None:
+    """Write a new plugin whose data are formulas: an installable distribution, with tests, that trains in a minute."""
+    from ddmi_core.scaffold.writing import write_plugin
+
+    check_writable(out)
+    folder = write_plugin(name, axes, out, summary)
+    place = folder if folder.is_absolute() else f"./{folder}"
+    print_lines(
+        (
+            f"wrote {place}, whose data are formulas; its README says what to replace. Next:",
+            f"  pip install -e {shlex.quote(f'{place}[test]')}",
+            f"  ddmi plugins test {name}",
+            f"  ddmi run --plugin {name}",
+            f"  pytest {shlex.quote(str(place))}",
+        )
+    )

@@ -7,16 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.diffusion.conditioning import ClassCondition, VectorCondition, marked
 from ddmi_core.diffusion.config import DiffusionConfig
-from ddmi_core.diffusion.embeddings import TimeEmbedding
+from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
+from ddmi_core.diffusion.denoisers.transformer import PlaneTransformer
+from ddmi_core.diffusion.denoisers.unet import PlaneUNet
 from ddmi_core.diffusion.latents import LatentShape
+from ddmi_core.diffusion.parameterization import target, to_data
 from ddmi_core.diffusion.paths import path_from
-from ddmi_core.diffusion.targets import target, to_data
-from ddmi_core.diffusion.transformer import PlaneTransformer
-from ddmi_core.diffusion.unet import PlaneUNet
-from ddmi_core.fields.exchange import as_maps
 from ddmi_core.fields.layout import Layout
+from ddmi_core.networks.exchange import as_maps
 from ddmi_core.training.objective import Losses, Moment, Objective
 
 Denoise = Callable[[Tensor, Tensor], Tensor]

@@ -15,8 +15,8 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.diffusion.knots import Evaluation, corrected, exponential_step, extrapolated, knots
 from ddmi_core.diffusion.paths import Path
+from ddmi_core.diffusion.timesteps import Evaluation, corrected, exponential_step, extrapolated, knots
 from ddmi_core.errors import RequestError, unknown_name
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)

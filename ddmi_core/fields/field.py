@@ -10,15 +10,15 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
-from ddmi_core.fields.folding import fold
+from ddmi_core.fields.fast.folding import fold
+from ddmi_core.fields.fast.lattice import CHUNK, LatticeEvaluator
+from ddmi_core.fields.fast.scattered import CHUNK as POINTS
+from ddmi_core.fields.fast.scattered import PointEvaluator
+from ddmi_core.fields.fast.subset import SubsetEvaluator
 from ddmi_core.fields.interpolate import embed
-from ddmi_core.fields.lattice import CHUNK, LatticeEvaluator
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
-from ddmi_core.fields.scattered import CHUNK as POINTS
-from ddmi_core.fields.scattered import PointEvaluator
-from ddmi_core.fields.subset import SubsetEvaluator
 
 
 @frozen(eq=False)

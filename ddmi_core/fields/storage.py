@@ -12,12 +12,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
-from ddmi_core.files import written_aside
 
 FORMAT = 1
 _RECORD = "ddmi.field"

@@ -11,8 +11,8 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from ddmi_core.fields.coordinates import window_axes
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import window_axes
 
 Values = npt.NDArray[np.float32]
 

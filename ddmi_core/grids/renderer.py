@@ -13,8 +13,8 @@ from torch import Tensor
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import Queries
 from ddmi_core.errors import RequestError, counted
+from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes, lattice_points
 from ddmi_core.fields.layout import Layout
 from ddmi_core.grids.raster import Raster, Window
 from ddmi_core.grids.sampler import FOOTPRINT

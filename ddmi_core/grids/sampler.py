@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.signals import Queries
-from ddmi_core.fields.lattice import cell_centres
+from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Layout
 
 FOOTPRINT = "footprint"

@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.config import DecoderConfig as DecoderConfig
     from ddmi_core.autoencoder.config import EncoderConfig as EncoderConfig
     from ddmi_core.autoencoder.config import PerceptualConfig as PerceptualConfig
-    from ddmi_core.autoencoder.grid_encoder import GridEncoder as GridEncoder
+    from ddmi_core.autoencoder.decoder import PlaneDecoder as PlaneDecoder
+    from ddmi_core.autoencoder.encoders import GridEncoder as GridEncoder
+    from ddmi_core.autoencoder.encoders import PlaneStagesEncoder as PlaneStagesEncoder
+    from ddmi_core.autoencoder.encoders import PointEncoder as PointEncoder
     from ddmi_core.autoencoder.losses import MultiScaleTerm as MultiScaleTerm
     from ddmi_core.autoencoder.losses import bernoulli_loss as bernoulli_loss
     from ddmi_core.autoencoder.losses import l1_loss as l1_loss
     from ddmi_core.autoencoder.losses import l2_loss as l2_loss
-    from ddmi_core.autoencoder.plane_decoder import PlaneDecoder as PlaneDecoder
-    from ddmi_core.autoencoder.plane_stages import PlaneStagesEncoder as PlaneStagesEncoder
-    from ddmi_core.autoencoder.point_encoder import PointEncoder as PointEncoder
     from ddmi_core.conditions.sentences import HashedWords as HashedWords
     from ddmi_core.conditions.sentences import MiniLm as MiniLm
     from ddmi_core.conditions.sentences import SentenceEncoder as SentenceEncoder
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ddmi_core.conditions.text import text_condition as text_condition
     from ddmi_core.conditions.text import word_condition as word_condition
     from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
-    from ddmi_core.fields.lattice import cell_centres as cell_centres
-    from ddmi_core.fields.lattice import lattice_points as lattice_points
+    from ddmi_core.fields.coordinates import cell_centres as cell_centres
+    from ddmi_core.fields.coordinates import lattice_points as lattice_points
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
     from ddmi_core.grids.raster import GridArtefact as GridArtefact
     from ddmi_core.grids.raster import Raster as Raster
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
     from ddmi_core.grids.signals import mirroring as mirroring
-    from ddmi_core.parts.animations import write_animated_gif as write_animated_gif
-    from ddmi_core.parts.animations import write_h264 as write_h264
     from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
     from ddmi_core.parts.builders import describe_grids as describe_grids
     from ddmi_core.parts.builders import described_by as described_by
@@ -53,116 +51,37 @@ if TYPE_CHECKING:
     from ddmi_core.parts.distance import frechet_figures as frechet_figures
     from ddmi_core.parts.features import Features as Features
     from ddmi_core.parts.features import chosen_features as chosen_features
+    from ddmi_core.parts.media import write_animated_gif as write_animated_gif
+    from ddmi_core.parts.media import write_h264 as write_h264
     from ddmi_core.parts.panels import GridPanel as GridPanel
     from ddmi_core.parts.panels import MeshPanel as MeshPanel
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
     from ddmi_core.parts.panels import ready_panel as ready_panel
     from ddmi_core.parts.perceptual import lpips_network as lpips_network
-    from ddmi_core.parts.sets import coverage as coverage
-    from ddmi_core.parts.sets import minimum_matching_distance as minimum_matching_distance
-    from ddmi_core.parts.sets import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
+    from ddmi_core.parts.prompt_adherence import agreement_figures as agreement_figures
+    from ddmi_core.parts.prompt_adherence import measurable_captions as measurable_captions
+    from ddmi_core.parts.set_metrics import coverage as coverage
+    from ddmi_core.parts.set_metrics import minimum_matching_distance as minimum_matching_distance
+    from ddmi_core.parts.set_metrics import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
     from ddmi_core.parts.similarity import ssim as ssim
     from ddmi_core.parts.similarity import structural_similarity as structural_similarity
-    from ddmi_core.parts.text_agreement import agreement_figures as agreement_figures
-    from ddmi_core.parts.text_agreement import measurable_captions as measurable_captions
+    from ddmi_core.sources.array_cache import ArrayCache as ArrayCache
+    from ddmi_core.sources.array_cache import source_digest as source_digest
     from ddmi_core.sources.captions import captions_beside as captions_beside
     from ddmi_core.sources.captions import tell_sides as tell_sides
-    from ddmi_core.sources.choices import between as between
-    from ddmi_core.sources.choices import chance as chance
-    from ddmi_core.sources.choices import pick as pick
-    from ddmi_core.sources.decoded import Decoding as Decoding
-    from ddmi_core.sources.decoded import decode_files as decode_files
+    from ddmi_core.sources.decoding import Decoding as Decoding
+    from ddmi_core.sources.decoding import decode_files as decode_files
     from ddmi_core.sources.files import Entry as Entry
     from ddmi_core.sources.files import find_files as find_files
     from ddmi_core.sources.folders import classes_of as classes_of
     from ddmi_core.sources.folders import default_place as default_place
     from ddmi_core.sources.folders import report_unusable as report_unusable
-    from ddmi_core.sources.kept import ArrayCache as ArrayCache
-    from ddmi_core.sources.kept import source_digest as source_digest
+    from ddmi_core.sources.random_draws import between as between
+    from ddmi_core.sources.random_draws import chance as chance
+    from ddmi_core.sources.random_draws import pick as pick
     from ddmi_core.sources.splits import choose as choose
     from ddmi_core.sources.splits import evenly as evenly
     from ddmi_core.sources.splits import held_out as held_out
     from ddmi_core.sources.splits import stable_share as stable_share
 
-_EXPORTS = {
-    "ArrayCache": "ddmi_core.sources.kept",
-    "AutoencoderConfig": "ddmi_core.autoencoder.config",
-    "CoarseToFineReadout": "ddmi_core.fields.readout",
-    "DecoderConfig": "ddmi_core.autoencoder.config",
-    "Decoding": "ddmi_core.sources.decoded",
-    "EncoderConfig": "ddmi_core.autoencoder.config",
-    "Entry": "ddmi_core.sources.files",
-    "Features": "ddmi_core.parts.features",
-    "GridPanel": "ddmi_core.parts.panels",
-    "MeshPanel": "ddmi_core.parts.panels",
-    "PicturePanel": "ddmi_core.parts.panels",
-    "GridArtefact": "ddmi_core.grids.raster",
-    "GridEncoder": "ddmi_core.autoencoder.grid_encoder",
-    "GridRenderer": "ddmi_core.grids.renderer",
-    "GridSampler": "ddmi_core.grids.sampler",
-    "GridSet": "ddmi_core.grids.signals",
-    "GridSignal": "ddmi_core.grids.signals",
-    "HashedWords": "ddmi_core.conditions.sentences",
-    "MiniLm": "ddmi_core.conditions.sentences",
-    "MultiScaleTerm": "ddmi_core.autoencoder.losses",
-    "PerceptualConfig": "ddmi_core.autoencoder.config",
-    "PlaneDecoder": "ddmi_core.autoencoder.plane_decoder",
-    "PlaneStagesEncoder": "ddmi_core.autoencoder.plane_stages",
-    "PointEncoder": "ddmi_core.autoencoder.point_encoder",
-    "Raster": "ddmi_core.grids.raster",
-    "ReadoutConfig": "ddmi_core.fields.config",
-    "SentenceEncoder": "ddmi_core.conditions.sentences",
-    "StoredGrid": "ddmi_core.grids.raster",
-    "Window": "ddmi_core.grids.raster",
-    "TextCondition": "ddmi_core.conditions.text",
-    "agreement_figures": "ddmi_core.parts.text_agreement",
-    "between": "ddmi_core.sources.choices",
-    "bernoulli_loss": "ddmi_core.autoencoder.losses",
-    "captions_beside": "ddmi_core.sources.captions",
-    "cell_centres": "ddmi_core.fields.lattice",
-    "chance": "ddmi_core.sources.choices",
-    "choose": "ddmi_core.sources.splits",
-    "chosen_features": "ddmi_core.parts.features",
-    "classes_of": "ddmi_core.sources.folders",
-    "coverage": "ddmi_core.parts.sets",
-    "decode_files": "ddmi_core.sources.decoded",
-    "default_place": "ddmi_core.sources.folders",
-    "describe_grid_signals": "ddmi_core.parts.builders",
-    "describe_grids": "ddmi_core.parts.builders",
-    "described_by": "ddmi_core.parts.builders",
-    "evenly": "ddmi_core.sources.splits",
-    "find_files": "ddmi_core.sources.files",
-    "frechet": "ddmi_core.parts.distance",
-    "frechet_figures": "ddmi_core.parts.distance",
-    "grid_encoder": "ddmi_core.parts.builders",
-    "grid_original": "ddmi_core.parts.builders",
-    "grid_renderer": "ddmi_core.parts.builders",
-    "grid_sampler": "ddmi_core.parts.builders",
-    "grid_views": "ddmi_core.parts.builders",
-    "held_out": "ddmi_core.sources.splits",
-    "l1_loss": "ddmi_core.autoencoder.losses",
-    "lattice_points": "ddmi_core.fields.lattice",
-    "l2_loss": "ddmi_core.autoencoder.losses",
-    "lpips_network": "ddmi_core.parts.perceptual",
-    "measurable_captions": "ddmi_core.parts.text_agreement",
-    "minimum_matching_distance": "ddmi_core.parts.sets",
-    "mirroring": "ddmi_core.grids.signals",
-    "native_grid": "ddmi_core.parts.builders",
-    "one_nearest_neighbour_accuracy": "ddmi_core.parts.sets",
-    "plane_decoder": "ddmi_core.parts.builders",
-    "psnr_db": "ddmi_core.parts.builders",
-    "ready_panel": "ddmi_core.parts.panels",
-    "report_unusable": "ddmi_core.sources.folders",
-    "ssim": "ddmi_core.parts.similarity",
-    "structural_similarity": "ddmi_core.parts.similarity",
-    "source_digest": "ddmi_core.sources.kept",
-    "stable_share": "ddmi_core.sources.splits",
-    "tell_sides": "ddmi_core.sources.captions",
-    "text_condition": "ddmi_core.conditions.text",
-    "word_condition": "ddmi_core.conditions.text",
-    "pick": "ddmi_core.sources.choices",
-    "write_animated_gif": "ddmi_core.parts.animations",
-    "write_h264": "ddmi_core.parts.animations",
-}
-__all__ = list(_EXPORTS)
-__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

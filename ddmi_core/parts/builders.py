@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.autoencoder.config import AutoencoderConfig
-from ddmi_core.autoencoder.grid_encoder import GridEncoder
-from ddmi_core.autoencoder.plane_decoder import PlaneDecoder
+from ddmi_core.autoencoder.decoder import PlaneDecoder
+from ddmi_core.autoencoder.encoders import GridEncoder
 from ddmi_core.errors import PluginError
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import StoredGrid

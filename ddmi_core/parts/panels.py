@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.panels import Look, Panel, Shown
+from ddmi_core.atomic import file_bytes
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import Window
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.parts.encoding import Drawn, encoded
+from ddmi_core.parts.media import Drawn, encoded
 
 GLB = ".glb"
 LARGEST_LOOK = 1024  # rows and columns of a picture
@@ -87,10 +87,8 @@ class MeshPanel(Panel):
 
     def show(self, field: Field, look: Look) -> Shown:
         """The mesh at the view; at the native one while the user moves."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"mesh{GLB}"
-            self.write(self.renderer.render(field, look.view if look.rest else None), path)
-            return Shown("model/gltf-binary", path.read_bytes())
+        mesh = self.renderer.render(field, look.view if look.rest else None)
+        return Shown("model/gltf-binary", file_bytes(lambda path: self.write(mesh, path), GLB))
 
 
 class PicturePanel(Panel):

@@ -11,12 +11,4 @@ if TYPE_CHECKING:
     from ddmi_core.registry.registry import listed as listed
     from ddmi_core.registry.registry import register as register
 
-_EXPORTS = {
-    "PluginRecord": "ddmi_core.registry.records",
-    "Status": "ddmi_core.registry.records",
-    "domain_named": "ddmi_core.registry.registry",
-    "listed": "ddmi_core.registry.registry",
-    "register": "ddmi_core.registry.registry",
-}
-__all__ = list(_EXPORTS)
-__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

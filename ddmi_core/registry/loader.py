@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import attrs
 import pluggy
 from attrs import frozen
 
-from ddmi_core.api.domain import API_VERSION, Domain
-from ddmi_core.api.earlier import EARLIER, REMOVED_IN
-from ddmi_core.deprecation import deprecated
+from ddmi_core.api.domain import Domain, accepted_versions
+from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
 from ddmi_core.registry.limit import TooLong, limited
 from ddmi_core.registry.records import PluginRecord, Status
-
-ACCEPTED = (API_VERSION, EARLIER)
 
 
 @frozen(eq=False)
@@ -48,19 +46,18 @@ def load(record: PluginRecord) -> Loaded:
     except _Fault as fault:
         broken = attrs.evolve(record, status=fault.status, reason=fault.reason, mend=fault.mend)
         return Loaded(broken, error=fault.__cause__)
-    if domain.api_version == EARLIER:
-        instead = f"upgrade {record.distribution}; its authors find what changed under 'Migrate between API versions'"
-        deprecated(
-            f"API version {EARLIER}, which plugin {record.name!r} was written for,", instead, removed_in=REMOVED_IN
-        )
-    return Loaded(described(record, domain), domain)
+    ready = described(record, domain)
+    if ready.reason:
+        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.mend}"
+        warnings.warn(sentence, DdmiDeprecationWarning, stacklevel=2)
+    return Loaded(ready, domain)
 
 
 def described(record: PluginRecord, domain: Domain) -> PluginRecord:
     """The record, ready, with what its domain says of itself, and a reason if it will not stay so."""
     reason = mend = ""
-    if domain.api_version == EARLIER:
-        reason = f"written for API version {EARLIER}, which ddmi {REMOVED_IN} will no longer accept"
+    if domain.api_version != accepted_versions()[-1]:
+        reason = f"written for API version {domain.api_version}, which the next API version ends"
         mend = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(
         record,
@@ -118,11 +115,12 @@ def _pick(record: PluginRecord, domains: list[object]) -> Domain:
             f"return exactly one domain named {record.name!r}, or rename the entry point",
         )
     domain = named[0]
-    if domain.api_version not in ACCEPTED:
-        old = domain.api_version < API_VERSION
+    accepted = accepted_versions()
+    if domain.api_version not in accepted:
+        old = domain.api_version < accepted[0]
         raise _Fault(
             f"it was written for API version {domain.api_version}; this ddmi accepts "
-            + " and ".join(str(version) for version in sorted(ACCEPTED)),
+            + " and ".join(map(str, accepted)),
             f"pip install --upgrade {record.distribution if old else 'ddmi'}",
             Status.INCOMPATIBLE,
         )

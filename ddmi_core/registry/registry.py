@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ddmi_core.api.domain import API_VERSION, Domain
+from ddmi_core.api.domain import API_VERSION, Domain, accepted_versions
 from ddmi_core.errors import PluginError, unknown_name
 from ddmi_core.registry.discovery import discover
-from ddmi_core.registry.loader import ACCEPTED, Loaded, described, load
+from ddmi_core.registry.loader import Loaded, described, load
 from ddmi_core.registry.records import PluginRecord, Status
 
 _REGISTERED: dict[str, Domain] = {}
@@ -21,7 +21,7 @@ def register(domain: Domain) -> None:
     """
     if not isinstance(domain, Domain):
         raise PluginError(f"register takes a ddmi_core.Domain; it was given a {type(domain).__name__}")
-    if domain.api_version not in ACCEPTED:
+    if domain.api_version not in accepted_versions():
         raise PluginError(
             f"domain {domain.name!r} was written for API version {domain.api_version}; this ddmi has {API_VERSION}"
         )

@@ -1,1 +1,1 @@
-"""Runs: configuration, folders, the pipeline, and loaded models."""
+"""Whole jobs: `ddmi run`, samples, reconstructions and completions as files, and benchmarks."""

@@ -1,183 +1,262 @@
-"""Fields that agree with observations: what a field shows, how far it is off, and samples of those that fit."""
+"""Completions of a file or of measured values, written as files with figures beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+import numpy as np
 import torch
-from attrs import evolve, frozen
-from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from attrs import asdict, frozen
+from PIL import Image
 
-from ddmi_core.api.observations import Observations, repeated, taken
-from ddmi_core.api.signals import move
-from ddmi_core.autoencoder.losses import bernoulli_loss
-from ddmi_core.diffusion.likelihoods import Bernoulli, Gaussian, Likelihood
-from ddmi_core.diffusion.observations import agreeing
-from ddmi_core.diffusion.samplers import Progress
-from ddmi_core.errors import RequestError
+from ddmi_core.api.observations import Observations
+from ddmi_core.atomic import written_aside
+from ddmi_core.completion.metrics import hidden, score_name, scores, spread, with_cells
+from ddmi_core.completion.regions import columns, region, union
+from ddmi_core.completion.sitcom import NOISE, STEPS
+from ddmi_core.completion.tables import read_values
+from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
-from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.runs.model import Model
-from ddmi_core.training.objective import generator_for
+from ddmi_core.grids.raster import StoredGrid
+from ddmi_core.model.model import Model
+from ddmi_core.runs.generate import prepare
 
-CANDIDATES = 4  # at the first noise levels
-EVALUATIONS = 4  # of denoiser, decoder and readout at each noise level
-REFINE = 0.3, 40  # how far the last fit may go, in deviations of a latent, and its evaluations
-POINTS = 65536  # evaluations of a field whose activations are kept at once
+GAP = 6
 
-
-def complete(
-    model: Model,
-    observations: Observations,
-    n: int,
-    seed: int,
-    noise: float,
-    steps: int,
-    condition: str | None,
-    guidance: float | None,
-    callback: Callable[[Progress], None] | None,
-) -> Field:
-    """See `Model.complete`."""
-    if n < 1 or steps < 1:
-        raise RequestError(f"n={n} and steps={steps} must both be at least 1")
-    likelihood = likelihood_of(model, noise)
-    seen = on_device(model, observations)
-    check_values(model, seen)
-    fit, path = _Fit(model, seen, likelihood), model.diffusion.path
-    given = _conditions(model, n, seed, condition)
-    scale = _guidance(model, condition, guidance)
-    parts = []
-    # One at a time: a fit of many steps magnifies rounding, which differs between sizes of a batch.
-    for i in range(n):
-        noise_of_i = torch.randn(1, CANDIDATES, model.shape.length, generator=generator_for(seed, "noise", i))
-        flat = agreeing(
-            model.denoiser(given[i : i + 1].to(model.device), scale),
-            path,
-            fit,
-            noise_of_i.to(model.device),
-            path.times(steps),
-            evaluations=EVALUATIONS,
-            refine=REFINE,
-            generator=[generator_for(seed, "observations", i)],
-            callback=callback,
-        )
-        with torch.no_grad():
-            parts.append(_decoded(model, flat))
-    return Field.stack(parts)
+log = logging.getLogger(__name__)
 
 
-def is_bernoulli(model: Model) -> bool:
-    """Whether the fields of a model give logits."""
-    return model.domain.resolve(model.domain.loss) is bernoulli_loss
-
-
-def likelihood_of(model: Model, noise: float) -> Likelihood:
-    """The likelihood of a model's values.
-
-    Raises:
-        RequestError: if the noise is out of range for it.
-    """
-    return Bernoulli(noise) if is_bernoulli(model) else Gaussian(noise)
-
-
-def limits_of(model: Model) -> tuple[float, float]:
-    """Lowest and highest value that a model's signals have."""
-    if is_bernoulli(model):
-        return 0.0, 1.0
-    return model.renderer.limits if isinstance(model.renderer, GridRenderer) else (-1.0, 1.0)
-
-
-def on_device(model: Model, observations: Observations) -> Observations:
-    """The observations where the model is, with zeros if they leave out the extra columns.
-
-    Raises:
-        RequestError: if they have another number of coordinates or values than the domain.
-    """
-    axes, names = model.domain.layout.axes, model.domain.columns
-    columns, values = observations.queries.coords.shape[2], observations.values.shape[1]
-    if values != len(names):
-        raise RequestError(f"observed values have {values} columns; this model's have {len(names)}: {', '.join(names)}")
-    if columns != len(axes):
-        raise RequestError(
-            f"observed places have {columns} coordinates; this model's have {len(axes)}: {', '.join(axes)}"
-        )
-    queries, extras = observations.queries, len(model.domain.layout.extra)
-    if queries.extra.shape[2] == 0 != extras:
-        zeros = queries.coords.new_zeros(1, observations.places, extras)
-        observations = evolve(observations, queries=evolve(queries, extra=zeros))
-    return move(observations, model.device)
-
-
-def check_values(model: Model, observations: Observations) -> None:
-    """See that measured values are such as the model's signals have.
-
-    Raises:
-        RequestError: if one is out of range.
-    """
-    low, high = limits_of(model)
-    wrong = (observations.values < low) | (observations.values > high)
-    if bool(wrong.any()):
-        row, column = wrong.nonzero()[0].tolist()
-        raise RequestError(
-            f"observed value {row + 1}, {model.domain.columns[column]} = {observations.values[row, column]:g}, is "
-            f"out of range; values of this model lie from {low:g} to {high:g}"
-        )
-
-
-def shown(model: Model, field: Field, observations: Observations, convert: Callable[[Tensor], Tensor]) -> Tensor:
-    """What fields show where something was measured: `(B, M, V)`, differentiable, in bounded memory.
+@frozen(kw_only=True)
+class Request:
+    """What is observed, and how it is completed.
 
     Args:
-        model: renders the field.
-        field: a batch.
-        observations: on the model's device.
-        convert: from the field's values to those that are averaged over cells.
+        source: file with the whole signal; none where only values are known.
+        observe: texts of regions, of which any holds; everything where there is none.
+        hide: texts of regions that are not observed.
+        coarse: cells along each axis, slowest first, whose means are observed; empty for values as they are.
+        values: table of scattered values; none to take them from the signal.
+        n: number of completions.
+        seed: of all noise.
+        noise: of the measurements.
+        steps: noise levels.
+        condition: class or text.
+        guidance: scale towards it.
     """
-    step = max(1, POINTS // (len(field) * model.renderer.evaluations))
 
-    def part(start: int) -> Tensor:
-        queries = repeated(taken(observations.queries, slice(start, start + step)), len(field))
-        return convert(model.renderer.observe(field, queries))
+    source: Path | None = None
+    observe: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    coarse: tuple[int, ...] = ()
+    values: Path | None = None
+    n: int = 4
+    seed: int = 0
+    noise: float = NOISE
+    steps: int = STEPS
+    condition: str | None = None
+    guidance: float | None = None
 
-    starts = range(0, observations.places, step)
-    if len(starts) == 1 or not torch.is_grad_enabled():
-        parts = [part(start) for start in starts]
+
+@frozen(kw_only=True)
+class Completions:
+    """Figures of completions, one a completion."""
+
+    measure: str  # `psnr_db` or `iou`
+    values: int  # observed
+    observed: tuple[float, ...]
+    hidden: tuple[float, ...]  # empty where the truth is not known
+    observed_reconstruction: float | None  # the autoencoder's own, of the whole signal
+    hidden_reconstruction: float | None
+    spread: float | None  # of hidden values over seeds
+    noise: float
+    seed: int
+
+    def lines(self) -> list[str]:
+        """Sentences for a screen."""
+        unit = " dB" if self.measure.endswith("_db") else ""
+        digits = 1 if unit else 3
+
+        def figure(value: float) -> str:
+            return f"{value:.{digits}f}{unit}"
+
+        def row(name: str, found: Sequence[float], own: float | None) -> str:
+            beside = "" if own is None else f"; reconstruction of the whole {figure(own)}"
+            return f"{name}: {self.measure} {figure(fmean(found))} ({', '.join(map(figure, found))}){beside}"
+
+        lines = [row(f"at the {counted(self.values, 'observed value')}", self.observed, self.observed_reconstruction)]
+        if self.hidden:
+            lines.append(row("at hidden places", self.hidden, self.hidden_reconstruction))
+        if self.spread is not None:
+            lines.append(f"hidden places differ between completions by {self.spread:.3f} (standard deviation)")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """As a value for JSON."""
+        return asdict(self)
+
+
+def complete_files(
+    model: Model, request: Request, out: Path, *, size: tuple[int, ...] | None = None, overwrite: bool = False
+) -> tuple[list[Path], Completions]:
+    """Complete what is observed, and export an artefact for each completion, `completion-0000.*`.
+
+    Beside them come `contact.png` (the original and what was observed of it, where the domain can show that, and the
+    completions) and, if there is a whole signal, `original.*`.
+
+    Raises:
+        RequestError: for regions, sizes, names or numbers that the model cannot use, or if nothing is observed.
+        DataError: if a file cannot be read.
+        OutputError: if files exist already or cannot be written.
+    """
+    signal = None if request.source is None else model.read(request.source)
+    whole = None if signal is None else model.observations(signal)
+    seen, rest = _observed(model, request, whole)
+    suffix = model.suffix
+    paths = [out / f"completion-{number:04d}{suffix}" for number in range(request.n)]
+    contact, original = out / "contact.png", out / f"original{suffix}"
+    prepare(out, [*paths, contact, *([original] if signal is not None else [])], overwrite)
+    fields = model.complete(
+        seen,
+        request.n,
+        seed=request.seed,
+        noise=request.noise,
+        steps=request.steps,
+        condition=request.condition,
+        guidance=request.guidance,
+    )
+    artefacts = [model.render(field, size) for field in fields]
+    first = []
+    if signal is not None:
+        artefact = model.original(signal)
+        model.write(artefact, original)
+        first = [artefact, *_seen_picture(model, artefact, seen)]
+    for artefact, path in zip(artefacts, paths, strict=True):
+        model.write(artefact, path)
+    if signal is not None and model.domain.contact:
+        rows = model.domain.resolve(model.domain.contact)(signal, seen.queries, fields, model.renderer)
     else:
-        parts = [checkpoint(part, start, use_reentrant=False) for start in starts]
-    return observations.mean(torch.cat(parts, dim=1))
+        rows = [[_picture(model, artefact) for artefact in (*first, *artefacts)]]
+    with written_aside(contact) as aside:
+        _sheet(rows).save(aside)
+    return [*paths, contact, *([original] if signal is not None else [])], _figures(
+        model, request, fields, seen, rest, signal
+    )
 
 
-@frozen(eq=False)
-class _Fit:
-    """How far the fields of latents are off measured values, as `agreeing` asks."""
+def _observed(model: Model, request: Request, whole: Observations | None) -> tuple[Observations, Observations | None]:
+    """What is observed, and what is known at other places."""
+    if request.values is None and not (request.observe or request.hide or request.coarse):
+        raise RequestError(
+            "say what is observed: --observe or --hide with a region, --coarse with a size, or --values with a table"
+        )
+    if request.values is not None and request.coarse:
+        raise RequestError("--coarse averages a whole INPUT, and --values brings single values; use one of them")
+    if (request.values is not None or request.coarse) and model.domain.observed:
+        raise RequestError(
+            f"what is observed here, {', '.join(model.domain.observed)}, are no values at places along "
+            f"{', '.join(model.domain.layout.axes)}, so that --coarse and --values mean nothing; choose parts of an "
+            "INPUT with --observe and --hide"
+        )
+    axes, labels = model.domain.layout.axes, () if request.values is not None else model.sampler.labels
+    regions = [[region(text, axes, labels) for text in texts] for texts in (request.observe, request.hide)]
+    if request.values is not None:
+        known = model.measurement.accept(read_values(request.values, model.domain))
+    elif whole is not None:
+        known = whole
+    else:
+        raise RequestError("give an INPUT to observe, or --values with a table")
+    places = columns(known, labels)
+    keep = union(regions[0], places) if regions[0] else torch.ones_like(places[:, 0], dtype=torch.bool)
+    keep &= ~union(regions[1], places)
+    if not bool(keep.any()):
+        raise RequestError(
+            f"none of the {len(places)} known places is observed; make the regions of --observe larger, or those of "
+            "--hide smaller"
+        )
+    seen = known.kept(keep)
+    if request.values is not None:
+        return seen, whole
+    if not request.coarse:
+        return seen, hidden(known, keep)
+    size = request.coarse * (len(axes) if len(request.coarse) == 1 else 1)
+    if len(size) != len(axes):
+        raise RequestError(
+            f"--coarse {'x'.join(map(str, size))} has {counted(len(size), 'number')}; give one for all axes, or "
+            f"{len(axes)}, slowest axis first: {', '.join(reversed(axes))}"
+        )
+    return with_cells(seen, size), known
 
-    model: Model
-    observations: Observations
-    likelihood: Likelihood
 
-    @torch.enable_grad()
-    def __call__(self, flat: Tensor) -> tuple[Tensor, Tensor]:
-        """Misfit `(B,)` and its gradient `(B, L)` at normalised latents."""
-        flat = flat.detach().requires_grad_()
-        expected = shown(self.model, _decoded(self.model, flat), self.observations, self.likelihood.expected)
-        misfit = self.likelihood.misfit(expected, self.observations.values[None])
-        (gradient,) = torch.autograd.grad(misfit.sum(), flat)
-        return misfit.detach(), gradient
-
-
-def _decoded(model: Model, flat: Tensor) -> Field:
-    return model.decode(model.shape.unpack(model.normalisation.invert(flat)))
-
-
-def _conditions(model: Model, n: int, seed: int, condition: str | None) -> Tensor:
-    """What is asked for; nothing where nothing is, if the model knows that, since the observations say what it is."""
-    if condition is None and model.config.diffusion.drop_condition > 0:
-        return model.diffusion.condition.none(n)
-    return model.conditions(n, seed, condition)
+def _figures(
+    model: Model, request: Request, fields: Field, seen: Observations, rest: Observations | None, signal: Any
+) -> Completions:
+    how = model.measurement
+    own = None if signal is None else _reconstruction(model, signal)
+    return Completions(
+        measure=score_name(how),
+        values=len(seen),
+        observed=tuple(scores(how, fields, seen)),
+        hidden=() if rest is None else tuple(scores(how, fields, rest)),
+        observed_reconstruction=None if own is None else scores(how, own, seen)[0],
+        hidden_reconstruction=None if own is None or rest is None else scores(how, own, rest)[0],
+        spread=None if rest is None or len(fields) < 2 else spread(how, fields, rest),
+        noise=request.noise,
+        seed=request.seed,
+    )
 
 
-def _guidance(model: Model, condition: str | None, guidance: float | None) -> float:
-    if condition is None:
-        return 1.0
-    return model.config.sampling.guidance if guidance is None else guidance
+def _reconstruction(model: Model, signal: Any) -> Field | None:
+    """The autoencoder's own, if it can see the signal: what was measured may be less than it needs."""
+    try:
+        return model.reconstruct(signal)
+    except DataError as error:
+        log.warning("no figures of the autoencoder's own reconstruction: %s", error)
+        return None
+
+
+def _seen_picture(model: Model, original: Any, seen: Observations) -> list[StoredGrid]:
+    """The observed values on the grid of the original, and the middle of their range elsewhere; nothing for others."""
+    if not isinstance(original, StoredGrid):
+        return []
+    low, high = model.measurement.limits
+    values = np.full_like(original.values, (low + high) / 2)
+    coords = seen.queries.coords[0].cpu()
+    cells = tuple(
+        ((coords[:, column] + 1) / 2 * length).long().clamp(0, length - 1).numpy()
+        for column, length in zip(reversed(range(coords.shape[1])), original.size, strict=True)
+    )
+    values[cells] = seen.values[seen.cells].cpu().numpy()
+    return [StoredGrid(size=original.size, extent=original.extent, values=values)]
+
+
+def _picture(model: Model, artefact: Any) -> Image.Image:
+    """A picture of an artefact; of one that moves, the first frame."""
+    picture = model.domain.resolve(model.domain.picture)(artefact)
+    first: Image.Image = picture if isinstance(picture, Image.Image) else picture[0]
+    return first
+
+
+def _sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Rows of pictures, all of one height."""
+    height = max(picture.height for row in rows for picture in row)
+    drawn = [
+        [
+            picture.convert("RGB").resize(
+                (round(picture.width * height / picture.height), height), Image.Resampling.NEAREST
+            )
+            for picture in row
+        ]
+        for row in rows
+    ]
+    widths = [sum(picture.width + GAP for picture in row) - GAP for row in drawn]
+    sheet = Image.new("RGB", (max(widths), len(rows) * (height + GAP) - GAP), "white")
+    for number, row in enumerate(drawn):
+        left = 0
+        for picture in row:
+            sheet.paste(picture, (left, number * (height + GAP)))
+            left += picture.width + GAP
+    return sheet

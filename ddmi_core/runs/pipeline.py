@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
@@ -21,27 +20,30 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.model import DenoisingObjective
 from ddmi_core.errors import Interrupted, OutputError, RequestError
-from ddmi_core.runs import data, evaluate, folder, latents, produce, report
-from ddmi_core.runs.build import (
-    absolute,
+from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model import folder, latent_cache
+from ddmi_core.model.build import (
     autoencoder_objectives,
     build_autoencoder,
     build_condition,
     build_diffusion,
     build_parts,
     check_needs,
-    load_data,
 )
-from ddmi_core.runs.config import RunConfig
-from ddmi_core.runs.figures import Evaluation
-from ddmi_core.runs.model import Model, assemble
-from ddmi_core.runs.origin import AUTOENCODER, load_stage
-from ddmi_core.runs.settings import resolve
-from ddmi_core.runs.structure import unstructure
-from ddmi_core.training import processes
+from ddmi_core.model.data import absolute, load_data, summarize
+from ddmi_core.model.model import Model, assemble, load
+from ddmi_core.model.provenance import AUTOENCODER, load_stage
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.report.report import write_report
+from ddmi_core.runs.generate import sample_files
+from ddmi_core.settings.config import RunConfig, Sampling
+from ddmi_core.settings.convert import unstructure
+from ddmi_core.settings.resolve import resolve
+from ddmi_core.training import distributed
 from ddmi_core.training.config import TrainingConfig
-from ddmi_core.training.interrupts import StopRequest, stop_requests
 from ddmi_core.training.log import Log
+from ddmi_core.training.shutdown import StopRequest, stop_requests
 from ddmi_core.training.trainer import Report, Stage, finished, train
 
 
@@ -72,7 +74,7 @@ class _Run:
         )
 
 
-def run(
+def execute(
     config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console, tensorboard: bool = False
 ) -> Path:
     """Do all that is not done yet, and return the path of the report.
@@ -95,11 +97,11 @@ def run(
         OutputError: a file cannot be written; what was done before is saved.
         DdmiError: see the steps.
     """
-    console = console if processes.is_main() else Console(quiet=True)
+    console = console if distributed.is_main() else Console(quiet=True)
     open_writer = partial(_summary_writer(), str(out / "tensorboard")) if tensorboard else lambda: None
     place = folder.RunFolder(out)
     config = evolve(config, data=absolute(domain, config.data))
-    if resume and processes.on_main(lambda: folder.is_empty(place)):
+    if resume and distributed.on_main(lambda: folder.is_empty(place)):
         _note(console, f"there is no run in {out} yet; it is started with the settings of the request")
         resume = False
     if resume:
@@ -110,16 +112,16 @@ def run(
         config = stored
     check_needs(domain, config)
     if not resume:
-        processes.on_main(lambda: folder.claim(place))
-    split = processes.main_first(lambda: load_data(domain, config.data, config.domain))
-    found = data.describe(split, config.data or domain.default_source)
+        distributed.on_main(lambda: folder.claim(place))
+    split = distributed.main_first(lambda: load_data(domain, config.data, config.domain))
+    found = summarize(split, config.data or domain.default_source)
     for line in found.lines():
         console.print(f"[dim]data[/] {line}", highlight=False)
     vectors = _vectors(config, domain, place, split)
     if resume:
         evaluate.check_data(place, split)
     else:
-        processes.on_main(lambda: folder.create(place, config, found.fingerprint))
+        distributed.on_main(lambda: folder.create(place, config, found.fingerprint))
     with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
         state = _Run(config, domain, place, split, vectors, log, console, stop)
         try:
@@ -135,9 +137,9 @@ def _vectors(config: RunConfig, domain: Domain, place: folder.RunFolder, split: 
     def find() -> None:
         condition = None if finished(place.latents) else build_condition(domain, config)
         if condition is not None:
-            found.append(latents.vectors_of(condition, split.train))
+            found.append(latent_cache.vectors_of(condition, split.train))
 
-    processes.on_main(find)
+    distributed.on_main(find)
     return found[0] if found else None
 
 
@@ -145,7 +147,7 @@ def _steps(run: _Run) -> Path:
     autoencoder, weights = _autoencoder(run)
     encoded = _latents(run, autoencoder, weights)
     model = _denoiser(run, autoencoder, weights, encoded)
-    processes.on_main(lambda: _results(run, model))
+    distributed.on_main(lambda: _results(run, model))
     return run.folder.report
 
 
@@ -154,7 +156,7 @@ def _results(run: _Run, model: Model) -> None:
     result = _evaluation(run, model)
     if not run.folder.report.exists():
         with _step(run, "report"):
-            report.write(run.folder, model, run.split, result)
+            write_report(run.folder, model, run.split, result)
     for line in result.lines():
         run.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -173,49 +175,48 @@ def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
     return model.eval().cpu(), weights
 
 
-def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latents.Latents:
-    place, fingerprint = run.folder.latents, evaluate.fingerprint(run.split)
+def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Latents:
+    place, fingerprint = run.folder.latents, run.split.fingerprint()
 
     def encode() -> None:
         if finished(place):
             return
         with _step(run, "latents"):
             copies = run.config.diffusion.copies
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            encoded = latents.encode(
+            device = distributed.default_device()
+            encoded = latent_cache.encode(
                 autoencoder.to(device), run.split.train, copies, run.config.seed, device, vectors=run.vectors
             )
-            latents.save(place, encoded, fingerprint, weights)
+            latent_cache.save(place, encoded, fingerprint, weights)
 
-    processes.on_main(encode)
-    return latents.load(place, fingerprint, weights)
+    distributed.on_main(encode)
+    return latent_cache.load(place, fingerprint, weights)
 
 
-def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latents.Latents) -> Model:
+def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cache.Latents) -> Model:
     place = run.folder.denoiser
     if not finished(place):
         vectors = encoded.vectors.shape[2]
         diffusion = build_diffusion(run.domain, run.config, encoded.shape, len(encoded.classes), vectors)
         normalised = encoded.normalisation.apply(encoded.flat)
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
-        facts = {**latents.describe(encoded), AUTOENCODER: weights}
+        facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
         tensors = {"normalisation": statistics}
         if vectors:
-            tensors["condition"] = {"vectors": latents.kept_vectors(encoded)}
+            tensors["condition"] = {"vectors": latent_cache.kept_vectors(encoded)}
         given = encoded.vectors if vectors else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return assemble(run.domain, run.config, autoencoder, weights, place, device)
+    return assemble(run.domain, run.config, autoencoder, weights, place, distributed.default_device())
 
 
 def _samples(run: _Run, model: Model) -> None:
     place, count = run.folder.samples, run.config.sampling.count
-    suffix = produce.default_suffix(model)
+    suffix = model.suffix
     if len(list(place.glob(f"sample-*{suffix}"))) < count:
         with _step(run, "samples"):
-            produce.sample(model, count, seed=run.config.seed, out=place, overwrite=True)
+            sample_files(model, count, Sampling(seed=run.config.seed), place, overwrite=True)
 
 
 def _evaluation(run: _Run, model: Model) -> Evaluation:
@@ -327,3 +328,47 @@ def _summary_writer() -> Any:
     except ImportError as error:
         raise RequestError("--tensorboard needs TensorBoard: pip install 'ddmi[tensorboard]'") from error
     return SummaryWriter
+
+
+def run(
+    plugin: str,
+    out: str | Path,
+    *,
+    preset: str = "",
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    data: str = "",
+    seed: int | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+) -> Model:
+    """Train, sample and evaluate, write a report, and load the model: `ddmi run`, then `ddmi_core.load`.
+
+    SIGINT (Ctrl-C) and SIGTERM save the state first, if this is called in the main thread.
+
+    Args:
+        plugin: name of an installed plugin, or of a domain that this program has registered.
+        out: folder of the run; new or empty, unless `resume` is set.
+        preset: preset to start from; the one that `config` names, or else `quick`, if left out.
+        config: a TOML file of settings.
+        overrides: settings as texts `key.sub=value`, as `--set` takes them; the last word.
+        data: `NAME`, `NAME:PATH` or `PATH`; the domain's default if left out.
+        seed: seed of every random number of the run; that of the settings if left out.
+        resume: go on with the run in `out`, with its own settings.
+        console: where progress and figures are shown; nowhere if left out.
+
+    Raises:
+        RequestError: if the plugin, the preset, a setting or the data cannot be used.
+        OutputError: if the folder is in use or cannot be written.
+        TrainingError: if a loss is not finite.
+        Interrupted: after a signal; the state is saved, and `resume=True` goes on.
+
+    Example:
+        >>> import ddmi_core as ddmi
+        >>> model = ddmi.run("image", "runs/faces", overrides=['domain.groups=["faces"]'])  # doctest: +SKIP
+        >>> fields = model.sample(4)  # doctest: +SKIP
+    """
+    domain = domain_named(plugin)
+    settings = resolve(domain, preset, Path(config) if config else None, overrides, data, seed)
+    execute(settings, domain, Path(out), resume=resume, console=console or Console(quiet=True))
+    return load(out)

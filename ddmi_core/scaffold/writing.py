@@ -10,8 +10,8 @@ from attrs import asdict
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ddmi_core.api.domain import API_VERSION
+from ddmi_core.atomic import write_error
 from ddmi_core.errors import RequestError
-from ddmi_core.files import write_error
 from ddmi_core.scaffold.choices import Choice, choice_of
 from ddmi_core.scaffold.names import Names, checked_names
 

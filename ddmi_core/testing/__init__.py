@@ -26,19 +26,4 @@ if TYPE_CHECKING:
     from ddmi_core.testing.outcomes import examine as examine
     from ddmi_core.testing.subject import Subject as Subject
 
-_EXPORTS = {
-    "CHECKS": "ddmi_core.testing.catalogue",
-    "Check": "ddmi_core.testing.contract",
-    "ContractBroken": "ddmi_core.testing.contract",
-    "DomainContract": "ddmi_core.testing.in_pytest",
-    "NotApplicable": "ddmi_core.testing.contract",
-    "Outcome": "ddmi_core.testing.outcomes",
-    "Outcomes": "ddmi_core.testing.outcomes",
-    "Subject": "ddmi_core.testing.subject",
-    "check_named": "ddmi_core.testing.catalogue",
-    "checks": "ddmi_core.testing.in_pytest",
-    "examine": "ddmi_core.testing.outcomes",
-    "expect": "ddmi_core.testing.contract",
-}
-__all__ = list(_EXPORTS)
-__getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

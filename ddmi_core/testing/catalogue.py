@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ddmi_core.errors import RequestError, unknown_name
-from ddmi_core.testing import (
+from ddmi_core.testing.checks import (
     coordinates,
     data,
     description,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api.signals import Queries
+from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.lattice import cell_axes, lattice_points
 from ddmi_core.grids.raster import GridArtefact
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sampler import as_values

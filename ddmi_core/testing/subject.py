@@ -16,14 +16,15 @@ from ddmi_core.api.signals import Queries, SignalSet, Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.posterior import Posterior
+from ddmi_core.model.build import Parts, build_autoencoder, build_parts
+from ddmi_core.model.data import load_data
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.records import PluginRecord
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs.build import Parts, build_autoencoder, build_parts, load_data
-from ddmi_core.runs.config import RunConfig
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.config import RunConfig
+from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.contract import NotApplicable
-from ddmi_core.testing.visit import Visit, Visitor
+from ddmi_core.testing.fresh_process import Visit, Visitor
 from ddmi_core.training.objective import generator_for
 
 BATCH = 4

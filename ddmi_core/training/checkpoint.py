@@ -16,8 +16,8 @@ import safetensors.torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.atomic import write_error
 from ddmi_core.errors import CheckpointError
-from ddmi_core.files import write_error
 
 FORMAT = 1
 STATE = "state.json"

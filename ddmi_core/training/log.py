@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ddmi_core.files import write_error, written_aside
+from ddmi_core.atomic import write_error, written_aside
 
 
 class Log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,12 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
-from ddmi_core.training import checkpoint, processes
-from ddmi_core.training.average import MovingAverage
+from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.config import TrainingConfig
-from ddmi_core.training.interrupts import StopRequest
+from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Moment, Objective, generator_for, indices_for
-from ddmi_core.training.schedule import rate_factor
+from ddmi_core.training.shutdown import StopRequest
 
 FINAL = "final"
 
@@ -115,13 +115,13 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     players = {name: _Player(name, objective, config, accelerator) for name, objective in objectives.items()}
     main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)
-    step = processes.main_first(lambda: _restore(stage, players, average))
-    if len(found := set(processes.gathered(torch.tensor(step, device=accelerator.device)).tolist())) > 1:
+    step = distributed.main_first(lambda: _restore(stage, players, average))
+    if len(found := set(distributed.gathered(torch.tensor(step, device=accelerator.device)).tolist())) > 1:
         raise CheckpointError(
             f"the processes found different checkpoints in {stage.folder}, of the steps {sorted(found)}: all of "
             "them must see the same folder, so put --out where every machine can read it"
         )
-    processes.on_main(lambda: stage.log.rewind(stage.name, step))
+    distributed.on_main(lambda: stage.log.rewind(stage.name, step))
     started, first = time.monotonic(), step
 
     def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
@@ -131,7 +131,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             checkpoint.save(stage.folder / folder, groups, facts)
             checkpoint.prune(stage.folder, keep, last="" if folder == FINAL else folder)
 
-        processes.on_main(write)
+        distributed.on_main(write)
 
     def store_step() -> None:
         groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
@@ -158,7 +158,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             if accelerator.is_main_process:
                 stage.log.write(stage.name, step, {**values, "steps_per_second": round(speed, 3)})
             stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
-        if stopped := processes.largest(stage.stop.signal_number):
+        if stopped := distributed.largest(stage.stop.signal_number):
             store_step()
             raise Interrupted(
                 f"at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: {stage.resume_hint}",
@@ -205,7 +205,7 @@ def _advance(player: _Player, stage: Stage, step: int, accelerator: Any) -> Loss
 
 def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
     """Stop before a value that is not finite in any process reaches the weights, and so the next checkpoint."""
-    values = processes.gathered(value)
+    values = distributed.gathered(value)
     wrong = values[~torch.isfinite(values)].tolist()
     if not wrong:
         return
@@ -242,3 +242,10 @@ def _load_into(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(f"checkpoint {folder} does not fit the configured model: {first}") from error
+
+
+def rate_factor(step: int, config: TrainingConfig) -> float:
+    """Share of the peak rate at a step: linear warm-up, then a cosine that ends near zero."""
+    warmup = min(1.0, (step + 1) / max(1, config.warmup))
+    progress = max(0.0, step - config.warmup) / max(1, config.steps - config.warmup)
+    return warmup * (0.01 + 0.99 * 0.5 * (1 + cos(pi * min(1.0, progress))))

@@ -6,18 +6,21 @@ import os
 import socketserver
 import sys
 import traceback
+import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 from ddmi_core.errors import DdmiError, OutputError, RequestError
-from ddmi_core.viewer.asked import Query, as_json
+from ddmi_core.model.model import Model
+from ddmi_core.viewer.params import Query, as_json
+from ddmi_core.viewer.queue import Superseded, Turns
 from ddmi_core.viewer.session import Session
-from ddmi_core.viewer.turns import Superseded, Turns
 
 HOST = "127.0.0.1"
 FIRST_PORT, TRIED = 8642, 20
@@ -223,3 +226,44 @@ def _told(error: Exception) -> dict[str, Any]:
         return {"error": str(error)}
     traceback.print_exception(error)
     return {"error": f"the work failed: {type(error).__name__}: {error}"}
+
+
+PATIENCE = 1.0  # seconds for what is being computed when the program is interrupted
+INTERRUPTED = 130  # exit status
+
+
+def serve(
+    load: Callable[[], Model], title: str, port: int | None, *, browser: bool, told: Callable[[str], None]
+) -> None:
+    """Serve the page of a model until the program is interrupted.
+
+    An interrupt ends a computation at its next step, or the program with it where that does not come soon.
+
+    Args:
+        load: gives the model; called when the port is there.
+        title: what the page calls it.
+        port: to listen at; `None` for the first free one.
+        browser: whether to open the page in a browser, where there is a display.
+        told: takes lines for the terminal.
+
+    Raises:
+        OutputError: if the port cannot be used.
+    """
+    with Server(port) as server:
+        server.session = Session(load(), title)
+        told(f"{title} is shown at {server.url} until Ctrl-C")
+        if browser and _has_display():
+            Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            if not server.turns.close(PATIENCE):
+                # A thread inside of torch would abort the end of the interpreter.
+                print("interrupted", file=sys.stderr, flush=True)
+                os._exit(INTERRUPTED)
+            raise
+
+
+def _has_display() -> bool:
+    """Whether a browser would open in a window; without one, some systems start a browser in the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -5,23 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.api.earlier import built
 from ddmi_core.api.panels import GESTURES, Look, Panel, Shown
+from ddmi_core.atomic import file_bytes
 from ddmi_core.diffusion.samplers import Progress
 from ddmi_core.errors import PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
-from ddmi_core.runs.model import Model
-from ddmi_core.runs.pictures import playable
-from ddmi_core.viewer.asked import MOST_SAMPLES, Mixture, Query, Sample, Wanted
-from ddmi_core.viewer.between import spherical
+from ddmi_core.model.model import Model
+from ddmi_core.report.pictures import playable
+from ddmi_core.viewer.params import MOST_SAMPLES, Mixture, Query, Sample, Wanted
 
 BATCHES, FIELDS = 32, 64  # that are kept
 LARGEST_SIDE = 2048  # pixels that a page may ask for
@@ -51,12 +48,12 @@ class Session:
     def __init__(self, model: Model, title: str) -> None:
         self.model, self.title = model, title
         domain = model.domain
-        self.panel: Panel = built(domain, "panel", model.settings, model.renderer)
+        self.panel: Panel = domain.build("panel", model.settings, model.renderer)
         if not isinstance(self.panel, Panel) or self.panel.gesture not in GESTURES:
             raise PluginError(
                 f"domain {domain.name!r}: {domain.panel} gives no Panel with one of the gestures {', '.join(GESTURES)}"
             )
-        self.views: Sequence[tuple[str, Any]] = built(domain, "views", model.settings)
+        self.views: Sequence[tuple[str, Any]] = domain.build("views", model.settings)
         self._batches: OrderedDict[str, Batch] = OrderedDict()
         self._fields: OrderedDict[Mixture, Field] = OrderedDict()
 
@@ -99,14 +96,7 @@ class Session:
             def callback(progress: Progress) -> None:
                 told(progress.step, progress.steps)
 
-            latents = self.model.sample_latents(
-                wanted.n,
-                seed=wanted.seed,
-                steps=wanted.steps,
-                guidance=wanted.guidance,
-                condition=wanted.condition,
-                callback=callback,
-            )
+            latents = self.model.sample_latents(wanted.n, wanted.sampling, callback)
             _keep(self._batches, key, Batch(wanted, latents), BATCHES)
         self._batches.move_to_end(key)
         return [f"{key}-{number}" for number in range(wanted.n)]
@@ -138,7 +128,7 @@ class Session:
         suffix = query.text("suffix")
         if suffix not in self.model.domain.exporters:
             raise RequestError(unknown_name("file type", suffix, self.model.domain.exporters))
-        seed, number = self._batch(mixture.first).wanted.seed, mixture.first.number
+        seed, number = self._batch(mixture.first).wanted.sampling.seed, mixture.first.number
         name = f"{self.model.domain.name}-{seed}-{number}{'-mixed' if mixture.second else ''}{suffix}"
         data = self._written(mixture, suffix, self._view(query))
         return name, Shown("application/octet-stream", data)
@@ -198,13 +188,11 @@ class Session:
         """Sampled anew from what lies between the two noises, under the condition of the nearer one."""
         model = self.model
         ends = [(self._batch(sample).wanted, sample.number) for sample in (mixture.first, second)]
-        start, end = (model.noise(wanted.seed, number) for wanted, number in ends)
+        start, end = (model.noise(wanted.sampling.seed, number) for wanted, number in ends)
         wanted, number = ends[round(mixture.mix)]
-        own = model.config.sampling
-        steps, guidance = wanted.steps or own.steps, own.guidance if wanted.guidance is None else wanted.guidance
-        given = model.conditions(number + 1, wanted.seed, wanted.condition)[-1:]
+        given = model.conditions(number + 1, wanted.sampling.seed, wanted.sampling.condition)[-1:]
         noise = spherical(start, end, mixture.mix)[None]
-        return model.denoised(noise, given, wanted.seed, [number], own.sampler, steps, guidance)[0]
+        return model.denoised(noise, given, [number], wanted.sampling)[0]
 
     def _batch(self, sample: Sample) -> Batch:
         batch = self._batches.get(sample.batch)
@@ -223,13 +211,37 @@ class Session:
         return next(filter(playable, self.model.domain.exporters), "")
 
     def _written(self, mixture: Mixture, suffix: str, view: Any) -> bytes:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"file{suffix}"
-            self.model.write(self.model.render(self.field(mixture), view), path)
-            return path.read_bytes()
+        artefact = self.model.render(self.field(mixture), view)
+        return file_bytes(lambda path: self.model.write(artefact, path), suffix)
 
 
 def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
     kept[key] = value
     while len(kept) > most:
         kept.popitem(last=False)
+
+
+PARALLEL = 1e-4  # radians, and how near to half a turn: the arc is then not defined
+
+
+def spherical(first: Tensor, second: Tensor, mix: float) -> Tensor:
+    """The vector `mix` of the way along the arc from one to another; its length changes evenly as well.
+
+    High-dimensional Gaussian noise lies near a sphere, and a straight line between two of its points leaves it.
+    Vectors along one line, which have no arc, are joined by that line.
+
+    Args:
+        first, second: `(L,)`.
+        mix: 0 gives the first and 1 the second.
+    """
+    lengths = first.norm(), second.norm()
+    if not min(lengths) > 0:
+        return torch.lerp(first, second, mix)
+    start, end = first / lengths[0], second / lengths[1]
+    # More exact for small angles than the arc cosine (Kahan).
+    angle = 2 * torch.atan2((start - end).norm(), (start + end).norm())
+    if not PARALLEL < angle < torch.pi - PARALLEL:
+        return torch.lerp(first, second, mix)
+    parts = torch.sin((1 - mix) * angle) * start + torch.sin(mix * angle) * end
+    between: Tensor = torch.lerp(*lengths, mix) * parts / torch.sin(angle)
+    return between

@@ -35,7 +35,7 @@ def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence
     decibels, similarities, distances = [], [], []
     for start in range(0, len(chosen), PART):
         part = chosen[start : start + PART]
-        fields = model.decode(model.encode(held.batch(part)).mean)
+        fields = model.reconstruct(held.batch(part))
         signal = held.novel(part)
         decibels.append(psnr_db(fields, signal, renderer))
         similarities.append(ssim(fields, signal, renderer))

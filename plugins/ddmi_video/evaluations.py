@@ -61,7 +61,7 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
     for index in chosen:
         signal = held.batch([index])
         truth = native_grid(GridSignal(signal.levels()[finer])).cpu()
-        field = model.decode(model.encode(signal).mean)
+        field = model.reconstruct(signal)
         frames = truth.shape[2]
         # Beyond the first and the last native frame there is nothing to blend.
         beyond = frames // native // 2

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 
 from ddmi_core.api import Domain, Layout
-from ddmi_core.deprecation import DdmiDeprecationWarning, deprecated
 from ddmi_core.errors import PluginError
 
 PART = "nowhere:part"
@@ -63,9 +60,7 @@ def test_a_description_without_the_quick_preset_is_refused():
         domain(presets={"base": "nowhere:base.toml"})
 
 
-@pytest.mark.parametrize(
-    "field", ["encoder", "views", "original", "picture", "panel", "settings", "contact", "signal_picture"]
-)
+@pytest.mark.parametrize("field", ["encoder", "views", "original", "picture", "panel", "settings", "contact"])
 @pytest.mark.parametrize("wrong", ["nowhere", "no where:part", 7, "nowhere:"])
 def test_a_reference_in_another_form_is_refused_by_name(field, wrong):
     with pytest.raises(ValueError, match=f"{field}={wrong!r} is not a reference"):
@@ -82,25 +77,6 @@ def test_a_reference_in_a_table_is_checked_too(field):
 def test_a_condition_with_a_name_of_the_core_is_refused(name):
     with pytest.raises(ValueError, match=f"conditions names '{name}'"):
         domain(conditions={name: PART})
-
-
-def test_the_deprecated_picture_of_signals_is_warned_about_where_it_is_given():
-    with pytest.warns(DdmiDeprecationWarning, match=r"signal_picture .* removed in ddmi 0\.3: .*`original`") as caught:
-        domain(signal_picture=PART)
-    assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        domain()
-
-
-def test_a_deprecation_says_what_when_and_instead():
-    def old():
-        deprecated("old()", "call new()", removed_in="9.9", stacklevel=3)
-
-    with pytest.warns(
-        DeprecationWarning, match=r"^old\(\) is deprecated and will be removed in ddmi 9\.9: call new\(\)$"
-    ):
-        old()
 
 
 @pytest.mark.parametrize("reference", ["nowhere:part", "ddmi_core.parts:nothing"])

@@ -9,7 +9,7 @@ import torch
 
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
-from ddmi_core.autoencoder.grid_encoder import GridEncoder
+from ddmi_core.autoencoder.encoders import GridEncoder
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
 CONFIG = EncoderConfig(widths=(8, 12, 16))

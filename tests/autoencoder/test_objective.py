@@ -10,7 +10,8 @@ from ddmi_core.api import Queries
 from ddmi_core.autoencoder.config import AdversarialConfig, PerceptualConfig
 from ddmi_core.autoencoder.losses import as_patch, pool
 from ddmi_core.errors import ConfigError
-from ddmi_core.runs.build import autoencoder_objectives, build_autoencoder, build_parts, load_data
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+from ddmi_core.model.data import load_data
 from ddmi_core.training.objective import Moment, generator_for
 from plane_layouts import perturbed
 

@@ -10,7 +10,7 @@ import torch
 
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
-from ddmi_core.autoencoder.point_encoder import Bins, PointEncoder
+from ddmi_core.autoencoder.encoders import Bins, PointEncoder
 from ddmi_core.parts import cell_centres
 from plane_layouts import LAYOUTS, cells_of, differs, grids, perturbed
 

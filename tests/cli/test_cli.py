@@ -17,9 +17,9 @@ from ddmi_core.cli.main import app
 from ddmi_core.cli.options import parse_size
 from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
+from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
-from ddmi_core.runs.figures import Evaluation, Figure, SamplerFigure
 
 
 @attrs.frozen
@@ -149,7 +149,7 @@ def test_run_prints_the_figures_of_its_evaluation_as_json(tiny, engine, tmp_path
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_of_several_processes_only_the_main_one_prints(tiny, engine, tmp_path, monkeypatch, more):
     engine("ddmi_core.runs.pipeline", "run", tmp_path / "report.html")
-    monkeypatch.setattr("ddmi_core.training.processes.is_main", lambda: False)
+    monkeypatch.setattr("ddmi_core.training.distributed.is_main", lambda: False)
     assert ddmi("run", "--plugin", "tiny", *more) == ""
 
 
@@ -211,8 +211,8 @@ def test_a_group_without_a_command_shows_its_help():
 
 
 def test_sample_passes_its_options_on(tiny, engine, tmp_path):
-    loads = engine("ddmi_core.runs.model", "load", "the model")
-    samples = engine("ddmi_core.runs.produce", "sample", [Path("a"), Path("b")])
+    loads = engine("ddmi_core.model.model", "load", "the model")
+    samples = engine("ddmi_core.runs.generate", "sample", [Path("a"), Path("b")])
     out = tmp_path / "drawn"
     text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
     assert loads == [((), {"plugin": "tiny"})]
@@ -239,8 +239,8 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
 
 
 def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
-    loads = engine("ddmi_core.runs.model", "load", "the model")
-    calls = engine("ddmi_core.runs.produce", "reconstruct", [])
+    loads = engine("ddmi_core.model.model", "load", "the model")
+    calls = engine("ddmi_core.runs.generate", "reconstruct", [])
     file = tmp_path / "in.txt"
     file.write_text("")
     ddmi("reconstruct", finished, file, "--out", "o")
@@ -253,8 +253,8 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
 @pytest.mark.parametrize("command", ["sample", "reconstruct"])
 @pytest.mark.parametrize("written", ["txt", ".txt", "TXT"])
 def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, tmp_path, command, written):
-    engine("ddmi_core.runs.model", "load", "the model")
-    calls = engine("ddmi_core.runs.produce", command, [])
+    engine("ddmi_core.model.model", "load", "the model")
+    calls = engine("ddmi_core.runs.generate", command, [])
     (tmp_path / "in.txt").write_text("")
     (finished / "run.toml").write_text('[run]\nformat = 1\nplugin = "tiny"\n')
     inputs = ["in.txt"] if command == "reconstruct" else []
@@ -265,7 +265,7 @@ def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, 
 
 @pytest.mark.parametrize("command", [["sample"], ["reconstruct", "in.txt"]])
 def test_a_type_of_files_that_is_not_written_is_refused_before_the_model_is_loaded(tiny, engine, tmp_path, command):
-    loads = engine("ddmi_core.runs.model", "load", "the model")
+    loads = engine("ddmi_core.model.model", "load", "the model")
     (tmp_path / "in.txt").write_text("")
     text = ddmi(*command, "--plugin", "tiny", "--format", ".tx", "--out", "o", status=2)
     assert text == "error: unknown format of plugin 'tiny': 'tx'; did you mean 'txt'? Valid: txt\n"
@@ -281,16 +281,16 @@ def test_a_plugin_whose_weights_are_not_there_asks_to_train(tiny, command, tmp_p
 
 
 def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
-    engine("ddmi_core.runs.model", "load", "the model")
-    calls = engine("ddmi_core.runs.produce", "sample", [])
+    engine("ddmi_core.model.model", "load", "the model")
+    calls = engine("ddmi_core.runs.generate", "sample", [])
     ddmi("sample", "--plugin", "tiny", "--out", "drawn")
     ddmi("sample", "--plugin", "tiny", "--out", "drawn", "--overwrite")
     assert [options["overwrite"] for _, options in calls] == [False, True]
 
 
 def test_evaluate_and_bench_print_figures_or_json(engine, finished):
-    engine("ddmi_core.runs.evaluate", "evaluate", Result())
-    engine("ddmi_core.bench", "run", Result())
+    engine("ddmi_core.evaluation.evaluate", "evaluate", Result())
+    engine("ddmi_core.runs.bench", "run", Result())
     assert ddmi("evaluate", finished) == "one\ntwo\n"
     assert json.loads(ddmi("evaluate", finished, "--json")) == Result().to_json()
     assert ddmi("bench") == "one\ntwo\n"
@@ -298,18 +298,18 @@ def test_evaluate_and_bench_print_figures_or_json(engine, finished):
 
 
 def test_report_prints_where_it_is(engine, finished):
-    engine("ddmi_core.runs.report", "build", finished / "report.html")
+    engine("ddmi_core.report.report", "build", finished / "report.html")
     assert ddmi("report", finished).strip() == str(finished / "report.html")
 
 
 def test_data_check_passes_the_domains_settings(tiny, engine):
-    calls = engine("ddmi_core.runs.data", "check", Result())
+    calls = engine("ddmi_core.model.data", "check", Result())
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2") == "one\ntwo\n"
     assert calls == [((tiny, "there", TinySettings(size=2)), {})]
 
 
 def test_sources_are_listed(tiny, engine):
-    calls = engine("ddmi_core.runs.sources", "sources", Result())
+    calls = engine("ddmi_core.model.data", "sources", Result())
     assert ddmi("data", "sources", "--plugin", "tiny") == "one\ntwo\n"
     assert calls == [((tiny,), {})]
 
@@ -331,7 +331,7 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
         diffusion=types.SimpleNamespace(classes=classes),
         condition=None if examples is None else types.SimpleNamespace(examples=lambda: examples),
     )
-    engine("ddmi_core.runs.model", "load", model)
+    engine("ddmi_core.model.model", "load", model)
     assert ddmi("conditions", finished) == text
     assert json.loads(ddmi("conditions", finished, "--json")) == names
 
@@ -485,6 +485,6 @@ def test_completion_imports_no_torch_and_no_plugin(words, value):
 
 def test_the_list_of_samplers_is_that_of_the_engine():
     engine = pytest.importorskip("ddmi_core.diffusion.samplers")
-    from ddmi_core.runs.names import SAMPLERS
+    from ddmi_core.settings.config import SAMPLERS
 
     assert set(SAMPLERS) == set(engine.SAMPLERS)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ddmi_core.diffusion.conditioning import ClassCondition, VectorCondition, marked
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig
+from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, VectorCondition, marked
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.model import DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.samplers import sampler_named

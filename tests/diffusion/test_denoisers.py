@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import Planes
-from ddmi_core.diffusion.attention import Attention
 from ddmi_core.diffusion.config import DenoiserConfig
-from ddmi_core.diffusion.embeddings import AxisPositions, TimeEmbedding, sinusoids
+from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, TimeEmbedding, sinusoids
 from ddmi_core.diffusion.model import DENOISERS
-from ddmi_core.fields.exchange import as_maps, as_planes
+from ddmi_core.networks.attention import Attention
+from ddmi_core.networks.exchange import as_maps, as_planes
 from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
 
 CONDITION = 12

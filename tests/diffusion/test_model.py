@@ -9,7 +9,7 @@ from attrs import evolve
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConfig
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.model import DENOISERS, DenoisingObjective, LatentDiffusion
-from ddmi_core.diffusion.targets import TARGETS, target
+from ddmi_core.diffusion.parameterization import TARGETS, target
 from ddmi_core.training.objective import Moment, generator_for
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
 

@@ -185,11 +185,11 @@ def test_the_program_of_the_first_page_runs(started: Path) -> None:
 
 def test_shipped_weights_draw_as_getting_started_says(tmp_path: Path) -> None:
     from ddmi_core.errors import RequestError
+    from ddmi_core.model.folder import pretrained
     from ddmi_core.registry.registry import domain_named
-    from ddmi_core.runs.shipped import shipped
 
     try:
-        shipped(domain_named("image"))
+        pretrained(domain_named("image"))
     except RequestError:
         pytest.skip("the image plugin has no weights in this tree")
     (commands,) = (text for kind, text in blocks("getting-started.md") if kind == "weights")
@@ -209,8 +209,8 @@ def test_every_command_and_option_is_on_the_generated_page(generate: ModuleType)
 
 
 def test_every_setting_is_on_the_generated_page(generate: ModuleType) -> None:
-    from ddmi_core.cli.configure import configured
-    from ddmi_core.runs.settings import keys
+    from ddmi_core.cli.train import configured
+    from ddmi_core.settings.resolve import keys
 
     page = generate.settings()
     assert {"image", "occupancy"} <= set(generate.built_in())
@@ -221,7 +221,7 @@ def test_every_setting_is_on_the_generated_page(generate: ModuleType) -> None:
 
 
 def test_values_that_depend_on_the_preset_stand_under_their_plugin(generate: ModuleType) -> None:
-    from ddmi_core.cli.configure import configured
+    from ddmi_core.cli.train import configured
 
     page = generate.settings()
     for plugin in ("image", "occupancy"):

@@ -18,10 +18,11 @@ import ddmi_core
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.config import Sampling
+from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.readers import Empty, opened
 from ddmi_core.training.log import Log
-from ddmi_core.viewer.asked import Query, Wanted
+from ddmi_core.viewer.params import Query, Wanted
 from ddmi_core.viewer.session import Session
 from known_plugins import AUDIO, make_known
 
@@ -75,7 +76,7 @@ def run(request, tmp_path_factory):
     domain, out = domain_named(request.param), tmp_path_factory.mktemp(request.param)
     preset = "tiny" if "tiny" in domain.presets else ""
     config = resolve(domain, preset, overrides=[*EVERYWHERE, *SMALL.get(domain.name, ())])
-    pipeline.run(config, domain, out / "run", resume=False, console=Console(file=StringIO()))
+    pipeline.execute(config, domain, out / "run", resume=False, console=Console(file=StringIO()))
     return out / "run"
 
 
@@ -104,7 +105,7 @@ def test_both_stages_train(run):
 
 
 def test_weights_differ_from_the_initial_ones(model):
-    from ddmi_core.runs.build import build_autoencoder
+    from ddmi_core.model.build import build_autoencoder
 
     initial = build_autoencoder(model.domain, model.config).state_dict()
     trained = model.autoencoder.state_dict()
@@ -113,7 +114,7 @@ def test_weights_differ_from_the_initial_ones(model):
 
 
 def test_samples_differ_by_seed_and_repeat(model):
-    first, again, other = (model.sample_latents(2, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (model.sample_latents(2, Sampling(seed=seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first[0], first[1])

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Field, Layout, Planes
-from ddmi_core.fields.lattice import axis_interpolation, cell_centres, tile_steps
+from ddmi_core.fields.coordinates import cell_centres
+from ddmi_core.fields.fast.lattice import axis_interpolation, tile_steps
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
 LAYOUTS = {

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
-from whole_runs import DOMAINS, run
 
 import formula_domains
 from ddmi_core.api import SignalSet, Split
@@ -30,11 +29,16 @@ from ddmi_core.errors import (
     RequestError,
     TrainingError,
 )
-from ddmi_core.runs import evaluate, folder, pipeline, report
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.figures import Evaluation
+from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model import folder
+from ddmi_core.model.data import load_data
+from ddmi_core.model.model import Model
+from ddmi_core.report import report
+from ddmi_core.runs import pipeline
 from ddmi_core.training import checkpoint
 from ddmi_core.training.log import Log
+from whole_runs import DOMAINS, run
 
 STEPS = {
     "autoencoder": "autoencoder/final",
@@ -151,8 +155,8 @@ def test_the_writer_of_tensorboard_is_closed_however_a_run_ends(tmp_path, monkey
 def test_reconstructions_are_decoded_once_for_all_metrics(finished_runs, monkeypatch):
     model = report.load(finished_runs["wave"])
     several = evolve(model, domain=evolve(model.domain, metrics=dict.fromkeys("abc", model.domain.metrics["error"])))
-    decoded, reconstruct = [], evaluate.reconstruct
-    monkeypatch.setattr(evaluate, "reconstruct", lambda *given: decoded.append(True) or reconstruct(*given))
+    decoded, reconstruct = [], Model.reconstruct
+    monkeypatch.setattr(Model, "reconstruct", lambda *given: decoded.append(True) or reconstruct(*given))
     result = evaluate.measure(several, load_data(DOMAINS["wave"], "", formula_domains.FormulaSettings()))
     assert decoded == [True]
     stored = Evaluation.load(finished_runs["wave"] / "metrics.json").value("reconstruction_error")
@@ -217,7 +221,7 @@ def test_the_report_is_one_page_that_loads_nothing(finished_run, formula_domain)
 def test_the_report_shows_settings_as_they_stand(copied_run):
     toml = copied_run / "run.toml"
     toml.write_text(toml.read_text().replace('data = ""', 'data = "formulas:a&amp;<b>"'))
-    report.build(copied_run)
+    report.build_report(copied_run)
     assert "formulas:a&amp;amp;&lt;b&gt;" in (copied_run / "report.html").read_text()
 
 
@@ -511,7 +515,7 @@ def test_changed_data_are_refused_on_resumption_evaluation_and_report(copied_run
     for module in (pipeline, evaluate, report):
         monkeypatch.setattr(module, "load_data", changed)
     before = moments(copied_run)
-    for action in (lambda place: run(formula_domain, place, resume=True), evaluate.evaluate, report.build):
+    for action in (lambda place: run(formula_domain, place, resume=True), evaluate.evaluate_run, report.build_report):
         with pytest.raises(DataError, match=r"data have changed since .* was started.*restore them") as caught:
             action(copied_run)
         assert caught.value.exit_status == 2
@@ -582,8 +586,8 @@ def test_damaged_metrics_tell_how_to_make_them_again(copied_run, formula_domain,
     (copied_run / "metrics.json").write_text('{"figures": [')
     with pytest.raises(CheckpointError, match="write it with ddmi evaluate"):
         run(formula_domain, copied_run, resume=True)
-    evaluate.evaluate(copied_run)
-    report.build(copied_run)
+    evaluate.evaluate_run(copied_run)
+    report.build_report(copied_run)
     assert contents(copied_run) == contents(finished_run)
 
 

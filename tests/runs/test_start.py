@@ -11,6 +11,7 @@ from rich.console import Console
 
 import ddmi_core
 from ddmi_core.errors import ConfigError, OutputError, PluginError
+from ddmi_core.settings.config import Sampling
 
 FEW = ["autoencoder.training.steps=4", "diffusion.training.steps=4"]
 
@@ -19,7 +20,7 @@ def test_a_program_gets_the_model_that_the_same_run_leaves_behind(finished_runs,
     ours = ddmi_core.run("wave", tmp_path / "run")
     theirs = ddmi_core.load(finished_runs["wave"])
     assert (tmp_path / "run" / "report.html").is_file()
-    assert torch.equal(ours.sample_latents(3, seed=1), theirs.sample_latents(3, seed=1))
+    assert torch.equal(ours.sample_latents(3, Sampling(seed=1)), theirs.sample_latents(3, Sampling(seed=1)))
 
 
 def test_preset_file_overrides_data_and_seed_are_those_of_the_command(tmp_path):

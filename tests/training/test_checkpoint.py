@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError, OutputError
-from ddmi_core.files import written_aside
 from ddmi_core.training import checkpoint
 from ddmi_core.training.log import Log
 

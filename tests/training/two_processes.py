@@ -14,12 +14,12 @@ from torch import nn
 import formula_domains
 from ddmi_core.errors import DdmiError, Interrupted, TrainingError
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.settings import resolve
-from ddmi_core.training import processes
+from ddmi_core.settings.resolve import resolve
+from ddmi_core.training import distributed
 from ddmi_core.training.config import TrainingConfig
-from ddmi_core.training.interrupts import StopRequest
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Moment, Objective
+from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trainer import Report, Stage, train
 
 FEW = [f"{stage}.training.steps=6" for stage in ("autoencoder", "diffusion")]
@@ -76,18 +76,18 @@ def main(out: Path, rank: int) -> None:
         raise DdmiError("no space left")
 
     try:
-        processes.on_main(fail)
+        distributed.on_main(fail)
     except DdmiError as error:
         told["failed"] = str(error)
 
     with (out / f"screen-{rank}.txt").open("w") as screen:
         wave = formula_domains.WAVE
         console = Console(file=screen, width=1000)
-        pipeline.run(resolve(wave, overrides=FEW), wave, out / "run", resume=False, console=console)
+        pipeline.execute(resolve(wave, overrides=FEW), wave, out / "run", resume=False, console=console)
     (out / f"told-{rank}.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    rank = 0 if processes.is_main() else 1
+    rank = 0 if distributed.is_main() else 1
     main(Path(sys.argv[1]), rank)

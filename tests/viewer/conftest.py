@@ -9,7 +9,7 @@ from pages import Page, served
 from viewed import DOMAINS, finished
 
 import ddmi_core
-from ddmi_core.runs.model import Model
+from ddmi_core.model.model import Model
 from ddmi_core.viewer.session import Session
 
 

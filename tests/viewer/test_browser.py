@@ -10,7 +10,7 @@ from chromium import PROGRAM, Browser
 from pages import served
 from viewed import SHEET, renderer
 
-from ddmi_core.runs.model import Model
+from ddmi_core.model.model import Model
 from ddmi_core.viewer.session import Session
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")]

@@ -14,7 +14,7 @@ from test_browser import DRAWN, PAINTED, middle
 import ddmi_core
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.resolve import resolve
 from ddmi_core.viewer.session import Session
 from ddmi_nerf import panel
 
@@ -52,7 +52,7 @@ HEARD = """(() => {
 def session(tmp_path_factory):
     folder, domain = tmp_path_factory.mktemp("orbit") / "run", domain_named("nerf")
     config = resolve(domain, "tiny", overrides=LEAST)
-    pipeline.run(config, domain, folder, resume=False, console=Console(file=StringIO()))
+    pipeline.execute(config, domain, folder, resume=False, console=Console(file=StringIO()))
     return Session(ddmi_core.load(folder, device="cpu"), "tiny")
 
 

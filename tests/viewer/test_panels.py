@@ -171,7 +171,7 @@ def test_something_else_in_its_place_is_told(models):
 
 def test_no_gradients_are_kept(models):
     session = Session(models["wave"], "tiny")
-    from ddmi_core.viewer.asked import Mixture, Sample, Wanted
+    from ddmi_core.viewer.params import Mixture, Sample, Wanted
 
     (name,) = session.sample(Wanted(n=1, steps=2), lambda step, steps: None)
     batch, _, number = name.partition("-")

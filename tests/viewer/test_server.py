@@ -13,7 +13,7 @@ from pages import served
 from PIL import Image
 
 from ddmi_core.errors import OutputError, RequestError
-from ddmi_core.viewer.asked import LARGEST_SEED, Mixture, Query, Sample
+from ddmi_core.viewer.params import LARGEST_SEED, Mixture, Query, Sample
 from ddmi_core.viewer.server import PAGE, Server
 from ddmi_core.viewer.session import Session
 

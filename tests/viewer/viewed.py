@@ -18,7 +18,7 @@ from ddmi_core.api import Field, Renderer
 from ddmi_core.parts import grid_renderer
 from ddmi_core.registry.registry import unregister
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.resolve import resolve
 
 SHEET = evolve(
     formula_domains.BLOCK,
@@ -68,7 +68,7 @@ def finished(folder: Path) -> Iterator[dict[str, Path]]:
     for domain in DOMAINS.values():
         ddmi_core.register(domain)
         config = resolve(domain, "", overrides=["evaluation.samples=8"])
-        pipeline.run(config, domain, folder / domain.name, resume=False, console=Console(file=StringIO()))
+        pipeline.execute(config, domain, folder / domain.name, resume=False, console=Console(file=StringIO()))
     yield {name: folder / name for name in DOMAINS}
     for name in DOMAINS:
         unregister(name)

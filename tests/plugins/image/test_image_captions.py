@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddmi_core.runs.evaluate import fingerprint
-from ddmi_core.runs.shipped import shipped
+from ddmi_core.model.folder import pretrained
 from ddmi_image.captions import captions
 from ddmi_image.folder import load_all
 from ddmi_image.groups import GROUPS, group_of
@@ -87,9 +86,9 @@ def test_what_is_left_or_right_is_not_mirrored():
 
 
 def test_the_data_of_the_shipped_weights_have_kept_their_name():
-    stored = tomllib.loads((shipped(IMAGE) / "run.toml").read_text())
+    stored = tomllib.loads((pretrained(IMAGE).path / "run.toml").read_text())
     split = load(None, ImageSettings())
-    assert fingerprint(split) == stored["run"]["fingerprint"]
+    assert split.fingerprint() == stored["run"]["fingerprint"]
     at = split.train.names.index(next(name for name in split.train.names if name.startswith("1F600 ")))
     assert split.train.captions[at] == ("grinning face", "a grinning face")
 

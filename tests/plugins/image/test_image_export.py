@@ -9,8 +9,8 @@ from attrs import frozen
 from PIL import Image
 
 from ddmi_core.api import Field, Planes
+from ddmi_core.atomic import written_aside
 from ddmi_core.errors import OutputError, RequestError
-from ddmi_core.files import written_aside
 from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig, grid_original, grid_renderer
 from ddmi_image import export
 from ddmi_image.export import picture, write_png, write_small

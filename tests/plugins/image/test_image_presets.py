@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.parts import GridSignal
-from ddmi_core.runs.build import build_autoencoder, build_diffusion
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.resolve import resolve
 from ddmi_image.plugin import IMAGE
 
 

@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 
 import ddmi_core
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model.data import load_data
+from ddmi_core.model.folder import pretrained
 from ddmi_core.parts import psnr_db
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.figures import Evaluation
-from ddmi_core.runs.shipped import shipped
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def held_out(model):
 
 @pytest.fixture(scope="module")
 def fields(model, held_out):
-    return model.decode(model.encode(held_out).mean)
+    return model.reconstruct(held_out)
 
 
 def db(drawn, truth):
@@ -58,7 +58,7 @@ def test_samples_are_the_same_bits_for_a_seed_and_differ_between_seeds(model):
 
 
 def test_weights_are_small_and_their_figures_keep_the_promises(model):
-    folder = shipped(model.domain)
+    folder = pretrained(model.domain).path
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 10e6
     result = Evaluation.load(folder / "metrics.json")
     rows = {(row.sampler, row.steps): row.distance for row in result.samplers}

@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 from ddmi_core.api import Observations
 from ddmi_core.cli.main import app
+from ddmi_core.completion import metrics
+from ddmi_core.completion import solve as complete
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import DataError
-from ddmi_core.runs import agreement, complete
-from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts
-from ddmi_core.runs.model import Model
-from ddmi_core.runs.settings import resolve
+from ddmi_core.model.build import build_autoencoder, build_diffusion, build_parts
+from ddmi_core.model.model import Model
+from ddmi_core.settings.resolve import resolve
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.contact import contact
 from ddmi_nerf.folder import read
@@ -139,18 +140,18 @@ def model(signal) -> Model:
 
 
 def test_completions_come_nearer_to_an_observed_view_than_samples(model, tmp_path):
-    whole = agreement.places_of(model, read(blender(tmp_path / "a", count=4), model.config.domain))
+    whole = model.observations(read(blender(tmp_path / "a", count=4), model.config.domain))
     assert whole.values.shape[1] == 3
     first = whole.queries.view[0] == 0
     known = whole.kept(first)
     fields, free = model.complete(known, 1, steps=3, noise=0.02), model.sample(1, steps=2)
-    assert agreement.agreement(model, fields, known)[0] > 1 + agreement.agreement(model, free, known)[0]
+    assert metrics.scores(model.measurement, fields, known)[0] > 1 + metrics.scores(model.measurement, free, known)[0]
 
 
 def test_rays_from_a_program_are_observations_too(model, signal):
     queries = RaySampler().places(signal, 50, generator())
     known = Observations(queries, queries.targets[0])
-    assert complete.on_device(model, known).values.shape == (50, 3)
+    assert model.measurement.accept(known).values.shape == (50, 3)
 
 
 def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp_path, monkeypatch, caplog):
@@ -158,8 +159,8 @@ def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp
     path = folder / "transforms.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "frames": content["frames"][:1]}))
-    monkeypatch.setattr("ddmi_core.cli.complete.load_model", lambda run, plugin: model)
-    monkeypatch.setattr("ddmi_core.cli.complete.check_source", lambda run, plugin: None)
+    monkeypatch.setattr("ddmi_core.cli.generate.load_model", lambda run, plugin: model)
+    monkeypatch.setattr("ddmi_core.cli.generate.check_source", lambda run, plugin: None)
     monkeypatch.setattr(complete, "EVALUATIONS", 2)
     monkeypatch.setattr(complete, "REFINE", (0.3, 3))
     rest = ["--observe", "view=0", "-n", "2", "--steps", "1", "--json", "--out", str(tmp_path / "out")]

@@ -13,8 +13,8 @@ from attrs import evolve
 from nerf_scenes import nothing, solids
 from PIL import Image
 
+from ddmi_core.atomic import written_aside
 from ddmi_core.errors import RequestError
-from ddmi_core.files import written_aside
 from ddmi_nerf import export
 from ddmi_nerf.cameras import Camera, from_json
 from ddmi_nerf.orbit import frames, orbit, turned

@@ -8,9 +8,9 @@ from nerf_scenes import decibels
 from scipy.special import sph_harm_y
 
 from ddmi_core.api import Field, Layout, Planes
+from ddmi_core.model.build import build_autoencoder
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
-from ddmi_core.runs.build import build_autoencoder
-from ddmi_core.runs.settings import resolve
+from ddmi_core.settings.resolve import resolve
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.harmonics import harmonics, names
 from ddmi_nerf.marching import march

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.runs.build import build_autoencoder, build_diffusion, build_parts, load_data
-from ddmi_core.runs.settings import resolve
+from ddmi_core.model.build import build_autoencoder, build_diffusion, build_parts
+from ddmi_core.model.data import load_data
+from ddmi_core.settings.resolve import resolve
 from ddmi_nerf.plugin import NERF
 from ddmi_nerf.signal import ViewSignal
 

@@ -8,9 +8,9 @@ from attrs import evolve
 
 import ddmi_core
 from ddmi_core.api import Split
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.figures import Evaluation
-from ddmi_core.runs.shipped import shipped
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model.data import load_data
+from ddmi_core.model.folder import pretrained
 from ddmi_nerf.metrics import depth_consistency, psnr_db, views
 
 CARS = 100  # of the default source, of which tests need no more
@@ -29,11 +29,11 @@ def split(model) -> Split:
 @pytest.mark.slow
 def test_held_out_views_of_held_out_cars_are_reconstructed(model, split):
     chosen = range(min(12, len(split.held_out)))
-    fields = model.decode(model.encode(split.held_out.batch(chosen)).mean)
+    fields = model.reconstruct(split.held_out.batch(chosen))
     unseen = split.held_out.novel(chosen)
     assert psnr_db(fields, unseen, model.renderer).mean() >= 25
     # What they are measured against: another car is far off.
-    turned = model.decode(model.encode(split.held_out.batch([*chosen[1:], chosen[0]])).mean)
+    turned = model.reconstruct(split.held_out.batch([*chosen[1:], chosen[0]]))
     assert psnr_db(turned, unseen, model.renderer).mean() < 20
 
 
@@ -60,7 +60,7 @@ def test_samples_have_the_colour_of_their_text(model, split):
 
 
 def test_the_folder_is_small_and_measured():
-    folder = shipped(ddmi_core.load(plugin="nerf").domain)
+    folder = pretrained(ddmi_core.load(plugin="nerf").domain).path
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 10e6
     measured = Evaluation.load(folder / "metrics.json")
     assert measured.value("novel_view_psnr_db") >= 25

@@ -288,7 +288,7 @@ def test_sentences_claim_what_they_say(text, names):
 
 
 def test_the_split_keeps_keys_apart(monkeypatch, tmp_path):
-    from ddmi_core.sources import kept
+    from ddmi_core.sources import array_cache as kept
     from ddmi_occupancy.settings import OccupancySettings
 
     monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / name)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources import kept
+from ddmi_core.sources import array_cache as kept
 from ddmi_occupancy import inside as insides
 from ddmi_occupancy import meshes
 from ddmi_occupancy.folder import load, read

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.runs.build import build_autoencoder, build_diffusion
-from ddmi_core.runs.settings import resolve
+from ddmi_core.model.build import build_autoencoder, build_diffusion
+from ddmi_core.settings.resolve import resolve
 from ddmi_occupancy.plugin import OCCUPANCY
 from ddmi_occupancy.signal import ShapeSignal
 

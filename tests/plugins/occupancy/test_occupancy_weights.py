@@ -7,9 +7,9 @@ import pytest
 import ddmi_core
 from ddmi_core.api import Split
 from ddmi_core.errors import RequestError
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.figures import Evaluation
-from ddmi_core.runs.shipped import shipped
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model.data import load_data
+from ddmi_core.model.folder import pretrained
 from ddmi_occupancy.furniture.agreement import agreement
 from ddmi_occupancy.furniture.attributes import measure
 from ddmi_occupancy.metrics import iou
@@ -29,7 +29,7 @@ def split(model) -> Split:
 @pytest.mark.slow
 def test_held_out_shapes_are_reconstructed(model, split):
     signal = split.held_out.batch(range(0, len(split.held_out), 8))
-    fields = model.decode(model.encode(signal).mean)
+    fields = model.reconstruct(signal)
     assert iou(fields, signal, model.renderer).mean() >= 0.9
 
 
@@ -54,7 +54,7 @@ def test_a_text_is_needed_to_be_one(model):
 
 
 def test_the_folder_is_small_and_measured():
-    folder = shipped(ddmi_core.load(plugin="occupancy").domain)
+    folder = pretrained(ddmi_core.load(plugin="occupancy").domain).path
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 10e6
     measured = Evaluation.load(folder / "metrics.json")
     assert measured.value("reconstruction_iou") >= 0.9

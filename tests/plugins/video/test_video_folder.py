@@ -11,7 +11,7 @@ from PIL import Image
 from video_files import KINDS, Kind, damage, numbers_of, picture, write
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources import decoded
+from ddmi_core.sources import decoding as decoded
 from ddmi_video.folder import load, load_all, read, source_of
 from ddmi_video.reading import work
 from ddmi_video.settings import VideoSettings

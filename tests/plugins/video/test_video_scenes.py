@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources import kept
+from ddmi_core.sources import array_cache as kept
 from ddmi_video.scenes import DIGITS, SCENES, load, scene, source
 from ddmi_video.scenes import digits as load_digits_source
 from ddmi_video.scenes.balls import GRAVITY, INKS, RISES, Balls

@@ -6,10 +6,10 @@ import pytest
 
 import ddmi_core
 from ddmi_core.api import Split
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model.data import load_data
+from ddmi_core.model.folder import pretrained
 from ddmi_core.parts import psnr_db
-from ddmi_core.runs.build import load_data
-from ddmi_core.runs.figures import Evaluation
-from ddmi_core.runs.shipped import shipped
 from ddmi_video.metrics import agreement_of_changes, temporal_consistency
 
 
@@ -26,7 +26,7 @@ def split(model) -> Split:
 @pytest.mark.slow
 def test_held_out_clips_are_reconstructed_and_move_as_they_do(model, split):
     signal = split.held_out.batch(range(0, len(split.held_out), 6))
-    fields = model.decode(model.encode(signal).mean)
+    fields = model.reconstruct(signal)
     assert psnr_db(fields, signal, model.renderer).mean() >= 28
     assert temporal_consistency(fields, signal, model.renderer).mean() >= 0.5
 
@@ -52,7 +52,7 @@ def test_samples_show_what_their_text_says(model):
 
 
 def test_the_folder_is_small_and_measured():
-    folder = shipped(ddmi_core.load(plugin="video").domain)
+    folder = pretrained(ddmi_core.load(plugin="video").domain).path
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 10e6
     measured = Evaluation.load(folder / "metrics.json")
     assert measured.value("reconstruction_psnr_db") >= 28

@@ -1,0 +1,78 @@
+"""A ready decoder from latents to basis fields at several scales, for any layout."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddmi_core.api.interfaces import BasisFieldDecoder
+from ddmi_core.autoencoder.config import DecoderConfig
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+from ddmi_core.networks.blocks import ResidualBlock, convolution, groups
+from ddmi_core.networks.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+
+
+class PlaneDecoder(BasisFieldDecoder):
+    """Emits basis fields coarse to fine from successive stages of its up-sampling path (HDBF).
+
+    Planes share weights, differ by a learned offset, and exchange features along common axes.
+
+    Args:
+        layout: planes of the latent and of the basis fields.
+        latent_channels: C of the latent.
+        config: widths, blocks and channels of the scales.
+
+    Example:
+        >>> layout = Layout(axes=("t",), planes=(("t",),))
+        >>> decoder = PlaneDecoder(layout, 4, DecoderConfig(widths=(16, 8), basis=(6, 4)))
+        >>> [tuple(scale[0].shape) for scale in decoder(Planes([torch.zeros(2, 4, 5)]))]
+        [(2, 6, 5), (2, 4, 10)]
+    """
+
+    def __init__(self, layout: Layout, latent_channels: int, config: DecoderConfig) -> None:
+        super().__init__()
+        self.layout, self.channels = layout, config.basis
+        lines = all(len(plane) == 1 for plane in layout.planes)
+        kernel = (1, 3) if lines else (3, 3)
+        first = config.widths[0]
+        self.stem = convolution(2, latent_channels, first, kernel)
+        self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(first, 1, 1)) for _ in layout.planes)
+        self.entries, self.stages, self.exchanges, self.heads = (nn.ModuleList() for _ in range(4))
+        silent = len(config.widths) - len(config.basis)
+        before = first
+        for number, width in enumerate(config.widths):
+            self.entries.append(convolution(2, before, width, kernel) if number else nn.Identity())
+            blocks = (ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
+            self.stages.append(nn.Sequential(*blocks))
+            self.exchanges.append(AxisExchange(layout, width))
+            if number >= silent:
+                head = nn.Sequential(
+                    nn.GroupNorm(groups(width), width),
+                    nn.SiLU(),
+                    convolution(2, width, config.basis[number - silent], kernel),
+                )
+                self.heads.append(head)
+            else:
+                self.heads.append(nn.Identity())
+            before = width
+        self.silent = silent
+
+    def forward(self, latent: Planes) -> tuple[Planes, ...]:
+        """Basis fields `(B, C_s, *grid * 2^s)`, coarse to fine."""
+        maps: Maps = shared(self.stem, as_maps(latent))
+        maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
+        scales = []
+        parts = zip(self.entries, self.stages, self.exchanges, self.heads, strict=True)
+        for number, (entry, stage, exchange, head) in enumerate(parts):
+            if number:
+                maps = [self._double(m, len(plane)) for m, plane in zip(maps, self.layout.planes, strict=True)]
+            maps = exchange(shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
+            if number >= self.silent:
+                scales.append(as_planes(shared(head, maps), self.layout))
+        return tuple(scales)
+
+    @staticmethod
+    def _double(features: Tensor, axes: int) -> Tensor:
+        return F.interpolate(features, scale_factor=(2.0 if axes == 2 else 1.0, 2.0), mode="nearest")

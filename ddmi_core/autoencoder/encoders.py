@@ -1,0 +1,274 @@
+"""A ready encoder for signals on grids of one to three axes, projected to the planes of a layout."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import reduce
+from math import prod
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddmi_core.api.interfaces import Encoder
+from ddmi_core.autoencoder.config import EncoderConfig
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.posterior import Posterior
+from ddmi_core.networks.blocks import ResidualBlock, convolution, groups, patches
+from ddmi_core.networks.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+
+
+class GridEncoder(Encoder):
+    """Convolutional stages that halve the grid, then a projection to each plane.
+
+    A plane that spans fewer axes than the grid receives the mean over the other axes.
+
+    Args:
+        grid: function from a signal to its grid `(B, channels, *grid)`, slowest axis first.
+        channels: channels of that grid.
+        layout: its axes are the grid's axes.
+        latent_channels: C of the latent.
+        config: widths, blocks, and how cells are joined.
+
+    Raises:
+        ValueError: if the configuration does not fit the number of axes.
+
+    Example:
+        >>> layout = Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t")))
+        >>> encoder = GridEncoder(lambda signal: signal, 3, layout, 4, EncoderConfig(widths=(8, 16)))
+        >>> [tuple(plane.shape) for plane in encoder(torch.zeros(1, 3, 6, 8, 10)).mean]
+        [(1, 4, 4, 5), (1, 4, 3, 4), (1, 4, 3, 5)]
+    """
+
+    def __init__(
+        self,
+        grid: Callable[[Any], Tensor],
+        channels: int,
+        layout: Layout,
+        latent_channels: int,
+        config: EncoderConfig,
+    ) -> None:
+        super().__init__()
+        axes = len(layout.axes)
+        if config.patch and len(config.patch) != axes:
+            raise ValueError(f"encoder.patch={config.patch} needs a number for each of {axes} axes, slowest first")
+        if config.factorised and axes != 3:
+            raise ValueError(f"encoder.factorised needs a grid of three axes; this one has {axes}")
+        self.grid, self.layout = grid, layout
+        first = config.widths[0]
+        self.stem = patches(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
+        stages: list[nn.Module] = []
+        before = first
+        for number, width in enumerate(config.widths):
+            if number:
+                stages.append(convolution(axes, before, width, stride=2))
+            stages.extend(
+                ResidualBlock(axes, width, width, kernel) for _ in range(config.blocks) for kernel in _kernels(config)
+            )
+            before = width
+        self.stages = nn.Sequential(*stages)
+        self.norm = nn.GroupNorm(groups(before), before)
+        self.heads = nn.ModuleList(convolution(len(plane), before, 2 * latent_channels, 1) for plane in layout.planes)
+
+    def forward(self, signal: Any) -> Posterior:
+        """Posterior with one latent a plane: `(B, C, *grid)`, divided by the patch and by 2^(stages - 1)."""
+        features = F.silu(self.norm(self.stages(self.stem(self.grid(signal)))))
+        axes = len(self.layout.axes)
+        means, log_variances = [], []
+        for head, columns in zip(self.heads, self.layout.columns, strict=True):
+            # Column c of the coordinates is dimension -1 - c of a grid.
+            away = [-1 - column for column in range(axes) if column not in columns]
+            plane = features.mean(dim=away) if away else features
+            if columns[0] > columns[-1]:
+                plane = plane.transpose(-1, -2)
+            mean, log_variance = head(plane).chunk(2, dim=1)
+            means.append(mean)
+            log_variances.append(log_variance.clamp(-20, 10))
+        return Posterior(Planes(means), Planes(log_variances))
+
+
+def _kernels(config: EncoderConfig) -> tuple[int | tuple[int, ...], ...]:
+    """Kernels of the residual blocks that follow each other."""
+    return ((1, 3, 3), (3, 1, 1)) if config.factorised else (3,)
+
+
+class PlaneStagesEncoder(Encoder):
+    """Stages on planes that share weights, exchange features along common axes, and halve the grid.
+
+    A subclass says with `planes` how a signal comes to the planes.
+
+    Args:
+        channels: of what `planes` gives.
+        layout: planes and axes.
+        latent_channels: C of the latent.
+        config: widths of the stages, and blocks a stage.
+    """
+
+    def __init__(self, channels: int, layout: Layout, latent_channels: int, config: EncoderConfig) -> None:
+        super().__init__()
+        first = config.widths[0]
+        self.layout = layout
+        self.stem = convolution(2, channels, first, 1)
+        self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(first, 1, 1)) for _ in layout.planes)
+        kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
+        self.stages, self.exchanges = nn.ModuleList(), nn.ModuleList()
+        before = first
+        for number, width in enumerate(config.widths):
+            stage: list[nn.Module] = [convolution(2, before, width, kernel, stride=2)] if number else []
+            stage.extend(ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
+            self.stages.append(nn.Sequential(*stage))
+            self.exchanges.append(AxisExchange(layout, width))
+            before = width
+        self.norm = nn.GroupNorm(groups(before), before)
+        self.heads = nn.ModuleList(convolution(2, before, 2 * latent_channels, 1) for _ in layout.planes)
+
+    @abstractmethod
+    def planes(self, signal: Any) -> Planes:
+        """One `(B, channels, *cells)` a plane."""
+
+    def forward(self, signal: Any) -> Posterior:
+        """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` a plane."""
+        maps = shared(self.stem, as_maps(self.planes(signal)))
+        maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
+        for stage, exchange in zip(self.stages, self.exchanges, strict=True):
+            maps = exchange(shared(stage, maps))
+        maps = shared(lambda m: F.silu(self.norm(m)), maps)
+        means: Maps = []
+        log_variances: Maps = []
+        for head, plane in zip(self.heads, maps, strict=True):
+            mean, log_variance = head(plane).chunk(2, dim=1)
+            means.append(mean)
+            log_variances.append(log_variance.clamp(-20, 10))
+        return Posterior(as_planes(means, self.layout), as_planes(log_variances, self.layout))
+
+
+class PointEncoder(PlaneStagesEncoder):
+    """A network on points that share features through the cells they fall in, then convolutions on the planes.
+
+    It follows the convolutional occupancy networks (arXiv 2003.04618, section 3.1). Before each block but the first a
+    point receives the mean features of the cells that it falls in, summed over the planes. The planes' stages share
+    weights and exchange features along common axes. The order of the points does not matter.
+
+    Args:
+        points: function from a signal to its points `(B, M, D)`, in [-1, 1], columns in the order of `layout.axes`;
+            points beyond the border count to the cells at the border.
+        features: function from a signal to features of the points, `(B, M, channels)`.
+        channels: of the features; may be 0.
+        layout: axes of the points, and planes.
+        cells: cells along each axis of the finest planes, slowest axis first, or one number for all.
+        latent_channels: C of the latent.
+        config: widths of the stages, the first also that of the network on points; blocks a stage.
+        point_blocks: residual blocks of the network on points.
+
+    Example:
+        >>> layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("z",)))
+        >>> encoder = PointEncoder(lambda s: s, lambda s: s[..., :0], 0, layout, 16, 4, EncoderConfig(widths=(8, 16)))
+        >>> [tuple(plane.shape) for plane in encoder(torch.zeros(2, 100, 3)).mean]
+        [(2, 4, 8, 8), (2, 4, 8)]
+    """
+
+    def __init__(
+        self,
+        points: Callable[[Any], Tensor],
+        features: Callable[[Any], Tensor],
+        channels: int,
+        layout: Layout,
+        cells: int | Sequence[int],
+        latent_channels: int,
+        config: EncoderConfig,
+        point_blocks: int = 3,
+    ) -> None:
+        axes, first = len(layout.axes), config.widths[0]
+        super().__init__(first + 1, layout, latent_channels, config)
+        self.points, self.features = points, features
+        self.cells = (cells,) * axes if isinstance(cells, int) else tuple(cells)
+        if len(self.cells) != axes:
+            raise ValueError(f"cells={self.cells} needs one number for each axis, slowest first: {layout.axes[::-1]}")
+        self.entry = nn.Linear(2 * axes + channels, 2 * first)
+        self.blocks = nn.ModuleList(PointBlock(2 * first, first) for _ in range(point_blocks))
+
+    def planes(self, signal: Any) -> Planes:
+        """Features of the signal's points by cell; see `scattered`."""
+        return self.scattered(self.points(signal), self.features(signal))
+
+    def scattered(self, points: Tensor, features: Tensor) -> Planes:
+        """What the convolutions start from: mean features of the points in each cell, and how many these are.
+
+        Empty cells are zero.
+
+        Args:
+            points: `(B, M, D)`.
+            features: `(B, M, channels)`.
+
+        Returns:
+            one `(B, W + 1, *cells)` a plane, W the first width
+        """
+        batch, count, _ = points.shape
+        lengths = points.new_tensor(self.cells[::-1])
+        places = (points + 1) * (lengths / 2)
+        index = places.floor().clamp(min=0).minimum(lengths - 1)
+        # Where a point lies in its cells tells what the cells cannot.
+        inner = 2 * (places - index) - 1
+        bins = [self._bins(index.long(), columns) for columns in self.layout.columns]
+        hidden = self.entry(torch.cat([points, inner, features], dim=-1).flatten(0, 1))
+        for number, block in enumerate(self.blocks):
+            if number:
+                pooled = [part.means(hidden).index_select(0, part.rows) for part in bins]
+                hidden = torch.cat([hidden, reduce(torch.add, pooled)], dim=1)
+            hidden = block(hidden)
+        return Planes(part.plane(hidden, batch, count) for part in bins)
+
+    def _bins(self, index: Tensor, columns: tuple[int, ...]) -> Bins:
+        """Cells of one plane, for cells along each axis `(B, M, D)`."""
+        grid = tuple(self.cells[-1 - column] for column in reversed(columns))
+        rows = torch.arange(len(index), device=index.device).unsqueeze(1)
+        for length, column in zip(grid, reversed(columns), strict=True):
+            rows = rows * length + index[..., column]
+        rows = rows.flatten()
+        return Bins(grid, rows, torch.bincount(rows, minlength=len(index) * prod(grid)).unsqueeze(1))
+
+
+class PointBlock(nn.Module):
+    """Two layers and a skip connection on the features of each point alone.
+
+    Args:
+        inputs, outputs: channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, outputs), nn.Linear(outputs, outputs)
+        self.skip = nn.Linear(inputs, outputs, bias=False)
+        # A block starts as its skip connection.
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(N, inputs)` to `(N, outputs)`."""
+        output: Tensor = self.skip(features) + self.second(F.silu(self.first(F.silu(features))))
+        return output
+
+
+@frozen(eq=False)
+class Bins:
+    """The cells of one plane that points fall in."""
+
+    grid: tuple[int, ...]  # cells along the plane's axes, slowest first
+    rows: Tensor  # (B * M,), the cell of each point; cells of the signals follow each other
+    counts: Tensor  # (B * cells, 1), points in each cell
+
+    def means(self, features: Tensor) -> Tensor:
+        """Mean over the points in each cell, `(B * M, W) -> (B * cells, W)`; zero where there are none."""
+        features = features.float()
+        sums = features.new_zeros(len(self.counts), features.shape[1]).index_add(0, self.rows, features)
+        return sums / self.counts.clamp(min=1)
+
+    def plane(self, features: Tensor, batch: int, count: int) -> Tensor:
+        """Means, and the number of points for a cell's share of them, `(B, W + 1, *grid)`."""
+        density = torch.log1p(self.counts * (prod(self.grid) / max(1, count)))
+        cells = torch.cat([self.means(features), density], dim=1)
+        return cells.view(batch, *self.grid, -1).movedim(-1, 1)

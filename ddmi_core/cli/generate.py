@@ -1,0 +1,192 @@
+"""The commands that use a trained model: `ddmi sample`, `reconstruct`, `complete` and `conditions`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ddmi_core.cli import options
+from ddmi_core.cli.model_source import check_source, known_suffix, known_view, load_model
+from ddmi_core.cli.output import check_writable, print_json, print_lines
+from ddmi_core.errors import DataError, RequestError, counted
+from ddmi_core.settings.config import Sampling, known_sampler
+
+
+def sample(
+    out: options.Out,
+    run: options.OptionalRun = None,
+    plugin: options.ShippedPlugin = "",
+    n: options.Count = 16,
+    seed: options.Seed = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps; the run's own by default."),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            "--sampler",
+            metavar="NAME",
+            help="Sampler; the run's own by default.",
+            autocompletion=options.samplers,
+        ),
+    ] = None,
+    size: options.Size = "",
+    condition: options.Condition = None,
+    guidance: options.Guidance = None,
+    file_type: options.Format = "",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Generate signals and write them as files."""
+    if sampler is not None:
+        known_sampler(sampler)
+    check_source(run, plugin)
+    suffix, view = known_suffix(run, plugin, file_type), known_view(run, plugin, size)
+    check_writable(out)
+    model = load_model(run, plugin)
+
+    from ddmi_core.runs.generate import sample_files
+
+    sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
+    paths = sample_files(model, n, sampling, out, size=view, suffix=suffix, overwrite=overwrite)
+    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
+
+
+def reconstruct(
+    items: Annotated[
+        list[Path],
+        typer.Argument(metavar="[RUN] INPUT...", help="Folder of a run, then files.", show_default=False),
+    ],
+    out: options.Out,
+    plugin: options.ShippedPlugin = "",
+    size: options.Size = "",
+    file_type: options.Format = "",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Reconstruct files with a trained model."""
+    run, inputs = (None, items) if plugin else (items[0], items[1:])
+    check_source(run, plugin)
+    if not inputs:
+        raise RequestError(f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}")
+    for path in inputs:
+        if not path.exists():
+            raise DataError(f"input {path} does not exist")
+    suffix, view = known_suffix(run, plugin, file_type), known_view(run, plugin, size)
+    check_writable(out)
+    model = load_model(run, plugin)
+
+    from ddmi_core.runs.generate import reconstruct_files
+
+    paths = reconstruct_files(model, inputs, out, size=view, suffix=suffix, overwrite=overwrite)
+    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
+
+
+def complete(
+    out: options.Out,
+    items: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUN] [INPUT]",
+            help="Folder of a run, then the file of a whole signal; with --values it may be left out.",
+            show_default=False,
+        ),
+    ] = None,
+    plugin: options.ShippedPlugin = "",
+    observe: Annotated[
+        list[str],
+        typer.Option(
+            "--observe",
+            metavar="REGION",
+            help="Observed part: bounds that all hold, 'x<0, -0.5<y<0.5'. Repeat it to join several.",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    hide: Annotated[
+        list[str],
+        typer.Option("--hide", metavar="REGION", help="Part that is not observed, in the same form. May be repeated."),
+    ] = [],  # noqa: B006 - typer copies it
+    coarse: Annotated[
+        str,
+        typer.Option(
+            "--coarse",
+            metavar="N|ROWSxCOLUMNS",
+            help="Observe means over the cells of a grid of this size, slowest axis first.",
+        ),
+    ] = "",
+    values: Annotated[
+        Path | None,
+        typer.Option("--values", metavar="FILE", help="Observe the rows of a .csv or .npz table of axes and values."),
+    ] = None,
+    n: options.Count = 4,
+    seed: options.Seed = 0,
+    noise: Annotated[
+        float,
+        typer.Option(
+            "--noise",
+            help="Standard deviation of the observed values' noise; for labels, the probability of a wrong one.",
+        ),
+    ] = 0.05,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 32,
+    size: options.Size = "",
+    condition: options.Condition = None,
+    guidance: options.Guidance = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Generate signals that agree with what is observed: parts of a file, a coarse version, or scattered values."""
+    given = list(items or [])
+    run = None if plugin else (given.pop(0) if given else None)
+    coarse_cells = options.parse_size(coarse, "--coarse")
+    check_source(run, plugin)
+    view = known_view(run, plugin, size)
+    if len(given) > 1:
+        raise RequestError(f"one INPUT is completed at a time, not {len(given)}")
+    if not given and values is None:
+        raise RequestError(f"give an INPUT to observe, or --values FILE: ddmi complete {run or ''} INPUT --out {out}")
+    for path in (*given, *([values] if values else [])):
+        if not path.exists():
+            raise DataError(f"input {path} does not exist")
+    check_writable(out)
+    model = load_model(run, plugin)
+
+    from ddmi_core.runs.complete import Request, complete_files
+
+    request = Request(
+        source=given[0] if given else None,
+        observe=tuple(observe),
+        hide=tuple(hide),
+        coarse=coarse_cells or (),
+        values=values,
+        n=n,
+        seed=seed,
+        noise=noise,
+        steps=steps,
+        condition=condition,
+        guidance=guidance,
+    )
+    paths, figures = complete_files(model, request, out, size=view, overwrite=overwrite)
+    if as_json:
+        print_json({**figures.to_json(), "files": [str(path) for path in paths]})
+    else:
+        print_lines(figures.lines())
+        typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
+
+
+def conditions(
+    run: options.OptionalRun = None,
+    plugin: options.ShippedPlugin = "",
+    as_json: options.Json = False,
+) -> None:
+    """List what `ddmi sample --condition` takes, one a line: classes, or examples of texts."""
+    check_source(run, plugin)
+    model = load_model(run, plugin)
+    names = list(model.classes) if model.diffusion.classes else []
+    nothing = "this model was trained without conditions, so it takes no --condition"
+    if model.condition is not None:
+        names = list(model.condition.examples())
+        nothing = "this model takes texts as --condition; the plugin's documentation says which"
+    if as_json:
+        print_json(names)
+    else:
+        print_lines(names or [nothing])

@@ -1,0 +1,61 @@
+"""The commands that look at models and this machine: `ddmi evaluate`, `report`, `view` and `bench`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ddmi_core.cli import options
+from ddmi_core.cli.model_source import check_run, check_source, load_model
+from ddmi_core.cli.output import print_result
+
+
+def evaluate(run: options.RunFolder, as_json: options.Json = False) -> None:
+    """Measure reconstructions and samples of a run, and write metrics.json."""
+    check_run(run)
+
+    from ddmi_core.evaluation.evaluate import evaluate_run
+
+    print_result(evaluate_run(run), as_json)
+
+
+def report(run: options.RunFolder) -> None:
+    """Write report.html from what the run folder holds."""
+    check_run(run)
+
+    from ddmi_core.report.report import build_report
+
+    typer.echo(build_report(run))
+
+
+def view(
+    run: options.OptionalRun = None,
+    plugin: options.ShippedPlugin = "",
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port; the first free one from 8642 on by default, 0 for any."),
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+) -> None:
+    """Show samples on a page of this machine, until Ctrl-C: zoom, turn, play and mix them."""
+    check_source(run, plugin)
+
+    from ddmi_core.viewer.server import serve
+
+    title = plugin if run is None else run.resolve().name
+    serve(lambda: load_model(run, plugin), title, port, browser=not no_open, told=typer.echo)
+
+
+def bench(plugin: options.ShippedPlugin = "", size: options.Size = "", as_json: options.Json = False) -> None:
+    """Measure field evaluation against the plain path and the matrix-product peak.
+
+    With --plugin and --size, also the time and memory of one exported sample of the shipped weights.
+    """
+    view = options.parse_size(size)
+    if plugin:
+        check_source(None, plugin)
+
+    from ddmi_core.runs.bench import measure_speed
+
+    print_result(measure_speed(plugin, view or ()), as_json)

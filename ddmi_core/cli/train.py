@@ -1,0 +1,159 @@
+"""The commands before and around training: `ddmi run`, `ddmi settings` and `ddmi data`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ddmi_core.cli import options
+from ddmi_core.cli.output import check_writable, print_json, print_result
+
+if TYPE_CHECKING:
+    from ddmi_core.api.domain import Domain
+    from ddmi_core.settings.config import RunConfig
+
+_OWN_OPTIONS = ("plugin", "preset")
+
+data_app = typer.Typer(no_args_is_help=True, help="Inspect data before training.")
+
+
+def run(
+    plugin: options.Plugin,
+    preset: options.Preset = "",
+    data: options.Data = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; runs/NAME by default.")
+    ] = None,
+    sets: options.Set = [],  # noqa: B006 - typer copies it
+    seed: options.RunSeed = None,
+    config: options.ConfigFile = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write losses for TensorBoard as well; needs ddmi[tensorboard].")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train, sample and evaluate on one data set, and write a report.
+
+    Progress and figures are shown on standard error. Standard output has the path of the report, or with --json the
+    figures with their protocols, as in metrics.json.
+    """
+    folder = out or Path("runs") / plugin
+    check_writable(folder)
+    domain, settings = configured(plugin, preset, config, sets, data, seed)
+
+    from rich.console import Console
+
+    from ddmi_core.evaluation.results import Evaluation
+    from ddmi_core.model.folder import RunFolder
+    from ddmi_core.runs import pipeline
+    from ddmi_core.training.distributed import is_main
+
+    console = Console(stderr=True)
+    report = pipeline.execute(settings, domain, folder, resume=resume, console=console, tensorboard=tensorboard)
+    if not is_main():
+        return
+    if as_json:
+        print_json(Evaluation.load(RunFolder(folder).metrics).to_json())
+    else:
+        typer.echo(report)
+
+
+def settings(
+    plugin: options.Plugin,
+    preset: options.Preset = "",
+    config: options.ConfigFile = None,
+    sets: options.Set = [],  # noqa: B006 - typer copies it
+    toml: Annotated[bool, typer.Option("--toml", help="Print a file for --config.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """List the settings that --set and --config take, at the values of a preset."""
+    _, resolved = configured(plugin, preset, config, sets)
+
+    from ddmi_core.settings.resolve import dumps, keys
+
+    if toml:
+        typer.echo(dumps(resolved), nl=False)
+        return
+    rows = [row for row in keys(resolved) if row.key not in _OWN_OPTIONS]
+    if as_json:
+        print_json(
+            [{"key": row.key, "value": _plain(row.default), "takes": row.takes, "summary": row.summary} for row in rows]
+        )
+        return
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("key", "value", "what it is, and what it takes", box=box.SIMPLE)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        about = Text.assemble(row.summary + " " if row.summary else "", (f"Takes {row.takes}.", "dim"))
+        table.add_row(Text(row.key), Text(str(_plain(row.default))), about)
+    Console().print(table)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: tuples as lists, enumerations as their values."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float | str | bool | None) else getattr(value, "value", str(value))
+
+
+@data_app.callback()
+def _group() -> None:
+    """Inspect data before training."""
+
+
+@data_app.command()
+def check(
+    data: Annotated[
+        str, typer.Argument(metavar="PATH|NAME", help="Data, as for `ddmi run --data`; see `ddmi data sources`.")
+    ],
+    plugin: options.Plugin,
+    preset: options.Preset = "",
+    sets: options.Set = [],  # noqa: B006 - typer copies it
+    config: options.ConfigFile = None,
+    as_json: options.Json = False,
+) -> None:
+    """Read a data set as training would, and say what is in it and what is wrong with it."""
+    domain, settings = configured(plugin, preset, config, sets, data)
+
+    from ddmi_core.model.data import load_data, summarize
+
+    split = load_data(domain, settings.data, settings.domain)
+    print_result(summarize(split, settings.data or domain.default_source), as_json)
+
+
+@data_app.command("sources")
+def list_sources(plugin: options.Plugin, as_json: options.Json = False) -> None:
+    """List the sources of a plugin: the `--data` value of each, and what it reads."""
+    from ddmi_core.model.data import sources
+    from ddmi_core.registry.registry import domain_named
+
+    print_result(sources(domain_named(plugin)), as_json)
+
+
+def configured(
+    plugin: str,
+    preset: str = "",
+    config: Path | None = None,
+    sets: Sequence[str] = (),
+    data: str = "",
+    seed: int | None = None,
+) -> tuple[Domain, RunConfig]:
+    """The domain of a name, and the configuration that the options resolve to.
+
+    Raises:
+        RequestError: if the plugin, the preset, the file or a setting is wrong.
+    """
+    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.settings.resolve import resolve
+
+    domain = domain_named(plugin)
+    return domain, resolve(domain, preset, config, sets, data, seed)

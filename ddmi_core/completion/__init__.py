@@ -1,0 +1,1 @@
+"""Posterior sampling from measurements (SITCOM, arXiv 2410.04479): solver, likelihoods, regions and metrics."""

@@ -1,0 +1,104 @@
+"""The measurement model: what fields show where something was observed, and the checks of what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ddmi_core.api.interfaces import Renderer
+from ddmi_core.api.observations import Observations, repeated, taken
+from ddmi_core.api.signals import move
+from ddmi_core.completion.likelihoods import Bernoulli, Gaussian, Likelihood
+from ddmi_core.errors import RequestError
+from ddmi_core.fields.field import Field
+from ddmi_core.fields.layout import Layout
+
+POINTS = 65536  # evaluations of a field whose activations are kept at once
+
+
+@frozen(eq=False)
+class MeasurementModel:
+    """How the fields of one model are measured.
+
+    Args:
+        renderer: its `observe` is the forward model.
+        layout: axes, and extra columns of queries.
+        columns: names of the measured values.
+        bernoulli: whether fields give logits, and measured values are labels 0 and 1, or shares of them.
+        device: where fields are computed.
+    """
+
+    renderer: Renderer
+    layout: Layout
+    columns: tuple[str, ...]
+    bernoulli: bool
+    device: torch.device
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest value that can be measured."""
+        return (0.0, 1.0) if self.bernoulli else self.renderer.limits
+
+    def likelihood(self, noise: float) -> Likelihood:
+        """The likelihood of measured values.
+
+        Raises:
+            RequestError: if the noise is out of range for it.
+        """
+        return Bernoulli(noise) if self.bernoulli else Gaussian(noise)
+
+    def accept(self, observations: Observations) -> Observations:
+        """The observations on the device, with zeros where they leave out the extra columns.
+
+        Raises:
+            RequestError: if they have another number of coordinates or values than the domain, or a value is out of
+                range.
+        """
+        axes = self.layout.axes
+        columns, values = observations.queries.coords.shape[2], observations.values.shape[1]
+        if values != len(self.columns):
+            raise RequestError(
+                f"observed values have {values} columns; this model's have {len(self.columns)}: "
+                f"{', '.join(self.columns)}"
+            )
+        if columns != len(axes):
+            raise RequestError(
+                f"observed places have {columns} coordinates; this model's have {len(axes)}: {', '.join(axes)}"
+            )
+        low, high = self.limits
+        if bool((wrong := (observations.values < low) | (observations.values > high)).any()):
+            row, column = wrong.nonzero()[0].tolist()
+            raise RequestError(
+                f"observed value {row + 1}, {self.columns[column]} = {observations.values[row, column]:g}, is out of "
+                f"range; values of this model lie from {low:g} to {high:g}"
+            )
+        queries, extras = observations.queries, len(self.layout.extra)
+        if queries.extra.shape[2] == 0 != extras:
+            zeros = queries.coords.new_zeros(1, observations.places, extras)
+            observations = evolve(observations, queries=evolve(queries, extra=zeros))
+        return move(observations, self.device)
+
+    def expected(self, fields: Field, observations: Observations, convert: Callable[[Tensor], Tensor]) -> Tensor:
+        """What fields show where something was measured: `(B, M, V)`, differentiable, in bounded memory.
+
+        Args:
+            fields: a batch.
+            observations: on the device.
+            convert: from the field's values to those that are averaged over cells.
+        """
+        step = max(1, POINTS // (len(fields) * self.renderer.evaluations))
+
+        def part(start: int) -> Tensor:
+            queries = repeated(taken(observations.queries, slice(start, start + step)), len(fields))
+            return convert(self.renderer.observe(fields, queries))
+
+        starts = range(0, observations.places, step)
+        if len(starts) == 1 or not torch.is_grad_enabled():
+            parts = [part(start) for start in starts]
+        else:
+            parts = [checkpoint(part, start, use_reentrant=False) for start in starts]
+        return observations.mean(torch.cat(parts, dim=1))

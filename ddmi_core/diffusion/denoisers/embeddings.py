@@ -1,0 +1,100 @@
+"""Embeddings of times and of positions along axes."""
+
+from __future__ import annotations
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.fields.coordinates import cell_centres
+from ddmi_core.fields.layout import Layout
+
+
+def sinusoids(values: Tensor, width: int, highest: float = 1000.0) -> Tensor:
+    """Sines and cosines of `(n,)` values at `width / 2` frequencies from 1 to `highest`: `(n, width)`."""
+    exponents = torch.linspace(0, log(highest), width // 2, device=values.device)
+    angles = values[:, None] * exponents.exp()
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class TimeEmbedding(nn.Module):
+    """Times in [0, 1] to vectors."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.network = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, times: Tensor) -> Tensor:
+        """Map `(B,)` to `(B, width)`."""
+        vectors: Tensor = self.network(sinusoids(times, self.width))
+        return vectors
+
+
+class AxisPositions(nn.Module):
+    """Position vectors of the cells of every plane: a sum of one embedding for each axis, and one a plane.
+
+    Planes that share an axis share its embedding, so cells with a common coordinate are alike.
+    """
+
+    def __init__(self, layout: Layout, width: int, frequencies: int = 32) -> None:
+        super().__init__()
+        self.layout, self.frequencies = layout, frequencies
+        self.axes = nn.ModuleList(nn.Linear(frequencies, width) for _ in layout.axes)
+        self.planes = nn.Parameter(torch.zeros(len(layout.planes), width))
+
+    def forward(self, plane: int, grid: tuple[int, ...]) -> Tensor:
+        """Positions of the cells of a plane with a grid `(H, W)`, H = 1 for a line: `(H, W, width)`."""
+        total = self.planes[plane]
+        for place, column in enumerate(self.layout.columns[plane]):
+            size = grid[1 - place]
+            centres = cell_centres(size, total.device)
+            vectors = self.axes[column](sinusoids(centres, self.frequencies, highest=32.0))
+            total = total + (vectors[None, :] if place == 0 else vectors[:, None])
+        return total.expand(*grid, -1)
+
+
+class ClassCondition(nn.Embedding):
+    """Conditions are class numbers `(B,)`; the number of classes itself stands for "no condition".
+
+    Args:
+        classes: number of classes; 0 leaves "no condition" alone.
+        width: of the vectors.
+    """
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__(classes + 1, width)
+        nn.init.normal_(self.weight, std=0.5)
+
+    def none(self, n: int) -> Tensor:
+        """No condition, `n` times."""
+        return torch.full((n,), self.num_embeddings - 1)
+
+
+class VectorCondition(nn.Module):
+    """Conditions are vectors with a mark, `(B, F + 1)`, the mark 1; zeros with the mark 0 are "no condition".
+
+    Args:
+        length: F.
+        width: of what they are mapped to.
+    """
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__()
+        self.length = length
+        self.network = nn.Sequential(nn.Linear(length + 1, width), nn.SiLU(), nn.Linear(width, width))
+
+    def none(self, n: int) -> Tensor:
+        """No condition, `n` times."""
+        return torch.zeros(n, self.length + 1)
+
+    def forward(self, given: Tensor) -> Tensor:
+        """Map `(B, F + 1)` to `(B, width)`."""
+        vectors: Tensor = self.network(given)
+        return vectors
+
+
+def marked(vectors: Tensor) -> Tensor:
+    """Vectors `(..., F)` as conditions `(..., F + 1)` of a `VectorCondition`."""
+    return torch.cat([vectors, torch.ones_like(vectors[..., :1])], dim=-1)

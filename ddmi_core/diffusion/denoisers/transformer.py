@@ -1,0 +1,92 @@
+"""The transformer denoiser over the tokens of all planes."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
+from ddmi_core.fields.layout import Layout
+from ddmi_core.networks.attention import Attention
+from ddmi_core.networks.exchange import Maps, shared
+
+_CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
+
+
+class _Block(nn.Module):
+    """Attention and a feed-forward network, modulated by the condition (adaLN-zero, arXiv 2212.09748)."""
+
+    def __init__(self, width: int, heads: int, condition: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
+        self.attention = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
+        self.network = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+        self.modulation = nn.Linear(condition, 6 * width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).unsqueeze(1).chunk(6, dim=-1)
+        tokens = tokens + gate1 * self.attention(self.norm1(tokens) * (1 + scale1) + shift1)
+        output: Tensor = tokens + gate2 * self.network(self.norm2(tokens) * (1 + scale2) + shift2)
+        return output
+
+
+class PlaneTransformer(nn.Module):
+    """Transformer whose tokens are patches of cells of all planes, with axis-wise position embeddings.
+
+    Args:
+        layout: planes and axes.
+        channels: channels of the latent.
+        condition: width of the conditioning vector.
+        config: sizes.
+    """
+
+    def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
+        super().__init__()
+        lines = all(len(plane) == 1 for plane in layout.planes)
+        self.patch = (1, config.patch) if lines else (config.patch, config.patch)
+        size = channels * self.patch[0] * self.patch[1]
+        self.stem = nn.Linear(size, config.width)
+        self.positions = AxisPositions(layout, config.width)
+        self.blocks = nn.ModuleList(_Block(config.width, config.heads, condition) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
+        self.modulation = nn.Linear(condition, 2 * config.width)
+        self.head = nn.Linear(config.width, size)
+        for layer in (self.modulation, self.head):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+        """Map one noisy `(B, C, H, W)` a plane, and `(B, condition)`, to predictions of the same shapes."""
+        high, wide = self.patch
+        tokens, grids = [], []
+        for plane, features in enumerate(shared(self._pad, maps)):
+            grid = features.shape[2] // high, features.shape[3] // wide
+            patches = rearrange(
+                features, f"batch channels {_CELLS} -> batch rows columns {_PATCH}", high=high, wide=wide
+            )
+            tokens.append((self.stem(patches) + self.positions(plane, grid)).flatten(1, 2))
+            grids.append(grid)
+        joined = torch.cat(tokens, dim=1)
+        for block in self.blocks:
+            joined = block(joined, condition)
+        shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, dim=-1)
+        joined = self.head(self.norm(joined) * (1 + scale) + shift)
+        outputs = []
+        for part, grid, original in zip(joined.split([t.shape[1] for t in tokens], dim=1), grids, maps, strict=True):
+            pattern = f"batch (rows columns) {_PATCH} -> batch channels {_CELLS}"
+            cells = rearrange(part, pattern, rows=grid[0], high=high, wide=wide)
+            outputs.append(cells[:, :, : original.shape[2], : original.shape[3]])
+        return outputs
+
+    def _pad(self, features: Tensor) -> Tensor:
+        """Extend a map to whole patches."""
+        high, wide = self.patch
+        return F.pad(features, (0, -features.shape[3] % wide, 0, -features.shape[2] % high))

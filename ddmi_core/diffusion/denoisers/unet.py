@@ -1,0 +1,121 @@
+"""The plane-aware U-Net denoiser, the paper's kind."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
+from ddmi_core.fields.layout import Layout
+from ddmi_core.networks.attention import Attention
+from ddmi_core.networks.blocks import ResidualBlock, convolution, groups
+from ddmi_core.networks.exchange import AxisExchange, Maps, shared
+
+
+class _Level(nn.Module):
+    """Residual blocks with shared weights for all planes, each followed by an exchange along common axes."""
+
+    def __init__(
+        self, layout: Layout, inputs: tuple[int, ...], width: int, kernel: tuple[int, ...], condition: int
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ResidualBlock(2, size, width, kernel, condition) for size in inputs)
+        self.exchanges = nn.ModuleList(AxisExchange(layout, width) for _ in inputs)
+
+    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+        for block, exchange in zip(self.blocks, self.exchanges, strict=True):
+
+            def apply(features: Tensor, block: nn.Module = block) -> Tensor:
+                repeat = len(features) // len(condition)
+                result: Tensor = block(features, condition.repeat(repeat, 1))
+                return result
+
+            maps = exchange(shared(apply, maps))
+        return maps
+
+
+class _JointAttention(nn.Module):
+    """Attention over the cells of all planes together."""
+
+    def __init__(self, layout: Layout, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups(width), width)
+        self.positions = AxisPositions(layout, width)
+        self.attention = Attention(width, heads)
+
+    def forward(self, maps: Maps) -> Maps:
+        tokens = []
+        for plane, features in enumerate(maps):
+            rows = self.norm(features).permute(0, 2, 3, 1)
+            tokens.append((rows + self.positions(plane, tuple(rows.shape[1:3]))).flatten(1, 2))
+        mixed = self.attention(torch.cat(tokens, dim=1)).split([t.shape[1] for t in tokens], dim=1)
+        return [
+            features + part.transpose(1, 2).unflatten(2, features.shape[2:])
+            for features, part in zip(maps, mixed, strict=True)
+        ]
+
+
+class PlaneUNet(nn.Module):
+    """U-Net over the planes of a latent; planes share weights and exchange features at every block.
+
+    Args:
+        layout: planes and axes.
+        channels: channels of the latent.
+        condition: width of the conditioning vector.
+        config: sizes.
+    """
+
+    def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
+        super().__init__()
+        kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
+        widths = [config.width * multiple for multiple in config.multipliers]
+        self.layout = layout
+        self.stem = convolution(2, channels, widths[0], kernel)
+        self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(widths[0], 1, 1)) for _ in layout.planes)
+        self.down, self.shrink, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        before = widths[0]
+        for number, width in enumerate(widths):
+            self.down.append(_Level(layout, (before, *[width] * (config.blocks - 1)), width, kernel, condition))
+            self.shrink.append(convolution(2, width, width, kernel) if number < len(widths) - 1 else nn.Identity())
+            before = width
+        self.middle = _JointAttention(layout, before, config.heads)
+        for width in reversed(widths):
+            inputs = (before + width, *[width] * (config.blocks - 1))
+            self.up.append(_Level(layout, inputs, width, kernel, condition))
+            before = width
+        self.norm = nn.GroupNorm(groups(before), before)
+        self.head = convolution(2, before, channels, kernel)
+        nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+        """Map one noisy `(B, C, H, W)` a plane, and `(B, condition)`, to predictions of the same shapes."""
+        maps = [m + offset for m, offset in zip(shared(self.stem, maps), self.offsets, strict=True)]
+        skips: list[Maps] = []
+        for level, shrink in zip(self.down, self.shrink, strict=True):
+            maps = level(maps, condition)
+            skips.append(maps)
+            if not isinstance(shrink, nn.Identity):
+                maps = shared(shrink, [self._halve(m) for m in maps])
+        maps = self.middle(maps)
+        for level, skip in zip(self.up, reversed(skips), strict=True):
+            maps = [
+                torch.cat(
+                    [
+                        F.interpolate(m, size=s.shape[2:], mode="nearest") if m.shape[2:] != s.shape[2:] else m,
+                        s,
+                    ],
+                    1,
+                )
+                for m, s in zip(maps, skip, strict=True)
+            ]
+            maps = level(maps, condition)
+        return shared(lambda m: self.head(F.silu(self.norm(m))), maps)
+
+    @staticmethod
+    def _halve(features: Tensor) -> Tensor:
+        """Mean over blocks of two cells along axes longer than one; an odd last cell stands alone."""
+        sizes = [2 if size > 1 else 1 for size in features.shape[2:]]
+        return F.avg_pool2d(features, sizes, ceil_mode=True, count_include_pad=False)

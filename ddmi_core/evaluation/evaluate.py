@@ -1,0 +1,155 @@
+"""Evaluation of a run: held-out reconstructions, and distances of samples to the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, Figure
+from ddmi_core.api.signals import SignalSet, Split, move
+from ddmi_core.diffusion.samplers import evaluations
+from ddmi_core.errors import DataError
+from ddmi_core.evaluation.results import Evaluation, SamplerFigure
+from ddmi_core.model.build import check_needs
+from ddmi_core.model.data import load_data
+from ddmi_core.model.folder import RunFolder, read_head
+from ddmi_core.model.model import Model, load
+from ddmi_core.parts.distance import frechet
+from ddmi_core.settings.config import Sampling, sampler_and_steps
+
+BATCH = 32
+SEED = 1000  # of evaluation samples, apart from the seeds that people look at
+
+
+def evaluate_run(run: Path) -> Evaluation:
+    """Measure a finished run again and write its `metrics.json`.
+
+    Raises:
+        CheckpointError: if the run is not finished.
+        DataError: if its data are gone or have changed.
+    """
+    folder = RunFolder(run)
+    model = load(run)
+    check_needs(model.domain, model.config)
+    split = load_data(model.domain, model.config.data, model.config.domain)
+    check_data(folder, split)
+    result = measure(model, split)
+    result.save(folder.metrics)
+    return result
+
+
+def check_data(folder: RunFolder, split: Split) -> None:
+    """See that the data are those that the run was trained on.
+
+    Raises:
+        DataError: if they are not.
+    """
+    stored, found = read_head(folder).fingerprint, split.fingerprint()
+    if stored != found:
+        raise DataError(
+            f"the data have changed since {folder.path} was started (fingerprint {found[:12]}, was {stored[:12]}); "
+            "restore them, or start a new run"
+        )
+
+
+def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda what: None) -> Evaluation:
+    """All figures of a model on a split; depends on model, data and seed alone, but for the seconds."""
+    settings = model.config.evaluation
+    common = {
+        "data": split.fingerprint(),
+        "source": model.config.data or model.domain.default_source,
+        "versions": {name: version(name) for name in ("ddmi", "torch")},
+    }
+    progress("held-out reconstructions")
+    figures = list(_reconstruction(model, split, common))
+    reference = describe_signals(model, split.train)
+    samples, own = settings.samples, model.config.sampling
+    distance = {
+        **common,
+        "features": model.domain.describe,
+        "samples": samples,
+        "reference": f"{len(split.train)} training signals",
+        "seed": SEED,
+        "guidance": own.guidance,
+    }
+    if len(split.held_out) >= 2:
+        floor = frechet(describe_signals(model, split.held_out), reference)
+        protocol = {**distance, "samples": len(split.held_out)}
+        figures.append(Figure(HELD_OUT, floor, protocol))
+    rows = []
+    for entry in settings.grid:
+        sampler, steps = sampler_and_steps(entry)
+        progress(f"{sampler}, {steps} steps")
+        started = _clock(model.device)
+        flat = model.sample_latents(samples, Sampling(seed=SEED, sampler=sampler, steps=steps))
+        seconds = _clock(model.device) - started
+        value = frechet(describe_latents(model, flat), reference)
+        rows.append(SamplerFigure(sampler, steps, evaluations(sampler, steps), round(seconds, 2), value))
+    progress("samples")
+    chosen = next((row for row in rows if (row.sampler, row.steps) == (own.sampler, own.steps)), None)
+    if chosen is None:
+        flat = model.sample_latents(samples, Sampling(seed=SEED))
+        value = frechet(describe_latents(model, flat), reference)
+    else:
+        value = chosen.distance
+    figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
+    for name, evaluation in model.domain.evaluations.items():
+        progress(name)
+        found: Sequence[Figure] = model.domain.resolve(evaluation)(model, split, samples, SEED)
+        sampling = {"sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
+        figures += [evolve(figure, protocol={**common, **sampling, **figure.protocol}) for figure in found]
+    return Evaluation(tuple(figures), tuple(rows))
+
+
+def describe_signals(model: Model, signals: SignalSet) -> Tensor:
+    """Features of all signals of a set: `(len, F)`."""
+    describe = model.domain.resolve(model.domain.describe_signal)
+    return torch.cat([describe(signal).cpu() for _, signal in batches(signals, len(signals))])
+
+
+@torch.no_grad()
+def describe_latents(model: Model, flat: Tensor) -> Tensor:
+    """Features of the fields of latents `(n, L)`: `(n, F)`."""
+    describe = model.domain.resolve(model.domain.describe)
+    parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
+    return torch.cat([describe(fields, model.renderer).cpu() for fields in parts])
+
+
+def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
+    """Yield the first signals of a set as indices and one signal each, without augmentation."""
+    count = min(most, len(signals))
+    for start in range(0, count, BATCH):
+        indices = range(start, min(start + BATCH, count))
+        yield indices, signals.batch(indices)
+
+
+@torch.no_grad()
+def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
+    metrics = {name: model.domain.resolve(reference) for name, reference in model.domain.metrics.items()}
+    values: dict[str, list[Tensor]] = {name: [] for name in metrics}
+    count = 0
+    for indices, signal in batches(split.held_out, model.config.evaluation.held_out):
+        truth = move(signal, model.device)
+        fields = model.reconstruct(truth)
+        count += len(indices)
+        for name, metric in metrics.items():
+            values[name].append(metric(fields, truth, model.renderer).cpu())
+    if not count:
+        raise DataError("no signal is held out, so reconstructions cannot be measured")
+    protocol = {**common, "n": count, "signals": "held out", "size": "native", "latent": "posterior mean"}
+    for name, parts in values.items():
+        yield Figure(f"{RECONSTRUCTION}{name}", float(torch.cat(parts).mean()), protocol)
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds, after all that the device was asked to do before."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

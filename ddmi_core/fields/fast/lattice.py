@@ -1,0 +1,170 @@
+"""Evaluation on regular lattices: projected basis fields, interpolated axis by axis, in tiles that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.fields.fast.folding import FoldedReadout, Term, fold
+from ddmi_core.fields.interpolate import axis_taps
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.readout import CoarseToFineReadout
+
+CHUNK = 4096
+_WIDEST = 256  # most cells that a matrix spans: its cost grows with their square where an axis is long
+_FASTEST = 256  # longest run along the fastest axis in a tile; short runs touch few cells
+
+
+@frozen(eq=False)
+class AxisWindow:
+    """Linear interpolation at some coordinates of one axis, as a matrix over the few cells that they touch."""
+
+    cells: slice  # window of cells
+    matrix: Tensor  # (n, window), rows sum to one
+
+    def apply(self, window: Tensor, dim: int) -> Tensor:
+        """Interpolate the first or second dimension of a window `(..., width)`, which becomes n long."""
+        if dim == 1:
+            return torch.matmul(self.matrix, window)
+        return (self.matrix @ window.reshape(len(window), -1)).view(len(self.matrix), *window.shape[1:])
+
+
+@frozen(eq=False)
+class AxisTaps:
+    """The same as two taps a coordinate, cheaper where a tile touches many cells, or more than it has points."""
+
+    cells: slice  # window of cells
+    low: Tensor  # (n,), integers, in the window
+    high: Tensor  # (n,), integers, in the window
+    weight: Tensor  # (n,)
+
+    def apply(self, window: Tensor, dim: int) -> Tensor:
+        """Interpolate the first or second dimension of a window `(..., width)`, which becomes n long."""
+        shape = [1] * window.ndim
+        shape[dim] = -1
+        low, high = window.index_select(dim, self.low), window.index_select(dim, self.high)
+        return low.lerp_(high, self.weight.view(shape))
+
+
+def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
+    """Interpolation at coordinates `(n,)` in [-1, 1] on an axis with `size` cells, constant beyond the outer ones."""
+    taps = axis_taps(coords, size)
+    low, high, weight = taps.low, taps.high, taps.weight
+    first = int(low.min())
+    cells = slice(first, int(high.max()) + 1)
+    low, high = low - first, high - first
+    if cells.stop - first > min(len(coords), _WIDEST):
+        return AxisTaps(cells, low, high, weight)
+    matrix = coords.new_zeros(len(coords), cells.stop - first)
+    rows = torch.arange(len(coords), device=coords.device)
+    matrix[rows, low] = 1 - weight
+    matrix[rows, high] += weight
+    return AxisWindow(cells, matrix)
+
+
+class LatticeEvaluator:
+    """One field on one regular lattice, evaluated without gradients by tiles of at most `chunk` points.
+
+    The first linear layer of a block commutes with interpolation, so it is applied to the basis fields
+    once; extras and biases, constant over a lattice, are folded in there too. What is left at a point is a
+    short weighted sum along each axis, and the layers between hidden states.
+
+    Args:
+        basis: basis fields of one signal (B = 1), coarse to fine.
+        layout: axes and planes.
+        readout: a `CoarseToFineReadout`.
+        axes: one 1-D tensor of coordinates an axis, in the layout's order.
+        extra: `(X,)`, constant over the lattice.
+        chunk: most points evaluated at once; bounds the memory.
+    """
+
+    def __init__(
+        self,
+        basis: Sequence[Planes],
+        layout: Layout,
+        readout: CoarseToFineReadout,
+        axes: Sequence[Tensor],
+        extra: Tensor,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.axes, self.values = tuple(axis.detach() for axis in axes), readout.values
+        self.sizes = tuple(len(axis) for axis in axes)
+        self.readout: FoldedReadout = fold(basis, layout, readout, extra)
+        steps = tile_steps(self.sizes, chunk)
+        self.cuts = [
+            [slice(start, min(start + step, size)) for start in range(0, size, step)]
+            for size, step in zip(self.sizes, steps, strict=True)
+        ]
+        cells = {
+            (column, grid_size)
+            for block in self.readout.blocks
+            for term in block.terms
+            for column, grid_size in zip(term.columns, term.grid.shape, strict=False)
+        }
+        self.interpolations = {
+            (column, size, cut.start): axis_interpolation(self.axes[column][cut], size)
+            for column, size in cells
+            for cut in self.cuts[column]
+        }
+
+    @torch.no_grad()  # in the computation of each slab; the caller's mode is back at each yield
+    def slabs(self) -> Iterator[tuple[int, Tensor]]:
+        """Yield `(start, values)` along the slowest axis; values are `(m, ..., V)`, slowest axis first."""
+        for last in self.cuts[-1]:
+            shape = (last.stop - last.start, *reversed(self.sizes[:-1]), self.values)
+            out = self.axes[0].new_empty(shape)
+            for tile in product(*self.cuts[:-1]):
+                values = self._tile((*tile, last))
+                # Tiles have the fastest axis first, results the slowest.
+                order = tuple(reversed(range(len(self.sizes) + 1)))
+                out[(slice(None), *reversed(tile))] = values.permute(order)
+            yield last.start, out
+
+    def _tile(self, tile: tuple[slice, ...]) -> Tensor:
+        """Values `(V, n_0, ..., n_D-1)` of one tile, in the layout's order of axes."""
+        shape = [cut.stop - cut.start for cut in tile]
+        totals = (self._sum(block.terms, tile, shape) for block in self.readout.blocks)
+        return self.readout.values(totals).view(-1, *shape)
+
+    def _sum(self, terms: Sequence[Term], tile: tuple[slice, ...], shape: list[int]) -> Tensor:
+        """Sum of all projected planes at the points of a tile: `(points, width)`."""
+        total: Tensor | None = None
+        for term in terms:
+            steps = [
+                self.interpolations[column, size, tile[column].start]
+                for column, size in zip(term.columns, term.grid.shape, strict=False)
+            ]
+            features = term.grid[tuple(step.cells for step in steps)]
+            # The slower axis first: the faster one then multiplies a single wide matrix.
+            for dim in reversed(range(len(steps))):
+                features = steps[dim].apply(features, dim)
+            if len(term.columns) == len(shape):
+                part = features
+            else:
+                view = [1] * len(shape)
+                for column in term.columns:
+                    view[column] = shape[column]
+                part = features.reshape(*view, -1)
+            if total is None:
+                total = part if part.shape[:-1] == tuple(shape) else part.expand(*shape, -1).contiguous()
+            else:
+                total += part
+        assert total is not None
+        return total.reshape(prod(shape), -1)
+
+
+def tile_steps(sizes: Sequence[int], chunk: int) -> tuple[int, ...]:
+    """Points along each axis in one tile, at most `chunk` in all; runs along the fastest axis are kept short."""
+    steps, left = [], max(1, chunk)
+    for number, size in enumerate(sizes):
+        most = min(size, _FASTEST) if number == 0 and len(sizes) > 1 else size
+        step = max(1, min(most, left))
+        steps.append(step)
+        left //= step
+    return tuple(steps)

@@ -1,0 +1,169 @@
+"""Evaluation at scattered points: projected basis fields, each plane's taps gathered and summed in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from attrs import frozen
+from torch import Tensor
+from torch.nn import functional as F
+
+from ddmi_core.fields.fast.folding import Term, fold
+from ddmi_core.fields.layout import Layout
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.readout import CoarseToFineReadout
+
+CHUNK = 8192
+
+
+@frozen(eq=False)
+class Gather:
+    """Where one projected plane is in a block's table of rows, and how its taps follow from the position."""
+
+    first: int  # number of the axis position along the plane's first column
+    second: int  # the same along its second column; of a line, that of its only column again
+    stride: int  # rows from one cell to the next along the first column
+    taps: Tensor  # (4, 1), int32: rows of the four taps from that of the lowest one
+    line: bool
+
+
+class PointEvaluator:
+    """One field, evaluated without its plain path's cost at any points: all values, or values with their slopes.
+
+    As on lattices, the first linear layer of a block is applied to the basis fields once. What is left at a
+    point is one weighted sum of rows, four a plane, and the layers between hidden states. It suits points that are
+    no lattice; on a whole lattice `LatticeEvaluator` shares more work.
+
+    Args:
+        basis: basis fields of one signal (B = 1), coarse to fine.
+        layout: axes and planes.
+        readout: a `CoarseToFineReadout`.
+        extra: `(X,)`, the same at all points.
+        chunk: most points evaluated at once; bounds the memory.
+    """
+
+    def __init__(
+        self,
+        basis: Sequence[Planes],
+        layout: Layout,
+        readout: CoarseToFineReadout,
+        extra: Tensor,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.values, self.axes, self.chunk = readout.values, len(layout.axes), chunk
+        self.readout = fold(basis, layout, readout, extra)
+        self.device = extra.device
+        positions: dict[tuple[int, int], int] = {}  # (column, cells) to its number
+        self.gathers: list[list[Gather]] = []
+        self.tables: list[Tensor] = []
+        for block in self.readout.blocks:
+            gathers, rows, start = [], [], 0
+            for term in block.terms:
+                grid = _at_least_two(term)
+                numbers = [
+                    positions.setdefault((column, cells), len(positions))
+                    for column, cells in zip(term.columns, term.grid.shape, strict=False)
+                ]
+                line = len(numbers) == 1
+                stride = 0 if line else grid.shape[1]
+                offsets = [0, 1, 0, 1] if line else [0, 1, stride, stride + 1]
+                taps = torch.tensor(offsets, dtype=torch.int32, device=self.device) + start
+                gathers.append(Gather(numbers[0], numbers[-1], stride, taps[:, None], line))
+                rows.append(grid.reshape(-1, grid.shape[-1]))
+                start += len(rows[-1])
+            self.gathers.append(gathers)
+            self.tables.append(torch.cat(rows))
+        columns, cells = zip(*positions, strict=True)
+        self.columns = torch.tensor(columns, device=self.device)
+        size = extra.new_tensor(cells)[:, None]
+        self.half, self.shift, self.last = size / 2, size / 2 - 0.5, size - 1
+        self.last_low = (size - 2).clamp_min(0)
+
+    @torch.no_grad()
+    def at(self, coords: Tensor) -> Tensor:
+        """Values at coordinates `(N, D)` in [-1, 1]: `(N, V)`, without gradients, on the field's device.
+
+        Raises:
+            ValueError: if the coordinates have another number of columns.
+        """
+        coords = self._checked(coords)
+        values = coords.new_empty(len(coords), self.values)
+        for start in range(0, len(coords), self.chunk):
+            part = slice(start, start + self.chunk)
+            values[part] = self._evaluate(coords[part])
+        return values
+
+    def slopes(self, coords: Tensor) -> tuple[Tensor, Tensor]:
+        """Values `(N, V)` and their derivatives in the coordinates `(N, V, D)`; neither records gradients.
+
+        Where a basis field has a kink, at cell centres, the derivative is that on the upper side.
+
+        Raises:
+            ValueError: if the coordinates have another number of columns.
+        """
+        coords = self._checked(coords)
+        values = coords.new_empty(len(coords), self.values)
+        slopes = coords.new_empty(len(coords), self.values, self.axes)
+        for start in range(0, len(coords), self.chunk):
+            part = slice(start, start + self.chunk)
+            with torch.enable_grad():
+                point = coords[part].detach().requires_grad_()
+                result = self._evaluate(point)
+                sums = result.sum(dim=0).unbind()
+            values[part] = result.detach()
+            for channel, total in enumerate(sums):
+                more = channel < len(sums) - 1
+                (slopes[part, channel],) = torch.autograd.grad(total, point, retain_graph=more)
+        return values, slopes
+
+    def _checked(self, coords: Tensor) -> Tensor:
+        if coords.ndim != 2 or coords.shape[1] != self.axes:
+            raise ValueError(f"coords have shape {tuple(coords.shape)}; points of this field are (N, {self.axes})")
+        return coords.detach().to(self.half)
+
+    def _evaluate(self, coords: Tensor) -> Tensor:
+        """Values `(N, V)` of one chunk."""
+        # Rows of numbers along the points: short runs a point would take several times longer.
+        # `index_select`, as threads add up the slopes of plain indexing in any order.
+        position = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
+        position = torch.minimum(position.clamp_min(0), self.last)
+        low = torch.minimum(position.detach().floor(), self.last_low)
+        upper = position - low
+        lower, cells = 1 - upper, low.to(torch.int32)
+        totals = (
+            self._total(gathers, table, lower, upper, cells)
+            for gathers, table in zip(self.gathers, self.tables, strict=True)
+        )
+        return self.readout.values(totals).t()
+
+    def _total(self, gathers: Sequence[Gather], table: Tensor, lower: Tensor, upper: Tensor, cells: Tensor) -> Tensor:
+        """Sum of a block's projected planes at the points of a chunk: `(N, width)`."""
+        rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
+        weights = torch.cat([_weights(gather, lower, upper) for gather in gathers]).t().contiguous()
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+    @staticmethod
+    def _rows(gather: Gather, cells: Tensor) -> Tensor:
+        """Rows of a plane's taps: `(4, N)`."""
+        lowest = cells[gather.second]
+        if not gather.line:
+            lowest = torch.add(lowest, cells[gather.first], alpha=gather.stride)
+        return lowest + gather.taps
+
+
+def _weights(gather: Gather, lower: Tensor, upper: Tensor) -> Tensor:
+    """Weights of a plane's taps: `(4, N)`; of a line, the last two are zero."""
+    second = torch.stack([lower[gather.second], upper[gather.second]])
+    if gather.line:
+        return torch.cat([second, torch.zeros_like(second)])
+    return torch.cat([second * lower[gather.first], second * upper[gather.first]])
+
+
+def _at_least_two(term: Term) -> Tensor:
+    """The grid with a single cell along an axis repeated, so that each point has two taps along each."""
+    grid = term.grid
+    for dim in range(len(term.columns)):
+        if grid.shape[dim] == 1:
+            grid = torch.cat([grid, grid], dim=dim)
+    return grid

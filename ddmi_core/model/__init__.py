@@ -1,0 +1,1 @@
+"""Trained models: construction, loading, data, latents and run folders."""

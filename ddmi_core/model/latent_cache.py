@@ -1,0 +1,156 @@
+"""The latent cache: every training signal encoded once, with the statistics that normalise it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.api.conditions import Condition
+from ddmi_core.api.signals import SignalSet, move
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.diffusion.latents import LatentShape, Normalisation
+from ddmi_core.errors import CheckpointError, PluginError
+from ddmi_core.model.provenance import AUTOENCODER, check_origin
+from ddmi_core.training import checkpoint
+from ddmi_core.training.objective import generator_for
+from ddmi_core.training.trainer import FINAL
+
+BATCH = 64
+KEPT_VECTORS = 1024
+
+
+@frozen(eq=False)
+class Latents:
+    """Encoded training signals."""
+
+    flat: Tensor  # (N * copies, L), in the autoencoder's units
+    labels: Tensor  # (N * copies,)
+    vectors: Tensor  # (N * copies, K, F), of the condition; F = 0 without one
+    shape: LatentShape
+    normalisation: Normalisation
+    classes: tuple[str, ...]
+
+
+@frozen
+class LatentFacts:
+    """What a model needs to know of the latents that it was trained on."""
+
+    shape: LatentShape
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]  # latents of each class
+
+
+@torch.no_grad()
+def encode(
+    model: D2CVAE,
+    signals: SignalSet,
+    copies: int,
+    seed: int,
+    device: torch.device,
+    vectors: Tensor | None = None,
+) -> Latents:
+    """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all.
+
+    Args:
+        model: the autoencoder.
+        signals: the set.
+        copies: latents of each signal.
+        seed: of the variants.
+        device: where the model is.
+        vectors: the condition's vectors of the set, see `vectors_of`; none without a condition.
+    """
+    model.eval()
+    rows = []
+    for copy in range(copies):
+        generator = generator_for(seed, "latents", copy) if copy else None
+        for start in range(0, len(signals), BATCH):
+            indices = range(start, min(start + BATCH, len(signals)))
+            mean = model.encode(move(signals.batch(indices, generator), device)).mean
+            rows.append(mean.map(Tensor.cpu))
+    shape = LatentShape.of(rows[0])
+    flat = torch.cat([shape.pack(row) for row in rows])
+    labels = signals.labels.repeat(copies)
+    if vectors is None:
+        vectors = torch.zeros(len(signals), 1, 0)
+    return Latents(flat, labels, vectors.repeat(copies, 1, 1), shape, Normalisation.fit(flat, shape), signals.classes)
+
+
+def vectors_of(condition: Condition, signals: SignalSet) -> Tensor:
+    """The condition's vectors of a set, `(N, K, F)`.
+
+    Raises:
+        PluginError: if they do not fit the signals, or are not finite.
+    """
+    found = condition.of(signals).float().cpu()
+    vectors = found.unsqueeze(1) if found.ndim == 2 else found
+    if vectors.ndim != 3 or len(vectors) != len(signals) or vectors.shape[2] != condition.length:
+        name, wanted = type(condition).__name__, f"({len(signals)}, {condition.length})"
+        raise PluginError(f"{name}.of gives vectors of shape {tuple(found.shape)}; the set needs {wanted}")
+    if not bool(vectors.isfinite().all()):
+        bad = int((~vectors.isfinite()).flatten(1).any(dim=1).nonzero()[0])
+        raise PluginError(f"{type(condition).__name__}.of gives numbers for {signals.names[bad]!r} that are not finite")
+    return vectors
+
+
+def save(folder: Path, latents: Latents, fingerprint: str, weights: str) -> None:
+    """Write the cache (see `checkpoint.save`), with digests of the data and of the autoencoder's weights."""
+    tensors = {
+        "latents": {"flat": latents.flat, "labels": latents.labels, "vectors": latents.vectors},
+        "normalisation": {"mean": latents.normalisation.mean, "std": latents.normalisation.std},
+    }
+    record = {**describe(latents), "fingerprint": fingerprint, AUTOENCODER: weights}
+    checkpoint.save(folder / FINAL, tensors, record)
+
+
+def load(folder: Path, fingerprint: str, weights: str) -> Latents:
+    """Read the cache.
+
+    Raises:
+        CheckpointError: if it is damaged, or was made from other data or with other weights.
+    """
+    stored = checkpoint.load(folder / FINAL)
+    if stored.record.get("fingerprint") != fingerprint:
+        raise CheckpointError(
+            f"the latents in {folder} were encoded from other data; remove the folder and repeat with --resume"
+        )
+    check_origin(stored, weights)
+    group = stored.tensors("latents")
+    facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
+    vectors = group.get("vectors", torch.zeros(len(group["flat"]), 1, 0))
+    return Latents(group["flat"], group["labels"], vectors, facts.shape, statistics, facts.classes)
+
+
+def describe(latents: Latents) -> dict[str, object]:
+    """`LatentFacts` as JSON values."""
+    counts = torch.bincount(latents.labels, minlength=len(latents.classes)) if latents.classes else torch.zeros(0)
+    return {
+        "channels": latents.shape.channels,
+        "grids": [list(grid) for grid in latents.shape.grids],
+        "classes": list(latents.classes),
+        "counts": counts.tolist(),
+    }
+
+
+def kept_vectors(latents: Latents) -> Tensor:
+    """Some of the condition's vectors, `(M, F)`, for samples of which nothing is asked; spread over the signals."""
+    rows = latents.vectors.flatten(0, 1)
+    chosen = torch.linspace(0, len(rows) - 1, min(KEPT_VECTORS, len(rows))).round().long()
+    return rows[chosen]
+
+
+def described(stored: checkpoint.Checkpoint) -> LatentFacts:
+    """Facts from a checkpoint's record; classes count alike where it does not say how often they occur.
+
+    Raises:
+        CheckpointError: if one is missing.
+    """
+    try:
+        record = stored.record
+        classes = tuple(record["classes"])
+        counts = tuple(record.get("counts", [1] * len(classes)))
+        return LatentFacts(LatentShape(record["channels"], record["grids"]), classes, counts)
+    except KeyError as error:
+        raise CheckpointError(f"checkpoint {stored.folder} does not say the latent's {error}") from error

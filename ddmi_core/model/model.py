@@ -1,0 +1,416 @@
+"""A trained model: encode, decode, sample and render from a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from ddmi_core.api.conditions import Condition
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.interfaces import CoordinateSampler, Renderer
+from ddmi_core.api.observations import Observations
+from ddmi_core.api.signals import move
+from ddmi_core.atomic import written_aside
+from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.autoencoder.losses import bernoulli_loss
+from ddmi_core.completion.measurement import MeasurementModel
+from ddmi_core.completion.sitcom import NOISE, STEPS
+from ddmi_core.completion.solve import solve
+from ddmi_core.diffusion.denoisers.embeddings import marked
+from ddmi_core.diffusion.guidance import classifier_free
+from ddmi_core.diffusion.latents import LatentShape, Normalisation
+from ddmi_core.diffusion.model import Denoise, LatentDiffusion
+from ddmi_core.diffusion.samplers import Progress, sampler_named
+from ddmi_core.errors import CheckpointError, RequestError, unknown_name
+from ddmi_core.fields.field import Field
+from ddmi_core.fields.planes import Planes
+from ddmi_core.fields.posterior import Posterior
+from ddmi_core.model import latent_cache
+from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, build_parts
+from ddmi_core.model.folder import RunFolder, pretrained, read_config, read_head
+from ddmi_core.model.provenance import check_origin, load_stage
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.settings.config import RunConfig, Sampling
+from ddmi_core.training import checkpoint
+from ddmi_core.training.distributed import default_device
+from ddmi_core.training.objective import generator_for
+from ddmi_core.training.trainer import FINAL, finished
+
+LARGEST_BATCH = 64
+DEFAULT = Sampling()
+
+
+@frozen(eq=False, slots=False)
+class Model:
+    """A trained autoencoder with the diffusion model over its latents.
+
+    Example:
+        >>> import ddmi_core as ddmi
+        >>> model = ddmi.load(plugin="image")  # doctest: +SKIP
+        >>> fields = model.sample(4, seed=0)  # doctest: +SKIP
+        >>> picture = model.render(fields[0], size=1024)  # doctest: +SKIP
+        >>> picture.array().shape  # doctest: +SKIP
+        (1024, 1024, 3)
+        >>> model.write(picture, "large.png")  # doctest: +SKIP
+    """
+
+    domain: Domain
+    config: RunConfig
+    autoencoder: D2CVAE
+    diffusion: LatentDiffusion
+    normalisation: Normalisation
+    renderer: Renderer
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]  # how often each class occurs in training
+    vectors: Tensor  # (M, F), vectors of the condition that occur in training; F = 0 without one
+    device: torch.device
+
+    @property
+    def shape(self) -> LatentShape:
+        """Channels and grids of the latent."""
+        return self.diffusion.shape
+
+    @property
+    def settings(self) -> Any:
+        """The domain's settings of the run."""
+        return self.config.domain
+
+    @torch.no_grad()
+    def encode(self, signal: Any) -> Posterior:
+        """Posterior over the latents of signals, such as `read` gives."""
+        return self.autoencoder.encode(move(signal, self.device))
+
+    def decode(self, latent: Planes) -> Field:
+        """Fields of latents; differentiable in them."""
+        return self.autoencoder.decode(latent.map(lambda plane: plane.to(self.device)))
+
+    @torch.no_grad()
+    def reconstruct(self, signal: Any) -> Field:
+        """Fields of the posterior means of signals."""
+        return self.decode(self.encode(signal).mean)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        sampler: str | None = None,
+        steps: int | None = None,
+        condition: str | None = None,
+        guidance: float | None = None,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Field:
+        """Generate `n` fields. Sample i depends on the seed and i alone, not on `n`.
+
+        Args:
+            n: how many.
+            seed: seed of the initial noise.
+            sampler: name of a sampler; the run's own by default.
+            steps: sampling steps; the run's own by default.
+            condition: name of a class, or a text that the domain's condition takes; without it conditions are
+                drawn as often as they occur in training.
+            guidance: scale of classifier-free guidance, 1 for none; the run's own by default.
+            callback: called after every step.
+
+        Raises:
+            RequestError: for an unknown sampler, class or condition, or numbers out of range.
+        """
+        sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
+        return self.fields(self.sample_latents(n, sampling, callback))
+
+    @torch.no_grad()
+    def fields(self, flat: Tensor) -> Field:
+        """Fields of latents `(n, L)` in the autoencoder's units."""
+        return Field.stack([self.decode(self.shape.unpack(part)) for part in torch.split(flat, LARGEST_BATCH)])
+
+    def sample_latents(
+        self, n: int, sampling: Sampling = DEFAULT, callback: Callable[[Progress], None] | None = None
+    ) -> Tensor:
+        """Generate latents `(n, L)` in the autoencoder's units.
+
+        Raises:
+            RequestError: as `sample`.
+        """
+        if n < 1:
+            raise RequestError(f"n={n} must be at least 1")
+        noise = torch.stack([self.noise(sampling.seed, i) for i in range(n)])
+        given = self.conditions(n, sampling.seed, sampling.condition)
+        parts = [range(start, min(n, start + LARGEST_BATCH)) for start in range(0, n, LARGEST_BATCH)]
+        return torch.cat(
+            [self.denoised(noise[list(part)], given[list(part)], part, sampling, callback) for part in parts]
+        )
+
+    def noise(self, seed: int, number: int) -> Tensor:
+        """The noise `(L,)` that a sample is made of."""
+        return torch.randn(self.shape.length, generator=generator_for(seed, "noise", number))
+
+    @torch.no_grad()
+    def denoised(
+        self,
+        noise: Tensor,
+        given: Tensor,
+        numbers: Sequence[int],
+        sampling: Sampling,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Tensor:
+        """Latents `(B, L)` in the autoencoder's units from noise.
+
+        Args:
+            noise: `(B, L)`.
+            given: condition of each, as `conditions` gives them.
+            numbers: numbers of the samples, on which the noise that a sampler adds depends, with the seed.
+            sampling: the request; its condition is not read.
+            callback: called after every step.
+        """
+        own, path = self.config.sampling, self.diffusion.path
+        guidance = own.guidance if sampling.guidance is None else sampling.guidance
+        made = sampler_named(sampling.sampler or own.sampler)(
+            self.denoiser(given.to(self.device), guidance),
+            path,
+            noise.to(self.device),
+            path.times(sampling.steps or own.steps),
+            generator=[generator_for(sampling.seed, "sampler", number) for number in numbers],
+            **({"callback": callback} if callback else {}),
+        )
+        return self.normalisation.invert(made)
+
+    def complete(
+        self,
+        observations: Observations,
+        n: int = 4,
+        *,
+        seed: int = 0,
+        noise: float = NOISE,
+        steps: int = STEPS,
+        condition: str | None = None,
+        guidance: float | None = None,
+        callback: Callable[[Progress], None] | None = None,
+    ) -> Field:
+        """Generate `n` fields that agree with measured values. Field i depends on the seed and i alone.
+
+        Args:
+            observations: what was measured, and where; within the range of the domain's values.
+            n: how many.
+            seed: of all noise.
+            noise: of the measurements: their standard deviation in units of the values or, where values are labels
+                0 and 1, the probability that one is wrong.
+            steps: noise levels.
+            condition: as for `sample`; without it, what was measured alone decides.
+            guidance: scale of classifier-free guidance towards the condition; the run's own by default.
+            callback: told after every step.
+
+        Raises:
+            RequestError: for values, sizes or numbers out of range, or an unknown condition.
+        """
+        if n < 1 or steps < 1:
+            raise RequestError(f"n={n} and steps={steps} must both be at least 1")
+        # Without a condition the observations decide, so the denoiser gets none, if it was trained without as well.
+        free = condition is None and self.config.diffusion.drop_condition > 0
+        given = self.diffusion.condition.none(n) if free else self.conditions(n, seed, condition)
+        scale = 1.0 if condition is None else self.config.sampling.guidance if guidance is None else guidance
+        return solve(
+            self.measurement,
+            observations,
+            lambda flat: self.decode(self.shape.unpack(self.normalisation.invert(flat))),
+            [self.denoiser(given[i : i + 1].to(self.device), scale) for i in range(n)],
+            self.diffusion.path,
+            length=self.shape.length,
+            seed=seed,
+            noise=noise,
+            steps=steps,
+            callback=callback,
+        )
+
+    @cached_property
+    def measurement(self) -> MeasurementModel:
+        """How fields show up in observations, for completions and their metrics."""
+        domain = self.domain
+        bernoulli = domain.resolve(domain.loss) is bernoulli_loss
+        return MeasurementModel(self.renderer, domain.layout, domain.columns, bernoulli, self.device)
+
+    def observations(self, signal: Any, most: int | None = None) -> Observations:
+        """What is known of one signal, for `complete`: its values at different places.
+
+        Args:
+            signal: B = 1, such as `read` gives.
+            most: places at most; the domain's own limit if `None`.
+        """
+        queries = self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places"))
+        return self.measurement.accept(Observations(queries, queries.targets[0]))
+
+    @cached_property
+    def sampler(self) -> CoordinateSampler:
+        """The domain's coordinate sampler."""
+        return build_parts(self.domain, self.config).sampler
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        """What samples can be asked for beside classes, if the model was trained with it."""
+        return build_condition(self.domain, self.config) if self.vectors.shape[1] else None
+
+    def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
+        """Condition of each sample as the diffusion model takes it: classes `(n,)`, or marked vectors `(n, F + 1)`.
+
+        Raises:
+            RequestError: if there is no such class, or the text means nothing to the domain's condition.
+        """
+        if self.condition is None:
+            return self.labels(n, seed, condition)
+        if condition is not None:
+            return marked(self.condition.parse(condition).float().expand(n, -1))
+        draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in range(n)]
+        return marked(self.vectors[torch.stack(draws)])
+
+    def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
+        """Class of each sample, `(n,)`: the one asked for, or drawn as often as it occurs in training.
+
+        Raises:
+            RequestError: if there is no such class.
+        """
+        if condition is None:
+            if not self.diffusion.classes:
+                return torch.zeros(n, dtype=torch.long)
+            draws = torch.stack([torch.rand((), generator=generator_for(seed, "class", i)) for i in range(n)])
+            shares = torch.tensor(self.counts, dtype=draws.dtype).cumsum(0)
+            return torch.searchsorted(shares / shares[-1], draws, right=True)
+        if not self.diffusion.classes:
+            raise RequestError("this model was trained without conditions, so --condition cannot be used")
+        if condition not in self.classes:
+            raise RequestError(unknown_name("class", condition, self.classes))
+        return torch.full((n,), self.classes.index(condition))
+
+    def render(self, field: Field, size: Any = None) -> Any:
+        """An artefact of one field.
+
+        Args:
+            field: a batch of one.
+            size: cells along every axis, `1024`, or along each, slowest first, `(768, 1024)`; the native size by
+                default. A domain that does not draw grids takes a view of its own kind.
+        """
+        return self.renderer.render(field, size)
+
+    def read(self, path: str | Path) -> Any:
+        """The signal (B = 1) in a file.
+
+        Raises:
+            DataError: if the file is missing or cannot be used.
+        """
+        return self.domain.resolve(self.domain.read)(Path(path), self.config.domain)
+
+    def original(self, signal: Any, index: int = 0) -> Any:
+        """One signal of a batch as an artefact, which `write` and the domain's `picture` take like a render."""
+        return self.domain.resolve(self.domain.original)(signal, index, self.renderer)
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the files that are written by default: the first of the domain's exporters."""
+        return next(iter(self.domain.exporters))
+
+    def write(self, artefact: Any, path: str | Path) -> None:
+        """Write what `render` or `original` gives, as the path's suffix says. The file appears when it is complete.
+
+        Raises:
+            RequestError: if the domain writes no such files.
+            OutputError: if it cannot be written.
+        """
+        export = self.exporter(Path(path).suffix)
+        with written_aside(Path(path)) as aside:
+            export(artefact, aside)
+
+    def exporter(self, suffix: str) -> Callable[[Any, Path], None]:
+        """The function that writes files with a suffix.
+
+        Raises:
+            RequestError: if the domain writes no such files.
+        """
+        exporters = self.domain.exporters
+        if suffix.lower() not in exporters:
+            raise RequestError(unknown_name("file type", suffix, exporters))
+        export: Callable[[Any, Path], None] = self.domain.resolve(exporters[suffix.lower()])
+        return export
+
+    def denoiser(self, given: Tensor, guidance: float) -> Denoise:
+        """Estimate of clean normalised latents under conditions, as `conditions` gives them, with guidance."""
+        if not self.diffusion.conditioned:
+            return self.diffusion.denoiser()
+        own = self.config.sampling
+        conditional = self.diffusion.denoiser(given)
+        interval = own.guidance_from, own.guidance_to
+        return classifier_free(conditional, self.diffusion.denoiser(), guidance, interval)
+
+
+def load(run: str | Path | None = None, *, plugin: str | None = None, device: str | None = None) -> Model:
+    """Load a finished run, or the weights that ship with a plugin.
+
+    Args:
+        run: a run folder.
+        plugin: name of a plugin with shipped weights.
+        device: where to put the model; a GPU if there is one, by default.
+
+    Raises:
+        RequestError: if not exactly one of both is given, or the plugin ships no weights.
+        CheckpointError: if the folder holds no finished run.
+        PluginError: if the plugin cannot be used.
+    """
+    if (run is None) == (plugin is None):
+        raise RequestError("give either a run folder or plugin=NAME")
+    if run is not None:
+        folder = RunFolder(Path(run))
+        domain = domain_named(read_head(folder).plugin)
+    else:
+        domain = domain_named(str(plugin))
+        folder = pretrained(domain)
+    config = read_config(folder, domain)
+    for stage in (folder.autoencoder, folder.denoiser):
+        if not finished(stage):
+            raise CheckpointError(
+                f"{folder.path} is not finished: {stage.name}/final is missing; complete it with "
+                f"ddmi run --plugin {domain.name} --out {folder.path} --resume"
+            )
+    place = torch.device(device) if device else default_device()
+    autoencoder = build_autoencoder(domain, config)
+    weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
+    return assemble(domain, config, autoencoder, weights, folder.denoiser, place)
+
+
+def assemble(
+    domain: Domain, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
+) -> Model:
+    """A model of both stages.
+
+    Args:
+        domain: what it is about.
+        config: of the run.
+        autoencoder: the trained one.
+        weights: digest of its stored weights.
+        denoiser: folder of the trained denoiser.
+        device: where the model goes.
+
+    Raises:
+        CheckpointError: if the denoiser is damaged, or was trained on latents of another autoencoder.
+    """
+    stored = checkpoint.load(denoiser / FINAL)
+    check_origin(stored, weights)
+    facts = latent_cache.described(stored)
+    vectors = stored.tensors("condition")["vectors"] if stored.has("condition") else torch.zeros(0, 0)
+    diffusion = build_diffusion(domain, config, facts.shape, len(facts.classes), vectors.shape[1])
+    load_stage(domain, denoiser, diffusion)
+    statistics = stored.tensors("normalisation")
+    return Model(
+        domain=domain,
+        config=config,
+        autoencoder=autoencoder.to(device).eval().requires_grad_(False),
+        diffusion=diffusion.to(device).eval().requires_grad_(False),
+        normalisation=Normalisation(statistics["mean"].to(device), statistics["std"].to(device)),
+        renderer=build_parts(domain, config).renderer,
+        classes=facts.classes,
+        counts=facts.counts,
+        vectors=vectors,
+        device=device,
+    )

@@ -1,0 +1,1 @@
+"""Network blocks that autoencoders and denoisers share: convolutions, attention, and exchange between planes."""

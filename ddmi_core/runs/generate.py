@@ -1,0 +1,119 @@
+"""Samples and reconstructions of a model, exported as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from ddmi_core.atomic import write_error
+from ddmi_core.errors import OutputError
+from ddmi_core.model.model import Model
+from ddmi_core.settings.config import Sampling
+
+
+def sample_files(
+    model: Model,
+    n: int,
+    sampling: Sampling,
+    out: Path,
+    *,
+    size: Any = None,
+    suffix: str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Generate fields and export one artefact each, `sample-0000.*`.
+
+    Args:
+        model: a trained model.
+        n: how many.
+        sampling: the request.
+        out: folder; made if missing.
+        size: view that is rendered; the native one if `None`.
+        suffix: type of the files; the domain's first if `None`.
+        overwrite: replace files of the same names.
+
+    Raises:
+        RequestError: for names or numbers that the model cannot use.
+        OutputError: if files exist already or cannot be written.
+    """
+    suffix = suffix or model.suffix
+    model.exporter(suffix)
+    paths = [out / f"sample-{number:04d}{suffix}" for number in range(n)]
+    prepare(out, paths, overwrite)
+    fields = model.fields(model.sample_latents(n, sampling))
+    for field, path in zip(fields, paths, strict=True):
+        model.write(model.render(field, size), path)
+    return paths
+
+
+def reconstruct_files(
+    model: Model,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    size: Any = None,
+    suffix: str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Encode and decode signals from files, and export one artefact each, named by `output_names`.
+
+    Args:
+        model: a trained model.
+        inputs: files of signals.
+        out: folder; made if missing.
+        size: view that is rendered; the native one if `None`.
+        suffix: type of the files; the domain's first if `None`.
+        overwrite: replace files of the same names.
+
+    Raises:
+        DataError: if an input cannot be read.
+        RequestError: if the domain writes no files of the suffix.
+        OutputError: if files exist already or cannot be written.
+    """
+    suffix = suffix or model.suffix
+    model.exporter(suffix)
+    paths = [out / f"{name}{suffix}" for name in output_names(inputs)]
+    prepare(out, paths, overwrite)
+    for source, path in zip(inputs, paths, strict=True):
+        model.write(model.render(model.reconstruct(model.read(source)), size), path)
+    return paths
+
+
+def output_names(inputs: Sequence[Path]) -> list[str]:
+    """A name for the result of each input, all different: the input's own, without its suffix.
+
+    Inputs of one name in different folders get as many of these before it as tell them apart:
+    `circles/0.png` and `squares/0.png` give `circles-0` and `squares-0`. What is still equal is numbered.
+    """
+    keys = [(*(part for part in path.parent.parts if part not in (path.anchor, "..")), path.stem) for path in inputs]
+    same: dict[str, set[tuple[str, ...]]] = {}
+    for key in keys:
+        same.setdefault(key[-1], set()).add(key)
+    depths = {
+        stem: next(n for n in count(1) if len({key[-n:] for key in group}) == len(group))
+        for stem, group in same.items()
+    }
+    names: dict[str, None] = {}
+    for key in keys:
+        name = "-".join(key[-depths[key[-1]] :])
+        candidates = chain([name], (f"{name}-{number}" for number in count(2)))
+        names[next(candidate for candidate in candidates if candidate not in names)] = None
+    return list(names)
+
+
+def prepare(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
+    """Make the output folder and see that nothing in it would be lost.
+
+    Raises:
+        OutputError: if the folder cannot be made, or files exist already and may not be overwritten.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{out} is a file; choose another --out folder") from error
+    except OSError as error:
+        raise write_error(out, error) from error
+    if (existing := [path for path in paths if path.exists()]) and not overwrite:
+        raise OutputError(f"{existing[0]} exists already; give another --out folder, or --overwrite")

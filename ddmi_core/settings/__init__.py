@@ -1,0 +1,1 @@
+"""Settings of a run: classes, layers of presets, files and options, strict conversion, and introspection."""

@@ -1,0 +1,145 @@
+"""The resolved configuration of a run, the names that it may use, and what a request for samples may change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from ddmi_core.autoencoder.config import AutoencoderConfig
+from ddmi_core.diffusion.config import DiffusionConfig
+from ddmi_core.errors import RequestError, unknown_name
+
+PRESETS = ("quick", "base", "paper")
+SAMPLERS = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "unipc")
+
+
+def known_sampler(name: str) -> str:
+    """The name, if a sampler has it.
+
+    Raises:
+        RequestError: if none has.
+    """
+    if name not in SAMPLERS:
+        raise RequestError(unknown_name("sampler", name, SAMPLERS))
+    return name
+
+
+def sampler_and_steps(row: str) -> tuple[str, int]:
+    """The parts of `sampler:steps`.
+
+    Raises:
+        RequestError: if it has another form, or no sampler has the name.
+    """
+    name, _, steps = row.partition(":")
+    known_sampler(name)
+    if not (steps.isascii() and steps.isdigit() and int(steps) > 0):
+        raise RequestError(f"it was given {row!r}; it takes sampler:steps, for example 'ddim:50'")
+    return name, int(steps)
+
+
+@frozen
+class SamplingConfig:
+    """How samples are drawn.
+
+    Args:
+        count: samples drawn by `ddmi run`.
+        sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m or unipc.
+        steps: sampling steps.
+        guidance: scale of classifier-free guidance; 1 switches it off.
+        guidance_from, guidance_to: interval of times in [0, 1] (1 is pure noise) in which guidance acts.
+    """
+
+    count: int = field(default=16, validator=validators.ge(1))
+    sampler: str = "dpmpp_2m"
+    steps: int = field(default=16, validator=validators.ge(1))
+    guidance: float = field(default=1.0, validator=validators.ge(0))
+    guidance_from: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
+    guidance_to: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the interval is not turned round."""
+        if self.guidance_from > self.guidance_to:
+            raise ValueError(
+                f"guidance_from is {self.guidance_from:g} and guidance_to {self.guidance_to:g}; the first must not be "
+                "above the second"
+            )
+
+
+@frozen(kw_only=True)
+class Sampling:
+    """A request for samples: their seed, and what differs from the run's own `SamplingConfig`.
+
+    Args:
+        seed: seed of the noise; sample i depends on the seed and i alone.
+        sampler: name of a sampler; the run's own if `None`.
+        steps: sampling steps; the run's own if `None`.
+        condition: name of a class, or a text that the domain's condition takes; if `None`, conditions are drawn as
+            often as they occur in training.
+        guidance: scale of classifier-free guidance, 1 for none; the run's own if `None`.
+
+    Raises:
+        RequestError: if there is no such sampler, or steps are below 1.
+    """
+
+    seed: int = 0
+    sampler: str | None = None
+    steps: int | None = None
+    condition: str | None = None
+    guidance: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check names and numbers."""
+        if self.sampler is not None:
+            known_sampler(self.sampler)
+        if self.steps is not None and self.steps < 1:
+            raise RequestError(f"steps={self.steps} must be at least 1")
+
+
+@frozen
+class EvaluationConfig:
+    """How a run is evaluated.
+
+    Args:
+        held_out: most held-out signals that are reconstructed and measured.
+        samples: fields drawn for each distance to the data.
+        grid: rows of the table of samplers and steps, as `sampler:steps`.
+    """
+
+    held_out: int = field(default=256, validator=validators.ge(1))
+    samples: int = field(default=128, validator=validators.ge(2))
+    grid: tuple[str, ...] = (
+        "dpmpp_2m:8",
+        "dpmpp_2m:16",
+        "dpmpp_2m:32",
+        "unipc:16",
+        "heun:16",
+        "euler:16",
+        "ddim:16",
+        "ddim:50",
+        "ddim:200",
+        "ancestral:50",
+    )
+
+
+@frozen
+class RunConfig:
+    """Everything that decides what a run computes.
+
+    Args:
+        plugin: name of the domain.
+        preset: preset that the configuration started from.
+        seed: seed of every random number of the run.
+        data: `NAME`, `NAME:PATH` or `PATH`, which a run makes absolute; empty for the domain's default.
+        domain: the domain's own settings, an instance of the class it names.
+    """
+
+    plugin: str
+    preset: str = "quick"
+    seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**63)])
+    data: str = ""
+    domain: Any = None
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()

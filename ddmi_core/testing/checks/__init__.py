@@ -1,0 +1,1 @@
+"""The checks of the plugin contract, one module a subject."""

@@ -1,0 +1,173 @@
+"""Checks of learning: gradients reach every weight, and steps of both stages lower their loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+
+from ddmi_core.api.signals import SignalSet
+from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.model import latent_cache
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
+from ddmi_core.model.model import Model
+from ddmi_core.testing.contract import expect
+from ddmi_core.testing.subject import Subject
+from ddmi_core.testing.tensors import finite, leaves
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.objective import Moment, Objective, generator_for
+
+STEPS = 16
+BATCHES = 3  # beside that of the steps, that gradients are looked for on
+SIGNALS = 16
+CPU = torch.device("cpu")
+
+
+@frozen(eq=False)
+class Fit:
+    """What some steps on one batch did."""
+
+    losses: tuple[float, ...]
+    gradients: dict[str, float]  # largest absolute gradient of each weight; infinite where one was not finite
+
+
+class Some(SignalSet):
+    """The first signals of a set."""
+
+    def __init__(self, signals: SignalSet, count: int) -> None:
+        self.signals = signals
+        self.names, self.classes, self.labels = list(signals.names)[:count], signals.classes, signals.labels[:count]
+        self.captions = signals.captions[:count]
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
+        """The same signals."""
+        return self.signals.batch(indices, generator)
+
+    def fingerprint(self) -> str:
+        """The whole set's, with the number of signals."""
+        return f"{self.signals.fingerprint()}{len(self)}"
+
+
+def check_autoencoder_learns(subject: Subject) -> None:
+    """A few steps on one batch of points lower the loss of the autoencoder."""
+    _falls(subject.once("fit", lambda: _autoencoder(subject)), "autoencoder")
+
+
+def check_gradients_reach_weights(subject: Subject) -> None:
+    """Through observe and the loss, gradients reach every weight of encoder, decoder and readout, and are finite."""
+    gradients = subject.once("fit", lambda: _autoencoder(subject)).gradients
+    without = [name for name, largest in gradients.items() if largest == 0]
+    expect(
+        not without,
+        f"no gradient reaches {without[0] if without else ''}",
+        "keep values differentiable from weights to observe (no detach, no_grad, rounding or numpy), and build no "
+        "weights that nothing uses",
+        weights_without=len(without),
+        of=len(gradients),
+    )
+
+
+def check_denoiser_learns(subject: Subject) -> None:
+    """Latents train a denoiser: a few steps on one batch of them lower its loss."""
+    encoded = subject.once("latents", lambda: _latents(subject))
+    vectors = encoded.vectors.shape[2]
+    model = build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors)
+    flat = encoded.normalisation.apply(encoded.flat)
+    expect(finite(flat), "latents are not finite", "keep the encoder's mean in range", latents=len(flat))
+    objective = DenoisingObjective(model, flat, encoded.vectors if vectors else encoded.labels)
+    _falls(_fit(objective, subject.config.diffusion.training, batches=0), "denoiser")
+
+
+def check_samples_render(subject: Subject) -> None:
+    """Fields of sampled latents, which no signal was encoded to, are finite, and can be described and rendered."""
+    encoded = subject.once("latents", lambda: _latents(subject))
+    vectors = encoded.vectors.shape[2]
+    model = Model(
+        domain=subject.domain,
+        config=subject.config,
+        autoencoder=subject.autoencoder,
+        diffusion=build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors).eval(),
+        normalisation=encoded.normalisation,
+        renderer=subject.parts.renderer,
+        classes=tuple(encoded.classes),
+        counts=tuple([1] * len(encoded.classes)),
+        vectors=latent_cache.kept_vectors(encoded) if vectors else torch.zeros(0, 0),
+        device=CPU,
+    )
+    fields = model.sample(2, seed=0, steps=2)
+    endless = sum(int((~tensor.isfinite()).sum()) for _, tensor in leaves(fields.basis))
+    expect(
+        endless == 0,
+        "basis fields of samples are not finite",
+        "bound what the decoder computes, also for latents that no signal has",
+        values_not_finite=endless,
+    )
+    with torch.no_grad():
+        features = subject.part(subject.domain.describe)(fields, model.renderer)
+    expect(finite(features), "descriptions of samples are not finite", "bound what describe computes", fields=2)
+    drawn = subject.part(subject.domain.picture)(model.render(fields[1]))
+    expect(drawn is not None, "a sample has no picture", "let picture draw every artefact", samples=2)
+
+
+def _latents(subject: Subject) -> latent_cache.Latents:
+    condition = build_condition(subject.domain, subject.config)
+    signals = Some(subject.train, SIGNALS)
+    vectors = None if condition is None else latent_cache.vectors_of(condition, signals)
+    return latent_cache.encode(subject.autoencoder, signals, 1, 0, CPU, vectors)
+
+
+def _autoencoder(subject: Subject) -> Fit:
+    """Steps of stage 1 with the loss at points alone."""
+    vae = subject.config.autoencoder
+    # Without the divergence, steps move the weights by what the values at points say, and by nothing else.
+    adversarial, perceptual = evolve(vae.adversarial, start=0), evolve(vae.perceptual, kind="none")
+    plain = evolve(vae, kl=0.0, equivariance=0.0, perceptual=perceptual, adversarial=adversarial)
+    config = evolve(subject.config, autoencoder=plain)
+    model = build_autoencoder(subject.domain, config)
+    objective = autoencoder_objectives(subject.domain, config, model, subject.split, subject.parts)["autoencoder"]
+    return _fit(objective, plain.training, BATCHES)
+
+
+def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
+    """Some steps on one batch with the same random numbers, then the gradients on further batches."""
+    weights = dict(objective.trained.named_parameters())
+    optimiser = torch.optim.Adam(weights.values(), lr=training.rate)
+    losses, gradients = [], dict.fromkeys(weights, 0.0)
+    indices = tuple(range(min(4, objective.size)))
+    for step in range(STEPS + batches):
+        same = step < STEPS
+        drawn = indices if same else tuple((step * len(indices) + i) % objective.size for i in indices)
+        moment = Moment(0, drawn, generator_for(0, "fit", 0 if same else step), CPU)
+        loss = objective(moment).total
+        optimiser.zero_grad()
+        loss.backward()
+        for name, weight in weights.items():
+            if weight.grad is not None:
+                largest = float(weight.grad.abs().max())
+                gradients[name] = max(gradients[name], largest if largest == largest else float("inf"))
+        torch.nn.utils.clip_grad_norm_(weights.values(), training.clip)
+        if same:
+            losses.append(float(loss.detach()))
+            optimiser.step()
+    return Fit(tuple(losses), gradients)
+
+
+def _falls(fit: Fit, what: str) -> None:
+    endless = [name for name, largest in fit.gradients.items() if largest == float("inf")]
+    expect(
+        not endless,
+        f"gradients of the {what} are not finite, such as that of {endless[0] if endless else ''}",
+        "avoid square roots and logarithms at 0, and bound exponentials",
+        weights=len(endless),
+        of=len(fit.gradients),
+    )
+    expect(
+        fit.losses[-1] < fit.losses[0],
+        f"the loss of the {what} does not fall in {len(fit.losses)} steps on one batch",
+        "see that the loss is differentiable, that targets belong to their coordinates, and that "
+        "the preset's learning rate is not too large",
+        first=fit.losses[0],
+        last=fit.losses[-1],
+    )

@@ -1,0 +1,146 @@
+"""Checks of the losses: the one at points, and the terms on patches."""
+
+from __future__ import annotations
+
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from ddmi_core.autoencoder.losses import as_patch
+from ddmi_core.errors import ConfigError
+from ddmi_core.model.build import initial_weights
+from ddmi_core.testing.contract import NotApplicable, Remark, expect
+from ddmi_core.testing.offline import offline
+from ddmi_core.testing.subject import POINTS, Subject
+from ddmi_core.testing.tensors import finite
+from ddmi_core.training.objective import generator_for
+
+SPAN = 4.0  # values along which a loss is followed
+STEPS = 161
+SLACK = 1e-5
+
+
+def check_loss(subject: Subject) -> None:
+    """The loss gives one finite error a point, (B, N), for any values, and looks at every channel."""
+    targets = subject.queries(0).targets
+    loss = subject.part(subject.domain.loss)
+    values = torch.randn(targets.shape, generator=generator_for(0, "values"))
+    for given in (values, targets.clone(), 100 * values):
+        found = loss(given, targets)
+        expect(
+            found.shape == targets.shape[:2] and finite(found),
+            "the loss is not one finite error a point",
+            "reduce over the channels alone, with .mean(dim=-1), and stay finite for any values",
+            shape=tuple(found.shape),
+            wanted=tuple(targets.shape[:2]),
+        )
+    plain = loss(values, targets)
+    for channel in range(targets.shape[-1]):
+        other = values.clone()
+        other[..., channel] += 0.5
+        changed = int((loss(other, targets) != plain).sum())
+        expect(
+            changed > 0,
+            "the loss does not depend on a channel",
+            "compare all channels",
+            channel=channel,
+            channels=targets.shape[-1],
+        )
+
+
+def check_loss_is_least_at_the_target(subject: Subject) -> None:
+    """Followed along the values, the loss falls to one minimum and rises again; larger targets have theirs higher."""
+    targets = subject.queries(0).targets
+    lowest, highest = float(targets.min()), float(targets.max())
+    if lowest == highest:
+        raise NotApplicable(f"all targets are {lowest:g}, so none can be compared")
+    values = torch.linspace(-SPAN, SPAN, STEPS)
+    least = []
+    for target in (lowest, highest):
+        errors = _along(subject, values, target, targets.shape[-1])
+        step = errors.diff()
+        place = int(errors.argmin())
+        rises, falls = (
+            float(step[:place].max().clamp(min=0)) if place else 0.0,
+            float((-step[place:]).max().clamp(min=0)) if place < STEPS - 1 else 0.0,
+        )
+        slack = SLACK * float(errors.max() - errors.min() + 1)
+        expect(
+            max(rises, falls) <= slack and float(errors.max() - errors.min()) > slack,
+            "the loss has more than one minimum along the values, or none",
+            "use an error that grows with the distance from the target",
+            target=target,
+            rises_before=rises,
+            falls_after=falls,
+        )
+        least.append(float(values[place]))
+    expect(
+        least[0] < least[1],
+        "the loss is not least where the values are the targets",
+        "compare values with targets, in this order of arguments: loss(values, targets)",
+        targets=(lowest, highest),
+        least_at=least,
+    )
+
+
+def check_perceptual(subject: Subject) -> Remark:
+    """A perceptual term gives a finite scalar for patches, with gradients, and is least for equal patches."""
+    if not subject.domain.perceptual:
+        raise NotApplicable("the domain offers no perceptual term")
+    points = max(POINTS, _points(subject))
+    queries = subject.queries(0, points)
+    if not queries.patch:
+        raise NotApplicable("the sampler draws no patches, which perceptual terms are computed on")
+    truth = as_patch(queries.targets, queries.patch)
+    noise = torch.randn(truth.shape, generator=generator_for(0, "patch"))
+    left = []
+    for kind, reference in subject.domain.perceptual.items():
+        options = evolve(subject.config.autoencoder.perceptual, kind=kind)
+        try:
+            with offline(), initial_weights(0, "perceptual"):
+                term = subject.part(reference)(options)
+            equal = term(truth, truth)
+        except ConfigError as error:
+            left.append(f"{kind}: {error}")
+            continue
+        values = (truth + 0.3 * noise).requires_grad_()
+        found = term(values, truth)
+        expect(
+            found.ndim == 0 and finite(found) and finite(equal),
+            f"the term {kind!r} is not one finite number",
+            "reduce over batch, channels and patch, and stay finite for equal patches",
+            shape=tuple(found.shape),
+            value=float(found.detach().float().mean()),
+        )
+        (slope,) = torch.autograd.grad(found, values)
+        strongest = float(slope.abs().max())
+        expect(
+            finite(slope) and strongest > 0,
+            f"the term {kind!r} has no finite gradient in the values",
+            "compute it from the values with differentiable operations",
+            largest=strongest,
+        )
+        expect(
+            float(equal) < float(found.detach()),
+            f"the term {kind!r} is not least for equal patches",
+            "let it grow with the difference of its arguments",
+            equal=float(equal),
+            different=float(found.detach()),
+        )
+    if len(left) == len(subject.domain.perceptual):
+        raise NotApplicable("; ".join(left))
+    return f"not looked at: {'; '.join(left)}" if left else None
+
+
+def _along(subject: Subject, values: Tensor, target: float, channels: int) -> Tensor:
+    """Loss at one target of all given values, every channel alike: `(n,)`."""
+    given = values[None, :, None].expand(1, -1, channels)
+    found: Tensor = subject.part(subject.domain.loss)(given, torch.full_like(given, target))
+    return found[0]
+
+
+def _points(subject: Subject) -> int:
+    """Points of a training step, which the presets choose so that terms have large enough patches."""
+    from ddmi_core.settings.resolve import resolve
+
+    return resolve(subject.domain, overrides=subject.settings, data=subject.data).autoencoder.points

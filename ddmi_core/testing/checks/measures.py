@@ -1,0 +1,141 @@
+"""Checks of what fields are measured by: metrics, descriptions, and conditions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ddmi_core.api.conditions import Condition
+from ddmi_core.api.domain import HIGHER_IS_BETTER
+from ddmi_core.errors import RequestError
+from ddmi_core.testing.checks.learning import SIGNALS, Some
+from ddmi_core.testing.contract import NotApplicable, Remark, expect
+from ddmi_core.testing.grids import own_signal
+from ddmi_core.testing.subject import Subject
+from ddmi_core.testing.tensors import finite, furthest
+
+CLOSE = 1e-4
+
+
+def check_metrics(subject: Subject) -> Remark:
+    """A metric gives one finite number a signal, the best for a field's own render, by the sense that its name has."""
+    if not subject.domain.metrics:
+        raise NotApplicable("the domain has no metrics")
+    subject.several()
+    for name, reference in subject.domain.metrics.items():
+        found = _measured(subject, reference, subject.batch)
+        expect(
+            found.shape == (subject.count,) and finite(found),
+            f"the metric {name!r} is not one finite number a signal",
+            "reduce over all but the batch: .flatten(1).mean(dim=1)",
+            shape=tuple(found.shape),
+            wanted=(subject.count,),
+        )
+    try:
+        own = own_signal(subject)
+    except NotApplicable as reason:
+        return f"which signal a metric prefers was not looked at: {reason}"
+    other = type(own)(own.values.roll(1, dims=0))
+    for name, reference in subject.domain.metrics.items():
+        better, worse = _measured(subject, reference, own), _measured(subject, reference, other)
+        higher = name.endswith(HIGHER_IS_BETTER)
+        gain = (better - worse) if higher else (worse - better)
+        expect(
+            bool((gain > 0).all()),
+            f"the metric {name!r} does not prefer a field's own render to another's",
+            "compare field i with signal i; metrics are better when lower unless their names end in "
+            f"{', '.join(HIGHER_IS_BETTER)}",
+            own=better.tolist(),
+            other=worse.tolist(),
+            better="higher" if higher else "lower",
+        )
+    return None
+
+
+def check_describe(subject: Subject) -> Remark:
+    """Fields and signals are described by equally many finite features, the same every time, each its own."""
+    subject.several()
+    renderer = subject.parts.renderer
+    describe = subject.part(subject.domain.describe)
+    describe_signal = subject.part(subject.domain.describe_signal)
+    with torch.no_grad():
+        ours, again = describe(subject.fields, renderer), describe(subject.fields, renderer)
+        theirs = describe_signal(subject.batch)
+    for name, found in (("describe", ours), ("describe_signal", theirs)):
+        expect(
+            found.ndim == 2 and len(found) == subject.count and found.shape[1] >= 1 and finite(found),
+            f"{name} does not give finite features (B, F)",
+            "return one row of features a field",
+            shape=tuple(found.shape),
+            fields=subject.count,
+        )
+    expect(
+        ours.shape == theirs.shape,
+        "fields and signals have different numbers of features",
+        "compute both from one function, as ddmi_core.parts.described_by does",
+        of_fields=ours.shape[1],
+        of_signals=theirs.shape[1],
+    )
+    repeated = furthest(ours, again)
+    expect(repeated == 0, "features differ the second time", "draw no random numbers", difference=repeated)
+    apart = furthest(theirs[:1], theirs[1:2])
+    expect(apart > 0, "different signals have equal features", "describe what differs", difference=apart)
+    try:
+        own = own_signal(subject)
+    except NotApplicable as reason:
+        return f"features of a field and of its render were not compared: {reason}"
+    apart = furthest(describe_signal(own), ours)
+    expect(
+        apart <= CLOSE,
+        "a field and the signal that shows its native render have different features",
+        "compute both from native values by one function",
+        difference=apart,
+        tolerance=CLOSE,
+    )
+    return None
+
+
+def check_conditions(subject: Subject) -> Remark:
+    """A condition gives finite vectors (len, F) or (len, K, F) of signals, and (F,) of each text among its examples."""
+    if not subject.domain.conditions:
+        raise NotApplicable("the domain offers no conditions")
+    signals = Some(subject.train, SIGNALS)
+    left = []
+    for name, reference in subject.domain.conditions.items():
+        try:
+            condition: Condition = subject.part(reference)(subject.domain, subject.config.domain)
+            vectors = condition.of(signals)
+        except RequestError as error:  # an optional package is missing, or these signals have no captions
+            left.append(f"{name}: {error}")
+            continue
+        shapes = ((len(signals), condition.length), (len(signals), *vectors.shape[1:2], condition.length))
+        expect(
+            tuple(vectors.shape) in shapes and finite(vectors) and vectors.is_floating_point(),
+            f"vectors of the condition {name!r} do not fit",
+            "return floats (len, F) or (len, K, F) with F = length",
+            shape=tuple(vectors.shape),
+            signals=len(signals),
+            length=condition.length,
+        )
+        for text in list(condition.examples())[:SIGNALS]:
+            vector = condition.parse(text)
+            expect(
+                vector.shape == (condition.length,) and finite(vector),
+                f"the condition {name!r} makes no vector of its own example {text!r}",
+                "return a finite tensor (F,)",
+                shape=tuple(vector.shape),
+                length=condition.length,
+            )
+        try:
+            condition.parse("\N{REPLACEMENT CHARACTER} no such thing")
+        except RequestError:
+            continue
+    if len(left) == len(subject.domain.conditions):
+        raise NotApplicable("; ".join(left))
+    return f"not looked at: {'; '.join(left)}" if left else None
+
+
+def _measured(subject: Subject, reference: str, signal: object) -> Tensor:
+    with torch.no_grad():
+        found: Tensor = subject.part(reference)(subject.fields, signal, subject.parts.renderer)
+    return found

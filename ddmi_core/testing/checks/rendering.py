@@ -1,0 +1,230 @@
+"""Checks of rendering: sizes, repeatability, gradients, views, and originals beside renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from ddmi_core.errors import RequestError
+from ddmi_core.grids.raster import GridArtefact
+from ddmi_core.grids.renderer import GridRenderer
+from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.grids import grid_of, levels_of
+from ddmi_core.testing.subject import Subject
+from ddmi_core.testing.tensors import difference, finite, leaves
+
+CLOSE = 1e-5
+LARGEST = 4096  # pixels of each side of a thumbnail
+SIZES = (7, 5, 3, 2)
+
+
+def check_render_sizes(subject: Subject) -> None:
+    """A grid is rendered at the native size, at odd sizes and at one cell, float32 and finite, as asked for."""
+    if not isinstance(subject.native, GridArtefact):
+        _render_sizes_in_words(subject)
+        return
+    native = grid_of(subject.native).shape[:-1]
+    odd = tuple(SIZES[axis % len(SIZES)] for axis in range(len(native)))
+    for size in (native, odd, (1,) * len(native)):
+        artefact = subject.parts.renderer.render(subject.fields[0], size)
+        values = grid_of(artefact)
+        wanted = (*size, len(subject.domain.values))
+        expect(
+            values.shape == wanted and tuple(artefact.size) == tuple(size) and str(values.dtype) == "float32",
+            "a render has another size or type than was asked for",
+            "give float32 (*size, V), slowest axis first, and `size` as asked",
+            asked=size,
+            shape=values.shape,
+            dtype=str(values.dtype),
+        )
+        expect(finite(values), "a render has values that are not finite", "check the basis fields", size=size)
+
+
+def _render_sizes_in_words(subject: Subject) -> None:
+    """The same of artefacts that tell their size, by what `--size` says."""
+    native = getattr(subject.native, "size", None)
+    if not subject.domain.view or not isinstance(native, tuple):
+        raise NotApplicable(f"{type(subject.native).__name__} is not on a grid, and tells no size that --size asks for")
+    for size in (native, tuple(SIZES[axis % len(SIZES)] for axis in range(len(native))), (1,) * len(native)):
+        words = "x".join(map(str, size))
+        try:
+            view = subject.part(subject.domain.view)(words, subject.config.domain)
+        except RequestError as error:
+            raise NotApplicable(f"--size does not take {words}: {error}") from error
+        artefact = subject.parts.renderer.render(subject.fields[0], view)
+        expect(
+            tuple(artefact.size) == size and finite(artefact),
+            "a render has another size than was asked for, or values that are not finite",
+            "give `size` as asked, slowest axis first",
+            asked=size,
+            size=artefact.size,
+        )
+
+
+def check_render_repeats(subject: Subject) -> None:
+    """Two renders of one field are equal bit for bit."""
+    render, field = subject.parts.renderer.render, subject.fields[0]
+    where = difference(*(_contents(subject, render(field)) for _ in range(2)))
+    expect(
+        not where,
+        f"two renders of one field differ: {where}",
+        "draw no random numbers in render, or from a generator with a fixed seed",
+        renders=2,
+    )
+
+
+def check_render_leaves_no_gradient(subject: Subject) -> None:
+    """A render keeps no gradients: neither in the artefact, nor in the field, nor switched on or off for others."""
+    field = subject.autoencoder.decode(subject.posterior.mean)[0]
+    before = torch.is_grad_enabled()
+    artefact = subject.parts.renderer.render(field)
+    contents = _contents(subject, artefact)
+    after = torch.is_grad_enabled()
+    held = [name for name, tensor in leaves(contents) if tensor.requires_grad]
+    mend = "decorate what computes values with @torch.inference_mode(), and switch nothing by hand"
+    expect(not held, f"values of an artefact ask for gradients: {', '.join(held)}", mend, tensors=len(held))
+    expect(before == after, "a render changed whether gradients are computed", mend, before=before, after=after)
+    expect(
+        field(torch.zeros(1, 1, len(subject.domain.layout.axes))).requires_grad,
+        "after a render, a field is no longer differentiable",
+        "render without changing the field that was given",
+        renders=1,
+    )
+
+
+def check_views(subject: Subject) -> None:
+    """The views of a report have different labels, go from small to large, and each can be rendered."""
+    views = subject.domain.build("views", subject.config.domain)
+    labels = [label for label, _ in views]
+    expect(
+        bool(labels) and all(isinstance(label, str) and label for label in labels) and len(set(labels)) == len(labels),
+        "labels of views are missing, or repeat",
+        "give one or more pairs (label, view) with a label each",
+        views=len(labels),
+        labels=labels,
+    )
+    cells = []
+    for label, view in views:
+        artefact = subject.parts.renderer.render(subject.fields[0], view)
+        contents = _contents(subject, artefact)
+        expect(finite(contents), f"the view {label!r} has values that are not finite", "check the renderer", view=view)
+        if isinstance(artefact, GridArtefact):
+            cells.append(grid_of(artefact)[..., 0].size)
+    expect(
+        cells == sorted(cells),
+        "views do not go from small to large",
+        "order them by size, so that a report can put them side by side",
+        cells=cells,
+    )
+
+
+def check_original(subject: Subject) -> None:
+    """The original of a signal is an artefact like a render: its native values, in the native size."""
+    original = subject.part(subject.domain.original)
+    if not isinstance(subject.native, GridArtefact):
+        _originals([original(subject.batch, index, subject.parts.renderer) for index in range(subject.count)])
+        return
+    for index in range(subject.count):
+        artefact = original(subject.batch, index, subject.parts.renderer)
+        expect(
+            isinstance(artefact, GridArtefact),
+            f"the original is a {type(artefact).__name__}, a render a {type(subject.native).__name__}",
+            "return a ddmi_core.parts.GridArtefact, for example a StoredGrid",
+        )
+        expect(
+            artefact.size == subject.native.size and artefact.channels == subject.native.channels,
+            "the original has another size or number of channels than a render in the native view",
+            "let settings.native be the size of the signals' first level",
+            original=(*artefact.size, artefact.channels),
+            render=(*subject.native.size, subject.native.channels),
+        )
+        expect(
+            artefact.extent == subject.native.extent,
+            "the original has another extent than a render",
+            "take the extent from the renderer",
+            original=artefact.extent,
+            render=subject.native.extent,
+        )
+        wanted = levels_of(subject.batch)[0][index].movedim(0, -1)
+        values = torch.from_numpy(grid_of(artefact))
+        apart = float((values - wanted).abs().max())
+        expect(
+            apart <= CLOSE,
+            "the original shows other values than the signal has",
+            "take signal `index` of the batch, with the channels last",
+            index=index,
+            difference=apart,
+            tolerance=CLOSE,
+        )
+
+
+def _originals(artefacts: Sequence[Any]) -> None:
+    """What can be said of originals that are not on grids: they are finite, and each is of its own signal."""
+    for index, artefact in enumerate(artefacts):
+        expect(finite(artefact), "an original has values that are not finite", "show what the signal has", index=index)
+    parts = [list(leaves(artefact)) for artefact in artefacts]
+    if len(artefacts) > 1 and parts[0]:
+        same = sum(not difference(artefacts[0], artefact) for artefact in artefacts[1:])
+        expect(
+            same == 0,
+            "originals of different signals are equal",
+            "take signal `index` of the batch",
+            equal_to_the_first=same,
+        )
+
+
+def check_native_size(subject: Subject) -> None:
+    """The native size of the renderer is that of the signals."""
+    if not isinstance(subject.parts.renderer, GridRenderer):
+        raise NotApplicable(f"{type(subject.parts.renderer).__name__} is not the core's renderer of grids")
+    size = tuple(levels_of(subject.batch)[0].shape[2:])
+    expect(
+        size == subject.parts.renderer.native,
+        "signals have another size than the renderer's native one",
+        "let settings.native give the size of the signals' first level, slowest axis first",
+        signals=size,
+        renderer=subject.parts.renderer.native,
+    )
+
+
+def check_pictures(subject: Subject) -> None:
+    """A picture of a render and of an original is a Pillow image, or a sequence of them, of a sensible size."""
+    renderer = subject.parts.renderer
+    artefacts = {"a render": subject.native}
+    artefacts["an original"] = subject.part(subject.domain.original)(subject.batch, 0, renderer)
+    label, view = subject.domain.build("views", subject.config.domain)[-1]
+    artefacts[f"the view {label}"] = renderer.render(subject.fields[0], view)
+    for name, artefact in artefacts.items():
+        drawn = subject.part(subject.domain.picture)(artefact)
+        frames = list(drawn) if isinstance(drawn, Sequence) else [drawn]
+        expect(
+            bool(frames) and all(isinstance(frame, Image.Image) for frame in frames),
+            f"the picture of {name} is a {type(drawn).__name__}",
+            "return a PIL.Image.Image, or a sequence of them",
+            frames=len(frames),
+        )
+        sizes = {frame.size for frame in frames}
+        expect(
+            len(sizes) == 1 and min(frames[0].size) >= 1 and max(frames[0].size) <= LARGEST,
+            f"the picture of {name} is no thumbnail",
+            "draw large artefacts smaller, for example artefact.at(size)",
+            sizes=sorted(sizes),
+            most=LARGEST,
+        )
+        for frame in frames:
+            frame.convert("RGB").load()
+
+
+def _contents(subject: Subject, artefact: Any) -> Any:
+    """What an artefact holds, as something with tensors; where none are found, the bytes of its first file."""
+    if isinstance(artefact, GridArtefact):
+        return artefact.array()
+    if list(leaves(artefact)):
+        return artefact
+    suffix, reference = next(iter(subject.domain.exporters.items()))
+    path = subject.scratch("contents") / f"artefact{suffix}"
+    subject.part(reference)(artefact, path)
+    return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)

@@ -1,0 +1,124 @@
+"""Uses a domain in a process that has imported nothing, and reports what the process saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from ddmi_core.api.domain import Domain
+
+SECONDS = 300
+LINES = 5  # of what the process printed, where it ended early
+PROGRAM = "ddmi_core.testing.fresh_process_main"
+
+
+@frozen(kw_only=True)
+class Visit:
+    """What was seen."""
+
+    heavy: tuple[str, ...]  # heavy modules that loading the description imported
+    reason: str  # why the plugin could not be loaded by its name; empty if it could
+    fingerprints: tuple[str, ...]  # of the training and the held-out signals
+    changed: dict[str, tuple[str, str]]  # state of the process that was changed: before and after
+    connections: tuple[str, ...]  # refused connections
+    threads: tuple[str, ...]  # that were still running
+    children: tuple[str, ...]  # processes that were still running
+    cuda: bool  # whether a GPU was taken into use
+    files: tuple[str, ...]  # left in the working folder and the folder for temporary files
+
+
+class Visitor:
+    """A process that uses a domain once: it loads, encodes, decodes, samples, observes, renders and writes.
+
+    It works beside this process until `report` is asked for.
+
+    Args:
+        domain: the domain; its references must be importable.
+        preset: one of its presets, or empty.
+        data: as for `ddmi run --data`.
+        settings: as for `ddmi run --set`.
+        name: of its entry point, or empty.
+        folder: an empty one.
+    """
+
+    def __init__(
+        self, domain: Domain, preset: str, data: str, settings: Sequence[str], name: str, folder: Path
+    ) -> None:
+        here, temporary, out = (folder / part for part in ("here", "temporary", "out"))
+        for place in (here, temporary, out):
+            place.mkdir()
+        request = folder / "request"
+        self.places, self.reply, self.printed = (here, temporary), folder / "reply.json", folder / "printed"
+        maps: Any = {a.name: dict(getattr(domain, a.name)) for a in attrs.fields(Domain) if "Mapping" in str(a.type)}
+        path = [str(Path(entry).absolute()) for entry in sys.path]
+        asked = {
+            "path": path,
+            "domain": pickle.dumps(attrs.evolve(domain, **maps)),
+            "preset": preset,
+            "data": data,
+            "settings": list(settings),
+            "name": name,
+            "out": str(out),
+        }
+        request.write_bytes(pickle.dumps(asked))
+        # Another seed of hashes shows what depends on them; another folder for temporary files shows what stays.
+        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+        named = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
+        # One thread: those of both processes would wait for each other, and take several times as long.
+        given = {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **named, **given}
+        with self.printed.open("wb") as printed:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", PROGRAM, str(request), str(self.reply)],
+                cwd=here,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+            )
+
+    def stop(self) -> None:
+        """End the process, if it runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def report(self) -> Visit:
+        """What it saw, when it has ended.
+
+        Raises:
+            RuntimeError: if it failed or took too long, with its reason.
+        """
+        try:
+            self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired as error:
+            self.stop()
+            raise RuntimeError(f"a fresh process did not use the domain within {SECONDS} s") from error
+        if not self.reply.exists():
+            last = " | ".join(self.printed.read_text(errors="replace").strip().splitlines()[-LINES:])
+            status = self.process.returncode
+            raise RuntimeError(f"a fresh process that used the domain ended with status {status}: {last}")
+        found = json.loads(self.reply.read_text(encoding="utf-8"))
+        if found["error"]:
+            raise RuntimeError(f"in a fresh process: {found['error']}")
+        files = [f"{place.name}/{file.relative_to(place)}" for place in self.places for file in place.rglob("*")]
+        return Visit(
+            heavy=tuple(found["heavy"]),
+            reason=found["reason"],
+            fingerprints=tuple(found["fingerprints"]),
+            changed={key: (before, after) for key, (before, after) in found["changed"].items()},
+            connections=tuple(found["connections"]),
+            threads=tuple(found["threads"]),
+            children=tuple(found["children"]),
+            cuda=found["cuda"],
+            files=tuple(sorted(files)),
+        )

@@ -1,0 +1,153 @@
+"""The program of the fresh process: `python -m ddmi_core.testing.fresh_process_main REQUEST REPLY`."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import locale
+import logging
+import os
+import pickle
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+HEAVY = ("torch", "PIL")
+GRACE = 2.0  # seconds in which threads and processes may end
+
+
+def main(request: str, reply: str) -> None:
+    """Use a domain once and write what was seen."""
+    asked = pickle.loads(Path(request).read_bytes())
+    sys.path[:] = asked["path"]
+    found: dict[str, Any] = {"reason": "", "error": "", "fingerprints": []}
+    if asked["name"]:
+        from ddmi_core.registry.registry import loaded
+
+        record = loaded(asked["name"]).record
+        found["reason"] = "" if record.usable else record.reason
+    found["heavy"] = [name for name in HEAVY if name in sys.modules]
+    _import_what_the_core_imports()
+
+    from ddmi_core.testing.offline import offline
+
+    before, threads, children = state(), set(threading.enumerate()), set(_children())
+    with offline() as attempts:
+        try:
+            _use(asked, found)
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            found["error"] = f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    gc.collect()
+    end = time.monotonic() + GRACE
+    while (_left(threads) or set(_children()) - children) and time.monotonic() < end:
+        time.sleep(0.05)
+    after = state()
+    found["changed"] = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+    found["connections"] = attempts
+    found["threads"] = _left(threads)
+    found["children"] = sorted(set(_children()) - children)
+    found["cuda"] = _cuda()
+    Path(reply).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _import_what_the_core_imports() -> None:
+    """What these modules change when they are imported is not the plugin's doing."""
+    for name in ("numpy", "PIL.Image", "ddmi_core.model.model"):
+        import_module(name)
+
+
+def _use(asked: dict[str, Any], found: dict[str, Any]) -> None:
+    from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+    from ddmi_core.model.data import load_data
+    from ddmi_core.settings.resolve import resolve
+    from ddmi_core.training.objective import generator_for
+
+    domain = pickle.loads(asked["domain"])
+    config = resolve(domain, asked["preset"], overrides=asked["settings"], data=asked["data"])
+    split = load_data(domain, config.data, config.domain)
+    found["fingerprints"] = [split.train.fingerprint(), split.held_out.fingerprint()]
+    parts = build_parts(domain, config)
+    model = build_autoencoder(domain, config)
+    autoencoder_objectives(domain, config, model, split, parts)
+    signal_ = split.train.batch([0], generator_for(0, "visit"))
+    fields = model.decode(model.encode(signal_).mean)
+    queries = parts.sampler.sample(signal_, 64, generator_for(1, "visit"))
+    loss = domain.resolve(domain.loss)(parts.renderer.observe(fields, queries), queries.targets)
+    loss.mean().backward()
+    for reference in domain.metrics.values():
+        domain.resolve(reference)(fields, signal_, parts.renderer)
+    artefact = parts.renderer.render(fields[0])
+    domain.resolve(domain.picture)(artefact)
+    for suffix, reference in domain.exporters.items():
+        domain.resolve(reference)(artefact, Path(asked["out"]) / f"artefact{suffix}")
+
+
+def state() -> dict[str, str]:
+    """What a process has once, as texts."""
+    import numpy as np
+    import torch
+
+    root = logging.getLogger()
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {
+        "torch's random state": _digest(torch.random.get_rng_state().numpy().tobytes()),
+        "numpy's random state": _digest(repr(np.random.get_state(legacy=False)).encode()),
+        "python's random state": _digest(repr(random.getstate()).encode()),
+        "default dtype": str(torch.get_default_dtype()),
+        "default device": str(torch.get_default_device()),
+        "threads of torch": f"{torch.get_num_threads()} and {torch.get_num_interop_threads()}",
+        "gradients": str(torch.is_grad_enabled()),
+        "deterministic algorithms": str(torch.are_deterministic_algorithms_enabled()),
+        "precision of matrix products": torch.get_float32_matmul_precision(),
+        "floating-point errors of numpy": str(np.geterr()),
+        "environment": json.dumps(dict(os.environ), sort_keys=True),
+        "working folder": str(Path.cwd()),
+        "root logger": f"level {root.level}, handlers {root.handlers}",
+        "signal handlers": str(handlers),
+        "warnings filters": str([entry for entry in warnings.filters if _general(entry)]),
+        "exception hook": str(sys.excepthook),
+        "locale": locale.setlocale(locale.LC_ALL),
+    }
+
+
+def _general(entry: Sequence[Any]) -> bool:
+    """Whether a filter is about more than certain messages, modules or categories of a library's own.
+
+    Libraries that are imported set such filters for themselves.
+    """
+    _, message, category, module, _ = entry
+    return message is None and module is None and getattr(category, "__module__", "") == "builtins"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
+
+
+def _left(before: set[threading.Thread]) -> list[str]:
+    return sorted(thread.name for thread in threading.enumerate() if thread not in before)
+
+
+def _children() -> list[str]:
+    import psutil
+
+    return [f"{child.name()} ({child.pid})" for child in psutil.Process().children(recursive=True)]
+
+
+def _cuda() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

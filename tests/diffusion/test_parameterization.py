@@ -1,0 +1,151 @@
+"""Targets: their definitions, round trips, limits, and samples of networks trained on each."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.diffusion.parameterization import SMALLEST_ALPHA, TARGETS, target, to_data
+from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
+from ddmi_core.diffusion.samplers import dpmpp_2m
+from ddmi_core.errors import RequestError
+
+PATHS = [VariancePreserving(), RectifiedFlow(), RectifiedFlow(shift=3.0)]
+every_path = pytest.mark.parametrize("path", PATHS, ids=["vp", "rf", "rf-shifted"])
+every_kind = pytest.mark.parametrize("kind", TARGETS)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pair(n: int) -> tuple[Tensor, Tensor]:
+    x0, noise = torch.randn(2, n, 5, generator=seeded(), dtype=torch.float64)
+    return x0, noise
+
+
+@every_path
+@every_kind
+def test_data_come_back_from_the_target(kind: str, path: Path) -> None:
+    t = torch.linspace(0, 1, 50, dtype=torch.float64)
+    if kind == "noise":
+        t = t[path.alpha(t) >= SMALLEST_ALPHA]
+    x0, noise = pair(len(t))
+    x = path.interpolate(x0, noise, t)
+    torch.testing.assert_close(to_data(kind, path, x, target(kind, path, x0, noise, t), t), x0)
+
+
+@every_path
+def test_data_seen_through_noise_fade_where_alpha_is_small(path: Path) -> None:
+    t = torch.linspace(0.95, 1, 20, dtype=torch.float64)
+    x0, noise = pair(20)
+    estimate = to_data("noise", path, path.interpolate(x0, noise, t), noise, t)
+    shown = (path.alpha(t) / SMALLEST_ALPHA).clamp(max=1)
+    torch.testing.assert_close(estimate, shown[:, None] * x0)
+
+
+@every_path
+@every_kind
+def test_estimates_are_finite_at_both_ends(kind: str, path: Path) -> None:
+    t = torch.tensor([0.0, 1.0])
+    x0, noise = (v.float() for v in pair(2))
+    output = target(kind, path, x0, noise, t)
+    assert output.isfinite().all()
+    assert to_data(kind, path, path.interpolate(x0, noise, t), output + 0.01, t).isfinite().all()
+
+
+def test_velocity_of_each_path_is_the_customary_one() -> None:
+    t = torch.linspace(0.0, 1.0, 20, dtype=torch.float64)
+    x0, noise = pair(20)
+    flow, chain = RectifiedFlow(), VariancePreserving()
+    torch.testing.assert_close(target("velocity", flow, x0, noise, t), noise - x0)
+    expected = chain.alpha(t)[:, None] * noise - chain.sigma(t)[:, None] * x0
+    torch.testing.assert_close(target("velocity", chain, x0, noise, t), expected)
+
+
+@every_path
+def test_velocity_is_the_derivative_in_the_phase(path: Path) -> None:
+    t, step = torch.linspace(0.0527, 0.9513, 20, dtype=torch.float64), 1e-7
+    x0, noise = pair(20)
+    rise = path.interpolate(x0, noise, t + step) - path.interpolate(x0, noise, t - step)
+    run = path.phase(t + step) - path.phase(t - step)
+    torch.testing.assert_close(target("velocity", path, x0, noise, t), rise / run[:, None], rtol=1e-5, atol=1e-6)
+
+
+def test_unknown_target_names_the_nearest() -> None:
+    x = torch.zeros(1, 1)
+    with pytest.raises(RequestError, match="did you mean 'velocity'"):
+        target("velocty", RectifiedFlow(), x, x, torch.zeros(1))
+    with pytest.raises(RequestError, match="unknown prediction target"):
+        to_data("", RectifiedFlow(), x, x, torch.zeros(1))
+
+
+class Network(nn.Module):
+    """A small MLP of the state and features of the time."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, 96), nn.Linear(96, 96), nn.Linear(96, 96), nn.Linear(96, 2)])
+        for layer in self.layers:
+            bound = (3 / layer.in_features) ** 0.5
+            nn.init.uniform_(layer.weight, -bound, bound, generator=seeded(seed))
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        angles = t[:, None] * torch.pi * torch.tensor([0.5, 1.0, 2.0])
+        hidden = torch.cat([x, angles.sin(), angles.cos()], dim=1)
+        for layer in self.layers[:-1]:
+            hidden = nn.functional.silu(layer(hidden))
+        return self.layers[-1](hidden)
+
+
+def two_moons(n: int, generator: torch.Generator) -> Tensor:
+    """Two interleaved half circles with noise, normalised: `(n, 2)`."""
+    angle = torch.pi * torch.rand(n, generator=generator)
+    side = torch.randint(2, (n,), generator=generator) * 2 - 1
+    moons = torch.stack([angle.cos() - side * 0.5, (angle.sin() - 0.25) * side], dim=1)
+    moons = moons + 0.1 * torch.randn(n, 2, generator=generator)
+    return (moons - moons.mean(dim=0)) / moons.std(dim=0)
+
+
+def train(network: Network, kind: str, path: Path, steps: int = 2000, batch: int = 256) -> None:
+    generator = seeded(1)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    data = two_moons(20_000, generator)
+    for _ in range(steps):
+        x0 = data[torch.randint(len(data), (batch,), generator=generator)]
+        noise = torch.randn(batch, 2, generator=generator)
+        t = path.draw_times(batch, generator)
+        predicted = network(path.interpolate(x0, noise, t), t)
+        optimizer.zero_grad()
+        (predicted - target(kind, path, x0, noise, t)).square().mean().backward()
+        optimizer.step()
+        schedule.step()
+
+
+@torch.no_grad()
+def drawn(network: Network, kind: str, path: Path, n: int) -> Tensor:
+    noise = torch.randn(n, 2, generator=seeded(2))
+    return dpmpp_2m(lambda x, t: to_data(kind, path, x, network(x, t), t), path, noise, path.times(24))
+
+
+def energy_test(a: Tensor, b: Tensor, permutations: int = 400) -> float:
+    """p-value of the energy distance (Szekely and Rizzo, 2004) between two sets under permutation."""
+    both = torch.cat([a, b])
+    distances = torch.cdist(both, both)
+    sign = torch.cat([torch.full((len(a),), 1 / len(a)), torch.full((len(b),), -1 / len(b))])
+    orders = torch.stack([torch.randperm(len(both), generator=seeded(i)) for i in range(permutations)])
+    signs = torch.cat([sign[None], sign[orders]])
+    energy = -((signs @ distances) * signs).sum(dim=1)
+    return float((energy[1:] >= energy[0]).float().mean())
+
+
+@pytest.mark.parametrize("path", PATHS[:2], ids=["vp", "rf"])
+@every_kind
+def test_trained_network_draws_the_data_and_an_untrained_one_does_not(kind: str, path: Path) -> None:
+    network = Network(seed=4)
+    assert energy_test(drawn(network, kind, path, 600), two_moons(600, seeded(3))) < 0.01
+    train(network, kind, path)
+    assert energy_test(drawn(network, kind, path, 250), two_moons(250, seeded(3))) > 0.05

@@ -1,0 +1,64 @@
+"""A domain's own evaluations: called once with model and data, and kept with their protocol."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from attrs import evolve
+
+import ddmi_core
+import formula_domains
+from ddmi_core.api import Figure
+from ddmi_core.errors import DataError
+from ddmi_core.registry.registry import unregister
+from whole_runs import run
+
+
+def spread(model, split, count, seed):
+    """How much samples differ in the middle, against held-out signals."""
+    fields = model.sample(count, seed=seed)
+    values = model.renderer.native_values(fields)
+    real = split.held_out.batch(range(len(split.held_out))).values
+    return [
+        Figure("spread_samples", float(values.std()), {"samples": count, "seed": seed}, "like the next is best"),
+        Figure("spread_held_out", float(real.std()), {"signals": len(real)}),
+    ]
+
+
+def needs(settings):
+    """Stands for a file that an evaluation needs, and which is not there where there are seven signals."""
+    if settings.count == 7:
+        raise DataError("seven: no such file")
+
+
+@pytest.fixture
+def domain():
+    domain = evolve(
+        formula_domains.WAVE,
+        name="studied",
+        evaluations={"spread": "test_evaluate:spread"},
+        check="test_evaluate:needs",
+    )
+    ddmi_core.register(domain)
+    yield domain
+    unregister("studied")
+
+
+def test_figures_of_a_domain_are_shown_and_kept_with_their_protocol(domain, tmp_path):
+    printed = run(domain, tmp_path / "run", "autoencoder.training.steps=2", "diffusion.training.steps=2")
+    assert "spread_samples" in printed
+    assert "like the next is best" in printed
+    figures = {figure["name"]: figure for figure in json.loads((tmp_path / "run/metrics.json").read_text())["figures"]}
+    protocol = figures["spread_samples"]["protocol"]
+    assert protocol["samples"] == 16
+    assert protocol["steps"] == 4
+    assert {"data", "versions", "sampler", "seed"} <= set(protocol)
+    assert figures["spread_held_out"]["value"] == pytest.approx(0.7, abs=0.2)
+    assert "spread_samples" in (tmp_path / "run/report.html").read_text()
+
+
+def test_what_an_evaluation_lacks_is_told_before_a_run_begins(domain, tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        ddmi_core.run("studied", tmp_path / "run", overrides=["domain.count=7"])
+    assert not (tmp_path / "run").exists()

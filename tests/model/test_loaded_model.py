@@ -1,0 +1,386 @@
+"""A finished run as a model in a program: loading, sampling, encoding, decoding, rendering."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from attrs import evolve
+
+import ddmi_core
+import formula_domains
+from ddmi_core.diffusion.guidance import autoguidance
+from ddmi_core.diffusion.samplers import SAMPLERS, dpmpp_2m
+from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.model.build import build_parts
+from ddmi_core.model.data import load_data
+from ddmi_core.model.model import Model
+from ddmi_core.runs import generate
+from ddmi_core.settings.config import SAMPLERS as SAMPLER_NAMES
+from ddmi_core.settings.config import Sampling
+from whole_runs import DOMAINS
+
+
+@pytest.fixture(scope="module")
+def models(finished_runs) -> dict[str, Model]:
+    return {name: ddmi_core.load(place, device="cpu") for name, place in finished_runs.items()}
+
+
+@pytest.fixture
+def model(formula_domain, models) -> Model:
+    return models[formula_domain.name]
+
+
+def held_out(domain, count: int = 3):
+    return load_data(domain, "", formula_domains.FormulaSettings()).held_out.batch(range(count))
+
+
+def values(fields) -> torch.Tensor:
+    """Basis fields of a batch as one tensor."""
+    return torch.cat([plane.flatten(1) for scale in fields.basis for plane in scale], dim=1)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_sample_i_depends_on_the_seed_and_i_alone(sampler, model):
+    few, many = (model.sample_latents(n, Sampling(seed=3, sampler=sampler, steps=3)) for n in (2, 5))
+    torch.testing.assert_close(many[:2], few, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "ancestral"])
+def test_samples_do_not_depend_on_where_batches_are_cut(sampler, model, monkeypatch):
+    whole = model.sample_latents(5, Sampling(seed=3, sampler=sampler, steps=3))
+    monkeypatch.setattr("ddmi_core.model.model.LARGEST_BATCH", 2)
+    again = model.sample_latents(5, Sampling(seed=3, sampler=sampler, steps=3))
+    torch.testing.assert_close(again, whole, atol=1e-5, rtol=1e-5)
+    assert len(model.sample(5, seed=3)) == 5
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(sampler, model):
+    first, again, other = (model.sample(2, seed=seed, sampler=sampler, steps=3) for seed in (7, 7, 8))
+    assert torch.equal(values(first), values(again))
+    assert not torch.allclose(values(first), values(other))
+
+
+def test_two_loads_of_a_run_sample_the_same_bits(model, finished_run):
+    again = ddmi_core.load(str(finished_run), device="cpu")
+    assert torch.equal(again.sample_latents(3, Sampling(seed=1)), model.sample_latents(3, Sampling(seed=1)))
+
+
+def test_the_run_s_own_settings_are_the_defaults(model):
+    own = model.config.sampling
+    stated = model.sample_latents(2, Sampling(seed=1, sampler=own.sampler, steps=own.steps, guidance=own.guidance))
+    assert torch.equal(model.sample_latents(2, Sampling(seed=1)), stated)
+    assert not torch.equal(model.sample_latents(2, Sampling(seed=1, steps=own.steps + 1)), stated)
+
+
+def test_sampling_leaves_the_global_random_state_and_gradients_alone(model):
+    before = torch.get_rng_state()
+    fields = model.sample(1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+    coords = torch.zeros(1, 4, len(model.domain.layout.axes), requires_grad=True)
+    fields(coords).sum().backward()
+    assert coords.grad.any()
+
+
+def test_sampled_fields_are_functions_that_render_at_any_size(model):
+    fields, axes = model.sample(3, seed=0), len(model.domain.layout.axes)
+    assert len(fields) == 3
+    assert fields(torch.rand(3, 7, axes) * 2 - 1).shape == (3, 7, 1)
+    native = model.render(fields[0])
+    assert native.array().shape == (*[16] * axes, 1)
+    assert model.render(fields[0], 5).array().shape == (*[5] * axes, 1)
+    assert model.render(fields[0], tuple(range(3, 3 + axes))).array().shape == (*range(3, 3 + axes), 1)
+    with pytest.raises(RequestError, match="size"):
+        model.render(fields[0], (4,) * (axes + 1) if axes > 1 else (4, 4))
+
+
+def test_encoding_decoding_and_rendering_agree_with_observation(model):
+    signal = held_out(model.domain)
+    posterior = model.encode(signal)
+    fields = model.decode(posterior.mean)
+    assert len(fields) == 3
+    parts = build_parts(model.domain, model.config)
+    observed = parts.renderer.observe(fields, parts.renderer.native_queries(3)).clamp(-1, 1)
+    rendered = np.stack([model.render(field).array() for field in fields])
+    np.testing.assert_allclose(rendered.reshape(observed.shape), observed.detach().numpy(), atol=1e-4)
+
+
+def test_reconstructions_resemble_their_own_signals_more_than_others(model):
+    signal = held_out(model.domain, 4)
+    fields = model.reconstruct(signal)
+    drawn = torch.stack([torch.from_numpy(model.render(field).array()).flatten() for field in fields])
+    distances = torch.cdist(drawn, signal.values.flatten(1)).square()
+    others = distances.sum() - distances.trace()
+    assert distances.trace() / 4 < 0.8 * others / 12
+
+
+def test_a_latent_can_be_fitted_through_the_decoder(model):
+    latent = model.encode(held_out(model.domain, 1)).mean.map(lambda plane: plane.clone().requires_grad_())
+    model.decode(latent)(torch.zeros(1, 3, len(model.domain.layout.axes))).sum().backward()
+    assert all(plane.grad is not None and plane.grad.any() for plane in latent)
+    assert not any(p.requires_grad for p in (*model.autoencoder.parameters(), *model.diffusion.parameters()))
+
+
+def test_latents_come_to_the_model(model):
+    latent, meta = model.encode(held_out(model.domain, 1)).mean, torch.device("meta")
+    elsewhere = evolve(model, autoencoder=deepcopy(model.autoencoder).to(meta), device=meta)
+    assert elsewhere.decode(latent).device == meta
+
+
+def test_progress_is_told_once_a_step(model):
+    told = []
+    model.sample(2, steps=3, callback=told.append)
+    assert [(p.step, p.steps, len(p.x0)) for p in told] == [(1, 3, 2), (2, 3, 2), (3, 3, 2)]
+
+
+def test_a_class_that_is_asked_for_is_the_one_given(model):
+    assert model.labels(3, seed=0, condition="fast").tolist() == [1, 1, 1]
+    slow, fast = (model.sample_latents(2, Sampling(seed=0, condition=name)) for name in ("slow", "fast"))
+    assert not torch.equal(slow, fast)
+
+
+def test_without_a_class_each_sample_has_one_by_seed_and_number(model):
+    drawn = model.labels(200, seed=0, condition=None)
+    assert torch.equal(drawn[:50], model.labels(50, seed=0, condition=None))
+
+
+def test_classes_are_drawn_as_often_as_they_occur_in_training(model):
+    assert model.counts == (8, 12)
+    drawn = model.labels(3000, seed=0, condition=None)
+    assert set(drawn.tolist()) == {0, 1}
+    assert drawn.float().mean().item() == pytest.approx(12 / 20, abs=0.03)
+    skewed = evolve(model, counts=(0, 5)).labels(100, seed=0, condition=None)
+    assert set(skewed.tolist()) == {1}
+
+
+def test_a_run_that_does_not_say_how_often_classes_occur_draws_them_evenly(copied_run):
+    state = copied_run / "denoiser" / "final" / "state.json"
+    record = json.loads(state.read_text())
+    del record["counts"]
+    state.write_text(json.dumps(record))
+    model = ddmi_core.load(copied_run)
+    assert model.labels(3000, seed=0, condition=None).float().mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_guidance_acts_in_its_interval_alone(model):
+    plain, guided = (model.sample_latents(2, Sampling(seed=0, guidance=scale)) for scale in (1.0, 4.0))
+    assert not torch.allclose(plain, guided)
+    outside = evolve(model, config=evolve(model.config, sampling=evolve(model.config.sampling, guidance_to=0.0)))
+    assert torch.equal(outside.sample_latents(2, Sampling(seed=0, guidance=4.0)), plain)
+
+
+def test_a_second_model_of_the_same_latents_can_guide(model):
+    weak = evolve(model, diffusion=deepcopy(model.diffusion))
+    with torch.no_grad():
+        for weights in weak.diffusion.parameters():
+            weights.mul_(0.9)
+    labels = model.labels(2, seed=0, condition=None)
+    path, noise = model.diffusion.path, torch.randn(2, model.shape.length)
+    denoisers = [m.diffusion.denoiser(labels) for m in (model, weak)]
+    plain, guided = (
+        dpmpp_2m(autoguidance(*denoisers, scale=scale), path, noise, path.times(3)) for scale in (1.0, 2.0)
+    )
+    assert torch.equal(plain, dpmpp_2m(denoisers[0], path, noise, path.times(3)))
+    assert not torch.allclose(plain, guided)
+    assert len(model.decode(model.shape.unpack(model.normalisation.invert(guided)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sampler": "dpmp_2m"}, "unknown sampler 'dpmp_2m'; did you mean 'dpmpp_2m'"),
+        ({"condition": "fats"}, "unknown class 'fats'; did you mean 'fast'"),
+        ({"n": 0}, "n=0"),
+        ({"n": -3}, "n=-3"),
+        ({"steps": 0}, "steps=0"),
+        ({"steps": -1}, "steps=-1"),
+    ],
+)
+def test_impossible_requests_are_refused_in_words(options, words, model):
+    with pytest.raises(RequestError, match=words):
+        model.sample(**({"n": 2} | options))
+
+
+def test_a_model_without_classes_refuses_a_condition(model):
+    unconditional = evolve(model, diffusion=evolve_classes(model))
+    with pytest.raises(RequestError, match="trained without conditions"):
+        unconditional.labels(2, seed=0, condition="slow")
+    assert unconditional.labels(2, seed=0, condition=None).tolist() == [0, 0]
+
+
+def evolve_classes(model: Model):
+    class Unconditional:
+        classes = 0
+        shape = model.diffusion.shape
+
+    return Unconditional()
+
+
+def test_the_names_that_requests_are_checked_against_are_the_samplers():
+    assert sorted(SAMPLER_NAMES) == sorted(SAMPLERS)
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "denoiser"])
+def test_an_unfinished_run_says_how_to_complete_it(stage, copied_run, formula_domain):
+    shutil.rmtree(copied_run / stage / "final")
+    command = f"ddmi run --plugin {formula_domain.name} --out {copied_run} --resume"
+    with pytest.raises(CheckpointError, match=rf"not finished: {stage}/final is missing; complete it with {command}"):
+        ddmi_core.load(copied_run)
+
+
+def test_damaged_weights_are_refused(copied_run):
+    path = copied_run / "denoiser" / "final" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"weights.safetensors is truncated or altered"):
+        ddmi_core.load(copied_run)
+
+
+def test_weights_of_another_configuration_are_refused(copied_run):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace("width = 32", "width = 40"))
+    with pytest.raises(CheckpointError, match="denoiser/final does not fit the configured model"):
+        ddmi_core.load(copied_run)
+
+
+def test_a_run_needs_its_plugin(copied_run):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace('plugin = "wave"', 'plugin = "wav"').replace('"block"', '"blok"'))
+    with pytest.raises(PluginError, match=r"unknown plugin 'wav'|unknown plugin 'blok'"):
+        ddmi_core.load(copied_run)
+
+
+def test_exactly_one_source_is_loaded(finished_run, formula_domain, tmp_path):
+    for options in ({}, {"run": finished_run, "plugin": formula_domain.name}):
+        with pytest.raises(RequestError, match="either a run folder or plugin"):
+            ddmi_core.load(**options)
+    with pytest.raises(RequestError, match="ships no weights"):
+        ddmi_core.load(plugin=formula_domain.name)
+    with pytest.raises(CheckpointError, match="there is no run folder"):
+        ddmi_core.load(tmp_path / "nowhere")
+
+
+def test_samples_are_written_as_files_and_not_over_others(model, tmp_path):
+    paths = generate.sample_files(
+        model,
+        2,
+        Sampling(seed=4),
+        tmp_path / "out",
+        size=(6,),
+    )
+    assert [path.name for path in paths] == ["sample-0000.npy", "sample-0001.npy"]
+    fields, axes = model.sample(2, seed=4), len(model.domain.layout.axes)
+    for field, path in zip(fields, paths, strict=True):
+        assert np.load(path).shape == (*[6] * axes, 1)
+        np.testing.assert_array_equal(np.load(path), model.render(field, 6).array())
+    before = paths[0].read_bytes()
+    with pytest.raises(OutputError, match=r"sample-0000.npy exists already.*--overwrite"):
+        generate.sample_files(model, 2, Sampling(seed=5), tmp_path / "out")
+    assert paths[0].read_bytes() == before
+    generate.sample_files(model, 2, Sampling(seed=5), tmp_path / "out", overwrite=True)
+    assert paths[0].read_bytes() != before
+
+
+def test_files_are_reconstructed_under_their_own_names(model, tmp_path):
+    signal = held_out(model.domain, 2)
+    inputs = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for number, path in enumerate(inputs):
+        np.save(path, signal.values[number, 0].numpy())
+    paths = generate.reconstruct_files(model, inputs, tmp_path / "out")
+    fields = model.reconstruct(signal)
+    for field, path in zip(fields, paths, strict=True):
+        np.testing.assert_allclose(np.load(path), model.render(field).array(), atol=1e-4)
+    assert [path.name for path in paths] == ["a.npy", "b.npy"]
+    (tmp_path / "other").mkdir()
+    shutil.copy(inputs[1], tmp_path / "other" / "a.npy")
+    paths = generate.reconstruct_files(
+        model,
+        [inputs[0], tmp_path / "other" / "a.npy"],
+        tmp_path / "out2",
+    )
+    assert [path.name for path in paths] == [f"{tmp_path.name}-a.npy", "other-a.npy"]
+    assert not np.array_equal(*map(np.load, paths))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        (["a.png", "b.png"], ["a", "b"]),
+        (["discs/0.png", "squares/0.png", "discs/1.png"], ["discs-0", "squares-0", "1"]),
+        (["x/k/0.png", "y/k/0.png", "/x/l/0.png"], ["x-k-0", "y-k-0", "x-l-0"]),
+        (["0.png", "../k/0.png"], ["0", "k-0"]),
+        (["a.png", "a.jpg", "./a.png"], ["a", "a-2", "a-3"]),
+        (["k/0.png", "l/0.png", "k-0.png"], ["k-0", "l-0", "k-0-2"]),
+        ([], []),
+    ],
+)
+def test_results_have_names_that_tell_their_inputs_apart(inputs, names):
+    assert generate.output_names([Path(name) for name in inputs]) == names
+
+
+def test_a_model_reads_draws_and_writes_in_one_line_each(model, tmp_path):
+    signal = held_out(model.domain, 1)
+    np.save(tmp_path / "in.npy", signal.values[0, 0].numpy())
+    field = model.reconstruct(model.read(tmp_path / "in.npy"))
+    model.write(model.render(field, 6), str(tmp_path / "new" / "out.NPY"))
+    np.testing.assert_array_equal(np.load(tmp_path / "new" / "out.NPY"), model.render(field, 6).array())
+
+
+def test_an_export_that_fails_is_told_and_leaves_the_older_file(model, tmp_path, monkeypatch):
+    artefact, path = model.render(model.sample(1)[0]), tmp_path / "out.npy"
+    model.write(artefact, path)
+    before = path.read_bytes()
+
+    def fails(artefact, place):
+        assert place.parent == path.parent
+        assert place.suffix == path.suffix
+        place.write_bytes(b"some")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(model.domain), "resolve", lambda domain, reference: fails)
+    with pytest.raises(OutputError, match=rf"no space left .* {path}"):
+        model.write(artefact, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_type_that_the_domain_does_not_write_is_named(model, tmp_path):
+    assert model.suffix == ".npy"
+    artefact = model.render(model.sample(1)[0])
+    with pytest.raises(RequestError, match=r"unknown file type '.npz'; did you mean '.npy'\? Valid: .npy"):
+        model.write(artefact, tmp_path / "out.npz")
+    with pytest.raises(RequestError, match=r"unknown file type ''. Valid: .npy"):
+        model.write(artefact, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_another_type_are_written_if_it_is_asked_for(model, tmp_path, monkeypatch):
+    exporters = {**model.domain.exporters, ".grid": "formula_domains:write"}
+    both = evolve(model, domain=evolve(model.domain, exporters=exporters))
+    np.save(tmp_path / "a.npy", held_out(model.domain, 1).values[0, 0].numpy())
+    (drawn,) = generate.sample_files(both, 1, Sampling(), tmp_path, suffix=".grid")
+    assert drawn.name == "sample-0000.grid"
+    (again,) = generate.reconstruct_files(both, [tmp_path / "a.npy"], tmp_path, suffix=".grid")
+    assert again.name == "a.grid"
+    assert again.exists()
+    monkeypatch.setattr(type(model), "sample", lambda *_, **__: pytest.fail("the type is seen before the work"))
+    with pytest.raises(RequestError, match=r"unknown file type '.gird'; did you mean '.grid'"):
+        generate.sample_files(both, 1, Sampling(), tmp_path, suffix=".gird")
+
+
+def test_an_output_folder_that_is_a_file_is_refused(model, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match=r"is a file|cannot write"):
+            generate.sample_files(model, 1, Sampling(), place)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_domains_of_these_tests_have_one_axis_and_three():
+    assert [len(domain.layout.axes) for domain in DOMAINS.values()] == [1, 3]

@@ -1,0 +1,113 @@
+"""Decoded files: the same rows in memory and from the cache, which is made once, keyed by all that matters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from ddmi_core.errors import DataError
+from ddmi_core.sources import array_cache as kept
+from ddmi_core.sources import decoding as decoded
+from ddmi_core.sources.decoding import Decoding, decode_files
+from ddmi_core.sources.files import find_files
+
+
+class Reader:
+    """Reads numbers, and counts how often."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, entry):
+        self.count += 1
+        with entry.opened() as file:
+            text = file.read().decode()
+        if text == "bad":
+            raise DataError(f"{entry.name}: bad")
+        return np.full(100, int(text), dtype=np.int16)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "set").mkdir()
+    for number in range(5):
+        (tmp_path / "set" / f"{number}.txt").write_text("bad" if number == 3 else str(-number))
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache that everything is too large not to go into."""
+    monkeypatch.setattr(decoded, "IN_MEMORY", 999)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
+    return tmp_path / "cache" / "decoded"
+
+
+def decode(folder, how):
+    return decode_files(folder, find_files(folder, (".txt",), "numbers"), how)
+
+
+def how(reader=None):
+    return Decoding(100, np.dtype(np.int16), reader or Reader(), ("test", 1))
+
+
+def test_rows_are_files_in_order_and_problems_are_named(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
+    rows, problems = decode(folder, how())
+    assert rows.dtype == np.int16
+    assert rows[[0, 1, 2, 4]].tolist() == [[-n] * 100 for n in (0, 1, 2, 4)]
+    assert problems == {"3.txt": "3.txt: bad"}
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_limit_counts_bytes_and_not_values(folder, cache, monkeypatch):
+    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)  # 5 rows of 100 values of two bytes
+    assert not isinstance(decode(folder, how())[0], np.memmap)
+    monkeypatch.setattr(decoded, "IN_MEMORY", 999)
+    assert isinstance(decode(folder, how())[0], np.memmap)
+
+
+def test_beyond_the_limit_the_same_rows_are_mapped_and_decoded_once(folder, cache, monkeypatch):
+    reader = Reader()
+    mapped, problems = decode(folder, how(reader))
+    assert isinstance(mapped, np.memmap)
+    again, problems_again = decode(folder, how(reader))
+    assert reader.count == 5
+    monkeypatch.undo()
+    plain, plain_problems = decode(folder, how())
+    assert np.array_equal(mapped, plain)
+    assert np.array_equal(again, plain)
+    assert problems == problems_again == plain_problems
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"key": ("other", 1)}, {"key": ("test", 2)}, {"dtype": np.dtype(np.int32)}],
+    ids=["domain", "setting", "type"],
+)
+def test_another_way_of_decoding_is_decoded_anew(folder, cache, change):
+    decode(folder, how())
+    reader = Reader()
+    decode(folder, evolve(how(reader), **change))
+    assert reader.count == 5
+
+
+def test_a_changed_file_is_decoded_anew(folder, cache):
+    decode(folder, how())
+    (folder / "2.txt").write_text("17")
+    assert decode(folder, how())[0][2].tolist() == [17] * 100
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_decoding_that_is_cut_off_leaves_nothing_that_counts_as_done(folder, cache, error):
+    class Stopping(Reader):
+        def __call__(self, entry):
+            if self.count == 2:
+                raise error
+            return super().__call__(entry)
+
+    with pytest.raises(error):
+        decode(folder, how(Stopping()))
+    assert list(cache.iterdir()) == []
+    assert len(decode(folder, how())[1]) == 1
