@@ -122,7 +122,7 @@ def _home(path: Path) -> str:
 
 
 def _plugins() -> Iterator[Finding]:
-    from ddmi_core.registry.check import checked
+    from ddmi_core.registry.probe import checked
 
     for record in checked():
         if record.usable:

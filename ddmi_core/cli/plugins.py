@@ -39,7 +39,7 @@ def plugins(
     if context.invoked_subcommand:
         return
     if check:
-        from ddmi_core.registry.check import checked
+        from ddmi_core.registry.probe import checked
 
         records = checked(timeout)
     else:

@@ -51,12 +51,11 @@ class MeasurementModel:
         """
         return Bernoulli(noise) if self.bernoulli else Gaussian(noise)
 
-    def accept(self, observations: Observations) -> Observations:
+    def on_device(self, observations: Observations) -> Observations:
         """The observations on the device, with zeros where they leave out the extra columns.
 
         Raises:
-            RequestError: if they have another number of coordinates or values than the domain, or a value is out of
-                range.
+            RequestError: if they have another number of coordinates or values than the domain.
         """
         axes = self.layout.axes
         columns, values = observations.queries.coords.shape[2], observations.values.shape[1]
@@ -69,18 +68,27 @@ class MeasurementModel:
             raise RequestError(
                 f"observed places have {columns} coordinates; this model's have {len(axes)}: {', '.join(axes)}"
             )
-        low, high = self.limits
-        if bool((wrong := (observations.values < low) | (observations.values > high)).any()):
-            row, column = wrong.nonzero()[0].tolist()
-            raise RequestError(
-                f"observed value {row + 1}, {self.columns[column]} = {observations.values[row, column]:g}, is out of "
-                f"range; values of this model lie from {low:g} to {high:g}"
-            )
         queries, extras = observations.queries, len(self.layout.extra)
         if queries.extra.shape[2] == 0 != extras:
             zeros = queries.coords.new_zeros(1, observations.places, extras)
             observations = evolve(observations, queries=evolve(queries, extra=zeros))
         return move(observations, self.device)
+
+    def accept(self, observations: Observations) -> Observations:
+        """The observations as `on_device` gives them, if each value is one that can be measured.
+
+        Raises:
+            RequestError: as `on_device`, or if a value is out of range.
+        """
+        found = self.on_device(observations)
+        low, high = self.limits
+        if bool((wrong := (found.values < low) | (found.values > high)).any()):
+            row, column = wrong.nonzero()[0].tolist()
+            raise RequestError(
+                f"observed value {row + 1}, {self.columns[column]} = {found.values[row, column]:g}, is out of range; "
+                f"values of this model lie from {low:g} to {high:g}"
+            )
+        return found
 
     def expected(self, fields: Field, observations: Observations, convert: Callable[[Tensor], Tensor]) -> Tensor:
         """What fields show where something was measured: `(B, M, V)`, differentiable, in bounded memory.

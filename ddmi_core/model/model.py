@@ -242,7 +242,7 @@ class Model:
             most: places at most; the domain's own limit if `None`.
         """
         queries = self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places"))
-        return self.measurement.accept(Observations(queries, queries.targets[0]))
+        return self.measurement.on_device(Observations(queries, queries.targets[0]))
 
     @cached_property
     def sampler(self) -> CoordinateSampler:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ddmi_core.errors import RequestError, unknown_name
-from ddmi_core.testing.checks import (
+from ddmi_core.testing.check import PREFIX, Check
+from ddmi_core.testing.contract import (
     coordinates,
     data,
     description,
@@ -16,7 +17,6 @@ from ddmi_core.testing.checks import (
     rendering,
     surroundings,
 )
-from ddmi_core.testing.contract import PREFIX, Check
 
 IN_THIS_PROCESS = tuple(
     map(

@@ -16,7 +16,7 @@ from ddmi_core.grids.raster import GridArtefact
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sampler import as_values
 from ddmi_core.grids.signals import GridSignal
-from ddmi_core.testing.contract import NotApplicable
+from ddmi_core.testing.check import NotApplicable
 from ddmi_core.testing.subject import Subject
 
 

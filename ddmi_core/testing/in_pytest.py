@@ -9,7 +9,7 @@ import pytest
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.testing.catalogue import CHECKS, check_named
-from ddmi_core.testing.contract import Check
+from ddmi_core.testing.check import Check
 from ddmi_core.testing.subject import Subject
 
 

@@ -23,7 +23,7 @@ from ddmi_core.registry.records import PluginRecord
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
-from ddmi_core.testing.contract import NotApplicable
+from ddmi_core.testing.check import NotApplicable
 from ddmi_core.testing.fresh_process import Visit, Visitor
 from ddmi_core.training.objective import generator_for
 

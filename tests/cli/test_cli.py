@@ -20,6 +20,7 @@ from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingErr
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
+from ddmi_core.settings.config import Sampling
 
 
 @attrs.frozen
@@ -67,7 +68,8 @@ def tiny(tmp_path, monkeypatch):
 
 @pytest.fixture
 def engine(monkeypatch):
-    """Stand in for one module of the engine; returns the calls that it received."""
+    """Stand in for functions of modules of the engine; returns the calls that each received."""
+    fakes = {}
 
     def _stand_in(module, name, result):
         calls = []
@@ -79,7 +81,7 @@ def engine(monkeypatch):
             return result
 
         package, _, leaf = module.rpartition(".")
-        fake = types.ModuleType(module)
+        fake = fakes.setdefault(module, types.ModuleType(module))
         setattr(fake, name, function)
         monkeypatch.setitem(sys.modules, module, fake)
         __import__(package)
@@ -115,7 +117,7 @@ def ddmi(*arguments, status=0):
 
 def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
     report = tmp_path / "report.html"
-    calls = engine("ddmi_core.runs.pipeline", "run", report)
+    calls = engine("ddmi_core.runs.pipeline", "execute", report)
     text = ddmi(
         "run",
         "--plugin",
@@ -139,7 +141,7 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
 
 
 def test_run_prints_the_figures_of_its_evaluation_as_json(tiny, engine, tmp_path):
-    engine("ddmi_core.runs.pipeline", "run", tmp_path / "report.html")
+    engine("ddmi_core.runs.pipeline", "execute", tmp_path / "report.html")
     result = Evaluation((Figure("sample_distance", 1.5, {"n": 4}),), (SamplerFigure("ddim", 3, 3, 0.1, 2.0),))
     result.save(tmp_path / "out" / "metrics.json")
     printed = json.loads(ddmi("run", "--plugin", "tiny", "--out", tmp_path / "out", "--json"))
@@ -148,7 +150,7 @@ def test_run_prints_the_figures_of_its_evaluation_as_json(tiny, engine, tmp_path
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_of_several_processes_only_the_main_one_prints(tiny, engine, tmp_path, monkeypatch, more):
-    engine("ddmi_core.runs.pipeline", "run", tmp_path / "report.html")
+    engine("ddmi_core.runs.pipeline", "execute", tmp_path / "report.html")
     monkeypatch.setattr("ddmi_core.training.distributed.is_main", lambda: False)
     assert ddmi("run", "--plugin", "tiny", *more) == ""
 
@@ -212,41 +214,27 @@ def test_a_group_without_a_command_shows_its_help():
 
 def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     loads = engine("ddmi_core.model.model", "load", "the model")
-    samples = engine("ddmi_core.runs.generate", "sample", [Path("a"), Path("b")])
+    samples = engine("ddmi_core.runs.generate", "sample_files", [Path("a"), Path("b")])
     out = tmp_path / "drawn"
     text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
     assert loads == [((), {"plugin": "tiny"})]
-    ((model, n), options) = samples[0]
-    assert (model, n) == ("the model", 2)
-    assert options == {
-        "seed": 0,
-        "steps": None,
-        "sampler": None,
-        "size": (48, 64),
-        "condition": "red",
-        "guidance": None,
-        "suffix": None,
-        "out": out,
-        "overwrite": False,
-    }
+    arguments, options = samples[0]
+    assert arguments == ("the model", 2, Sampling(condition="red"), out)
+    assert options == {"size": (48, 64), "suffix": None, "overwrite": False}
     assert text == f"wrote 2 files to {out}\n"
     ddmi("sample", "--plugin", "tiny", "--steps", 3, "--sampler", "ddim", "--guidance", 2, "--out", out)
-    assert {name: samples[1][1][name] for name in ("steps", "sampler", "guidance")} == {
-        "steps": 3,
-        "sampler": "ddim",
-        "guidance": 2.0,
-    }
+    assert samples[1][0][2] == Sampling(steps=3, sampler="ddim", guidance=2.0)
 
 
 def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     loads = engine("ddmi_core.model.model", "load", "the model")
-    calls = engine("ddmi_core.runs.generate", "reconstruct", [])
+    calls = engine("ddmi_core.runs.generate", "reconstruct_files", [])
     file = tmp_path / "in.txt"
     file.write_text("")
     ddmi("reconstruct", finished, file, "--out", "o")
     ddmi("reconstruct", file, "--plugin", "tiny", "--out", "o", "--size", 32)
     assert loads == [((finished,), {}), ((), {"plugin": "tiny"})]
-    assert [call[0] for call in calls] == [("the model", [file])] * 2
+    assert [call[0] for call in calls] == [("the model", [file], Path("o"))] * 2
     assert [call[1]["size"] for call in calls] == [None, (32,)]
 
 
@@ -254,7 +242,7 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
 @pytest.mark.parametrize("written", ["txt", ".txt", "TXT"])
 def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, tmp_path, command, written):
     engine("ddmi_core.model.model", "load", "the model")
-    calls = engine("ddmi_core.runs.generate", command, [])
+    calls = engine("ddmi_core.runs.generate", f"{command}_files", [])
     (tmp_path / "in.txt").write_text("")
     (finished / "run.toml").write_text('[run]\nformat = 1\nplugin = "tiny"\n')
     inputs = ["in.txt"] if command == "reconstruct" else []
@@ -282,15 +270,15 @@ def test_a_plugin_whose_weights_are_not_there_asks_to_train(tiny, command, tmp_p
 
 def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
     engine("ddmi_core.model.model", "load", "the model")
-    calls = engine("ddmi_core.runs.generate", "sample", [])
+    calls = engine("ddmi_core.runs.generate", "sample_files", [])
     ddmi("sample", "--plugin", "tiny", "--out", "drawn")
     ddmi("sample", "--plugin", "tiny", "--out", "drawn", "--overwrite")
     assert [options["overwrite"] for _, options in calls] == [False, True]
 
 
 def test_evaluate_and_bench_print_figures_or_json(engine, finished):
-    engine("ddmi_core.evaluation.evaluate", "evaluate", Result())
-    engine("ddmi_core.runs.bench", "run", Result())
+    engine("ddmi_core.evaluation.evaluate", "evaluate_run", Result())
+    engine("ddmi_core.runs.bench", "measure_speed", Result())
     assert ddmi("evaluate", finished) == "one\ntwo\n"
     assert json.loads(ddmi("evaluate", finished, "--json")) == Result().to_json()
     assert ddmi("bench") == "one\ntwo\n"
@@ -298,14 +286,16 @@ def test_evaluate_and_bench_print_figures_or_json(engine, finished):
 
 
 def test_report_prints_where_it_is(engine, finished):
-    engine("ddmi_core.report.report", "build", finished / "report.html")
+    engine("ddmi_core.report.report", "build_report", finished / "report.html")
     assert ddmi("report", finished).strip() == str(finished / "report.html")
 
 
 def test_data_check_passes_the_domains_settings(tiny, engine):
-    calls = engine("ddmi_core.model.data", "check", Result())
+    loads = engine("ddmi_core.model.data", "load_data", "the split")
+    summaries = engine("ddmi_core.model.data", "summarize", Result())
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2") == "one\ntwo\n"
-    assert calls == [((tiny, "there", TinySettings(size=2)), {})]
+    assert loads == [((tiny, "there", TinySettings(size=2)), {})]
+    assert summaries == [(("the split", "there"), {})]
 
 
 def test_sources_are_listed(tiny, engine):
@@ -364,17 +354,17 @@ def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):
     ],
 )
 def test_an_error_ends_with_its_status_and_its_sentence(tiny, engine, error, status, text):
-    engine("ddmi_core.runs.pipeline", "run", error)
+    engine("ddmi_core.runs.pipeline", "execute", error)
     assert ddmi("run", "--plugin", "tiny", status=status) == f"{text}\n"
 
 
 def test_debug_shows_the_traceback(tiny, engine):
-    engine("ddmi_core.runs.pipeline", "run", TrainingError("the loss is not finite"))
+    engine("ddmi_core.runs.pipeline", "execute", TrainingError("the loss is not finite"))
     assert "Traceback" in ddmi("--debug", "run", "--plugin", "tiny", status=1)
 
 
 def test_a_defect_is_not_hidden(tiny, engine):
-    engine("ddmi_core.runs.pipeline", "run", ZeroDivisionError())
+    engine("ddmi_core.runs.pipeline", "execute", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         ddmi("run", "--plugin", "tiny")
 

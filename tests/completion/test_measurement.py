@@ -12,17 +12,16 @@ from typer.testing import CliRunner
 import ddmi_core
 from ddmi_core.api import Observations
 from ddmi_core.cli.main import app
-from ddmi_core.completion import metrics
-from ddmi_core.completion import solve as complete
+from ddmi_core.completion import measurement, metrics, solve
 from ddmi_core.completion.regions import columns, region
 from ddmi_core.errors import DataError, RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.parts import GridSignal
 from ddmi_core.registry.registry import unregister
-from ddmi_core.runs import complete as completions
-from ddmi_core.testing.checks.coordinates import check_queries
-from ddmi_core.testing.contract import ContractBroken
+from ddmi_core.runs import complete
+from ddmi_core.testing.check import ContractBroken
+from ddmi_core.testing.contract.coordinates import check_queries
 from ddmi_core.testing.subject import Subject
 from lines_domain import LINES, LineRenderer, grid, shades
 from whole_runs import run
@@ -84,7 +83,7 @@ def test_memory_is_bounded_by_the_evaluations_of_a_measurement(model, rows_and_c
     monkeypatch.setattr(
         LineRenderer, "observe", lambda self, f, q: asked.append(q.coords.shape[1]) or observe(self, f, q)
     )
-    monkeypatch.setattr(complete, "POINTS", 2 * 16 * 5)
+    monkeypatch.setattr(measurement, "POINTS", 2 * 16 * 5)
     metrics.predicted(model.measurement, model.sample(2), seen)
     assert asked == [5, 5, 5, 1]
 
@@ -130,7 +129,7 @@ def blob(model, tmp_path):
 @pytest.fixture
 def reading(monkeypatch):
     monkeypatch.setattr(Model, "read", lambda self, path: GridSignal(grid(7, 16)[None]))
-    monkeypatch.setattr(complete, "EVALUATIONS", 2)
+    monkeypatch.setattr(solve, "EVALUATIONS", 2)
 
 
 def invoke(*arguments):
@@ -146,9 +145,9 @@ def test_the_command_observes_a_labelled_part_and_shows_it_as_the_domain_does(fi
     assert len(figures["observed"]) == len(figures["hidden"]) == 2
     assert figures["hidden_reconstruction"] is not None
     sheet = Image.open(out / "contact.png")
-    assert sheet.size == (2 * 16 + completions.GAP, 3 * 16 + 2 * completions.GAP)
+    assert sheet.size == (2 * 16 + complete.GAP, 3 * 16 + 2 * complete.GAP)
     assert sheet.getpixel((0, 0)) == (0, 0, 0)
-    assert sheet.getpixel((16 + completions.GAP, 16 + completions.GAP)) == (128, 128, 128)
+    assert sheet.getpixel((16 + complete.GAP, 16 + complete.GAP)) == (128, 128, 128)
 
 
 def test_tables_and_coarse_means_are_refused_where_no_values_are_observed(finished, blob, reading, tmp_path):

@@ -44,12 +44,6 @@ def test_the_page_about_publishing_shows_what_is_listed(tmp_path, monkeypatch):
     assert [line for line in shown("how-to/publish-a-plugin.md") if masked(line) not in lines] == []
 
 
-def test_the_page_about_migration_shows_what_will_not_stay():
-    lines = printed("plugins", "--check", plugins=REGISTRY / "frozen" / "api_0")
-    assert shown("how-to/migrate-between-api-versions.md")
-    assert [line for line in shown("how-to/migrate-between-api-versions.md") if masked(line) not in lines] == []
-
-
 @pytest.fixture
 def audio(tmp_path: Path) -> str:
     """Where the audio plugin is found, as if it were installed."""

@@ -141,7 +141,7 @@ def test_the_report_shows_pictures_that_decode(run):
 
 @pytest.mark.parametrize("rest", ["0", "1"])
 def test_the_page_gets_what_it_asks_for(session, rest):
-    samples = session.sample(Wanted(n=2, seed=5), lambda step, steps: None)
+    samples = session.sample(Wanted(n=2, sampling=Sampling(seed=5)), lambda step, steps: None)
     mixture = Query({"a": samples[0]}).mixture()
     between = Query({"a": samples[0], "b": samples[1], "mix": "0.5"}).mixture()
     query = Query({"rows": "24", "columns": "24", "rest": rest})

@@ -14,6 +14,7 @@ from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import checkpoint
 from formula_domains import WAVE
 
+pytestmark = pytest.mark.usefixtures("registered")
 FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
 
 

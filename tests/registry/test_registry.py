@@ -14,7 +14,7 @@ from ddmi_core.api.domain import API_VERSION, Domain
 from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
-from ddmi_core.registry.check import checked
+from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
 
 GOOD = """

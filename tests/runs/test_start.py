@@ -41,7 +41,7 @@ def test_preset_file_overrides_data_and_seed_are_those_of_the_command(tmp_path):
     assert stored["domain"] == {"size": 16, "count": 12}
     assert (stored["seed"], stored["data"]) == (7, "formulas")
     assert model.config.autoencoder.training.steps == 4
-    assert "10 signals to train on, 2 held out" in text.getvalue()
+    assert "10 training signals, 2 held out" in text.getvalue()
 
 
 def test_a_run_says_nothing_unless_asked(tmp_path, capfd):

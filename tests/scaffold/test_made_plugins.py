@@ -13,7 +13,7 @@ from made_plugins import name_of
 from typer.testing import CliRunner
 
 from ddmi_core.cli.main import app
-from ddmi_core.registry.check import checked
+from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
 from ddmi_core.scaffold.choices import CHOICES
 from ddmi_core.testing import Subject, examine
@@ -109,7 +109,7 @@ def test_it_trains_to_a_report(installed: dict[str, Path], axes: str, tmp_path: 
     samples = sorted((tmp_path / "run" / "samples").iterdir())
     assert [path.name for path in samples] == [f"sample-000{n}{CHOICES[axes].suffix}" for n in range(2)]
     # What was written is data, too: a folder of signals, and one to be drawn again at the README's size.
-    assert "1 signal to train on, 1 held out" in ddmi(
+    assert "1 training signal, 1 held out" in ddmi(
         "data", "check", tmp_path / "run" / "samples", "--plugin", name_of(axes)
     )
     size = CHOICES[axes].size

@@ -63,7 +63,7 @@ def ask(port: int, method: str, path: str, body: str | None = None) -> HTTPConne
 def test_an_interrupt_ends_what_does_not_stop_by_itself_too(runs):
     program = """
 import os, signal, sys, threading, time
-from ddmi_core.viewer import opening, server
+from ddmi_core.viewer import server
 class Stuck(server.Server):
     def serve_forever(self):
         threading.Thread(target=self.hold, daemon=True).start()
@@ -72,8 +72,8 @@ class Stuck(server.Server):
     def hold(self):
         with self.turns.turn("", 0):
             time.sleep(60)
-opening.Server, opening.Session = Stuck, lambda *given: None
-opening.serve(lambda: None, "stuck", 0, browser=False, told=lambda line: None)
+server.Server, server.Session = Stuck, lambda *given: None
+server.serve(lambda: None, "stuck", 0, browser=False, told=lambda line: None)
 """
     begin = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ from viewed import SHEET
 from ddmi_core.api import Look, Panel, Shown
 from ddmi_core.errors import PluginError
 from ddmi_core.parts import GridPanel, MeshPanel, PicturePanel, Window, ready_panel
+from ddmi_core.settings.config import Sampling
 from ddmi_core.viewer.session import Session
 
 
@@ -173,7 +174,7 @@ def test_no_gradients_are_kept(models):
     session = Session(models["wave"], "tiny")
     from ddmi_core.viewer.params import Mixture, Sample, Wanted
 
-    (name,) = session.sample(Wanted(n=1, steps=2), lambda step, steps: None)
+    (name,) = session.sample(Wanted(n=1, sampling=Sampling(steps=2)), lambda step, steps: None)
     batch, _, number = name.partition("-")
     field = session.field(Mixture(Sample(batch, int(number))))
     assert not any(plane.requires_grad for planes in field.basis for plane in planes)

@@ -250,7 +250,7 @@ def test_a_newer_request_for_samples_ends_the_older_one(page, session, monkeypat
     sample = session.sample
 
     def slow(wanted, told):
-        if wanted.seed == 1:
+        if wanted.sampling.seed == 1:
 
             def waited(step, steps):
                 begun.set()

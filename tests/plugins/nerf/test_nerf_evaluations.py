@@ -52,13 +52,10 @@ class Model:
     def sample(self, n, *, seed=0, condition=None):
         return [Medium(ball_of(number)) for number in self.balls[:n]]
 
-    def encode(self, signal):
+    def reconstruct(self, signal):
         held = self.split.held_out.batch(range(len(self.split.held_out))).images
         which = [(held - one).abs().flatten(1).sum(dim=1).argmin().item() for one in signal.images]
-        return SimpleNamespace(mean=which)
-
-    def decode(self, latent):
-        return [Medium(ball_of(HELD[which])) for which in latent]
+        return [Medium(ball_of(HELD[number])) for number in which]
 
 
 HELD, TRAINED = range(12), range(100, 118)
@@ -126,6 +123,6 @@ def test_lpips_of_held_out_views_is_given_where_it_is_asked_for(split, monkeypat
     assert found.protocol["weights"] == str(path)
     assert found.protocol["objects"] == 5
     wrong = Model(HELD, split, asked)
-    wrong.decode = lambda latent: [Medium(ball_of(900)) for _ in latent]
+    wrong.reconstruct = lambda signal: [Medium(ball_of(900)) for _ in signal.images]
     *_, found = novel_views(wrong, split, 5, 0)
     assert found.value > 0.3

@@ -80,11 +80,8 @@ class Model:
     def sample(self, n, *, seed=0, condition=None):
         return Known(self.samples.batch([i % len(self.samples) for i in range(n)]).values)
 
-    def encode(self, signal):
-        return SimpleNamespace(mean=signal)
-
-    def decode(self, latent):
-        return Known(self.known(latent))
+    def reconstruct(self, signal):
+        return Known(self.known(signal))
 
 
 def distances(samples, split, count=100, settings=SETTINGS):

@@ -166,7 +166,7 @@ def test_a_folder_of_videos_is_learned_and_a_file_is_reconstructed(tmp_path):
     for number in range(6):
         write(tmp_path / "videos", KINDS["h264"], f"{number}.mp4")  # 0.96 s
     own = ("--set", "domain.rate=8", "--set", "diffusion.condition=none")
-    assert "signals to train on" in ask("data", "check", tmp_path / "videos", "--plugin", "video", *own[:2], *SETS[:10])
+    assert "training signals" in ask("data", "check", tmp_path / "videos", "--plugin", "video", *own[:2], *SETS[:10])
     train(tmp_path / "run", "--data", tmp_path / "videos", *own)
     ask("reconstruct", tmp_path / "run", tmp_path / "videos" / "0.mp4", "--size", "@24", "--out", tmp_path / "again")
     assert length(tmp_path / "again" / "0.mp4") == (12, (16, 16), 24.0)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddmi_core.api.signals import Queries
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.grids import levels_of
 from ddmi_core.testing.subject import POINTS, Subject
 from ddmi_core.testing.tensors import difference, finite

@@ -10,7 +10,7 @@ import torch
 
 from ddmi_core.errors import DataError, DdmiError
 from ddmi_core.model.data import FOLDER
-from ddmi_core.testing.contract import NotApplicable, Remark, expect
+from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.grids import levels_of
 from ddmi_core.testing.readers import Empty, opened
 from ddmi_core.testing.subject import Subject

@@ -15,7 +15,7 @@ from ddmi_core.model.folder import pretrained, read_config
 from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
 from ddmi_core.settings.resolve import dumps, loads, resolve
-from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 
 # Arguments that the core calls each reference with; those of builders come after the description.

@@ -9,7 +9,7 @@ from ddmi_core.api.signals import move
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.posterior import Posterior
 from ddmi_core.model.build import build_autoencoder
-from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, furthest
 from ddmi_core.training import checkpoint

@@ -13,7 +13,7 @@ from ddmi_core.diffusion.model import DenoisingObjective
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.model import Model
-from ddmi_core.testing.contract import expect
+from ddmi_core.testing.check import expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, leaves
 from ddmi_core.training.config import TrainingConfig

@@ -7,7 +7,7 @@ import re
 import torch
 
 from ddmi_core.api.signals import SignalSet, Split, move
-from ddmi_core.testing.contract import NotApplicable, Remark, expect
+from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import difference, finite, leaves
 from ddmi_core.training.objective import generator_for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddmi_core.testing.contract import expect
+from ddmi_core.testing.check import expect
 from ddmi_core.testing.subject import Subject
 
 STAYS = "set nothing for the whole process; pass generators, and restore what a library changes"

@@ -11,7 +11,7 @@ from torch import Tensor
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.field import Field
-from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.grids import grid_of, on_native_grid
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, furthest, leaves

@@ -9,7 +9,7 @@ from torch import Tensor
 from ddmi_core.autoencoder.losses import as_patch
 from ddmi_core.errors import ConfigError
 from ddmi_core.model.build import initial_weights
-from ddmi_core.testing.contract import NotApplicable, Remark, expect
+from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.offline import offline
 from ddmi_core.testing.subject import POINTS, Subject
 from ddmi_core.testing.tensors import finite

@@ -11,7 +11,7 @@ from PIL import Image
 from ddmi_core.errors import RequestError
 from ddmi_core.grids.raster import GridArtefact
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.testing.contract import NotApplicable, expect
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.grids import grid_of, levels_of
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import difference, finite, leaves
