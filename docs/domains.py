@@ -20,7 +20,7 @@ from attrs import evolve
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ddmi-audio"
 ORDER = ("image", "occupancy", "video", "nerf")  # the others follow by name
 PARTS = ("encoder", "decoder", "sampler", "renderer", "readout")
-REFERENCES = ("loss", "describe", "view", "views", "original", "panel")
+REFERENCES = ("loss", "field_features", "parse_view", "report_views", "ground_truth", "panel")
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 Cell = Callable[[Any], str]

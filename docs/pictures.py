@@ -46,7 +46,7 @@ def reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     signal = split.held_out.batch(list(indices))
     fields = model.reconstruct(signal)
     picture = model.domain.resolve(model.domain.picture)
-    originals = [enlarged(picture(model.original(signal, i)), TILE) for i in range(len(fields))]
+    originals = [enlarged(picture(model.ground_truth(signal, i)), TILE) for i in range(len(fields))]
     return sheet(
         [
             originals,
@@ -85,7 +85,7 @@ def sound_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     signal = split.held_out.batch([labels.index(label) for label in sorted(set(labels))[:4]])
     fields = model.reconstruct(signal)
     picture = model.domain.resolve(model.domain.picture)
-    originals = [picture(model.original(signal, i)) for i in range(len(fields))]
+    originals = [picture(model.ground_truth(signal, i)) for i in range(len(fields))]
     return sheet([originals, [picture(model.render(field)) for field in fields]])
 
 
@@ -129,7 +129,7 @@ def clip_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     fields = model.reconstruct(signal)
     rows = []
     for number in range(len(fields)):
-        rows += [strip(model.original(signal, number).array()), over_time(model, fields[number])]
+        rows += [strip(model.ground_truth(signal, number).array()), over_time(model, fields[number])]
     return sheet(rows)
 
 

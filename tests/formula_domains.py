@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ddmi_core.api import Domain, Layout, SignalSet, Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import GridRenderer, GridSignal, cell_centres, described_by
+from ddmi_core.parts import GridRenderer, GridSignal, cell_centres, grid_features_by
 
 
 @frozen
@@ -100,7 +100,7 @@ def features(grids: Tensor) -> Tensor:
     return rows[:, :: max(1, rows.shape[1] // 8)][:, :8]
 
 
-describe, describe_signal = described_by(features)
+describe, describe_signal = grid_features_by(features)
 
 
 def read(path: Path, settings: FormulaSettings) -> GridSignal:
@@ -140,8 +140,8 @@ def _domain(name: str, layout: Layout) -> Domain:
         sources={"formulas": f"formula_domains:{name}_source"},
         default_source="formulas",
         metrics={"error": "formula_domains:error"},
-        describe="formula_domains:describe",
-        describe_signal="formula_domains:describe_signal",
+        field_features="formula_domains:describe",
+        signal_features="formula_domains:describe_signal",
         read="formula_domains:read",
         exporters={".npy": "formula_domains:write"},
         picture="formula_domains:picture",

@@ -118,6 +118,6 @@ LINES = Domain(
     renderer="lines_domain:renderer",
     read="formula_domains:read",
     exporters={".npy": "formula_domains:write"},
-    contact="lines_domain:contact",
+    contact_sheet="lines_domain:contact",
     picture="formula_domains:picture",
 )

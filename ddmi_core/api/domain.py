@@ -82,23 +82,23 @@ class Domain:
             other figures, such as distances between sets of `count` samples and of signals.
         conditions: name to a function `(domain, settings) -> Condition`: what samples can be asked for beside
             classes; `diffusion.condition` chooses one by its name.
-        check: function `(settings) -> None`, called before a run begins, and before one is measured again: it raises
+        preflight: function `(settings) -> None`, called before a run begins or is measured again: it raises
             what only the end of the run would meet, such as a missing file that an evaluation needs.
-        describe: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
+        field_features: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
             sets of fields are computed on; by default plain ones of grids.
-        describe_signal: the same from signals, `(signal) -> Tensor (B, F)`.
-        views: function `(domain, settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large
+        signal_features: the same from signals, `(signal) -> Tensor (B, F)`.
+        report_views: function `(domain, settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large
             that a report shows one sample in; by default four sizes of a grid.
-        view: function `(text: str, settings) -> view`: what the renderer takes from what `--size` says, and raises
+        parse_view: function `(text: str, settings) -> view`: the view that `--size` asks for; raises
             `RequestError` with the forms that it takes; by default `64` or `48x64`, cells along each axis.
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
             It writes to the path that it is given, which has this suffix and is renamed when the file is complete,
             and lets `OSError` through, of which the core makes a sentence. It may leave another file beside it, of the
             same name with another suffix of these.
-        original: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
+        ground_truth: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
             `picture` and the exporters take; by default its native grid.
-        contact: function `(signal, queries: Queries, fields: Field, renderer) -> Sequence[Sequence[PIL.Image.Image]]`:
+        contact_sheet: function `(signal, queries: Queries, fields, renderer) -> Sequence[Sequence[PIL.Image.Image]]`:
             rows of pictures that show how `ddmi complete` completed a signal (B = 1) of which the queries were
             observed: the signal, then a row a field. By default what was observed of a grid, and pictures of renders.
         picture: function `(artefact)` that gives a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
@@ -133,15 +133,15 @@ class Domain:
     metrics: Mapping[str, str] = field(factory=dict, validator=_references)
     evaluations: Mapping[str, str] = field(factory=dict, validator=_references)
     conditions: Mapping[str, str] = field(factory=dict, validator=_references)
-    check: str = field(default="", validator=_optional_reference)
-    describe: str = field(default="ddmi_core.parts:describe_grids", validator=_reference)
-    describe_signal: str = field(default="ddmi_core.parts:describe_grid_signals", validator=_reference)
-    views: str = field(default="ddmi_core.parts:grid_views", validator=_reference)
-    view: str = field(default="", validator=_optional_reference)
+    preflight: str = field(default="", validator=_optional_reference)
+    field_features: str = field(default="ddmi_core.parts:grid_field_features", validator=_reference)
+    signal_features: str = field(default="ddmi_core.parts:grid_signal_features", validator=_reference)
+    report_views: str = field(default="ddmi_core.parts:grid_report_views", validator=_reference)
+    parse_view: str = field(default="", validator=_optional_reference)
     read: str = field(validator=_reference)
     exporters: Mapping[str, str] = field(validator=[_references, validators.min_len(1)])
-    original: str = field(default="ddmi_core.parts:grid_original", validator=_reference)
-    contact: str = field(default="", validator=_optional_reference)
+    ground_truth: str = field(default="ddmi_core.parts:grid_ground_truth", validator=_reference)
+    contact_sheet: str = field(default="", validator=_optional_reference)
     picture: str = field(validator=_reference)
     panel: str = field(default="ddmi_core.parts:ready_panel", validator=_reference)
     optional: Mapping[str, str] = field(factory=dict)
@@ -171,7 +171,7 @@ class Domain:
         """Call the function that builds a part, with this description and the arguments.
 
         Args:
-            part: one of `encoder`, `decoder`, `sampler`, `renderer`, `views` and `panel`.
+            part: one of `encoder`, `decoder`, `sampler`, `renderer`, `report_views` and `panel`.
             arguments: what follows the description in the function's signature.
 
         Raises:

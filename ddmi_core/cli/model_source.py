@@ -65,10 +65,10 @@ def known_view(run: Path | None, plugin: str, size: str) -> Any:
     from ddmi_core.model.folder import RunFolder, pretrained, read_config
 
     domain = _domain(run, plugin)
-    if not domain.view:
+    if not domain.parse_view:
         return parse_size(size)
     config = read_config(pretrained(domain) if run is None else RunFolder(run), domain)
-    return domain.resolve(domain.view)(size, config.domain)
+    return domain.resolve(domain.parse_view)(size, config.domain)
 
 
 def known_suffix(run: Path | None, plugin: str, written: str) -> str | None:

@@ -73,7 +73,7 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     samples, own = settings.samples, model.config.sampling
     distance = {
         **common,
-        "features": model.domain.describe,
+        "features": model.domain.field_features,
         "samples": samples,
         "reference": f"{len(split.train)} training signals",
         "seed": SEED,
@@ -110,14 +110,14 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
 
 def describe_signals(model: Model, signals: SignalSet) -> Tensor:
     """Features of all signals of a set: `(len, F)`."""
-    describe = model.domain.resolve(model.domain.describe_signal)
+    describe = model.domain.resolve(model.domain.signal_features)
     return torch.cat([describe(signal).cpu() for _, signal in batches(signals, len(signals))])
 
 
 @torch.no_grad()
 def describe_latents(model: Model, flat: Tensor) -> Tensor:
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
-    describe = model.domain.resolve(model.domain.describe)
+    describe = model.domain.resolve(model.domain.field_features)
     parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
     return torch.cat([describe(fields, model.renderer).cpu() for fields in parts])
 

@@ -121,5 +121,5 @@ def autoencoder_objectives(
 
 def check_needs(domain: Domain, config: RunConfig) -> None:
     """See that what only the end of a run needs is there, as far as the domain can tell."""
-    if domain.check:
-        domain.resolve(domain.check)(config.domain)
+    if domain.preflight:
+        domain.resolve(domain.preflight)(config.domain)

@@ -303,9 +303,9 @@ class Model:
         """
         return self.domain.resolve(self.domain.read)(Path(path), self.config.domain)
 
-    def original(self, signal: Any, index: int = 0) -> Any:
+    def ground_truth(self, signal: Any, index: int = 0) -> Any:
         """One signal of a batch as an artefact, which `write` and the domain's `picture` take like a render."""
-        return self.domain.resolve(self.domain.original)(signal, index, self.renderer)
+        return self.domain.resolve(self.domain.ground_truth)(signal, index, self.renderer)
 
     @property
     def suffix(self) -> str:
@@ -313,7 +313,7 @@ class Model:
         return next(iter(self.domain.exporters))
 
     def write(self, artefact: Any, path: str | Path) -> None:
-        """Write what `render` or `original` gives, as the path's suffix says. The file appears when it is complete.
+        """Write what `render` or `ground_truth` gives, as the path's suffix says. The file appears when it is complete.
 
         Raises:
             RequestError: if the domain writes no such files.

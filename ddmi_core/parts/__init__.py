@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
     from ddmi_core.grids.signals import mirroring as mirroring
-    from ddmi_core.parts.builders import describe_grid_signals as describe_grid_signals
-    from ddmi_core.parts.builders import describe_grids as describe_grids
-    from ddmi_core.parts.builders import described_by as described_by
     from ddmi_core.parts.builders import grid_encoder as grid_encoder
-    from ddmi_core.parts.builders import grid_original as grid_original
+    from ddmi_core.parts.builders import grid_features_by as grid_features_by
+    from ddmi_core.parts.builders import grid_field_features as grid_field_features
+    from ddmi_core.parts.builders import grid_ground_truth as grid_ground_truth
     from ddmi_core.parts.builders import grid_renderer as grid_renderer
+    from ddmi_core.parts.builders import grid_report_views as grid_report_views
     from ddmi_core.parts.builders import grid_sampler as grid_sampler
-    from ddmi_core.parts.builders import grid_views as grid_views
+    from ddmi_core.parts.builders import grid_signal_features as grid_signal_features
     from ddmi_core.parts.builders import native_grid as native_grid
     from ddmi_core.parts.builders import plane_decoder as plane_decoder
     from ddmi_core.parts.builders import psnr_db as psnr_db

@@ -45,7 +45,7 @@ def grid_renderer(domain: Domain, settings: Any) -> GridRenderer:
     return GridRenderer(domain.layout, native_size(domain, settings), extent=getattr(settings, "extent", None))
 
 
-def grid_views(domain: Domain, settings: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def grid_report_views(domain: Domain, settings: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Four sizes, each twice the one before.
 
     The largest is 8 times the native size, or, where that is beyond 2^20 cells or the renderer's longest axis, the
@@ -59,7 +59,7 @@ def grid_views(domain: Domain, settings: Any) -> tuple[tuple[str, tuple[int, ...
     return tuple((" x ".join(map(str, size)), size) for size in dict.fromkeys(sizes))
 
 
-def grid_original(signal: OnGrids, index: int, renderer: GridRenderer) -> StoredGrid:
+def grid_ground_truth(signal: OnGrids, index: int, renderer: GridRenderer) -> StoredGrid:
     """The native grid of one signal, as an artefact like those that the renderer makes."""
     values = native_grid(signal)[index].movedim(0, -1).float().cpu().contiguous().numpy()
     return StoredGrid(values=values, size=values.shape[:-1], extent=renderer.extent)
@@ -102,14 +102,14 @@ Describe = Callable[[Field, GridRenderer], Tensor]
 DescribeSignal = Callable[[OnGrids], Tensor]
 
 
-def described_by(features: Callable[[Tensor], Tensor]) -> tuple[Describe, DescribeSignal]:
+def grid_features_by(features: Callable[[Tensor], Tensor]) -> tuple[Describe, DescribeSignal]:
     """`describe` and `describe_signal` of a domain on grids, from one function of native grids.
 
     Args:
         features: `(B, V, *grid) -> (B, F)`, values in [-1, 1], on the CPU.
 
     Example:
-        >>> describe, describe_signal = described_by(lambda values: values.flatten(2).std(dim=2))
+        >>> describe, describe_signal = grid_features_by(lambda values: values.flatten(2).std(dim=2))
         >>> from ddmi_core.parts import GridSignal
         >>> describe_signal(GridSignal(torch.zeros(2, 3, 8))).shape
         torch.Size([2, 3])
@@ -146,4 +146,4 @@ def grid_features(values: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-describe_grids, describe_grid_signals = described_by(grid_features)
+grid_field_features, grid_signal_features = grid_features_by(grid_features)

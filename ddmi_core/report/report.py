@@ -128,7 +128,7 @@ def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
 
 def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
     """Samples beside the training signals that are nearest to them in the domain's features."""
-    describe = model.domain.resolve(model.domain.describe)
+    describe = model.domain.resolve(model.domain.field_features)
     closest = nearest(describe(fields, model.renderer).cpu(), describe_signals(model, signals))
     neighbours = signals.batch(closest)
     for number, field in enumerate(fields):
@@ -160,7 +160,7 @@ def _cost(result: Evaluation) -> str:
 
 
 def _views(model: Model) -> Sequence[tuple[str, Any]]:
-    views: Sequence[tuple[str, Any]] = model.domain.build("views", model.config.domain)
+    views: Sequence[tuple[str, Any]] = model.domain.build("report_views", model.config.domain)
     return list(islice(views, 4))
 
 
@@ -169,7 +169,7 @@ def _picture(model: Model, field: Field, view: Any, caption: str) -> Picture:
 
 
 def _original(model: Model, signal: Any, index: int, caption: str) -> Picture:
-    return _drawn(model, model.original(signal, index), caption)
+    return _drawn(model, model.ground_truth(signal, index), caption)
 
 
 def _drawn(model: Model, artefact: Any, caption: str) -> Picture:

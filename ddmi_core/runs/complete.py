@@ -131,13 +131,13 @@ def complete_files(
     artefacts = [model.render(field, size) for field in fields]
     first = []
     if signal is not None:
-        artefact = model.original(signal)
+        artefact = model.ground_truth(signal)
         model.write(artefact, original)
         first = [artefact, *_seen_picture(model, artefact, seen)]
     for artefact, path in zip(artefacts, paths, strict=True):
         model.write(artefact, path)
-    if signal is not None and model.domain.contact:
-        rows = model.domain.resolve(model.domain.contact)(signal, seen.queries, fields, model.renderer)
+    if signal is not None and model.domain.contact_sheet:
+        rows = model.domain.resolve(model.domain.contact_sheet)(signal, seen.queries, fields, model.renderer)
     else:
         rows = [[_picture(model, artefact) for artefact in (*first, *artefacts)]]
     with written_aside(contact) as aside:

@@ -53,7 +53,7 @@ class Session:
             raise PluginError(
                 f"domain {domain.name!r}: {domain.panel} gives no Panel with one of the gestures {', '.join(GESTURES)}"
             )
-        self.views: Sequence[tuple[str, Any]] = domain.build("views", model.settings)
+        self.views: Sequence[tuple[str, Any]] = domain.build("report_views", model.settings)
         self._batches: OrderedDict[str, Batch] = OrderedDict()
         self._fields: OrderedDict[Mixture, Field] = OrderedDict()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.parts import described_by
+from ddmi_core.parts import grid_features_by
 
 COLOUR_GRID = 4
 EDGE_GRID = 3
@@ -45,4 +45,4 @@ def features(pixels: Tensor) -> Tensor:
     return torch.cat([colours.flatten(1), EDGE_SCALE * edges.flatten(1)], dim=1)
 
 
-describe, describe_signal = described_by(features)
+describe, describe_signal = grid_features_by(features)

@@ -29,8 +29,8 @@ IMAGE = Domain(
     },
     metrics={"psnr_db": "ddmi_core.parts:psnr_db", "ssim": "ddmi_core.parts:ssim"},
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
-    describe="ddmi_image.describe:describe",
-    describe_signal="ddmi_image.describe:describe_signal",
+    field_features="ddmi_image.describe:describe",
+    signal_features="ddmi_image.describe:describe_signal",
     read="ddmi_image.folder:read",
     exporters={
         ".png": "ddmi_image.export:write_png",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.parts import Features, chosen_features, described_by
+from ddmi_core.parts import Features, chosen_features, grid_features_by
 from ddmi_video.settings import VideoSettings
 
 PLAIN = "colour-and-motion"
@@ -96,4 +96,4 @@ def _directions(grey: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(shares.mean(dim=2), MOTION_GRID).flatten(1)
 
 
-describe, describe_signal = described_by(colour_and_motion)
+describe, describe_signal = grid_features_by(colour_and_motion)

@@ -36,10 +36,10 @@ def test_a_description_on_grids_needs_no_parts_of_its_own():
         "sampler",
         "renderer",
         "loss",
-        "describe",
-        "describe_signal",
-        "views",
-        "original",
+        "field_features",
+        "signal_features",
+        "report_views",
+        "ground_truth",
         "panel",
     )
     for part in ready:
@@ -60,7 +60,9 @@ def test_a_description_without_the_quick_preset_is_refused():
         domain(presets={"base": "nowhere:base.toml"})
 
 
-@pytest.mark.parametrize("field", ["encoder", "views", "original", "picture", "panel", "settings", "contact"])
+@pytest.mark.parametrize(
+    "field", ["encoder", "report_views", "ground_truth", "picture", "panel", "settings", "contact_sheet"]
+)
 @pytest.mark.parametrize("wrong", ["nowhere", "no where:part", 7, "nowhere:"])
 def test_a_reference_in_another_form_is_refused_by_name(field, wrong):
     with pytest.raises(ValueError, match=f"{field}={wrong!r} is not a reference"):

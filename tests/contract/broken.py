@@ -25,10 +25,10 @@ from ddmi_core.parts import (
     GridSampler,
     GridSignal,
     StoredGrid,
-    described_by,
     grid_encoder,
-    grid_original,
-    grid_views,
+    grid_features_by,
+    grid_ground_truth,
+    grid_report_views,
     l1_loss,
     plane_decoder,
     psnr_db,
@@ -468,8 +468,8 @@ def error_called_score(fields, signal, renderer):
     return -psnr_db(fields, signal, renderer)
 
 
-describe, _ = described_by(lambda values: values.flatten(1)[:, ::16])
-_, describe_signal = described_by(lambda values: values.flatten(1)[:, ::32])
+describe, _ = grid_features_by(lambda values: values.flatten(1)[:, ::16])
+_, describe_signal = grid_features_by(lambda values: values.flatten(1)[:, ::32])
 
 
 class ForgottenBatch(Condition):
@@ -489,7 +489,7 @@ class ForgottenBatch(Condition):
 
 
 def large_to_small(domain, settings):
-    return tuple(reversed(grid_views(domain, settings)))
+    return tuple(reversed(grid_report_views(domain, settings)))
 
 
 def views_of_settings(settings):
@@ -501,7 +501,7 @@ def array(artefact):
 
 
 def always_the_first(signal, index, renderer):
-    return grid_original(signal, 0, renderer)
+    return grid_ground_truth(signal, 0, renderer)
 
 
 def write_beside(artefact, path: Path) -> None:

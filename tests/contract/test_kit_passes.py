@@ -18,7 +18,7 @@ from ddmi_core.errors import RequestError
 from ddmi_core.registry.registry import unregister
 from ddmi_core.testing import CHECKS, DomainContract, Subject, check_named, checks, examine
 
-LARGE_FIRST = evolve(formula_domains.BLOCK, views="broken:large_to_small")
+LARGE_FIRST = evolve(formula_domains.BLOCK, report_views="broken:large_to_small")
 
 
 class TestWave(DomainContract):

@@ -38,7 +38,7 @@ def domain():
         formula_domains.WAVE,
         name="studied",
         evaluations={"spread": "test_evaluate:spread"},
-        check="test_evaluate:needs",
+        preflight="test_evaluate:needs",
     )
     ddmi_core.register(domain)
     yield domain

@@ -20,14 +20,14 @@ from ddmi_core.parts import (
     EncoderConfig,
     GridSignal,
     ReadoutConfig,
-    describe_grid_signals,
-    describe_grids,
-    described_by,
     grid_encoder,
-    grid_original,
+    grid_features_by,
+    grid_field_features,
+    grid_ground_truth,
     grid_renderer,
+    grid_report_views,
     grid_sampler,
-    grid_views,
+    grid_signal_features,
     native_grid,
     plane_decoder,
     psnr_db,
@@ -119,7 +119,7 @@ def test_the_renderer_takes_the_extent_of_the_settings_if_they_have_one():
     assert grid_renderer(domain(2), Measured((8, 12), (0.5, 4.0))).extent == (0.5, 4.0)
 
 
-@pytest.mark.parametrize("build", [grid_renderer, grid_views, native_size])
+@pytest.mark.parametrize("build", [grid_renderer, grid_report_views, native_size])
 def test_settings_without_a_native_size_are_told_what_to_give(build):
     with pytest.raises(PluginError, match=r"Nothing\.native: give it a property .*slowest first \(y, x\)"):
         build(domain(2), Nothing())
@@ -152,7 +152,7 @@ def test_a_native_size_may_be_a_list():
     ],
 )
 def test_views_double_to_eight_times_the_native_size_or_what_is_still_handy(native, expected):
-    found = grid_views(domain(len(native)), Settings(native))
+    found = grid_report_views(domain(len(native)), Settings(native))
     assert [size for _, size in found] == expected
     assert [label for label, _ in found] == [" x ".join(map(str, size)) for size in expected]
 
@@ -161,7 +161,7 @@ def test_views_double_to_eight_times_the_native_size_or_what_is_still_handy(nati
 def test_every_view_can_be_rendered(axes):
     for length in (1, 3, 50, 777, 20000, LARGEST):
         settings = Settings((length,) * axes)
-        sizes = [size for _, size in grid_views(domain(axes), settings)]
+        sizes = [size for _, size in grid_report_views(domain(axes), settings)]
         assert all(grid_renderer(domain(axes), settings).render(fields(axes)[0], size).size == size for size in sizes)
         assert prod(sizes[-1]) <= max(LARGEST_VIEW, length**axes)
 
@@ -169,7 +169,7 @@ def test_every_view_can_be_rendered(axes):
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_an_original_has_the_values_of_its_signal_in_the_form_of_a_render(axes):
     drawing = grid_renderer(domain(axes), Measured(NATIVE[axes], (3.0,) * axes))
-    original, render = grid_original(signal(axes), 1, drawing), drawing.render(fields(axes)[0])
+    original, render = grid_ground_truth(signal(axes), 1, drawing), drawing.render(fields(axes)[0])
     assert original.array().dtype == render.array().dtype
     assert (original.size, original.extent, original.channels) == (render.size, render.extent, render.channels)
     np.testing.assert_array_equal(original.array(), signal(axes).values[1].movedim(0, -1).numpy())
@@ -178,7 +178,7 @@ def test_an_original_has_the_values_of_its_signal_in_the_form_of_a_render(axes):
 def test_bytes_at_the_native_size_are_values():
     kept = GridSignal(torch.tensor([[[0, 255]]], dtype=torch.uint8))
     assert native_grid(kept).tolist() == [[[-1, 1]]]
-    assert grid_original(kept, 0, grid_renderer(domain(1), Settings((2,)))).array().tolist() == [[-1], [1]]
+    assert grid_ground_truth(kept, 0, grid_renderer(domain(1), Settings((2,)))).array().tolist() == [[-1], [1]]
 
 
 @pytest.mark.parametrize("axes", LAYOUTS)
@@ -197,7 +197,7 @@ def test_psnr_of_equal_grids_is_100():
 
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_one_function_of_grids_describes_fields_and_signals(axes):
-    describe, describe_signal = described_by(lambda values: values.flatten(2).amax(dim=2))
+    describe, describe_signal = grid_features_by(lambda values: values.flatten(2).amax(dim=2))
     drawn = renderer(axes).native_values(fields(axes))
     assert torch.equal(describe(fields(axes), renderer(axes)), drawn.flatten(2).amax(dim=2))
     assert torch.equal(describe_signal(GridSignal(drawn)), drawn.flatten(2).amax(dim=2))
@@ -206,7 +206,7 @@ def test_one_function_of_grids_describes_fields_and_signals(axes):
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_the_plain_description_is_the_same_for_a_field_and_the_signal_that_it_draws(axes):
     same = GridSignal(renderer(axes).native_values(fields(axes)))
-    torch.testing.assert_close(describe_grids(fields(axes), renderer(axes)), describe_grid_signals(same))
+    torch.testing.assert_close(grid_field_features(fields(axes), renderer(axes)), grid_signal_features(same))
 
 
 @pytest.mark.parametrize("size", [(1,), (3,), (100,), (1, 1), (5, 9), (64, 48), (2, 3, 4), (16, 16, 16), (1, 7, 2)])

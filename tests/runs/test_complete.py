@@ -306,7 +306,7 @@ def test_one_input_is_completed_at_a_time(finished_runs, wave_file, tmp_path):
 
 def test_the_picture_of_what_was_observed_is_the_middle_of_the_range_elsewhere(wave):
     signal = load_data(wave.domain, "", wave.config.domain).held_out.batch([0])
-    original = wave.original(signal)
+    original = wave.ground_truth(signal)
     seen, _ = half(wave)
     (grid,) = complete._seen_picture(wave, original, seen)
     left = len(original.values) // 2

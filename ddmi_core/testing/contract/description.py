@@ -19,8 +19,8 @@ from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 
 # Arguments that the core calls each reference with; those of builders come after the description.
-BUILDERS = {"encoder": 2, "decoder": 2, "sampler": 1, "renderer": 1, "views": 1, "panel": 2}
-FUNCTIONS = {"loss": 2, "describe": 2, "describe_signal": 1, "read": 2, "original": 3, "picture": 1}
+BUILDERS = {"encoder": 2, "decoder": 2, "sampler": 1, "renderer": 1, "report_views": 1, "panel": 2}
+FUNCTIONS = {"loss": 2, "field_features": 2, "signal_features": 1, "read": 2, "ground_truth": 3, "picture": 1}
 TABLES = {"sources": 2, "perceptual": 1, "metrics": 3, "evaluations": 4, "conditions": 2, "exporters": 2}
 
 
@@ -179,10 +179,10 @@ def _references(domain: Domain) -> Iterator[tuple[str, str, int]]:
         yield name, getattr(domain, name), count
     if domain.channels:
         yield "channels", domain.channels, 1
-    if domain.check:
-        yield "check", domain.check, 1
-    if domain.contact:
-        yield "contact", domain.contact, 4
+    if domain.preflight:
+        yield "preflight", domain.preflight, 1
+    if domain.contact_sheet:
+        yield "contact_sheet", domain.contact_sheet, 4
     for name, count in TABLES.items():
         table: dict[str, Any] = getattr(domain, name)
         for key, reference in table.items():

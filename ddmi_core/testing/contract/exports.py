@@ -175,7 +175,7 @@ def check_bad_folders(subject: Subject) -> None:
 
 
 def _original(subject: Subject) -> object:
-    original: object = subject.part(subject.domain.original)(subject.batch, 0, subject.parts.renderer)
+    original: object = subject.part(subject.domain.ground_truth)(subject.batch, 0, subject.parts.renderer)
     return original
 
 

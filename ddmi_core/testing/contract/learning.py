@@ -105,7 +105,7 @@ def check_samples_render(subject: Subject) -> None:
         values_not_finite=endless,
     )
     with torch.no_grad():
-        features = subject.part(subject.domain.describe)(fields, model.renderer)
+        features = subject.part(subject.domain.field_features)(fields, model.renderer)
     expect(finite(features), "descriptions of samples are not finite", "bound what describe computes", fields=2)
     drawn = subject.part(subject.domain.picture)(model.render(fields[1]))
     expect(drawn is not None, "a sample has no picture", "let picture draw every artefact", samples=2)

@@ -56,8 +56,8 @@ def check_describe(subject: Subject) -> Remark:
     """Fields and signals are described by equally many finite features, the same every time, each its own."""
     subject.several()
     renderer = subject.parts.renderer
-    describe = subject.part(subject.domain.describe)
-    describe_signal = subject.part(subject.domain.describe_signal)
+    describe = subject.part(subject.domain.field_features)
+    describe_signal = subject.part(subject.domain.signal_features)
     with torch.no_grad():
         ours, again = describe(subject.fields, renderer), describe(subject.fields, renderer)
         theirs = describe_signal(subject.batch)
@@ -72,7 +72,7 @@ def check_describe(subject: Subject) -> Remark:
     expect(
         ours.shape == theirs.shape,
         "fields and signals have different numbers of features",
-        "compute both from one function, as ddmi_core.parts.described_by does",
+        "compute both from one function, as ddmi_core.parts.grid_features_by does",
         of_fields=ours.shape[1],
         of_signals=theirs.shape[1],
     )

@@ -46,12 +46,12 @@ def check_render_sizes(subject: Subject) -> None:
 def _render_sizes_in_words(subject: Subject) -> None:
     """The same of artefacts that tell their size, by what `--size` says."""
     native = getattr(subject.native, "size", None)
-    if not subject.domain.view or not isinstance(native, tuple):
+    if not subject.domain.parse_view or not isinstance(native, tuple):
         raise NotApplicable(f"{type(subject.native).__name__} is not on a grid, and tells no size that --size asks for")
     for size in (native, tuple(SIZES[axis % len(SIZES)] for axis in range(len(native))), (1,) * len(native)):
         words = "x".join(map(str, size))
         try:
-            view = subject.part(subject.domain.view)(words, subject.config.domain)
+            view = subject.part(subject.domain.parse_view)(words, subject.config.domain)
         except RequestError as error:
             raise NotApplicable(f"--size does not take {words}: {error}") from error
         artefact = subject.parts.renderer.render(subject.fields[0], view)
@@ -97,7 +97,7 @@ def check_render_leaves_no_gradient(subject: Subject) -> None:
 
 def check_views(subject: Subject) -> None:
     """The views of a report have different labels, go from small to large, and each can be rendered."""
-    views = subject.domain.build("views", subject.config.domain)
+    views = subject.domain.build("report_views", subject.config.domain)
     labels = [label for label, _ in views]
     expect(
         bool(labels) and all(isinstance(label, str) and label for label in labels) and len(set(labels)) == len(labels),
@@ -123,7 +123,7 @@ def check_views(subject: Subject) -> None:
 
 def check_original(subject: Subject) -> None:
     """The original of a signal is an artefact like a render: its native values, in the native size."""
-    original = subject.part(subject.domain.original)
+    original = subject.part(subject.domain.ground_truth)
     if not isinstance(subject.native, GridArtefact):
         _originals([original(subject.batch, index, subject.parts.renderer) for index in range(subject.count)])
         return
@@ -194,8 +194,8 @@ def check_pictures(subject: Subject) -> None:
     """A picture of a render and of an original is a Pillow image, or a sequence of them, of a sensible size."""
     renderer = subject.parts.renderer
     artefacts = {"a render": subject.native}
-    artefacts["an original"] = subject.part(subject.domain.original)(subject.batch, 0, renderer)
-    label, view = subject.domain.build("views", subject.config.domain)[-1]
+    artefacts["an original"] = subject.part(subject.domain.ground_truth)(subject.batch, 0, renderer)
+    label, view = subject.domain.build("report_views", subject.config.domain)[-1]
     artefacts[f"the view {label}"] = renderer.render(subject.fields[0], view)
     for name, artefact in artefacts.items():
         drawn = subject.part(subject.domain.picture)(artefact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddmi_core.parts import described_by
+from ddmi_core.parts import grid_features_by
 
 SEGMENTS = 6
 BANDS = 12  # half octaves, counted down from the highest frequency
@@ -34,5 +34,5 @@ def features(sounds: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-describe, describe_signal = described_by(features)
+describe, describe_signal = grid_features_by(features)
 # --8<-- [end:features]

@@ -11,7 +11,7 @@ from PIL import Image
 from ddmi_core.api import Field, Planes
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import OutputError, RequestError
-from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig, grid_original, grid_renderer
+from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig, grid_ground_truth, grid_renderer
 from ddmi_image import export
 from ddmi_image.export import picture, write_png, write_small
 from ddmi_image.plugin import IMAGE
@@ -112,7 +112,7 @@ def test_thumbnails_are_bounded_in_proportion(field):
 
 def original(pixels):
     settings = ImageSettings(size=pixels.shape[-1])
-    return grid_original(GridSignal(pixels), len(pixels) - 1, grid_renderer(IMAGE, settings))
+    return grid_ground_truth(GridSignal(pixels), len(pixels) - 1, grid_renderer(IMAGE, settings))
 
 
 def test_an_original_is_drawn_and_written_like_a_render(tmp_path):

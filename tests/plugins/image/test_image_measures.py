@@ -11,8 +11,8 @@ from ddmi_core.parts import (
     GridSignal,
     ReadoutConfig,
     grid_renderer,
+    grid_report_views,
     grid_sampler,
-    grid_views,
     psnr_db,
     ssim,
     structural_similarity,
@@ -94,8 +94,8 @@ def test_descriptions_of_two_sizes_of_a_picture_are_close():
 
 
 def test_views_double_and_grow():
-    assert [size for _, size in grid_views(IMAGE, ImageSettings())] == [(n, n) for n in (48, 96, 192, 384)]
-    assert grid_views(IMAGE, ImageSettings(size=256))[-1] == ("1024 x 1024", (1024, 1024))
+    assert [size for _, size in grid_report_views(IMAGE, ImageSettings())] == [(n, n) for n in (48, 96, 192, 384)]
+    assert grid_report_views(IMAGE, ImageSettings(size=256))[-1] == ("1024 x 1024", (1024, 1024))
 
 
 def test_sampler_draws_from_all_levels_of_a_signal(signal):

@@ -76,12 +76,12 @@ class Model:
         return Car(self.choose(condition))  # a batch of one
 
 
-def described_by(text):
+def grid_features_by(text):
     return next(one for one in CARS if text in one.captions)
 
 
 def another(text):
-    return CARS[(CARS.index(described_by(text)) + 1) % len(CARS)]
+    return CARS[(CARS.index(grid_features_by(text)) + 1) % len(CARS)]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def figures(choose, split):
 def test_cars_that_a_text_is_true_of_agree_with_it_and_others_do_not(split, monkeypatch):
     monkeypatch.setattr(module, "PROMPTS", 10)
     monkeypatch.setattr(module, "measure", lambda scene: measured(scene.radiance.car))
-    right, wrong = figures(described_by, split), figures(another, split)
+    right, wrong = figures(grid_features_by, split), figures(another, split)
     assert list(right) == ["text_agreement", "text_agreement_kind", "text_agreement_colour"]
     assert right["text_agreement"].value > 0.8
     assert wrong["text_agreement"].value < 0.5
@@ -119,7 +119,7 @@ def test_cars_that_a_text_is_true_of_agree_with_it_and_others_do_not(split, monk
 def test_other_data_and_models_without_a_condition_have_no_figures(split):
     held = split.held_out
     other = ViewSet(held.stack, held.names, held.showing, classes=("van",), captions=held.captions)
-    assert figures(described_by, Split(other, other)) == {}
-    model = Model(described_by)
+    assert figures(grid_features_by, Split(other, other)) == {}
+    model = Model(grid_features_by)
     model.condition = None
     assert text_agreement(model, split, 8, seed=0) == []

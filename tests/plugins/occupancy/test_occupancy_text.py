@@ -58,12 +58,12 @@ class Draws:
         return Shape(self.choose(condition))  # a batch of one
 
 
-def described_by(text):
+def grid_features_by(text):
     return next(piece for piece in PIECES if text in captions(piece))
 
 
 def another(text):
-    return PIECES[(PIECES.index(described_by(text)) + 1) % len(PIECES)]
+    return PIECES[(PIECES.index(grid_features_by(text)) + 1) % len(PIECES)]
 
 
 def split_of(pieces, texts=None):
@@ -90,7 +90,7 @@ def split():
 
 @pytest.fixture(scope="module")
 def right(split):
-    return figures(Draws(described_by), split)
+    return figures(Draws(grid_features_by), split)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_the_protocol_says_how_many_prompts_and_of_what(right):
 
 
 def test_nothing_is_measured_without_a_condition_or_without_captions_that_can_be_measured(split):
-    model = Draws(described_by)
+    model = Draws(grid_features_by)
     assert text_agreement(model, split_of(PIECES[:3], [("a thing",)] * 3), 8, seed=0) == []
     model.condition = None
     assert text_agreement(model, split, 8, seed=0) == []
