@@ -1,6 +1,6 @@
 """How often kind and colour of cars are measured right, for cars as media: `python examples/measured_cars.py [COUNT]`.
 
-It gives the figure "right on true cars" that stands beside text agreement in the metrics of radiance fields.
+It gives the figure "right on true cars" that stands beside prompt adherence in the metrics of radiance fields.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
     from ddmi_core.parts.panels import ready_panel as ready_panel
     from ddmi_core.parts.perceptual import lpips_network as lpips_network
-    from ddmi_core.parts.prompt_adherence import agreement_figures as agreement_figures
     from ddmi_core.parts.prompt_adherence import measurable_captions as measurable_captions
+    from ddmi_core.parts.prompt_adherence import prompt_adherence_figures as prompt_adherence_figures
     from ddmi_core.parts.set_metrics import coverage as coverage
     from ddmi_core.parts.set_metrics import minimum_matching_distance as minimum_matching_distance
     from ddmi_core.parts.set_metrics import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy

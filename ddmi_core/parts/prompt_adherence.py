@@ -19,7 +19,7 @@ def measurable_captions(split: Split, measurable: Callable[[str], bool], most: i
     return sorted(captions, key=stable_share)[:most]
 
 
-def agreement_figures(
+def prompt_adherence_figures(
     model: Trained, prompts: Sequence[str], holds: Holds, seed: int, protocol: Mapping[str, Any]
 ) -> list[Figure]:
     """Share of the properties named in prompts that samples have, over all and by property.
@@ -40,10 +40,10 @@ def agreement_figures(
     right = _rows(prompts, drawn, holds)
     chance = _rows(prompts, model.sample(len(prompts), seed=seed), holds)
     whole = {"prompts": len(prompts), "of": "captions of held-out signals", "seed": seed, **protocol}
-    figures = [_figure("text_agreement", right, chance, whole)]
+    figures = [_figure("prompt_adherence", right, chance, whole)]
     for name in dict.fromkeys(name for name, _ in right):
         own, other = ([row for row in rows if row[0] == name] for rows in (right, chance))
-        figures.append(_figure(f"text_agreement_{name}", own, other, whole))
+        figures.append(_figure(f"prompt_adherence_{name}", own, other, whole))
     return figures
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ddmi_core.api import Field, Figure, Split, Trained
-from ddmi_core.parts import agreement_figures, measurable_captions
+from ddmi_core.parts import measurable_captions, prompt_adherence_figures
 from ddmi_nerf.car_attributes import Attributes, measure
 from ddmi_nerf.cars.colours import COLOURS
 from ddmi_nerf.cars.parameters import KINDS
@@ -19,7 +19,7 @@ _KIND = "|".join(KINDS)
 _NAMED = re.compile(rf"\b(?:({'|'.join(COLOURS)}) )?({_KIND})\b")
 
 
-def text_agreement(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
+def prompt_adherence(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """Share of the kinds and colours named in captions of held-out cars that samples have.
 
     Nothing is measured without a text condition, or on other data than the cars that this plugin makes: what measures
@@ -34,7 +34,7 @@ def text_agreement(model: Trained, split: Split, count: int, seed: int) -> Seque
         return agreement(text, measure(renderer.scene(field)))
 
     asked = measurable_captions(split, lambda text: bool(named(text)), PROMPTS)
-    return agreement_figures(
+    return prompt_adherence_figures(
         model,
         asked,
         holds,

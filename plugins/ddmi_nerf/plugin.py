@@ -36,7 +36,7 @@ NERF = Domain(
     evaluations={
         "novel_views": "ddmi_nerf.evaluations:novel_views",
         "sampled_depths": "ddmi_nerf.evaluations:sampled_depths",
-        "text_agreement": "ddmi_nerf.agreement:text_agreement",
+        "prompt_adherence": "ddmi_nerf.agreement:prompt_adherence",
         "view_distance": "ddmi_nerf.evaluations:view_distance",
     },
     preflight="ddmi_nerf.needs:check",

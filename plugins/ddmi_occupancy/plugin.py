@@ -37,7 +37,7 @@ OCCUPANCY = Domain(
     },
     evaluations={
         "generation": "ddmi_occupancy.evaluations:generation",
-        "text_agreement": "ddmi_occupancy.text_agreement:text_agreement",
+        "prompt_adherence": "ddmi_occupancy.prompt_adherence:prompt_adherence",
     },
     field_features="ddmi_occupancy.describe:describe",
     signal_features="ddmi_occupancy.describe:describe_signal",

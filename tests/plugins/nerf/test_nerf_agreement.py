@@ -13,7 +13,7 @@ from nerf_scenes import Medium, nothing
 
 from ddmi_core.api import Split
 from ddmi_nerf import agreement as module
-from ddmi_nerf.agreement import agreement, named, text_agreement
+from ddmi_nerf.agreement import agreement, named, prompt_adherence
 from ddmi_nerf.cameras import Camera
 from ddmi_nerf.car_attributes import Attributes, measure
 from ddmi_nerf.cars import car
@@ -100,20 +100,20 @@ def split():
 
 
 def figures(choose, split):
-    return {figure.name: figure for figure in text_agreement(Model(choose), split, 8, seed=3)}
+    return {figure.name: figure for figure in prompt_adherence(Model(choose), split, 8, seed=3)}
 
 
 def test_cars_that_a_text_is_true_of_agree_with_it_and_others_do_not(split, monkeypatch):
     monkeypatch.setattr(module, "PROMPTS", 10)
     monkeypatch.setattr(module, "measure", lambda scene: measured(scene.radiance.car))
     right, wrong = figures(grid_features_by, split), figures(another, split)
-    assert list(right) == ["text_agreement", "text_agreement_kind", "text_agreement_colour"]
-    assert right["text_agreement"].value > 0.8
-    assert wrong["text_agreement"].value < 0.5
-    protocol = right["text_agreement"].protocol
+    assert list(right) == ["prompt_adherence", "prompt_adherence_kind", "prompt_adherence_colour"]
+    assert right["prompt_adherence"].value > 0.8
+    assert wrong["prompt_adherence"].value < 0.5
+    protocol = right["prompt_adherence"].protocol
     assert protocol["prompts"] == 10
     assert protocol["without the text"] < 0.5
-    assert right["text_agreement_kind"].protocol["named"] == 10
+    assert right["prompt_adherence_kind"].protocol["named"] == 10
 
 
 def test_other_data_and_models_without_a_condition_have_no_figures(split):
@@ -122,4 +122,4 @@ def test_other_data_and_models_without_a_condition_have_no_figures(split):
     assert figures(grid_features_by, Split(other, other)) == {}
     model = Model(grid_features_by)
     model.condition = None
-    assert text_agreement(model, split, 8, seed=0) == []
+    assert prompt_adherence(model, split, 8, seed=0) == []

@@ -39,7 +39,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("occupancy") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("ddmi_occupancy.text_agreement.PROMPTS", 4)
+        patch.setattr("ddmi_occupancy.prompt_adherence.PROMPTS", 4)
         ddmi_core.run("occupancy", folder, overrides=[f"{key}={value}" for key, value in TINY.items()])
     return folder
 
@@ -57,7 +57,7 @@ def test_a_run_ends_in_a_report_with_figures_and_shapes(run):
     assert "<img" in report
     figures = {row["name"]: row["value"] for row in json.loads((run / "metrics.json").read_text())["figures"]}
     metrics = {f"reconstruction_{name}" for name in ("iou", "chamfer", "f_score", "normal_consistency")}
-    assert {*metrics, "text_agreement", "frechet_samples_to_training"} <= set(figures)
+    assert {*metrics, "prompt_adherence", "frechet_samples_to_training"} <= set(figures)
     assert figures["reconstruction_iou"] > 0
     assert len(list((run / "samples").glob("*.glb"))) == 3
 

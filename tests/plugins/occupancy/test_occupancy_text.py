@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from ddmi_core.api import Split
-from ddmi_occupancy import text_agreement as module
+from ddmi_occupancy import prompt_adherence as module
 from ddmi_occupancy.furniture.building import build
 from ddmi_occupancy.furniture.captions import captions
 from ddmi_occupancy.furniture.parameters import furniture
+from ddmi_occupancy.prompt_adherence import prompt_adherence, prompts
 from ddmi_occupancy.sampling import Packing, point_weights
 from ddmi_occupancy.shape_set import ShapeSet
 from ddmi_occupancy.solids import inside
-from ddmi_occupancy.text_agreement import prompts, text_agreement
 
 PIECES = [furniture(number) for number in range(40)]
 ASKED = 30
@@ -99,32 +99,32 @@ def wrong(split):
 
 
 def figures(model, split):
-    return {figure.name: figure for figure in text_agreement(model, split, 8, seed=3)}
+    return {figure.name: figure for figure in prompt_adherence(model, split, 8, seed=3)}
 
 
 def test_shapes_that_a_text_is_true_of_agree_with_it(right):
-    overall = right["text_agreement"]
+    overall = right["prompt_adherence"]
     assert overall.value > 0.97
     assert overall.protocol["without the text"] < overall.value - 0.2
     assert f"{overall.protocol['without the text']:.2f}" in overall.meaning
 
 
 def test_other_shapes_agree_less_and_about_as_often_as_those_that_nobody_asked_for(right, wrong):
-    assert wrong["text_agreement"].value < right["text_agreement"].value - 0.2
-    chance = wrong["text_agreement"].protocol["without the text"]
-    assert wrong["text_agreement"].value == pytest.approx(chance, abs=0.2)
+    assert wrong["prompt_adherence"].value < right["prompt_adherence"].value - 0.2
+    chance = wrong["prompt_adherence"].protocol["without the text"]
+    assert wrong["prompt_adherence"].value == pytest.approx(chance, abs=0.2)
 
 
 def test_each_property_has_a_figure_and_they_make_up_the_whole(wrong):
     whole, *parts = wrong.values()
-    assert {"text_agreement_legs", "text_agreement_back"} <= {part.name for part in parts}
+    assert {"prompt_adherence_legs", "prompt_adherence_back"} <= {part.name for part in parts}
     named = [part.protocol["named"] for part in parts]
     assert sum(named) == whole.protocol["named"]
     assert np.average([part.value for part in parts], weights=named) == pytest.approx(whole.value)
 
 
 def test_the_protocol_says_how_many_prompts_and_of_what(right):
-    protocol = right["text_agreement"].protocol
+    protocol = right["prompt_adherence"].protocol
     assert protocol["prompts"] == ASKED
     assert protocol["of"] == "captions of held-out signals"
     assert {"seed", "cells", "named", "without the text"} <= set(protocol)
@@ -132,9 +132,9 @@ def test_the_protocol_says_how_many_prompts_and_of_what(right):
 
 def test_nothing_is_measured_without_a_condition_or_without_captions_that_can_be_measured(split):
     model = Draws(grid_features_by)
-    assert text_agreement(model, split_of(PIECES[:3], [("a thing",)] * 3), 8, seed=0) == []
+    assert prompt_adherence(model, split_of(PIECES[:3], [("a thing",)] * 3), 8, seed=0) == []
     model.condition = None
-    assert text_agreement(model, split, 8, seed=0) == []
+    assert prompt_adherence(model, split, 8, seed=0) == []
 
 
 def test_prompts_are_different_measurable_and_in_an_order_that_depends_on_no_other(split, monkeypatch):

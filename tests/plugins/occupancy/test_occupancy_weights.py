@@ -13,7 +13,7 @@ from ddmi_core.model.folder import pretrained
 from ddmi_occupancy.furniture.agreement import agreement
 from ddmi_occupancy.furniture.attributes import measure
 from ddmi_occupancy.metrics import iou
-from ddmi_occupancy.text_agreement import occupied
+from ddmi_occupancy.prompt_adherence import occupied
 
 
 @pytest.fixture(scope="module")
@@ -58,4 +58,4 @@ def test_the_folder_is_small_and_measured():
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 10e6
     measured = Evaluation.load(folder / "metrics.json")
     assert measured.value("reconstruction_iou") >= 0.9
-    assert measured.value("text_agreement") >= 0.8
+    assert measured.value("prompt_adherence") >= 0.8

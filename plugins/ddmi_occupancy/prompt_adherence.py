@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ddmi_core.api import Field, Figure, Split, Trained
-from ddmi_core.parts import agreement_figures, cell_centres, measurable_captions
+from ddmi_core.parts import cell_centres, measurable_captions, prompt_adherence_figures
 from ddmi_occupancy.furniture.agreement import agreement
 from ddmi_occupancy.furniture.attributes import EMPTY, Grid, measure
 
@@ -15,12 +15,12 @@ PROMPTS = 100
 CELLS = 64
 
 
-def text_agreement(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
+def prompt_adherence(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """Share of the properties named in captions of held-out shapes that samples have, by property and over all.
 
     Nothing is measured without a text condition, or where captions name nothing that can be measured.
     """
-    return agreement_figures(model, prompts(split), _holds, seed, {"cells": CELLS})
+    return prompt_adherence_figures(model, prompts(split), _holds, seed, {"cells": CELLS})
 
 
 def prompts(split: Split) -> list[str]:
