@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ddmi_core.fields.field import Field as Field
     from ddmi_core.fields.layout import Layout as Layout
     from ddmi_core.fields.planes import Planes as Planes
-    from ddmi_core.fields.posterior import Posterior as Posterior
+    from ddmi_core.fields.planes import Posterior as Posterior
     from ddmi_core.registry.hooks import hookimpl as hookimpl
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

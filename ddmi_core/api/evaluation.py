@@ -11,8 +11,7 @@ from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 
 RECONSTRUCTION = "reconstruction_"
 SAMPLES = "frechet_samples_to_training"

@@ -13,8 +13,7 @@ from ddmi_core.api.observations import taken
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.coordinates import cell_axes
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 
 
 class Encoder(nn.Module, ABC):

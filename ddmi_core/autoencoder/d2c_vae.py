@@ -9,8 +9,7 @@ from torch import nn
 from ddmi_core.api.interfaces import BasisFieldDecoder, Encoder
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
 

@@ -10,8 +10,8 @@ from ddmi_core.api.interfaces import BasisFieldDecoder
 from ddmi_core.autoencoder.config import DecoderConfig
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
-from ddmi_core.networks.blocks import ResidualBlock, convolution, groups
-from ddmi_core.networks.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+from ddmi_core.networks.blocks import ResidualBlock, convolution, group_norm
+from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared, as_maps, as_planes
 
 
 class PlaneDecoder(BasisFieldDecoder):
@@ -49,7 +49,7 @@ class PlaneDecoder(BasisFieldDecoder):
             self.exchanges.append(AxisExchange(layout, width))
             if number >= silent:
                 head = nn.Sequential(
-                    nn.GroupNorm(groups(width), width),
+                    group_norm(width),
                     nn.SiLU(),
                     convolution(2, width, config.basis[number - silent], kernel),
                 )
@@ -61,16 +61,16 @@ class PlaneDecoder(BasisFieldDecoder):
 
     def forward(self, latent: Planes) -> tuple[Planes, ...]:
         """Basis fields `(B, C_s, *grid * 2^s)`, coarse to fine."""
-        maps: Maps = shared(self.stem, as_maps(latent))
+        maps: Maps = apply_shared(self.stem, as_maps(latent))
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
         scales = []
         parts = zip(self.entries, self.stages, self.exchanges, self.heads, strict=True)
         for number, (entry, stage, exchange, head) in enumerate(parts):
             if number:
                 maps = [self._double(m, len(plane)) for m, plane in zip(maps, self.layout.planes, strict=True)]
-            maps = exchange(shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
+            maps = exchange(apply_shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
             if number >= self.silent:
-                scales.append(as_planes(shared(head, maps), self.layout))
+                scales.append(as_planes(apply_shared(head, maps), self.layout))
         return tuple(scales)
 
     @staticmethod

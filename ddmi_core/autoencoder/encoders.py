@@ -16,10 +16,9 @@ from torch.nn import functional as F
 from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
-from ddmi_core.networks.blocks import ResidualBlock, convolution, groups, patches
-from ddmi_core.networks.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+from ddmi_core.fields.planes import Planes, Posterior
+from ddmi_core.networks.blocks import ResidualBlock, convolution, group_norm, patch_embedding
+from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared, as_maps, as_planes
 
 
 class GridEncoder(Encoder):
@@ -60,7 +59,9 @@ class GridEncoder(Encoder):
             raise ValueError(f"encoder.factorised needs a grid of three axes; this one has {axes}")
         self.grid, self.layout = grid, layout
         first = config.widths[0]
-        self.stem = patches(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
+        self.stem = (
+            patch_embedding(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
+        )
         stages: list[nn.Module] = []
         before = first
         for number, width in enumerate(config.widths):
@@ -71,7 +72,7 @@ class GridEncoder(Encoder):
             )
             before = width
         self.stages = nn.Sequential(*stages)
-        self.norm = nn.GroupNorm(groups(before), before)
+        self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(len(plane), before, 2 * latent_channels, 1) for plane in layout.planes)
 
     def forward(self, signal: Any) -> Posterior:
@@ -123,7 +124,7 @@ class PlaneStagesEncoder(Encoder):
             self.stages.append(nn.Sequential(*stage))
             self.exchanges.append(AxisExchange(layout, width))
             before = width
-        self.norm = nn.GroupNorm(groups(before), before)
+        self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(2, before, 2 * latent_channels, 1) for _ in layout.planes)
 
     @abstractmethod
@@ -132,11 +133,11 @@ class PlaneStagesEncoder(Encoder):
 
     def forward(self, signal: Any) -> Posterior:
         """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` a plane."""
-        maps = shared(self.stem, as_maps(self.planes(signal)))
+        maps = apply_shared(self.stem, as_maps(self.planes(signal)))
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
         for stage, exchange in zip(self.stages, self.exchanges, strict=True):
-            maps = exchange(shared(stage, maps))
-        maps = shared(lambda m: F.silu(self.norm(m)), maps)
+            maps = exchange(apply_shared(stage, maps))
+        maps = apply_shared(lambda m: F.silu(self.norm(m)), maps)
         means: Maps = []
         log_variances: Maps = []
         for head, plane in zip(self.heads, maps, strict=True):

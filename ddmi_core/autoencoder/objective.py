@@ -15,7 +15,7 @@ from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.losses import as_patch, pool
 from ddmi_core.fields.field import Field
-from ddmi_core.training.objective import Losses, Moment, Objective
+from ddmi_core.training.objective import Losses, Objective, StepContext
 
 PointLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -58,24 +58,24 @@ class ReconstructionObjective(Objective):
         """Encoder, decoder and readout, which the D2C-VAE calls separately."""
         return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
 
-    def draw(self, moment: Moment) -> tuple[Any, Queries]:
+    def draw(self, context: StepContext) -> tuple[Any, Queries]:
         """Signals of a step and the queries on them."""
-        signal = self.signals.batch(moment.indices, moment.generator)
-        queries = self.sampler.sample(signal, self.config.points, moment.generator)
-        return move(signal, moment.device), move(queries, moment.device)
+        signal = self.signals.batch(context.indices, context.generator)
+        queries = self.sampler.sample(signal, self.config.points, context.generator)
+        return move(signal, context.device), move(queries, context.device)
 
-    def forward(self, moment: Moment) -> Losses:
+    def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: D2CVAE = self.trained  # type: ignore[assignment]
-        signal, queries = self.draw(moment)
+        signal, queries = self.draw(context)
         posterior = model.encode(signal)
-        latent = posterior.sample(moment.generator)
+        latent = posterior.sample(context.generator)
         field = model.decode(latent)
         values = self.renderer.observe(field, queries)
         reconstruction = (self.point_loss(values, queries.targets) * queries.weights).mean()
         elements = sum(plane[0].numel() for plane in posterior.mean)
         kl = posterior.kl().mean() / elements
-        anneal = min(1.0, (moment.step + 1) / max(1, self.config.kl_anneal))
+        anneal = min(1.0, (context.step + 1) / max(1, self.config.kl_anneal))
         parts = [("reconstruction", reconstruction), ("kl", kl)]
         total = reconstruction + self.config.kl * anneal * kl
         if queries.patch:
@@ -89,7 +89,7 @@ class ReconstructionObjective(Objective):
                 equivariance = self._equivariance(latent, queries, truth)
                 parts.append(("equivariance", equivariance))
                 total = total + self.config.equivariance * equivariance
-            if self.judge and moment.step >= self.config.adversarial.start:
+            if self.judge and context.step >= self.config.adversarial.start:
                 adversarial = -self._judgement(patch).mean()
                 balance = adaptive_weight(total, adversarial, model.readout.head.weight)
                 parts.append(("adversarial", adversarial))
@@ -121,13 +121,13 @@ class DiscriminatorObjective(Objective):
         self._generator = [generator]
         generator.judge.append(self.trained)
 
-    def forward(self, moment: Moment) -> Losses:
+    def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         (generator,) = self._generator
         model: D2CVAE = generator.trained  # type: ignore[assignment]
         with torch.no_grad():
-            signal, queries = generator.draw(moment)
-            field: Field = model.decode(model.encode(signal).sample(moment.generator))
+            signal, queries = generator.draw(context)
+            field: Field = model.decode(model.encode(signal).sample(context.generator))
             values = generator.renderer.observe(field, queries)
         if not queries.patch:
             return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
