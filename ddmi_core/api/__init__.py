@@ -1,4 +1,4 @@
-"""The public interfaces: what a plugin author implements, and the classes that pass between the parts."""
+"""Public interface for plugin authors: abstract classes to implement, and the data classes they exchange."""
 
 from typing import TYPE_CHECKING
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ddmi_core.api.interfaces import Renderer
-from ddmi_core.api.observations import Observations, repeated, taken
+from ddmi_core.api.observations import Observations, expand, select
 from ddmi_core.api.signals import move
 from ddmi_core.completion.likelihoods import Bernoulli, Gaussian, Likelihood
 from ddmi_core.errors import RequestError
@@ -101,7 +101,7 @@ class MeasurementModel:
         step = max(1, POINTS // (len(fields) * self.renderer.evaluations))
 
         def part(start: int) -> Tensor:
-            queries = repeated(taken(observations.queries, slice(start, start + step)), len(fields))
+            queries = expand(select(observations.queries, slice(start, start + step)), len(fields))
             return convert(self.renderer.observe(fields, queries))
 
         starts = range(0, observations.places, step)

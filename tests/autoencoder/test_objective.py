@@ -126,9 +126,9 @@ def test_scattered_queries_take_the_pointwise_loss_alone(formula_domain, formula
     both = objectives(formula_domain, formula_config, equivariance=1.0, adversarial=adversarial(1))
     both["autoencoder"].sampler.scattered = True
     assert list(parts_of(both["autoencoder"](context(9)))) == ["reconstruction", "kl"]
-    judged = both["discriminator"](context(9))
-    judged.total.backward()
-    assert judged.total == 0
+    losses = both["discriminator"](context(9))
+    losses.total.backward()
+    assert losses.total == 0
 
 
 def test_the_adversarial_term_joins_at_its_start(formula_domain, formula_config):
@@ -144,14 +144,14 @@ def test_without_a_start_there_is_no_discriminator(formula_domain, formula_confi
 
 def test_each_objective_trains_its_own_weights_alone(formula_domain, formula_config):
     both = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))
-    generator, judge = both["autoencoder"], both["discriminator"]
-    own, other = list(generator.parameters()), list(judge.parameters())
+    generator, discriminator = both["autoencoder"], both["discriminator"]
+    own, other = list(generator.parameters()), list(discriminator.parameters())
     assert not {id(p) for p in own} & {id(p) for p in other}
     generator(context(5)).total.backward()
     assert all(p.grad is None for p in other)
     assert any(p.grad is not None and p.grad.any() for p in own)
     generator.zero_grad(set_to_none=True)
-    judge(context(5)).total.backward()
+    discriminator(context(5)).total.backward()
     assert all(p.grad is None for p in own)
     assert all(p.grad is not None for p in other)
 
@@ -171,19 +171,19 @@ def test_the_adversarial_gradient_at_the_last_layer_is_the_weight_times_the_othe
 
 def objective_before(main):
     """The losses of step 5, as if the discriminator had not joined."""
-    judge, main.judge = main.judge, []
+    discriminator, main.discriminator = main.discriminator, []
     try:
         return main(context(5))
     finally:
-        main.judge = judge
+        main.discriminator = discriminator
 
 
 def test_the_discriminator_learns_to_tell_rendered_from_real(formula_domain, formula_config):
-    judge = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))["discriminator"]
-    optimiser = torch.optim.Adam(judge.trained.parameters(), lr=5e-3)
+    discriminator = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))["discriminator"]
+    optimiser = torch.optim.Adam(discriminator.trained.parameters(), lr=5e-3)
     losses = []
     for step in range(40):
-        loss = judge(context(step)).total
+        loss = discriminator(context(step)).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -218,13 +218,13 @@ def test_observations_that_do_not_fit_are_refused(wave):
     coords = torch.zeros(2, 1)
     with pytest.raises(RequestError, match="nothing is observed"):
         Observations.at(coords[:0], coords[:0])
-    with pytest.raises(RequestError, match="do not fit"):
+    with pytest.raises(RequestError, match="do not match"):
         Observations.at(coords, coords[:1])
     with pytest.raises(RequestError, match="not all finite"):
         Observations.at(coords, coords / 0)
     with pytest.raises(RequestError, match=r"lie in \[-1, 1\]"):
         Observations.at(coords + 2, coords)
-    with pytest.raises(RequestError, match="cells must name"):
+    with pytest.raises(RequestError, match="cells must refer to"):
         evolve(Observations.at(coords, coords), cells=torch.tensor([0, 0]))
     with pytest.raises(RequestError, match="2 coordinates; this model's have 1: t"):
         wave.complete(Observations.at(torch.zeros(2, 2), coords))

@@ -217,7 +217,7 @@ def test_a_replacement_killed_after_its_renames_is_complete(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "no space left on the disk while writing .*final; free some and try again$"),
+        (errno.ENOSPC, "no space left on the disk while writing .*final. Fix: free some space and try again$"),
         (errno.EDQUOT, "no space left"),
         (errno.EACCES, "no permission to write .*final"),
         (errno.EROFS, "no permission to write .*final"),
