@@ -228,8 +228,8 @@ def test_fields_that_were_moved_one_by_one_stack():
     ("arguments", "message"),
     [
         ({"axes": ("x",), "planes": ()}, "at least one plane"),
-        ({"axes": ("x", "x"), "planes": (("x",),)}, "repeat"),
-        ({"axes": ("x", "y"), "planes": (("x", "z"),)}, "names z"),
+        ({"axes": ("x", "x"), "planes": (("x",),)}, "duplicate layout names"),
+        ({"axes": ("x", "y"), "planes": (("x", "z"),)}, "unknown axes: z"),
         ({"axes": ("x", "y", "z"), "planes": (("x", "y", "z"),)}, "one or two"),
     ],
 )

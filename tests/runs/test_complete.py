@@ -159,12 +159,12 @@ def test_the_loss_of_a_domain_says_whether_its_values_are_labels(wave):
     ("text", "said"),
     [
         ("q<0", "unknown axis 'q'"),
-        ("t", "bounds no axis"),
-        ("t<", "bounds no axis"),
+        ("t", "is not a bound"),
+        ("t<", "is not a bound"),
         ("t<1.5", "run from -1 to 1"),
         ("t<-0.5, t>0.5", "is empty along t"),
         ("t>1", "is empty along t"),
-        ("", "bounds no axis"),
+        ("", "is not a bound"),
     ],
 )
 def test_a_region_that_means_nothing_is_refused(text, said):
@@ -182,14 +182,14 @@ def test_bounds_of_a_region_all_hold_and_regions_join():
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("t\n0\n", "no column 'height'"),
-        ("t,height,u\n0,0,0\n", "column 'u' means nothing"),
+        ("t\n0\n", "column 'height' is missing"),
+        ("t,height,u\n0,0,0\n", "unknown column 'u'"),
         ("t,height\n2,0\n", "row 1 has t = 2"),
         ("t,height\n0,nan\n", "row 1 of column 'height' is not a finite number"),
         ("t,height\n0,high\n", "must be numbers"),
         ("t,height\n0\n", "row 1 has 1 cells"),
         ("t,height\n", "from 1 to"),
-        ("", "no column"),
+        ("", "is missing"),
     ],
 )
 def test_a_table_that_cannot_be_used_says_why(rows, said, tmp_path):

@@ -84,6 +84,6 @@ class PlaneTransformer(PlaneDenoiser):
         return outputs
 
     def _pad(self, features: Tensor) -> Tensor:
-        """Extend a map to whole patches."""
+        """Pad a map to whole patches."""
         high, wide = self.patch
         return F.pad(features, (0, -features.shape[3] % wide, 0, -features.shape[2] % high))

@@ -1,4 +1,4 @@
-"""The plane-aware U-Net denoiser, the paper's kind."""
+"""The plane-aware U-Net denoiser, as in the paper."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Level(nn.Module):
 
 
 class _JointAttention(nn.Module):
-    """Attention over the cells of all planes together."""
+    """Self-attention over the cells of all planes."""
 
     def __init__(self, layout: Layout, width: int, heads: int) -> None:
         super().__init__()
@@ -112,6 +112,6 @@ class PlaneUNet(PlaneDenoiser):
 
     @staticmethod
     def _halve(features: Tensor) -> Tensor:
-        """Mean over blocks of two cells along axes longer than one; an odd last cell stands alone."""
+        """Mean over blocks of two cells along axes longer than one; an odd last cell is kept."""
         sizes = [2 if size > 1 else 1 for size in features.shape[2:]]
         return F.avg_pool2d(features, sizes, ceil_mode=True, count_include_pad=False)
