@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import torch
@@ -122,5 +123,5 @@ def expand(queries: Queries, batch: int) -> Queries:
 def _map_tensors(queries: Queries, function: Callable[[Tensor], Tensor]) -> Queries:
     """Queries of the same class, with a function applied to each tensor, and without a patch."""
     parts = {part.name: getattr(queries, part.name) for part in attrs.fields(type(queries)) if part.init}
-    changed = {name: function(value) for name, value in parts.items() if isinstance(value, Tensor)}
+    changed: dict[str, Any] = {name: function(value) for name, value in parts.items() if isinstance(value, Tensor)}
     return attrs.evolve(queries, **{**changed, "patch": ()})

@@ -36,7 +36,7 @@ def with_cells(whole: Observations, size: Sequence[int]) -> Observations:
         cell = ((coords[:, column] + 1) / 2 * length).long().clamp(0, length - 1)
         number = number * length + cell
     occupied = number.bincount(minlength=count) > 0
-    cells = (occupied.cumsum(0) - 1)[number]  # cells without a known value are left out
+    cells = (occupied.cumsum(0) - 1)[number]  # cells without a known value are excluded
     count = int(occupied.sum())
     sums = whole.values.new_zeros(count, whole.values.shape[1]).index_add(0, cells, whole.values)
     means = sums / cells.bincount(minlength=count)[:, None]

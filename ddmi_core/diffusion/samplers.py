@@ -4,16 +4,14 @@ A denoiser is a function `denoise(x (B, L), t (B,)) -> (B, L)` that estimates th
 sampler runs on any model, path and prediction target. The times decrease and need not end at 0. A step to
 sigma = 0 and a step from alpha = 0 are finite in every sampler. Samplers keep the caller's gradient mode.
 
-Each sampler is written as the loop of its paper, a generator that yields after every step; `_sampler` gives
-all of them the signature of `Sampler`.
+Each sampler is written as the loop of its paper, a generator that yields after every step; `Sampler` adds the
+common signature, the time-step grid and the callback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import update_wrapper
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 from attrs import frozen
@@ -43,13 +41,20 @@ class Progress:
 Callback = Callable[[Progress], None]
 
 
-class Sampler(Protocol):
-    """The signature of every sampler.
+class Sampler:
+    """A sampling method: turns a loop over the time steps into a function with the signature of all samplers.
+
+    Args:
+        loop: generator function `(denoise, x, grid, generator)` that yields x and x0 after each step.
 
     Example:
         >>> path, x = RectifiedFlow(), torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
         >>> data = dpmpp_2m(denoise, path, x, path.times(16))
     """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.__name__, self.__doc__ = loop.__name__, loop.__doc__
 
     def __call__(
         self,
@@ -78,6 +83,12 @@ class Sampler(Protocol):
         Raises:
             ValueError: if the times do not decrease, or a required generator is missing.
         """
+        grid = timestep_grid(path, times)
+        for step, result in enumerate(self._loop(denoise, x, grid, generator), start=1):
+            x, x0 = result
+            if callback is not None:
+                callback(Progress(step, len(grid) - 1, grid[step - 1].time, x0))
+        return x
 
 
 def noise_like(x: Tensor, generator: Generators) -> Tensor:
@@ -88,31 +99,7 @@ def noise_like(x: Tensor, generator: Generators) -> Tensor:
     return torch.stack(rows).to(x.device)
 
 
-def _sampler(loop: Loop) -> Sampler:
-    """Turn a loop over the time steps into a sampler: adds the grid, the progress reports and their callback."""
-
-    def sample(
-        denoise: Denoise,
-        path: Path,
-        x: Tensor,
-        times: Tensor,
-        *,
-        generator: Generators | None = None,
-        callback: Callback | None = None,
-    ) -> Tensor:
-        grid = timestep_grid(path, times)
-        for step, result in enumerate(loop(denoise, x, grid, generator), start=1):
-            x, x0 = result
-            if callback is not None:
-                callback(Progress(step, len(grid) - 1, grid[step - 1].time, x0))
-        return x
-
-    update_wrapper(sample, loop, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
-    del sample.__wrapped__  # type: ignore[attr-defined]  # `help` shows the sampler's signature, not the loop's
-    return sample
-
-
-@_sampler
+@Sampler
 def ddim(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """DDIM with eta = 0 (arXiv 2010.02502, equation 12): first order, exact for a constant estimate."""
     for now, after in pairwise(grid):
@@ -121,7 +108,7 @@ def ddim(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) 
         yield x, x0
 
 
-@_sampler
+@Sampler
 def ancestral(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """DDPM's posterior `q(x_s | x_t, x0)`, s < t (arXiv 2006.11239, equation 7), or DDIM with eta = 1.
 
@@ -139,7 +126,7 @@ def ancestral(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | N
         yield x, x0
 
 
-@_sampler
+@Sampler
 def euler(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """Euler's method on the probability-flow ODE in the path's phase, where the slope is the velocity."""
     for now, after in pairwise(grid):
@@ -148,7 +135,7 @@ def euler(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None)
         yield x, x0
 
 
-@_sampler
+@Sampler
 def heun(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """EDM's second-order method (arXiv 2206.00364, algorithm 1), in the path's phase.
 
@@ -164,7 +151,7 @@ def heun(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) 
         yield x, x0
 
 
-@_sampler
+@Sampler
 def dpmpp_2m(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): x0 is extrapolated in the half log-SNR.
 
@@ -178,7 +165,7 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | No
         yield x, current.x0
 
 
-@_sampler
+@Sampler
 def unipc(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """UniPC-2 with B2(h), predicting data (arXiv 2302.04867, algorithms 1 and 2).
 
