@@ -1,4 +1,4 @@
-"""Generate continuous fields: train, load, sample and call diffusion models of functions (DDMI)."""
+"""DDMI: diffusion models of continuous functions; train, load, sample and evaluate them."""
 
 from typing import TYPE_CHECKING
 

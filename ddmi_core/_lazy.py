@@ -1,4 +1,4 @@
-"""Public names of a package that import their module on first use, so that importing the package stays cheap."""
+"""Lazy imports of a package's public names, which keep its import time short."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` (PEP 562) and `__all__` of a package.
 
-    The public names are those that its `__init__` imports under `if TYPE_CHECKING:`, where type checkers and editors
-    read them too, so each name is written once.
+    The public names are the imports under `if TYPE_CHECKING:` in its `__init__`. Type checkers and editors read the
+    same lines, so each name is written once.
 
     Args:
         package: `__name__` of the calling module.

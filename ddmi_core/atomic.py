@@ -1,4 +1,4 @@
-"""Atomic writes: a file appears under its name when it is complete; and errors of writing as sentences."""
+"""Atomic file writes, with readable errors."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ddmi_core.errors import OutputError
 
 
 def write_error(path: Path, error: OSError) -> OutputError:
-    """The sentence for a failed write."""
+    """The error to raise for a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"no space left on the disk while writing {path}; free some and try again")
+        return OutputError(f"no space left on the disk while writing {path}. Fix: free some space and try again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return OutputError(f"no permission to write {path}; allow it, or choose another folder")
+        return OutputError(f"no permission to write {path}. Fix: grant it, or choose another folder")
     return OutputError(f"cannot write {path}: {error.strerror or error}")
 
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, renamed to it when the block ends well.
+    """Yield a temporary path in the same folder, renamed to `path` if the block succeeds.
 
     Raises:
-        OutputError: if it cannot be written.
+        OutputError: if the file cannot be written.
     """
     aside = path.with_name(f".partial-{path.name}")
     try:
@@ -40,7 +40,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def file_bytes(write: Callable[[Path], None], suffix: str) -> bytes:
-    """The contents of a file that a function writes to the path that it is given."""
+    """Bytes of the file that `write` creates at the path it is called with."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"file{suffix}"
         write(path)

@@ -1,4 +1,4 @@
-"""The exceptions and warnings of ddmi: sentences for users, with the exit status that they lead to."""
+"""Exceptions and warnings of ddmi: messages for users, with the exit status of the command line."""
 
 from __future__ import annotations
 
@@ -7,46 +7,46 @@ from difflib import get_close_matches
 
 
 class DdmiDeprecationWarning(DeprecationWarning):
-    """A part of the public interface is used that a later version removes."""
+    """Use of a part of the public interface that a later version will remove."""
 
 
 class DdmiError(Exception):
-    """Something that a user can understand and mend. The command line prints its text alone."""
+    """An error that a user can understand and fix. The command line prints the message without a traceback."""
 
     exit_status = 1
 
 
 class RequestError(DdmiError):
-    """The request was wrong: an unknown name, a bad setting, a path that cannot be used."""
+    """The request is invalid: an unknown name, a bad setting, an unusable path."""
 
     exit_status = 2
 
 
 class ConfigError(RequestError):
-    """A setting has an unknown key or a value of the wrong kind."""
+    """A setting has an unknown key or a value of the wrong type."""
 
 
 class PluginError(RequestError):
-    """A plugin that was asked for is missing, broken, incompatible or ambiguous."""
+    """The requested plugin is missing, broken, incompatible or ambiguous."""
 
 
 class DataError(RequestError):
-    """Input data are missing, damaged, or beyond a limit."""
+    """Input data are missing, damaged, or exceed a limit."""
 
 
 class CheckpointError(RequestError):
-    """A checkpoint or run folder is damaged, foreign, or from another version."""
+    """A checkpoint or run folder is damaged, of another kind, or from another version."""
 
 
 class OutputError(DdmiError):
-    """Results could not be written: no permission, no space, or a folder that is in use."""
+    """Results cannot be written: no permission, no space, or a folder in use."""
 
 
 class TrainingError(DdmiError):
-    """Training cannot go on, for example because a loss is not finite."""
+    """Training cannot continue, for example because a loss is not finite."""
 
 
-class Interrupted(DdmiError):  # noqa: N818 - the state of a run, not a fault
+class Interrupted(DdmiError):  # noqa: N818 - the state of a run, not an error
     """A signal stopped the work after its state was saved."""
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -55,7 +55,7 @@ class Interrupted(DdmiError):  # noqa: N818 - the state of a run, not a fault
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Sentence for an unknown name, with the nearest valid one and all that are valid.
+    """Message for an unknown name: suggests the nearest valid name and lists all of them.
 
     Example:
         >>> unknown_name("sampler", "ddmi", ["ddim", "heun"])
@@ -66,9 +66,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong name: the nearest valid one, if one is near."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else "."
+    """End of a message about an unknown name: suggests the nearest valid name, if any is close."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else "."
 
 
 def counted(number: int, noun: str) -> str:

@@ -24,7 +24,7 @@ from ddmi_core.parts import evenly
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
-from ddmi_core.training.objective import Moment, Objective, generator_for, indices_for
+from ddmi_core.training.objective import Objective, StepContext, generator_for, indices_for
 
 AVERAGED = 0.99  # largest decay of the weights' moving average; short trainings need a small one
 
@@ -60,9 +60,9 @@ def fit(model: D2CVAE, objective: Objective, config: RunConfig, seconds: float) 
         for group in optimiser.param_groups:
             group["lr"] = training.rate * min(1, (step + 1) / training.warmup) * (1 + cos(pi * spent)) / 2
         indices = indices_for(config.seed, step, objective.size, training.batch)
-        moment = Moment(step, indices, generator_for(config.seed, step), torch.device("cpu"))
+        context = StepContext(step, indices, generator_for(config.seed, step), torch.device("cpu"))
         optimiser.zero_grad()
-        objective(moment).total.backward()
+        objective(context).total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), training.clip)
         optimiser.step()
         average.update_parameters(model)

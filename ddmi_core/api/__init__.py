@@ -1,4 +1,4 @@
-"""The public interfaces: what a plugin author implements, and the classes that pass between the parts."""
+"""Public interface for plugin authors: abstract classes to implement, and the data classes they exchange."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ddmi_core.fields.field import Field as Field
     from ddmi_core.fields.layout import Layout as Layout
     from ddmi_core.fields.planes import Planes as Planes
-    from ddmi_core.fields.posterior import Posterior as Posterior
+    from ddmi_core.fields.planes import Posterior as Posterior
     from ddmi_core.registry.hooks import hookimpl as hookimpl
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

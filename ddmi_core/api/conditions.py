@@ -1,4 +1,4 @@
-"""What samples can be asked for beside classes: conditions as vectors."""
+"""Conditions other than classes: requests and signals as vectors of one space."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ddmi_core.api.signals import SignalSet
 
 
 class Condition(ABC):
-    """Turns what is known of signals, and what a request says, into vectors of one space.
+    """Maps signals and requests to vectors of one space.
 
-    Training sees the vectors of its signals, sampling those of requests. Vectors of about unit size train well.
+    Training uses the vectors of signals, sampling those of requests. Elements of about unit size train well.
 
     Attributes:
-        length: F, of a vector.
+        length: length F of a vector.
 
     Example:
         >>> import torch
@@ -34,16 +34,16 @@ class Condition(ABC):
 
     @abstractmethod
     def of(self, signals: SignalSet) -> Tensor:
-        """Vectors of signals: `(len, F)`, or `(len, K, F)` where each signal has K of them (several captions)."""
+        """Vectors of signals: `(len, F)`, or `(len, K, F)` if each signal has K of them (several captions)."""
 
     @abstractmethod
     def parse(self, text: str) -> Tensor:
-        """The vector `(F,)` of a request, which is the text after `--condition`.
+        """The vector `(F,)` of a request, the text after `--condition`.
 
         Raises:
-            RequestError: if the text means nothing here; says what would.
+            RequestError: if the text is not a valid request; the message names valid ones.
         """
 
     def examples(self) -> Sequence[str]:
-        """Texts that `parse` takes, for people who look for one; none by default."""
+        """Example texts for `parse`, shown to users; none by default."""
         return ()

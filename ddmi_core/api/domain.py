@@ -1,4 +1,4 @@
-"""The description of a domain: light, frozen, and free of heavy imports."""
+"""The description of a domain: a frozen record with lazy references, without heavy imports."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout, as_names
 
 API_VERSION = 1
-FIRST_VERSION = 1  # of the interface that was released
-# Ends of the names of metrics that are better when higher; all others are better when lower.
+FIRST_VERSION = 1  # the first released version of the interface
+# Suffixes of metric names for which higher is better; for all others, lower is better.
 HIGHER_IS_BETTER = ("_db", "iou", "ssim", "score", "consistency")
 
 _REFERENCE = re.compile(r"[\w.]+:[\w./-]+")
@@ -37,7 +37,7 @@ def _references(instance: object, attribute: Attribute[Any], value: Mapping[str,
 
 
 def accepted_versions() -> range:
-    """The API versions whose plugins are accepted: this one and the one before."""
+    """Accepted API versions of plugins: the current one and the previous one."""
     return range(max(FIRST_VERSION, API_VERSION - 1), API_VERSION + 1)
 
 
@@ -45,71 +45,71 @@ def accepted_versions() -> range:
 class Domain:
     """One modality: its coordinates, and lazy references to its parts.
 
-    A reference is a string `"package.module:attribute"`, imported when it is first used, so that listing
-    domains imports neither them nor torch.
+    A reference is a string `"package.module:attribute"`, imported on first use, so that listing domains imports
+    neither their modules nor torch.
 
     Args:
         name: short name; equals the name of the entry point.
         summary: one sentence for lists.
         layout: axes, planes and extra columns.
         values: names of the value channels.
-        channels: function `(settings) -> names of the value channels`, where they depend on the settings; `values` are
-            those of the default ones.
-        observed: names of the columns of targets and of what the renderer's `observe` gives, where these are not the
-            field's values at the places, such as colours along rays; the values if left out. What is observed then
-            cannot be told as a table of values at places, or averaged over cells of the axes.
-        settings: attrs class of the domain's own settings (`[domain]` in a configuration); all its fields
-            have defaults, and the data's native size and its sources' options are among them. The ready parts
-            for grids read its property `native`: cells along each axis, slowest first.
+        channels: function `(settings) -> names of the value channels`, if they depend on the settings; `values` are
+            the channels for the default settings.
+        observed: column names of targets and of the output of the renderer's `observe`, if these are not field values
+            at points (e.g. pixel colours along rays); defaults to `values`. Such measurements cannot be read from a
+            table of point values, or averaged over cells of the axes.
+        settings: attrs class of the domain's own settings (`[domain]` in a configuration), such as the data's native
+            size and options of sources; all its fields have defaults. The ready-made parts for grids read its
+            property `native`: cells along each axis, slowest first.
         presets: preset name to a TOML file, `"package:path/in/package.toml"`; `quick` must exist.
         sources: source name to a function `(location: Path | None, settings) -> Split`. A source that
-            takes a location is used as `--data NAME` (default place) or `--data NAME:PATH`; the source
-            named `folder` also serves a bare `--data PATH`. For `ddmi data sources`, its annotation is
-            `location: None` where it takes no place, and `location: Path` where it needs one.
-        default_source: the source used when none is given.
+            takes a location is used as `--data NAME` (default location) or `--data NAME:PATH`; the source
+            named `folder` also handles a bare `--data PATH`. For `ddmi data sources`, annotate
+            `location: None` if it takes no location, and `location: Path` if it requires one.
+        default_source: the source used if none is given.
         encoder: function `(domain, config: AutoencoderConfig, settings) -> Encoder`; by default a `GridEncoder`.
         decoder: function `(domain, config: AutoencoderConfig, settings) -> BasisFieldDecoder`; by default a
             `PlaneDecoder`.
         sampler: function `(domain, settings) -> CoordinateSampler`; by default a `GridSampler`.
         renderer: function `(domain, settings) -> Renderer`; by default a `GridRenderer`.
-        loss: function `(values, targets) -> Tensor`, both `(B, N, V)`, giving an error a point `(B, N)`.
+        loss: function `(values, targets) -> Tensor`, both `(B, N, V)`, giving an error per point `(B, N)`.
         perceptual: name to a function `(options: PerceptualConfig) -> nn.Module`, called with predicted and
             true patches `(B, V, *patch)`, giving a scalar.
         metrics: name to a function `(fields: Field, signal, renderer) -> Tensor (B,)` for reconstructions,
             computed at the signal's native size. Names ending in `_db`, `iou`, `ssim`, `score` or
             `consistency` are better when higher.
         evaluations: name to a function `(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]`:
-            other figures, such as distances between sets of `count` samples and of signals.
-        conditions: name to a function `(domain, settings) -> Condition`: what samples can be asked for beside
-            classes; `diffusion.condition` chooses one by its name.
-        preflight: function `(settings) -> None`, called before a run begins or is measured again: it raises
-            what only the end of the run would meet, such as a missing file that an evaluation needs.
-        field_features: function `(fields: Field, renderer) -> Tensor (B, F)`: features that distances between
-            sets of fields are computed on; by default plain ones of grids.
-        signal_features: the same from signals, `(signal) -> Tensor (B, F)`.
-        report_views: function `(domain, settings) -> tuple[tuple[str, view], ...]`: labelled views from small to large
-            that a report shows one sample in; by default four sizes of a grid.
-        parse_view: function `(text: str, settings) -> view`: the view that `--size` asks for; raises
-            `RequestError` with the forms that it takes; by default `64` or `48x64`, cells along each axis.
+            further figures, such as distances between sets of `count` samples and of signals.
+        conditions: name to a function `(domain, settings) -> Condition`: conditions other than classes;
+            `diffusion.condition` selects one by name.
+        preflight: function `(settings) -> None`, called before a run or an evaluation starts. It raises errors that
+            would otherwise occur only at the end, such as a missing file that an evaluation needs.
+        field_features: function `(fields: Field, renderer) -> Tensor (B, F)`: features for distances between sets of
+            fields; by default simple features of grids.
+        signal_features: the same for signals, `(signal) -> Tensor (B, F)`.
+        report_views: function `(domain, settings) -> tuple[tuple[str, view], ...]`: labelled views, from small to
+            large, in which a report shows one sample; by default four sizes of a grid.
+        parse_view: function `(text: str, settings) -> view`: parses `--size`; raises `RequestError` with the valid
+            forms. By default `64` or `48x64`, cells along each axis.
         read: function `(path: Path, settings) -> signal` with B = 1, for `ddmi reconstruct`.
         exporters: file suffix (`.png`) to a function `(artefact, path: Path) -> None`; the first is the default.
-            It writes to the path that it is given, which has this suffix and is renamed when the file is complete,
-            and lets `OSError` through, of which the core makes a sentence. It may leave another file beside it, of the
-            same name with another suffix of these.
-        ground_truth: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact that
-            `picture` and the exporters take; by default its native grid.
+            It writes to the given path, which has this suffix and is renamed once the file is complete, and lets
+            `OSError` propagate; the core turns it into a message. It may write a second file of the same name with
+            another suffix of this mapping.
+        ground_truth: function `(signal, index: int, renderer) -> artefact`: one signal of a batch as an artefact for
+            `picture` and the exporters; by default its native grid.
         contact_sheet: function `(signal, queries: Queries, fields, renderer) -> Sequence[Sequence[PIL.Image.Image]]`:
-            rows of pictures that show how `ddmi complete` completed a signal (B = 1) of which the queries were
-            observed: the signal, then a row a field. By default what was observed of a grid, and pictures of renders.
-        picture: function `(artefact)` that gives a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
+            rows of pictures of a completion by `ddmi complete`: the signal (B = 1) with the observed queries, then one
+            row per field. By default the observed part of a grid, and pictures of renders.
+        picture: function `(artefact)` that returns a thumbnail for reports: a `PIL.Image.Image`, or a sequence of them,
             the frames of an animation.
-        panel: function `(domain, settings, renderer) -> Panel`: how the page of `ddmi view` shows fields; by default,
-            grids are zoomed, with sliders for the axes beyond two, meshes that are written as `.glb` are turned, and
-            anything else is a picture.
-        optional: importable module to what it adds to the domain where it is installed, for `ddmi doctor`.
+        panel: function `(domain, settings, renderer) -> Panel`: how the page of `ddmi view` shows fields. By default,
+            grids zoom, with sliders for axes beyond two; artefacts exported as `.glb` are meshes to rotate; anything
+            else is a picture.
+        optional: importable module to the feature that it enables, for `ddmi doctor`.
         weights: folder with shipped weights, `"package:folder"`, or `""`.
         api_version: version of this interface that the domain was written for, as a number (not `API_VERSION`, which
-            is that of the installed core).
+            is the version of the installed core).
     """
 
     name: str = field(validator=validators.matches_re(r"[a-z][a-z0-9_-]*"))
@@ -149,30 +149,30 @@ class Domain:
     api_version: int = field(validator=validators.instance_of(int))
 
     def __attrs_post_init__(self) -> None:
-        """Check what no single field shows."""
+        """Check the consistency of several fields."""
         if self.default_source not in self.sources:
             known = ", ".join(self.sources) or "none"
             raise ValueError(f"default_source={self.default_source!r} is not among the sources: {known}")
         if "quick" not in self.presets:
-            raise ValueError("presets has no 'quick', the preset that `ddmi run` takes unless another is asked for")
+            raise ValueError("presets has no 'quick', the default preset of `ddmi run`")
         if taken := {"none", "class"} & set(self.conditions):
-            raise ValueError(f"conditions names {taken.pop()!r}, which is the core's own; choose another name")
+            raise ValueError(f"conditions names {taken.pop()!r}, which the core reserves. Fix: choose another name")
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of targets and of what `observe` gives."""
+        """Column names of targets and of the output of `observe`."""
         return self.observed or self.values
 
     def channels_of(self, settings: Any) -> tuple[str, ...]:
-        """Names of the value channels of fields that are trained with some settings."""
+        """Names of the value channels of fields that were trained with the given settings."""
         return tuple(self.resolve(self.channels)(settings)) if self.channels else self.values
 
     def build(self, part: str, *arguments: Any) -> Any:
-        """Call the function that builds a part, with this description and the arguments.
+        """Build a part: call its function with this description and the arguments.
 
         Args:
             part: one of `encoder`, `decoder`, `sampler`, `renderer`, `report_views` and `panel`.
-            arguments: what follows the description in the function's signature.
+            arguments: the function's arguments after the description.
 
         Raises:
             PluginError: if the function cannot be imported.
@@ -180,7 +180,7 @@ class Domain:
         return self.resolve(getattr(self, part))(self, *arguments)
 
     def resolve(self, reference: str) -> Any:
-        """Import what a reference names.
+        """Import the attribute that a reference names.
 
         Raises:
             PluginError: if the module or the attribute cannot be found.

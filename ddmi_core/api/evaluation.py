@@ -1,4 +1,4 @@
-"""What a domain measures of a trained model beside the metrics of reconstructions: figures with their protocol."""
+"""Evaluations of trained models: figures with their protocol, and the model interface they use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 
 RECONSTRUCTION = "reconstruction_"
 SAMPLES = "frechet_samples_to_training"
@@ -20,24 +19,24 @@ HELD_OUT = "frechet_held_out_to_training"
 
 _MEANINGS = {
     SAMPLES: "distance of samples to the training signals; lower is better",
-    HELD_OUT: "distance of held-out to the training signals: that of real ones",
+    HELD_OUT: "distance of held-out signals to the training signals: the reference",
 }
 
 
 @frozen
 class Figure:
-    """One number: what it is, and how it was obtained.
+    """One figure of an evaluation, with its protocol.
 
     Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals.
     `frechet_samples_to_training` is the Fréchet distance of samples to the training signals, on the domain's
-    features: lower is better. `frechet_held_out_to_training` is that of the held-out signals, so it says what
-    real signals have; it shrinks with the number of signals, which the protocols give.
+    features: lower is better. `frechet_held_out_to_training` is the same distance for held-out signals, the reference
+    value of real data; it decreases with the number of signals, which the protocol states.
     """
 
     name: str
     value: float
     protocol: Mapping[str, Any]  # n, seed, sampler, steps, data, versions, ...
-    about: str = ""  # what it is and what is better, for names other than the above
+    about: str = ""  # meaning and direction (higher or lower is better), for other names
 
     @property
     def shown(self) -> str:
@@ -46,7 +45,7 @@ class Figure:
 
     @property
     def meaning(self) -> str:
-        """What it is and what is better, in words."""
+        """Meaning of the figure, and whether higher or lower is better."""
         if self.name.startswith(RECONSTRUCTION):
             better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
             return f"reconstructions of held-out signals; {better} is better"
@@ -54,7 +53,7 @@ class Figure:
 
 
 class Trained(Protocol):
-    """A trained model as a domain's own evaluations see it; `ddmi_core.Model` is one."""
+    """Interface of a trained model for evaluations of a domain; `ddmi_core.Model` implements it."""
 
     @property
     def renderer(self) -> Renderer:
@@ -62,11 +61,11 @@ class Trained(Protocol):
 
     @property
     def settings(self) -> Any:
-        """The domain's settings of the run."""
+        """The domain settings of the run."""
 
     @property
     def condition(self) -> Condition | None:
-        """What samples can be asked for beside classes, if the model was trained with it."""
+        """The condition that the model was trained with, if it is not the class."""
 
     def sample(self, n: int, *, seed: int = 0, condition: str | None = None) -> Field:
         """Generate fields; sample i depends on the seed and i alone."""

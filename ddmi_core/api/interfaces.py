@@ -1,4 +1,4 @@
-"""The four abstract parts that a domain brings or takes ready-made."""
+"""Abstract parts of a domain: encoder, basis-field decoder, coordinate sampler and renderer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.api.observations import taken
+from ddmi_core.api.observations import select
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.coordinates import cell_axes
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 
 
 class Encoder(nn.Module, ABC):
     """Maps a signal to a posterior over latents.
 
-    It raises `DataError` for signals that it cannot see, such as one without points: these can still be completed.
+    It raises `DataError` for signals that it cannot encode, such as an empty point cloud. They can still be
+    completed.
 
     Example:
         >>> class Mean(Encoder):
@@ -41,23 +41,23 @@ class BasisFieldDecoder(nn.Module, ABC):
     """Maps a latent to basis fields.
 
     Attributes:
-        channels: C_s of each scale, coarse to fine; the readout is built to fit.
+        channels: C_s of each scale, coarse to fine; they determine the input widths of the readout.
     """
 
     channels: tuple[int, ...]
 
     @abstractmethod
     def forward(self, latent: Planes) -> tuple[Planes, ...]:
-        """Basis fields: one `Planes` of `(B, C_s, *grid_s)` a scale, coarse to fine."""
+        """Basis fields: one `Planes` of `(B, C_s, *grid_s)` per scale, coarse to fine."""
 
 
 class CoordinateSampler(ABC):
-    """Chooses the coordinates at which training compares a field with its signal.
+    """Draws the coordinates at which training compares a field with its signal.
 
     Attributes:
-        labels: names of further columns of `places`, beside the axes, by which regions can choose among them: each is
-            a tensor `(B, N)` of this name in the queries, which then are of a subclass.
-        most_places: known places of a signal that completions look at, at most, unless told otherwise.
+        labels: names of columns of `places`, in addition to the axes, that regions can select by. Each is a tensor
+            `(B, N)` of this name in a subclass of `Queries`.
+        most_places: default maximum number of known places of a signal that completions use.
     """
 
     labels: tuple[str, ...] = ()
@@ -65,44 +65,44 @@ class CoordinateSampler(ABC):
 
     @abstractmethod
     def sample(self, signal: Any, n: int, generator: torch.Generator) -> Queries:
-        """About `n` random coordinates of each signal, with targets.
+        """About `n` random coordinates per signal, with targets.
 
         The same generator state gives the same queries.
         """
 
     def places(self, signal: Any, most: int, generator: torch.Generator) -> Queries:
-        """Different places at which a signal is known, with targets: those that `sample` draws, each once.
+        """Distinct places at which a signal is known, with targets; by default the ones that `sample` draws.
 
         Args:
             signal: one signal, B = 1.
-            most: places are at most so many.
-            generator: source of randomness.
+            most: maximum number of places.
+            generator: random generator.
         """
         queries = self.sample(signal, most, generator)
         rows = torch.cat([queries.coords[0], queries.extra[0]], dim=1)
         _, number = torch.unique(rows, dim=0, return_inverse=True)
         first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
         first = first.scatter_reduce(0, number, torch.arange(len(rows), device=rows.device), "amin")
-        return taken(queries, first.sort().values[:most])
+        return select(queries, first.sort().values[:most])
 
     def lattice(self, size: Sequence[int]) -> tuple[Tensor, ...]:
-        """Coordinates of a regular grid: the centres of its cells, unless a domain places them elsewhere.
+        """Coordinates of a regular grid; by default the cell centres.
 
         Args:
             size: cells along each axis, slowest axis first, as a grid's shape: `(H, W)` for `x, y`.
 
         Returns:
-            one 1-D tensor an axis, in the layout's order: `x` first.
+            one 1-D tensor per axis, in the layout's order: `x` first.
         """
         return cell_axes(size)
 
 
 class Renderer(ABC):
-    """Turns fields into what can be measured (`observe`) and into what can be looked at (`render`).
+    """Forward model of measurements (`observe`) and rendering of artefacts (`render`).
 
     Attributes:
-        evaluations: of a field for one query, about; it tells how many queries fit into memory.
-        limits: lowest and highest value of the domain's signals.
+        evaluations: approximate number of field evaluations per query, used to bound memory.
+        limits: lowest and highest value of signals.
     """
 
     evaluations: int = 1
@@ -110,9 +110,9 @@ class Renderer(ABC):
 
     @abstractmethod
     def observe(self, field: Field, queries: Queries) -> Tensor:
-        """What the field shows at the queries, `(B, N, V)`; differentiable in the field.
+        """Predicted measurements at the queries, `(B, N, V)`; differentiable in the field.
 
-        V columns: the field's values, or those of `Domain.observed`.
+        The V columns are the field's values, or those of `Domain.observed`.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""How the page of `ddmi view` shows fields: what it asks a domain's panel for, and what it gets."""
+"""Interface between the page of `ddmi view` and a domain: requests for pictures, and panels that answer them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Intervals = tuple[tuple[float, float], ...]
 def _intervals(instance: object, attribute: Attribute[Any], value: Intervals) -> None:
     for low, high in value:
         if not -1 <= low < high <= 1:
-            raise ValueError(f"{attribute.name} {low:g} to {high:g} is no interval in [-1, 1]")
+            raise ValueError(f"{attribute.name} {low:g} to {high:g} is out of range: need -1 <= low < high <= 1")
 
 
 def _places(instance: object, attribute: Attribute[Any], value: tuple[float, ...]) -> None:
     for place in value:
         if not -1 <= place <= 1:
-            raise ValueError(f"{attribute.name} {place:g} is not in [-1, 1]")
+            raise ValueError(f"{attribute.name} {place:g} is out of range: need -1 to 1")
 
 
 @frozen(kw_only=True)
 class Look:
-    """What the page asks a panel for. Each panel uses what its gesture gives, and leaves the rest.
+    """Request of the page to a panel. A panel uses the fields that belong to its gesture.
 
     Args:
-        size: rows and columns of pixels that the page has for it.
-        bounds: part of each zoomed axis, in [-1, 1], in the order of `Panel.axes`; empty for all of them.
-        at: place on each axis with a slider, in [-1, 1], in the order of `Panel.sliders`; empty for the middle.
-        azimuth, elevation: of the camera around the middle, in radians.
-        distance: of the camera from the middle, in units of the one at which everything is in sight.
-        view: how finely, one of the domain's `views`; `None` for the native view.
-        rest: whether the user holds still; while one moves, speed counts more than looks.
+        size: available rows and columns of pixels.
+        bounds: visible interval of each zoomed axis, in [-1, 1], in the order of `Panel.axes`; empty for all of it.
+        at: position of each slider, in [-1, 1], in the order of `Panel.sliders`; empty for the centre.
+        azimuth, elevation: of the camera around the centre, in radians.
+        distance: of the camera from the centre; at 1 the whole object is visible.
+        view: resolution, one of the domain's views; `None` for the native view.
+        rest: whether the view is at rest; during a movement, speed matters more than quality.
 
     Raises:
         ValueError: if a number is out of range.
@@ -60,11 +60,11 @@ class Look:
 
 @frozen
 class Shown:
-    """A file in memory, of a kind that browsers show.
+    """A file in memory that browsers can display.
 
     Args:
-        kind: media type, such as `image/png`; a mesh to turn is `model/gltf-binary`.
-        data: its bytes.
+        kind: media type, such as `image/png`; `model/gltf-binary` for a mesh.
+        data: contents of the file.
     """
 
     kind: str
@@ -74,15 +74,14 @@ class Shown:
 class Panel(ABC):
     """Shows fields of one domain on the page of `ddmi view`.
 
-    A domain names the function that makes it as `Domain.panel`; most are served by the default.
+    `Domain.panel` refers to the function that builds it; the default suits most domains.
 
     Attributes:
-        gesture: what the user does with what is shown: `none`; `zoom`, where the page asks for the part of `axes`
-            that is in sight; `turn`, where it asks once for a mesh and turns it itself; `orbit`, where it asks for
-            the picture that a camera sees.
-        axes: names of the zoomed axes, slowest first, one or two; rows run down the slower one.
-        sliders: names of axes that are shown at one place, slowest first, each with a slider.
-        aspect: width over height of what is shown.
+        gesture: interaction with the picture: `none`; `zoom`, the page requests the visible part of `axes`; `turn`, the
+            page requests a mesh once and rotates it itself; `orbit`, the page requests the view of a camera.
+        axes: names of the zoomed axes, slowest first, one or two; the slower of two is vertical.
+        sliders: names of axes that are shown at one position, slowest first, with one slider each.
+        aspect: width over height of the picture.
 
     Example:
         >>> class Brightness(Panel):
@@ -99,16 +98,16 @@ class Panel(ABC):
 
     @abstractmethod
     def show(self, field: Field, look: Look) -> Shown:
-        """A field as the page asks for it.
+        """The picture or mesh of a field that the page requested.
 
         Args:
             field: a batch of one.
-            look: which part, from where, how finely.
+            look: the request.
 
         Raises:
-            RequestError: if it cannot be shown so; the page shows the sentence.
+            RequestError: if the request cannot be met; the page shows the message.
         """
 
     def thumbnail(self, field: Field) -> Shown:
-        """A field as it is shown among others; by default what `show` gives at rest in 256 pixels."""
+        """A small picture for the gallery; by default `show` at rest, in 256 pixels."""
         return self.show(field, Look())

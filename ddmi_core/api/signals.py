@@ -1,4 +1,4 @@
-"""Signals and what is asked of them: sets of signals, splits, and queries with targets."""
+"""Sets of signals, training splits, and queries with targets."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from ddmi_core.sources.splits import held_out
 T = TypeVar("T")
 
 
-def _alike() -> Tensor:
-    """Weights for points that count alike."""
+def _uniform() -> Tensor:
+    """Equal weights of all points."""
     return torch.ones(1, 1)
 
 
 @frozen(eq=False)
 class Queries:
-    """Coordinates with the values that a field should show there.
+    """Coordinates, with the target values of a field.
 
-    A domain whose measurements are not plain values (rays, for example) subclasses it, with
-    `@frozen(eq=False, kw_only=True)`, by tensors that have B first.
+    A domain whose measurements are not point values (e.g. pixel colours along rays) adds tensors, whose first
+    dimension is B, in a subclass with `@frozen(eq=False, kw_only=True)`.
     """
 
     coords: Tensor  # (B, N, D), in [-1, 1]
     extra: Tensor  # (B, N, X), X >= 0
     targets: Tensor  # (B, N, V)
     patch: tuple[int, ...] = ()  # if not empty, the N points are a regular patch of this shape, slowest axis first
-    weights: Tensor = field(factory=_alike)  # (B, N), or what broadcasts to it: weight of each point in the loss
+    weights: Tensor = field(factory=_uniform)  # broadcasts to (B, N): weight of each point in the loss
 
 
 class SignalSet(ABC):
     """An indexed set of signals of one domain, with names and, where known, classes.
 
     Attributes:
-        names: one name a signal, unique.
+        names: unique names, one per signal.
         classes: names of the classes; empty for data without classes.
-        labels: `(len,)`, integers: the class of each signal, zeros where there are no classes.
-        captions: for each signal what it is in words, one or more sentences; empty for data without captions.
+        labels: `(len,)`, integers: the class of each signal; zeros for data without classes.
+        captions: one or more sentences that describe each signal; empty for data without captions.
     """
 
     names: Sequence[str]
@@ -57,32 +57,32 @@ class SignalSet(ABC):
 
     @abstractmethod
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
-        """Signals at the indices, as one signal with B = len(indices).
+        """Signals at the indices, as one batch with B = len(indices).
 
         Args:
             indices: which signals.
-            generator: if given, the signals are augmented with random numbers drawn from it; without it
-                the result depends on the indices alone.
+            generator: if given, augments the signals with random numbers from it; otherwise the result
+                depends on the indices alone.
         """
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hexadecimal digest of the contents; equal sets have equal fingerprints on every machine."""
+        """Hexadecimal digest of the contents, the same on every machine."""
 
 
 class DivisibleSet(SignalSet):
-    """A set that gives parts of itself, and so can hold some signals out."""
+    """A set that can be divided into training and held-out signals."""
 
     @abstractmethod
     def part(self, indices: Sequence[int]) -> SignalSet:
-        """Some signals of the set, in the order of the indices, sharing what they can."""
+        """The subset at the indices, in their order; shares data with this set if possible."""
 
     def split(self, share: float, keys: Sequence[str] | None = None) -> Split:
-        """Hold out the signals whose key's hash falls into a share.
+        """Hold out a share of the signals, selected by a hash of their keys.
 
         Args:
             share: held-out share, in (0, 1).
-            keys: one a signal, the names if left out; equal keys stay together.
+            keys: one per signal, by default the names; signals with equal keys stay together.
         """
         train, held = held_out(self.names if keys is None else keys, share)
         return Split(train=self.part(train), held_out=self.part(held))
@@ -90,7 +90,7 @@ class DivisibleSet(SignalSet):
 
 @frozen(eq=False)
 class Split:
-    """Signals to train on, and signals that training never sees."""
+    """Signals for training, and held-out signals that training never uses."""
 
     train: SignalSet
     held_out: SignalSet
@@ -101,7 +101,7 @@ class Split:
 
 
 def move(item: T, device: torch.device) -> T:
-    """A copy of a tensor, of a tuple of them, or of an attrs instance holding them, on a device."""
+    """Copy a tensor, or the tensors in a tuple or an attrs instance, to a device."""
     moved: Any = item
     if isinstance(item, Tensor):
         moved = item.to(device)

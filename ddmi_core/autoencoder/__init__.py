@@ -1,1 +1,1 @@
-"""The D2C-VAE: from discrete signals to latents to continuous fields."""
+"""The D2C-VAE: encoders of discrete signals, decoder to continuous fields, and losses."""

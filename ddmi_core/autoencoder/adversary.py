@@ -1,4 +1,4 @@
-"""The adversarial second phase: a discriminator on patches, and the generator's weight for it."""
+"""Adversarial loss (VQGAN): patch discriminator, hinge loss and adaptive weight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ddmi_core.networks.blocks import convolution
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges overlapping parts of patches as real or rendered (PatchGAN, arXiv 1611.07004, section 3.2).
+    """Classifies overlapping parts of patches as real or rendered (PatchGAN, arXiv 1611.07004, section 3.2).
 
     Args:
         axes: grid axes of the patches, 1 to 3.
@@ -42,7 +42,7 @@ def hinge_loss(real: Tensor, rendered: Tensor) -> Tensor:
 
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_layer: Tensor) -> Tensor:
-    """Ratio of both losses' gradient norms at the last layer (VQGAN, arXiv 2012.09841, equation 7)."""
+    """Ratio of the gradient norms of both losses at the last layer (VQGAN, arXiv 2012.09841, equation 7)."""
     (own,) = torch.autograd.grad(reconstruction, last_layer, retain_graph=True)
     (other,) = torch.autograd.grad(adversarial, last_layer, retain_graph=True)
     weight: Tensor = own.norm() / (other.norm() + 1e-4)

@@ -1,4 +1,4 @@
-"""Settings of the D2C-VAE: sizes of its parts, and its losses."""
+"""Settings of the D2C-VAE: sizes of its parts, losses and training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class EncoderConfig:
 
     Args:
         widths: channels of each stage, finest first; each stage after the first halves the grid.
-        blocks: residual blocks a stage.
-        patch: of encoders of grids, cells along each axis, slowest first, that the first layer joins to one.
-        factorised: of encoders of grids of three axes, convolve across the two faster axes and along the slowest one
-            in turn, at less than half of the cost.
+        blocks: residual blocks per stage.
+        patch: grid encoders: cells along each axis, slowest first, that the first layer merges into one.
+        factorised: grid encoders with three axes: alternate convolutions over the two faster axes and along the
+            slowest one, at less than half of the cost.
     """
 
     widths: tuple[int, ...] = field(default=(32, 64, 96), validator=validators.min_len(1))
@@ -32,7 +32,7 @@ class DecoderConfig:
 
     Args:
         widths: channels of each stage, coarsest first; each stage after the first doubles the grid.
-        blocks: residual blocks a stage.
+        blocks: residual blocks per stage.
         basis: channels of the basis fields of each scale, coarse to fine. The last `len(basis)` stages emit
             one scale each; `(C,)` is a single scale at the finest stage.
     """
@@ -42,11 +42,11 @@ class DecoderConfig:
     basis: tuple[int, ...] = field(default=(64, 48, 32), validator=validators.min_len(1))
 
     def __attrs_post_init__(self) -> None:
-        """Check that there are enough stages for the scales."""
+        """Check that there is a stage for each scale."""
         if len(self.basis) > len(self.widths):
             raise ValueError(
-                f"basis names {len(self.basis)} scales but widths only {len(self.widths)} stages; "
-                "each scale needs a stage"
+                f"basis has {len(self.basis)} scales but widths only {len(self.widths)} stages. "
+                "Fix: give each scale a stage"
             )
 
 
@@ -55,9 +55,9 @@ class PerceptualConfig:
     """Options of the perceptual term.
 
     Args:
-        kind: name of a term that the domain offers, for example `multiscale`, or `none`.
-        weight: its weight in the loss.
-        weights_file: local weights for terms that need them.
+        kind: name of a perceptual term of the domain, for example `multiscale`, or `none`.
+        weight: weight of the term in the loss.
+        weights_file: path of a local weight file, for terms that need one.
     """
 
     kind: str = "multiscale"
@@ -70,7 +70,7 @@ class AdversarialConfig:
     """Options of the adversarial second phase (the paper's stage 1 follows VQGAN here).
 
     Args:
-        start: step at which the discriminator joins; 0 leaves it out.
+        start: first step that trains the discriminator; 0 disables it.
         weight: weight of the generator's adversarial loss, relative to the reconstruction's gradient.
         width: channels of the discriminator's first layer.
         rate: learning rate of the discriminator.
@@ -88,10 +88,10 @@ class AutoencoderConfig:
 
     Args:
         latent_channels: C of the latent.
-        points: coordinates a signal at which the loss is taken.
-        kl: final weight of the KL divergence, a latent element and value element.
-        kl_anneal: steps over which this weight grows from zero.
-        equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 leaves it out.
+        points: coordinates per signal at which the loss is evaluated.
+        kl: final weight of the KL divergence per latent element, relative to the loss per value element.
+        kl_anneal: steps over which this weight increases from zero.
+        equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
     """
 
     latent_channels: int = field(default=4, validator=validators.ge(1))

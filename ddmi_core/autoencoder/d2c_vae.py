@@ -9,8 +9,7 @@ from torch import nn
 from ddmi_core.api.interfaces import BasisFieldDecoder, Encoder
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
 
@@ -18,11 +17,11 @@ class D2CVAE(nn.Module):
     """Discrete-to-continuous variational autoencoder (arXiv 2401.12517, section 3.1).
 
     Args:
-        encoder: signal to posterior.
-        decoder: latent to basis fields.
+        encoder: maps a signal to a posterior.
+        decoder: maps a latent to basis fields.
         layout: planes and extra columns.
         values: number of value channels, V.
-        readout: sizes of the readout, built to fit the decoder's scales.
+        readout: sizes of the readout; its input widths follow from the decoder's scales.
     """
 
     def __init__(
@@ -45,5 +44,5 @@ class D2CVAE(nn.Module):
         return posterior
 
     def decode(self, latent: Planes) -> Field:
-        """The field of a latent: one function for each signal of the batch."""
+        """The fields of a batch of latents."""
         return Field(self.decoder(latent), self.readout, self.layout)

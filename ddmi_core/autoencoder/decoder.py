@@ -1,4 +1,4 @@
-"""A ready decoder from latents to basis fields at several scales, for any layout."""
+"""Decoder from latents to basis fields at several scales, for any layout."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ddmi_core.api.interfaces import BasisFieldDecoder
 from ddmi_core.autoencoder.config import DecoderConfig
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
-from ddmi_core.networks.blocks import ResidualBlock, convolution, groups
-from ddmi_core.networks.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+from ddmi_core.networks.blocks import ResidualBlock, convolution, group_norm
+from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared, as_maps, as_planes
 
 
 class PlaneDecoder(BasisFieldDecoder):
     """Emits basis fields coarse to fine from successive stages of its up-sampling path (HDBF).
 
-    Planes share weights, differ by a learned offset, and exchange features along common axes.
+    Planes share weights, have their own learned offset, and exchange features along common axes.
 
     Args:
         layout: planes of the latent and of the basis fields.
@@ -40,37 +40,37 @@ class PlaneDecoder(BasisFieldDecoder):
         self.stem = convolution(2, latent_channels, first, kernel)
         self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(first, 1, 1)) for _ in layout.planes)
         self.entries, self.stages, self.exchanges, self.heads = (nn.ModuleList() for _ in range(4))
-        silent = len(config.widths) - len(config.basis)
+        first_scale = len(config.widths) - len(config.basis)  # stages before it emit no basis fields
         before = first
         for number, width in enumerate(config.widths):
             self.entries.append(convolution(2, before, width, kernel) if number else nn.Identity())
             blocks = (ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
             self.stages.append(nn.Sequential(*blocks))
             self.exchanges.append(AxisExchange(layout, width))
-            if number >= silent:
+            if number >= first_scale:
                 head = nn.Sequential(
-                    nn.GroupNorm(groups(width), width),
+                    group_norm(width),
                     nn.SiLU(),
-                    convolution(2, width, config.basis[number - silent], kernel),
+                    convolution(2, width, config.basis[number - first_scale], kernel),
                 )
                 self.heads.append(head)
             else:
                 self.heads.append(nn.Identity())
             before = width
-        self.silent = silent
+        self.first_scale = first_scale
 
     def forward(self, latent: Planes) -> tuple[Planes, ...]:
         """Basis fields `(B, C_s, *grid * 2^s)`, coarse to fine."""
-        maps: Maps = shared(self.stem, as_maps(latent))
+        maps: Maps = apply_shared(self.stem, as_maps(latent))
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
         scales = []
         parts = zip(self.entries, self.stages, self.exchanges, self.heads, strict=True)
         for number, (entry, stage, exchange, head) in enumerate(parts):
             if number:
                 maps = [self._double(m, len(plane)) for m, plane in zip(maps, self.layout.planes, strict=True)]
-            maps = exchange(shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
-            if number >= self.silent:
-                scales.append(as_planes(shared(head, maps), self.layout))
+            maps = exchange(apply_shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
+            if number >= self.first_scale:
+                scales.append(as_planes(apply_shared(head, maps), self.layout))
         return tuple(scales)
 
     @staticmethod

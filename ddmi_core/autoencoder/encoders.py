@@ -1,4 +1,4 @@
-"""A ready encoder for signals on grids of one to three axes, projected to the planes of a layout."""
+"""Encoders for signals on grids of one to three axes and for point clouds, for any layout."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from torch.nn import functional as F
 from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
-from ddmi_core.networks.blocks import ResidualBlock, convolution, groups, patches
-from ddmi_core.networks.exchange import AxisExchange, Maps, as_maps, as_planes, shared
+from ddmi_core.fields.planes import Planes, Posterior
+from ddmi_core.networks.blocks import ResidualBlock, convolution, group_norm, patch_embedding
+from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared, as_maps, as_planes
 
 
 class GridEncoder(Encoder):
     """Convolutional stages that halve the grid, then a projection to each plane.
 
-    A plane that spans fewer axes than the grid receives the mean over the other axes.
+    A plane with fewer axes than the grid receives the mean over the other axes.
 
     Args:
         grid: function from a signal to its grid `(B, channels, *grid)`, slowest axis first.
         channels: channels of that grid.
         layout: its axes are the grid's axes.
         latent_channels: C of the latent.
-        config: widths, blocks, and how cells are joined.
+        config: widths, blocks, patch and factorisation.
 
     Raises:
-        ValueError: if the configuration does not fit the number of axes.
+        ValueError: if the configuration does not match the number of axes.
 
     Example:
         >>> layout = Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t")))
@@ -55,12 +54,14 @@ class GridEncoder(Encoder):
         super().__init__()
         axes = len(layout.axes)
         if config.patch and len(config.patch) != axes:
-            raise ValueError(f"encoder.patch={config.patch} needs a number for each of {axes} axes, slowest first")
+            raise ValueError(f"encoder.patch={config.patch} needs one number for each of {axes} axes, slowest first")
         if config.factorised and axes != 3:
-            raise ValueError(f"encoder.factorised needs a grid of three axes; this one has {axes}")
+            raise ValueError(f"encoder.factorised requires a grid of three axes; this one has {axes}")
         self.grid, self.layout = grid, layout
         first = config.widths[0]
-        self.stem = patches(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
+        self.stem = (
+            patch_embedding(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
+        )
         stages: list[nn.Module] = []
         before = first
         for number, width in enumerate(config.widths):
@@ -71,18 +72,18 @@ class GridEncoder(Encoder):
             )
             before = width
         self.stages = nn.Sequential(*stages)
-        self.norm = nn.GroupNorm(groups(before), before)
+        self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(len(plane), before, 2 * latent_channels, 1) for plane in layout.planes)
 
     def forward(self, signal: Any) -> Posterior:
-        """Posterior with one latent a plane: `(B, C, *grid)`, divided by the patch and by 2^(stages - 1)."""
+        """Posterior with one latent per plane: `(B, C, *grid)`, the grid divided by the patch and by 2^(stages - 1)."""
         features = F.silu(self.norm(self.stages(self.stem(self.grid(signal)))))
         axes = len(self.layout.axes)
         means, log_variances = [], []
         for head, columns in zip(self.heads, self.layout.columns, strict=True):
             # Column c of the coordinates is dimension -1 - c of a grid.
-            away = [-1 - column for column in range(axes) if column not in columns]
-            plane = features.mean(dim=away) if away else features
+            others = [-1 - column for column in range(axes) if column not in columns]
+            plane = features.mean(dim=others) if others else features
             if columns[0] > columns[-1]:
                 plane = plane.transpose(-1, -2)
             mean, log_variance = head(plane).chunk(2, dim=1)
@@ -92,20 +93,20 @@ class GridEncoder(Encoder):
 
 
 def _kernels(config: EncoderConfig) -> tuple[int | tuple[int, ...], ...]:
-    """Kernels of the residual blocks that follow each other."""
+    """Kernels of consecutive residual blocks."""
     return ((1, 3, 3), (3, 1, 1)) if config.factorised else (3,)
 
 
 class PlaneStagesEncoder(Encoder):
     """Stages on planes that share weights, exchange features along common axes, and halve the grid.
 
-    A subclass says with `planes` how a signal comes to the planes.
+    A subclass maps a signal to planes in its method `planes`.
 
     Args:
-        channels: of what `planes` gives.
+        channels: of the result of `planes`.
         layout: planes and axes.
         latent_channels: C of the latent.
-        config: widths of the stages, and blocks a stage.
+        config: widths of the stages, and blocks per stage.
     """
 
     def __init__(self, channels: int, layout: Layout, latent_channels: int, config: EncoderConfig) -> None:
@@ -123,20 +124,20 @@ class PlaneStagesEncoder(Encoder):
             self.stages.append(nn.Sequential(*stage))
             self.exchanges.append(AxisExchange(layout, width))
             before = width
-        self.norm = nn.GroupNorm(groups(before), before)
+        self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(2, before, 2 * latent_channels, 1) for _ in layout.planes)
 
     @abstractmethod
     def planes(self, signal: Any) -> Planes:
-        """One `(B, channels, *cells)` a plane."""
+        """One `(B, channels, *cells)` per plane."""
 
     def forward(self, signal: Any) -> Posterior:
-        """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` a plane."""
-        maps = shared(self.stem, as_maps(self.planes(signal)))
+        """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` per plane."""
+        maps = apply_shared(self.stem, as_maps(self.planes(signal)))
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
         for stage, exchange in zip(self.stages, self.exchanges, strict=True):
-            maps = exchange(shared(stage, maps))
-        maps = shared(lambda m: F.silu(self.norm(m)), maps)
+            maps = exchange(apply_shared(stage, maps))
+        maps = apply_shared(lambda m: F.silu(self.norm(m)), maps)
         means: Maps = []
         log_variances: Maps = []
         for head, plane in zip(self.heads, maps, strict=True):
@@ -147,21 +148,21 @@ class PlaneStagesEncoder(Encoder):
 
 
 class PointEncoder(PlaneStagesEncoder):
-    """A network on points that share features through the cells they fall in, then convolutions on the planes.
+    """Encoder of point clouds: a network on points that exchange features within cells, then plane convolutions.
 
-    It follows the convolutional occupancy networks (arXiv 2003.04618, section 3.1). Before each block but the first a
-    point receives the mean features of the cells that it falls in, summed over the planes. The planes' stages share
-    weights and exchange features along common axes. The order of the points does not matter.
+    It follows convolutional occupancy networks (arXiv 2003.04618, section 3.1). Before each block except the first,
+    every point receives the mean features of its cells, summed over the planes. The stages on planes share weights and
+    exchange features along common axes. The result does not depend on the order of the points.
 
     Args:
         points: function from a signal to its points `(B, M, D)`, in [-1, 1], columns in the order of `layout.axes`;
-            points beyond the border count to the cells at the border.
+            points beyond the border belong to the outermost cells.
         features: function from a signal to features of the points, `(B, M, channels)`.
         channels: of the features; may be 0.
         layout: axes of the points, and planes.
-        cells: cells along each axis of the finest planes, slowest axis first, or one number for all.
+        cells: cells along each axis of the finest planes, slowest axis first, or one number for all axes.
         latent_channels: C of the latent.
-        config: widths of the stages, the first also that of the network on points; blocks a stage.
+        config: widths of the stages, of which the first is also the width of the network on points; blocks per stage.
         point_blocks: residual blocks of the network on points.
 
     Example:
@@ -192,11 +193,11 @@ class PointEncoder(PlaneStagesEncoder):
         self.blocks = nn.ModuleList(PointBlock(2 * first, first) for _ in range(point_blocks))
 
     def planes(self, signal: Any) -> Planes:
-        """Features of the signal's points by cell; see `scattered`."""
+        """Mean features per cell; see `scattered`."""
         return self.scattered(self.points(signal), self.features(signal))
 
     def scattered(self, points: Tensor, features: Tensor) -> Planes:
-        """What the convolutions start from: mean features of the points in each cell, and how many these are.
+        """Input of the convolutions: mean features and density of the points in each cell.
 
         Empty cells are zero.
 
@@ -205,13 +206,13 @@ class PointEncoder(PlaneStagesEncoder):
             features: `(B, M, channels)`.
 
         Returns:
-            one `(B, W + 1, *cells)` a plane, W the first width
+            one `(B, W + 1, *cells)` per plane, W the first width
         """
         batch, count, _ = points.shape
         lengths = points.new_tensor(self.cells[::-1])
         places = (points + 1) * (lengths / 2)
         index = places.floor().clamp(min=0).minimum(lengths - 1)
-        # Where a point lies in its cells tells what the cells cannot.
+        # Position within the cell, which the cell index lacks.
         inner = 2 * (places - index) - 1
         bins = [self._bins(index.long(), columns) for columns in self.layout.columns]
         hidden = self.entry(torch.cat([points, inner, features], dim=-1).flatten(0, 1))
@@ -223,7 +224,7 @@ class PointEncoder(PlaneStagesEncoder):
         return Planes(part.plane(hidden, batch, count) for part in bins)
 
     def _bins(self, index: Tensor, columns: tuple[int, ...]) -> Bins:
-        """Cells of one plane, for cells along each axis `(B, M, D)`."""
+        """Cell of each point on one plane, from its cell along each axis `(B, M, D)`."""
         grid = tuple(self.cells[-1 - column] for column in reversed(columns))
         rows = torch.arange(len(index), device=index.device).unsqueeze(1)
         for length, column in zip(grid, reversed(columns), strict=True):
@@ -233,7 +234,7 @@ class PointEncoder(PlaneStagesEncoder):
 
 
 class PointBlock(nn.Module):
-    """Two layers and a skip connection on the features of each point alone.
+    """Residual block of two linear layers, applied to each point.
 
     Args:
         inputs, outputs: channels.
@@ -255,20 +256,20 @@ class PointBlock(nn.Module):
 
 @frozen(eq=False)
 class Bins:
-    """The cells of one plane that points fall in."""
+    """Assignment of points to the cells of one plane."""
 
     grid: tuple[int, ...]  # cells along the plane's axes, slowest first
-    rows: Tensor  # (B * M,), the cell of each point; cells of the signals follow each other
-    counts: Tensor  # (B * cells, 1), points in each cell
+    rows: Tensor  # (B * M,), the cell of each point; signals are concatenated
+    counts: Tensor  # (B * cells, 1), number of points per cell
 
     def means(self, features: Tensor) -> Tensor:
-        """Mean over the points in each cell, `(B * M, W) -> (B * cells, W)`; zero where there are none."""
+        """Mean over the points of each cell, `(B * M, W) -> (B * cells, W)`; zero for empty cells."""
         features = features.float()
         sums = features.new_zeros(len(self.counts), features.shape[1]).index_add(0, self.rows, features)
         return sums / self.counts.clamp(min=1)
 
     def plane(self, features: Tensor, batch: int, count: int) -> Tensor:
-        """Means, and the number of points for a cell's share of them, `(B, W + 1, *grid)`."""
+        """Means, and the logarithmic density relative to uniformly distributed points, `(B, W + 1, *grid)`."""
         density = torch.log1p(self.counts * (prod(self.grid) / max(1, count)))
         cells = torch.cat([self.means(features), density], dim=1)
         return cells.view(batch, *self.grid, -1).movedim(-1, 1)

@@ -1,4 +1,4 @@
-"""Pointwise reconstruction losses and the perceptual term that needs no weights."""
+"""Pointwise reconstruction losses, and a multi-scale gradient loss as perceptual term without weights."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def pool(grid: Tensor) -> Tensor:
 
 
 class MultiScaleTerm(nn.Module):
-    """Differences of neighbours compared at several scales of a Gaussian-like pyramid.
+    """Gradient difference loss at several scales of an average-pooling pyramid.
 
-    At every scale the finite differences along each axis of prediction and truth are compared in the L1
-    norm: a blurred or shifted edge costs at all scales at once, where a pointwise loss sees it at one.
+    At every scale, it compares the finite differences of prediction and target along each axis in the L1 norm. A
+    blurred or shifted edge then contributes at all scales, while a pointwise loss sees it at one scale only.
 
     Args:
-        options: only `kind` and `weight` are used, by the caller.
+        options: unused; every perceptual term takes them.
         scales: levels of the pyramid.
     """
 
@@ -54,7 +54,7 @@ class MultiScaleTerm(nn.Module):
         self.scales = scales
 
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
-        """Scalar from predicted and true patches `(B, V, *patch)`; 0 for patches of one cell."""
+        """Scalar from predicted and target patches `(B, V, *patch)`; 0 for patches of one cell."""
         error = values - targets
         if max(error.shape[2:]) == 1:
             return error.new_zeros(())

@@ -1,4 +1,4 @@
-"""The losses of the D2C-VAE as objectives for the trainer."""
+"""Training objectives of the D2C-VAE and of its discriminator."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.losses import as_patch, pool
 from ddmi_core.fields.field import Field
-from ddmi_core.training.objective import Losses, Moment, Objective
+from ddmi_core.training.objective import Losses, Objective, StepContext
 
 PointLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 class ReconstructionObjective(Objective):
-    """Negative evidence lower bound at sampled coordinates, with the optional terms of the configuration.
+    """Negative evidence lower bound at sampled coordinates, with the configured additional terms.
 
     `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the KL
-    weight grows linearly over `kl_anneal` steps.
+    weight increases linearly over `kl_anneal` steps.
 
     Args:
         model: the D2C-VAE.
-        signals: what to train on; drawn with augmentation.
-        sampler: chooses coordinates.
+        signals: training signals; drawn with augmentation.
+        sampler: draws coordinates.
         renderer: its `observe` is the forward model.
         point_loss: `(values, targets) -> (B, N)`.
         perceptual: term on patches, or None.
@@ -51,31 +51,31 @@ class ReconstructionObjective(Objective):
         self.signals, self.sampler, self.renderer = signals, sampler, renderer
         self.point_loss, self.config = point_loss, config
         self.perceptual = perceptual.requires_grad_(False) if perceptual is not None else None
-        # Kept out of the registered modules: the discriminator is trained by its own objective.
-        self.judge: list[PatchDiscriminator] = []
+        # In a list, so that it is no submodule: the discriminator is trained by its own objective.
+        self.discriminator: list[PatchDiscriminator] = []
 
     def compiled_parts(self) -> Iterable[nn.Module]:
-        """Encoder, decoder and readout, which the D2C-VAE calls separately."""
+        """Encoder, decoder and readout, which are called separately."""
         return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
 
-    def draw(self, moment: Moment) -> tuple[Any, Queries]:
-        """Signals of a step and the queries on them."""
-        signal = self.signals.batch(moment.indices, moment.generator)
-        queries = self.sampler.sample(signal, self.config.points, moment.generator)
-        return move(signal, moment.device), move(queries, moment.device)
+    def draw(self, context: StepContext) -> tuple[Any, Queries]:
+        """Signals and queries of one step."""
+        signal = self.signals.batch(context.indices, context.generator)
+        queries = self.sampler.sample(signal, self.config.points, context.generator)
+        return move(signal, context.device), move(queries, context.device)
 
-    def forward(self, moment: Moment) -> Losses:
+    def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: D2CVAE = self.trained  # type: ignore[assignment]
-        signal, queries = self.draw(moment)
+        signal, queries = self.draw(context)
         posterior = model.encode(signal)
-        latent = posterior.sample(moment.generator)
+        latent = posterior.sample(context.generator)
         field = model.decode(latent)
         values = self.renderer.observe(field, queries)
         reconstruction = (self.point_loss(values, queries.targets) * queries.weights).mean()
         elements = sum(plane[0].numel() for plane in posterior.mean)
         kl = posterior.kl().mean() / elements
-        anneal = min(1.0, (moment.step + 1) / max(1, self.config.kl_anneal))
+        anneal = min(1.0, (context.step + 1) / max(1, self.config.kl_anneal))
         parts = [("reconstruction", reconstruction), ("kl", kl)]
         total = reconstruction + self.config.kl * anneal * kl
         if queries.patch:
@@ -89,46 +89,53 @@ class ReconstructionObjective(Objective):
                 equivariance = self._equivariance(latent, queries, truth)
                 parts.append(("equivariance", equivariance))
                 total = total + self.config.equivariance * equivariance
-            if self.judge and moment.step >= self.config.adversarial.start:
-                adversarial = -self._judgement(patch).mean()
+            if self.discriminator and context.step >= self.config.adversarial.start:
+                adversarial = -self._logits(patch).mean()
                 balance = adaptive_weight(total, adversarial, model.readout.head.weight)
                 parts.append(("adversarial", adversarial))
                 total = total + self.config.adversarial.weight * balance * adversarial
         return Losses(total, tuple(parts))
 
-    def _judgement(self, patch: Tensor) -> Tensor:
-        """Logits of the discriminator, whose weights receive no gradient from here."""
-        weights = {name: weight.detach() for name, weight in self.judge[0].named_parameters()}
-        logits: Tensor = torch.func.functional_call(self.judge[0], weights, (patch,))
+    def _logits(self, patch: Tensor) -> Tensor:
+        """Logits of the discriminator, without gradients of its weights."""
+        (discriminator,) = self.discriminator
+        weights = {name: weight.detach() for name, weight in discriminator.named_parameters()}
+        logits: Tensor = torch.func.functional_call(discriminator, weights, (patch,))
         return logits
 
     def _equivariance(self, latent: Any, queries: Queries, truth: Tensor) -> Tensor:
-        """A latent reduced by two must decode to the signal reduced by two (arXiv 2502.14831, equation 3)."""
+        """A latent downsampled by two must decode to the signal downsampled by two (arXiv 2502.14831, equation 3)."""
         field = self.trained.decode(latent.map(pool))  # type: ignore[operator]
         values = as_patch(self.renderer.observe(field, queries), queries.patch)
         return (pool(values) - pool(truth)).abs().mean()
 
 
 class DiscriminatorObjective(Objective):
-    """Trains the discriminator on what the autoencoder renders (hinge loss)."""
+    """Hinge loss of the discriminator on patches of the autoencoder's fields.
 
-    def __init__(self, generator: ReconstructionObjective, axes: int, values: int) -> None:
+    Args:
+        autoencoder: the objective of the autoencoder, which receives the discriminator.
+        axes: grid axes of the patches.
+        values: value channels.
+    """
+
+    def __init__(self, autoencoder: ReconstructionObjective, axes: int, values: int) -> None:
         super().__init__()
-        adversarial = generator.config.adversarial
+        adversarial = autoencoder.config.adversarial
         self.trained = PatchDiscriminator(axes, values, adversarial.width)
-        self.size, self.start = generator.size, adversarial.start
-        self.rate = adversarial.rate / generator.config.training.rate
-        self._generator = [generator]
-        generator.judge.append(self.trained)
+        self.size, self.start = autoencoder.size, adversarial.start
+        self.rate = adversarial.rate / autoencoder.config.training.rate
+        self._autoencoder = [autoencoder]  # in a list, so that it is no submodule
+        autoencoder.discriminator.append(self.trained)
 
-    def forward(self, moment: Moment) -> Losses:
+    def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
-        (generator,) = self._generator
-        model: D2CVAE = generator.trained  # type: ignore[assignment]
+        (autoencoder,) = self._autoencoder
+        model: D2CVAE = autoencoder.trained  # type: ignore[assignment]
         with torch.no_grad():
-            signal, queries = generator.draw(moment)
-            field: Field = model.decode(model.encode(signal).sample(moment.generator))
-            values = generator.renderer.observe(field, queries)
+            signal, queries = autoencoder.draw(context)
+            field: Field = model.decode(model.encode(signal).sample(context.generator))
+            values = autoencoder.renderer.observe(field, queries)
         if not queries.patch:
             return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
         real = self.trained(as_patch(queries.targets, queries.patch))

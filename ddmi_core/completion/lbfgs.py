@@ -1,4 +1,4 @@
-"""A batched quasi-Newton solver for a misfit plus a quadratic pull towards a centre, each row by itself."""
+"""Batched L-BFGS for a misfit with a proximal term, one independent problem per row."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 Misfit = Callable[[Tensor], tuple[Tensor, Tensor]]  # x (B, L) -> value (B,) and gradient (B, L)
 
-_SUFFICIENT = 1e-4  # share of the promised decrease that a step must reach (Nocedal and Wright, equation 3.4)
-_CURVED = 1e-8  # least cosine-like curvature of a pair that is used
+_SUFFICIENT = 1e-4  # Armijo constant of the sufficient decrease condition (Nocedal and Wright, equation 3.4)
+_MIN_CURVATURE = 1e-8  # pairs with less curvature, relative to their squared gradient change, are skipped
 
 
 @frozen(eq=False)
 class _Pair:
-    """A step that was taken, and how the misfit's gradient changed along it; zero in rows that took none."""
+    """An accepted step and the change of the misfit's gradient; zero in rows that rejected the step."""
 
     step: Tensor  # (B, L)
     change: Tensor  # (B, L)
@@ -24,23 +24,23 @@ class _Pair:
 
 @frozen(eq=False)
 class _State:
-    """Where each row is."""
+    """The iterate of each row."""
 
     x: Tensor  # (B, L)
     value: Tensor  # (B, 1)
-    gradient: Tensor  # (B, L), of misfit and pull together
-    bare: Tensor  # (B, L), of the misfit alone
+    gradient: Tensor  # (B, L), of misfit and proximal term
+    misfit_gradient: Tensor  # (B, L), of the misfit alone
 
 
 class ProximalSolver:
     """Minimises `misfit(x) + |x - centre|^2 / (2 radius^2)` by L-BFGS (Nocedal and Wright, algorithm 7.4).
 
-    The curvature that it learns is the misfit's alone, so it is kept from one call to the next, where centre and
-    radius are others. One evaluation serves all rows: a row whose step went too far tries a shorter one while the
-    others go on.
+    The pairs approximate the curvature of the misfit alone, so they stay valid for further calls with another centre
+    and radius. One evaluation serves all rows: a row whose step was too long tries a shorter one while the others
+    continue.
 
     Args:
-        memory: pairs of steps and changes of the gradient that are kept.
+        memory: number of stored pairs of steps and gradient changes.
     """
 
     def __init__(self, memory: int = 20) -> None:
@@ -48,58 +48,58 @@ class ProximalSolver:
         self._pairs: list[_Pair] = []
 
     def solve(self, misfit: Misfit, centre: Tensor, radius: float, evaluations: int) -> Tensor:
-        """The point `(B, L)` that the rows have reached, starting at the centre.
+        """The last iterate `(B, L)`, starting at the centre.
 
         Args:
-            misfit: gives a value and a gradient a row; rows must not depend on each other.
+            misfit: returns a value and a gradient per row; rows must be independent.
             centre: `(B, L)`.
             radius: above 0.
-            evaluations: how often the misfit is asked.
+            evaluations: number of misfit evaluations.
         """
 
         def evaluated(x: Tensor) -> _State:
-            value, bare = misfit(x)
-            offset = (x - centre) / radius**2
-            pull = (x - centre).square().sum(dim=1) / (2 * radius**2)
-            return _State(x, (value + pull)[:, None], bare + offset, bare)
+            value, gradient = misfit(x)
+            proximal_gradient = (x - centre) / radius**2
+            proximal = (x - centre).square().sum(dim=1) / (2 * radius**2)
+            return _State(x, (value + proximal)[:, None], gradient + proximal_gradient, gradient)
 
-        here = evaluated(centre)
-        direction = self._direction(here.gradient, radius)
-        length = torch.ones_like(here.value)
+        current = evaluated(centre)
+        direction = self._direction(current.gradient, radius)
+        length = torch.ones_like(current.value)
         for _ in range(evaluations - 1):
-            slope = _dot(here.gradient, direction)
-            there = evaluated(here.x + length * direction)
-            rise = there.value - here.value
-            taken = there.value.isfinite() & (rise <= _SUFFICIENT * length * slope)
-            step, change = there.x - here.x, there.bare - here.bare
-            self._pairs.append(_Pair(torch.where(taken, step, 0.0), torch.where(taken, change, 0.0)))
+            slope = _dot(current.gradient, direction)
+            trial = evaluated(current.x + length * direction)
+            increase = trial.value - current.value
+            accepted = trial.value.isfinite() & (increase <= _SUFFICIENT * length * slope)
+            step, change = trial.x - current.x, trial.misfit_gradient - current.misfit_gradient
+            self._pairs.append(_Pair(torch.where(accepted, step, 0.0), torch.where(accepted, change, 0.0)))
             del self._pairs[: -self.memory]
-            # The minimum of the parabola through both values and the slope, kept between a tenth and a half.
-            shorter = (-slope * length / (2 * (rise - slope * length))).nan_to_num(0.1, 0.1, 0.1).clamp(0.1, 0.5)
-            here = _State(
+            # Minimum of the parabola through both values and the slope, clamped to between a tenth and a half.
+            factor = (-slope * length / (2 * (increase - slope * length))).nan_to_num(0.1, 0.1, 0.1).clamp(0.1, 0.5)
+            current = _State(
                 *(
-                    torch.where(taken, new, old)
+                    torch.where(accepted, new, old)
                     for new, old in (
-                        (there.x, here.x),
-                        (there.value, here.value),
-                        (there.gradient, here.gradient),
-                        (there.bare, here.bare),
+                        (trial.x, current.x),
+                        (trial.value, current.value),
+                        (trial.gradient, current.gradient),
+                        (trial.misfit_gradient, current.misfit_gradient),
                     )
                 )
             )
-            direction = torch.where(taken, self._direction(here.gradient, radius), direction)
-            length = torch.where(taken, 1.0, length * shorter)
-        return here.x
+            direction = torch.where(accepted, self._direction(current.gradient, radius), direction)
+            length = torch.where(accepted, 1.0, length * factor)
+        return current.x
 
     def _direction(self, gradient: Tensor, radius: float) -> Tensor:
-        """The descent direction of the two-loop recursion, with the pull's curvature added to that of the pairs."""
-        size = _dot(gradient, gradient).sqrt().clamp_min(1e-30)
-        scale = (radius / size).clamp(max=radius**2)  # a first step of at most the radius
+        """Descent direction of the two-loop recursion; the curvature of the proximal term is added to the pairs."""
+        norm = _dot(gradient, gradient).sqrt().clamp_min(1e-30)
+        scale = (radius / norm).clamp(max=radius**2)  # limits the first step to the radius
         rest, used = gradient, []
         for pair in reversed(self._pairs):
             change = pair.change + pair.step / radius**2
             product, square = _dot(pair.step, change), _dot(change, change).clamp_min(1e-30)
-            curved = product > _CURVED * square
+            curved = product > _MIN_CURVATURE * square
             rho = torch.where(curved, 1 / product.clamp_min(1e-30), 0.0)
             share = rho * _dot(pair.step, rest)
             rest = rest - share * change

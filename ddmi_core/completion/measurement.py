@@ -1,4 +1,4 @@
-"""The measurement model: what fields show where something was observed, and the checks of what was observed."""
+"""The measurement model: expected measurements of fields, and validation of observations."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ddmi_core.api.interfaces import Renderer
-from ddmi_core.api.observations import Observations, repeated, taken
+from ddmi_core.api.observations import Observations, expand, select
 from ddmi_core.api.signals import move
 from ddmi_core.completion.likelihoods import Bernoulli, Gaussian, Likelihood
 from ddmi_core.errors import RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 
-POINTS = 65536  # evaluations of a field whose activations are kept at once
+POINTS = 65536  # field evaluations whose activations are in memory at once
 
 
 @frozen(eq=False)
 class MeasurementModel:
-    """How the fields of one model are measured.
+    """Forward model of measurements for the fields of one model.
 
     Args:
         renderer: its `observe` is the forward model.
         layout: axes, and extra columns of queries.
         columns: names of the measured values.
-        bernoulli: whether fields give logits, and measured values are labels 0 and 1, or shares of them.
-        device: where fields are computed.
+        bernoulli: whether fields give logits, and measured values are labels 0 and 1, or means of labels.
+        device: of the fields.
     """
 
     renderer: Renderer
@@ -40,7 +40,7 @@ class MeasurementModel:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Lowest and highest value that can be measured."""
+        """Lowest and highest valid measured value."""
         return (0.0, 1.0) if self.bernoulli else self.renderer.limits
 
     def likelihood(self, noise: float) -> Likelihood:
@@ -52,10 +52,10 @@ class MeasurementModel:
         return Bernoulli(noise) if self.bernoulli else Gaussian(noise)
 
     def on_device(self, observations: Observations) -> Observations:
-        """The observations on the device, with zeros where they leave out the extra columns.
+        """The observations on the device, with zeros for missing extra columns.
 
         Raises:
-            RequestError: if they have another number of coordinates or values than the domain.
+            RequestError: if the number of coordinates or values differs from the domain's.
         """
         axes = self.layout.axes
         columns, values = observations.queries.coords.shape[2], observations.values.shape[1]
@@ -75,10 +75,10 @@ class MeasurementModel:
         return move(observations, self.device)
 
     def accept(self, observations: Observations) -> Observations:
-        """The observations as `on_device` gives them, if each value is one that can be measured.
+        """Validate observations, and move them to the device as `on_device` does.
 
         Raises:
-            RequestError: as `on_device`, or if a value is out of range.
+            RequestError: as for `on_device`, or if a value is out of range.
         """
         found = self.on_device(observations)
         low, high = self.limits
@@ -91,17 +91,17 @@ class MeasurementModel:
         return found
 
     def expected(self, fields: Field, observations: Observations, convert: Callable[[Tensor], Tensor]) -> Tensor:
-        """What fields show where something was measured: `(B, M, V)`, differentiable, in bounded memory.
+        """Expected measurements of fields, `(B, M, V)`; differentiable, in bounded memory.
 
         Args:
             fields: a batch.
             observations: on the device.
-            convert: from the field's values to those that are averaged over cells.
+            convert: maps observed values to those that are averaged over cells.
         """
         step = max(1, POINTS // (len(fields) * self.renderer.evaluations))
 
         def part(start: int) -> Tensor:
-            queries = repeated(taken(observations.queries, slice(start, start + step)), len(fields))
+            queries = expand(select(observations.queries, slice(start, start + step)), len(fields))
             return convert(self.renderer.observe(fields, queries))
 
         starts = range(0, observations.places, step)

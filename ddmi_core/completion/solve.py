@@ -1,4 +1,4 @@
-"""Completion: fields that agree with observations, one fit of the latent per field."""
+"""Completion: posterior samples of fields given observations, one fit of a latent per field."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ddmi_core.diffusion.samplers import Denoise, Progress
 from ddmi_core.fields.field import Field
 from ddmi_core.training.objective import generator_for
 
-CANDIDATES = 4  # at the first noise levels
-EVALUATIONS = 4  # of denoiser, decoder and readout at each noise level
-REFINE = 0.3, 40  # how far the last fit may go, in deviations of a latent, and its evaluations
+CANDIDATES = 4  # per field, at the first noise levels
+EVALUATIONS = 4  # of denoiser, decoder and readout per noise level
+REFINE = 0.3, 40  # final fit: radius in standard deviations of a latent, and number of evaluations
 
 
 def solve(
@@ -33,22 +33,22 @@ def solve(
     steps: int,
     callback: Callable[[Progress], None] | None = None,
 ) -> Field:
-    """Generate one field for each denoiser that agrees with the observations (see `sitcom.sitcom`).
+    """Generate one field per denoiser that agrees with the observations (see `sitcom.sitcom`).
 
     Args:
-        measurement: what fields show at the observed places.
-        observations: what was measured, and where.
-        decode: from normalised latents `(B, L)` to fields; differentiable.
-        denoisers: estimate of clean normalised latents, one per field, under its condition.
+        measurement: forward model and likelihood.
+        observations: measured values and their places.
+        decode: maps normalised latents `(B, L)` to fields; differentiable.
+        denoisers: one per field, which estimates clean normalised latents under its condition.
         path: the path that the denoiser was trained on.
         length: L.
         seed: field i depends on the seed and i alone.
         noise: of the measurements, see `MeasurementModel.likelihood`.
-        steps: noise levels.
+        steps: number of noise levels.
         callback: called after every step.
 
     Raises:
-        RequestError: for values or numbers out of range.
+        RequestError: if values or numbers are out of range.
     """
     likelihood, seen = measurement.likelihood(noise), measurement.accept(observations)
 
@@ -62,7 +62,7 @@ def solve(
         return value.detach(), gradient
 
     fields = []
-    # One at a time: a fit of many steps magnifies rounding, which differs between sizes of a batch.
+    # One at a time: a fit of many steps amplifies rounding errors, which depend on the batch size.
     for i, denoise in enumerate(denoisers):
         start = torch.randn(1, CANDIDATES, length, generator=generator_for(seed, "noise", i))
         flat = sitcom(

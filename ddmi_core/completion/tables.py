@@ -1,4 +1,4 @@
-"""Scattered values in files: a table with one column an axis and one a value."""
+"""Tables of scattered values in CSV and NPZ files, with one column per axis and per value."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ddmi_core.api.observations import Observations
 from ddmi_core.errors import DataError
 
 SUFFIXES = (".csv", ".npz")
-MOST = 1_000_000  # rows
+MAX_ROWS = 1_000_000
 
 Table = dict[str, npt.NDArray[np.float32]]
 
 
 def read_values(path: Path, domain: Domain) -> Observations:
-    """Values at places, from a CSV file with a heading, or an NPZ file with one array a column.
+    """Read values at places from a CSV file with a header, or an NPZ file with one array per column.
 
-    Columns are named like the domain's axes and values; those of the layout's extra columns may be left out, and are
-    zero then.
+    Columns are named after the domain's axes and values. Extra columns of the layout are optional; the default is
+    zero.
 
     Raises:
         DataError: if the file is missing, has other columns, coordinates beyond [-1, 1], or numbers that are not
@@ -33,22 +33,26 @@ def read_values(path: Path, domain: Domain) -> Observations:
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a table of values' if path.is_dir() else 'no such file'}")
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: tables of values end in {' or '.join(SUFFIXES)}")
+        raise DataError(f"{path}: unsupported suffix; tables of values end in {' or '.join(SUFFIXES)}")
     table = _csv(path) if path.suffix.lower() == ".csv" else _npz(path)
     axes, extra = domain.layout.axes, domain.layout.extra
     needed, known = {*axes, *domain.values}, {*axes, *domain.values, *extra}
-    columns = f"columns {', '.join((*axes, *domain.values))}" + (f", and if known {', '.join(extra)}" if extra else "")
+    columns = f"columns {', '.join((*axes, *domain.values))}" + (
+        f", and optionally {', '.join(extra)}" if extra else ""
+    )
     if missing := needed - set(table):
-        raise DataError(f"{path}: no column {min(missing)!r}; a table for the plugin {domain.name} has the {columns}")
+        raise DataError(
+            f"{path}: column {min(missing)!r} is missing; a table for plugin {domain.name} has the {columns}"
+        )
     if unknown := set(table) - known:
-        raise DataError(f"{path}: column {min(unknown)!r} means nothing; a table for the plugin has the {columns}")
+        raise DataError(f"{path}: unknown column {min(unknown)!r}; a table for plugin {domain.name} has the {columns}")
     lengths = {len(column) for column in table.values()}
-    if len(lengths) != 1 or not 1 <= max(lengths) <= MOST:
-        raise DataError(f"{path}: its columns must have one length, from 1 to {MOST} rows")
+    if len(lengths) != 1 or not 1 <= max(lengths) <= MAX_ROWS:
+        raise DataError(f"{path}: columns must have equal lengths, from 1 to {MAX_ROWS} rows")
     for name, column in table.items():
         if not np.isfinite(column).all():
             row = int(np.flatnonzero(~np.isfinite(column))[0]) + 1
-            raise DataError(f"{path}: row {row} of column {name!r} is not a finite number; leave such rows out")
+            raise DataError(f"{path}: row {row} of column {name!r} is not a finite number. Fix: remove such rows")
     for name in axes:
         if (beyond := np.flatnonzero(np.abs(table[name]) > 1)).size:
             row = int(beyond[0])
@@ -67,19 +71,19 @@ def read_values(path: Path, domain: Domain) -> Observations:
 def _csv(path: Path) -> Table:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            heading, *rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row] or [[]]
+            header, *rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV file: {error}") from error
-    if len(set(heading)) != len(heading):
-        raise DataError(f"{path}: its heading names a column twice")
+    if len(set(header)) != len(header):
+        raise DataError(f"{path}: the header has a duplicate column")
     for number, row in enumerate(rows, start=1):
-        if len(row) != len(heading):
-            raise DataError(f"{path}: row {number} has {len(row)} cells, the heading has {len(heading)}")
+        if len(row) != len(header):
+            raise DataError(f"{path}: row {number} has {len(row)} cells, the header has {len(header)}")
     try:
-        numbers = np.array(rows, dtype=np.float32).reshape(len(rows), len(heading))
+        numbers = np.array(rows, dtype=np.float32).reshape(len(rows), len(header))
     except ValueError as error:
-        raise DataError(f"{path}: below the heading all cells must be numbers: {error}") from error
-    return {name: numbers[:, column] for column, name in enumerate(heading)}
+        raise DataError(f"{path}: all cells below the header must be numbers: {error}") from error
+    return {name: numbers[:, column] for column, name in enumerate(header)}
 
 
 def _npz(path: Path) -> Table:
@@ -90,5 +94,5 @@ def _npz(path: Path) -> Table:
         raise DataError(f"{path}: not an NPZ file of numbers: {error}") from error
     for name, column in table.items():
         if column.ndim != 1:
-            raise DataError(f"{path}: array {name!r} has the shape {column.shape}; a column is one row of numbers")
+            raise DataError(f"{path}: array {name!r} has shape {column.shape}; a column must be one-dimensional")
     return table

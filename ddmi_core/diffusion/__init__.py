@@ -1,1 +1,1 @@
-"""Latent diffusion: paths, samplers, guidance and denoisers."""
+"""Latent diffusion: paths, parameterization, samplers, guidance and denoisers."""

@@ -1,4 +1,4 @@
-"""Settings of the latent diffusion model: its path, target, denoiser and condition."""
+"""Settings of the latent diffusion model: path, prediction target, denoiser and condition."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ddmi_core.training.config import TrainingConfig
 
 @frozen
 class PathConfig:
-    """From data to noise.
+    """The path from data to noise.
 
     Args:
         kind: `variance_preserving` (the paper) or `rectified_flow`.
         steps, beta_start, beta_end: the paper's discrete schedule (variance preserving only).
-        shift: shift of the training and sampling times of the rectified flow towards noise (1 leaves them).
+        shift: shift of the training and sampling times of the rectified flow towards noise (1: no shift).
     """
 
     kind: str = field(default="rectified_flow", validator=validators.in_(("variance_preserving", "rectified_flow")))
@@ -29,12 +29,12 @@ class DenoiserConfig:
     """Sizes of the denoiser.
 
     Args:
-        kind: `unet` (plane-aware U-Net, the paper's kind) or `transformer` (over tokens of all planes).
+        kind: `unet` (plane-aware U-Net, as in the paper) or `transformer` (over the tokens of all planes).
         width: channels (U-Net: of the finest level; transformer: of a token).
         multipliers: U-Net: channels of each level as multiples of the width.
-        blocks: U-Net: residual blocks a level; transformer: layers.
+        blocks: U-Net: residual blocks per level; transformer: layers.
         heads: attention heads.
-        patch: transformer: cells along each axis that make one token.
+        patch: transformer: cells along each axis per token.
     """
 
     kind: str = field(default="unet", validator=validators.in_(("unet", "transformer")))
@@ -50,10 +50,10 @@ class DiffusionConfig:
     """Latent diffusion.
 
     Args:
-        target: what the network predicts: `noise`, `data` or `velocity`.
-        condition: `none`, `class`, or the name of a condition that the domain offers.
+        target: prediction target of the network: `noise`, `data` or `velocity`.
+        condition: `none`, `class`, or the name of a condition of the domain.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
-        copies: encoded variants of each signal kept in the latent cache: one as it is, the others augmented.
+        copies: encoded variants of each signal in the latent cache: one original, the others augmented.
     """
 
     target: str = field(default="velocity", validator=validators.in_(("noise", "data", "velocity")))

@@ -1,4 +1,4 @@
-"""Guidance: one denoiser from two, pushed away from what the weaker one sees."""
+"""Guidance: classifier-free guidance and autoguidance."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def classifier_free(
     """Classifier-free guidance (arXiv 2207.12598, equation 6).
 
     The estimate is `unconditional + scale (conditional - unconditional)`; the paper's w is `scale - 1`.
-    Because the estimates of clean data, noise and velocity are affine in each other at a given x and t,
-    guidance of each is the same.
+    At a given x and t, the estimates of clean data, noise and velocity are affine functions of each other, so
+    guidance of any of them is the same.
 
     Args:
-        conditional: denoiser that is given the condition.
+        conditional: denoiser with the condition.
         unconditional: denoiser without it.
-        scale: 1 leaves the conditional denoiser, which is then returned itself; above 1 strengthens it.
-        interval: `(low, high)`, the times at which guidance acts (arXiv 2404.07724); outside, only the
+        scale: 1 returns the conditional denoiser unchanged; above 1 strengthens the condition.
+        interval: `(low, high)`, times at which guidance applies (arXiv 2404.07724); outside, only the
             conditional denoiser is evaluated. A noise level s = sigma / alpha is the time
             `path.time_of(-log s)`.
 
@@ -38,17 +38,17 @@ def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[f
     """Autoguidance (arXiv 2406.02507, whose w is the scale): `weak + scale (strong - weak)`.
 
     Args:
-        strong: the model at its best.
-        weak: a worse version of the same model, such as an earlier snapshot, under the same condition.
-        scale: 1 leaves the strong denoiser, which is then returned itself.
+        strong: the fully trained model.
+        weak: a worse version of the same model, such as an earlier snapshot, with the same condition.
+        scale: 1 returns the strong denoiser unchanged.
         interval: as in `classifier_free`; outside, only the strong denoiser is evaluated.
 
     Raises:
         RequestError: unless `0 <= low <= high <= 1`.
 
     Example:
-        Both models need the same latents. `weak` is a copy of a run whose folder `denoiser` was removed, whose
-        `run.toml` got fewer `diffusion.training.steps`, and which `ddmi run --resume` then completed.
+        Both models must have the same latents. To get `weak`, copy a run, remove its folder `denoiser`, lower
+        `diffusion.training.steps` in its `run.toml`, and complete it with `ddmi run --resume`.
 
         >>> strong, weak = ddmi.load("runs/shapes"), ddmi.load("runs/weak")  # doctest: +SKIP
         >>> labels = strong.labels(4, seed=0, condition=None).to(strong.device)  # doctest: +SKIP
@@ -64,7 +64,7 @@ def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[f
 def _guided(main: Denoise, reference: Denoise, scale: float, interval: tuple[float, float]) -> Denoise:
     low, high = interval
     if not 0 <= low <= high <= 1:
-        raise RequestError(f"a guidance interval is two rising times in [0, 1], not ({low}, {high})")
+        raise RequestError(f"invalid guidance interval ({low}, {high}): need 0 <= low <= high <= 1")
     if scale == 1:
         return main
 

@@ -1,4 +1,4 @@
-"""Latents as flat vectors, and their normalisation: what samplers work on."""
+"""Latents as flat vectors, and their normalisation."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class LatentShape:
 
     @staticmethod
     def of(planes: Planes) -> LatentShape:
-        """Shape of given latents."""
+        """Shape of the given latents."""
         return LatentShape(planes[0].shape[1], tuple(tuple(plane.shape[2:]) for plane in planes))
 
     @property
     def length(self) -> int:
-        """Elements of a flat latent, L."""
+        """Number of elements of a flat latent, L."""
         return self.channels * sum(prod(grid) for grid in self.grids)
 
     def pack(self, planes: Planes) -> Tensor:
-        """Planes `(B, C, *grid)` as one tensor `(B, L)`."""
+        """Flatten planes `(B, C, *grid)` to one tensor `(B, L)`."""
         return torch.cat([plane.flatten(1) for plane in planes], dim=1)
 
     def unpack(self, flat: Tensor) -> Planes:
-        """One tensor `(B, L)` as planes."""
+        """The inverse of `pack`."""
         sizes = [self.channels * prod(grid) for grid in self.grids]
         return Planes(
             part.reshape(len(flat), self.channels, *grid)
@@ -55,7 +55,7 @@ class Normalisation:
 
     @staticmethod
     def fit(flat: Tensor, shape: LatentShape) -> Normalisation:
-        """Statistics of latents `(N, L)`, constant within each plane and channel."""
+        """Statistics of latents `(N, L)`, equal for all cells of a plane and channel."""
         means, stds = [], []
         for plane in shape.unpack(flat):
             rows = plane.transpose(0, 1).flatten(1).double()  # (C, N * cells)
@@ -65,9 +65,9 @@ class Normalisation:
         return Normalisation(torch.cat(means).float(), torch.cat(stds).float())
 
     def apply(self, flat: Tensor) -> Tensor:
-        """Latents `(B, L)` to zero mean and unit variance."""
+        """Normalise latents `(B, L)` to zero mean and unit variance."""
         return (flat - self.mean) / self.std
 
     def invert(self, flat: Tensor) -> Tensor:
-        """Normalised latents `(B, L)` back to the autoencoder's units."""
+        """Map normalised latents `(B, L)` back to the autoencoder's units."""
         return flat * self.std + self.mean

@@ -12,19 +12,18 @@ from torch.nn.functional import logsigmoid
 from ddmi_core.diffusion.config import PathConfig
 from ddmi_core.errors import RequestError
 
-_SPACING = 1.5  # measured best of 1 (angle), 1.25, 1.5, 2, 3 over all samplers at 8 to 32 evaluations
+_SPACING = 1.5  # the best of 1 (angle), 1.25, 1.5, 2, 3, measured over all samplers at 8 to 32 evaluations
 
 
 class Path(ABC):
-    """A Gaussian path: how much data and how much noise there is at each time.
+    """A Gaussian path: weight of the data and standard deviation of the noise at each time.
 
     Every method takes times in [0, 1] of any shape and returns values of that shape, dtype and device.
 
-    Besides the time there is the *phase* u, a clock so set that `alpha dsigma/du - sigma dalpha/du = 1`.
-    It is the parameter in which a path is best conditioned, and gives each family its customary form: the
-    velocity `dx/du` is `alpha noise - sigma x0` where alpha^2 + sigma^2 = 1 (u is the angle; Salimans and Ho,
-    arXiv 2202.00512, section 4), `noise - x0` for rectified flow (u = t), and `noise` where alpha = 1
-    (u = sigma; EDM, arXiv 2206.00364, equation 1).
+    The *phase* u is a reparameterized time with `alpha dsigma/du - sigma dalpha/du = 1`. In the phase, a path is
+    best conditioned, and the velocity `dx/du` has the usual form of each family: `alpha noise - sigma x0` if
+    alpha^2 + sigma^2 = 1 (u is the angle; Salimans and Ho, arXiv 2202.00512, section 4), `noise - x0` for rectified
+    flow (u = t), and `noise` if alpha = 1 (u = sigma; EDM, arXiv 2206.00364, equation 1).
 
     Example:
         >>> @frozen
@@ -41,11 +40,11 @@ class Path(ABC):
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
-        """Weight of the data, in [0, 1], falling with t; 1 at t = 0."""
+        """Weight of the data, in [0, 1], decreasing in t; 1 at t = 0."""
 
     @abstractmethod
     def sigma(self, t: Tensor) -> Tensor:
-        """Standard deviation of the noise, at least 0, rising with t; 0 at t = 0."""
+        """Standard deviation of the noise, at least 0, increasing in t; 0 at t = 0."""
 
     @abstractmethod
     def alpha_rate(self, t: Tensor) -> Tensor:
@@ -57,15 +56,15 @@ class Path(ABC):
 
     @abstractmethod
     def phase(self, t: Tensor) -> Tensor:
-        """The phase u, rising with t from 0 at t = 0."""
+        """The phase u, increasing in t; 0 at t = 0."""
 
     @abstractmethod
     def time_of(self, half_log_snr: Tensor) -> Tensor:
-        """Inverse of `half_log_snr`; values that lie beyond the path give its nearest end."""
+        """Inverse of `half_log_snr`; values outside the path are clamped to its nearest end."""
 
     @abstractmethod
     def times(self, steps: int) -> Tensor:
-        """Times for sampling in `steps` steps: `(steps + 1,)`, falling from 1 to 0; float64, on the CPU.
+        """Times for sampling in `steps` steps: `(steps + 1,)`, decreasing from 1 to 0; float64, on the CPU.
 
         Raises:
             RequestError: if steps is not positive.
@@ -73,10 +72,10 @@ class Path(ABC):
 
     @abstractmethod
     def draw_times(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Times for training: `(n,)` in [0, 1], float32; drawn, and returned, on the CPU."""
+        """Random times for training: `(n,)` in [0, 1], float32, on the CPU."""
 
     def half_log_snr(self, t: Tensor) -> Tensor:
-        """`log(alpha / sigma)`, the lambda of DPM-Solver (arXiv 2206.00927); infinite where one is 0."""
+        """`log(alpha / sigma)`, the lambda of DPM-Solver (arXiv 2206.00927); infinite if one is 0."""
         return torch.log(self.alpha(t)) - torch.log(self.sigma(t))
 
     def phase_rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,19 +93,19 @@ class Path(ABC):
 class VariancePreserving(Path):
     """The paper's path: DDPM's discrete chain with linear betas (arXiv 2006.11239), made continuous.
 
-    `log alpha^2` is interpolated linearly between the discrete steps: step i, counted from 0, lies at
-    `t = (i + 1) / steps`, and alpha is 1 at t = 0. Alpha stays above 0 at t = 1 (0.0051 with the defaults).
+    `log alpha^2` is interpolated linearly between the discrete steps: step i, counted from 0, is at
+    `t = (i + 1) / steps`, and alpha is 1 at t = 0. At t = 1, alpha is above 0 (0.0051 with the defaults).
 
     Args:
         steps: number of discrete steps.
-        beta_start: variance of the noise that the first step adds.
-        beta_end: the same of the last step.
+        beta_start: variance of the noise added by the first step.
+        beta_end: variance of the noise added by the last step.
     """
 
     steps: int = 1000
     beta_start: float = 0.0015
     beta_end: float = 0.0195
-    log_alpha_bar: Tensor = field(init=False, repr=False, eq=False)  # (steps + 1,), float64, falling from 0
+    log_alpha_bar: Tensor = field(init=False, repr=False, eq=False)  # (steps + 1,), float64, decreasing from 0
 
     @log_alpha_bar.default
     def _accumulate(self) -> Tensor:
@@ -129,7 +128,7 @@ class VariancePreserving(Path):
         return torch.sqrt(-torch.expm1(self._segment(t)[0]))
 
     def alpha_rate(self, t: Tensor) -> Tensor:
-        """Derivative of alpha in t, constant in `log alpha^2` between two discrete steps."""
+        """Derivative of alpha in t; `log alpha^2` has a constant derivative between two discrete steps."""
         value, slope = self._segment(t)
         return slope / 2 * torch.exp(value / 2)
 
@@ -152,7 +151,7 @@ class VariancePreserving(Path):
         return (value - torch.log(-torch.expm1(value))) / 2
 
     def time_of(self, half_log_snr: Tensor) -> Tensor:
-        """Time with this half log-SNR, by inverting the interpolation of `log alpha^2`."""
+        """Time of a half log-SNR: inverts the interpolation of `log alpha^2`."""
         table = self.log_alpha_bar.to(half_log_snr)
         value = logsigmoid(2 * half_log_snr)
         start = (torch.searchsorted(-table, -value.detach(), right=True) - 1).clamp(0, self.steps - 1)
@@ -162,7 +161,7 @@ class VariancePreserving(Path):
     def times(self, steps: int) -> Tensor:
         """EDM's spacing (arXiv 2206.00364, equation 5) of the phase, with rho = 1.5, then 0.
 
-        The last time before 0 is the chain's first step, the smallest that a denoiser was trained on.
+        The last time before 0 is the first step of the chain, the smallest time in training.
         """
         t = torch.tensor([1, 1 / self.steps], dtype=torch.float64)
         first, last = self.phase(t).pow(1 / _SPACING).tolist()
@@ -179,8 +178,8 @@ class RectifiedFlow(Path):
     """Straight lines from data to noise: `alpha = 1 - t`, `sigma = t` (SD3, arXiv 2403.03206, equation 13).
 
     Args:
-        shift: the s in `t -> s t / (1 + (s - 1) t)`, applied to training times and sampling times
-            (equation 23 there); above 1 moves them towards noise.
+        shift: the s in `t -> s t / (1 + (s - 1) t)`, applied to training and sampling times
+            (SD3, equation 23); values above 1 shift them towards noise.
     """
 
     shift: float = 1.0
@@ -206,7 +205,7 @@ class RectifiedFlow(Path):
         return t
 
     def time_of(self, half_log_snr: Tensor) -> Tensor:
-        """Time with this half log-SNR, `1 / (1 + exp(half_log_snr))`."""
+        """Time of a half log-SNR, `1 / (1 + exp(half_log_snr))`."""
         return torch.sigmoid(-half_log_snr)
 
     def times(self, steps: int) -> Tensor:
@@ -214,7 +213,7 @@ class RectifiedFlow(Path):
         return self._shifted(torch.linspace(1, 0, _checked(steps) + 1, dtype=torch.float64))
 
     def draw_times(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Logit-normal (equation 19 there, with m = 0 and s = 1), shifted."""
+        """Logit-normal (SD3, equation 19, with m = 0 and s = 1), shifted."""
         return self._shifted(torch.sigmoid(torch.randn(n, generator=generator)))
 
     def _shifted(self, t: Tensor) -> Tensor:
@@ -223,7 +222,7 @@ class RectifiedFlow(Path):
 
 def _checked(steps: int) -> int:
     if steps < 1:
-        raise RequestError(f"sampling takes at least 1 step, not {steps}")
+        raise RequestError(f"steps={steps} is invalid: sampling needs at least 1 step")
     return steps
 
 

@@ -1,33 +1,38 @@
-"""Samplers: loops that turn noise into data with a denoiser, one function a method, all of one signature.
+"""Samplers of the probability-flow ODE and SDE: DDIM, ancestral, Euler, Heun, DPM-Solver++(2M), UniPC.
 
 A denoiser is a function `denoise(x (B, L), t (B,)) -> (B, L)` that estimates the clean data x0, so that any
-sampler runs on any model, path and prediction target. The times fall, and need not end at 0; a step to
-sigma = 0, and one from alpha = 0, are finite in every sampler. Samplers keep the caller's gradient mode.
+sampler runs on any model, path and prediction target. The times decrease and need not end at 0. A step to
+sigma = 0 and a step from alpha = 0 are finite in every sampler. Samplers keep the caller's gradient mode.
+
+Each sampler is written as the loop of its paper, a generator that yields after every step; `Sampler` adds the
+common signature, the time-step grid and the callback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.diffusion.paths import Path
-from ddmi_core.diffusion.timesteps import Evaluation, corrected, exponential_step, extrapolated, knots
+from ddmi_core.diffusion.timesteps import Evaluation, Timestep, corrected, exponential_step, extrapolated, timestep_grid
 from ddmi_core.errors import RequestError, unknown_name
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)
 Generators = torch.Generator | Sequence[torch.Generator]
+Grid = Sequence[Timestep]  # steps + 1 time steps, from noise to data
+Steps = Iterator[tuple[Tensor, Tensor]]  # after each step: the new x (B, L), and the x0 (B, L) that it was made with
+Loop = Callable[[Denoise, Tensor, Grid, Generators | None], Steps]
 
 
 @frozen(eq=False)
 class Progress:
-    """What a sampler tells once a step, when the step is done."""
+    """What a sampler reports after each step."""
 
-    step: int  # counted from 1
+    step: int  # from 1
     steps: int
     time: float  # at which the estimate was made
     x0: Tensor  # (B, L), estimate of the clean data
@@ -36,13 +41,20 @@ class Progress:
 Callback = Callable[[Progress], None]
 
 
-class Sampler(Protocol):
-    """The signature of every sampler.
+class Sampler:
+    """A sampling method: turns a loop over the time steps into a function with the signature of all samplers.
+
+    Args:
+        loop: generator function `(denoise, x, grid, generator)` that yields x and x0 after each step.
 
     Example:
         >>> path, x = RectifiedFlow(), torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
         >>> data = dpmpp_2m(denoise, path, x, path.times(16))
     """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.__name__, self.__doc__ = loop.__name__, loop.__doc__
 
     def __call__(
         self,
@@ -54,23 +66,29 @@ class Sampler(Protocol):
         generator: Generators | None = None,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Carry x from the first time to the last.
+        """Integrate x from the first time to the last.
 
         Args:
             denoise: estimates the clean data; called with times of x's dtype and device.
             path: the path that the denoiser was trained on.
             x: `(B, L)`, the state at `times[0]`: standard normal noise at t = 1.
-            times: `(steps + 1,)`, falling; usually `path.times(steps)`.
-            generator: on the CPU, one for all rows or one a row, whose noise then does not depend on the other
-                rows; needed by samplers that draw noise, and left alone by the others.
-            callback: called once a step; what it raises ends the sampling.
+            times: `(steps + 1,)`, decreasing; usually `path.times(steps)`.
+            generator: on the CPU, one for all rows or one per row, whose noise then does not depend on the other
+                rows; required by samplers that draw noise, ignored by the others.
+            callback: called after each step; an exception that it raises ends the sampling.
 
         Returns:
             `(B, L)`, the state at `times[-1]`: data at t = 0.
 
         Raises:
-            ValueError: if the times do not fall, or a generator is needed and not given.
+            ValueError: if the times do not decrease, or a required generator is missing.
         """
+        grid = timestep_grid(path, times)
+        for step, result in enumerate(self._loop(denoise, x, grid, generator), start=1):
+            x, x0 = result
+            if callback is not None:
+                callback(Progress(step, len(grid) - 1, grid[step - 1].time, x0))
+        return x
 
 
 def noise_like(x: Tensor, generator: Generators) -> Tensor:
@@ -81,147 +99,89 @@ def noise_like(x: Tensor, generator: Generators) -> Tensor:
     return torch.stack(rows).to(x.device)
 
 
-def _silent(progress: Progress) -> None:
-    """Ignore the progress."""
-
-
-def ddim(
-    denoise: Denoise,
-    path: Path,
-    x: Tensor,
-    times: Tensor,
-    *,
-    generator: Generators | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+@Sampler
+def ddim(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """DDIM with eta = 0 (arXiv 2010.02502, equation 12): first order, exact for a constant estimate."""
-    grid, tell = knots(path, times), callback or _silent
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
+    for now, after in pairwise(grid):
         x0 = denoise(x, now.batch(x))
         x = exponential_step(now, after, x, x0)
-        tell(Progress(step, len(grid) - 1, now.time, x0))
-    return x
+        yield x, x0
 
 
-def ancestral(
-    denoise: Denoise,
-    path: Path,
-    x: Tensor,
-    times: Tensor,
-    *,
-    generator: Generators | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+@Sampler
+def ancestral(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """DDPM's posterior `q(x_s | x_t, x0)`, s < t (arXiv 2006.11239, equation 7), or DDIM with eta = 1.
 
     For any path and grid, as in Kingma et al. (arXiv 2107.00630, appendix A.2): with
-    `ratio = alpha_t / alpha_s`, `added` is the variance of the noise that joins between s and t.
+    `ratio = alpha_t / alpha_s`, `added` is the variance of the noise added between s and t.
     """
     if generator is None:
-        raise ValueError("the ancestral sampler draws noise at every step: give it a generator")
-    grid, tell = knots(path, times), callback or _silent
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
+        raise ValueError("the ancestral sampler draws noise at every step. Fix: pass a generator")
+    for now, after in pairwise(grid):
         x0 = denoise(x, now.batch(x))
         ratio, kept = now.alpha / after.alpha, (after.sigma / now.sigma) ** 2
         added = now.sigma**2 - (ratio * after.sigma) ** 2
         noise = noise_like(x, generator)
         x = ratio * kept * x + after.alpha * added / now.sigma**2 * x0 + (added * kept) ** 0.5 * noise
-        tell(Progress(step, len(grid) - 1, now.time, x0))
-    return x
+        yield x, x0
 
 
-def euler(
-    denoise: Denoise,
-    path: Path,
-    x: Tensor,
-    times: Tensor,
-    *,
-    generator: Generators | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+@Sampler
+def euler(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """Euler's method on the probability-flow ODE in the path's phase, where the slope is the velocity."""
-    grid, tell = knots(path, times), callback or _silent
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
+    for now, after in pairwise(grid):
         x0 = denoise(x, now.batch(x))
         x = x + (after.phase - now.phase) * now.velocity(x, x0)
-        tell(Progress(step, len(grid) - 1, now.time, x0))
-    return x
+        yield x, x0
 
 
-def heun(
-    denoise: Denoise,
-    path: Path,
-    x: Tensor,
-    times: Tensor,
-    *,
-    generator: Generators | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+@Sampler
+def heun(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """EDM's second-order method (arXiv 2206.00364, algorithm 1), in the path's phase.
 
-    Two evaluations a step; a step to sigma = 0 is Euler's, with one.
+    Two evaluations per step; a step to sigma = 0 is an Euler step, with one evaluation.
     """
-    grid, tell = knots(path, times), callback or _silent
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
+    for now, after in pairwise(grid):
         x0 = denoise(x, now.batch(x))
         slope = now.velocity(x, x0)
         if after.sigma > 0:
             ahead = x + (after.phase - now.phase) * slope
             slope = (slope + after.velocity(ahead, denoise(ahead, after.batch(x)))) / 2
         x = x + (after.phase - now.phase) * slope
-        tell(Progress(step, len(grid) - 1, now.time, x0))
-    return x
+        yield x, x0
 
 
-def dpmpp_2m(
-    denoise: Denoise,
-    path: Path,
-    x: Tensor,
-    times: Tensor,
-    *,
-    generator: Generators | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+@Sampler
+def dpmpp_2m(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): x0 is extrapolated in the half log-SNR.
 
     The first step and a step to sigma = 0 are of first order.
     """
-    grid, tell = knots(path, times), callback or _silent
     before: Evaluation | None = None
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
-        seen = Evaluation(now, denoise(x, now.batch(x)))
-        x = exponential_step(now, after, x, extrapolated(before, seen, after))
-        before = seen
-        tell(Progress(step, len(grid) - 1, now.time, seen.x0))
-    return x
+    for now, after in pairwise(grid):
+        current = Evaluation(now, denoise(x, now.batch(x)))
+        x = exponential_step(now, after, x, extrapolated(before, current, after))
+        before = current
+        yield x, current.x0
 
 
-def unipc(
-    denoise: Denoise,
-    path: Path,
-    x: Tensor,
-    times: Tensor,
-    *,
-    generator: Generators | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+@Sampler
+def unipc(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """UniPC-2 with B2(h), predicting data (arXiv 2302.04867, algorithms 1 and 2).
 
-    The predictor is DPM-Solver++(2M)'s step. Once its end has been evaluated, the step is taken again with
-    that estimate as well, at no further evaluation. A step to sigma = 0 is of first order and not corrected.
+    The predictor is the DPM-Solver++(2M) step. The estimate at its end is then used to repeat the step with a
+    corrector, without a further evaluation. A step to sigma = 0 is of first order and not corrected.
     """
-    grid, tell = knots(path, times), callback or _silent
     older: Evaluation | None = None
     last: Evaluation | None = None
-    start = x  # the corrected state at the last knot
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
-        seen = Evaluation(now, denoise(x, now.batch(x)))
+    start = x  # the corrected state at the last time step
+    for now, after in pairwise(grid):
+        current = Evaluation(now, denoise(x, now.batch(x)))
         if last is not None:
-            x = exponential_step(last.knot, now, start, corrected(older, last, seen))
-        start, x = x, exponential_step(now, after, x, extrapolated(last, seen, after))
-        older, last = last, seen
-        tell(Progress(step, len(grid) - 1, now.time, seen.x0))
-    return x
+            x = exponential_step(last.timestep, now, start, corrected(older, last, current))
+        start, x = x, exponential_step(now, after, x, extrapolated(last, current, after))
+        older, last = last, current
+        yield x, current.x0
 
 
 SAMPLERS: dict[str, Sampler] = {
@@ -238,7 +198,7 @@ def sampler_named(name: str) -> Sampler:
     """The sampler with this name.
 
     Raises:
-        RequestError: if there is none; the sentence gives the nearest name.
+        RequestError: if there is none; the message suggests the nearest name.
     """
     if name not in SAMPLERS:
         raise RequestError(unknown_name("sampler", name, SAMPLERS))
@@ -246,7 +206,7 @@ def sampler_named(name: str) -> Sampler:
 
 
 def evaluations(name: str, steps: int) -> int:
-    """How often the named sampler calls the denoiser for `steps` steps that end at t = 0.
+    """Number of denoiser calls of a sampler for `steps` steps that end at t = 0.
 
     Raises:
         RequestError: if there is no such sampler.

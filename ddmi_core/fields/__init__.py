@@ -1,1 +1,1 @@
-"""Continuous functions: layouts, basis fields, their interpolation, the readout, and fields."""
+"""Continuous fields: layout, basis fields, interpolation and readout."""

@@ -13,10 +13,10 @@ class ReadoutConfig:
 
     Args:
         width: hidden units of every layer.
-        depth: layers of each block; one block a scale.
-        joining: `coarse_to_fine` joins each finer embedding to the hidden state deeper in (the paper's
-            CFC, section 3.2); `input` concatenates all embeddings at the input of a network as deep.
-        planes: how the planes of one scale are joined, `sum` or `concatenate`.
+        depth: layers of each block; one block per scale.
+        joining: `coarse_to_fine` concatenates each finer embedding to a deeper hidden state (the paper's CFC,
+            section 3.2); `input` concatenates all embeddings at the input of a network of the same depth.
+        planes: how the embeddings of the planes of one scale are combined, `sum` or `concatenate`.
         activation: `relu`, `silu` or `gelu`.
     """
 

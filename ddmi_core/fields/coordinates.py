@@ -1,4 +1,4 @@
-"""Coordinates of regular grids: cell centres, axes and points."""
+"""Coordinates of regular grids: cell centres, axes and lattice points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def cell_centres(n: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def cell_axes(size: Sequence[int], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
-    """Cell centres of a regular grid: its size has the slowest axis first, the coordinates have the layout's order.
+    """Cell centres along each axis of a regular grid: sizes slowest axis first, results in the layout's order.
 
     Example:
         >>> [len(axis) for axis in cell_axes((3, 5))]
@@ -26,12 +26,12 @@ def cell_axes(size: Sequence[int], device: torch.device | str = "cpu") -> tuple[
 def window_axes(
     size: Sequence[int], bounds: Sequence[tuple[float, float]], device: torch.device | str = "cpu"
 ) -> tuple[Tensor, ...]:
-    """Cell centres of a regular grid over a part of [-1, 1] along each axis.
+    """Cell centres of a regular grid over an interval of each axis.
 
     Args:
         size: cells along each axis, slowest first.
-        bounds: where the first cell begins and the last one ends, slowest axis first.
-        device: where the coordinates go.
+        bounds: start of the first and end of the last cell, slowest axis first.
+        device: of the coordinates.
 
     Example:
         >>> [axis.tolist() for axis in window_axes((2,), [(0.0, 1.0)])]
@@ -42,10 +42,10 @@ def window_axes(
 
 
 def lattice_points(axes: Sequence[Tensor]) -> Tensor:
-    """All points of a lattice, `(N, D)`: the first axis runs fastest, as rows of a grid whose slowest axis is first.
+    """All points of a lattice, `(N, D)`; the first axis varies fastest.
 
     Args:
-        axes: one 1-D tensor of coordinates an axis, in the layout's order.
+        axes: one 1-D tensor of coordinates per axis, in the layout's order.
 
     Example:
         >>> lattice_points((torch.tensor([0.0, 1.0]), torch.tensor([5.0]))).tolist()

@@ -1,4 +1,4 @@
-"""The field: basis fields, readout and layout as one function that can be called."""
+"""The field: a callable function made of basis fields, a readout and a layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
-from ddmi_core.fields.fast.folding import fold
+from ddmi_core.fields.fast.folding import FoldedReadout, fold
 from ddmi_core.fields.fast.lattice import CHUNK, LatticeEvaluator
 from ddmi_core.fields.fast.scattered import CHUNK as POINTS
 from ddmi_core.fields.fast.scattered import PointEvaluator
@@ -25,7 +25,7 @@ from ddmi_core.fields.readout import CoarseToFineReadout
 class Field:
     """A batch of continuous functions, `field(coords)`: `(B, N, D) -> (B, N, V)`.
 
-    Differentiable with respect to coordinates and basis fields.
+    Differentiable in coordinates and basis fields.
 
     Example:
         >>> from ddmi_core.fields.readout import ReadoutConfig
@@ -36,7 +36,7 @@ class Field:
         (torch.Size([2, 5, 1]), 1)
     """
 
-    basis: tuple[Planes, ...]  # one Planes of (B, C_s, *grid_s) a scale, coarse to fine
+    basis: tuple[Planes, ...]  # one Planes of (B, C_s, *grid_s) per scale, coarse to fine
     readout: CoarseToFineReadout
     layout: Layout
 
@@ -46,15 +46,15 @@ class Field:
 
     @property
     def device(self) -> torch.device:
-        """Where the field is, and computes."""
+        """Device of the basis fields, on which the field is evaluated."""
         return self.basis[0][0].device
 
     def __call__(self, coords: Tensor, extra: Tensor | None = None) -> Tensor:
-        """Values at coordinates: the plain path, interpolation and the whole readout at every point.
+        """Values at coordinates: interpolates and evaluates the whole readout at every point.
 
         Args:
             coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes; moved to the field's device.
-            extra: `(B, N, X)` or `(X,)`; zeros where not given.
+            extra: `(B, N, X)` or `(X,)`; zeros if omitted.
 
         Returns:
             `(B, N, V)`, on the field's device.
@@ -78,7 +78,7 @@ class Field:
         return values
 
     def __getitem__(self, index: int | slice) -> Field:
-        """Some of the functions; an integer gives a batch of one.
+        """A part of the batch; an integer gives a batch of one.
 
         Raises:
             IndexError: if an integer index is out of range.
@@ -95,11 +95,11 @@ class Field:
         return (self[i] for i in range(len(self)))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Field:
-        """A field whose basis fields went through a function, plane by plane."""
+        """The field with a function applied to each plane of its basis fields."""
         return evolve(self, basis=tuple(planes.map(function) for planes in self.basis))
 
     def to(self, device: torch.device | str) -> Field:
-        """The field on another device. The readout, shared by all fields of a model, is copied if it must move."""
+        """The field on another device; copies the readout, which all fields of a model share, if it has to move."""
         moved = self.map(lambda plane: plane.to(device))
         if self.readout.head.weight.device == moved.device:
             return moved
@@ -107,16 +107,16 @@ class Field:
 
     @staticmethod
     def stack(fields: Sequence[Field]) -> Field:
-        """One batch of several fields of one model: they share readout, or have equal copies of it, and layout.
+        """Stack fields of one model into one batch; their readouts must be the same object or equal copies.
 
         Raises:
-            ValueError: if there is no field, or they differ in readout or layout.
+            ValueError: if there is no field, or readouts or layouts differ.
         """
         if not fields:
             raise ValueError("cannot stack an empty sequence of fields")
         first = fields[0]
         if not all(first.readout.equals(field.readout) and field.layout == first.layout for field in fields):
-            raise ValueError("only fields of one model (same readout and layout) can be stacked")
+            raise ValueError("cannot stack fields of different models: readouts or layouts differ")
         scales = zip(*(field.basis for field in fields), strict=True)
         basis = tuple(Planes(torch.cat(grids) for grids in zip(*planes, strict=True)) for planes in scales)
         return evolve(first, basis=basis)
@@ -125,20 +125,19 @@ class Field:
         """The fast path for one field (B = 1) on a regular lattice, without gradients.
 
         Args:
-            axes: one 1-D tensor of coordinates an axis, in the layout's order; moved to the field's device.
-            extra: `(X,)`, constant over the lattice; zeros where not given.
+            axes: one 1-D tensor of coordinates per axis, in the layout's order; moved to the field's device.
+            extra: `(X,)`, constant over the lattice; zeros if omitted.
             chunk: most points evaluated at once.
 
         Raises:
             ValueError: if the batch is not one, or the number of axes differs from the layout's.
         """
-        axes, extra = self._on_lattice(axes, extra)
-        return LatticeEvaluator(self.basis, self.layout, self.readout, axes, extra, chunk)
+        return LatticeEvaluator(self._folded(extra), self._on_lattice(axes), chunk)
 
     def lattice_subset(
         self, axes: Sequence[Tensor], extra: Tensor | None = None, chunk: int = POINTS
     ) -> SubsetEvaluator:
-        """The fast path for one field (B = 1) at some points of a regular lattice, without gradients.
+        """The fast path for one field (B = 1) at selected points of a regular lattice, without gradients.
 
         Arguments and errors are those of `lattice`.
 
@@ -149,27 +148,13 @@ class Field:
             >>> field.lattice_subset([torch.linspace(-1, 1, 100)]).at(torch.tensor([[0, 7, 99]])).shape
             torch.Size([1, 3])
         """
-        axes, extra = self._on_lattice(axes, extra)
-        return SubsetEvaluator(fold(self.basis, self.layout, self.readout, extra), axes, chunk)
-
-    def _on_lattice(self, axes: Sequence[Tensor], extra: Tensor | None) -> tuple[list[Tensor], Tensor]:
-        if len(self) != 1 or len(axes) != len(self.layout.axes):
-            raise ValueError(
-                f"a lattice takes one field and {len(self.layout.axes)} axes; got {len(self)} fields, {len(axes)} axes"
-            )
-        return [axis.to(self.device) for axis in axes], self._extras(extra)
-
-    def _extras(self, extra: Tensor | None) -> Tensor:
-        """Extra columns `(X,)` on the field's device; zeros where not given."""
-        if extra is None:
-            return self.basis[0][0].new_zeros(len(self.layout.extra))
-        return extra.to(self.device)
+        return SubsetEvaluator(self._folded(extra), self._on_lattice(axes), chunk)
 
     def points(self, extra: Tensor | None = None, chunk: int = POINTS) -> PointEvaluator:
-        """The fast path for one field (B = 1) at points that are no lattice, without gradients in the basis fields.
+        """The fast path for one field (B = 1) at scattered points, without gradients in the basis fields.
 
         Args:
-            extra: `(X,)`, the same at all points; zeros where not given.
+            extra: `(X,)`, the same at all points; zeros if omitted.
             chunk: most points evaluated at once.
 
         Raises:
@@ -182,12 +167,27 @@ class Field:
             >>> field.points().at(torch.zeros(5, 1)).shape
             torch.Size([5, 1])
         """
+        return PointEvaluator(self._folded(extra), len(self.layout.axes), chunk)
+
+    def _folded(self, extra: Tensor | None) -> FoldedReadout:
+        """The readout with the basis fields and the extra columns `(X,)` folded in; zeros if omitted."""
         if len(self) != 1:
-            raise ValueError(f"fast evaluation at points takes one field; got {len(self)} fields")
-        return PointEvaluator(self.basis, self.layout, self.readout, self._extras(extra), chunk)
+            raise ValueError(f"fast evaluation takes one field; got a batch of {len(self)}. Fix: index it, field[i]")
+        if extra is None:
+            extra = self.basis[0][0].new_zeros(len(self.layout.extra))
+        return fold(self.basis, self.layout, self.readout, extra.to(self.device))
+
+    def _on_lattice(self, axes: Sequence[Tensor]) -> list[Tensor]:
+        """The axes of a lattice on the field's device."""
+        if len(axes) != len(self.layout.axes):
+            raise ValueError(
+                f"a lattice of this field has {len(self.layout.axes)} axes, {', '.join(self.layout.axes)}; "
+                f"got {len(axes)}"
+            )
+        return [axis.to(self.device) for axis in axes]
 
     def save(self, path: str | Path) -> None:
-        """Write basis fields, readout and layout to one safetensors file, which appears when it is complete.
+        """Write basis fields, readout and layout to one safetensors file, atomically.
 
         Raises:
             OutputError: if the file cannot be written.
@@ -198,7 +198,7 @@ class Field:
 
     @staticmethod
     def load(path: str | Path) -> Field:
-        """The field, or the batch, in a file that `save` wrote; on the CPU, with weights that take no gradient.
+        """Load a field or a batch that `save` wrote, on the CPU, with frozen weights.
 
         Raises:
             CheckpointError: if the file is not a field, is damaged, or comes from a newer version.

@@ -1,4 +1,4 @@
-"""Linear interpolation of basis fields at scattered coordinates: the plain path."""
+"""Linear interpolation of basis fields at scattered coordinates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ddmi_core.fields.planes import Planes
 
 
 def interpolate(grid: Tensor, coords: Tensor) -> Tensor:
-    """Interpolate one plane linearly; beyond the outermost cell centres its value stays constant.
+    """Interpolate one plane linearly; values are constant beyond the outermost cell centres.
 
     Args:
         grid: `(B, C, H, W)` or, for a line, `(B, C, W)`.
@@ -29,12 +29,12 @@ def interpolate(grid: Tensor, coords: Tensor) -> Tensor:
 
 
 def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
-    """Embedding of one scale: each plane interpolated, then joined by sum or concatenation.
+    """Embedding of one scale: the interpolated planes, summed or concatenated.
 
     Args:
         basis: one plane `(B, C, *grid)` for each plane of the layout.
         coords: `(B, N, D)`, in [-1, 1].
-        layout: says which columns each plane reads.
+        layout: coordinate columns of each plane.
         join: `"sum"` or `"concatenate"`.
 
     Returns:
@@ -48,7 +48,7 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
 
 @frozen(eq=False)
 class Taps:
-    """Cells on both sides of coordinates, and the share of the upper one."""
+    """Indices and weights of linear interpolation: the cells on both sides, and the weight of the upper cell."""
 
     low: Tensor  # (n,), integers
     high: Tensor  # (n,), integers
@@ -56,7 +56,7 @@ class Taps:
 
 
 def axis_taps(coords: Tensor, size: int) -> Taps:
-    """Taps of coordinates `(n,)` in [-1, 1] on an axis with `size` cells, constant beyond the outer ones."""
+    """Taps for coordinates `(n,)` in [-1, 1] on an axis of `size` cells, constant beyond the outer centres."""
     position = ((coords.double() + 1) * (size / 2) - 0.5).clamp(0, size - 1)
     low = position.floor().long()
     return Taps(low, (low + 1).clamp(max=size - 1), (position - low).to(coords.dtype))

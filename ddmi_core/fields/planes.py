@@ -1,15 +1,16 @@
-"""Feature grids, one a plane: the form of latents and of basis fields."""
+"""Feature grids on planes (latents, basis fields), and the Gaussian posterior over latents."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
 import torch
+from attrs import frozen
 from torch import Tensor
 
 
 class Planes(tuple[Tensor, ...]):
-    """A tuple of tensors, one `(B, C, *grid)` a plane.
+    """A tuple of tensors, one `(B, C, *grid)` per plane.
 
     Planes may differ in size. A plane of two axes has the grid `(H, W)`, a line has `(W,)`.
 
@@ -21,7 +22,7 @@ class Planes(tuple[Tensor, ...]):
     __slots__ = ()
 
     def __new__(cls, tensors: Iterable[Tensor]) -> Planes:
-        """Collect one tensor a plane."""
+        """Collect one tensor per plane."""
         return super().__new__(cls, tuple(tensors))
 
     @property
@@ -42,5 +43,30 @@ class Planes(tuple[Tensor, ...]):
         maps = [plane if plane.ndim == 4 else plane.unsqueeze(2) for plane in self]
         if len({plane.shape for plane in maps}) > 1:
             sizes = ", ".join(str(tuple(plane.shape[1:])) for plane in maps)
-            raise ValueError(f"planes of different sizes cannot be stacked: {sizes}")
+            raise ValueError(f"cannot stack planes of different sizes: {sizes}")
         return torch.stack(maps, dim=1)
+
+
+@frozen(eq=False)
+class Posterior:
+    """Diagonal Gaussian over latents, `q(z | signal)`."""
+
+    mean: Planes  # one (B, C, *grid) per plane
+    log_variance: Planes  # the same shapes
+
+    def sample(self, generator: torch.Generator | None = None) -> Planes:
+        """Draw `mean + exp(log_variance / 2) * noise`, differentiable in both parameters."""
+
+        def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
+            noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
+            return mean + torch.exp(0.5 * log_variance) * noise
+
+        return Planes(draw(m, v) for m, v in zip(self.mean, self.log_variance, strict=True))
+
+    def kl(self) -> Tensor:
+        """KL divergence from the standard normal for each signal, `(B,)`: `sum (mean^2 + var - 1 - log var) / 2`."""
+        terms = [
+            (m.square() + v.exp() - 1 - v).flatten(1).sum(dim=1)
+            for m, v in zip(self.mean, self.log_variance, strict=True)
+        ]
+        return 0.5 * torch.stack(terms).sum(dim=0)

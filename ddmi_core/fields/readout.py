@@ -1,4 +1,4 @@
-"""The readout: an MLP from embeddings to values, conditioned coarse to fine (CFC)."""
+"""The readout: an MLP from embeddings to values with coarse-to-fine conditioning (CFC)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "g
 
 
 class CoarseToFineReadout(nn.Module):
-    """`h1 = block1(e1)`, `h2 = block2([h1, e2])`, ...; the last hidden state gives the values.
+    """`h1 = block1(e1)`, `h2 = block2([h1, e2])`, ..., and a linear head from the last hidden state to the values.
 
-    Each block is `depth` linear layers with an activation. Extra columns are joined to the input of the
-    first layer of every block, so that a constant extra folds into that layer's bias.
+    Each block has `depth` linear layers with activations. Extra columns are concatenated to the input of the
+    first layer of every block, so constant ones fold into its bias.
 
     Args:
         embedding: `(E_1, ..., E_S)`, widths of the embeddings, coarse to fine.
@@ -52,10 +52,10 @@ class CoarseToFineReadout(nn.Module):
         nn.init.normal_(self.head.weight, std=config.width**-0.5)
 
     def forward(self, embeddings: Sequence[Tensor], extra: Tensor) -> Tensor:
-        """Values at the points whose embeddings are given.
+        """Values at points, from their embeddings.
 
         Args:
-            embeddings: one `(..., E_s)` a scale, coarse to fine.
+            embeddings: one `(..., E_s)` per scale, coarse to fine.
             extra: `(..., X)`.
 
         Returns:
@@ -72,7 +72,7 @@ class CoarseToFineReadout(nn.Module):
         return values
 
     def equals(self, other: CoarseToFineReadout) -> bool:
-        """Whether the other is this readout, or a copy of it on the same device."""
+        """Whether the other readout is this one, or an equal copy on the same device."""
         if other is self:
             return True
         mine, others = self.state_dict(), other.state_dict()

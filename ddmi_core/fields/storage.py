@@ -1,4 +1,4 @@
-"""Fields in files: basis fields, readout and layout in one safetensors file that needs no plugin."""
+"""Field files: basis fields, readout and layout in one safetensors file, readable without a plugin."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _RECORD = "ddmi.field"
 
 
 def save(field: Field, path: Path) -> None:
-    """Write a field with everything that is needed to call it.
+    """Write a field with its readout and layout.
 
     Raises:
-        OutputError: if the file cannot be written; an older one is left as it was.
+        OutputError: if the file cannot be written; an existing file stays unchanged.
     """
     tensors = {
         f"basis.{scale}.{plane}": grid.detach().cpu().contiguous()
@@ -59,18 +59,18 @@ def load(path: Path) -> Field:
             record = json.loads((stored.metadata() or {})[_RECORD])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if record["format"] <= FORMAT:
-            return _built(record, tensors)
+            return _build(record, tensors)
     except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a stored field, or is damaged: {error}") from error
     raise CheckpointError(
-        f"{path} has field format {record['format']}; this version reads up to {FORMAT}: install a newer ddmi"
+        f"{path} has field format {record['format']}; this version reads up to {FORMAT}. Fix: install a newer ddmi"
     )
 
 
-def _built(record: dict[str, Any], tensors: dict[str, Tensor]) -> Field:
-    """The field of a record and its tensors, called once so that what does not fit together is noticed here."""
+def _build(record: dict[str, Any], tensors: dict[str, Tensor]) -> Field:
+    """Build a field from its record and tensors, and evaluate it once, which detects inconsistent shapes."""
     layout = Layout(**record["layout"])
-    # Without storage of its own, the readout draws no random numbers; it takes the tensors as they are.
+    # On the meta device, the readout allocates nothing and draws no random numbers; the stored tensors replace it.
     with torch.device("meta"):
         config = ReadoutConfig(**record["readout"])
         readout = CoarseToFineReadout(record["embedding"], len(layout.extra), record["values"], config)

@@ -29,8 +29,7 @@ from ddmi_core.diffusion.model import Denoise, LatentDiffusion
 from ddmi_core.diffusion.samplers import Progress, sampler_named
 from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, build_parts
 from ddmi_core.model.folder import RunFolder, pretrained, read_config, read_head

@@ -1,1 +1,1 @@
-"""Network blocks that autoencoders and denoisers share: convolutions, attention, and exchange between planes."""
+"""Network blocks of the autoencoders and denoisers: convolutions, attention, and exchange between planes."""

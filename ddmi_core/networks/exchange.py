@@ -1,4 +1,4 @@
-"""Maps of several planes processed with shared weights, and features exchanged along common axes."""
+"""Weight sharing between planes, and exchange of features along common axes."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from torch.nn import functional as F
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
-Maps = list[Tensor]
+Maps = list[Tensor]  # one (B, C, H, W) per plane
 
 
 def as_maps(planes: Planes) -> Maps:
-    """Planes as maps `(B, C, H, W)`; a line has H = 1."""
+    """Planes as 2-D feature maps `(B, C, H, W)`; a line has H = 1."""
     return [plane if plane.ndim == 4 else plane.unsqueeze(2) for plane in planes]
 
 
 def as_planes(maps: Sequence[Tensor], layout: Layout) -> Planes:
-    """Maps back to planes: lines lose their axis of size one."""
+    """The inverse of `as_maps`: removes the H axis of lines."""
     return Planes(m if len(plane) == 2 else m.squeeze(2) for m, plane in zip(maps, layout.planes, strict=True))
 
 
-def shared(function: Callable[[Tensor], Tensor], maps: Maps) -> Maps:
-    """Apply one module to all maps, in a single batch where their sizes agree."""
+def apply_shared(function: Callable[[Tensor], Tensor], maps: Maps) -> Maps:
+    """Apply one module to the maps of all planes, as a single batch if their sizes agree."""
     if len(maps) > 1 and len({tuple(m.shape[1:]) for m in maps}) == 1:
         return list(function(torch.cat(maps)).chunk(len(maps)))
     return [function(m) for m in maps]
 
 
 class AxisExchange(nn.Module):
-    """Adds to each plane what the other planes show along the axes they have in common.
+    """Adds to each plane features of the planes that share an axis with it.
 
-    A plane's mean over its other axis is a line of features on the common axis; a shared linear map
-    of it, resized, is added at every position across that axis.
+    The mean of the other plane over its second axis is a line of features along the common axis. A linear map
+    with shared weights is applied to the line, which is then resized and broadcast across the plane.
 
     Args:
         layout: planes and axes.
@@ -54,12 +54,11 @@ class AxisExchange(nn.Module):
         ]
         self.project = nn.Conv1d(channels, channels, 1) if self.pairs else None
         if self.project is not None:
-            nn.init.zeros_(self.project.weight)
-            assert self.project.bias is not None
-            nn.init.zeros_(self.project.bias)
+            for parameter in self.project.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, maps: Maps) -> Maps:
-        """Map one `(B, C, H, W)` a plane to the same shapes."""
+        """Map one `(B, C, H, W)` per plane to the same shapes."""
         if self.project is None:
             return maps
         exchanged = list(maps)

@@ -15,7 +15,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Queries, SignalSet, Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.fields.field import Field
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Posterior
 from ddmi_core.model.build import Parts, build_autoencoder, build_parts
 from ddmi_core.model.data import load_data
 from ddmi_core.registry.discovery import discover

@@ -1,1 +1,1 @@
-"""The trainer that serves every stage of every domain."""
+"""Training: the training loop, objectives, checkpoints, logging and data-parallel processes."""

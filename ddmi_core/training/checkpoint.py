@@ -1,4 +1,4 @@
-"""Checkpoints: folders of safetensors and JSON, written aside and renamed, that know when they are whole."""
+"""Checkpoints: folders of safetensors and JSON, written atomically and verified by checksums."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATE = "state.json"
 
 
 class NewerFormatError(CheckpointError):
-    """A checkpoint was written by a newer version: it is whole, so it must not be passed over."""
+    """A checkpoint from a newer version; it is not damaged, so it must not be skipped."""
 
 
 @frozen
@@ -35,15 +35,15 @@ class Checkpoint:
     record: Mapping[str, Any]
 
     def digest(self, name: str) -> str:
-        """SHA-256 digest of the file of one group."""
+        """SHA-256 digest of the file of a group."""
         return str(self.record["files"][f"{name}.safetensors"]["sha256"])
 
     def has(self, name: str) -> bool:
-        """Whether there is a group of tensors with a name."""
+        """Whether there is a group of tensors with this name."""
         return f"{name}.safetensors" in self.record["files"]
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Tensors of one group.
+        """Load the tensors of a group.
 
         Raises:
             CheckpointError: if the group is missing or its file is damaged.
@@ -51,7 +51,7 @@ class Checkpoint:
         path = self.folder / f"{name}.safetensors"
         if not self.has(name):
             raise CheckpointError(
-                f"checkpoint {self.folder} holds no {name!r}; it has {', '.join(self.record['files'])}"
+                f"checkpoint {self.folder} has no group {name!r}; it has {', '.join(self.record['files'])}"
             )
         try:
             return safetensors.torch.load_file(path)
@@ -60,22 +60,22 @@ class Checkpoint:
 
 
 def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]) -> Checkpoint:
-    """Write a checkpoint folder; it appears under its name only when it is complete.
+    """Write a checkpoint folder atomically.
 
-    An existing one is kept aside until the new one has its name, and `load` puts it back if the program
-    ends in between, so that at every moment one of both can be read.
+    An existing checkpoint is renamed until the new one has its name. If the program ends in between, `load`
+    restores it, so one of the two is always readable.
 
     Args:
-        folder: where it will be; an existing one is replaced.
-        tensors: one file a group.
-        record: JSON-serialisable facts to keep beside them.
+        folder: path of the checkpoint; an existing one is replaced.
+        tensors: groups of tensors, one file per group.
+        record: JSON-serialisable metadata.
 
     Raises:
-        OutputError: if it cannot be written (no space, no permission); an older one is left as it was.
+        OutputError: if it cannot be written (no space, no permission); an existing one stays unchanged.
     """
-    aside, old = _beside(folder, "partial"), _beside(folder, "old")
+    aside, old = _sibling(folder, "partial"), _sibling(folder, "old")
     try:
-        _settle(folder)
+        _recover(folder)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         files = {}
@@ -92,30 +92,31 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        _settle(folder)
+        _recover(folder)
         raise write_error(folder, error) from error
     return Checkpoint(folder, state)
 
 
 def exists(folder: Path) -> bool:
-    """Whether a checkpoint was written under this name; `load` says whether it is still whole."""
-    _settle(folder)
+    """Whether the folder holds a checkpoint; `load` verifies it."""
+    _recover(folder)
     return (folder / STATE).exists()
 
 
 def load(folder: Path) -> Checkpoint:
-    """Open a checkpoint after checking that it is whole.
+    """Open a checkpoint and verify its files.
 
     Raises:
-        CheckpointError: if it is missing, foreign, truncated, altered or from a newer version.
+        CheckpointError: if it is missing, of another kind, truncated, altered, or from a newer version.
     """
-    _settle(folder)
+    _recover(folder)
     try:
         record = json.loads((folder / STATE).read_text())
         version = int(record["format"])
         if version > FORMAT:
             raise NewerFormatError(
-                f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}: install a newer ddmi"
+                f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}. "
+                "Fix: install a newer ddmi"
             )
         files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in record["files"].items()}
     except FileNotFoundError as error:
@@ -140,7 +141,7 @@ def steps(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest complete step checkpoint, and why newer ones were passed over.
+    """The newest valid step checkpoint, and the reasons for skipping newer ones.
 
     Raises:
         NewerFormatError: if one was written by a newer version.
@@ -157,13 +158,13 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def prune(folder: Path, keep: int, last: str = "") -> None:
-    """Remove all but the newest step checkpoints, and what writes that were cut off left behind.
+    """Remove all but the newest step checkpoints, and leftovers of interrupted writes.
 
     Args:
         folder: of a stage.
-        keep: how many stay.
-        last: name of the checkpoint just saved. Later ones are damaged ones that the run passed over when it
-            was resumed: they do not count, and go.
+        keep: number of checkpoints to keep.
+        last: name of the checkpoint just saved. Later ones are damaged checkpoints that the resumed run skipped;
+            they are removed.
     """
     stored = steps(folder)
     kept = [path for path in stored if not last or path.name <= last][:keep]
@@ -173,20 +174,20 @@ def prune(folder: Path, keep: int, last: str = "") -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until the disk has it."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _beside(folder: Path, kind: str) -> Path:
+def _sibling(folder: Path, kind: str) -> Path:
     return folder.with_name(f".{folder.name}.{kind}")
 
 
-def _settle(folder: Path) -> None:
-    """Undo a replacement that was cut off between its two renames: the older state gets its name back."""
-    old = _beside(folder, "old")
+def _recover(folder: Path) -> None:
+    """Recover from a replacement that was interrupted between its two renames: restore the old checkpoint."""
+    old = _sibling(folder, "old")
     if not old.exists():
         return
     if folder.exists():

@@ -1,4 +1,4 @@
-"""Settings of the trainer, the same for every stage."""
+"""Settings of the trainer, equal for all stages."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from attrs import field, frozen, validators
 
 @frozen
 class TrainingConfig:
-    """How one stage is trained.
+    """Training of one stage.
 
     Args:
         steps: optimiser steps.
-        batch: signals a step and process.
+        batch: signals per step and process.
         rate: peak learning rate of AdamW.
-        warmup: steps of linear warm-up; after it the rate falls to zero along a cosine.
+        warmup: steps of linear warm-up, followed by a cosine decay to zero.
         weight_decay: decoupled weight decay.
-        clip: largest norm of the gradient.
-        ema: decay of the exponential moving average of the weights, reached after a ramp.
+        clip: maximum norm of the gradient.
+        ema: final decay of the exponential moving average of the weights, after a ramp.
         checkpoint: steps between checkpoints.
         log: steps between records in `log.jsonl`.
         precision: `fp32`, `bf16` or `fp16`; mixed precision by `accelerate`.
-        compile: compile the model with `torch.compile`.
+        compile: whether to compile the model with `torch.compile`.
     """
 
     steps: int = field(default=2000, validator=validators.ge(1))

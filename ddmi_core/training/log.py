@@ -1,4 +1,4 @@
-"""The run's log: one JSON record a line, consistent after any stop."""
+"""The training log: one JSON record per line, consistent after an interruption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Log:
 
     Args:
         path: the file; created when the first record is written.
-        open_writer: gives an object with `add_scalar(name, value, step)` and `close()` (TensorBoard's
+        open_writer: returns an object with `add_scalar(name, value, step)` and `close()` (TensorBoard's
             `SummaryWriter`), or None; called when the first record is written.
     """
 
@@ -25,14 +25,14 @@ class Log:
 
     @cached_property
     def writer(self) -> Any:
-        """The second place that records go to, or None."""
+        """The additional writer, or None."""
         return self._open_writer()
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Append one record.
 
         Raises:
-            OutputError: if it cannot be written.
+            OutputError: if the file cannot be written.
         """
         try:
             with self.path.open("a") as stream:
@@ -44,12 +44,12 @@ class Log:
                 self.writer.add_scalar(f"{stage}/{name}", value, step)
 
     def close(self) -> None:
-        """Close the second place that records go to, if there is one and it was opened."""
+        """Close the additional writer if it was opened."""
         if (writer := self.__dict__.pop("writer", None)) is not None:
             writer.close()
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield all whole records; a line cut off by a crash is skipped."""
+        """Yield all complete records; skips a line that a crash truncated."""
         if not self.path.exists():
             return
         for line in self.path.read_text().splitlines():
@@ -59,7 +59,7 @@ class Log:
                 continue
 
     def rewind(self, stage: str, step: int) -> None:
-        """Drop a stage's records after `step`, which a resumed stage will write again."""
+        """Remove a stage's records after `step`, which a resumed stage writes again."""
         if not self.path.exists():
             return
         kept = [r for r in self.records() if r.get("stage") != stage or r.get("step", 0) <= step]

@@ -1,4 +1,4 @@
-"""What a trainer trains: a module that turns a step into a loss."""
+"""Training objectives, and the random generators and batch order that depend on seed and step alone."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from torch import Tensor, nn
 
 
 @frozen
-class Moment:
-    """One step as an objective sees it; all randomness of the step comes from its generator."""
+class StepContext:
+    """Inputs of one training step; all randomness of the step comes from its generator."""
 
     step: int
-    indices: tuple[int, ...]
+    indices: tuple[int, ...]  # of the items in the batch
     generator: torch.Generator
     device: torch.device
 
 
+Moment = StepContext  # the name that the trainer imports
+
+
 @frozen(eq=False)
 class Losses:
-    """The loss that is minimised, with the named parts that are logged."""
+    """The loss to minimise, and its named parts for the log."""
 
     total: Tensor  # scalar
     parts: tuple[tuple[str, Tensor], ...] = ()
 
 
 class Objective(nn.Module, ABC):
-    """A module whose `forward` gives the loss of a step.
+    """A module whose `forward` computes the loss of one training step.
 
     Attributes:
         trained: the module whose weights are optimised, averaged and saved.
-        size: number of items that indices are drawn from.
-        start: step at which it joins the training.
-        rate: learning rate relative to the configuration's.
+        size: number of items to draw batches from.
+        start: first step that trains it.
+        rate: learning rate, relative to the configured one.
     """
 
     trained: nn.Module
@@ -45,18 +48,18 @@ class Objective(nn.Module, ABC):
     rate: float = 1.0
 
     def compiled_parts(self) -> Iterable[nn.Module]:
-        """Modules that `training.compile` compiles, each called through its `forward`."""
+        """Modules to compile if `training.compile` is set; each is called through its `forward`."""
         return (self.trained,)
 
     @abstractmethod
-    def forward(self, moment: Moment) -> Losses:
+    def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
 
 
 def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator that depends on the seed and the purpose alone.
+    """A CPU generator whose state depends on the seed and the purpose alone.
 
-    A step's random numbers come from `(seed, step)`, so a resumed run needs no stored random state.
+    Each step seeds its own generator from `(seed, step)`, so a resumed run needs no stored random state.
     """
     text = "/".join(map(str, (seed, *purpose)))
     value = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -64,12 +67,12 @@ def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 def indices_for(seed: int, step: int, size: int, batch: int, rank: int = 0, processes: int = 1) -> tuple[int, ...]:
-    """Indices of a step: epochs are permutations, cut into batches of all processes together.
+    """Indices of one step: each epoch is a permutation, split into global batches of all processes.
 
-    A batch may span two epochs, so that every item is drawn equally often.
+    A batch may span two epochs, so every item is drawn equally often.
     """
-    together = batch * processes
-    first = step * together + rank * batch
+    global_batch = batch * processes
+    first = step * global_batch + rank * batch
     chosen = []
     for epoch in range(first // size, (first + batch - 1) // size + 1):
         order = torch.randperm(size, generator=generator_for(seed, "order", epoch))

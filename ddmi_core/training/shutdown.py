@@ -1,4 +1,4 @@
-"""Orderly stops: a signal asks, the work saves its state at the next safe place."""
+"""Graceful shutdown on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from types import FrameType
 
 
 class StopRequest:
-    """Remembers the first SIGINT or SIGTERM; a second one stops at once, and so does the first `at_once`."""
+    """Records the first SIGINT or SIGTERM; a second one raises `KeyboardInterrupt`, as does the first in `at_once`."""
 
     def __init__(self) -> None:
         self.signal_number = 0
-        self._patient = True
+        self._deferred = True
 
     def __bool__(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self.signal_number != 0
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Work that has no state to save: a stop raises `KeyboardInterrupt` in it."""
-        self._patient = False
+        """In this block there is no state to save: a signal raises `KeyboardInterrupt` immediately."""
+        self._deferred = False
         try:
             yield
         finally:
-            self._patient = True
+            self._deferred = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         again = self.signal_number != 0
         self.signal_number = number
-        if again or not self._patient:
+        if again or not self._deferred:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM while the block runs; outside the main thread nothing is caught."""
+    """Handle SIGINT and SIGTERM during the block; does nothing outside the main thread."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -115,8 +115,8 @@ def test_factorised_blocks_cost_less_than_half():
 @pytest.mark.parametrize(
     ("layout", "options", "message"),
     [
-        (VIDEO, {"patch": (2, 2)}, r"encoder.patch=\(2, 2\) needs a number for each of 3 axes"),
-        (Layout(axes=("t",), planes=(("t",),)), {"factorised": True}, "needs a grid of three axes; this one has 1"),
+        (VIDEO, {"patch": (2, 2)}, r"encoder.patch=\(2, 2\) needs one number for each of 3 axes"),
+        (Layout(axes=("t",), planes=(("t",),)), {"factorised": True}, "requires a grid of three axes; this one has 1"),
     ],
 )
 def test_options_that_do_not_fit_the_axes_are_refused(layout, options, message):

@@ -12,14 +12,14 @@ from ddmi_core.autoencoder.losses import as_patch, pool
 from ddmi_core.errors import ConfigError
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
 from ddmi_core.model.data import load_data
-from ddmi_core.training.objective import Moment, generator_for
+from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import perturbed
 
 CPU = torch.device("cpu")
 
 
-def moment(step: int, indices=(0, 3, 5, 6)) -> Moment:
-    return Moment(step, indices, generator_for(0, "test", step), CPU)
+def context(step: int, indices=(0, 3, 5, 6)) -> StepContext:
+    return StepContext(step, indices, generator_for(0, "test", step), CPU)
 
 
 def objectives(domain, config, **changes):
@@ -41,7 +41,7 @@ def adversarial(start: int = 5, weight: float = 0.5) -> AdversarialConfig:
 def test_the_kl_weight_grows_linearly_to_its_final_value(formula_domain, formula_config, step, share):
     options = {"kl": 0.3, "kl_anneal": 10, "perceptual": PerceptualConfig(kind="none")}
     main = objectives(formula_domain, formula_config, **options)["autoencoder"]
-    losses = main(moment(step))
+    losses = main(context(step))
     parts = parts_of(losses)
     torch.testing.assert_close(losses.total, parts["reconstruction"] + share * 0.3 * parts["kl"])
 
@@ -50,7 +50,7 @@ def test_without_annealing_the_kl_has_its_final_weight_at_once(formula_domain, f
     main = objectives(formula_domain, formula_config, kl=0.3, kl_anneal=0, perceptual=PerceptualConfig(kind="none"))[
         "autoencoder"
     ]
-    losses = main(moment(0))
+    losses = main(context(0))
     torch.testing.assert_close(losses.total, losses.parts[0][1] + 0.3 * parts_of(losses)["kl"])
 
 
@@ -59,20 +59,20 @@ def test_kl_is_a_mean_over_latent_elements(formula_domain, formula_config):
     signal = main.signals.batch((0, 3), None)
     posterior = main.trained.encode(signal)
     elements = sum(plane[0].numel() for plane in posterior.mean)
-    stated = parts_of(main(Moment(0, (0, 3), _never_flips(), CPU)))["kl"]
+    stated = parts_of(main(StepContext(0, (0, 3), _never_flips(), CPU)))["kl"]
     torch.testing.assert_close(stated, posterior.kl().mean() / elements)
 
 
 def test_equal_generators_give_equal_losses_and_other_steps_other_ones(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config)["autoencoder"]
-    assert main(moment(3)).total == main(moment(3)).total
-    assert main(moment(3)).total != main(moment(4)).total
+    assert main(context(3)).total == main(context(3)).total
+    assert main(context(3)).total != main(context(4)).total
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.7])
 def test_the_perceptual_term_has_its_weight(formula_domain, formula_config, weight):
     options = {"kl": 0.0, "perceptual": PerceptualConfig(weight=weight)}
-    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](moment(0))
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](context(0))
     parts = parts_of(losses)
     assert ("perceptual" in parts) == (weight > 0)
     torch.testing.assert_close(losses.total, parts["reconstruction"] + weight * parts.get("perceptual", 0.0))
@@ -109,7 +109,7 @@ def test_equivariance_compares_the_reduced_latent_s_field_with_the_reduced_signa
     plain = PerceptualConfig(kind="none")
     main = objectives(formula_domain, formula_config, kl=0.0, equivariance=0.4, perceptual=plain)["autoencoder"]
     perturbed(main.trained)
-    losses = main(moment(2))
+    losses = main(context(2))
     parts = parts_of(losses)
     # The same draws again, by hand.
     generator = generator_for(0, "test", 2)
@@ -125,17 +125,17 @@ def test_equivariance_compares_the_reduced_latent_s_field_with_the_reduced_signa
 def test_scattered_queries_take_the_pointwise_loss_alone(formula_domain, formula_config):
     both = objectives(formula_domain, formula_config, equivariance=1.0, adversarial=adversarial(1))
     both["autoencoder"].sampler.scattered = True
-    assert list(parts_of(both["autoencoder"](moment(9)))) == ["reconstruction", "kl"]
-    judged = both["discriminator"](moment(9))
-    judged.total.backward()
-    assert judged.total == 0
+    assert list(parts_of(both["autoencoder"](context(9)))) == ["reconstruction", "kl"]
+    losses = both["discriminator"](context(9))
+    losses.total.backward()
+    assert losses.total == 0
 
 
 def test_the_adversarial_term_joins_at_its_start(formula_domain, formula_config):
     both = objectives(formula_domain, formula_config, adversarial=adversarial(start=5))
     assert both["discriminator"].start == 5
-    assert "adversarial" not in parts_of(both["autoencoder"](moment(4)))
-    assert "adversarial" in parts_of(both["autoencoder"](moment(5)))
+    assert "adversarial" not in parts_of(both["autoencoder"](context(4)))
+    assert "adversarial" in parts_of(both["autoencoder"](context(5)))
 
 
 def test_without_a_start_there_is_no_discriminator(formula_domain, formula_config):
@@ -144,14 +144,14 @@ def test_without_a_start_there_is_no_discriminator(formula_domain, formula_confi
 
 def test_each_objective_trains_its_own_weights_alone(formula_domain, formula_config):
     both = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))
-    generator, judge = both["autoencoder"], both["discriminator"]
-    own, other = list(generator.parameters()), list(judge.parameters())
+    generator, discriminator = both["autoencoder"], both["discriminator"]
+    own, other = list(generator.parameters()), list(discriminator.parameters())
     assert not {id(p) for p in own} & {id(p) for p in other}
-    generator(moment(5)).total.backward()
+    generator(context(5)).total.backward()
     assert all(p.grad is None for p in other)
     assert any(p.grad is not None and p.grad.any() for p in own)
     generator.zero_grad(set_to_none=True)
-    judge(moment(5)).total.backward()
+    discriminator(context(5)).total.backward()
     assert all(p.grad is None for p in own)
     assert all(p.grad is not None for p in other)
 
@@ -164,26 +164,26 @@ def test_the_adversarial_gradient_at_the_last_layer_is_the_weight_times_the_othe
     main = both["autoencoder"]
     head = main.trained.readout.head.weight
     (without,) = torch.autograd.grad(objective_before(main).total, head)
-    (with_it,) = torch.autograd.grad(main(moment(5)).total, head)
+    (with_it,) = torch.autograd.grad(main(context(5)).total, head)
     added = (with_it - without).norm()
     assert (added / without.norm()).item() == pytest.approx(0.5, rel=0.02)
 
 
 def objective_before(main):
     """The losses of step 5, as if the discriminator had not joined."""
-    judge, main.judge = main.judge, []
+    discriminator, main.discriminator = main.discriminator, []
     try:
-        return main(moment(5))
+        return main(context(5))
     finally:
-        main.judge = judge
+        main.discriminator = discriminator
 
 
 def test_the_discriminator_learns_to_tell_rendered_from_real(formula_domain, formula_config):
-    judge = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))["discriminator"]
-    optimiser = torch.optim.Adam(judge.trained.parameters(), lr=5e-3)
+    discriminator = objectives(formula_domain, formula_config, adversarial=adversarial(start=1))["discriminator"]
+    optimiser = torch.optim.Adam(discriminator.trained.parameters(), lr=5e-3)
     losses = []
     for step in range(40):
-        loss = judge(moment(step)).total
+        loss = discriminator(context(step)).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -197,11 +197,11 @@ def test_some_steps_lower_the_loss_with_every_term_on(formula_domain, formula_co
 
     def held() -> float:
         with torch.no_grad():
-            return sum(float(main(moment(1000 + step)).total) for step in range(4))
+            return sum(float(main(context(1000 + step)).total) for step in range(4))
 
     before = held()
     for step in range(40):
-        loss = main(moment(step)).total
+        loss = main(context(step)).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -210,7 +210,7 @@ def test_some_steps_lower_the_loss_with_every_term_on(formula_domain, formula_co
 
 def test_draws_move_with_their_shapes_to_the_device(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config)["autoencoder"]
-    signal, queries = main.draw(Moment(0, (0, 1), generator_for(0), torch.device("meta")))
+    signal, queries = main.draw(StepContext(0, (0, 1), generator_for(0), torch.device("meta")))
     assert signal.values.is_meta
     assert isinstance(queries, Queries)
     assert queries.coords.is_meta

@@ -102,11 +102,11 @@ def test_regions_can_name_what_tells_places_apart(text, held, model):
     ("text", "said"),
     [
         ("z<0", "unknown column 'z'.*turned, x, y"),
-        ("turned", "bounds no axis.*turned=0"),
+        ("turned", "is not a bound.*turned=0"),
         ("turned=0, turned=1", "is empty along turned"),
         ("turned=1, turned<1", "is empty along turned"),
         ("turned>3, turned<2", "is empty along turned"),
-        ("x=0", "a point of the axis x"),
+        ("x=0", "selects a single point of axis x"),
         ("x<2", "run from -1 to 1"),
     ],
 )

@@ -5,9 +5,9 @@ import torch
 
 from ddmi_core.completion.lbfgs import ProximalSolver
 from ddmi_core.completion.likelihoods import Bernoulli, Gaussian
-from ddmi_core.completion.sitcom import _through, sitcom
+from ddmi_core.completion.sitcom import _through_denoiser, sitcom
 from ddmi_core.diffusion.paths import RectifiedFlow, VariancePreserving
-from ddmi_core.diffusion.timesteps import knots
+from ddmi_core.diffusion.timesteps import timestep_grid
 from ddmi_core.errors import RequestError
 
 PATHS = [VariancePreserving(), RectifiedFlow()]
@@ -94,12 +94,12 @@ def test_the_candidate_that_agrees_best_goes_on():
 
 
 def test_the_gradient_goes_through_the_denoiser():
-    knot = knots(PATHS[1], PATHS[1].times(4))[2]
+    timestep = timestep_grid(PATHS[1], PATHS[1].times(4))[2]
     denoise = normal_denoiser(PATHS[1])
     x = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    expected = misfit_of(0.5)(denoise(x, knot.batch(x)))[0]
-    direct = ((denoise(x, knot.batch(x))[:, 0] - MEASURED) ** 2 / (2 * 0.5**2)).sum()
-    value, gradient = _through(denoise, knot, misfit_of(0.5))(x)
+    expected = misfit_of(0.5)(denoise(x, timestep.batch(x)))[0]
+    direct = ((denoise(x, timestep.batch(x))[:, 0] - MEASURED) ** 2 / (2 * 0.5**2)).sum()
+    value, gradient = _through_denoiser(misfit_of(0.5), denoise, timestep)(x)
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(gradient, torch.autograd.grad(direct, x)[0])
 

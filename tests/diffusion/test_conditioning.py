@@ -11,7 +11,7 @@ from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, VectorCondi
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.model import DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.samplers import sampler_named
-from ddmi_core.training.objective import Moment, generator_for
+from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import LAYOUTS, cells_of, planes
 
 LAYOUT = LAYOUTS["line"] if "line" in LAYOUTS else next(iter(LAYOUTS.values()))
@@ -24,8 +24,8 @@ def model(vectors: int, **changes) -> LatentDiffusion:
     return LatentDiffusion(LAYOUT, SHAPE, 0, DiffusionConfig(denoiser=denoiser, **changes), vectors)
 
 
-def moment(step: int, indices: tuple[int, ...]) -> Moment:
-    return Moment(step, indices, generator_for(0, "test", step), torch.device("cpu"))
+def context(step: int, indices: tuple[int, ...]) -> StepContext:
+    return StepContext(step, indices, generator_for(0, "test", step), torch.device("cpu"))
 
 
 def given_in(objective: DenoisingObjective, monkeypatch, steps: int, indices=(0, 1)) -> Tensor:
@@ -39,7 +39,7 @@ def given_in(objective: DenoisingObjective, monkeypatch, steps: int, indices=(0,
 
     monkeypatch.setattr(objective.trained, "forward", watched)
     for step in range(steps):
-        objective(moment(step, indices))
+        objective(context(step, indices))
     return torch.cat(seen)
 
 
@@ -78,7 +78,7 @@ def test_samples_follow_the_vector_that_they_are_given():
     objective = DenoisingObjective(module, values[:, None].expand(-1, SHAPE.length).contiguous(), values.view(-1, 1, 1))
     optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
     for step in range(250):
-        loss = objective(moment(step, tuple(range(32)))).total
+        loss = objective(context(step, tuple(range(32)))).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

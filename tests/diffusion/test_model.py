@@ -9,8 +9,8 @@ from attrs import evolve
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConfig
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.model import DENOISERS, DenoisingObjective, LatentDiffusion
-from ddmi_core.diffusion.parameterization import TARGETS, target
-from ddmi_core.training.objective import Moment, generator_for
+from ddmi_core.diffusion.parameterization import TARGETS, Parameterization
+from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
 
 LAYOUT = LAYOUTS["mixed"]
@@ -34,8 +34,8 @@ def random(batch: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(batch, SHAPE.length, generator=torch.Generator().manual_seed(seed))
 
 
-def moment(step: int = 0, indices=(0, 1, 2, 3)) -> Moment:
-    return Moment(step, indices, generator_for(0, "test", step), torch.device("cpu"))
+def context(step: int = 0, indices=(0, 1, 2, 3)) -> StepContext:
+    return StepContext(step, indices, generator_for(0, "test", step), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("kind", DENOISERS)
@@ -58,7 +58,7 @@ def test_predictions_are_flat_latents_that_depend_on_noise_time_and_class(kind):
 def test_a_denoiser_that_predicts_the_target_exactly_returns_the_clean_latents(kind, path, monkeypatch):
     module = model(target=kind, path=path)
     clean, noise, times = random(5), random(5, seed=1), torch.linspace(0.1, 0.5, 5)
-    exact = target(kind, module.path, clean, noise, times)
+    exact = Parameterization(kind, module.path).training_target(clean, noise, times)
     monkeypatch.setattr(module, "forward", lambda noisy, t, labels: exact)
     noisy = module.path.interpolate(clean, noise, times)
     torch.testing.assert_close(module.denoiser()(noisy, times), clean, atol=1e-4, rtol=1e-4)
@@ -88,12 +88,12 @@ def test_the_loss_of_an_untrained_model_is_the_mean_square_of_the_target(kind):
     """The network starts at zero, so nothing but the target is in the loss."""
     latents, labels = random(6), torch.zeros(6, dtype=torch.long)
     objective = DenoisingObjective(model(target=kind), latents, labels)
-    stated = objective(moment()).total
+    stated = objective(context()).total
     generator = generator_for(0, "test", 0)
     torch.rand(4, generator=generator)
     times = objective.trained.path.draw_times(4, generator)
     noise = torch.randn(4, SHAPE.length, generator=generator)
-    wanted = target(kind, objective.trained.path, latents[:4], noise, times)
+    wanted = Parameterization(kind, objective.trained.path).training_target(latents[:4], noise, times)
     torch.testing.assert_close(stated, wanted.square().mean())
 
 
@@ -111,7 +111,7 @@ def test_dropping_and_keeping_mix(monkeypatch):
 
 def test_an_unconditional_model_trains_on_labelled_signals(monkeypatch):
     objective = DenoisingObjective(model(classes=0), random(6), torch.tensor([0, 1, 2, 0, 1, 2]))
-    assert torch.isfinite(objective(moment()).total)
+    assert torch.isfinite(objective(context()).total)
     assert labels_given(objective, monkeypatch, range(5)) == {0}
 
 
@@ -125,7 +125,7 @@ def labels_given(objective, monkeypatch, steps) -> set[int]:
 
     monkeypatch.setattr(objective.trained, "forward", watched)
     for step in steps:
-        objective(moment(step))
+        objective(context(step))
     return seen
 
 
@@ -140,7 +140,7 @@ def test_training_lowers_the_loss(kind, path):
     optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
     losses = []
     for step in range(50):
-        loss = objective(moment(step, (0, 1) * 8)).total
+        loss = objective(context(step, (0, 1) * 8)).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.diffusion.parameterization import SMALLEST_ALPHA, TARGETS, target, to_data
+from ddmi_core.diffusion.parameterization import SMALLEST_ALPHA, TARGETS, Parameterization
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import RequestError
@@ -32,15 +32,15 @@ def test_data_come_back_from_the_target(kind: str, path: Path) -> None:
     if kind == "noise":
         t = t[path.alpha(t) >= SMALLEST_ALPHA]
     x0, noise = pair(len(t))
-    x = path.interpolate(x0, noise, t)
-    torch.testing.assert_close(to_data(kind, path, x, target(kind, path, x0, noise, t), t), x0)
+    x, parameterization = path.interpolate(x0, noise, t), Parameterization(kind, path)
+    torch.testing.assert_close(parameterization.to_data(x, parameterization.training_target(x0, noise, t), t), x0)
 
 
 @every_path
 def test_data_seen_through_noise_fade_where_alpha_is_small(path: Path) -> None:
     t = torch.linspace(0.95, 1, 20, dtype=torch.float64)
     x0, noise = pair(20)
-    estimate = to_data("noise", path, path.interpolate(x0, noise, t), noise, t)
+    estimate = Parameterization("noise", path).to_data(path.interpolate(x0, noise, t), noise, t)
     shown = (path.alpha(t) / SMALLEST_ALPHA).clamp(max=1)
     torch.testing.assert_close(estimate, shown[:, None] * x0)
 
@@ -50,18 +50,19 @@ def test_data_seen_through_noise_fade_where_alpha_is_small(path: Path) -> None:
 def test_estimates_are_finite_at_both_ends(kind: str, path: Path) -> None:
     t = torch.tensor([0.0, 1.0])
     x0, noise = (v.float() for v in pair(2))
-    output = target(kind, path, x0, noise, t)
+    parameterization = Parameterization(kind, path)
+    output = parameterization.training_target(x0, noise, t)
     assert output.isfinite().all()
-    assert to_data(kind, path, path.interpolate(x0, noise, t), output + 0.01, t).isfinite().all()
+    assert parameterization.to_data(path.interpolate(x0, noise, t), output + 0.01, t).isfinite().all()
 
 
 def test_velocity_of_each_path_is_the_customary_one() -> None:
     t = torch.linspace(0.0, 1.0, 20, dtype=torch.float64)
     x0, noise = pair(20)
     flow, chain = RectifiedFlow(), VariancePreserving()
-    torch.testing.assert_close(target("velocity", flow, x0, noise, t), noise - x0)
+    torch.testing.assert_close(Parameterization("velocity", flow).training_target(x0, noise, t), noise - x0)
     expected = chain.alpha(t)[:, None] * noise - chain.sigma(t)[:, None] * x0
-    torch.testing.assert_close(target("velocity", chain, x0, noise, t), expected)
+    torch.testing.assert_close(Parameterization("velocity", chain).training_target(x0, noise, t), expected)
 
 
 @every_path
@@ -70,15 +71,15 @@ def test_velocity_is_the_derivative_in_the_phase(path: Path) -> None:
     x0, noise = pair(20)
     rise = path.interpolate(x0, noise, t + step) - path.interpolate(x0, noise, t - step)
     run = path.phase(t + step) - path.phase(t - step)
-    torch.testing.assert_close(target("velocity", path, x0, noise, t), rise / run[:, None], rtol=1e-5, atol=1e-6)
+    velocity = Parameterization("velocity", path).training_target(x0, noise, t)
+    torch.testing.assert_close(velocity, rise / run[:, None], rtol=1e-5, atol=1e-6)
 
 
 def test_unknown_target_names_the_nearest() -> None:
-    x = torch.zeros(1, 1)
     with pytest.raises(RequestError, match="did you mean 'velocity'"):
-        target("velocty", RectifiedFlow(), x, x, torch.zeros(1))
+        Parameterization("velocty", RectifiedFlow())
     with pytest.raises(RequestError, match="unknown prediction target"):
-        to_data("", RectifiedFlow(), x, x, torch.zeros(1))
+        Parameterization("", RectifiedFlow())
 
 
 class Network(nn.Module):
@@ -120,7 +121,7 @@ def train(network: Network, kind: str, path: Path, steps: int = 2000, batch: int
         t = path.draw_times(batch, generator)
         predicted = network(path.interpolate(x0, noise, t), t)
         optimizer.zero_grad()
-        (predicted - target(kind, path, x0, noise, t)).square().mean().backward()
+        (predicted - Parameterization(kind, path).training_target(x0, noise, t)).square().mean().backward()
         optimizer.step()
         schedule.step()
 
@@ -128,7 +129,7 @@ def train(network: Network, kind: str, path: Path, steps: int = 2000, batch: int
 @torch.no_grad()
 def drawn(network: Network, kind: str, path: Path, n: int) -> Tensor:
     noise = torch.randn(n, 2, generator=seeded(2))
-    return dpmpp_2m(lambda x, t: to_data(kind, path, x, network(x, t), t), path, noise, path.times(24))
+    return dpmpp_2m(lambda x, t: Parameterization(kind, path).to_data(x, network(x, t), t), path, noise, path.times(24))
 
 
 def energy_test(a: Tensor, b: Tensor, permutations: int = 400) -> float:

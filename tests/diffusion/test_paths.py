@@ -108,7 +108,7 @@ def test_sampling_times_fall_from_one_to_zero(path: Path, steps: int) -> None:
 
 @every_path
 def test_sampling_needs_a_step(path: Path) -> None:
-    with pytest.raises(RequestError, match="at least 1 step, not 0"):
+    with pytest.raises(RequestError, match="steps=0 is invalid: sampling needs at least 1 step"):
         path.times(0)
 
 

@@ -300,9 +300,9 @@ def test_evaluations_are_counted(name: str) -> None:
 
 
 @pytest.mark.parametrize("times", [[0.5], [0.2, 0.8], [1.0, 0.5, 0.5, 0.0]])
-def test_times_must_fall(times: list[float]) -> None:
+def test_times_must_decrease(times: list[float]) -> None:
     path = PATHS["rf"]
-    with pytest.raises(ValueError, match="fall"):
+    with pytest.raises(ValueError, match="decreasing"):
         SAMPLERS["ddim"](mixture(path), path, torch.zeros(1, 1), torch.tensor(times))
 
 

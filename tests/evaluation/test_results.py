@@ -19,7 +19,7 @@ def test_figures_are_shown_with_units_and_what_is_better_and_samplers_in_columns
         "reconstruction_psnr_db        24.12 dB   reconstructions of held-out signals; higher is better",
         "reconstruction_ssim           0.9        reconstructions of held-out signals; higher is better",
         "reconstruction_error          0.001235   reconstructions of held-out signals; lower is better",
-        "frechet_held_out_to_training  2.5        distance of held-out to the training signals: that of real ones",
+        "frechet_held_out_to_training  2.5        distance of held-out signals to the training signals: the reference",
         "frechet_samples_to_training   1.235e+04  distance of samples to the training signals; lower is better",
         "",
         "sampler   steps  evaluations  seconds  distance",

@@ -58,7 +58,7 @@ def altered(path, change):
         (lambda record, _: record.update(format="one"), "damaged"),
         (lambda record, _: record.pop("layout"), "'layout'"),
         (lambda record, _: record.pop("planes"), "'planes'"),
-        (lambda record, _: record["layout"].update(axes=["x", "x"]), "repeat"),
+        (lambda record, _: record["layout"].update(axes=["x", "x"]), "duplicate layout names"),
         (lambda record, _: record["layout"].update(shape=1), "shape"),
         (lambda record, _: record["readout"].update(width=13), "size mismatch"),
         (lambda record, _: record["readout"].update(activation="tanh"), "activation"),

@@ -148,12 +148,12 @@ def test_the_loss_of_a_domain_says_whether_its_values_are_labels(wave):
     ("text", "said"),
     [
         ("q<0", "unknown axis 'q'"),
-        ("t", "bounds no axis"),
-        ("t<", "bounds no axis"),
+        ("t", "is not a bound"),
+        ("t<", "is not a bound"),
         ("t<1.5", "run from -1 to 1"),
         ("t<-0.5, t>0.5", "is empty along t"),
         ("t>1", "is empty along t"),
-        ("", "bounds no axis"),
+        ("", "is not a bound"),
     ],
 )
 def test_a_region_that_means_nothing_is_refused(text, said):
@@ -171,14 +171,14 @@ def test_bounds_of_a_region_all_hold_and_regions_join():
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("t\n0\n", "no column 'height'"),
-        ("t,height,u\n0,0,0\n", "column 'u' means nothing"),
+        ("t\n0\n", "column 'height' is missing"),
+        ("t,height,u\n0,0,0\n", "unknown column 'u'"),
         ("t,height\n2,0\n", "row 1 has t = 2"),
         ("t,height\n0,nan\n", "row 1 of column 'height' is not a finite number"),
         ("t,height\n0,high\n", "must be numbers"),
         ("t,height\n0\n", "row 1 has 1 cells"),
         ("t,height\n", "from 1 to"),
-        ("", "no column"),
+        ("", "is missing"),
     ],
 )
 def test_a_table_that_cannot_be_used_says_why(rows, said, tmp_path):
@@ -207,13 +207,13 @@ def test_observations_that_do_not_fit_are_refused(wave):
     coords = torch.zeros(2, 1)
     with pytest.raises(RequestError, match="nothing is observed"):
         Observations.at(coords[:0], coords[:0])
-    with pytest.raises(RequestError, match="do not fit"):
+    with pytest.raises(RequestError, match="do not match"):
         Observations.at(coords, coords[:1])
     with pytest.raises(RequestError, match="not all finite"):
         Observations.at(coords, coords / 0)
     with pytest.raises(RequestError, match=r"lie in \[-1, 1\]"):
         Observations.at(coords + 2, coords)
-    with pytest.raises(RequestError, match="cells must name"):
+    with pytest.raises(RequestError, match="cells must refer to"):
         evolve(Observations.at(coords, coords), cells=torch.tensor([0, 0]))
     with pytest.raises(RequestError, match="2 coordinates; this model's have 1: t"):
         wave.complete(Observations.at(torch.zeros(2, 2), coords))

@@ -162,7 +162,7 @@ def test_set_takes_lists_tables_and_choices(domain):
             ["'autoencoder.encoder.widths'", "a list of integers with at least 1"],
         ),
         ("autoencoder.encoder.widths=[8, 'a']", ["'autoencoder.encoder.widths[1]'", "an integer"]),
-        ("autoencoder.decoder.basis=[1,1,1,1,1]", ["'autoencoder.decoder'", "each scale needs a stage"]),
+        ("autoencoder.decoder.basis=[1,1,1,1,1]", ["'autoencoder.decoder'", "Fix: give each scale a stage"]),
         ("autoencoder=3", ["'autoencoder'", "a table with the keys latent_channels", "the integer 3"]),
         ("seed.x=3", ["'seed'", "an integer", "a table with the keys x"]),
         ("seed=-1", ["'seed'", ">= 0"]),

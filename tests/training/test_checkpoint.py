@@ -124,7 +124,7 @@ def _newer_with_other_files(folder: Path) -> None:
         (_without_state, "is not a checkpoint: it has no state.json"),
         (_cut_state, "state.json is damaged or not a checkpoint's record"),
         (_binary_state, "state.json is damaged or not a checkpoint's record"),
-        (_state(format=checkpoint.FORMAT + 1), "has format 2; this version reads up to 1: install a newer ddmi"),
+        (_state(format=checkpoint.FORMAT + 1), "has format 2; this version reads up to 1. Fix: install a newer ddmi"),
         (_newer_with_other_files, "install a newer ddmi"),
         (_state(format="first"), "damaged or not a checkpoint's record"),
         (_state(files=["weights.safetensors"]), "damaged or not a checkpoint's record"),
@@ -152,7 +152,7 @@ def test_a_missing_folder_and_a_file_are_no_checkpoints(tmp_path):
 
 
 def test_a_missing_group_is_named_with_those_that_exist(tmp_path):
-    with pytest.raises(CheckpointError, match=r"holds no 'average'; it has weights.safetensors, empty.safetensors"):
+    with pytest.raises(CheckpointError, match=r"has no group 'average'; it has weights.safetensors, empty.safetensors"):
         save(tmp_path / "c").tensors("average")
 
 
@@ -217,7 +217,7 @@ def test_a_replacement_killed_after_its_renames_is_complete(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "no space left on the disk while writing .*final; free some and try again$"),
+        (errno.ENOSPC, "no space left on the disk while writing .*final. Fix: free some space and try again$"),
         (errno.EDQUOT, "no space left"),
         (errno.EACCES, "no permission to write .*final"),
         (errno.EROFS, "no permission to write .*final"),

@@ -66,7 +66,7 @@ def test_a_loss_of_one_that_is_not_finite_ends_both(told):
 
 
 def test_a_failure_of_the_main_process_ends_both(told):
-    assert [process["failed"] for process in told] == ["no space left", "the main process ended: no space left"]
+    assert [process["failed"] for process in told] == ["no space left", "the main process failed: no space left"]
 
 
 def test_a_whole_run_is_written_once_by_the_main_process(place):

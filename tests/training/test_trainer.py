@@ -24,7 +24,7 @@ from ddmi_core.training import checkpoint
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Moment, Objective, generator_for, indices_for
+from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trainer import FINAL, Stage, finished, load_final, rate_factor, train
 
@@ -54,14 +54,14 @@ class Regression(Objective):
         self.size, self.start = 7, start
         self.data = torch.randn(7, 4, generator=torch.Generator().manual_seed(4))
         self.on_step, self.factor = on_step, factor
-        self.seen: list[Moment] = []
+        self.seen: list[StepContext] = []
 
-    def forward(self, moment: Moment) -> Losses:
-        self.seen.append(moment)
-        self.on_step(moment.step)
-        inputs = self.data[list(moment.indices)]
-        inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=moment.generator)
-        loss = (self.trained(inputs) - inputs[:, :2]).square().mean() * self.factor(moment.step)
+    def forward(self, context: StepContext) -> Losses:
+        self.seen.append(context)
+        self.on_step(context.step)
+        inputs = self.data[list(context.indices)]
+        inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=context.generator)
+        loss = (self.trained(inputs) - inputs[:, :2]).square().mean() * self.factor(context.step)
         return Losses(loss, (("half", loss / 2),))
 
 
@@ -274,9 +274,9 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
     """The loss is finite at step 7, its gradient is not; step 8 would store the spoilt weights."""
 
     class Steep(Regression):
-        def forward(self, moment: Moment) -> Losses:
-            losses = super().forward(moment)
-            if moment.step == 7:
+        def forward(self, context: StepContext) -> Losses:
+            losses = super().forward(context)
+            if context.step == 7:
                 weight = self.trained[0].weight
                 return Losses(losses.total + (weight - weight.detach()).square().sum().sqrt())
             return losses

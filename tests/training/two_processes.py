@@ -18,7 +18,7 @@ from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Moment, Objective
+from ddmi_core.training.objective import Losses, Objective, StepContext
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trainer import Report, Stage, train
 
@@ -35,11 +35,11 @@ class Line(Objective):
             nn.init.zeros_(weight)
         self.indices: list[list[int]] = []
 
-    def forward(self, moment: Moment) -> Losses:
-        self.indices.append(list(moment.indices))
-        inputs = torch.tensor(moment.indices)[:, None] / 12
+    def forward(self, context: StepContext) -> Losses:
+        self.indices.append(list(context.indices))
+        inputs = torch.tensor(context.indices)[:, None] / 12
         loss = (self.trained(inputs) - inputs.square()).square().mean()
-        return Losses(loss * float("nan") if moment.step == self.spoilt else loss)
+        return Losses(loss * float("nan") if context.step == self.spoilt else loss)
 
 
 def main(out: Path, rank: int) -> None:

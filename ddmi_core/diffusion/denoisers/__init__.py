@@ -1,1 +1,1 @@
-"""The denoising networks: a plane-aware U-Net and a transformer, and what they are conditioned on."""
+"""Denoising networks: a plane-aware U-Net, a transformer, and embeddings of times and conditions."""

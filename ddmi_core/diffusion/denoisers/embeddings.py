@@ -1,4 +1,4 @@
-"""Embeddings of times and of positions along axes."""
+"""Embeddings of times, positions, classes and condition vectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sinusoids(values: Tensor, width: int, highest: float = 1000.0) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """Times in [0, 1] to vectors."""
+    """Maps times in [0, 1] to vectors."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -33,9 +33,9 @@ class TimeEmbedding(nn.Module):
 
 
 class AxisPositions(nn.Module):
-    """Position vectors of the cells of every plane: a sum of one embedding for each axis, and one a plane.
+    """Position embeddings of the cells of each plane: the sum of one embedding per axis and one per plane.
 
-    Planes that share an axis share its embedding, so cells with a common coordinate are alike.
+    Planes with a common axis share its embedding, so cells with a common coordinate get related embeddings.
     """
 
     def __init__(self, layout: Layout, width: int, frequencies: int = 32) -> None:
@@ -45,7 +45,7 @@ class AxisPositions(nn.Module):
         self.planes = nn.Parameter(torch.zeros(len(layout.planes), width))
 
     def forward(self, plane: int, grid: tuple[int, ...]) -> Tensor:
-        """Positions of the cells of a plane with a grid `(H, W)`, H = 1 for a line: `(H, W, width)`."""
+        """Position embeddings for a plane with a grid `(H, W)`, H = 1 for a line: `(H, W, width)`."""
         total = self.planes[plane]
         for place, column in enumerate(self.layout.columns[plane]):
             size = grid[1 - place]
@@ -56,11 +56,11 @@ class AxisPositions(nn.Module):
 
 
 class ClassCondition(nn.Embedding):
-    """Conditions are class numbers `(B,)`; the number of classes itself stands for "no condition".
+    """Embedding of class indices `(B,)`; index `classes` means "no condition".
 
     Args:
-        classes: number of classes; 0 leaves "no condition" alone.
-        width: of the vectors.
+        classes: number of classes; 0 for "no condition" only.
+        width: of the embeddings.
     """
 
     def __init__(self, classes: int, width: int) -> None:
@@ -68,16 +68,16 @@ class ClassCondition(nn.Embedding):
         nn.init.normal_(self.weight, std=0.5)
 
     def none(self, n: int) -> Tensor:
-        """No condition, `n` times."""
+        """`n` times "no condition"."""
         return torch.full((n,), self.num_embeddings - 1)
 
 
 class VectorCondition(nn.Module):
-    """Conditions are vectors with a mark, `(B, F + 1)`, the mark 1; zeros with the mark 0 are "no condition".
+    """Embedding of marked vectors `(B, F + 1)`: a vector and the mark 1, or zeros and the mark 0 for "no condition".
 
     Args:
         length: F.
-        width: of what they are mapped to.
+        width: of the embeddings.
     """
 
     def __init__(self, length: int, width: int) -> None:
@@ -86,7 +86,7 @@ class VectorCondition(nn.Module):
         self.network = nn.Sequential(nn.Linear(length + 1, width), nn.SiLU(), nn.Linear(width, width))
 
     def none(self, n: int) -> Tensor:
-        """No condition, `n` times."""
+        """`n` times "no condition"."""
         return torch.zeros(n, self.length + 1)
 
     def forward(self, given: Tensor) -> Tensor:
@@ -96,5 +96,5 @@ class VectorCondition(nn.Module):
 
 
 def marked(vectors: Tensor) -> Tensor:
-    """Vectors `(..., F)` as conditions `(..., F + 1)` of a `VectorCondition`."""
+    """Append the mark 1 to vectors: `(..., F)` to conditions `(..., F + 1)` of a `VectorCondition`."""
     return torch.cat([vectors, torch.ones_like(vectors[..., :1])], dim=-1)

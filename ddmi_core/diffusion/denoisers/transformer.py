@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks.attention import Attention
-from ddmi_core.networks.exchange import Maps, shared
+from ddmi_core.networks.blocks import Attention
+from ddmi_core.networks.exchange import Maps, apply_shared
 
 _CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
 
@@ -38,18 +39,14 @@ class _Block(nn.Module):
         return output
 
 
-class PlaneTransformer(nn.Module):
+class PlaneTransformer(PlaneDenoiser):
     """Transformer whose tokens are patches of cells of all planes, with axis-wise position embeddings.
 
-    Args:
-        layout: planes and axes.
-        channels: channels of the latent.
-        condition: width of the conditioning vector.
-        config: sizes.
+    The arguments are those of `PlaneDenoiser`.
     """
 
     def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
-        super().__init__()
+        super().__init__(layout, channels, condition, config)
         lines = all(len(plane) == 1 for plane in layout.planes)
         self.patch = (1, config.patch) if lines else (config.patch, config.patch)
         size = channels * self.patch[0] * self.patch[1]
@@ -64,10 +61,10 @@ class PlaneTransformer(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, maps: Maps, condition: Tensor) -> Maps:
-        """Map one noisy `(B, C, H, W)` a plane, and `(B, condition)`, to predictions of the same shapes."""
+        """Predictions for noisy planes; see `PlaneDenoiser`."""
         high, wide = self.patch
         tokens, grids = [], []
-        for plane, features in enumerate(shared(self._pad, maps)):
+        for plane, features in enumerate(apply_shared(self._pad, maps)):
             grid = features.shape[2] // high, features.shape[3] // wide
             patches = rearrange(
                 features, f"batch channels {_CELLS} -> batch rows columns {_PATCH}", high=high, wide=wide
@@ -87,6 +84,6 @@ class PlaneTransformer(nn.Module):
         return outputs
 
     def _pad(self, features: Tensor) -> Tensor:
-        """Extend a map to whole patches."""
+        """Pad a map to whole patches."""
         high, wide = self.patch
         return F.pad(features, (0, -features.shape[3] % wide, 0, -features.shape[2] % high))

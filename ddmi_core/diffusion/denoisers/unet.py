@@ -1,4 +1,4 @@
-"""The plane-aware U-Net denoiser, the paper's kind."""
+"""The plane-aware U-Net denoiser, as in the paper."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks.attention import Attention
-from ddmi_core.networks.blocks import ResidualBlock, convolution, groups
-from ddmi_core.networks.exchange import AxisExchange, Maps, shared
+from ddmi_core.networks.blocks import Attention, ResidualBlock, convolution, group_norm
+from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared
 
 
 class _Level(nn.Module):
@@ -32,16 +32,16 @@ class _Level(nn.Module):
                 result: Tensor = block(features, condition.repeat(repeat, 1))
                 return result
 
-            maps = exchange(shared(apply, maps))
+            maps = exchange(apply_shared(apply, maps))
         return maps
 
 
 class _JointAttention(nn.Module):
-    """Attention over the cells of all planes together."""
+    """Self-attention over the cells of all planes."""
 
     def __init__(self, layout: Layout, width: int, heads: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups(width), width)
+        self.norm = group_norm(width)
         self.positions = AxisPositions(layout, width)
         self.attention = Attention(width, heads)
 
@@ -57,18 +57,14 @@ class _JointAttention(nn.Module):
         ]
 
 
-class PlaneUNet(nn.Module):
+class PlaneUNet(PlaneDenoiser):
     """U-Net over the planes of a latent; planes share weights and exchange features at every block.
 
-    Args:
-        layout: planes and axes.
-        channels: channels of the latent.
-        condition: width of the conditioning vector.
-        config: sizes.
+    The arguments are those of `PlaneDenoiser`.
     """
 
     def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
-        super().__init__()
+        super().__init__(layout, channels, condition, config)
         kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
         widths = [config.width * multiple for multiple in config.multipliers]
         self.layout = layout
@@ -85,20 +81,20 @@ class PlaneUNet(nn.Module):
             inputs = (before + width, *[width] * (config.blocks - 1))
             self.up.append(_Level(layout, inputs, width, kernel, condition))
             before = width
-        self.norm = nn.GroupNorm(groups(before), before)
+        self.norm = group_norm(before)
         self.head = convolution(2, before, channels, kernel)
         nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: Maps, condition: Tensor) -> Maps:
-        """Map one noisy `(B, C, H, W)` a plane, and `(B, condition)`, to predictions of the same shapes."""
-        maps = [m + offset for m, offset in zip(shared(self.stem, maps), self.offsets, strict=True)]
+        """Predictions for noisy planes; see `PlaneDenoiser`."""
+        maps = [m + offset for m, offset in zip(apply_shared(self.stem, maps), self.offsets, strict=True)]
         skips: list[Maps] = []
         for level, shrink in zip(self.down, self.shrink, strict=True):
             maps = level(maps, condition)
             skips.append(maps)
             if not isinstance(shrink, nn.Identity):
-                maps = shared(shrink, [self._halve(m) for m in maps])
+                maps = apply_shared(shrink, [self._halve(m) for m in maps])
         maps = self.middle(maps)
         for level, skip in zip(self.up, reversed(skips), strict=True):
             maps = [
@@ -112,10 +108,10 @@ class PlaneUNet(nn.Module):
                 for m, s in zip(maps, skip, strict=True)
             ]
             maps = level(maps, condition)
-        return shared(lambda m: self.head(F.silu(self.norm(m))), maps)
+        return apply_shared(lambda m: self.head(F.silu(self.norm(m))), maps)
 
     @staticmethod
     def _halve(features: Tensor) -> Tensor:
-        """Mean over blocks of two cells along axes longer than one; an odd last cell stands alone."""
+        """Mean over blocks of two cells along axes longer than one; an odd last cell is kept."""
         sizes = [2 if size > 1 else 1 for size in features.shape[2:]]
         return F.avg_pool2d(features, sizes, ceil_mode=True, count_include_pad=False)

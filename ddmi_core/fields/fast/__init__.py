@@ -1,1 +1,1 @@
-"""Fast evaluation of one field without gradients: on lattices, at some of their points, and at scattered points."""
+"""Fast evaluation of one field without gradients: on a lattice, at selected lattice points, at scattered points."""

@@ -1,4 +1,4 @@
-"""The readout with everything that is constant over a signal folded into its basis fields."""
+"""Folds the first linear layers, biases and constant inputs of a readout into the basis fields."""
 
 from __future__ import annotations
 
@@ -21,56 +21,63 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
 
 @frozen(eq=False)
 class Term:
-    """Basis fields of one plane and scale, projected by the first layer of a block."""
+    """Basis fields of one plane and scale, projected by the first linear layer of a block."""
 
     grid: Tensor  # (cells along the first column, cells along the second, width), or (cells, width) for a line
-    columns: tuple[int, ...]  # increasing
+    columns: tuple[int, ...]  # of the coordinates, increasing
 
 
 @frozen(eq=False)
 class FoldedBlock:
     """One block: `activation(sum of interpolated terms + hidden @ state)`, then the remaining layers."""
 
-    terms: tuple[Term, ...]  # the bias is part of the first one
+    terms: tuple[Term, ...]  # the first one includes the bias
     state: Tensor  # (width, width), or (0, width) in the first block
     rest: tuple[tuple[Tensor, Tensor], ...]  # weights (width, width), biases (width,)
 
 
 @frozen(eq=False)
 class FoldedReadout:
-    """A readout for one signal and constant extras."""
+    """A readout folded for one signal and constant extra columns."""
 
     blocks: tuple[FoldedBlock, ...]
     head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
     activation: Callable[[Tensor], Tensor]  # may work in place
 
+    @property
+    def channels(self) -> int:
+        """Number of value channels, V."""
+        return self.head[0].shape[0]
+
     def values(self, totals: Iterable[Tensor]) -> Tensor:
-        """Values `(V, N)` from the sums of interpolated terms of each block, `(N, width)`, which are overwritten."""
-        hidden: Tensor | None = None
-        for block, total in zip(self.blocks, totals, strict=True):
-            if hidden is not None:
-                total.addmm_(hidden, block.state)
-            hidden = self.activation(total)
-            for weight, bias in block.rest:
-                hidden = self.activation(torch.addmm(bias, hidden, weight))
-        assert hidden is not None
+        """Values `(V, N)` from the sum of interpolated terms of each block, `(N, width)`; overwrites the sums."""
+        sums = zip(self.blocks, totals, strict=True)
+        hidden = self._layers(*next(sums))
+        for block, total in sums:
+            hidden = self._layers(block, total.addmm_(hidden, block.state))
         weight, bias = self.head
         # Few rows by many columns: several times faster than many rows by few columns.
         return torch.addmm(bias, weight, hidden.t())
 
+    def _layers(self, block: FoldedBlock, inputs: Tensor) -> Tensor:
+        """The activation and the remaining layers of a block."""
+        hidden = self.activation(inputs)
+        for weight, bias in block.rest:
+            hidden = self.activation(torch.addmm(bias, hidden, weight))
+        return hidden
+
 
 @torch.no_grad()
 def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, extra: Tensor) -> FoldedReadout:
-    """Fold one signal's basis fields (B = 1) and constant extras `(X,)` into a readout.
+    """Fold one signal's basis fields (B = 1) and constant extra columns `(X,)` into a readout.
 
-    Interpolation and the first linear layer of a block commute, and interpolation weights sum to one, so
-    weights, biases and extras can all be applied to the cells of the basis fields. The result holds no
-    gradients, not even to weights that are trained.
+    Interpolation commutes with the first linear layer of a block, and its weights sum to one. Therefore weights,
+    biases and extra columns can be applied to the cells of the basis fields. The result has no gradients, not even
+    with respect to weights in training.
     """
     config = readout.config
     at_input = config.joining == "input"
     blocks: list[FoldedBlock] = []
-    carried: FoldedBlock | None = None
     hidden = 0
     for number, block in enumerate(readout.blocks):
         (weight, bias), *rest = [_affine(layer) for layer in block]  # type: ignore[attr-defined]
@@ -81,32 +88,31 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
         own = weight[:, hidden:columns]
         if scales:
             terms = _terms([basis[scale] for scale in scales], own, bias, layout, config.planes)
-            carried = FoldedBlock(terms, weight[:, :hidden].t().contiguous(), layers)
+            blocks.append(FoldedBlock(terms, weight[:, :hidden].t().contiguous(), layers))
         else:
-            # A block without an embedding of its own is two more layers of the one before.
-            assert carried is not None
-            blocks.pop()
+            # A block without an embedding only adds its layers to the previous block.
+            last = blocks.pop()
             more = ((weight[:, :hidden].t().contiguous(), bias), *layers)
-            carried = FoldedBlock(carried.terms, carried.state, carried.rest + more)
-        blocks.append(carried)
+            blocks.append(FoldedBlock(last.terms, last.state, last.rest + more))
         hidden = config.width
     weight, bias = _affine(readout.head)
     return FoldedReadout(tuple(blocks), (weight.contiguous(), bias[:, None]), _IN_PLACE[config.activation])
 
 
 def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a layer as plain tensors: without gradients, a view of a parameter would still ask for one."""
+    """Weight and bias of a layer, detached: under `no_grad` a view of a parameter would still require gradients."""
     return layer.weight.detach(), layer.bias.detach()
 
 
 def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layout, join: str) -> tuple[Term, ...]:
+    """Terms of one block: the basis fields of its scales, projected by its first linear layer."""
     terms: list[Term] = []
     start = 0
     for planes in scales:
         for number, (grid, columns) in enumerate(zip(planes, layout.columns, strict=True)):
             channels = grid.shape[1]
             part = weight[:, start : start + channels]
-            # Grids have the first-named axis last; terms have the lower column first.
+            # A grid has the first-named axis of its plane last; a term has the lower column first.
             cells = grid[0].movedim(0, -1)
             ordered = tuple(reversed(columns))
             if len(columns) == 2 and ordered[0] > ordered[1]:

@@ -1,4 +1,4 @@
-"""Evaluation on regular lattices: projected basis fields, interpolated axis by axis, in tiles that fit the cache."""
+"""Fast evaluation on a regular lattice: separable interpolation in tiles that fit the cache."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.fields.fast.folding import FoldedReadout, Term, fold
+from ddmi_core.fields.fast.folding import FoldedReadout, Term
 from ddmi_core.fields.interpolate import axis_taps
-from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.readout import CoarseToFineReadout
 
 CHUNK = 4096
-_WIDEST = 256  # most cells that a matrix spans: its cost grows with their square where an axis is long
-_FASTEST = 256  # longest run along the fastest axis in a tile; short runs touch few cells
+_WIDEST = 256  # most cells of an interpolation matrix, whose cost grows with their square on long axes
+_FASTEST = 256  # most points of a tile along the fastest axis; short runs touch few cells
 
 
 @frozen(eq=False)
 class AxisWindow:
-    """Linear interpolation at some coordinates of one axis, as a matrix over the few cells that they touch."""
+    """Linear interpolation along one axis as a matrix product over a window of cells."""
 
     cells: slice  # window of cells
     matrix: Tensor  # (n, window), rows sum to one
 
     def apply(self, window: Tensor, dim: int) -> Tensor:
-        """Interpolate the first or second dimension of a window `(..., width)`, which becomes n long."""
+        """Interpolate dimension 0 or 1 of a window `(..., width)` to length n."""
         if dim == 1:
             return torch.matmul(self.matrix, window)
         return (self.matrix @ window.reshape(len(window), -1)).view(len(self.matrix), *window.shape[1:])
@@ -37,7 +34,7 @@ class AxisWindow:
 
 @frozen(eq=False)
 class AxisTaps:
-    """The same as two taps a coordinate, cheaper where a tile touches many cells, or more than it has points."""
+    """The same with two taps per coordinate: cheaper if the window has many cells, or more cells than points."""
 
     cells: slice  # window of cells
     low: Tensor  # (n,), integers, in the window
@@ -45,7 +42,7 @@ class AxisTaps:
     weight: Tensor  # (n,)
 
     def apply(self, window: Tensor, dim: int) -> Tensor:
-        """Interpolate the first or second dimension of a window `(..., width)`, which becomes n long."""
+        """Interpolate dimension 0 or 1 of a window `(..., width)` to length n."""
         shape = [1] * window.ndim
         shape[dim] = -1
         low, high = window.index_select(dim, self.low), window.index_select(dim, self.high)
@@ -53,7 +50,7 @@ class AxisTaps:
 
 
 def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
-    """Interpolation at coordinates `(n,)` in [-1, 1] on an axis with `size` cells, constant beyond the outer ones."""
+    """Interpolation at coordinates `(n,)` in [-1, 1] on an axis of `size` cells, constant beyond the outer centres."""
     taps = axis_taps(coords, size)
     low, high, weight = taps.low, taps.high, taps.weight
     first = int(low.min())
@@ -69,33 +66,20 @@ def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
 
 
 class LatticeEvaluator:
-    """One field on one regular lattice, evaluated without gradients by tiles of at most `chunk` points.
+    """Evaluates one field on a regular lattice, without gradients, in tiles of at most `chunk` points.
 
-    The first linear layer of a block commutes with interpolation, so it is applied to the basis fields
-    once; extras and biases, constant over a lattice, are folded in there too. What is left at a point is a
-    short weighted sum along each axis, and the layers between hidden states.
+    The folded readout leaves little work per point: a short weighted sum along each axis, and the layers between
+    hidden states.
 
     Args:
-        basis: basis fields of one signal (B = 1), coarse to fine.
-        layout: axes and planes.
-        readout: a `CoarseToFineReadout`.
-        axes: one 1-D tensor of coordinates an axis, in the layout's order.
-        extra: `(X,)`, constant over the lattice.
+        readout: the readout with the basis fields of one signal folded in.
+        axes: one 1-D tensor of coordinates per axis, in the layout's order.
         chunk: most points evaluated at once; bounds the memory.
     """
 
-    def __init__(
-        self,
-        basis: Sequence[Planes],
-        layout: Layout,
-        readout: CoarseToFineReadout,
-        axes: Sequence[Tensor],
-        extra: Tensor,
-        chunk: int = CHUNK,
-    ) -> None:
-        self.axes, self.values = tuple(axis.detach() for axis in axes), readout.values
+    def __init__(self, readout: FoldedReadout, axes: Sequence[Tensor], chunk: int = CHUNK) -> None:
+        self.readout, self.axes = readout, tuple(axis.detach() for axis in axes)
         self.sizes = tuple(len(axis) for axis in axes)
-        self.readout: FoldedReadout = fold(basis, layout, readout, extra)
         steps = tile_steps(self.sizes, chunk)
         self.cuts = [
             [slice(start, min(start + step, size)) for start in range(0, size, step)]
@@ -113,11 +97,11 @@ class LatticeEvaluator:
             for cut in self.cuts[column]
         }
 
-    @torch.no_grad()  # in the computation of each slab; the caller's mode is back at each yield
+    @torch.no_grad()  # applies to the computation of each slab; each yield restores the caller's mode
     def slabs(self) -> Iterator[tuple[int, Tensor]]:
         """Yield `(start, values)` along the slowest axis; values are `(m, ..., V)`, slowest axis first."""
         for last in self.cuts[-1]:
-            shape = (last.stop - last.start, *reversed(self.sizes[:-1]), self.values)
+            shape = (last.stop - last.start, *reversed(self.sizes[:-1]), self.readout.channels)
             out = self.axes[0].new_empty(shape)
             for tile in product(*self.cuts[:-1]):
                 values = self._tile((*tile, last))
@@ -134,33 +118,33 @@ class LatticeEvaluator:
 
     def _sum(self, terms: Sequence[Term], tile: tuple[slice, ...], shape: list[int]) -> Tensor:
         """Sum of all projected planes at the points of a tile: `(points, width)`."""
-        total: Tensor | None = None
-        for term in terms:
-            steps = [
-                self.interpolations[column, size, tile[column].start]
-                for column, size in zip(term.columns, term.grid.shape, strict=False)
-            ]
-            features = term.grid[tuple(step.cells for step in steps)]
-            # The slower axis first: the faster one then multiplies a single wide matrix.
-            for dim in reversed(range(len(steps))):
-                features = steps[dim].apply(features, dim)
-            if len(term.columns) == len(shape):
-                part = features
-            else:
-                view = [1] * len(shape)
-                for column in term.columns:
-                    view[column] = shape[column]
-                part = features.reshape(*view, -1)
-            if total is None:
-                total = part if part.shape[:-1] == tuple(shape) else part.expand(*shape, -1).contiguous()
-            else:
-                total += part
-        assert total is not None
+        first, *others = terms
+        part = self._interpolated(first, tile, shape)
+        total = part if part.shape[:-1] == tuple(shape) else part.expand(*shape, -1).contiguous()
+        for term in others:
+            total += self._interpolated(term, tile, shape)
         return total.reshape(prod(shape), -1)
+
+    def _interpolated(self, term: Term, tile: tuple[slice, ...], shape: list[int]) -> Tensor:
+        """One projected plane on a tile, of length 1 along the axes that it does not span: `(*shape or 1, width)`."""
+        steps = [
+            self.interpolations[column, size, tile[column].start]
+            for column, size in zip(term.columns, term.grid.shape, strict=False)
+        ]
+        features = term.grid[tuple(step.cells for step in steps)]
+        # The slower axis first: the faster one then multiplies a single wide matrix.
+        for dim in reversed(range(len(steps))):
+            features = steps[dim].apply(features, dim)
+        if len(term.columns) == len(shape):
+            return features
+        view = [1] * len(shape)
+        for column in term.columns:
+            view[column] = shape[column]
+        return features.reshape(*view, -1)
 
 
 def tile_steps(sizes: Sequence[int], chunk: int) -> tuple[int, ...]:
-    """Points along each axis in one tile, at most `chunk` in all; runs along the fastest axis are kept short."""
+    """Points per axis of one tile, at most `chunk` in total, with short runs along the fastest axis."""
     steps, left = [], max(1, chunk)
     for number, size in enumerate(sizes):
         most = min(size, _FASTEST) if number == 0 and len(sizes) > 1 else size

@@ -1,4 +1,4 @@
-"""Evaluation at scattered points: projected basis fields, each plane's taps gathered and summed in one pass."""
+"""Fast evaluation at scattered points: the taps of all planes gathered and summed in one pass."""
 
 from __future__ import annotations
 
@@ -9,52 +9,39 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.fields.fast.folding import Term, fold
-from ddmi_core.fields.layout import Layout
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.readout import CoarseToFineReadout
+from ddmi_core.fields.fast.folding import FoldedReadout, Term
 
 CHUNK = 8192
 
 
 @frozen(eq=False)
 class Gather:
-    """Where one projected plane is in a block's table of rows, and how its taps follow from the position."""
+    """Rows of one projected plane in the table of its block, and the rows of its taps."""
 
-    first: int  # number of the axis position along the plane's first column
-    second: int  # the same along its second column; of a line, that of its only column again
+    first: int  # index of the position along the plane's first column
+    second: int  # the same along its second column; a line repeats its only column
     stride: int  # rows from one cell to the next along the first column
-    taps: Tensor  # (4, 1), int32: rows of the four taps from that of the lowest one
+    taps: Tensor  # (4, 1), int32: row offsets of the four taps from the lowest one
     line: bool
 
 
 class PointEvaluator:
-    """One field, evaluated without its plain path's cost at any points: all values, or values with their slopes.
+    """Evaluates one field at arbitrary points: values, or values with their derivatives in the coordinates.
 
-    As on lattices, the first linear layer of a block is applied to the basis fields once. What is left at a
-    point is one weighted sum of rows, four a plane, and the layers between hidden states. It suits points that are
-    no lattice; on a whole lattice `LatticeEvaluator` shares more work.
+    The folded readout leaves little work per point: one weighted sum of rows, four per plane, and the layers
+    between hidden states. Use it for points that form no lattice; on a whole lattice, `LatticeEvaluator` shares more
+    work.
 
     Args:
-        basis: basis fields of one signal (B = 1), coarse to fine.
-        layout: axes and planes.
-        readout: a `CoarseToFineReadout`.
-        extra: `(X,)`, the same at all points.
+        readout: the readout with the basis fields of one signal folded in.
+        axes: number of axes, D.
         chunk: most points evaluated at once; bounds the memory.
     """
 
-    def __init__(
-        self,
-        basis: Sequence[Planes],
-        layout: Layout,
-        readout: CoarseToFineReadout,
-        extra: Tensor,
-        chunk: int = CHUNK,
-    ) -> None:
-        self.values, self.axes, self.chunk = readout.values, len(layout.axes), chunk
-        self.readout = fold(basis, layout, readout, extra)
-        self.device = extra.device
-        positions: dict[tuple[int, int], int] = {}  # (column, cells) to its number
+    def __init__(self, readout: FoldedReadout, axes: int, chunk: int = CHUNK) -> None:
+        self.readout, self.axes, self.chunk = readout, axes, chunk
+        self.device = readout.head[0].device
+        positions: dict[tuple[int, int], int] = {}  # (column, cells) to its index
         self.gathers: list[list[Gather]] = []
         self.tables: list[Tensor] = []
         for block in self.readout.blocks:
@@ -76,7 +63,7 @@ class PointEvaluator:
             self.tables.append(torch.cat(rows))
         columns, cells = zip(*positions, strict=True)
         self.columns = torch.tensor(columns, device=self.device)
-        size = extra.new_tensor(cells)[:, None]
+        size = readout.head[0].new_tensor(cells)[:, None]
         self.half, self.shift, self.last = size / 2, size / 2 - 0.5, size - 1
         self.last_low = (size - 2).clamp_min(0)
 
@@ -88,23 +75,23 @@ class PointEvaluator:
             ValueError: if the coordinates have another number of columns.
         """
         coords = self._checked(coords)
-        values = coords.new_empty(len(coords), self.values)
+        values = coords.new_empty(len(coords), self.readout.channels)
         for start in range(0, len(coords), self.chunk):
             part = slice(start, start + self.chunk)
             values[part] = self._evaluate(coords[part])
         return values
 
     def slopes(self, coords: Tensor) -> tuple[Tensor, Tensor]:
-        """Values `(N, V)` and their derivatives in the coordinates `(N, V, D)`; neither records gradients.
+        """Values `(N, V)` and their derivatives in the coordinates `(N, V, D)`, both detached.
 
-        Where a basis field has a kink, at cell centres, the derivative is that on the upper side.
+        At cell centres, where a basis field has a kink, the derivative is the one-sided one from above.
 
         Raises:
             ValueError: if the coordinates have another number of columns.
         """
         coords = self._checked(coords)
-        values = coords.new_empty(len(coords), self.values)
-        slopes = coords.new_empty(len(coords), self.values, self.axes)
+        values = coords.new_empty(len(coords), self.readout.channels)
+        slopes = coords.new_empty(len(coords), self.readout.channels, self.axes)
         for start in range(0, len(coords), self.chunk):
             part = slice(start, start + self.chunk)
             with torch.enable_grad():
@@ -119,13 +106,13 @@ class PointEvaluator:
 
     def _checked(self, coords: Tensor) -> Tensor:
         if coords.ndim != 2 or coords.shape[1] != self.axes:
-            raise ValueError(f"coords have shape {tuple(coords.shape)}; points of this field are (N, {self.axes})")
+            raise ValueError(f"coords have shape {tuple(coords.shape)}; this field takes (N, {self.axes})")
         return coords.detach().to(self.half)
 
     def _evaluate(self, coords: Tensor) -> Tensor:
         """Values `(N, V)` of one chunk."""
-        # Rows of numbers along the points: short runs a point would take several times longer.
-        # `index_select`, as threads add up the slopes of plain indexing in any order.
+        # Points along the last dimension: short runs per point would take several times longer.
+        # `index_select`, because plain indexing adds up gradients in any order of the threads.
         position = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
         position = torch.minimum(position.clamp_min(0), self.last)
         low = torch.minimum(position.detach().floor(), self.last_low)
@@ -145,7 +132,7 @@ class PointEvaluator:
 
     @staticmethod
     def _rows(gather: Gather, cells: Tensor) -> Tensor:
-        """Rows of a plane's taps: `(4, N)`."""
+        """Table rows of a plane's taps: `(4, N)`."""
         lowest = cells[gather.second]
         if not gather.line:
             lowest = torch.add(lowest, cells[gather.first], alpha=gather.stride)
@@ -153,7 +140,7 @@ class PointEvaluator:
 
 
 def _weights(gather: Gather, lower: Tensor, upper: Tensor) -> Tensor:
-    """Weights of a plane's taps: `(4, N)`; of a line, the last two are zero."""
+    """Weights of a plane's taps: `(4, N)`; for a line, the last two are zero."""
     second = torch.stack([lower[gather.second], upper[gather.second]])
     if gather.line:
         return torch.cat([second, torch.zeros_like(second)])
@@ -161,7 +148,7 @@ def _weights(gather: Gather, lower: Tensor, upper: Tensor) -> Tensor:
 
 
 def _at_least_two(term: Term) -> Tensor:
-    """The grid with a single cell along an axis repeated, so that each point has two taps along each."""
+    """The grid of a term, with single cells repeated, so that every point has two taps along each axis."""
     grid = term.grid
     for dim in range(len(term.columns)):
         if grid.shape[dim] == 1:

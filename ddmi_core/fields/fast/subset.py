@@ -1,4 +1,4 @@
-"""Evaluation at some points of a large lattice: two taps a plane, whose rows and weights are sums of tables by axis."""
+"""Fast evaluation at selected points of a large lattice: two taps per plane, looked up in tables per axis."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ CHUNK = 8192
 
 
 class SubsetEvaluator:
-    """One field at points of a regular lattice that are given by their indices, without gradients.
+    """Evaluates one field at points of a regular lattice, given by their indices, without gradients.
 
-    Each plane is interpolated once at all coordinates of the lattice along its second axis; along the first one, two
-    taps are left. As each tap's row is a sum of a number by either axis, and its weight that of one axis, both are
-    looked up axis by axis. It suits some points of a lattice, such as those near a surface: few of the whole, but many
-    more than the lattice has coordinates.
+    Each plane is interpolated once along its second axis, at all coordinates of the lattice; two taps remain along
+    the first axis. The row of a tap is a sum of one table entry per axis, and its weight depends on one axis, so both
+    are looked up axis by axis. Use it for a small part of a lattice, such as the points near a surface, that still has
+    many more points than the lattice has coordinates.
 
     Args:
-        readout: the readout with one signal's basis fields folded in.
-        axes: one 1-D tensor of coordinates an axis, in the layout's order.
+        readout: the readout with the basis fields of one signal folded in.
+        axes: one 1-D tensor of coordinates per axis, in the layout's order.
         chunk: most points evaluated at once; bounds the memory.
     """
 
@@ -37,7 +37,7 @@ class SubsetEvaluator:
         start = 0
         for number, term in enumerate(terms):
             own = slice(2 * number, 2 * number + 2)
-            # Points that follow each other mostly differ along the first axis: there, they share taps.
+            # Consecutive points mostly differ along the first axis, where they share taps.
             first, *others = term.columns
             grid = term.grid.movedim(0, -2)
             taps = axis_taps(axes[first], grid.shape[-2])
@@ -57,17 +57,17 @@ class SubsetEvaluator:
         """Values `(V, N)` at points of the lattice.
 
         Args:
-            indices: `(D, N)`, whole numbers from 0: a row an axis, in the layout's order.
+            indices: `(D, N)`, whole numbers from 0: one row per axis, in the layout's order.
 
         Raises:
             ValueError: if the indices have another number of rows.
-            IndexError: if one is beyond the lattice.
+            IndexError: if an index is outside the lattice.
         """
         if indices.ndim != 2 or len(indices) != len(self.rows):
             shape = tuple(indices.shape)
-            raise ValueError(f"indices have shape {shape}; points of this lattice are ({len(self.rows)}, N)")
+            raise ValueError(f"indices have shape {shape}; this lattice takes ({len(self.rows)}, N)")
         indices = indices.to(self.table.device)
-        values = self.table.new_empty(self.readout.head[0].shape[0], indices.shape[1])
+        values = self.table.new_empty(self.readout.channels, indices.shape[1])
         for start in range(0, indices.shape[1], self.chunk):
             part = slice(start, start + self.chunk)
             index = indices[:, part]

@@ -6,8 +6,7 @@ import torch
 from attrs import evolve
 
 from ddmi_core.api.signals import move
-from ddmi_core.fields.planes import Planes
-from ddmi_core.fields.posterior import Posterior
+from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model.build import build_autoencoder
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject

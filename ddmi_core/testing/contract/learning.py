@@ -17,7 +17,7 @@ from ddmi_core.testing.check import expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, leaves
 from ddmi_core.training.config import TrainingConfig
-from ddmi_core.training.objective import Moment, Objective, generator_for
+from ddmi_core.training.objective import Objective, StepContext, generator_for
 
 STEPS = 16
 BATCHES = 3  # beside that of the steps, that gradients are looked for on
@@ -139,8 +139,8 @@ def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
     for step in range(STEPS + batches):
         same = step < STEPS
         drawn = indices if same else tuple((step * len(indices) + i) % objective.size for i in indices)
-        moment = Moment(0, drawn, generator_for(0, "fit", 0 if same else step), CPU)
-        loss = objective(moment).total
+        context = StepContext(0, drawn, generator_for(0, "fit", 0 if same else step), CPU)
+        loss = objective(context).total
         optimiser.zero_grad()
         loss.backward()
         for name, weight in weights.items():

@@ -56,9 +56,9 @@ def test_no_points_have_no_values():
 def test_what_does_not_fit_is_refused():
     layout = Layout(axes=("x", "y"), planes=(("x", "y"),))
     field, axes = make_field(layout), axes_of(layout)
-    with pytest.raises(ValueError, match=r"indices have shape \(4, 2\); points of this lattice are \(2, N\)"):
+    with pytest.raises(ValueError, match=r"indices have shape \(4, 2\); this lattice takes \(2, N\)"):
         field.lattice_subset(axes).at(torch.zeros(4, 2, dtype=torch.long))
-    with pytest.raises(ValueError, match="a lattice takes one field and 2 axes"):
+    with pytest.raises(ValueError, match="a lattice of this field has 2 axes, x, y; got 1"):
         field.lattice_subset(axes[:1])
     with pytest.raises(IndexError):
         field.lattice_subset(axes).at(torch.full((2, 1), 9))

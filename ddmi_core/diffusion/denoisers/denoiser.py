@@ -1,0 +1,30 @@
+"""Interface of the denoising networks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.fields.layout import Layout
+from ddmi_core.networks.exchange import Maps
+
+
+class PlaneDenoiser(nn.Module, ABC):
+    """A network over the planes of a latent. An untrained one predicts zero.
+
+    Args:
+        layout: planes and axes.
+        channels: channels of the latent.
+        condition: width of the conditioning vector.
+        config: sizes.
+    """
+
+    @abstractmethod
+    def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+        """Map one noisy `(B, C, H, W)` per plane, and `(B, condition)`, to predictions of the same shapes."""
