@@ -1,11 +1,11 @@
-"""Settings of the image domain: sizes, which data, and how much is held out."""
+"""Settings of the image domain: sizes, data, and the held-out share."""
 
 from __future__ import annotations
 
 from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.errors import ConfigError, unknown_name
-from ddmi_image.groups import DEFAULT_GROUPS, GROUPS
+from ddmi_image.openmoji_groups import DEFAULT_GROUPS, GROUPS
 
 DETAILS = (1, 2, 4, 8)
 
