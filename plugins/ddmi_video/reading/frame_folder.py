@@ -52,7 +52,7 @@ class FrameFolder:
         """
         numbers = np.floor(np.asarray(times, dtype=np.float64) * self.rate + 1e-6).astype(np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() > len(self.entries)):
-            raise DataError(f"{self.name}: {len(self.entries)} pictures last {self.duration:.3f} s, less than requested")
+            raise DataError(f"{self.name}: {len(self.entries)} pictures last {self.duration:.3f} s, not long enough")
         return np.stack([self._cropped(self.entries[min(i, len(self.entries) - 1)], side) for i in numbers])
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
-"""Counting and reading clips in this process, or in several with at most one clip in flight in each."""
+"""Counting and decoding of clips, in this process or in worker processes with one clip in flight each."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,64 +10,83 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeVar
 
 from attrs import frozen
 
 from ddmi_core.errors import DataError, RequestError
-from ddmi_video.reading.pictures import FrameFolder
-from ddmi_video.reading.posture import Pixels
-from ddmi_video.reading.sources import ClipSource, count_clips, find_sources, read_clip
+from ddmi_video.reading.clips import Clip, VideoSource, count_clips, find_videos, read_clip
+from ddmi_video.reading.display_orientation import Pixels
+from ddmi_video.reading.frame_folder import FrameFolder
 from ddmi_video.reading.video import Video
 from ddmi_video.settings import VideoSettings
 
-
-@frozen
-class Job:
-    """One clip to read, or all clips of a source to count."""
-
-    source: str
-    clip: int | None = None  # number of the clip; `None` to count
+Job = TypeVar("Job", str, Clip)
+Result = TypeVar("Result")
 
 
 @frozen
-class Counted:
-    """What a source has."""
+class ClipCount:
+    """How many clips a video has."""
 
     clips: int
-    missing: str  # as `Video.missing`
+    missing: str  # see `Video.missing`
 
 
-Outcome: TypeAlias = Counted | Pixels | DataError
-Crew: TypeAlias = Callable[[Iterable[Job]], Iterator[tuple[Job, Outcome]]]
+class ClipReader(ABC):
+    """Counts and reads clips; the error of an unusable file is returned instead of raised.
+
+    Both methods are faster if neighbouring jobs belong to the same video. They raise `RequestError` if a worker dies.
+    """
+
+    @abstractmethod
+    def counts(self, videos: Iterable[str]) -> Iterator[ClipCount | DataError]:
+        """The number of clips of each video, in order."""
+
+    @abstractmethod
+    def clips(self, clips: Iterable[Clip]) -> Iterator[Pixels | DataError]:
+        """Each clip `(3, T, size, size)`, in order."""
 
 
-class Reader:
-    """Does jobs one by one, and keeps the last source open: clips of one video are read on without a seek.
+class LocalReader(ClipReader):
+    """Reads clips in this process, and keeps the last video open, so that its clips need no seek.
 
     Args:
-        sources: where jobs find theirs.
+        sources: the videos.
         settings: of the domain.
     """
 
-    def __init__(self, sources: Iterable[ClipSource], settings: VideoSettings) -> None:
+    def __init__(self, sources: Iterable[VideoSource], settings: VideoSettings) -> None:
         self.sources, self.settings = {source.name: source for source in sources}, settings
         self.held = ExitStack()
         self.name = ""
         self.video: Video | FrameFolder | None = None
 
-    def do(self, job: Job) -> Outcome:
-        """The outcome of a job; what is wrong with the file is an outcome too."""
+    def counts(self, videos: Iterable[str]) -> Iterator[ClipCount | DataError]:
+        """See `ClipReader`."""
+        return map(self.count, videos)
+
+    def clips(self, clips: Iterable[Clip]) -> Iterator[Pixels | DataError]:
+        """See `ClipReader`."""
+        return map(self.read, clips)
+
+    def count(self, name: str) -> ClipCount | DataError:
+        """The number of clips of one video."""
         try:
-            video = self._opened(job.source)
-            if job.clip is None:
-                return Counted(count_clips(video, job.source, self.settings), video.missing)
-            return read_clip(video, job.clip, self.settings)
+            video = self._opened(name)
+            return ClipCount(count_clips(video, name, self.settings), video.missing)
+        except DataError as error:
+            return error
+
+    def read(self, clip: Clip) -> Pixels | DataError:
+        """One clip `(3, T, size, size)`."""
+        try:
+            return read_clip(self._opened(clip.video), clip.number, self.settings)
         except DataError as error:
             return error
 
     def close(self) -> None:
-        """Close the source that is open."""
+        """Close the open video."""
         self.held.close()
         self.video = None
 
@@ -77,63 +97,83 @@ class Reader:
         return self.video
 
 
-@contextmanager
-def crew(location: Path, sources: Iterable[ClipSource], settings: VideoSettings) -> Iterator[Crew]:
-    """Who does jobs: a function that gives each job with its outcome, in order.
-
-    Neighbouring jobs had better be of one source. The function raises `RequestError` if a process dies.
+class PooledReader(ClipReader):
+    """Reads clips in worker processes.
 
     Args:
-        location: folder or archive; processes find the sources there themselves.
-        sources: what lies there.
-        settings: `workers` says how many processes there are; 0 is this one.
+        pool: processes that `_start` has prepared.
+        workers: how many there are.
+    """
+
+    def __init__(self, pool: ProcessPoolExecutor, workers: int) -> None:
+        self.pool, self.workers = pool, workers
+
+    def counts(self, videos: Iterable[str]) -> Iterator[ClipCount | DataError]:
+        """See `ClipReader`."""
+        return self._in_flight(_count, videos)
+
+    def clips(self, clips: Iterable[Clip]) -> Iterator[Pixels | DataError]:
+        """See `ClipReader`."""
+        return self._in_flight(_read, clips)
+
+    def _in_flight(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        """Results in order, with at most one job per worker running or waiting to be fetched."""
+        flying: deque[tuple[Job, Future[Result]]] = deque()
+        try:
+            for job in jobs:
+                if len(flying) == self.workers:
+                    yield _finished(*flying.popleft())
+                flying.append((job, self.pool.submit(work, job)))
+            while flying:
+                yield _finished(*flying.popleft())
+        finally:
+            for _, future in flying:
+                future.cancel()
+
+
+@contextmanager
+def clip_reader(location: Path, sources: Iterable[VideoSource], settings: VideoSettings) -> Iterator[ClipReader]:
+    """A reader of the clips of a folder or archive.
+
+    Args:
+        location: folder or archive, in which worker processes find the videos themselves.
+        sources: the videos in it.
+        settings: `workers` is the number of processes; 0 reads in this one.
     """
     if not settings.workers:
-        reader = Reader(sources, settings)
+        reader = LocalReader(sources, settings)
         try:
-            yield lambda jobs: ((job, reader.do(job)) for job in jobs)
+            yield reader
         finally:
             reader.close()
         return
-    # fresh processes: a copy of one in which torch has started its threads may hang
-    with ProcessPoolExecutor(settings.workers, get_context("spawn"), _begin, (location, settings)) as pool:
-        yield lambda jobs: _in_flight(jobs, pool, settings.workers)
+    # spawned processes: a fork of a process in which torch has started threads may hang
+    with ProcessPoolExecutor(settings.workers, get_context("spawn"), _start, (location, settings)) as pool:
+        yield PooledReader(pool, settings.workers)
 
 
-def _in_flight(jobs: Iterable[Job], pool: ProcessPoolExecutor, most: int) -> Iterator[tuple[Job, Outcome]]:
-    """Jobs with their outcomes, while at most some are under way or wait to be taken."""
-    flying: deque[tuple[Job, Future[Outcome]]] = deque()
+_worker: list[LocalReader] = []  # the reader of a worker process
+
+
+def _start(location: Path, settings: VideoSettings) -> None:
+    _worker[:] = [LocalReader(find_videos(location), settings)]
+
+
+def _count(name: str) -> ClipCount | DataError:
+    return _worker[0].count(name)
+
+
+def _read(clip: Clip) -> Pixels | DataError:
+    return _worker[0].read(clip)
+
+
+def _finished(job: str | Clip, future: Future[Result]) -> Result:
     try:
-        for job in jobs:
-            if len(flying) == most:
-                yield _finished(*flying.popleft())
-            flying.append((job, pool.submit(_do, job)))
-        while flying:
-            yield _finished(*flying.popleft())
-    finally:
-        for _, future in flying:
-            future.cancel()
-
-
-_reader: Reader | None = None  # of a worker process
-
-
-def _begin(location: Path, settings: VideoSettings) -> None:
-    global _reader
-    _reader = Reader(find_sources(location), settings)
-
-
-def _do(job: Job) -> Outcome:
-    assert _reader is not None
-    return _reader.do(job)
-
-
-def _finished(job: Job, future: Future[Outcome]) -> tuple[Job, Outcome]:
-    try:
-        return job, future.result()
+        return future.result()
     except BrokenProcessPool as error:
+        name = job if isinstance(job, str) else job.video
         raise RequestError(
-            f"{job.source}: a process that reads videos died, at this file or one near it; see which with "
+            f"{name}: a process that reads videos died, at this file or one near it; see which with "
             "--set domain.workers=0, or try --set domain.reader=pyav. A program that calls the library needs "
             "`if __name__ == '__main__':` around its work"
         ) from error
