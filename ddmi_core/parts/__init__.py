@@ -73,9 +73,12 @@ if TYPE_CHECKING:
     from ddmi_core.sources.decoding import decode_files as decode_files
     from ddmi_core.sources.files import Entry as Entry
     from ddmi_core.sources.files import find_files as find_files
+    from ddmi_core.sources.folders import FileLabels as FileLabels
+    from ddmi_core.sources.folders import FolderSource as FolderSource
     from ddmi_core.sources.folders import classes_of as classes_of
     from ddmi_core.sources.folders import default_place as default_place
     from ddmi_core.sources.folders import report_unusable as report_unusable
+    from ddmi_core.sources.folders import required_location as required_location
     from ddmi_core.sources.random_draws import between as between
     from ddmi_core.sources.random_draws import chance as chance
     from ddmi_core.sources.random_draws import pick as pick

@@ -1,18 +1,206 @@
-"""What folders of files have in common: a place by default, classes from sub-folders, and files that cannot be used."""
+"""Data sources of files in a folder or zip archive: finding, checking, decoding and labelling."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeVar
 
+from attrs import evolve, frozen
 from platformdirs import user_data_path
 
 from ddmi_core.errors import DataError, counted
+from ddmi_core.sources.array_cache import ArrayCache, Rows
+from ddmi_core.sources.captions import captions_beside, tell_sides
+from ddmi_core.sources.decoding import Decoding, decode_files
+from ddmi_core.sources.files import Entry, find_files
+from ddmi_core.sources.splits import choose
 
 SHOWN = 5
 
 log = logging.getLogger(__name__)
+
+
+class Named(Protocol):
+    """Anything with a name, such as an `Entry`."""
+
+    @property
+    def name(self) -> str:
+        """The name in messages."""
+
+
+Item = TypeVar("Item", bound=Named)
+Fact = TypeVar("Fact")
+
+
+@frozen
+class FileLabels:
+    """Classes and captions of N signals, from the names and neighbours of their files.
+
+    Args:
+        classes: names of the classes; empty if there are none.
+        labels: N class indices; zeros if there are no classes.
+        captions: N tuples of captions, or an empty list if not every file has captions.
+    """
+
+    classes: tuple[str, ...]
+    labels: list[int]
+    captions: list[tuple[str, ...]]
+
+    @property
+    def mirrorable(self) -> list[bool]:
+        """For each signal, whether its captions stay true of its mirror image: none mentions left or right."""
+        return [not tell_sides(texts) for texts in self.captions or [()] * len(self.labels)]
+
+
+@frozen
+class FolderSource:
+    """The steps of a data source that reads files from a folder or zip archive.
+
+    `entries` finds files, `usable` checks them before anything large is decoded, `decode` decodes them into one array,
+    and `labels` gives their classes and captions. Unusable files raise an error or are left out with a warning.
+
+    Args:
+        location: folder or zip archive.
+        kind: what the files are, in the plural, for messages: `pictures`.
+        suffixes: accepted file extensions in lower case: `(".png", ".jpg")`.
+        strict: raise an error for unusable files; otherwise leave them out with a warning.
+        classes: take classes from sub-folders.
+        captions: read captions from text files beside the files.
+
+    Example:
+        >>> def load(location, settings):
+        ...     folder = FolderSource(required_location(location, "sounds"), "sounds", (".wav",), settings.strict)
+        ...     entries = folder.entries(settings.limit)
+        ...     rows, kept = folder.decode(entries, Decoding(4096, np.dtype(np.int16), read_wav, ("sonar", 4096)))
+        ...     names = [entries[i].name for i in kept]
+        ...     found = folder.labels(names)
+        ...     sounds = GridSet([rows[:, None]], names, kept, found.classes, found.labels, captions=found.captions)
+        ...     return sounds.split(settings.held_out)
+    """
+
+    location: Path
+    kind: str
+    suffixes: tuple[str, ...]
+    strict: bool = True
+    classes: bool = True
+    captions: bool = True
+
+    def entries(self, limit: int = 0) -> list[Entry]:
+        """Files sorted by name, at most `limit` of them (0: all), chosen by a stable hash of their names.
+
+        Raises:
+            DataError: if the location is missing, is neither a folder nor a zip archive, or has no such file.
+        """
+        found = find_files(self.location, self.suffixes, self.kind)
+        return [found[i] for i in choose([entry.name for entry in found], limit)]
+
+    def usable(
+        self, items: Sequence[Item], check: Callable[[Item], Fact], reason: str = ""
+    ) -> tuple[list[Item], list[Fact]]:
+        """Items that pass a check, and what the check returned for each.
+
+        Args:
+            items: entries, or other things with a name that consist of files.
+            check: reads a header or counts parts, for example; raises `DataError` for an unusable item.
+            reason: the end of the error if no item passes: `as each is too short`.
+
+        Raises:
+            DataError: if no item passes, or if `strict` and one does not.
+        """
+        kept, facts, problems = [], [], {}
+        for item in items:
+            try:
+                facts.append(check(item))
+                kept.append(item)
+            except DataError as error:
+                problems[item.name] = str(error)
+        report_unusable(self.location, problems, self.strict)
+        if not kept:
+            raise self.nothing_usable(f"{self.kind} ({len(items)})", reason)
+        return kept, facts
+
+    def decode(
+        self,
+        entries: Sequence[Entry],
+        how: Decoding,
+        *,
+        cache: ArrayCache | None = None,
+        unusable: Callable[[dict[str, str]], Mapping[str, str]] | None = None,
+        total: str = "",
+    ) -> tuple[Rows, list[int]]:
+        """Decode files into rows of one array.
+
+        Args:
+            entries: M files, or parts of files with names of their own.
+            how: how one of them becomes a row.
+            cache: for rows that take long to make: keeps each of them, so that a changed set makes only the new ones.
+            unusable: turns problems of entries into problems of files, both by name; the same problems by default.
+            total: what none of can be used, for the error: `pictures (12)` by default.
+
+        Returns:
+            Rows `(M, length)`, and the indices of the entries that could be decoded, at least one.
+
+        Raises:
+            DataError: if no entry can be decoded, or if `strict` and a file is unusable.
+            OutputError: if the cache of large arrays cannot be written.
+        """
+        rows, problems = decode_files(self.location, entries, how if cache is None else self._cached(how, cache))
+        if cache is not None:
+            cache.tidy()
+        report_unusable(self.location, problems if unusable is None else unusable(problems), self.strict)
+        kept = [i for i, entry in enumerate(entries) if entry.name not in problems]
+        if not kept:
+            raise self.nothing_usable(total or f"{self.kind} ({len(entries)})")
+        return rows, kept
+
+    def labels(self, files: Sequence[str], captioned: Sequence[str] = ()) -> FileLabels:
+        """Classes and captions of signals.
+
+        Args:
+            files: for each signal the name of its file, as `entries` gives it; signals may share a file.
+            captioned: for each signal the name beside which its captions lie; its file by default.
+
+        Raises:
+            DataError: if a caption file cannot be used.
+        """
+        beside = dict(zip(files, captioned or files, strict=True))
+        place = {file: i for i, file in enumerate(beside)}
+        classes, labels = classes_of(list(beside)) if self.classes else ((), [0] * len(beside))
+        texts: list[tuple[str, ...]] = []
+        if self.captions:
+            texts = captions_beside(self.location, list(beside.values()), self.suffixes, self.kind)
+        captions = [texts[place[file]] for file in files] if texts else []
+        return FileLabels(classes, [labels[place[file]] for file in files], captions)
+
+    def nothing_usable(self, total: str, reason: str = "") -> DataError:
+        """The error for a location without a usable file."""
+        return DataError(f"{self.location}: none of its {total} can be used{f', {reason}' if reason else ''}")
+
+    def _cached(self, how: Decoding, cache: ArrayCache) -> Decoding:
+        """The same decoding with each row kept in a cache."""
+
+        def read(entry: Entry) -> Rows:
+            key = [*how.key, str(self.location.resolve()), entry.name, entry.stamp]
+            return cache.made(key, lambda: how.read(entry))
+
+        return evolve(how, read=read)
+
+
+def required_location(location: Path | None, files: str) -> Path:
+    """The location of a source that cannot do without one.
+
+    Args:
+        location: as the source got it.
+        files: what has to be there, for the message: `pictures`.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if location is None:
+        raise DataError(f"the source 'folder' needs a folder or zip archive of {files}: --data PATH")
+    return location
 
 
 def default_place(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Pictures as files: PNG of any size written strip by strip, small JPEG and WebP, and thumbnails."""
+"""Export of pictures: PNG of any size in strips, JPEG and WebP in memory, and pictures for reports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from PIL import Image
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import GridArtefact
 
-COMPRESSION = 3  # of zlib; higher values take much longer and save little
-LARGEST_SMALL = 8192  # width and height up to which a picture is held in memory to be written
+COMPRESSION = 3  # zlib level; higher ones take much longer and save little
+LARGEST_SMALL = 8192  # largest width or height of a picture that is written from memory
 THUMBNAIL = 1024
 
 
 def write_png(artefact: GridArtefact, path: Path) -> None:
-    """Write a picture of any size; only a strip of it is in memory at a time.
+    """Write a PNG of any size, with one strip in memory at a time.
 
     Raises:
         OSError: if the file cannot be written.
@@ -31,7 +31,7 @@ def write_png(artefact: GridArtefact, path: Path) -> None:
 
 
 def write_small(artefact: GridArtefact, path: Path) -> None:
-    """Write a picture in the format of its suffix (JPEG or WebP), which needs the whole picture in memory.
+    """Write JPEG or WebP, by the suffix; both need the whole picture in memory.
 
     Raises:
         RequestError: if the picture is larger than 8192 pixels a side.
@@ -48,7 +48,7 @@ def write_small(artefact: GridArtefact, path: Path) -> None:
 
 
 def picture(artefact: GridArtefact) -> Image.Image:
-    """The picture for a report; above 1024 pixels a side it is drawn smaller, in proportion."""
+    """The picture for a report, at most 1024 pixels along its longer side."""
     longest = max(artefact.size)
     if longest > THUMBNAIL:
         size = tuple(max(1, length * THUMBNAIL // longest) for length in artefact.size)
@@ -57,7 +57,7 @@ def picture(artefact: GridArtefact) -> Image.Image:
 
 
 def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Values in [-1, 1] as bytes, to the nearest."""
+    """Round values in [-1, 1] to bytes."""
     scaled: npt.NDArray[np.uint8] = np.clip(values * 127.5 + 128.0, 0, 255).astype(np.uint8)
     return scaled
 

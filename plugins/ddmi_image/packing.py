@@ -1,4 +1,4 @@
-"""Pictures as rows of bytes that hold all their levels, and sets made of such rows."""
+"""Packing of pictures at several resolutions into rows of bytes, and sets of such rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def sides(size: int, detail: int) -> tuple[int, ...]:
-    """Width of each level, the native one first: 1, 2, 4, ... up to `detail` times the size."""
+    """Width of each level, native first: 1, 2, 4, ... up to `detail` times the size."""
     return tuple(size << power for power in range(detail.bit_length()))
 
 
@@ -24,10 +24,10 @@ def row_bytes(size: int, detail: int) -> int:
 
 
 def pack(picture: Image.Image, size: int) -> Pixels:
-    """All levels of an RGB picture as one row of bytes: native first, channels first.
+    """Pack all levels of an RGB picture into one row of bytes: native level first, channels first.
 
     Args:
-        picture: square, a power of two times `size` wide; smaller levels are its means over blocks.
+        picture: square, `size` times a power of two wide; smaller levels are averages over blocks.
         size: native size.
     """
     levels = [picture.reduce(picture.width // side) for side in sides(size, picture.width // size)]
@@ -46,17 +46,17 @@ def picture_set(
     mirrored: Sequence[bool] = (),
     captions: Sequence[Sequence[str]] = (),
 ) -> GridSet:
-    """The set of packed pictures, mirrored at random in training where allowed.
+    """A set of packed pictures, mirrored at random in training if allowed.
 
     Args:
-        pixels: `(M, R)`, one row a picture, as `pack` makes it.
-        names: one name a picture of the set.
+        pixels: `(M, R)`, one row per picture, from `pack`.
+        names: one per picture of the set.
         size: native size.
-        detail: greatest multiple of it.
+        detail: largest multiple of the native size.
         rows: see `GridSet`.
         classes: see `GridSet`.
         labels: see `GridSet`.
-        mirrored: whether each picture of the set may be mirrored; none if left out.
+        mirrored: whether each picture of the set may be mirrored; none by default.
         captions: see `GridSet`.
     """
     levels, start = [], 0

@@ -1,4 +1,4 @@
-"""The learned perceptual distance LPIPS as a training term; it comes with the extra `lpips`."""
+"""The perceptual loss LPIPS, which needs the extra `lpips`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ddmi_core.errors import ConfigError
 from ddmi_core.parts import PerceptualConfig, lpips_network
 
 KEY = "autoencoder.perceptual"
-SMALLEST = 32  # the backbone halves a picture four times
+SMALLEST = 32  # pixels; the backbone halves a picture four times
 
 
 class LpipsTerm(nn.Module):
-    """LPIPS with a VGG backbone (arXiv 1801.03924) on patches of at least 32 pixels a side.
+    """LPIPS with a VGG backbone (arXiv 1801.03924), on patches of at least 32 x 32 pixels.
 
     Args:
-        options: `weights_file` names a local state dictionary of the whole network (`lpips.LPIPS(net="vgg")`),
-            `.safetensors` or `.pth`. Without it the package fetches the backbone's weights, which needs a network.
+        options: `weights_file` is a local state dictionary of the whole network (`lpips.LPIPS(net="vgg")`),
+            `.safetensors` or `.pth`. Without it the package downloads the weights of the backbone.
 
     Raises:
-        ConfigError: if the package is missing, or the weights cannot be had.
+        ConfigError: if the package or the weights are missing.
     """
 
     def __init__(self, options: PerceptualConfig) -> None:
@@ -28,7 +28,7 @@ class LpipsTerm(nn.Module):
         self.network = lpips_network(options.weights_file, asked, f"{KEY}.weights_file", otherwise)
 
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
-        """Mean distance of predicted and true patches `(B, 3, H, W)` in [-1, 1]: a scalar.
+        """Mean distance between predicted and true patches `(B, 3, H, W)` in [-1, 1]: a scalar.
 
         Raises:
             ConfigError: if the patches are too small for the backbone.

@@ -18,9 +18,9 @@ IMAGE = Domain(
     sources={
         "openmoji": "ddmi_image.openmoji:load",
         "folder": "ddmi_image.folder:load",
-        "afhqv2-cat": "ddmi_image.official:afhqv2_cat",
-        "afhqv2-dog": "ddmi_image.official:afhqv2_dog",
-        "celeba-hq": "ddmi_image.official:celeba_hq",
+        "afhqv2-cat": "ddmi_image.afhq_celeba:afhqv2_cat",
+        "afhqv2-dog": "ddmi_image.afhq_celeba:afhqv2_dog",
+        "celeba-hq": "ddmi_image.afhq_celeba:celeba_hq",
     },
     default_source="openmoji",
     perceptual={
@@ -29,8 +29,8 @@ IMAGE = Domain(
     },
     metrics={"psnr_db": "ddmi_core.parts:psnr_db", "ssim": "ddmi_core.parts:ssim"},
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
-    field_features="ddmi_image.describe:describe",
-    signal_features="ddmi_image.describe:describe_signal",
+    field_features="ddmi_image.features:describe",
+    signal_features="ddmi_image.features:describe_signal",
     read="ddmi_image.folder:read",
     exporters={
         ".png": "ddmi_image.export:write_png",

@@ -1,4 +1,4 @@
-"""Reading one picture file into 8-bit RGB, upright, over white, within limits."""
+"""Reading of a picture file as a square of upright 8-bit RGB, with limits on its size."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def shorter_side(source: Path | BinaryIO, name: str) -> int:
     """The shorter side in pixels, from the header alone.
 
     Raises:
-        DataError: if it is not a picture, or beyond a limit.
+        DataError: if it is not a picture, or is beyond a limit.
     """
     with _opened(source, name) as image:
         return min(image.size)
 
 
 def read_square(source: Path | BinaryIO, name: str, size: int) -> Image.Image:
-    """A picture cropped to its central square and resized to `size` x `size`, 8-bit RGB.
+    """Read a picture, crop it to its central square and resize it to `size` x `size`, 8-bit RGB.
 
-    EXIF orientation is applied, transparency is laid over white, the first frame of an animation is
-    taken; greyscale, 16-bit, palette and CMYK pictures become RGB. Embedded colour profiles are ignored.
+    EXIF orientation is applied, transparency is composited over white, and an animation gives its first frame.
+    Greyscale, 16-bit, palette and CMYK pictures become RGB. Embedded colour profiles are ignored.
 
     Args:
-        source: file.
+        source: path, or open file.
         name: name for messages.
         size: width and height.
 
@@ -56,10 +56,10 @@ def read_square(source: Path | BinaryIO, name: str, size: int) -> Image.Image:
 
 
 def eight_bit_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Any of Pillow's modes as 8-bit RGB, transparent parts over white.
+    """Convert any of Pillow's modes to 8-bit RGB, with transparency over white.
 
     Raises:
-        DataError: for floating-point pictures and whole numbers beyond 16 bits, whose range is unknown.
+        DataError: for floating-point values and integers beyond 16 bits, whose range is unknown.
     """
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
@@ -76,7 +76,7 @@ def eight_bit_rgb(image: Image.Image, name: str) -> Image.Image:
 
 @contextmanager
 def _opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
-    """An open picture within the limits; whatever a decoder raises becomes a DataError with the name."""
+    """Open a picture and check the limits; errors of the decoder become a DataError with the name."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -1,11 +1,11 @@
-"""Settings of the image domain: sizes, which data, and how much is held out."""
+"""Settings of the image domain: sizes, data, and the held-out share."""
 
 from __future__ import annotations
 
 from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.errors import ConfigError, unknown_name
-from ddmi_image.groups import DEFAULT_GROUPS, GROUPS
+from ddmi_image.openmoji_groups import DEFAULT_GROUPS, GROUPS
 
 DETAILS = (1, 2, 4, 8)
 
@@ -25,14 +25,14 @@ class ImageSettings:
 
     Args:
         size: width and height of the pictures in pixels, the native size.
-        detail: greatest multiple of the native size at which pictures are kept to supervise the field;
-            1, 2, 4 or 8. With 4, the levels are 1, 2 and 4 times the native size.
-        groups: OpenMoji groups to draw; each is a class.
-        held_out: share of the drawings or files that training never sees.
-        augment: mirror pictures at random in training, where a mirror image is a valid picture.
-        limit: greatest number of pictures, chosen by a stable hash of their names; 0 takes all.
-        classes: take the sub-folders of a folder of pictures as classes.
-        strict: stop at files that cannot be used; otherwise leave them out with a warning.
+        detail: largest multiple of the native size at which pictures supervise the field: 1, 2, 4 or 8. With 4, the
+            levels are 1, 2 and 4 times the native size.
+        groups: OpenMoji groups; each is a class.
+        held_out: share of the drawings or files that is kept out of training.
+        augment: mirror pictures at random in training, if a mirror image is a valid picture.
+        limit: maximum number of pictures, chosen by a stable hash of their names; 0 takes all.
+        classes: use the sub-folders of a folder of pictures as classes.
+        strict: raise an error for unusable files; otherwise leave them out with a warning.
     """
 
     size: int = field(default=48, validator=[validators.ge(8), validators.le(4096)])

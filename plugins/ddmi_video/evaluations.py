@@ -1,4 +1,4 @@
-"""Figures of clips beside those of reconstructions: Fréchet video distance, and frames between the trained ones."""
+"""Metrics of clips: temporal consistency of reconstructions, Fréchet video distance, and frame interpolation."""
 
 from __future__ import annotations
 
@@ -8,20 +8,42 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Figure, Split, Trained
+from ddmi_core.api import Field, Figure, Split, Trained
 from ddmi_core.parts import Features, GridRenderer, GridSignal, evenly, frechet_figures, native_grid
 from ddmi_video.features import clip_features
 from ddmi_video.settings import VideoSettings
 
-PART = 16  # clips in memory at once
-RANGE = 2.0  # values lie in [-1, 1]
+PART = 16  # clips per batch
+RANGE = 2.0  # of values, which are in [-1, 1]
+
+
+def temporal_consistency(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
+    """Agreement of the changes between frames with those of the original, `(B,)`, in [0, 1]; see below."""
+    return agreement_of_changes(renderer.native_values(fields), native_grid(signal).cpu())
+
+
+def agreement_of_changes(first: Tensor, second: Tensor) -> Tensor:
+    """Agreement of the temporal differences d and d' of two clips: 1 - sum |d - d'| / (sum |d| + sum |d'|).
+
+    It is 1 for clips that change in the same way, whatever their content, and 0 if one of them is static, flickers, or
+    moves in the opposite direction. Two static clips agree.
+
+    Args:
+        first: `(B, V, T, H, W)`.
+        second: the same shape.
+
+    Returns:
+        `(B,)`
+    """
+    change, other = (clip.double().diff(dim=2).flatten(1) for clip in (first, second))
+    size = change.abs().sum(dim=1) + other.abs().sum(dim=1)
+    return (1 - (change - other).abs().sum(dim=1) / size.clamp(min=torch.finfo(torch.float64).tiny)).float()
 
 
 def video_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """Fréchet video distance of samples to held-out clips (arXiv 1812.01717), and that of as many training clips.
 
-    The features' name is part of the figure's: figures on other features are no FVD as papers print it, which is on
-    those of an I3D network.
+    The name of the figure includes that of the features. Only with features of an I3D network is it the FVD of papers.
     """
     settings: VideoSettings = model.settings
     chosen, renderer = clip_features(settings.features), _grids(model)
@@ -43,10 +65,10 @@ def video_distance(model: Trained, split: Split, count: int, seed: int) -> Seque
 
 
 def between_frames(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """PSNR of frames between those that the encoder sees, where data has them: drawn from the field, and blended.
+    """PSNR of frames between the native ones, if the data have such frames: from the field, and by linear blending.
 
-    Blended are, linearly, the two nearest frames that the same field shows at the native times and, for comparison,
-    those of the clip itself, which are exact.
+    The field at the times in between is compared with blends of its own native frames, and with blends of the
+    original's native frames.
     """
     held = split.held_out
     levels = held.batch([0]).levels()
@@ -63,7 +85,7 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
         truth = native_grid(GridSignal(signal.levels()[finer])).cpu()
         field = model.reconstruct(signal)
         frames = truth.shape[2]
-        # Beyond the first and the last native frame there is nothing to blend.
+        # Frames before the first and after the last native frame cannot be blended.
         beyond = frames // native // 2
         inner = slice(beyond, frames - beyond)
         shown = torch.from_numpy(renderer.render(field, tuple(truth.shape[2:])).array()).movedim(-1, 0)[None]
@@ -82,7 +104,7 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
 
 
 def blend(clip: Tensor, frames: int) -> Tensor:
-    """A clip `(B, V, T, H, W)` at other times, `frames` of them, by linear blending of its nearest frames."""
+    """Resample a clip `(B, V, T, H, W)` to `frames` frames by linear blending of the nearest ones."""
     place = ((2 * torch.arange(frames) + 1) * clip.shape[2] / (2 * frames) - 0.5).clamp(0, clip.shape[2] - 1)
     low = place.floor().long()
     high = (low + 1).clamp(max=clip.shape[2] - 1)
@@ -90,9 +112,9 @@ def blend(clip: Tensor, frames: int) -> Tensor:
 
 
 def _grids(model: Trained) -> GridRenderer:
-    renderer = model.renderer
-    assert isinstance(renderer, GridRenderer)
-    return renderer
+    if not isinstance(model.renderer, GridRenderer):
+        raise TypeError(f"these figures need a GridRenderer, not a {type(model.renderer).__name__}")
+    return model.renderer
 
 
 def _samples(model: Trained, n: int, seed: int) -> Sequence[Any]:

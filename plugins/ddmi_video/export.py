@@ -1,4 +1,4 @@
-"""Clips as files, written frame by frame: H.264 in mp4, gif, and numbered PNG pictures in a zip archive."""
+"""Export of clips frame by frame: H.264 in mp4, animated gif, and a zip archive of PNG pictures."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from ddmi_core.parts import GridArtefact, write_animated_gif, write_h264
 
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
-UNITS = 100  # of a gif's times, a second
-LEAST_UNITS, MOST_UNITS = 2, 65535  # that a frame is shown; viewers slow down below two
+UNITS = 100  # units of time in a gif, per second
+LEAST_UNITS, MOST_UNITS = 2, 65535  # duration of a frame; viewers slow down shorter ones
 FASTEST_GIF = UNITS / LEAST_UNITS
-THUMBNAIL, MOST_SHOWN = 192, 64  # pixels a side and frames of a clip in a report
+THUMBNAIL, MOST_SHOWN = 192, 64  # largest side in pixels, and most frames, of a clip in a report
 
 
 def frames(artefact: GridArtefact) -> Iterator[Frame]:
-    """Yield frames as bytes, each computed when it is asked for."""
+    """Yield frames as bytes; each is computed when requested."""
     for slab in artefact.slabs():
         yield from np.clip(slab * 127.5 + 128.0, 0, 255).astype(np.uint8)
 
 
 def rate(artefact: GridArtefact) -> float:
-    """Frames a second."""
+    """Frames per second."""
     return artefact.size[0] / artefact.extent[0]
 
 
 def write_mp4(artefact: GridArtefact, path: Path) -> None:
-    """Write H.264 with 4:2:0 colours, which browsers and players show; odd sides get one more row or column.
+    """Write H.264 with 4:2:0 chroma subsampling; odd sides are padded by one row or column.
 
     Raises:
-        RequestError: if the frames are larger than 8192 pixels a side.
+        RequestError: if a side of the frames is longer than 8192 pixels.
         OSError: if the file cannot be written.
     """
     _, rows, columns = artefact.size
@@ -45,13 +45,13 @@ def write_mp4(artefact: GridArtefact, path: Path) -> None:
 
 
 def write_gif(artefact: GridArtefact, path: Path) -> None:
-    """Write an animation that repeats, each frame in 256 colours of its own.
+    """Write a looping gif with a palette of 256 colours per frame.
 
-    Frames begin at the nearest hundredths of a second, the unit of the format, so the animation as a whole keeps its
-    speed. Above 50 frames a second, which viewers slow down, it is drawn at 50.
+    Frame times are rounded to hundredths of a second, the unit of the format, without drift. Above 50 frames per
+    second, which viewers slow down, the clip is rendered at 50.
 
     Raises:
-        RequestError: if the frames are larger than 1024 pixels a side.
+        RequestError: if a side of the frames is longer than 1024 pixels.
         OSError: if the file cannot be written.
     """
     seconds, (_, rows, columns) = artefact.extent[0], artefact.size
@@ -72,12 +72,12 @@ def write_frames(artefact: GridArtefact, path: Path) -> None:
         for number, pixels in enumerate(frames(artefact)):
             drawn = io.BytesIO()
             Image.fromarray(pixels).save(drawn, "PNG")
-            # A date of its own would make two archives of one clip differ.
+            # No date, so that two archives of the same clip are equal.
             archive.writestr(zipfile.ZipInfo(f"{number:05d}.png"), drawn.getvalue())
 
 
 def picture(artefact: GridArtefact) -> list[Image.Image]:
-    """The frames for a report, at most 64 of at most 192 pixels a side; a slice through time is one."""
+    """The frames for a report, at most 64, at most 192 pixels a side; a slice through time is a single picture."""
     count, rows, columns = artefact.size
     if rows == 1:
         return [Image.fromarray(np.concatenate(list(frames(artefact))))]

@@ -1,4 +1,4 @@
-"""Features of clips that Fréchet video distances are computed on: without learned weights, or a network from a file."""
+"""Clip features for Fréchet video distances: hand-crafted ones, or a TorchScript network from a file."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from ddmi_core.parts import Features, chosen_features, grid_features_by
 from ddmi_video.settings import VideoSettings
 
 PLAIN = "colour-and-motion"
-WORKING = 32  # rows and columns at which the plain features look at frames
-SPEEDS = 4  # frequencies along time
+WORKING = 32  # rows and columns of frames for the hand-crafted features
+SPEEDS = 4  # temporal frequencies
 COLOUR_GRID, MOTION_GRID = 4, 3
 DIRECTIONS = 8
 LUMA = (0.299, 0.587, 0.114)
-MOTION_SCALE = 6.0  # makes the spread of the features of motion about that of the colours, on the default clips
-PIXELS = 224  # rows and columns that networks for videos are trained on
+MOTION_SCALE = 6.0  # gives motion features about the spread of colour features, measured on the default clips
+PIXELS = 224  # rows and columns of the frames that video networks expect
 
 
 def clip_features(choice: str) -> Features:
-    """The features that a setting names: `colour-and-motion`, or the path of a TorchScript file.
+    """The features of a setting: `colour-and-motion`, or the path of a TorchScript file.
 
-    A network takes clips `(B, 3, T, 224, 224)` in [-1, 1] and gives `(B, F)`, as the I3D files do that are in use for
-    Fréchet video distances.
+    A network maps clips `(B, 3, T, 224, 224)` in [-1, 1] to `(B, F)`, as the I3D files for Fréchet video distances do.
 
     Raises:
-        DataError: if the file is missing or is no TorchScript.
+        DataError: if the file is missing or not TorchScript.
     """
     ready = Features(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)
     return chosen_features(choice, ready, resized, f"frames resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]")
 
 
 def check(settings: VideoSettings) -> None:
-    """See that the features can be had.
+    """Check that the features can be loaded.
 
     Raises:
         DataError: if they cannot.
@@ -42,19 +41,19 @@ def check(settings: VideoSettings) -> None:
 
 
 def resized(clips: Tensor) -> Tensor:
-    """Clips `(B, 3, T, H, W)` with frames of the size that networks take."""
+    """Clips `(B, 3, T, H, W)` with frames resized to what networks expect."""
     frames = clips.movedim(2, 1).flatten(0, 1)
     large = F.interpolate(frames, (PIXELS, PIXELS), mode="bilinear", antialias=True)
     return large.reshape(len(clips), -1, *large.shape[1:]).movedim(1, 2)
 
 
 def colour_and_motion(clips: Tensor) -> Tensor:
-    """What clips look like, how fast they change, and where to they move.
+    """Colours, temporal frequencies and directions of motion of clips.
 
-    Mean colours of 4 x 4 cells and their changes from the first to the last third of the time (96); sizes of four
-    frequencies of grey values along time in 3 x 3 cells (36); and how much of the motion goes in which of eight
-    directions in 3 x 3 cells (72), from the slopes of grey values in space and time (Horn and Schunck, "Determining
-    optical flow", 1981: -I_t grad I / |grad I|^2 is the motion across edges).
+    Mean colours of 4 x 4 cells, and their changes from the first to the last third of the clip (96); amplitudes of four
+    temporal frequencies of the luma in 3 x 3 cells (36); and a histogram of eight directions of motion in 3 x 3 cells
+    (72), from the gradients of the luma in space and time (Horn and Schunck, "Determining optical flow", 1981: the
+    motion across edges is -I_t grad I / |grad I|^2).
 
     Args:
         clips: `(B, 3, T, H, W)`, in [-1, 1], T at least 2.
@@ -72,7 +71,7 @@ def colour_and_motion(clips: Tensor) -> Tensor:
 
 
 def _frequencies(grey: Tensor) -> Tensor:
-    """Sizes of the lowest frequencies along time, `(B, 4 * 9)`, of clips `(B, T, H, W)`."""
+    """Amplitudes of the lowest temporal frequencies, `(B, 4 * 9)`, of clips `(B, T, H, W)`."""
     spectrum = torch.fft.rfft(grey - grey.mean(dim=1, keepdim=True), dim=1).abs() / grey.shape[1]
     lowest = spectrum[:, 1 : 1 + SPEEDS]
     lowest = F.pad(lowest, (0, 0, 0, 0, 0, SPEEDS - lowest.shape[1]))
@@ -80,13 +79,13 @@ def _frequencies(grey: Tensor) -> Tensor:
 
 
 def _directions(grey: Tensor) -> Tensor:
-    """Motion across edges, shared between the two nearest of eight directions, `(B, 8 * 9)`."""
+    """Histogram of motion across edges, each divided between the two nearest of eight directions: `(B, 8 * 9)`."""
     across = (grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]) / 2
     down = (grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]) / 2
     later = grey[:, 1:, 1:-1, 1:-1] - grey[:, :-1, 1:-1, 1:-1]
     across, down = (across[:, 1:] + across[:, :-1]) / 2, (down[:, 1:] + down[:, :-1]) / 2
     slope = (across.square() + down.square() + 1e-6).sqrt()
-    # Each edge counts with its strength, so that flat places, whose motion cannot be seen, do not.
+    # Edges are weighted by their strength, so that flat regions, whose motion is unknown, have no weight.
     towards = torch.atan2(-later * down, -later * across).remainder(2 * torch.pi) * (DIRECTIONS / (2 * torch.pi))
     strength = later.abs() * slope / (slope + 0.05)
     centres = torch.arange(DIRECTIONS, dtype=grey.dtype).view(-1, 1, 1, 1)

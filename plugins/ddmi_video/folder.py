@@ -1,30 +1,21 @@
-"""Videos from a folder or zip archive as a split of clips and, for one file, its first clip as a signal."""
+"""The data source `folder`: clips of the videos of a folder or zip archive, and single video files."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError, counted
-from ddmi_core.parts import (
-    Decoding,
-    Entry,
-    GridSet,
-    GridSignal,
-    choose,
-    decode_files,
-    report_unusable,
-)
+from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, choose, mirroring, required_location
+from ddmi_video.reading.clips import SUFFIXES, Clip, VideoSource, count_clips, find_videos, read_clip, video_of
+from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError
-from ddmi_video.reading.posture import Pixels
-from ddmi_video.reading.sets import clip_set
-from ddmi_video.reading.sources import ClipSource, count_clips, find_sources, read_clip
 from ddmi_video.reading.video import Video
-from ddmi_video.reading.work import Counted, Crew, Job, crew
+from ddmi_video.reading.worker_process import ClipReader, clip_reader
 from ddmi_video.settings import VideoSettings
 
 log = logging.getLogger(__name__)
@@ -33,10 +24,11 @@ log = logging.getLogger(__name__)
 def load(location: Path | None, settings: VideoSettings) -> Split:
     """Clips of the videos of a folder or zip archive; some videos are held out by a stable hash of their names.
 
-    Each video, or folder of frames, gives consecutive clips of `settings.frames` frames at `settings.rate` a second,
-    cut by time stamps: `dogs/a.mp4@1.500s`. Frames are cropped to their central square and reduced to
-    `settings.size`. If all videos lie in two or more sub-folders, these are the classes. A video's captions are the
-    lines of the text file beside it (`a.txt` for `a.mp4`), if all have one.
+    Each video, or folder of frames, is cut by time stamps into consecutive clips of `settings.frames` frames at
+    `settings.rate` per second: `dogs/a.mp4@1.500s`. Frames are cropped to their central square and resized to
+    `settings.size`. If all videos are in two or more sub-folders, these are the classes. If every video has a text file
+    beside it (`a.txt` for `a.mp4`), its lines are the captions. Clips whose captions mention left or right are not
+    mirrored.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file that cannot be
@@ -44,12 +36,7 @@ def load(location: Path | None, settings: VideoSettings) -> Split:
         PluginError: if the back end is not installed.
     """
     whole = load_all(location, settings)
-    return whole.split(settings.held_out, [source_of(name) for name in whole.names])
-
-
-def source_of(name: str) -> str:
-    """The video of a clip, from the clip's name."""
-    return name.rpartition("@")[0]
+    return whole.split(settings.held_out, [video_of(name) for name in whole.names])
 
 
 def load_all(location: Path | None, settings: VideoSettings, *, short: bool = False) -> GridSet:
@@ -58,24 +45,28 @@ def load_all(location: Path | None, settings: VideoSettings, *, short: bool = Fa
     Args:
         location: folder or archive.
         settings: of the domain.
-        short: pass over videos that are shorter than a clip, whatever `settings.strict` says.
+        short: skip videos that are shorter than a clip, whatever `settings.strict` says.
 
     Raises:
         DataError, PluginError: as `load`.
     """
-    if location is None:
-        raise DataError("the source 'folder' needs a folder or zip archive of videos: --data PATH")
-    sources = find_sources(location)
-    with crew(location, sources, settings) as do:
-        jobs = _count(do, location, sources, settings, short)
-        jobs = [jobs[i] for i in choose([_name(job, settings) for job in jobs], settings.limit)]
-        clips, problems = _decode(do, location, sources, jobs, settings)
-    _report(location, jobs, problems, settings)
-    rows = [row for row, job in enumerate(jobs) if _name(job, settings) not in problems]
-    if not rows:
-        raise DataError(f"{location}: none of its videos ({len(sources)}) can be used")
-    names, videos = [_name(jobs[row], settings) for row in rows], [jobs[row].source for row in rows]
-    return clip_set(location, clips, rows, names, videos, settings)
+    location = required_location(location, "videos")
+    folder = FolderSource(location, "videos", SUFFIXES, settings.strict, settings.classes)
+    sources = find_videos(location)
+    with clip_reader(location, sources, settings) as reader:
+        clips = _count(reader, folder, sources, short)
+        clips = [clips[i] for i in choose([clip.name(settings) for clip in clips], settings.limit)]
+        pixels, kept = _decode(reader, folder, sources, clips, settings)
+    found = folder.labels([clips[i].video for i in kept])
+    return GridSet(
+        [pixels],
+        [clips[i].name(settings) for i in kept],
+        rows=kept,
+        classes=found.classes,
+        labels=found.labels,
+        augment=mirroring([settings.augment and may for may in found.mirrorable]),
+        captions=found.captions,
+    )
 
 
 def read(path: Path, settings: VideoSettings) -> GridSignal:
@@ -93,76 +84,74 @@ def read(path: Path, settings: VideoSettings) -> GridSignal:
     return GridSet([clip[None]], [path.name]).batch([0])
 
 
-def _name(job: Job, settings: VideoSettings) -> str:
-    """The name of a clip: its video, and the second at which it begins."""
-    assert job.clip is not None
-    return f"{job.source}@{job.clip * settings.frames / settings.rate:.3f}s"
+def _count(reader: ClipReader, folder: FolderSource, sources: Sequence[VideoSource], short: bool) -> list[Clip]:
+    """All clips of the videos in order, with a warning about each file whose end is missing."""
+    counts = reader.counts(source.name for source in sources)
+    reason = "as each is too short or damaged"
 
+    def next_count(source: VideoSource) -> int:
+        count = next(counts)
+        if isinstance(count, TooShortError) and short:
+            return 0
+        if isinstance(count, DataError):
+            raise count
+        if count.missing:
+            log.warning("%s: its end is missing: %s; the clips before are taken", source.name, count.missing)
+        return count.clips
 
-def _count(do: Crew, location: Path, sources: Sequence[ClipSource], settings: VideoSettings, short: bool) -> list[Job]:
-    """All clips of the sources, in order, with warnings about files whose end is missing."""
-    clips, problems, passed = [], {}, 0
-    for job, outcome in do(Job(source.name) for source in sources):
-        if isinstance(outcome, TooShortError) and short:
-            passed += 1
-        elif isinstance(outcome, DataError):
-            problems[job.source] = str(outcome)
-        elif isinstance(outcome, Counted):
-            if outcome.missing:
-                log.warning("%s: its end is missing: %s; the clips before are taken", job.source, outcome.missing)
-            clips += [Job(job.source, number) for number in range(outcome.clips)]
-    if passed:
-        log.info("%s: %s shorter than a clip", location, counted(passed, "video"))
-    report_unusable(location, problems, settings.strict)
+    usable, lengths = folder.usable(sources, next_count, reason)
+    if 0 in lengths:
+        log.info("%s: %s shorter than a clip", folder.location, counted(lengths.count(0), "video"))
+    clips = [Clip(source.name, i) for source, length in zip(usable, lengths, strict=True) for i in range(length)]
     if not clips:
-        raise DataError(f"{location}: none of its videos ({len(sources)}) can be used, as each is too short or damaged")
+        raise folder.nothing_usable(f"videos ({len(sources)})", reason)
     return clips
 
 
 def _decode(
-    do: Crew, location: Path, sources: Sequence[ClipSource], jobs: Sequence[Job], settings: VideoSettings
-) -> tuple[Pixels, dict[str, str]]:
-    """Clips `(M, 3, T, size, size)`, and what is wrong with those that cannot be decoded, by name."""
+    reader: ClipReader,
+    folder: FolderSource,
+    sources: Sequence[VideoSource],
+    clips: Sequence[Clip],
+    settings: VideoSettings,
+) -> tuple[Pixels, list[int]]:
+    """Clips `(M, 3, T, size, size)`, and the indices of those that could be decoded."""
     shape = (3, *settings.native)
     files = {source.name: (source.stamp, source.entries[0].reader) for source in sources}
-    entries = [Entry(_name(job, settings), *files[job.source]) for job in jobs]
-    outcomes = do(jobs)
+    entries = [Entry(clip.name(settings), *files[clip.video]) for clip in clips]
+    outcomes = reader.clips(clips)
 
     def read_next(entry: Entry) -> Pixels:
-        # the workers read ahead, in the order of the entries
-        job, outcome = next(outcomes)
-        if _name(job, settings) != entry.name:
-            raise RuntimeError(f"{entry.name} was asked for, but {_name(job, settings)} comes next")
+        # workers read ahead; `decode` takes the entries in the same order
+        outcome = next(outcomes)
         if isinstance(outcome, DataError):
             raise outcome
-        assert isinstance(outcome, np.ndarray)
         return outcome.reshape(-1)
 
     key = ("video", settings.frames, settings.size, settings.rate.hex(), settings.reader)
-    how = Decoding(int(np.prod(shape)), np.dtype(np.uint8), read_next, key)
-    rows, problems = decode_files(location, entries, how)
-    return rows.reshape(len(jobs), *shape), problems
+    rows, kept = folder.decode(
+        entries,
+        Decoding(int(np.prod(shape)), np.dtype(np.uint8), read_next, key),
+        unusable=lambda problems: _unusable_videos([entry.name for entry in entries], problems),
+        total=f"videos ({len(sources)})",
+    )
+    return rows.reshape(len(clips), *shape), kept
 
 
-def _report(location: Path, jobs: Sequence[Job], problems: dict[str, str], settings: VideoSettings) -> None:
-    """Warn about videos whose last clips cannot be decoded; treat others as files that cannot be used."""
+def _unusable_videos(names: Sequence[str], problems: dict[str, str]) -> dict[str, str]:
+    """Videos with a damaged clip, with the first problem; those with only a damaged end give a warning instead."""
+    videos: dict[str, list[str]] = {}
+    for name in names:
+        videos.setdefault(video_of(name), []).append(name)
     unusable = {}
-    for source, names in _by_source(jobs, settings):
-        bad = [name in problems for name in names]
+    for video, clips in videos.items():
+        bad = [clip in problems for clip in clips]
         if not any(bad):
             continue
-        first = problems[names[bad.index(True)]]
         good = bad.index(True)
+        first = problems[clips[good]]
         if good and all(bad[good:]):
             log.warning("%s; its first %s before are taken", first, counted(good, "clip"))
         else:
-            unusable[source] = first
-    report_unusable(location, unusable, settings.strict)
-
-
-def _by_source(jobs: Sequence[Job], settings: VideoSettings) -> Iterator[tuple[str, list[str]]]:
-    """Sources with the names of their clips, in order."""
-    groups: dict[str, list[str]] = {}
-    for job in jobs:
-        groups.setdefault(job.source, []).append(_name(job, settings))
-    yield from groups.items()
+            unusable[video] = first
+    return unusable

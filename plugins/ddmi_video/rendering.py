@@ -1,27 +1,29 @@
-"""Clips of fields, at any size, frame rate and speed, and slices through time."""
+"""Rendering of clips and slices through time, with the views of reports, the viewer's panel, and training samples."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from attrs import evolve, frozen
+from PIL import Image
 
 from ddmi_core.api import Domain, Field
-from ddmi_core.parts import GridRenderer, Raster, Window
+from ddmi_core.parts import GridArtefact, GridPanel, GridRenderer, GridSampler, Raster, Window
+from ddmi_video.export import frames as frames_of
 from ddmi_video.settings import VideoSettings
 from ddmi_video.views import ClipView
 
-LARGEST_VIEW = 96  # rows and columns of a report's largest view
+LARGEST_VIEW = 96  # rows and columns of the largest view in a report
 SLICE = 96  # times and columns of a slice
 
 
 @frozen
 class Slice:
-    """One row of all frames over time: how it moves shows as slanted lines.
+    """A slice through time: the middle row of the frames, one time below the other; motion shows as slanted lines.
 
     Args:
-        times: moments, from top to bottom.
-        columns: places along the row.
+        times: number of times, from top to bottom.
+        columns: number of pixels in a row.
     """
 
     times: int
@@ -29,18 +31,18 @@ class Slice:
 
 
 class ClipRenderer(GridRenderer):
-    """Clips as grids over t, y and x, computed frame by frame when they are read."""
+    """Clips as grids over t, y and x; frames are computed when they are read."""
 
     def render(self, field: Field, view: Any = None) -> Raster:
-        """A clip, or a slice through time, without computing it yet.
+        """A clip, or a slice through time, computed when it is read.
 
         Args:
             field: a batch of one.
-            view: a `ClipView`, a `Slice`, or as a `GridRenderer` takes it: frames, rows and columns.
+            view: a `ClipView`, a `Slice`, or frames, rows and columns, as for `GridRenderer`.
 
         Raises:
             RequestError: if the view does not fit, or is out of range.
-            ValueError: if the batch is not one.
+            ValueError: if the batch size is not one.
         """
         if isinstance(view, Slice):
             row = 1 / self.native[1]
@@ -53,13 +55,18 @@ class ClipRenderer(GridRenderer):
         return evolve(clip, extent=(view.seconds, *clip.extent[1:]))
 
 
+def sampler(domain: Domain, settings: VideoSettings) -> GridSampler:
+    """Training samples at scattered coordinates, which vary more than a block and never need a whole clip."""
+    return GridSampler(domain.layout, scattered=True)
+
+
 def renderer(domain: Domain, settings: VideoSettings) -> ClipRenderer:
-    """Clips whose native size is that of the settings."""
+    """The renderer for the native size of the settings."""
     return ClipRenderer(domain.layout, settings.native, extent=settings.extent)
 
 
 def views(domain: Domain, settings: VideoSettings) -> tuple[tuple[str, Any], ...]:
-    """A slice through time, the native clip, and clips of twice and four times its frame rate, the last one larger."""
+    """A slice through time, the native clip, and clips of two and four times its frame rate, the last one larger."""
     frames, rows, columns = settings.native
     large = min(2 * rows, max(rows, LARGEST_VIEW)), min(2 * columns, max(columns, LARGEST_VIEW))
     return (
@@ -68,3 +75,13 @@ def views(domain: Domain, settings: VideoSettings) -> tuple[tuple[str, Any], ...
         (f"{2 * frames} frames", (2 * frames, rows, columns)),
         (f"{4 * frames} frames, {large[0]} x {large[1]}", (4 * frames, *large)),
     )
+
+
+def panel(domain: Domain, settings: VideoSettings, renderer: GridRenderer) -> GridPanel:
+    """The viewer's panel: one frame at the requested size, where reports show small ones."""
+    return GridPanel(domain, renderer, first_frame)
+
+
+def first_frame(artefact: GridArtefact) -> Image.Image:
+    """The first frame of a clip at full size."""
+    return Image.fromarray(next(frames_of(artefact)))

@@ -1,4 +1,4 @@
-"""Settings of the video domain: which data, and the native frames."""
+"""Settings of the video domain: size and rate of clips, data, and the held-out share."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ class VideoSettings:
     """Settings of the video domain.
 
     Args:
-        frames: frames of a clip, at the native frame rate.
+        frames: frames of a native clip.
         size: rows and columns of a native frame.
-        rate: native frames a second of the files of a folder: clips are `frames / rate` seconds long.
-        between: times a native frame at which training looks at the default source: from 2 on, it learns what is seen
-            between the frames that the encoder sees.
-        features: what Fréchet video distances are computed on: `colour-and-motion`, or the path of a TorchScript file.
-        count: clips that the default source makes.
-        held_out: share of the clips that training never sees.
-        augment: turn clips to their mirror image (left and right) at random in training.
-        limit: greatest number of clips, chosen by a stable hash of their names; 0 takes all.
-        classes: take the sub-folders of a folder of videos as classes.
-        reader: what decodes files: `pyav`, or `torchcodec` or `decord` where they are installed.
-        workers: processes that decode files; 0 decodes in this one.
-        strict: stop at files that cannot be used; otherwise leave them out with a warning.
+        rate: native frames per second; a clip lasts `frames / rate` seconds.
+        between: training frames per native frame of the default source; from 2, training includes times between those
+            that the encoder sees.
+        features: features of Fréchet video distances: `colour-and-motion`, or the path of a TorchScript file.
+        count: number of clips of the default source.
+        held_out: share of the clips that is kept out of training.
+        augment: mirror clips horizontally at random in training, if a mirror image is a valid clip.
+        limit: maximum number of clips, chosen by a stable hash of their names; 0 takes all.
+        classes: use the sub-folders of a folder of videos as classes.
+        reader: decoder of video files: `pyav`, or `torchcodec` or `decord` if installed.
+        workers: number of processes that decode files; 0 decodes in the main process.
+        strict: raise an error for unusable files; otherwise leave them out with a warning.
     """
 
     frames: int = field(default=16, validator=[validators.ge(2), validators.le(512)])
@@ -47,5 +47,5 @@ class VideoSettings:
 
     @property
     def extent(self) -> tuple[float, float, float]:
-        """Length of a clip in seconds, and 2 along both other axes."""
+        """Length of a clip in seconds, and 2 along y and x."""
         return (self.frames / self.rate, 2.0, 2.0)

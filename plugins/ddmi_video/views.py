@@ -1,4 +1,4 @@
-"""What of a clip is drawn: the size of its frames, how many a second, how long it plays, and which part of it."""
+"""Views of a clip: frame size, frame rate, duration and part, and their parsing from text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ddmi_video.settings import VideoSettings
 
 LARGEST = 16384  # rows and columns of a frame
 MOST = 65536  # frames
-SLOWEST, FASTEST = 0.01, 1000.0  # frames a second
-WHOLE = 1e-6  # of a frame: what may be missing of the last one
-ROUNDING = 1e-6  # seconds beyond the end that stand for the end
+SLOWEST, FASTEST = 0.01, 1000.0  # frames per second
+WHOLE = 1e-6  # fraction of the last frame that may be missing
+ROUNDING = 1e-6  # seconds beyond the end that count as the end
 
 _NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
 _FORM = re.compile(
@@ -24,20 +24,20 @@ _FORM = re.compile(
     re.ASCII,
 )
 _HELP = (
-    "it takes rows x columns or frames x rows x columns, then @frames a second, then ,FROM-TOs for a part, then "
-    ",SECONDSs for how long it plays, each of which can be left out: 1080x1920@30,10s or 96x96@24,0.5-1.5s"
+    "give ROWSxCOLUMNS or FRAMESxROWSxCOLUMNS, @RATE in frames a second, ,FROM-TOs for a part, and ,SECONDSs for the "
+    "duration, each of them optional and in this order: 1080x1920@30,10s or 96x96@24,0.5-1.5s"
 )
 
 
 @frozen
 class ClipView:
-    """A clip of a field: frames at regular times over all or a part of its time axis.
+    """A clip of a field: frames at regular times over the whole time axis or a part of it.
 
     Args:
-        frames: how many.
+        frames: number of frames.
         rows, columns: size of a frame.
-        seconds: how long it plays.
-        start, end: the part of the time axis that is shown, in [-1, 1].
+        seconds: duration of playback.
+        start, end: part of the time axis, in [-1, 1].
 
     Raises:
         RequestError: if a number is out of range.
@@ -61,10 +61,10 @@ class ClipView:
                 raise RequestError(f"a clip of {value} {name} is out of range: 1 to {most}")
         if not -1 <= self.start < self.end <= 1:
             raise RequestError(
-                f"the part from {self.start:g} to {self.end:g} is no interval in [-1, 1] of the time axis"
+                f"invalid part of the time axis ({self.start:g}, {self.end:g}): need -1 <= start < end <= 1"
             )
         if not self.seconds > 0:
-            raise RequestError(f"a clip cannot play for {self.seconds:g} s; give a number above 0")
+            raise RequestError(f"invalid duration {self.seconds:g} s; give a number above 0")
         if not SLOWEST <= round(self.rate, 6) <= FASTEST:
             frames = counted(self.frames, "frame")
             raise RequestError(
@@ -73,32 +73,32 @@ class ClipView:
 
     @property
     def rate(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.frames / self.seconds
 
 
 def parse(text: str, settings: VideoSettings) -> ClipView:
-    """The view that a text asks for, such as `1080x1920@30`, `96x96@24,0.5-1.5s` or `16x48x48`.
+    """Parse a view such as `1080x1920@30`, `96x96@24,0.5-1.5s` or `16x48x48`.
 
-    What is left out is native: the size of frames, the frames a second, the whole clip at its own speed. Where a
-    number of frames is given, they are spread over the part, and their rate follows. Otherwise the clip has as many
-    whole frames as fit, at least one, at just the rate and the speed: 0.25 s at 10 frames a second are 2 frames.
+    Defaults are native: frame size, frame rate, and the whole clip at its original speed. A given number of frames is
+    spread over the part, which determines the rate. Otherwise the clip has as many whole frames as fit, at least one,
+    at exactly the given rate and speed: 0.25 s at 10 frames per second give 2 frames.
 
     Raises:
-        RequestError: if the text has another form, or numbers are out of range.
+        RequestError: if the text is malformed, or a number is out of range.
     """
     match = _FORM.fullmatch("".join(text.lower().split()))
     if match is None or not text.strip():
-        raise RequestError(f"{text!r} is no view of a clip; {_HELP}")
+        raise RequestError(f"{text!r} is not a view of a clip; {_HELP}")
     whole = settings.frames / settings.rate
     start, end = (float(match[name]) if match[name] else default for name, default in (("start", 0.0), ("end", whole)))
     if not 0 <= start < end <= whole + ROUNDING:
-        raise RequestError(f"{text!r}: the part from {start:g} to {end:g} s is not in the clip, which has {whole:g} s")
+        raise RequestError(f"{text!r}: the part from {start:g} to {end:g} s is outside the clip of {whole:g} s")
     seconds = float(match["length"]) if match["length"] else end - start
     sides = [int(side) for side in match["size"].split("x")] if match["size"] else []
     frames = sides.pop(0) if len(sides) == 3 else None
     if frames is not None and match["rate"]:
-        raise RequestError(f"{text!r} gives both a number of frames and a rate; leave one of them out")
+        raise RequestError(f"{text!r} has both a number of frames and a rate; leave one of them out")
     if frames is None:
         rate = float(match["rate"]) if match["rate"] else settings.rate
         if not SLOWEST <= rate <= FASTEST:

@@ -1,14 +1,139 @@
-"""Classes from sub-folders, default places, and what is said of files that cannot be used."""
+"""Sources of files: the steps of a folder source, classes from sub-folders, default places, and unusable files."""
 
 from __future__ import annotations
 
 import logging
+import os
 
+import numpy as np
 import pytest
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import folders
-from ddmi_core.sources.folders import classes_of, default_place, report_unusable
+from ddmi_core.sources.array_cache import ArrayCache
+from ddmi_core.sources.decoding import Decoding
+from ddmi_core.sources.files import Entry
+from ddmi_core.sources.folders import FolderSource, classes_of, default_place, report_unusable, required_location
+
+
+@pytest.fixture
+def numbers(tmp_path):
+    """Ten files with a number each, in two folders."""
+    for number in range(10):
+        path = tmp_path / "set" / ("odd" if number % 2 else "even") / f"{number}.num"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(number))
+    return tmp_path / "set"
+
+
+def read_number(entry):
+    with entry.opened() as file:
+        try:
+            return np.array([int(file.read())])
+        except ValueError as error:
+            raise DataError(f"{entry.name}: not a number") from error
+
+
+NUMBERS = Decoding(1, np.dtype(np.int64), read_number, ("numbers", 1))
+
+
+def test_files_become_rows_with_classes_and_captions(numbers):
+    for path in sorted(numbers.rglob("*.num")):
+        path.with_suffix(".txt").write_text(f"number {path.stem}\n{'left' if path.stem == '4' else 'right here'}\n")
+    folder = FolderSource(numbers, "numbers", (".num",))
+    rows, kept = folder.decode(folder.entries(), NUMBERS)
+    assert rows[kept, 0].tolist() == [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]
+    names = [entry.name for entry in folder.entries()]
+    found = folder.labels(names)
+    assert (found.classes, found.labels) == (("even", "odd"), [0] * 5 + [1] * 5)
+    assert found.captions[2] == ("number 4", "left")
+    assert found.mirrorable == [False] * 10
+    plain = FolderSource(numbers, "numbers", (".num",), classes=False, captions=False).labels(names)
+    assert (plain.classes, plain.labels, plain.captions) == ((), [0] * 10, [])
+    assert plain.mirrorable == [True] * 10
+
+
+def test_signals_that_share_a_file_share_its_class_and_captions(numbers):
+    for path in sorted(numbers.rglob("*.num")):
+        path.with_suffix(".txt").write_text(f"number {path.stem}")
+    folder = FolderSource(numbers, "numbers", (".num",))
+    found = folder.labels(["odd/3.num", "even/4.num", "odd/3.num"])
+    assert found.labels == [1, 0, 1]
+    assert found.captions == [("number 3",), ("number 4",), ("number 3",)]
+    elsewhere = folder.labels(["three", "four"], captioned=["odd/3", "even/4"])
+    assert elsewhere.captions == [("number 3",), ("number 4",)]
+
+
+def test_a_limit_chooses_files_by_name(numbers):
+    folder = FolderSource(numbers, "numbers", (".num",))
+    assert len(folder.entries(4)) == 4
+    assert {entry.name for entry in folder.entries(4)} <= {entry.name for entry in folder.entries()}
+
+
+def test_unusable_files_stop_or_are_left_out(numbers, caplog):
+    (numbers / "odd" / "3.num").write_text("three")
+    strict = FolderSource(numbers, "numbers", (".num",))
+    loose = FolderSource(numbers, "numbers", (".num",), strict=False)
+    entries = strict.entries()
+    for step in (lambda folder: folder.decode(entries, NUMBERS), lambda folder: folder.usable(entries, read_number)):
+        with pytest.raises(DataError, match=r"1 file cannot be used\n  odd/3\.num: not a number"):
+            step(strict)
+    with caplog.at_level(logging.WARNING):
+        rows, kept = loose.decode(entries, NUMBERS)
+    assert "odd/3.num: not a number" in caplog.text
+    assert rows[kept, 0].tolist() == [0, 2, 4, 6, 8, 1, 5, 7, 9]
+    good, values = loose.usable(entries, read_number)
+    assert [entry.name for entry in good] == [entries[i].name for i in kept]
+    assert np.concatenate(values).tolist() == rows[kept, 0].tolist()
+
+
+def test_a_place_without_a_usable_file_is_an_error_with_the_reason(numbers):
+    for path in numbers.rglob("*.num"):
+        path.write_text("none")
+    folder = FolderSource(numbers, "numbers", (".num",), strict=False)
+    entries = folder.entries()
+    with pytest.raises(DataError, match=r"set: none of its numbers \(10\) can be used$"):
+        folder.decode(entries, NUMBERS)
+    with pytest.raises(DataError, match=r"set: none of its 3 parts can be used$"):
+        folder.decode(entries, NUMBERS, total="3 parts")
+    with pytest.raises(DataError, match=r"set: none of its numbers \(10\) can be used, as each is a word$"):
+        folder.usable(entries, read_number, "as each is a word")
+
+
+def test_problems_of_parts_can_be_told_as_those_of_files(numbers, caplog):
+    (numbers / "odd" / "3.num").write_text("three")
+    folder = FolderSource(numbers, "numbers", (".num",))
+    _, kept = folder.decode(folder.entries(), NUMBERS, unusable=lambda problems: {})
+    assert len(kept) == 9
+    with pytest.raises(DataError, match="  the whole folder"):
+        folder.decode(folder.entries(), NUMBERS, unusable=lambda problems: {"odd": "the whole folder"})
+
+
+def test_a_cache_keeps_rows_of_single_files(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr("ddmi_core.sources.array_cache.user_cache_path", lambda name: tmp_path / "cache")
+    read = []
+
+    def counted(entry: Entry):
+        read.append(entry.name)
+        return read_number(entry)
+
+    folder, cache = FolderSource(numbers, "numbers", (".num",)), ArrayCache("numbers")
+    how = Decoding(1, np.dtype(np.int64), counted, ("numbers", 1))
+    first, _ = folder.decode(folder.entries(), how, cache=cache)
+    assert len(read) == 10
+    changed = numbers / "odd" / "3.num"
+    changed.write_text("33")
+    os.utime(changed, (1, 1))
+    (numbers / "odd" / "11.num").write_text("11")
+    rows, _ = folder.decode(folder.entries(), how, cache=cache)
+    assert sorted(read[10:]) == ["odd/11.num", "odd/3.num"]
+    assert sorted(rows[:, 0].tolist()) == sorted([11, 33, *(int(row) for row in first[:, 0] if row != 3)])
+
+
+def test_a_source_without_a_location_says_how_to_give_one(tmp_path):
+    assert required_location(tmp_path, "numbers") == tmp_path
+    with pytest.raises(DataError, match="the source 'folder' needs a folder or zip archive of numbers: --data PATH"):
+        required_location(None, "numbers")
 
 
 def test_the_first_level_of_sub_folders_gives_classes():

@@ -1,4 +1,4 @@
-"""Sounds as WAV files, and as pictures: the waveform above its spectrogram."""
+"""Export of sounds as WAV files, and as pictures of the waveform and the spectrogram."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ddmi_core.parts import GridArtefact
 
 PEAK = 32767  # of 16-bit samples
 WIDE, HIGH, BAND = 256, 56, 104  # pixels: width, height of the waveform, height of the spectrogram
-LOWEST = 60.0  # hertz at the foot of the spectrogram
-RANGE = 3.0  # decades of magnitude that the colours span
+LOWEST = 60.0  # hertz at the bottom of the spectrogram
+RANGE = 3.0  # decades of magnitude from the darkest to the brightest colour
 PAPER, INK = (244, 246, 249), (38, 84, 124)  # of the waveform
 COLD, WARM, HOT = (0, 0, 4), (190, 56, 112), (252, 245, 185)  # of the spectrogram
 
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 # --8<-- [start:write]
 def write_wav(artefact: GridArtefact, path: Path) -> None:
-    """Write a sound as 16-bit PCM; the sampling rate is its samples over its seconds, in whole hertz.
+    """Write a sound as 16-bit PCM; the sampling rate is samples over seconds, rounded to hertz.
 
     Raises:
         OSError: if the file cannot be written.
@@ -40,7 +40,7 @@ def write_wav(artefact: GridArtefact, path: Path) -> None:
 
 # --8<-- [start:picture]
 def picture(artefact: GridArtefact) -> Image.Image:
-    """The waveform above a spectrogram with logarithmic frequencies, 256 x 160 pixels for any length."""
+    """The waveform above a spectrogram with logarithmic frequencies: 256 x 160 pixels for any length."""
     samples = artefact.array()[:, 0].clip(-1, 1)
     drawn = Image.new("RGB", (WIDE, HIGH + BAND))
     drawn.paste(ImageOps.colorize(Image.fromarray(_waveform(samples)), PAPER, INK))
@@ -56,7 +56,7 @@ def _rate(artefact: GridArtefact) -> int:
 
 
 def _waveform(samples: Array) -> Array:
-    """From the lowest to the highest value in each column: bytes `(HIGH, WIDE)`."""
+    """The range of values in each column: bytes `(HIGH, WIDE)`."""
     at = np.arange(WIDE) * len(samples) // WIDE
     heights = np.linspace(1, -1, HIGH)[:, None]
     top, foot = np.maximum.reduceat(samples, at), np.minimum.reduceat(samples, at)
@@ -64,7 +64,7 @@ def _waveform(samples: Array) -> Array:
 
 
 def _spectrogram(samples: Array, rate: int) -> Array:
-    """Logarithms of magnitudes, high frequencies at the top: bytes `(BAND, WIDE)`."""
+    """Log magnitudes, high frequencies at the top: bytes `(BAND, WIDE)`."""
     length = 2 * max(4, len(samples) // 32)
     starts = np.linspace(0, len(samples), WIDE).astype(int)
     frames = np.pad(samples, length // 2)[starts[:, None] + np.arange(length)] * np.hanning(length)

@@ -1,4 +1,4 @@
-"""Four instruments and the calls of birds as formulas, at any sampling rate."""
+"""Synthesis of four instruments and of bird calls, band-limited at any sampling rate."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ddmi_core.errors import ConfigError, unknown_name
 Array = npt.NDArray[np.floating[Any]]
 
 ONSET = 0.012  # seconds of silence before a sound begins
-FADE = 0.02  # seconds at the end of a clip in which it fades
-TAPER = 0.8  # share of the highest frequency from which on partials get weaker, down to none at the highest
+FADE = 0.02  # seconds of fade-out at the end of a clip
+TAPER = 0.8  # fraction of the highest frequency above which partials are attenuated, to zero at the highest
 PEAK = 0.95
 VIBRATO = 5.5  # hertz
-CALL = 0.46  # seconds of a bird's call
-SCALE = (0, 2, 4, 7, 9)  # pentatonic on C, whose notes sound well together: C, D, E, G, A
+CALL = 0.46  # seconds of a bird call
+SCALE = (0, 2, 4, 7, 9)  # major pentatonic on C: C, D, E, G, A
 
 
 @frozen(eq=False)
 class Partials:
-    """A sound as a sum of sines whose frequencies and amplitudes change slowly: P partials at n times."""
+    """A sound as a sum of P sines with slowly varying frequencies and amplitudes, at n times."""
 
     cycles: Array  # (P, n), phase in cycles
     hertz: Array  # (P, n), its derivative
     amplitude: Array  # (P, n)
 
     def at_rate(self, rate: float) -> Array:
-        """The sum `(n,)` of what a sampling rate can hold."""
+        """The sum `(n,)` of the partials below half a sampling rate."""
         room = np.clip((1 - 2 * self.hertz / rate) / (1 - TAPER), 0, 1)
         weight = np.sin(np.pi / 2 * room) ** 2
         return np.asarray((np.sin(2 * np.pi * self.cycles) * self.amplitude * weight).sum(axis=0))
@@ -40,13 +40,13 @@ class Partials:
 
 @frozen
 class Species:
-    """What all calls of a kind of bird share."""
+    """Parameters that all calls of a species of bird share."""
 
     hertz: float
     syllables: int
-    share: float  # of a syllable's time in which it sounds
-    glide: float  # change of frequency from beginning to end, as a share of it
-    arch: float  # rise in the middle, as a share of the frequency
+    share: float  # fraction of a syllable's time that sounds
+    glide: float  # relative change of frequency from start to end
+    arch: float  # relative rise of frequency in the middle
 
 
 SPECIES = (
@@ -62,18 +62,18 @@ Instrument = Callable[[Array, np.random.Generator], Partials]
 
 
 def pitch(low: int, high: int, draw: np.random.Generator) -> float:
-    """Frequency of a note of the pentatonic scale between two MIDI numbers, 69 is 440 Hz."""
+    """Frequency of a random note of the pentatonic scale between two MIDI numbers (69 is 440 Hz)."""
     notes = [note for note in range(low, high + 1) if note % 12 in SCALE]
     return float(440 * 2 ** ((draw.choice(notes) - 69) / 12))
 
 
 def ringing(time: Array, hertz: Array, strength: Array, decay: Array) -> Partials:
-    """Partials of fixed frequencies that are struck at time 0 and decay.
+    """Partials of constant frequency that start at time 0 and decay exponentially.
 
     Args:
         time: `(n,)`, in seconds.
         hertz: `(P,)`.
-        strength: `(P,)`, in proportion.
+        strength: `(P,)`, relative amplitudes.
         decay: `(P,)`, in 1 / seconds.
     """
     after = np.clip(time, 0, None)
@@ -88,7 +88,7 @@ def attack(time: Array, seconds: float) -> Array:
 
 
 def string(time: Array, draw: np.random.Generator) -> Partials:
-    """A plucked string: where it is plucked and how soft the finger is shape the overtones."""
+    """A plucked string; the position and the softness of the pluck shape the overtones."""
     base, place, soft = pitch(40, 64, draw), draw.uniform(0.12, 0.42), draw.uniform(0.9, 1.9)
     stiffness, slow, fast = draw.uniform(0, 2e-4), draw.uniform(1.5, 5.0), draw.uniform(0.3, 1.2)
     n = np.arange(1, 25)
@@ -97,7 +97,7 @@ def string(time: Array, draw: np.random.Generator) -> Partials:
 
 
 def bell(time: Array, draw: np.random.Generator) -> Partials:
-    """A bell with the partials of the minor third: hum, prime, tierce, quint, nominal and above."""
+    """A minor-third bell: hum, prime, tierce, quint, nominal and higher partials."""
     base, bright, slow = pitch(57, 74, draw), draw.uniform(0.5, 1.6), draw.uniform(1.0, 4.0)
     ratio = np.array([0.5, 1.0, 1.183, 1.506, 2.0, 2.514, 2.662, 3.011, 4.166, 5.433, 6.796])
     strength = np.array([0.5, 0.8, 0.7, 0.25, 1.0, 0.3, 0.35, 0.45, 0.35, 0.25, 0.15])
@@ -106,7 +106,7 @@ def bell(time: Array, draw: np.random.Generator) -> Partials:
 
 
 def flute(time: Array, draw: np.random.Generator) -> Partials:
-    """A flute or organ pipe: a soft beginning, vibrato, and few overtones that grow with loudness."""
+    """A flute or organ pipe: a soft attack, vibrato, and few overtones that grow with loudness."""
     base, bright, odd = pitch(60, 79, draw), draw.uniform(0.08, 0.5), draw.uniform(0.2, 1.0)
     depth, start = draw.uniform(0, 0.004), draw.uniform(0.02, 0.09)
     n = np.arange(1, 9)
@@ -121,7 +121,7 @@ def flute(time: Array, draw: np.random.Generator) -> Partials:
 
 
 def drum(time: Array, draw: np.random.Generator) -> Partials:
-    """A drum: the modes of a circular membrane, whose tension and pitch fall after the stroke."""
+    """A drum: modes of a circular membrane whose pitch falls after the stroke."""
     base, bend, fall = pitch(36, 52, draw), draw.uniform(0.1, 0.6), 25.0
     bright, slow = draw.uniform(0.15, 0.8), draw.uniform(6, 16)
     ratio = np.array([1, 1.593, 2.136, 2.296, 2.653, 2.918, 3.156, 3.501, 3.600, 4.060])  # zeros of Bessel functions
@@ -133,14 +133,14 @@ def drum(time: Array, draw: np.random.Generator) -> Partials:
 
 
 def bird(time: Array, draw: np.random.Generator) -> Partials:
-    """A bird's call: a few whistles that glide as the species has it, each as loud as the bird pleases."""
+    """A bird call: a few whistles with the glide of the species and random loudness."""
     kind, second = SPECIES[draw.integers(len(SPECIES))], draw.uniform(0.02, 0.25)
     loudness = draw.uniform(0.3, 1.0, kind.syllables)
     every = CALL / kind.syllables
     length = every * kind.share
     place = np.clip(time, 0, None) / every
     within = np.clip(place % 1 / kind.share, 0, 1)
-    # The frequency is hertz (1 + glide (x - 1/2) + arch sin(pi x)) at x from 0 to 1 in a syllable.
+    # The frequency in a syllable is hertz (1 + glide (x - 1/2) + arch sin(pi x)), with x from 0 to 1.
     cycles = within * (1 - kind.glide / 2) + kind.glide * within**2 / 2
     cycles = kind.hertz * length * (cycles + kind.arch * (1 - np.cos(np.pi * within)) / np.pi)
     hertz = kind.hertz * (1 + kind.glide * (within - 0.5) + kind.arch * np.sin(np.pi * within))
@@ -154,12 +154,12 @@ MADE_BY: dict[str, Instrument] = {"string": string, "bell": bell, "flute": flute
 
 
 def sound(name: str, samples: int, rate: float) -> Array:
-    """A sound `(samples,)` in [-1, 1], seen at the centres of its samples, without frequencies above half the rate.
+    """A sound `(samples,)` in [-1, 1] at the centres of its samples, band-limited to half the rate.
 
     Args:
-        name: instrument and number, `"bell 17"`; the same name is the same sound at every rate.
-        samples: how many.
-        rate: samples a second.
+        name: instrument and number, `"bell 17"`; a name stands for the same sound at every rate.
+        samples: number of samples.
+        rate: samples per second.
     """
     draw = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
     time = (np.arange(samples) + 0.5) / rate
@@ -168,7 +168,7 @@ def sound(name: str, samples: int, rate: float) -> Array:
 
 
 def check_instruments(names: Sequence[str]) -> None:
-    """See that instruments exist, and that each is named once.
+    """Check that instruments exist and are distinct.
 
     Raises:
         ConfigError: if not.

@@ -1,4 +1,4 @@
-"""The default data: notes of instruments and calls of birds, made by formulas at every rate that is asked for."""
+"""The default data source `notes`: synthesized instruments and birds as a set of signals, apart from the synthesis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ddmi_core.parts import GridSet
 
 # --8<-- [start:load]
 def load(location: None, settings: AudioSettings) -> Split:
-    """Sounds of the instruments in `domain.instruments`, `domain.count` of each; the instrument is the class."""
+    """Sounds of `domain.instruments`, `domain.count` of each; the instrument is the class."""
     names = [f"{instrument} {number}" for instrument in settings.instruments for number in range(settings.count)]
     levels = []
     for factor in settings.factors:

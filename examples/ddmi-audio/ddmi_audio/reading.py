@@ -1,4 +1,4 @@
-"""Reading stretches of WAV files: any PCM, mixed to one channel, resampled without frequencies that do not fit."""
+"""Reading segments of WAV files: PCM of any width, mixed down to mono and resampled without aliasing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ddmi_core.errors import DataError
 
-CROSSINGS = 32  # zero crossings of the resampling filter on either side
+CROSSINGS = 32  # zero crossings on each side of the resampling filter
 MOST_RATE = 768_000
 
 Array = npt.NDArray[np.float64]
@@ -22,9 +22,9 @@ Array = npt.NDArray[np.float64]
 
 @frozen
 class Facts:
-    """What a WAV file says of itself."""
+    """Facts from the header of a WAV file."""
 
-    rate: int  # samples a second
+    rate: int  # samples per second
     frames: int
 
 
@@ -39,14 +39,14 @@ def facts(source: Path | BinaryIO, name: str) -> Facts:
 
 
 def read_clip(source: Path | BinaryIO, name: str, start: float, seconds: float, sizes: Sequence[int]) -> list[Array]:
-    """A stretch of a file at several rates: `(n,)` in [-1, 1] for each size n.
+    """Read a segment of a file at several rates: `(n,)` in [-1, 1] for each size n.
 
     Args:
-        source: file.
+        source: path, or open file.
         name: name for messages.
-        start: seconds into the file.
-        seconds: length of the stretch.
-        sizes: samples that it is made of; each stands for the time at its centre.
+        start: start of the segment in seconds.
+        seconds: length of the segment.
+        sizes: numbers of samples; each sample is at the centre of its interval.
 
     Raises:
         DataError: if the file is not a WAV file of PCM samples, or is cut off.
@@ -68,7 +68,7 @@ def read_clip(source: Path | BinaryIO, name: str, start: float, seconds: float, 
 
 
 def as_floats(raw: bytes, width: int) -> Array:
-    """Little-endian PCM samples of 1 to 4 bytes as numbers in [-1, 1]."""
+    """Convert little-endian PCM samples of 1 to 4 bytes to numbers in [-1, 1]."""
     if width == 1:
         return (np.frombuffer(raw, np.uint8).astype(np.float64) - 128) / 127
     parts = np.frombuffer(raw, np.uint8).reshape(-1, width)
@@ -78,13 +78,13 @@ def as_floats(raw: bytes, width: int) -> Array:
 
 
 def resample(values: Array, own: float, times: Array, rate: float) -> Array:
-    """Values at other times, without frequencies above half of either rate; silence surrounds the values.
+    """Resample with a windowed sinc, band-limited to half of the lower rate, with zeros outside.
 
     Args:
         values: `(n,)`, each at the centre of its sample.
-        own: samples a second of the values.
-        times: `(m,)`, in seconds from the first value's beginning.
-        rate: samples a second of the times.
+        own: samples per second of the values.
+        times: `(m,)`, in seconds from the start of the first sample.
+        rate: samples per second of the times.
     """
     cut = min(1.0, rate / own)
     reach = int(np.ceil(CROSSINGS / cut))
@@ -102,7 +102,7 @@ def resample(values: Array, own: float, times: Array, rate: float) -> Array:
 
 @contextmanager
 def _opened(source: Path | BinaryIO, name: str) -> Iterator[wave.Wave_read]:
-    """A WAV file, checked."""
+    """Open a WAV file and check its header."""
     try:
         with wave.open(str(source) if isinstance(source, Path) else source, "rb") as file:
             if not 1 <= file.getframerate() <= MOST_RATE or not 1 <= file.getsampwidth() <= 4:
@@ -115,7 +115,7 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[wave.Wave_read]:
     except wave.Error as error:
         if "unknown format" in str(error):
             raise DataError(
-                f"{name}: its samples are not plain whole numbers, PCM ({error}); convert it, for example with "
+                f"{name}: its samples are not PCM ({error}); convert it, for example with "
                 f"`ffmpeg -i OLD.wav -c:a pcm_s16le NEW.wav`"
             ) from error
         raise DataError(f"{name}: not a WAV file: {error}; convert it to WAV with 16-bit PCM") from error

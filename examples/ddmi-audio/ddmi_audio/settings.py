@@ -1,4 +1,4 @@
-"""Settings of the audio domain: length and rate of a clip, which data, and how much is held out."""
+"""Settings of the audio domain: length and rate of a clip, data, and the held-out share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class AudioSettings:
     Args:
         samples: samples of a clip at the native rate.
         rate: native sampling rate in hertz; a clip lasts `samples / rate` seconds.
-        detail: greatest multiple of the native rate at which clips are kept to supervise the field; 1, 2 or 4.
+        detail: largest multiple of the native rate at which clips supervise the field: 1, 2 or 4.
         instruments: instruments of the source `notes`; each is a class.
         count: sounds of each instrument in the source `notes`.
-        held_out: share of the sounds or files that training never hears.
-        limit: greatest number of files, chosen by a stable hash of their names; 0 takes all.
-        classes: take the sub-folders of a folder of sounds as classes.
-        strict: stop at files that cannot be used; otherwise leave them out with a warning.
+        held_out: share of the sounds or files that is kept out of training.
+        limit: maximum number of files, chosen by a stable hash of their names; 0 takes all.
+        classes: use the sub-folders of a folder of sounds as classes.
+        strict: raise an error for unusable files; otherwise leave them out with a warning.
     """
 
     samples: int = field(default=4096, validator=[validators.ge(64), validators.le(65536)])
@@ -43,12 +43,12 @@ class AudioSettings:
 
     @property
     def extent(self) -> tuple[float]:
-        """Seconds of a clip; files of any size take their sampling rate from it."""
+        """Seconds of a clip, which determine the sampling rate of files."""
         return (self.samples / self.rate,)
 
     @property
     def factors(self) -> tuple[int, ...]:
-        """Multiples of the native rate at which clips are kept, the native one first."""
+        """Multiples of the native rate at which clips are stored, native first."""
         return tuple(1 << power for power in range(self.detail.bit_length()))
 
 

@@ -1,4 +1,4 @@
-"""Errors of sounds, in time and in their spectra: the loss of training, its spectral term, and metrics."""
+"""Waveform and spectral errors of sounds: the training loss, its spectral term, and metrics."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from ddmi_core.api import Field
 from ddmi_core.parts import GridRenderer, GridSignal, PerceptualConfig
 
-WINDOWS = (64, 128, 256, 512, 1024)  # samples; a window is passed over where the sound is shorter
-QUIET = 1e-3  # power up to which sounds are weighed by their loudness
-FLOOR = 1e-3  # magnitudes are compared down to 60 dB below a sine of amplitude 1
+WINDOWS = (64, 128, 256, 512, 1024)  # samples; windows longer than the sound are skipped
+QUIET = 1e-3  # power below which the relative error becomes absolute
+FLOOR = 1e-3  # least magnitude in the logarithm, 60 dB below a sine of amplitude 1
 
 
 def magnitudes(sound: Tensor, window: int) -> Tensor:
     """Short-time spectrum: a sine of amplitude 1 has magnitude 1 in its bin.
 
     Args:
-        sound: `(B, n)`; silence surrounds it.
-        window: samples of the Hann window; neighbours overlap by three quarters.
+        sound: `(B, n)`; it is padded with zeros.
+        window: samples of the Hann window; windows overlap by three quarters.
 
     Returns:
         `(B, window / 2 + 1, frames)`
@@ -32,11 +32,11 @@ def magnitudes(sound: Tensor, window: int) -> Tensor:
 def distance(first: Tensor, second: Tensor) -> Tensor:
     """Multi-resolution spectral distance (arXiv 1910.11480, equations 4 to 6), `(B,)`; 0 for equal sounds.
 
-    Spectral convergence, the norm of the magnitudes' difference relative to the true norm, and the mean
-    difference of the logarithms of magnitudes, summed, as a mean over the window lengths.
+    The sum of the spectral convergence (norm of the difference of magnitudes over the norm of the true ones) and the
+    mean difference of log magnitudes, averaged over the window lengths.
 
     Args:
-        first: `(B, V, n)`, the sounds to judge.
+        first: `(B, V, n)`, the sounds to compare.
         second: the same shape, the true ones.
     """
     rows, truth = (sound.flatten(0, 1) for sound in (first, second))
@@ -54,14 +54,14 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
 def relative_loss(values: Tensor, targets: Tensor) -> Tensor:
     """Squared error relative to the true power: `(B, N, V)` and `(B, N, V)` to `(B, N)`.
 
-    Soft sounds and soft endings weigh as much as loud ones, down to 30 dB below full scale.
+    Quiet sounds and endings weigh as much as loud ones, down to 30 dB below full scale.
     """
     power = targets.square().mean(dim=(1, 2), keepdim=True) + QUIET
     return ((values - targets).square() / power).mean(dim=-1)
 
 
 def snr_db(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
-    """Signal-to-noise ratio a sound in decibels, `(B,)`, at the native rate; at most 100."""
+    """Signal-to-noise ratio of each sound in decibels, `(B,)`, at the native rate; at most 100."""
     truth = signal.values.cpu()
     noise = renderer.native_values(fields) - truth
     power, error = (part.square().mean(dim=(1, 2)) + 1e-10 for part in (truth, noise))
@@ -69,18 +69,18 @@ def snr_db(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
 
 
 def spectral_distance(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
-    """Multi-resolution spectral distance a sound at the native rate, `(B,)`; lower is better."""
+    """Multi-resolution spectral distance of each sound at the native rate, `(B,)`; lower is better."""
     return distance(renderer.native_values(fields), signal.values.cpu())
 
 
 class SpectralTerm(nn.Module):
-    """The spectral distance of predicted and true stretches of sound."""
+    """The spectral distance between predicted and true segments as a training loss."""
 
     def __init__(self, options: PerceptualConfig) -> None:
         super().__init__()
 
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
-        """Scalar from stretches `(B, V, n)`."""
+        """The mean distance, a scalar, of segments `(B, V, n)`."""
         return distance(values, targets).mean()
 
 

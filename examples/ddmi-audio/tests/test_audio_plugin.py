@@ -51,7 +51,7 @@ def test_hook_gives_the_domain_and_its_parts_exist():
     assert ddmi_domains() == [AUDIO]
     for references in (AUDIO.sources, AUDIO.metrics, AUDIO.exporters, AUDIO.perceptual):
         assert all(callable(AUDIO.resolve(reference)) for reference in references.values())
-    for reference in (AUDIO.settings, AUDIO.describe, AUDIO.describe_signal, AUDIO.read, AUDIO.picture):
+    for reference in (AUDIO.settings, AUDIO.field_features, AUDIO.signal_features, AUDIO.read, AUDIO.picture):
         assert callable(AUDIO.resolve(reference))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from ddmi_audio.describe import BANDS, SEGMENTS, features
+from ddmi_audio.features import BANDS, SEGMENTS, features
 from ddmi_audio.spectral import SpectralTerm, distance, magnitudes, relative_loss, snr_db
 
 from ddmi_core.parts import GridSignal, PerceptualConfig

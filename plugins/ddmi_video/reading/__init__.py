@@ -1,1 +1,1 @@
-"""Reading videos by time stamp, with the same frames from each back end, and cutting them into clips."""
+"""Reading of videos by time stamp, with identical frames from each decoder, and cutting into clips."""

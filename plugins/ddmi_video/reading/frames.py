@@ -1,4 +1,4 @@
-"""What decodes frames: the interface of back ends, and PyAV's."""
+"""Frame decoders: their interface, and the default one, PyAV."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddmi_core.errors import DataError
+from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.index import Source, VideoIndex, damaged, opened_as
 from ddmi_video.reading.limits import size_changes
-from ddmi_video.reading.posture import Pixels
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 
 class Frames(ABC):
-    """Decodes frames of one video."""
+    """A decoder of one video."""
 
     @abstractmethod
     def get(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """Upright frames `(H, W, 3)`, one at a time.
 
         Args:
-            numbers: of frames in the index, increasing.
+            numbers: indices of frames in the video's index, increasing.
 
         Raises:
-            DataError: if a frame cannot be decoded, or differs in size.
+            DataError: if a frame cannot be decoded, or has a different size.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give the file and the decoder back."""
+        """Release the decoder and close the file that it opened."""
 
 
 class PyavFrames(Frames):
-    """PyAV: seeks by time stamp, and reads on from where it is if that is nearer.
+    """PyAV: seeks by time stamp, or decodes on from the current position if that is nearer.
 
     Args:
         source: path, or open file.
@@ -47,15 +47,15 @@ class PyavFrames(Frames):
     def __init__(self, source: Source, index: VideoIndex) -> None:
         self.source, self.index = source, index
         self.container: Any = None
-        self.number = -1  # of the frame that is held
+        self.number = -1  # of the held frame
         self.held: VideoFrame | None = None
-        self.ahead: VideoFrame | None = None  # decoded, but shown only after the held one
+        self.ahead: VideoFrame | None = None  # already decoded, but shown after the held frame
         self._start()
 
     def get(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """See `Frames`."""
         for number in numbers:
-            yield self.index.posture.upright(_rgb(self._frame(number)))
+            yield self.index.orientation.upright(_rgb(self._frame(number)))
 
     def close(self) -> None:
         """See `Frames`."""
@@ -64,7 +64,7 @@ class PyavFrames(Frames):
         self.container, self.held = None, None
 
     def _start(self) -> None:
-        """Begin to decode at the first frame."""
+        """Start decoding at the first frame."""
         import av
 
         self.close()
@@ -76,15 +76,15 @@ class PyavFrames(Frames):
         self.coming, self.ahead = self._decoded(), None
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        """Frames from the present place on, in the order of their time stamps."""
+        """Frames from the current position on, in the order of their time stamps."""
         for packet in self.container.demux(self.stream):
-            if packet.size and packet.is_corrupt:  # the end is missing: what the decoder still holds is good
+            if packet.size and packet.is_corrupt:  # the end is missing; the frames in the decoder are intact
                 yield from self.stream.decode(None)
                 return
             yield from packet.decode()
 
     def _frame(self, number: int) -> VideoFrame:
-        """The frame of a number, or the one shown before it if the decoder gives none for it."""
+        """The frame of a number, or the previous one if the decoder skips it."""
         import av
 
         try:
@@ -93,7 +93,7 @@ class PyavFrames(Frames):
                 self._read_to(number)
                 if self.number <= number:
                     break
-            else:  # the container leads to later key frames than asked for
+            else:  # the container seeks to later key frames than requested
                 self._start()
                 self._read_to(number)
         except av.error.FFmpegError as error:
@@ -103,12 +103,12 @@ class PyavFrames(Frames):
         if frame is None or self.number > number or frame.is_corrupt:
             self._start()
             raise self._broken(number, "frames are missing")
-        if (frame.height, frame.width) != self.index.posture.stored:
-            raise size_changes(self.index.name, self.index.posture.stored, (frame.height, frame.width))
+        if (frame.height, frame.width) != self.index.orientation.stored:
+            raise size_changes(self.index.name, self.index.orientation.stored, (frame.height, frame.width))
         return frame
 
     def _go_near(self, number: int, key: int) -> None:
-        """Seek to the last key frame before a frame, or one before that, unless reading on leads there sooner."""
+        """Seek to the `key`-th last key frame before a frame, unless decoding on gets there sooner."""
         keys, ticks = self.index.keys, self.index.ticks
         before = int(np.searchsorted(keys, ticks[number], side="right")) - key
         if self.number <= number and (before < 0 or keys[before] <= ticks[max(self.number, 0)]):
@@ -120,7 +120,7 @@ class PyavFrames(Frames):
         self.coming, self.ahead, self.held, self.number = self._decoded(), None, None, -1
 
     def _read_to(self, number: int) -> None:
-        """Decode until the frame is held, or the one after it is known."""
+        """Decode until the frame is held, or the frame after it has been decoded."""
         while self.number < number:
             frame = self.ahead or next(self.coming, None)
             if frame is None:
@@ -146,10 +146,10 @@ class PyavFrames(Frames):
 
 
 def _rgb(frame: VideoFrame) -> Pixels:
-    """A stored frame as 8-bit RGB `(H, W, 3)`, with the matrix and range that the stream names.
+    """Convert a stored frame to 8-bit RGB `(H, W, 3)`, with the colour matrix and range of the stream.
 
-    Streams without a matrix are read as BT.601, those without a range as limited, as all of FFmpeg's users do. Even
-    frames of 8 bits take swscale's plain path, on which its versions agree bit by bit, and others the exact one.
+    Without a matrix, BT.601 is assumed; without a range, limited range: the defaults of FFmpeg. 8-bit frames with even
+    sides take swscale's default path, on which all its versions agree bit for bit; others take the accurate one.
     """
     from av.video.reformatter import Interpolation as Scale
 

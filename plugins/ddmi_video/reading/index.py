@@ -1,4 +1,4 @@
-"""The index of a video: when its frames are shown, where key frames are, and how frames are turned upright."""
+"""The index of a video: time stamps of its frames, key frames, and display orientation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import numpy.typing as npt
 from attrs import frozen
 
 from ddmi_core.errors import DataError
+from ddmi_video.reading.display_orientation import Orientation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-
-    from ddmi_video.reading.posture import Posture
 
 Source: TypeAlias = Path | BinaryIO
 Ticks = npt.NDArray[np.int64]
@@ -27,31 +26,31 @@ LEAST_TOLERANCE, MOST_TOLERANCE = 1e-6, 5e-4  # seconds
 
 @frozen(eq=False)
 class VideoIndex:
-    """What the packets of a video stream tell, without decoding more than the first frame."""
+    """Facts about a video stream from its packets and its first frame."""
 
     name: str
     stream: int  # number of the stream in the file
     ticks: Ticks  # (N,) presentation time stamps, increasing
-    tick: float  # seconds of one tick
-    length: int  # ticks for which the last frame is shown
+    tick: float  # seconds per tick
+    length: int  # ticks that the last frame is shown for
     keys: Ticks  # (K,) time stamps of key frames, increasing
-    posture: Posture
-    counted: bool  # the stamps of decoded frames mean nothing: they are counted instead
-    special: str  # why PyAV alone reads it exactly; empty if the other back ends do
-    missing: str  # what is missing at the end; empty if nothing is
+    orientation: Orientation
+    counted: bool  # time stamps of decoded frames are unreliable, so frames are counted
+    special: str  # why only PyAV reads it exactly; empty if all back ends agree
+    missing: str  # what is missing at the end; empty if nothing
 
     @cached_property
     def times(self) -> npt.NDArray[np.float64]:
-        """`(N,)`, seconds at which frames are first shown, from the first frame."""
+        """`(N,)`, presentation times of the frames in seconds, from the first frame."""
         return np.asarray((self.ticks - self.ticks[0]) * self.tick, dtype=np.float64)
 
     @property
     def duration(self) -> float:
-        """Seconds from the first frame until the last is no longer shown."""
+        """Seconds from the first frame to the end of the last one."""
         return float(self.times[-1]) + self.length * self.tick
 
     def shown_at(self, times: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """The number of the frame that is shown at each time: the last whose time stamp is not later.
+        """The index of the frame shown at each time: the last one whose time stamp is not later.
 
         Containers round time stamps to whole ticks, so stamps may be late by half a tick, up to half a millisecond.
 
@@ -59,7 +58,7 @@ class VideoIndex:
             times: `(T,)`, seconds.
 
         Raises:
-            DataError: if a time is before the first frame or after the end.
+            DataError: if a time is outside the video.
         """
         wanted = np.asarray(times, dtype=np.float64)
         tolerance = min(self.tick / 2, MOST_TOLERANCE) + LEAST_TOLERANCE
@@ -72,7 +71,7 @@ class VideoIndex:
 
 
 def opened_as(source: Source) -> str | BinaryIO:
-    """The path of a file on disk, which is read faster; otherwise the file, at its start."""
+    """The path if the file is on disk, which is faster to read; otherwise the open file, at its start."""
     if isinstance(source, Path):
         return str(source)
     name = getattr(source, "name", None)
@@ -84,7 +83,7 @@ def opened_as(source: Source) -> str | BinaryIO:
 
 @contextmanager
 def container(source: Source, name: str) -> Iterator[InputContainer]:
-    """An open container; what FFmpeg raises becomes a DataError with the name."""
+    """Open a container; errors of FFmpeg become a DataError with the name."""
     import av
 
     try:
@@ -99,5 +98,5 @@ def damaged(name: str, error: Exception) -> DataError:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return DataError(
         f"{name}: not a video, damaged, or cut short before its index ({text}); "
-        "copy it again, or mend it with: ffmpeg -i IN -c copy OUT.mkv"
+        "copy it again, or repair it with: ffmpeg -i IN -c copy OUT.mkv"
     )

@@ -1,4 +1,4 @@
-"""What a video may be: checks from the container's data, before a frame is decoded."""
+"""Limits of videos, checked from the container's data before a frame is decoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 16_384
-MOST_PIXELS = 40_000_000  # a frame of 8K has 33 million
+MOST_PIXELS = 40_000_000  # an 8K frame has 33 million
 HDR_CURVES = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 
 
@@ -20,10 +20,10 @@ class TooShortError(DataError):
 
 
 def check_size(width: int, height: int, name: str) -> None:
-    """Refuse frames that are too small or too large.
+    """Reject frames that are too small or too large.
 
     Raises:
-        DataError: with the limit.
+        DataError: if they are; it names the limit.
     """
     if min(width, height) < SMALLEST_SIDE:
         raise DataError(f"{name}: frames of {width} x {height} are too small; each side needs {SMALLEST_SIDE} or more")
@@ -35,23 +35,23 @@ def check_size(width: int, height: int, name: str) -> None:
 
 
 def check_stream(stream: VideoStream, name: str) -> None:
-    """Refuse streams without a decoder, beyond the limits, or in high dynamic range.
+    """Reject streams without a decoder, beyond the limits, or in high dynamic range.
 
     Raises:
-        DataError: with the mend.
+        DataError: if it is one; it says how to convert the file.
     """
     context = stream.codec_context
     if context is None:
         raise DataError(
-            f"{name}: FFmpeg, as it comes with PyAV, has no decoder for this codec. Convert the video with a program "
-            "that plays it, for example to H.264: ffmpeg -i IN -c:v libx264 OUT.mp4"
+            f"{name}: the FFmpeg in PyAV has no decoder for this codec. Convert the video with a program that can play "
+            "it, for example to H.264: ffmpeg -i IN -c:v libx264 OUT.mp4"
         )
     if context.width and context.height:
         check_size(context.width, context.height, name)
     curve = HDR_CURVES.get(int(context.color_trc or 0))
     if curve:
         raise DataError(
-            f"{name}: high dynamic range ({curve}), which has no fixed meaning as 8-bit colours. Map its tones first: "
+            f"{name}: high dynamic range ({curve}) has no fixed meaning in 8-bit colours. Apply tone mapping first: "
             "ffmpeg -i IN -vf zscale=t=linear:npl=100,tonemap=hable,zscale=t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4"
         )
 
@@ -60,5 +60,5 @@ def size_changes(name: str, first: tuple[int, int], other: tuple[int, int]) -> D
     """The error for a stream whose frames differ in size, each `(height, width)`."""
     return DataError(
         f"{name}: the size of its frames changes from {first[1]} x {first[0]} to {other[1]} x {other[0]}; "
-        "write it anew with one size: ffmpeg -i IN -vf scale=640:360 OUT.mp4"
+        "re-encode it at one size: ffmpeg -i IN -vf scale=640:360 OUT.mp4"
     )

@@ -1,4 +1,4 @@
-"""One interface to videos: their duration, size and time stamps, and their frames at given times."""
+"""Video files: duration, size, time stamps, and frames at given times."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_video.reading.backends import open_frames
+from ddmi_video.reading.centre_crop import centre_crop
+from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.index import Source, VideoIndex
 from ddmi_video.reading.indexing import index_video
-from ddmi_video.reading.posture import Pixels
-from ddmi_video.reading.squares import central_square
 
 
 class Video:
     """An open video file, read by time stamp.
 
-    Frames are decoded from the key frame before the first wanted one, one at a time.
+    Decoding starts at the key frame before the first requested frame, and holds one frame at a time.
 
     Args:
         source: path, or open file.
-        name: name for messages; the path if left out.
-        backend: `pyav`, `torchcodec` or `decord`. All give the same frames.
+        name: name for messages; the path by default.
+        backend: `pyav`, `torchcodec` or `decord`, which give the same frames.
 
     Raises:
-        DataError: if it is no video that can be read; see `limits` for what is refused.
+        DataError: if it is not a readable video, or is beyond the `limits`.
         PluginError: if the back end is not installed.
 
     Example:
@@ -46,30 +46,30 @@ class Video:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first frame until the last is no longer shown."""
+        """Seconds from the first frame to the end of the last one."""
         return self.index.duration
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of upright frames."""
-        return self.index.posture.size
+        return self.index.orientation.size
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
-        """`(N,)`, time stamps of the frames in seconds from the first."""
+        """`(N,)`, time stamps of the frames in seconds from the first one."""
         return self.index.times
 
     @property
     def missing(self) -> str:
-        """What is missing at the end of the file, in words; empty if nothing is."""
+        """What is missing at the end of the file, in words; empty if nothing."""
         return self.index.missing
 
     def frames_at(self, times: npt.ArrayLike, side: int | None = None) -> Pixels:
-        """The frames that are shown at some times, upright, in RGB.
+        """The frames shown at the given times, upright, in RGB.
 
         Args:
             times: `(T,)`, seconds from the first frame, in any order.
-            side: take the central square, and reduce it to this many rows and columns; otherwise the whole frame.
+            side: crop to the central square and resize to this many rows and columns; the whole frame by default.
 
         Returns:
             `(T, 3, H, W)`.
@@ -82,10 +82,10 @@ class Video:
         result = np.empty((len(numbers), 3, *shape), dtype=np.uint8)
         wanted = np.unique(numbers)
         for number, frame in zip(wanted, self.frames.get(wanted.tolist()), strict=True):
-            small = central_square(frame, side, self.index.posture.aspect) if side else frame.transpose(2, 0, 1)
+            small = centre_crop(frame, side, self.index.orientation.aspect) if side else frame.transpose(2, 0, 1)
             result[numbers == number] = small
         return result
 
     def close(self) -> None:
-        """Give the file and the decoder back."""
+        """Release the decoder and close the file that it opened."""
         self.frames.close()

@@ -1,4 +1,4 @@
-"""Balls that bounce on a floor in front of a wall, with their shadows."""
+"""Scenes of one or two balls that bounce on a floor in front of a wall, with shadows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,26 @@ from attrs import field, frozen, validators
 
 from ddmi_core.parts import between, pick
 from ddmi_video.scenes.captions import ball_captions
-from ddmi_video.scenes.draws import draws
-from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, centres, folded, mean, smooth
+from ddmi_video.scenes.scene import (
+    PIXEL_A_FRAME,
+    Doubles,
+    Floats,
+    Scene,
+    centres,
+    draws,
+    folded,
+    mean,
+    rgb,
+    smooth,
+    still,
+    supersampling,
+)
 
 KINDS = ("ball", "two-balls")
-FINE = 96  # samples along each side of a picture, at least
-FLOOR = 0.35  # y at which wall and floor meet
-MARGIN = 0.05  # between a ball and the border that it turns back at
-DEPTHS = (0.86, 0.66)  # y at which balls touch the floor, the nearest first
+FINE = 96  # least number of samples along each side of a picture
+FLOOR = 0.35  # y where wall and floor meet
+MARGIN = 0.05  # between the border and a ball that turns back
+DEPTHS = (0.86, 0.66)  # y where each ball touches the floor, nearest ball first
 WALLS = {
     "white": (232, 230, 224),
     "blue": (150, 186, 214),
@@ -33,36 +45,36 @@ INKS = {
     "dark green": (20, 104, 62),
     "dark blue": (32, 60, 150),
 }
-SPEEDS = {"slow": (0.5, 0.8), "fast": (1.3, 1.7)}  # pixels a frame from side to side
-GRAVITY = 4.4  # half pictures a squared half clip
-RISES = {"low": (0.3, 0.42), "high": (0.62, 0.8)}  # how far the lowest point of a ball rises
+SPEEDS = {"slow": (0.5, 0.8), "fast": (1.3, 1.7)}  # horizontal, in pixels per frame
+GRAVITY = 4.4  # in coordinates: half a picture per (half a clip) squared
+RISES = {"low": (0.3, 0.42), "high": (0.62, 0.8)}  # of the lowest point of a ball
 
 
 @frozen
 class Ball:
-    """A ball. It keeps its speed along x between both borders, and rises to the same height after each bounce."""
+    """A ball with constant horizontal speed between both borders and perfectly elastic bounces."""
 
     ink: str = field(validator=validators.in_(tuple(INKS)))
     radius: float
-    ground: float  # y of its lowest point where it touches the floor
+    ground: float  # y of its lowest point on the floor
     rise: float
     speed: float  # along x
-    phase: tuple[float, float]  # way from the left border, folded, and share of a bounce, at time 0
+    phase: tuple[float, float]  # at time 0: distance from the left border as in `folded`, fraction of a bounce
 
     @property
     def period(self) -> float:
-        """Time from one bounce to the next: up and down again, each a free fall from `rise`."""
+        """Time between bounces: up and down, each a free fall from `rise`."""
         return 2 * math.sqrt(2 * self.rise / GRAVITY)
 
     def path(self, times: Doubles) -> tuple[Doubles, Doubles]:
-        """Where its middle is, x and y."""
+        """Its centre at each time, x and y."""
         share = np.mod(times / self.period + self.phase[1], 1.0)
         height = self.rise * (1 - (2 * share - 1) ** 2)
         x = folded(self.speed * times + self.phase[0], 1 - MARGIN - self.radius)
         return x, self.ground - self.radius - height
 
     def shade(self, picture: Floats, times: Doubles) -> None:
-        """Darken the floor below it in a picture `(T, 3, size, size)`, the more so the nearer it is."""
+        """Draw its shadow into a clip `(T, 3, size, size)`; a ball near the floor has a darker shadow."""
         size = picture.shape[-1]
         x, y = self.path(times)
         nearness = 1 - (self.ground - self.radius - y) / RISES["high"][1]
@@ -73,28 +85,28 @@ class Ball:
         picture *= 1 - (depth * smooth(1.4 - far))[:, None]
 
     def stamp(self, picture: Floats, times: Doubles) -> None:
-        """Paint it onto a picture `(T, 3, size, size)`."""
+        """Draw it into a clip `(T, 3, size, size)`."""
         size = picture.shape[-1]
-        factor = max(1, -(-FINE // size))
+        factor = supersampling(size, FINE)
         places = centres(size * factor)
         x, y = self.path(times)
         across = ((places[None, :] - x[:, None]) / self.radius).astype(np.float32)
         down = ((places[None, :] - y[:, None]) / self.radius).astype(np.float32)
         edge = np.float32(self.radius * size * factor / 2)
-        colour = np.array(INKS[self.ink], dtype=np.float32)[:, None, None]
+        colour = rgb(INKS[self.ink])
         for right, low, part in zip(across, down, picture, strict=True):
             far = np.sqrt(right[None, :] ** 2 + low[:, None] ** 2)
             share = mean(np.clip((1 - far) * edge + 0.5, 0, 1), factor)
-            # Lit from above: the lower side is darker.
+            # Light comes from above, so the lower side is darker.
             light = mean(np.broadcast_to(1.12 - 0.28 * np.clip(low, -1, 1)[:, None], far.shape), factor)
             part += share * (np.minimum(colour * light, 255) - part)
 
 
 @frozen
 class Balls(Scene):
-    """One ball, or two of which the farther one is painted first."""
+    """One or two balls; the farther one is drawn first."""
 
-    balls: tuple[Ball, ...]  # the nearest first
+    balls: tuple[Ball, ...]  # nearest first
     wall: str = field(validator=validators.in_(tuple(WALLS)))
     floor: str = field(validator=validators.in_(tuple(FLOORS)))
     pace: str = field(validator=validators.in_(tuple(SPEEDS)))
@@ -102,22 +114,22 @@ class Balls(Scene):
 
     @property
     def kind(self) -> str:
-        """How many there are."""
+        """`ball` or `two-balls`."""
         return KINDS[len(self.balls) - 1]
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """What is seen, in words."""
+        """See `Scene.captions`."""
         return ball_captions([ball.ink for ball in self.balls], self.wall, self.floor, self.pace, self.height)
 
     @property
     def key(self) -> str:
-        """The name: no two scenes share a ball's way."""
+        """The name, as no two scenes share a trajectory."""
         return self.name
 
     @property
     def mirrored(self) -> bool:
-        """Always: no caption speaks of a side."""
+        """Always true: no caption mentions left or right."""
         return True
 
     def paint(self, times: Doubles, size: int) -> Floats:
@@ -125,10 +137,8 @@ class Balls(Scene):
         top = np.linspace(-1, 1, size + 1)[:-1, None]
         below = np.clip((top + 2 / size - FLOOR) * size / 2, 0, 1)
         lighter = 1.04 - 0.08 * centres(size)[:, None]
-        wall, floor = (np.array(rgb)[:, None, None] for rgb in (WALLS[self.wall], FLOORS[self.floor]))
-        room = (wall + (floor - wall) * below) * lighter
-        picture = np.empty((len(times), 3, size, size), dtype=np.float32)
-        picture[:] = np.minimum(room, 255)
+        wall, floor = rgb(WALLS[self.wall]), rgb(FLOORS[self.floor])
+        picture = still((wall + (floor - wall) * below) * lighter, times, size)
         for ball in self.balls:
             ball.shade(picture, times)
         for ball in reversed(self.balls):
@@ -137,11 +147,11 @@ class Balls(Scene):
 
 
 def balls(number: int, count: int) -> Balls:
-    """The balls of a number.
+    """Generate the scene of a number.
 
     Args:
         number: of the scene.
-        count: 1 or 2 balls.
+        count: number of balls, 1 or 2.
     """
     draw = draws(number)
     wall, floor = pick(draw, tuple(WALLS)), pick(draw, tuple(FLOORS))

@@ -1,4 +1,4 @@
-"""Sentences about scenes, each word of which is true."""
+"""Captions of procedural scenes, built from the attributes that generated them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ WAYS = {"across": "from side to side", "up and down": "up and down", "slanting":
 
 
 def sky_captions(hour: str, wind: str, cover: str, speed: str, tint: str, moon: str, stars: bool) -> tuple[str, ...]:
-    """Sentences about a sky, from the words for what it was made by.
+    """Captions of a sky.
 
     Args:
-        hour: class of the sky.
-        wind: where the clouds go.
-        cover: how many there are.
-        speed: how fast the fastest are.
-        tint: colour of a low sun, or nothing.
-        moon: `full`, `crescent`, or nothing.
+        hour: time of day, the class.
+        wind: direction of the clouds.
+        cover: amount of clouds.
+        speed: speed of the nearest layer.
+        tint: colour of a low sun, or an empty string.
+        moon: `full`, `crescent`, or an empty string.
         stars: whether there are stars.
     """
     amount = {"few": "a few clouds", "some": "clouds", "thick": "thick clouds"}[cover]
@@ -46,13 +46,13 @@ def sky_captions(hour: str, wind: str, cover: str, speed: str, tint: str, moon: 
 
 
 def digit_captions(shown: Sequence[tuple[str, int]], back: str, way: str, pace: str) -> tuple[str, ...]:
-    """Sentences about digits.
+    """Captions of moving digits.
 
     Args:
-        shown: ink and digit of each, the one in front first.
-        back: colour of the back.
-        way: how they move.
-        pace: how fast they are.
+        shown: colour and digit of each, front to back.
+        back: colour of the background.
+        way: direction of motion.
+        pace: speed.
     """
     words = [f"{ink} {NUMBERS[digit]}" for ink, digit in shown]
     listed = " and ".join(f"{_article(word)} {word}" for word in words)
@@ -65,14 +65,14 @@ def digit_captions(shown: Sequence[tuple[str, int]], back: str, way: str, pace: 
 
 
 def ball_captions(inks: Sequence[str], wall: str, floor: str, pace: str, height: str) -> tuple[str, ...]:
-    """Sentences about balls.
+    """Captions of bouncing balls.
 
     Args:
-        inks: colour of each ball, the nearest first.
+        inks: colour of each ball, nearest first.
         wall: colour of the wall.
-        floor: what the floor is.
-        pace: how fast they go from side to side.
-        height: how high they bounce, `low` or `high`.
+        floor: kind of floor.
+        pace: horizontal speed.
+        height: height of the bounces, `low` or `high`.
     """
     listed = " and ".join(f"{_article(ink)} {ink} ball" for ink in inks)
     verb = "bounces" if len(inks) == 1 else "bounce"

@@ -1,4 +1,4 @@
-"""Scenes by number or name."""
+"""Lookup of procedural scenes by number or name."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Mapping
 from ddmi_core.errors import DataError
 from ddmi_core.parts import pick
 from ddmi_video.scenes import balls, digits, skies
-from ddmi_video.scenes.draws import draws
-from ddmi_video.scenes.scene import Scene
+from ddmi_video.scenes.scene import Scene, draws
 
-Family = Mapping[str, float]  # share of each kind of scenes
+Family = Mapping[str, float]  # share of each kind of scene
 
 SCENES: Family = {"day": 0.22, "sunset": 0.14, "sunrise": 0.14, "night": 0.18, "ball": 0.16, "two-balls": 0.16}
 DIGITS: Family = {"digit": 0.5, "two-digits": 0.5}
-SHARE_PART = 100  # the part of a scene's random numbers that says of which kind it is
+SHARE_PART = 100  # part of a scene's random numbers that decides its kind
 
 
 def scene(which: int | str, family: Family = SCENES) -> Scene:
     """The scene of a number or a name.
 
     Args:
-        which: a whole number from 0 up, or a scene's name, as signals of the data set have it.
-        family: which kinds a number stands for; a name tells it.
+        which: an integer from 0, or the name of a scene, which is also the name of its signal.
+        family: kinds of scenes that a number can stand for; a name needs none.
 
     Raises:
         DataError: if there is no such scene.
@@ -36,9 +35,9 @@ def scene(which: int | str, family: Family = SCENES) -> Scene:
         for kinds in (SCENES, DIGITS):
             if kind in kinds and number.isdecimal() and (found := _made(int(number), kinds)).name == which:
                 return found
-        raise DataError(f"there is no scene '{which}'; names are like '{_made(0, SCENES).name}', a kind and a number")
+        raise DataError(f"there is no scene '{which}'; names are a kind and a number: '{_made(0, SCENES).name}'")
     if which < 0:
-        raise DataError(f"there is no scene of number {which}; numbers start at 0")
+        raise DataError(f"there is no scene number {which}; numbers start at 0")
     return _made(which, family)
 
 

@@ -1,4 +1,4 @@
-"""Handwritten digits that move and bounce off the borders of the picture."""
+"""Scenes of one or two handwritten digits that move and bounce off the borders."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from attrs import field, frozen, validators
 
 from ddmi_core.parts import between, pick
 from ddmi_video.scenes.captions import digit_captions
-from ddmi_video.scenes.draws import draws
 from ddmi_video.scenes.glyphs import Glyph, glyphs
-from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, folded, mean
+from ddmi_video.scenes.scene import (
+    PIXEL_A_FRAME,
+    Doubles,
+    Floats,
+    Scene,
+    draws,
+    folded,
+    mean,
+    rgb,
+    still,
+    supersampling,
+)
 
 KINDS = ("digit", "two-digits")
-SHEET = 30  # neighbouring originals, often of one hand, that stay on one side of a split
-FINE = 144  # samples along each side of a picture, at least
-MARGIN = 0.03  # between a digit and the border that it bounces off
+SHEET = 30  # consecutive originals, often by one writer, that stay on the same side of a split
+FINE = 144  # least number of samples along each side of a picture
+MARGIN = 0.03  # between the border and a digit that turns back
 BACKS = {
     "black": (18, 18, 22),
     "dark blue": (24, 36, 88),
@@ -30,29 +40,29 @@ BACKS = {
 BRIGHT = {"white": (244, 242, 236), "yellow": (246, 212, 72), "orange": (244, 142, 52), "pink": (244, 150, 186)}
 DEEP = {"red": (204, 44, 44), "blue": (36, 82, 200), "green": (28, 130, 70), "black": (28, 28, 32)}
 INKS = {**BRIGHT, **DEEP}
-ALSO = {"black": ("red", "green"), "dark blue": ("red",)}  # deep inks that are seen on dark backs
-SPEEDS = {"slow": (1.0, 1.3), "medium": (1.5, 1.8), "fast": (2.1, 2.4)}  # pixels a frame
-TRIES = 10  # ways of a second digit, of which the one that hides least is taken
+ALSO = {"black": ("red", "green"), "dark blue": ("red",)}  # deep inks with enough contrast on dark backgrounds
+SPEEDS = {"slow": (1.0, 1.3), "medium": (1.5, 1.8), "fast": (2.1, 2.4)}  # pixels per frame
+TRIES = 10  # candidate trajectories of a second digit; the one with the least overlap is used
 WAYS = ("across", "up and down", "slanting")
 
 
 @frozen
 class Moving:
-    """One digit on its way. On each axis it goes to and fro between the borders at a steady speed."""
+    """A moving digit; along each axis it goes back and forth between the borders at constant speed."""
 
     glyph: Glyph
     ink: str = field(validator=validators.in_(tuple(INKS)))
-    height: float  # where a picture is 2 high
+    height: float  # in coordinates, where the picture is 2 high
     speed: tuple[float, float]  # along x and y
-    phase: tuple[float, float]  # way from the left and upper border, folded, at time 0
+    phase: tuple[float, float]  # at time 0: distance travelled from the left and the top border (see `folded`)
 
     @property
     def half(self) -> tuple[float, float]:
-        """Half of its width and height."""
+        """Half its width and half its height."""
         return (self.height * self.glyph.width / self.glyph.height / 2, self.height / 2)
 
     def path(self, times: Doubles) -> tuple[Doubles, Doubles]:
-        """Where its middle is, x and y."""
+        """Its centre at each time, x and y."""
         places = (
             folded(speed * times + phase, 1 - MARGIN - half)
             for speed, phase, half in zip(self.speed, self.phase, self.half, strict=True)
@@ -61,11 +71,11 @@ class Moving:
         return x, y
 
     def stamp(self, picture: Floats, times: Doubles) -> None:
-        """Paint it onto a picture `(T, 3, size, size)`."""
+        """Draw it into a clip `(T, 3, size, size)`."""
         size = picture.shape[-1]
-        factor = max(1, -(-FINE // size))
+        factor = supersampling(size, FINE)
         cell = self.height / self.glyph.height
-        # Only a window around the digit is painted, of one size at all times.
+        # Only a window around the digit is drawn, of the same size at all times.
         spans = []
         for middle, half in zip(self.path(times), self.half, strict=True):
             length = min(size, math.ceil(half * size) + 2)
@@ -75,7 +85,7 @@ class Moving:
         (left, width, x), (top, height, y) = spans
         box = self.glyph.box
         shares = self.glyph.cover(x + (box[0] + box[2]) / 2, y + (box[1] + box[3]) / 2, 2 / (size * factor * cell))
-        colour = np.array(INKS[self.ink], dtype=np.float32)[:, None, None]
+        colour = rgb(INKS[self.ink])
         for moment, share in enumerate(mean(shares, factor)):
             rows, columns = slice(top[moment], top[moment] + height), slice(left[moment], left[moment] + width)
             part = picture[moment, :, rows, columns]
@@ -84,52 +94,50 @@ class Moving:
 
 @frozen
 class Digits(Scene):
-    """One or two digits over a plain or gently shaded back."""
+    """One or two digits on a plain or slightly shaded background."""
 
-    moving: tuple[Moving, ...]  # the one behind first
+    moving: tuple[Moving, ...]  # back to front
     back: str = field(validator=validators.in_(tuple(BACKS)))
-    shading: float  # how much lighter the upper border is, and darker the lower one
+    shading: float  # share of brightness added at the top border and removed at the bottom
     way: str = field(validator=validators.in_(WAYS))
     pace: str = field(validator=validators.in_(tuple(SPEEDS)))
 
     @property
     def kind(self) -> str:
-        """How many there are."""
+        """`digit` or `two-digits`."""
         return KINDS[len(self.moving) - 1]
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """What is seen, in words."""
+        """See `Scene.captions`."""
         shown = [(digit.ink, digit.glyph.digit) for digit in reversed(self.moving)]
         return digit_captions(shown, self.back, self.way, self.pace)
 
     @property
     def key(self) -> str:
-        """The sheet of the originals, which all digits of a scene share."""
+        """The sheet of the originals; all digits of a scene come from the same sheet."""
         return f"sheet-{self.moving[0].glyph.original // SHEET}"
 
     @property
     def mirrored(self) -> bool:
-        """Mirrored digits are none."""
+        """Always false: a mirrored digit is not a digit."""
         return False
 
     def paint(self, times: Doubles, size: int) -> Floats:
         """See `Scene.paint`."""
         shade = 1 + self.shading * np.linspace(1, -1, 2 * size + 1)[1::2]
-        back = np.array(BACKS[self.back])[:, None, None] * shade[:, None]
-        picture = np.empty((len(times), 3, size, size), dtype=np.float32)
-        picture[:] = np.minimum(back, 255)
+        picture = still(rgb(BACKS[self.back]) * shade[:, None], times, size)
         for digit in self.moving:
             digit.stamp(picture, times)
         return picture
 
 
 def digits(number: int, count: int) -> Digits:
-    """The digits of a number.
+    """Generate the scene of a number.
 
     Args:
         number: of the scene.
-        count: 1 or 2 digits.
+        count: number of digits, 1 or 2.
     """
     draw = draws(number)
     known = glyphs()
@@ -151,7 +159,7 @@ def digits(number: int, count: int) -> Digits:
 
 
 def overlap(one: Moving, other: Moving) -> float:
-    """Mean share of the time and of their size, in each direction, in which two digits lie over each other."""
+    """Overlap of two digits, as a fraction of their size along each axis, averaged over time."""
     times = np.linspace(-1, 1, 33)
     shared = np.ones_like(times)
     for a, b, half, own in zip(one.path(times), other.path(times), one.half, other.half, strict=True):
@@ -160,7 +168,7 @@ def overlap(one: Moving, other: Moving) -> float:
 
 
 def bouncing(draw: np.random.Generator, glyph: Glyph, ink: str, height: float, way: str, pace: str) -> Moving:
-    """A digit that reaches a border at least once in the clip."""
+    """A digit on a random trajectory that reaches a border at least once in the clip."""
     speed = PIXEL_A_FRAME * between(draw, *SPEEDS[pace])
     angle = {"across": 0.0, "up and down": math.pi / 2}.get(way, between(draw, 0.55, 1.02))
     speeds = (speed * math.cos(angle), speed * math.sin(angle))

@@ -1,8 +1,7 @@
-"""The sources `scenes` and `digits`: clips, captions and a split by what scenes share."""
+"""The data sources `scenes` and `digits`: rendered clips with captions, split by what scenes share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,12 @@ CACHE = ArrayCache("scenes", room=2 << 30)
 
 
 def load(location: None, settings: VideoSettings) -> Split:
-    """Skies with drifting clouds and balls that bounce, with captions; the kind is the class."""
+    """Skies with drifting clouds, and bouncing balls, with captions; the kind is the class."""
     return _family(SCENES, settings)
 
 
 def digits(location: None, settings: VideoSettings) -> Split:
-    """Handwritten digits that move and bounce off the borders, with captions; the kind is the class."""
+    """Moving handwritten digits that bounce off the borders, with captions; the kind is the class."""
     return _family(DIGITS, settings)
 
 
@@ -30,12 +29,14 @@ def _family(family: Family, settings: VideoSettings) -> Split:
     scenes = [scene(number, family) for number in range(settings.count)]
     scenes = [scenes[i] for i in choose([made.name for made in scenes], settings.limit)]
     names = [made.name for made in scenes]
-    version = source_digest(*Path(__file__).parent.glob("*.py"))
-    levels = []
-    for frames in dict.fromkeys((settings.frames, settings.frames * settings.between)):
+    here = Path(__file__).parent
+    version = source_digest(*here.glob("*.py"), *here.glob("*.npz"))
+
+    def rendered(frames: int) -> Pixels:
         key = ["scenes", version, names, frames, settings.size]
-        clips = CACHE.made(key, _drawing(scenes, frames, settings.size))
-        levels.append(clips)
+        return CACHE.made(key, lambda: draw_all(scenes, frames, settings.size))
+
+    levels = [rendered(frames) for frames in dict.fromkeys((settings.frames, settings.frames * settings.between))]
     CACHE.tidy()
     whole = GridSet(
         levels,
@@ -48,12 +49,8 @@ def _family(family: Family, settings: VideoSettings) -> Split:
     return whole.split(settings.held_out, [made.key for made in scenes])
 
 
-def _drawing(scenes: list[Scene], frames: int, size: int) -> Callable[[], Pixels]:
-    return lambda: draw_all(scenes, frames, size)
-
-
 def draw_all(scenes: list[Scene], frames: int, size: int) -> Pixels:
-    """Clips `(M, 3, frames, size, size)`."""
+    """Rendered clips `(M, 3, frames, size, size)`."""
     clips = np.empty((len(scenes), 3, frames, size, size), dtype=np.uint8)
     times = centres(frames)
     for clip, made in zip(clips, scenes, strict=True):

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from ddmi_core.model.folder import pretrained
-from ddmi_image.captions import captions
 from ddmi_image.folder import load_all
-from ddmi_image.groups import GROUPS, group_of
 from ddmi_image.openmoji import drawings, load
+from ddmi_image.openmoji_captions import captions
+from ddmi_image.openmoji_groups import GROUPS, group_of
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
 

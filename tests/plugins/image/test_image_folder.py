@@ -12,8 +12,8 @@ from ddmi_core.errors import DataError
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
 from ddmi_core.sources import folders
+from ddmi_image.afhq_celeba import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.folder import load
-from ddmi_image.official import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.settings import ImageSettings
 
 SMALL = ImageSettings(size=16, detail=4, held_out=0.3)

@@ -17,7 +17,7 @@ from ddmi_core.parts import (
     ssim,
     structural_similarity,
 )
-from ddmi_image.describe import describe, describe_signal, features
+from ddmi_image.features import describe, describe_signal, features
 from ddmi_image.openmoji import load
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings

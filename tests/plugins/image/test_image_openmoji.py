@@ -7,8 +7,8 @@ from ddmi_core.errors import ConfigError, DataError
 from ddmi_core.grids.sampler import as_values
 from ddmi_core.parts import stable_share
 from ddmi_image import openmoji
-from ddmi_image.groups import TONES, base, group_of
 from ddmi_image.openmoji import Drawing, Pen, drawings, load, spoken_name
+from ddmi_image.openmoji_groups import TONES, base, group_of
 from ddmi_image.settings import ImageSettings
 
 

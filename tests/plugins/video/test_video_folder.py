@@ -12,8 +12,9 @@ from video_files import KINDS, Kind, damage, numbers_of, picture, write
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import decoding as decoded
-from ddmi_video.folder import load, load_all, read, source_of
-from ddmi_video.reading import work
+from ddmi_video.folder import load, load_all, read
+from ddmi_video.reading import worker_process
+from ddmi_video.reading.clips import video_of
 from ddmi_video.settings import VideoSettings
 
 SMALL = VideoSettings(frames=4, size=16, rate=12.5, held_out=0.3)  # 24 frames at 25 a second: three clips
@@ -61,7 +62,7 @@ def test_clips_are_cut_by_time_whatever_the_rate_of_the_file(tmp_path):
 
 def test_clips_of_one_video_stay_on_one_side(folder):
     split = load(folder, SMALL)
-    sides = [{source_of(name) for name in part.names} for part in (split.train, split.held_out)]
+    sides = [{video_of(name) for name in part.names} for part in (split.train, split.held_out)]
     assert len(sides[0]) + len(sides[1]) == 6
     assert not sides[0] & sides[1]
     assert sides[1]
@@ -101,16 +102,16 @@ def test_at_most_one_clip_a_worker_is_in_flight(folder, monkeypatch):
     flying, most = [0], [0]
 
     class Future:
-        def __init__(self, job):
-            self.job = job
+        def __init__(self, work, job):
+            self.work, self.job = work, job
 
         def result(self):
             flying[0] -= 1
-            return work.Reader(sources, SMALL).do(self.job)
+            return self.work(self.job)
 
     class Pool:
-        def __init__(self, *_):
-            pass
+        def __init__(self, workers, context, start, arguments):
+            start(*arguments)
 
         def __enter__(self):
             return self
@@ -118,13 +119,12 @@ def test_at_most_one_clip_a_worker_is_in_flight(folder, monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def submit(self, _, job):
+        def submit(self, work, job):
             flying[0] += 1
             most[0] = max(most[0], flying[0])
-            return Future(job)
+            return Future(work, job)
 
-    sources = work.find_sources(folder)
-    monkeypatch.setattr(work, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(worker_process, "ProcessPoolExecutor", Pool)
     assert len(load_all(folder, evolve(SMALL, workers=3))) == 18
     assert most == [3]
 
@@ -154,7 +154,7 @@ def test_bad_files_are_told_or_left_out(folder, caplog):
     ) as told:
         load(folder, SMALL)
     assert "dogs/short.mkv: 0.240 s is shorter than a clip of 4 frames at 12.5 a second, 0.320 s" in str(told.value)
-    assert "birds: a folder with one picture only" in str(told.value)
+    assert "birds: a folder with only one picture" in str(told.value)
     with caplog.at_level(logging.WARNING):
         assert len(load_all(folder, evolve(SMALL, strict=False))) == 18
     assert "bad.mp4" in caplog.text
@@ -213,7 +213,7 @@ def test_large_sets_are_kept_on_disk_and_not_decoded_again(folder, tmp_path, mon
     mapped = load_all(folder, SMALL)
     assert isinstance(mapped.grids[0].base, np.memmap) or isinstance(mapped.grids[0], np.memmap)
     assert mapped.fingerprint() == plain.fingerprint()
-    monkeypatch.setattr("ddmi_video.reading.work.read_clip", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("ddmi_video.reading.worker_process.read_clip", lambda *_: pytest.fail("decoded again"))
     assert load_all(folder, SMALL).fingerprint() == plain.fingerprint()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ddmi_core.api import Field, Planes
 from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig
-from ddmi_video.metrics import agreement_of_changes, temporal_consistency
+from ddmi_video.evaluations import agreement_of_changes, temporal_consistency
 from ddmi_video.plugin import VIDEO
 from ddmi_video.rendering import renderer
 from ddmi_video.settings import VideoSettings

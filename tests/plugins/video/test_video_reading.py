@@ -10,9 +10,9 @@ from attrs import evolve
 from video_files import FRAMES, KINDS, numbers_of, picture, write
 
 from ddmi_core.errors import DataError
+from ddmi_video.reading.centre_crop import centre_crop
+from ddmi_video.reading.display_orientation import Orientation
 from ddmi_video.reading.frames import PyavFrames
-from ddmi_video.reading.posture import Posture
-from ddmi_video.reading.squares import central_square
 from ddmi_video.reading.video import Video
 
 
@@ -90,22 +90,22 @@ def test_frames_are_reduced_as_they_come(files, monkeypatch):
 def test_the_square_is_central_and_smooth():
     frame = np.zeros((20, 60, 3), dtype=np.uint8)
     frame[:, 20:40] = 200
-    assert (central_square(frame, 20) == 200).all()
-    assert (central_square(frame.swapaxes(0, 1), 20) == 200).all()
+    assert (centre_crop(frame, 20) == 200).all()
+    assert (centre_crop(frame.swapaxes(0, 1), 20) == 200).all()
     stripes = np.zeros((64, 64, 3), dtype=np.uint8)
     stripes[:, ::2] = 200
-    assert abs(central_square(stripes, 8).astype(int)[:, 1:-1, 1:-1] - 100).max() <= 3
+    assert abs(centre_crop(stripes, 8).astype(int)[:, 1:-1, 1:-1] - 100).max() <= 3
 
 
 def test_squares_are_square_on_the_screen_where_pixels_are_not():
     frame = np.zeros((40, 40, 3), dtype=np.uint8)
     frame[:, 10:30] = 200  # pixels twice as wide as high: the central 20 columns are as wide as 40 rows
-    assert (central_square(frame, 40, aspect=2.0)[:, :, 2:-2] > 190).all()
-    assert Posture((40, 40), turns=1, stretch=2.0).aspect == 0.5
+    assert (centre_crop(frame, 40, aspect=2.0)[:, :, 2:-2] > 190).all()
+    assert Orientation((40, 40), turns=1, stretch=2.0).aspect == 0.5
 
 
 def test_nothing_heavy_is_imported_before_a_video_is_opened():
-    names = "ddmi_video.settings, ddmi_video.reading.video, ddmi_video.reading.work"
+    names = "ddmi_video.settings, ddmi_video.reading.video, ddmi_video.reading.worker_process"
     code = f"import sys, {names}; print([m for m in ('av', 'torch', 'decord', 'torchcodec') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ import pytest
 from video_files import KINDS, numbers_of, write
 
 from ddmi_core.errors import PluginError
-from ddmi_video.reading import torchcodec_frames
+from ddmi_video.reading import backends
 from ddmi_video.reading.frames import PyavFrames
 from ddmi_video.reading.video import Video
 
@@ -79,7 +79,7 @@ def test_missing_libraries_are_told(files, monkeypatch):
     def fail(name):
         raise OSError("libavutil.so.57: cannot open shared object file\nmore")
 
-    monkeypatch.setattr(torchcodec_frames, "import_module", fail)
+    monkeypatch.setattr(backends, "import_module", fail)
     with pytest.raises(PluginError, match=r"libavutil\.so\.57: cannot .* file\. torchcodec needs FFmpeg's shared"):
         Video(files["h264"], backend="torchcodec")
 

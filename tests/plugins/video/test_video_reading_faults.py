@@ -42,7 +42,7 @@ def test_sound_only(tmp_path):
         frame.sample_rate, frame.pts = 8000, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    refused(tmp_path / "a.mkv", "no video stream in it, but audio; remove it")
+    refused(tmp_path / "a.mkv", "it has no video stream, only audio; remove it")
 
 
 def test_no_frame(tmp_path):
@@ -54,7 +54,7 @@ def test_no_frame(tmp_path):
 
 
 def test_one_frame(tmp_path):
-    refused(write(tmp_path, evolve(MJPEG, stamps=range(1))), "one frame only, so nothing moves")
+    refused(write(tmp_path, evolve(MJPEG, stamps=range(1))), "it has only one frame, so nothing moves")
 
 
 @pytest.mark.parametrize("name", ["h264", "varied-mkv", "vp9", "mpeg4-avi", "gif"])
@@ -108,7 +108,7 @@ def test_frames_that_change_in_size(backend, tmp_path):
             for packet in encoder.encode(frame.reformat(format="yuvj420p")):
                 packet.stream = stream
                 container.mux(packet)
-    refused(path, "changes from 64 x 48 to 40 x 32; write it anew", backend)
+    refused(path, "changes from 64 x 48 to 40 x 32; re-encode it", backend)
 
 
 @pytest.mark.parametrize(("curve", "word"), [(16, "PQ"), (18, "HLG")])
@@ -136,7 +136,7 @@ def test_time_stamps_that_do_not_increase(stamp, tmp_path):
     old, new = (b"\x81" + struct.pack(">h", value) + b"\x80\xff\xd8" for value in (120, stamp))
     assert old in content
     path.write_bytes(content.replace(old, new, 1))
-    refused(path, f"time stamps do not increase, at frame 3 of {FRAMES}; write it anew")
+    refused(path, f"time stamps do not increase, at frame 3 of {FRAMES}; re-encode it")
 
 
 def test_a_codec_without_a_decoder(tmp_path):

@@ -1,5 +1,6 @@
 """Scenes: the same on every call, known at all times and sizes, and truly described."""
 
+import hashlib
 import math
 import re
 
@@ -9,18 +10,19 @@ import torch
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import array_cache as kept
-from ddmi_video.scenes import DIGITS, SCENES, load, scene, source
-from ddmi_video.scenes import digits as load_digits_source
+from ddmi_video.scenes import glyphs as glyph_module
+from ddmi_video.scenes import source
 from ddmi_video.scenes.balls import GRAVITY, INKS, RISES, Balls
 from ddmi_video.scenes.balls import MARGIN as BORDER
 from ddmi_video.scenes.balls import SPEEDS as ROLLS
+from ddmi_video.scenes.catalogue import DIGITS, SCENES, scene
 from ddmi_video.scenes.digits import MARGIN, SHEET, SPEEDS, Digits
-from ddmi_video.scenes.glyphs import LEAST_HOLE, MIDDLES, glyphs, readable, splines
-from ddmi_video.scenes.hours import HOURS, colours
-from ddmi_video.scenes.lights import Disc
+from ddmi_video.scenes.glyphs import CENTRES, LEAST_HOLE, glyphs, handwritten, readable, splines
 from ddmi_video.scenes.scene import PIXEL_A_FRAME, centres, folded, mean
-from ddmi_video.scenes.skies import HIGH, Sky
+from ddmi_video.scenes.skies import HIGH, PALETTE, Disc, Sky, colours
 from ddmi_video.scenes.skies import SPEEDS as WINDS
+from ddmi_video.scenes.source import digits as load_digits_source
+from ddmi_video.scenes.source import load
 from ddmi_video.settings import VideoSettings
 
 COUNT = 240
@@ -130,8 +132,8 @@ def test_clouds_come_nearer_from_the_horizon_and_go_away_to_it():
         layer = made.layers[-1]
         assert np.sign(layer.wind[1]) == sign
         assert abs(layer.wind[0]) < 0.5 * abs(layer.wind[1])
-        rows = layer.ceiling(np.zeros((1, 1)), centres(48)[:, None])[1][:, 0]
-        assert (np.diff(rows) > 0).all()  # farther along the ceiling is lower in the picture
+        rows = layer.on_plane(np.zeros((1, 1)), centres(48)[:, None])[1][:, 0]
+        assert (np.diff(rows) > 0).all()  # farther along the cloud plane is lower in the picture
         assert {"nearer": "towards us", "away": "away from us"}[wind] in " ".join(made.captions)
 
 
@@ -160,8 +162,8 @@ def test_the_sun_sets_and_rises_behind_the_hills():
 
 
 def test_colours_go_through_the_table_and_skies_darken_with_the_sun():
-    table = colours(HOURS[:, 0], "")
-    assert np.concatenate(list(table.values()), axis=1) == pytest.approx(HOURS[:, 1:])
+    table = colours(PALETTE[:, 0], "")
+    assert np.concatenate(list(table.values()), axis=1) == pytest.approx(PALETTE[:, 1:])
     brightness = [made.draw([0.0], 24).mean() for kind in ("day", "night") for made in SKIES[:60] if made.kind == kind]
     days = sum(made.kind == "day" for made in SKIES[:60])
     assert min(brightness[:days]) > max(brightness[days:])
@@ -178,11 +180,42 @@ def test_discs_have_their_area(bite):
     assert found == pytest.approx([area] * 3, rel=0.02)
 
 
-def test_splines_go_through_the_originals_and_slopes_are_derivatives():
-    from sklearn.datasets import load_digits
+def test_the_handwritten_digits_are_those_of_the_data_set():
+    images, labels = handwritten()
+    assert (images.shape, labels.shape) == ((1797, 8, 8), (1797,))
+    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    # of scikit-learn's `load_digits`: its images and targets as bytes, one after the other
+    digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    assert digest == "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
-    values, _ = splines(MIDDLES)
-    originals = load_digits().images / 16
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {},
+        {"images": np.zeros((1797, 8, 8), np.uint8)},
+        {"images": np.zeros((1797, 64), np.uint8), "labels": np.zeros(1797, np.uint8)},
+        {"images": np.zeros((1797, 8, 8), float), "labels": np.zeros(1797, np.uint8)},
+        {"images": np.full((1797, 8, 8), 17, np.uint8), "labels": np.zeros(1797, np.uint8)},
+        {"images": np.zeros((1797, 8, 8), np.uint8), "labels": np.full(1797, 10, np.uint8)},
+        {"images": np.array([{}]), "labels": np.zeros(1797, np.uint8)},
+    ],
+)
+def test_a_damaged_file_of_digits_is_refused(arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(glyph_module.resources, "files", lambda _: tmp_path)
+    with pytest.raises(DataError, match=r"handwritten_digits\.npz: missing or damaged .* Fix: pip install"):
+        handwritten()
+    np.savez_compressed(tmp_path / "handwritten_digits.npz", **arrays)
+    with pytest.raises(DataError, match=r"handwritten_digits\.npz: missing or damaged"):
+        handwritten()
+    (tmp_path / "handwritten_digits.npz").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"handwritten_digits\.npz: missing or damaged"):
+        handwritten()
+
+
+def test_splines_go_through_the_originals_and_slopes_are_derivatives():
+    values, _ = splines(CENTRES)
+    originals = handwritten()[0].astype(float) / 16
     for glyph in glyphs()[::200]:
         grey = values @ glyph.weights @ values.T
         assert grey[2:-2, 2:-2] == pytest.approx(originals[glyph.original], abs=1e-9)

@@ -10,7 +10,7 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
 from ddmi_core.model.folder import pretrained
 from ddmi_core.parts import psnr_db
-from ddmi_video.metrics import agreement_of_changes, temporal_consistency
+from ddmi_video.evaluations import agreement_of_changes, temporal_consistency
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Folders of numbered pictures, read as a video of constant rate."""
+"""Folders of numbered pictures, read as videos of constant frame rate."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Entry
+from ddmi_video.reading.centre_crop import centre_crop
+from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError, check_size, size_changes
-from ddmi_video.reading.posture import Pixels
-from ddmi_video.reading.squares import central_square
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 class FrameFolder:
-    """Pictures in the order of their names, numbers by value; the interface is that of `Video`.
+    """Pictures sorted by name, with numbers by value; it has the interface of `Video`.
 
     Args:
         entries: the pictures.
         name: of the folder, for messages.
-        rate: pictures a second.
+        rate: pictures per second.
 
     Raises:
-        TooShortError: if there is one picture only.
+        TooShortError: if there is only one picture.
     """
 
     missing = ""
 
     def __init__(self, entries: Sequence[Entry], name: str, rate: float) -> None:
-        self.entries, self.name, self.rate = sorted(entries, key=_place), name, rate
+        self.entries, self.name, self.rate = sorted(entries, key=_natural), name, rate
         self.size: tuple[int, int] | None = None  # height and width, once a picture has been read
         if len(entries) < 2:
-            raise TooShortError(f"{name}: a folder with one picture only, so nothing moves; remove it")
+            raise TooShortError(f"{name}: a folder with only one picture, so nothing moves; remove it")
 
     @property
     def duration(self) -> float:
@@ -45,20 +45,20 @@ class FrameFolder:
         return len(self.entries) / self.rate
 
     def frames_at(self, times: npt.ArrayLike, side: int) -> Pixels:
-        """Central squares of the pictures shown at some times, `(T, 3, side, side)`; see `Video.frames_at`.
+        """Centre crops of the pictures shown at the given times, `(T, 3, side, side)`; see `Video.frames_at`.
 
         Raises:
-            DataError: if a picture is damaged, or differs in size from those read before.
+            DataError: if a picture is damaged, or its size differs from that of earlier ones.
         """
         numbers = np.floor(np.asarray(times, dtype=np.float64) * self.rate + 1e-6).astype(np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() > len(self.entries)):
-            raise DataError(f"{self.name}: {len(self.entries)} pictures are {self.duration:.3f} s, less than wanted")
-        return np.stack([self._square(self.entries[min(i, len(self.entries) - 1)], side) for i in numbers])
+            raise DataError(f"{self.name}: {len(self.entries)} pictures last {self.duration:.3f} s, not long enough")
+        return np.stack([self._cropped(self.entries[min(i, len(self.entries) - 1)], side) for i in numbers])
 
     def close(self) -> None:
-        """Nothing is open between pictures."""
+        """Do nothing: no file stays open between pictures."""
 
-    def _square(self, entry: Entry, side: int) -> Pixels:
+    def _cropped(self, entry: Entry, side: int) -> Pixels:
         with entry.opened() as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             try:
@@ -68,7 +68,7 @@ class FrameFolder:
                     if self.size not in (None, size):
                         raise size_changes(self.name, self.size or size, size)
                     self.size = size
-                    return central_square(_rgb(ImageOps.exif_transpose(picture)), side)
+                    return centre_crop(_rgb(ImageOps.exif_transpose(picture)), side)
             except DataError:
                 raise
             except UnidentifiedImageError as error:
@@ -78,7 +78,7 @@ class FrameFolder:
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    """8-bit RGB, transparent parts over white."""
+    """Convert to 8-bit RGB, with transparency over white."""
     if picture.mode.startswith("I"):
         wide = np.asarray(picture).astype(np.int64)
         return Image.fromarray(((wide + 128) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
@@ -88,7 +88,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _place(entry: Entry) -> list[tuple[int, int | str]]:
-    """Sorting key by which `frame_10` follows `frame_9`."""
+def _natural(entry: Entry) -> list[tuple[int, int | str]]:
+    """Natural sort key: `frame_10` comes after `frame_9`."""
     parts = re.split(r"(\d+)", entry.name.lower())
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]

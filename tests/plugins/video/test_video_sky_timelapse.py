@@ -7,8 +7,8 @@ from video_files import picture
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import folders
-from ddmi_video.official import sky_timelapse
 from ddmi_video.settings import VideoSettings
+from ddmi_video.sky_timelapse import sky_timelapse
 
 SMALL = VideoSettings(frames=4, size=16, rate=3.0)
 

@@ -1,4 +1,4 @@
-"""What clips are cut from: video files, and folders of frames, below a folder or in an archive."""
+"""Finding video files and folders of frames, and cutting them into clips of constant length."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy as np
 from attrs import frozen
 
 from ddmi_core.parts import Entry, find_files
-from ddmi_video.reading import pictures
+from ddmi_video.reading import frame_folder
+from ddmi_video.reading.display_orientation import Pixels
+from ddmi_video.reading.frame_folder import FrameFolder
 from ddmi_video.reading.limits import TooShortError
-from ddmi_video.reading.pictures import FrameFolder
-from ddmi_video.reading.posture import Pixels
 from ddmi_video.reading.video import Video
 from ddmi_video.settings import VideoSettings
 
-SUFFIXES = (".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".gif")
-DUE = 1e-6  # seconds by which the last frame of a clip must come before the end
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".gif")
+SUFFIXES = (*VIDEO_SUFFIXES, *frame_folder.SUFFIXES)
+DUE = 1e-6  # seconds; the last frame of a clip has to start this long before the end
 
 
 @frozen
-class ClipSource:
-    """A video file, or a folder of frames: one or more files."""
+class VideoSource:
+    """A video file, or a folder of frames, which has several files."""
 
     name: str
     entries: tuple[Entry, ...]
@@ -32,7 +33,7 @@ class ClipSource:
 
     @property
     def stamp(self) -> str:
-        """Changes when a file changes."""
+        """Changes when one of the files changes."""
         stamps = "\n".join(f"{entry.name} {entry.stamp}" for entry in self.entries)
         return hashlib.sha256(stamps.encode()).hexdigest()[:16]
 
@@ -50,31 +51,48 @@ class ClipSource:
             yield video
 
 
-def find_sources(location: Path) -> list[ClipSource]:
-    """Video files and folders of frames below a folder or in a zip archive, sorted by name.
+@frozen
+class Clip:
+    """One clip of a video."""
 
-    Pictures beside videos are passed over: they are covers and thumbnails.
+    video: str  # name of the video's source
+    number: int  # from 0
+
+    def name(self, settings: VideoSettings) -> str:
+        """The video and the time at which the clip starts: `dogs/a.mp4@1.500s`."""
+        return f"{self.video}@{self.number * settings.frames / settings.rate:.3f}s"
+
+
+def video_of(name: str) -> str:
+    """The name of the video from the name of a clip."""
+    return name.rpartition("@")[0]
+
+
+def find_videos(location: Path) -> list[VideoSource]:
+    """Video files and folders of frames in a folder or zip archive, sorted by name.
+
+    Pictures beside video files are ignored, as they are covers and thumbnails.
 
     Raises:
-        DataError: if there is no location, or nothing in it.
+        DataError: if the location is missing, or has no such file.
     """
-    entries = find_files(location, (*SUFFIXES, *pictures.SUFFIXES), "videos")
-    videos = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in SUFFIXES]
+    entries = find_files(location, SUFFIXES, "videos")
+    videos = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in VIDEO_SUFFIXES]
     taken = {PurePosixPath(entry.name).parent for entry in videos}
     folders: dict[PurePosixPath, list[Entry]] = {}
     for entry in entries:
         place = PurePosixPath(entry.name)
-        if place.suffix.lower() in pictures.SUFFIXES and place.parent not in taken:
+        if place.suffix.lower() in frame_folder.SUFFIXES and place.parent not in taken:
             folders.setdefault(place.parent, []).append(entry)
-    found = [ClipSource(entry.name, (entry,)) for entry in videos]
+    found = [VideoSource(entry.name, (entry,)) for entry in videos]
     for folder, frames in folders.items():
         name = str(folder) if folder.parts else location.stem
-        found.append(ClipSource(name, tuple(frames), pictures=True))
+        found.append(VideoSource(name, tuple(frames), pictures=True))
     return sorted(found, key=lambda source: source.name)
 
 
 def count_clips(video: Video | FrameFolder, name: str, settings: VideoSettings) -> int:
-    """How many clips a video has; the last wanted frame of each is shown before its end.
+    """The number of whole clips in a video.
 
     Raises:
         TooShortError: if it is shorter than one clip.
@@ -92,7 +110,7 @@ def count_clips(video: Video | FrameFolder, name: str, settings: VideoSettings) 
 
 
 def read_clip(video: Video | FrameFolder, number: int, settings: VideoSettings) -> Pixels:
-    """A clip `(3, T, size, size)`.
+    """Read one clip: `(3, T, size, size)`.
 
     Args:
         video: open.

@@ -1,4 +1,4 @@
-"""A description of pictures without learned weights: colours in a coarse grid, and directions of edges."""
+"""Picture features without learned weights: colours on a coarse grid, and histograms of edge directions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ddmi_core.parts import grid_features_by
 COLOUR_GRID = 4
 EDGE_GRID = 3
 DIRECTIONS = 4
-WORKING = 48  # pictures are described at this size, so that native sizes compare
-EDGE_SCALE = 7.5  # makes the spread of the edge features that of the colour features (measured on OpenMoji)
+WORKING = 48  # pixels; pictures are resized to this, so that different native sizes are comparable
+EDGE_SCALE = 7.5  # gives edge features the spread of colour features (measured on OpenMoji)
 LUMA = (0.299, 0.587, 0.114)
 
 
 def features(pixels: Tensor) -> Tensor:
     """Mean colours of 4 x 4 cells (48), and edge strengths in four directions of 3 x 3 cells (36).
 
-    An edge's strength is shared between the two nearest directions, so that features vary continuously.
+    The strength of an edge is divided between the two nearest directions, so that features vary continuously.
 
     Args:
         pixels: `(B, 3, H, W)`, in [-1, 1].
@@ -36,7 +36,7 @@ def features(pixels: Tensor) -> Tensor:
     across = (grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]) / 2
     down = (grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]) / 2
     strength = (across.square() + down.square() + 1e-12).sqrt()
-    # Directions are those of lines, so opposite gradients count as one.
+    # Edges have no sign: opposite gradients are the same direction.
     turn = torch.atan2(down, across).remainder(math.pi) * (DIRECTIONS / math.pi)
     centres = torch.arange(DIRECTIONS, dtype=pixels.dtype).view(1, -1, 1, 1)
     distance = (turn.unsqueeze(1) - centres).abs()

@@ -1,4 +1,4 @@
-"""A description of sounds without learned weights: loudness of bands of half an octave, over time."""
+"""Sound features without learned weights: the log power of half-octave bands over time."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor
 from ddmi_core.parts import grid_features_by
 
 SEGMENTS = 6
-BANDS = 12  # half octaves, counted down from the highest frequency
-FLOOR = 1e-5  # power that counts as silence, 47 dB below that of a full-scale sine
+BANDS = 12  # half-octave bands below the highest frequency
+FLOOR = 1e-5  # power of silence, 47 dB below a full-scale sine
 
 
 # --8<-- [start:features]
 def features(sounds: Tensor) -> Tensor:
-    """Logarithm of the power in 12 bands of half an octave and 6 segments of time.
+    """Logarithm of the power in 12 half-octave bands and 6 segments of time.
 
-    The lowest band takes all that lies below it.
+    The lowest band includes all lower frequencies.
 
     Args:
         sounds: `(B, 1, n)`, in [-1, 1].

@@ -1,4 +1,4 @@
-"""What OpenMoji's drawings show, in words, made of Unicode's names."""
+"""Captions of OpenMoji's drawings, derived from Unicode names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
-from ddmi_image.groups import FLAG_TAGGED, JOINER, REGIONAL, TONES, Group, base
+from ddmi_image.openmoji_groups import FLAG_TAGGED, JOINER, REGIONAL, TONES, Group, base
 
 TONE_NAMES = ("light", "medium-light", "medium", "medium-dark", "dark")
 SEXES = {0x2640: "woman", 0x2642: "man"}
@@ -32,7 +32,7 @@ PROFESSIONS = {
     0x2708: "pilot",
 }
 HAIR = {0x1F9B0: "red hair", 0x1F9B1: "curly hair", 0x1F9B2: "a bald head", 0x1F9B3: "white hair"}
-# Where Unicode's name is not what people say; "white" and "black" in old names mean outlined and filled.
+# Replacements for Unicode names that people do not use; "white" and "black" in old names mean outlined and filled.
 USUAL = (
     (r"^adult$", "person"),
     (r"^older (?=man|woman)", "old "),
@@ -46,15 +46,15 @@ USUAL = (
     (r"^emoji component ", ""),
     (r" sign$", ""),
 )
-# Drawings that are newer than the names Python may know.
+# Fallback for code points newer than Python's Unicode data.
 UNNAMED = {"faces": "face", "people": "person", "hands": "hand", "animals": "animal", "food": "dish"}
 
 
 def captions(codes: Sequence[int], group: Group) -> tuple[str, ...]:
-    """One or two captions of a drawing: what it shows, in short and as a phrase.
+    """One or two captions of a drawing: a short one and a phrase.
 
     Example:
-        >>> from ddmi_image.groups import GROUPS
+        >>> from ddmi_image.openmoji_groups import GROUPS
         >>> captions((0x1F468, 0x1F3FD, 0x200D, 0x1F692), GROUPS[1])
         ('man firefighter, medium skin tone', 'a man firefighter with medium skin tone')
     """
@@ -91,13 +91,13 @@ def _of_sex(subject: str, sex: str) -> str:
 
 def _with_article(subject: str) -> str:
     head = re.split(" (?:with|of|and|for|in|between) ", subject)[0]
-    if head[0].isupper() or re.search("[^osu]s$", head):  # a name, or several
+    if head[0].isupper() or re.search("[^osu]s$", head):  # a proper name, or a plural
         return subject
     return f"{'an' if head[0] in 'aeiou' else 'a'} {subject}"
 
 
 def _flag(key: Sequence[int]) -> str:
-    """The country of two regional letters, or the region of a country that tags spell."""
+    """The country of two regional indicators, or the region that a tag sequence spells."""
     if key[0] != FLAG_TAGGED:
         letters = "".join(chr(code - REGIONAL[0] + ord("A")) for code in key)
         return _countries().get(letters, letters)

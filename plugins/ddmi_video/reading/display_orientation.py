@@ -1,4 +1,4 @@
-"""How stored frames become upright ones: turns and mirror images of the display matrix, and the shape of pixels."""
+"""Display orientation of video frames: rotation and mirroring from the display matrix, and the pixel aspect ratio."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Pixels = npt.NDArray[np.uint8]
 
 
 @frozen
-class Posture:
-    """Stored size of the frames, and what makes them upright: the mirror image first, then quarter turns."""
+class Orientation:
+    """Size of stored frames, and how to turn them upright: mirror first, then rotate by quarter turns."""
 
     stored: tuple[int, int]  # height, width
     turns: int = 0  # quarter turns, counterclockwise, 0 to 3
     mirrored: bool = False
-    stretch: float = 1.0  # width of a stored pixel by its height
+    stretch: float = 1.0  # width of a stored pixel over its height
 
     @property
     def size(self) -> tuple[int, int]:
@@ -32,24 +32,24 @@ class Posture:
 
     @property
     def aspect(self) -> float:
-        """Width of an upright pixel by its height."""
+        """Width of an upright pixel over its height."""
         return 1 / self.stretch if self.turns % 2 else self.stretch
 
     def upright(self, frame: Pixels) -> Pixels:
-        """An upright frame `(H, W, 3)` from a stored one."""
+        """Turn a stored frame `(H, W, 3)` upright."""
         return np.rot90(frame[:, ::-1] if self.mirrored else frame, self.turns)
 
 
-def posture_of(frame: VideoFrame, stretch: float) -> Posture:
-    """The posture of a decoded frame, from its display matrix; angles between quarter turns go to the nearest."""
+def orientation_of(frame: VideoFrame, stretch: float) -> Orientation:
+    """The orientation of a decoded frame, from its display matrix; angles are rounded to quarter turns."""
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     stored = (frame.height, frame.width)
     if matrix is None:
-        return Posture(stored, stretch=stretch)
-    # [x' y'] = [x y] [[a, b], [c, d]], y downwards; the third column is about perspective
+        return Orientation(stored, stretch=stretch)
+    # [x' y'] = [x y] [[a, b], [c, d]], with y down; the third column is perspective
     a, b, _, c, d = (float(value) for value in np.frombuffer(bytes(matrix), dtype=np.int32)[:5])
     mirrored = a * d - b * c < 0
     if mirrored:
         a, b = -a, -b
     turns = round(math.degrees(math.atan2(-b, a)) / 90) % 4
-    return Posture(stored, turns, mirrored, stretch)
+    return Orientation(stored, turns, mirrored, stretch)

@@ -1,4 +1,4 @@
-"""The official on-disk layouts of AFHQv2 and CelebA-HQ, by name."""
+"""The data sources AFHQv2 and CelebA-HQ, read from their official directory layouts."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ CELEBA_FOLDERS = (
 
 
 def afhqv2_cat(location: Path | None, settings: ImageSettings) -> Split:
-    """Cats of AFHQv2; its test pictures are held out."""
+    """Cats of AFHQv2; the official test pictures are held out."""
     return _afhq("cat", location, settings)
 
 
 def afhqv2_dog(location: Path | None, settings: ImageSettings) -> Split:
-    """Dogs of AFHQv2; its test pictures are held out."""
+    """Dogs of AFHQv2; the official test pictures are held out."""
     return _afhq("dog", location, settings)
 
 
 def celeba_hq(location: Path | None, settings: ImageSettings) -> Split:
-    """CelebA-HQ. It has no official split: a stable hash of the picture's number holds some out.
+    """CelebA-HQ; as it has no official split, a stable hash of the picture's number holds some out.
 
     Raises:
-        DataError: if the pictures are not there.
+        DataError: if the pictures are missing.
     """
     place = location or default_place("celeba-hq")
     found = [place / name for name in CELEBA_FOLDERS if (place / name).is_dir()]
