@@ -7,9 +7,9 @@ from torch import Tensor
 from ddmi_core.api import Domain, Encoder
 from ddmi_core.errors import DataError
 from ddmi_core.parts import AutoencoderConfig, PointEncoder
-from ddmi_nerf.harmonics import names
-from ddmi_nerf.rendering import NerfRenderer
-from ddmi_nerf.sampler import RaySampler
+from ddmi_nerf.rendering.ray_sampler import RaySampler
+from ddmi_nerf.rendering.renderer import NerfRenderer
+from ddmi_nerf.rendering.spherical_harmonics import value_names
 from ddmi_nerf.settings import BACKGROUNDS, NerfSettings
 from ddmi_nerf.signal import ViewSignal
 from ddmi_nerf.view_encoder import ViewEncoder
@@ -24,7 +24,7 @@ def encoder(domain: Domain, config: AutoencoderConfig, settings: NerfSettings) -
 
 def channels(settings: NerfSettings) -> tuple[str, ...]:
     """Density, red, green and blue, and more of these where colours depend on directions."""
-    return names(settings.directions)
+    return value_names(settings.directions)
 
 
 def sampler(domain: Domain, settings: NerfSettings) -> RaySampler:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cameras import Camera, from_json, to_json
-from ddmi_nerf.conventions import flipped, rigid
+from ddmi_nerf.cameras.camera import Camera, from_json, to_json
+from ddmi_nerf.cameras.conventions import flipped, rigid
 
 
 def random_camera(seed=0, width=48, height=32):

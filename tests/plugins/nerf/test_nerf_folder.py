@@ -11,10 +11,10 @@ import torch
 from nerf_files import blender, nerfstudio, save, srn_object, views
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cars import car
-from ddmi_nerf.conventions import flipped
-from ddmi_nerf.folder import load, load_all, read
-from ddmi_nerf.official import srn_cars
+from ddmi_nerf.cameras.conventions import flipped
+from ddmi_nerf.data.cars import car
+from ddmi_nerf.data.folder import load, load_all, read
+from ddmi_nerf.data.srn_cars import srn_cars
 from ddmi_nerf.settings import NerfSettings
 
 SETTINGS = NerfSettings(size=24, views=6, held_views=2, shown=2, points=64)

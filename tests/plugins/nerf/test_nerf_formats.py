@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.formats.capture import Shot, check_alike
-from ddmi_nerf.formats.srn import read_camera, write_camera
-from ddmi_nerf.formats.transforms import count_frames, read_transforms, write_blender, write_nerfstudio
+from ddmi_nerf.cameras.camera import Camera, Shot
+from ddmi_nerf.cameras.camera_checks import check_alike
+from ddmi_nerf.cameras.formats import (
+    count_frames,
+    read_srn,
+    read_transforms,
+    write_blender,
+    write_nerfstudio,
+    write_srn,
+)
 
 WIDTH, HEIGHT = 40, 30
 
@@ -26,7 +32,7 @@ def size_of(picture):
 
 
 def through_srn(camera):
-    return read_camera(*write_camera(camera), "pose/0.txt", "rgb/0", size_of)
+    return read_srn(*write_srn(camera), "pose/0.txt", "rgb/0", size_of)
 
 
 def through_blender(camera):
@@ -59,7 +65,7 @@ def test_formats_see_a_known_point_at_a_known_pixel():
     point, expected = np.array([[1.0, 0.5, 1.0]]), [[20 + 30 / 2, 15 - 30 * 0.5 / 2]]
     opencv = "1 0 0 0 0 -1 0 0 0 0 -1 3 0 0 0 1"
     opengl = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]
-    srn = read_camera("30 20 15 0.\n0. 0. 0.\n1.\n30 40\n", opencv, "pose/0.txt", "rgb/0", size_of)
+    srn = read_srn("30 20 15 0.\n0. 0. 0.\n1.\n30 40\n", opencv, "pose/0.txt", "rgb/0", size_of)
     frame = {"file_path": "0", "transform_matrix": opengl}
     angle = 2 * math.atan(20 / 30)
     blender = json.dumps({"camera_angle_x": angle, "frames": [frame]})
@@ -78,7 +84,7 @@ def test_nerfstudio_keeps_different_cameras():
 
 def test_what_a_format_cannot_say_is_told():
     with pytest.raises(ValueError, match="one focal length"):
-        write_camera(made(0, (30.0, 33.0)))
+        write_srn(made(0, (30.0, 33.0)))
     with pytest.raises(ValueError, match="one camera for all views"):
         write_blender([Shot(made(0), "0.png"), Shot(made(1, (30.0, 30.0)), "1.png")])
 
@@ -92,7 +98,7 @@ def test_what_a_format_cannot_say_is_told():
     ],
 )
 def test_all_forms_of_srn_intrinsics_are_read(text):
-    camera = read_camera(text, write_camera(made(0))[1], "pose/0.txt", "rgb/0", size_of)
+    camera = read_srn(text, write_srn(made(0))[1], "pose/0.txt", "rgb/0", size_of)
     assert camera.intrinsics == (30, 30, 20, 15)
     assert (camera.width, camera.height) == (WIDTH, HEIGHT)
 
@@ -100,7 +106,7 @@ def test_all_forms_of_srn_intrinsics_are_read(text):
 def test_srn_poses_may_go_from_the_world_to_the_camera():
     camera = made(2)
     inverse = " ".join(map(repr, np.linalg.inv(camera.to_world).ravel().tolist()))
-    again = read_camera(write_camera(camera)[0] + "1\n", inverse, "pose/0.txt", "rgb/0", size_of)
+    again = read_srn(write_srn(camera)[0] + "1\n", inverse, "pose/0.txt", "rgb/0", size_of)
     assert_equal(again, camera)
 
 
@@ -117,9 +123,9 @@ def test_srn_poses_may_go_from_the_world_to_the_camera():
     ],
 )
 def test_srn_files_that_are_none_are_told(intrinsics, pose, words):
-    good = write_camera(made(0))
+    good = write_srn(made(0))
     with pytest.raises(DataError) as caught:
-        read_camera(intrinsics or good[0], pose or good[1], "pose/0.txt", "rgb/0", size_of)
+        read_srn(intrinsics or good[0], pose or good[1], "pose/0.txt", "rgb/0", size_of)
     assert "pose/0.txt: " in str(caught.value)
     assert words in str(caught.value)
 

@@ -1,0 +1,141 @@
+"""Coloured solids seen along rays, and points on what can be seen of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from ddmi_nerf.data.cars.solids import Array, Polytope, Solid, block
+
+Colour = tuple[float, float, float]
+
+AMBIENT, SKY, SUN = 0.44, 0.24, 0.4  # shares of light from all around, from above, and from the sun
+SUN_AT = np.array([0.35, -0.45, 0.82]) / np.linalg.norm([0.35, -0.45, 0.82])
+LOWEST = -20.0  # degrees below the horizon from which surfaces are looked at
+
+
+@frozen(eq=False)
+class Paint:
+    """A part of space in which surfaces have another colour."""
+
+    where: Solid
+    colour: Colour
+
+
+@frozen(eq=False)
+class Part:
+    """A solid, its colour, and the colours of parts of its surface; later ones lie over earlier ones."""
+
+    solid: Solid
+    colour: Colour
+    paints: Sequence[Paint] = ()
+
+    def colours(self, points: Array) -> Array:
+        """Colours `(3, N)` at points on the surface, without light."""
+        result = np.repeat(np.array(self.colour, dtype=points.dtype)[:, None], points.shape[1], axis=1)
+        for paint in self.paints:
+            result[:, paint.where.contains(points)] = np.array(paint.colour, dtype=points.dtype)[:, None]
+        return result
+
+
+@frozen(eq=False)
+class Hits:
+    """What N rays see first."""
+
+    colour: Array  # (N, 3), in [0, 1]; 0 for rays that see nothing
+    opacity: Array  # (N,), 1 for rays that see a surface, otherwise 0
+    depth: Array  # (N,), from the origin, in lengths of the direction; infinity for rays that see nothing
+    normal: Array  # (N, 3), outwards; 0 for rays that see nothing
+
+
+@frozen(eq=False)
+class Model:
+    """Coloured solids in the cube [-1, 1]^3.
+
+    What light a place gives off is the same in all directions: radiance is a function of place.
+    """
+
+    parts: Sequence[Part]
+    reach: Array  # (3,), all parts lie between minus this and this
+
+    @property
+    def room(self) -> Polytope:
+        """The box around all parts."""
+        x, y, z = ((-float(end), float(end)) for end in self.reach)
+        return block(x, y, z)
+
+    def trace(self, origins: npt.ArrayLike, directions: npt.ArrayLike) -> Hits:
+        """What rays see.
+
+        Args:
+            origins: `(N, 3)`, or `(3,)` for rays of one origin, which is faster; outside the solids.
+            directions: `(N, 3)`; results have their precision.
+        """
+        way = np.ascontiguousarray(np.asarray(directions).T)
+        start = np.asarray(origins, dtype=way.dtype).reshape(-1, 3).T
+        count = way.shape[1]
+        near = np.flatnonzero(np.isfinite(self.room.meet(start, way)))
+        start, way = start if start.shape[1] == 1 else start[:, near], way[:, near]
+        first = np.full(len(near), np.inf, dtype=way.dtype)
+        which = np.full(len(near), -1)
+        for number, part in enumerate(self.parts):
+            depth = part.solid.meet(start, way)
+            nearer = depth < first
+            first[nearer], which[nearer] = depth[nearer], number
+        colour, normal = np.zeros((count, 3), dtype=way.dtype), np.zeros((count, 3), dtype=way.dtype)
+        for number, part in enumerate(self.parts):
+            seen = np.flatnonzero(which == number)
+            if len(seen):
+                points = start[:, seen if start.shape[1] > 1 else [0]] + first[seen] * way[:, seen]
+                outwards = part.solid.normals(points)
+                normal[near[seen]] = outwards.T
+                colour[near[seen]] = (part.colours(points) * light(outwards)).T
+        depth = np.full(count, np.inf, dtype=way.dtype)
+        depth[near] = first
+        return Hits(colour, np.isfinite(depth).astype(way.dtype), depth, normal)
+
+    def surface(self, n: int, draw: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Random points on what can be seen from outside, from above and from a little below.
+
+        Where nothing is hidden from any side, they are spread evenly, since they are what random lines meet first.
+
+        Args:
+            n: number of points.
+            draw: source of randomness.
+
+        Returns:
+            Points `(n, 3)`, their colours `(n, 3)` in [0, 1] and normals `(n, 3)`.
+        """
+        found: list[tuple[Array, Array, Array]] = []
+        while sum(len(points) for points, _, _ in found) < n:
+            origins, directions = _lines(2 * n, float(np.linalg.norm(self.reach)), draw)
+            hits = self.trace(origins, directions)
+            seen = hits.opacity > 0
+            points = origins[seen] + hits.depth[seen, None] * directions[seen]
+            found.append((points, hits.colour[seen], hits.normal[seen]))
+        points, colours, normals = (np.concatenate(arrays)[:n] for arrays in zip(*found, strict=True))
+        return points, colours, normals
+
+
+def light(normals: Array) -> Array:
+    """Light `(N,)` on surfaces with normals `(3, N)`: as much in all directions that they are seen from."""
+    sun = np.maximum(SUN_AT.astype(normals.dtype) @ normals, 0)
+    result: Array = AMBIENT + SKY * (0.5 + 0.5 * normals[2]) + SUN * sun
+    return np.minimum(result, 1)
+
+
+def _lines(n: int, ball: float, draw: np.random.Generator) -> tuple[Array, Array]:
+    """Random lines through a ball around the origin that come from above, or from a little below the horizon."""
+    height = draw.uniform(math.sin(math.radians(LOWEST)), 1, n)
+    turn = draw.uniform(0, 2 * math.pi, n)
+    flat = np.sqrt(1 - height**2)
+    outwards = np.stack([flat * np.cos(turn), flat * np.sin(turn), height], axis=1)
+    right = np.stack([-np.sin(turn), np.cos(turn), np.zeros(n)], axis=1)
+    up = np.cross(outwards, right)
+    radius, angle = ball * np.sqrt(draw.random(n)), draw.uniform(0, 2 * math.pi, n)
+    aside = right * (radius * np.cos(angle))[:, None] + up * (radius * np.sin(angle))[:, None]
+    return 2 * outwards + aside, -outwards
