@@ -1,4 +1,4 @@
-"""The description of the radiance-field domain, and the hook that registers it."""
+"""Description of the radiance-field domain, and the hook that registers it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ddmi_core.api import Domain, Layout, hookimpl
 
 NERF = Domain(
     name="nerf",
-    summary="Objects as density and colour at x, y and z, seen by any camera",
+    summary="Radiance fields: density and colour at x, y and z, rendered from any camera",
     layout=Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
     values=("density", "red", "green", "blue"),
     channels="ddmi_nerf.parts:channels",

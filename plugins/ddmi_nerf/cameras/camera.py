@@ -1,4 +1,4 @@
-"""Pinhole cameras: where each pixel looks, where points are seen, and cameras as JSON."""
+"""Pinhole cameras, captures of an object by several cameras, and cameras as JSON."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ _NUMBERS = ("fx", "fy", "cx", "cy")
 
 def _focal(camera: Camera, attribute: Any, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"its focal length {attribute.name} is {value:g} pixels; it must be above 0")
+        raise ValueError(f"focal length {attribute.name} is {value:g} pixels; it must be above 0")
 
 
 def _finite(camera: Camera, attribute: Any, value: float) -> None:
     if not math.isfinite(value):
-        raise ValueError(f"{attribute.name} of its principal point is {value}; it must be finite")
+        raise ValueError(f"principal point {attribute.name} is {value}; it must be finite")
 
 
 @frozen(eq=False)
 class Camera:
     """A pinhole camera without distortion.
 
-    Its axes are OpenCV's: x to the right, y down, z forwards. The pixel in row r and column c is looked at through its
-    centre, `(c + 0.5, r + 0.5)`.
+    Its axes are OpenCV's: x to the right, y down, z forwards. The ray of the pixel in row r and column c passes through
+    its centre, `(c + 0.5, r + 0.5)`.
 
     Args:
-        to_world: `(4, 4)`, rotation and place; from the camera to the world.
+        to_world: `(4, 4)`, camera to world: rotation and position.
         fx: focal length in pixels, along rows.
-        fy: the same along columns.
-        cx: where the optical axis meets the picture, in pixels from its left side.
-        cy: the same from its upper side.
+        fy: focal length in pixels, along columns.
+        cx: principal point, in pixels from the left edge of the image.
+        cy: principal point, in pixels from its top edge.
         width: pixels of a row.
         height: pixels of a column.
 
     Raises:
-        ValueError: if the pose is no rotation and place, a focal length is not above 0, or there is no pixel.
+        ValueError: if the pose is not rigid, a focal length is not above 0, or the image has no pixels.
 
     Example:
         >>> camera = Camera.orbit(azimuth=0, elevation=0, distance=2, width=4, height=2)
@@ -81,15 +81,15 @@ class Camera:
         """A camera that looks at the origin, with z up.
 
         Args:
-            azimuth: degrees; at 0 it stands at -y, at 90 at +x.
+            azimuth: degrees; 0 places it at -y, 90 at +x.
             elevation: degrees above the horizon, from -90 to 90.
             distance: from the origin.
             width: pixels of a row.
             height: pixels of a column.
-            field_of_view: degrees that the shorter side of the picture takes.
+            field_of_view: degrees, along the shorter side of the image.
 
         Raises:
-            ValueError: if one is out of range.
+            ValueError: if an argument is out of range.
         """
         for name, value, fits, limits in (
             ("azimuth", azimuth, True, "finite"),
@@ -112,7 +112,7 @@ class Camera:
 
     @property
     def origin(self) -> Floats:
-        """Its place `(3,)` in the world."""
+        """Position `(3,)` in the world."""
         return self.to_world[:3, 3]
 
     @property
@@ -121,7 +121,7 @@ class Camera:
         return (self.fx, self.fy, self.cx, self.cy)
 
     def directions(self) -> Floats:
-        """Unit directions `(H * W, 3)` in the world in which its pixels look, row by row."""
+        """Unit directions `(H * W, 3)` of the pixels' rays in the world, row by row."""
         across = (np.arange(self.width) + 0.5 - self.cx) / self.fx
         down = (np.arange(self.height) + 0.5 - self.cy) / self.fy
         x, y = np.meshgrid(across, down)
@@ -131,20 +131,20 @@ class Camera:
         return result
 
     def rays(self) -> tuple[Tensor, Tensor]:
-        """Origins and unit directions of the rays through its pixels, each `(H * W, 3)`, float32, row by row."""
+        """Origins and unit directions of the pixels' rays, each `(H * W, 3)`, float32, row by row."""
         directions = torch.from_numpy(self.directions().astype(np.float32))
         origin = torch.from_numpy(self.origin.astype(np.float32))
         return origin.expand_as(directions), directions
 
     def project(self, points: Floats) -> tuple[Floats, Floats]:
-        """Where points are seen.
+        """Project points into the image.
 
         Args:
             points: `(N, 3)`, in the world.
 
         Returns:
-            Places `(N, 2)` in the picture, in pixels from its left and upper sides, and depths `(N,)` along the
-            optical axis. Points that are not before the camera have a depth of 0 or less and no place (NaN).
+            Pixel coordinates `(N, 2)`, from the left and top edges, and depths `(N,)` along the optical axis. Points
+            that are not in front of the camera have a depth of 0 or less, and NaN as coordinates.
         """
         local = (points - self.origin) @ self.to_world[:3, :3]
         depth = local[:, 2]
@@ -157,11 +157,11 @@ class Camera:
         return Camera(self.to_world, self.fx * across, self.fy * down, self.cx * across, self.cy * down, width, height)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
-        """The part of the view that begins at a pixel; it may reach beyond the picture."""
+        """The part of the view that starts at a pixel; it may extend beyond the image."""
         return evolve(self, cx=self.cx - left, cy=self.cy - top, width=width, height=height)
 
     def placed(self, centre: Floats, extent: float) -> Camera:
-        """The same view of a world in which the cube of half side `extent` around `centre` is [-1, 1]^3."""
+        """The camera in coordinates in which the cube of half side `extent` around `centre` is [-1, 1]^3."""
         pose = self.to_world.copy()
         pose[:3, 3] = (pose[:3, 3] - centre) / extent
         return evolve(self, to_world=pose)
@@ -173,26 +173,26 @@ def _origin() -> npt.NDArray[np.float64]:
 
 @frozen(eq=False)
 class Shot:
-    """One view."""
+    """One view: a camera and the path of its image."""
 
     camera: Camera
-    picture: str  # path of its picture, from the folder of the file
+    picture: str  # path of the image, relative to the folder of the file
 
 
 @frozen(eq=False)
 class Capture:
-    """Views of one object."""
+    """Views of one object, as read from a camera file."""
 
     shots: tuple[Shot, ...]
-    extent: float  # half the side of the cube that the object is in, in the file's units
-    centre: npt.NDArray[np.float64] = field(factory=_origin)  # (3,), of this cube
-    points: str = ""  # path of a point cloud that the file names
+    extent: float  # half the side of the object's cube, in the file's units
+    centre: npt.NDArray[np.float64] = field(factory=_origin)  # (3,), of that cube
+    points: str = ""  # path of a point cloud that the file names, if any
 
 
 def to_json(cameras: Sequence[Camera]) -> str:
-    """Cameras as a JSON text.
+    """Write cameras as JSON.
 
-    The text is an object: `convention` is `opencv`, and `cameras` a list with for each camera `to_world` (4 rows of 4,
+    The text is an object: `convention` is `opencv`, and `cameras` a list of objects with `to_world` (4 rows of 4,
     camera to world, axes x right, y down, z forwards), `fx`, `fy`, `cx`, `cy`, `width` and `height` in pixels.
     """
     described = [
@@ -206,22 +206,22 @@ def to_json(cameras: Sequence[Camera]) -> str:
 
 
 def from_json(text: str, name: str) -> list[Camera]:
-    """Cameras from the text that `to_json` gives.
+    """Read cameras from the JSON of `to_json`.
 
     Args:
         text: JSON.
         name: of the file, for messages.
 
     Raises:
-        DataError: if it is no such text, or a camera is not valid.
+        DataError: if the text is not such JSON, or a camera is invalid.
     """
     try:
         content = json.loads(text)
         convention, listed = content["convention"], list(content["cameras"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"{name}: no cameras as JSON: {error!r}; it needs 'convention' and 'cameras'") from error
+        raise DataError(f"{name}: not a JSON camera file: {error!r}; it needs 'convention' and 'cameras'") from error
     if convention != CONVENTION:
-        raise DataError(f"{name}: cameras of the convention {convention!r}; give {CONVENTION!r} (y down, z forwards)")
+        raise DataError(f"{name}: camera convention {convention!r} is unknown; use {CONVENTION!r} (y down, z forwards)")
     cameras = []
     for number, entry in enumerate(listed):
         try:
@@ -230,5 +230,5 @@ def from_json(text: str, name: str) -> list[Camera]:
         except KeyError as error:
             raise DataError(f"{name}: camera {number} has no {error}") from error
         except (TypeError, ValueError) as error:
-            raise DataError(f"{name}: camera {number} cannot be used: {error}") from error
+            raise DataError(f"{name}: camera {number} is invalid: {error}") from error
     return cameras

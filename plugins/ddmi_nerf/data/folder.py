@@ -1,4 +1,4 @@
-"""Objects with views from a folder or zip archive, as a split and, for one object, as a signal."""
+"""The source `folder`: objects with posed views from a folder or zip archive."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.settings import NerfSettings
 from ddmi_nerf.signal import ViewSignal
 
-HELD_PART = 4  # at most one in so many views is held out
+HELD_PART = 4  # at most one in four views is held out
 CACHE = ArrayCache("views", room=16 << 30)
 
 log = logging.getLogger(__name__)
 
 
 def load(location: Path | None, settings: NerfSettings) -> Split:
-    """Objects of a folder or zip archive; some are held out by a stable hash of their names.
+    """Load objects from a folder or zip archive; some are held out by a stable hash of their names.
 
     An object is a folder with `transforms.json` (of Blender, instant-ngp or nerfstudio), with `transforms_train.json`
-    and `transforms_test.json` (whose views are the held-out ones), or with `intrinsics.txt`, `pose/` and `rgb/` (of
-    SRN). z is up. Its coloured points come from `points.ply` beside it, or else from the visual hull of its views. If
-    all objects lie in two or more sub-folders, these are the classes. An object's captions are the lines of
-    `caption.txt` in its folder, if all have one.
+    and `transforms_test.json` (whose views are held out), or with `intrinsics.txt`, `pose/` and `rgb/` (of SRN). z is
+    up. Its coloured points come from `points.ply` in its folder, or else from the visual hull of its views. If all
+    objects lie in two or more sub-folders, these are the classes. The captions of an object are the lines of
+    `caption.txt` in its folder, if all objects have one.
 
     Raises:
-        DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any object that cannot be
+        DataError: if there is no location, it contains nothing usable, or (with `settings.strict`) any object cannot be
             used.
     """
     whole = load_all(location, settings)
@@ -54,7 +54,7 @@ def load(location: Path | None, settings: NerfSettings) -> Split:
 
 
 def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
-    """All usable objects of a folder or zip archive.
+    """Load all usable objects of a folder or zip archive.
 
     Raises:
         DataError: as `load`.
@@ -97,20 +97,22 @@ def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
 
 
 def read(path: Path, settings: NerfSettings) -> ViewSignal:
-    """One object as a signal with B = 1: its folder, or its file of cameras.
+    """Read one object as a signal with B = 1, from its folder or its camera file.
 
-    It has all its views in the order of the files, those for tests last; of more than `settings.views` and
-    `settings.held_views` together, so many that are spread evenly. There are no points on its surface (P = 0) if it has
-    one view and no point cloud.
+    It has all views in the order of the files, test views last. If there are more than `settings.views` and
+    `settings.held_views` together, an evenly spaced subset is used. An object with one view and no point cloud has no
+    surface points (P = 0).
 
     Raises:
-        DataError: if there is none, or it cannot be used.
+        DataError: if there is no object, or it cannot be used.
     """
     if path.is_file() and path.suffix != ".json":
-        raise DataError(f"{path}: not an object with views; give its folder, or its transforms.json")
+        raise DataError(f"{path}: not an object with views; give the object's folder, or its transforms.json")
     objects = find_objects(path)
     if len(objects) > 1:
-        raise DataError(f"{path}: {len(objects)} objects; give the folder of one, such as {path / objects[0].folder}")
+        raise DataError(
+            f"{path}: contains {len(objects)} objects; give the folder of one, such as {path / objects[0].folder}"
+        )
     try:
         return _signal(objects[0], settings)
     except DataError as error:
@@ -118,7 +120,7 @@ def read(path: Path, settings: NerfSettings) -> ViewSignal:
 
 
 def _signal(files: ObjectFiles, settings: NerfSettings) -> ViewSignal:
-    """What `read` gives, of an object that was found."""
+    """The signal of one object, see `read`."""
     every, tests = files.counts
     held = min(settings.held_views, tests)
     views = min(settings.views + settings.held_views - held, every)
@@ -132,12 +134,13 @@ def _signal(files: ObjectFiles, settings: NerfSettings) -> ViewSignal:
 
 
 def _version() -> str:
+    """Digest of the program files that rows depend on."""
     here = Path(__file__).parent
     return source_digest(*here.glob("*.py"), *(here.parent / "cameras").glob("*.py"))
 
 
 def _how(settings: NerfSettings) -> tuple[str | int, ...]:
-    """What a row depends on beside the files."""
+    """Settings that a row depends on."""
     numbers = (settings.views, settings.held_views, settings.size, settings.kept_points)
     return (*numbers, repr(settings.extent), settings.opacity)
 
@@ -145,7 +148,7 @@ def _how(settings: NerfSettings) -> tuple[str | int, ...]:
 def _counted(
     location: Path, objects: Sequence[ObjectFiles], settings: NerfSettings
 ) -> tuple[list[ObjectFiles], int, int]:
-    """Objects whose views can be counted, and how many views each gives: to train on, and held out."""
+    """Objects whose views can be counted, and the number of training and held-out views that all of them have."""
     usable, shares, problems = [], [], {}
     for files in objects:
         try:
@@ -160,7 +163,7 @@ def _counted(
     if views < settings.views:
         least = usable[[share[0] for share in shares].index(views)]
         log.warning(
-            "%s: %s views of each object are taken instead of %s, as %s has no more",
+            "%s: using %s views of each object instead of %s, because %s has no more",
             location,
             views,
             settings.views,
@@ -170,7 +173,7 @@ def _counted(
 
 
 def _share(counts: tuple[int, int], settings: NerfSettings) -> tuple[int, int]:
-    """Views to train on and held-out views, of an object with so many views and others for tests."""
+    """Number of training and held-out views of an object, from its number of views and of test views."""
     every, tests = counts
     held = min(settings.held_views, tests or every // HELD_PART)
     return min(settings.views, every if tests else every - held), held

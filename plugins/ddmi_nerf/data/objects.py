@@ -1,4 +1,4 @@
-"""Finding objects with views in folders and zip archives, whatever format their cameras are in."""
+"""Discovery of objects in folders and zip archives, and access to their cameras, images and text files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ CAPTION = "caption.txt"
 
 @frozen(eq=False)
 class ObjectFiles:
-    """The files of one object: `transforms.json`, or `intrinsics.txt` with `pose/` and `rgb/`, and its pictures."""
+    """Files of one object: its images, and `transforms.json`, or `intrinsics.txt` with `pose/` and `rgb/`."""
 
     name: str
     folder: str  # below the location, with /; empty for the location itself
-    marker: str  # one of MARKERS, or another name of such a file
+    marker: str  # the camera file: one of MARKERS, or a given .json file
     entries: Mapping[str, Entry]  # all files of the location
 
     @property
     def entry(self) -> Entry:
-        """The object as one file, whose stamp changes when one of its files does."""
+        """The object as a single entry, whose stamp changes when any of its files changes."""
         own = sorted(name for name in self.entries if not self.folder or name.startswith(f"{self.folder}/"))
         stamps = "\n".join(f"{name} {self.entries[name].stamp}" for name in own)
         reader = self.entries[self._path(self.marker)].reader
@@ -42,7 +42,7 @@ class ObjectFiles:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many views there are, and how many more that are for tests.
+        """Number of views, and number of additional test views.
 
         Raises:
             DataError: if a file that lists them is damaged.
@@ -53,10 +53,10 @@ class ObjectFiles:
         return self._count(self.marker), self._count(held) if held else 0
 
     def captures(self) -> tuple[Capture, tuple[Shot, ...]]:
-        """Its views, and more that are for tests.
+        """Views, and additional test views.
 
         Raises:
-            DataError: if a file is damaged or missing, or a camera cannot be used.
+            DataError: if a file is damaged or missing, or a camera is invalid.
         """
         tests: tuple[Shot, ...] = ()
         if self.marker == formats.SRN_INTRINSICS:
@@ -70,43 +70,41 @@ class ObjectFiles:
         return found, tests
 
     def find(self, path: str) -> Entry | None:
-        """The file of a path from the object's folder; a picture's suffix may be left out."""
+        """Find a file by its path from the object's folder; the suffix of an image may be omitted."""
         whole = self._path(path)
         return next((self.entries[whole + end] for end in ("", *SUFFIXES) if whole + end in self.entries), None)
 
     def picture(self, path: str) -> Entry:
-        """The picture of a path from the object's folder.
+        """Find an image by its path from the object's folder.
 
         Raises:
-            DataError: if there is none.
+            DataError: if it does not exist.
         """
         found = self.find(path)
         if found is None:
-            raise DataError(
-                f"{self._path(self.marker)}: its picture {path} is not there; put it there, or leave it out"
-            )
+            raise DataError(f"{self._path(self.marker)}: image {path} does not exist; add it, or remove its frame")
         return found
 
     def text(self, path: str) -> str:
-        """A text file of the object.
+        """Read a text file of the object.
 
         Raises:
-            DataError: if it is missing, or no text.
+            DataError: if it is missing, or not UTF-8 text.
         """
         found = self.find(path)
         if found is None:
-            raise DataError(f"{self._path(path)}: no such file; copy the object again")
+            raise DataError(f"{self._path(path)}: file not found; copy the object again")
         with found.opened() as file:
             try:
                 return file.read().decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                raise DataError(f"{found.name}: not text in UTF-8: {error}") from error
+                raise DataError(f"{found.name}: not UTF-8 text: {error}; save it as UTF-8") from error
 
     def _path(self, path: str) -> str:
         return posixpath.normpath(posixpath.join(self.folder, path.replace("\\", "/")))
 
     def _held(self) -> str:
-        """The file of views for tests, if there is one."""
+        """Name of the file of test views, if it exists."""
         return TESTING if self.marker == TRAINING and self.find(TESTING) else ""
 
     def _count(self, path: str) -> int:
@@ -118,12 +116,12 @@ class ObjectFiles:
             return picture_size(file, found.name)
 
     def _poses(self) -> list[str]:
-        """Names of the files of poses, from the object's folder."""
+        """Names of the pose files, from the object's folder."""
         start = self._path("pose") + "/"
         found = sorted(name for name in self.entries if name.startswith(start) and name.endswith(".txt"))
         if not found:
             raise DataError(
-                f"{start}: no poses in it, although there is {self._path(formats.SRN_INTRINSICS)}; unpack it again"
+                f"{start}: no poses found, although there is {self._path(formats.SRN_INTRINSICS)}; unpack it again"
             )
         return [f"pose/{name.removeprefix(start)}" for name in found]
 
@@ -138,14 +136,14 @@ class ObjectFiles:
 
 
 def find_objects(location: Path) -> list[ObjectFiles]:
-    """Objects of a folder, a zip archive, or one file of cameras, sorted by name.
+    """Find the objects of a folder, a zip archive, or one camera file, sorted by name.
 
     Raises:
         DataError: if there are none.
     """
     place, wanted = (location.parent, location.name) if location.suffix == ".json" else (location, "")
     if wanted and not location.is_file():
-        raise DataError(f"{location}: no such file of cameras")
+        raise DataError(f"{location}: camera file not found; check the path")
     found = find_files(place, (".json", ".txt", ".ply", *SUFFIXES), "objects with transforms.json or intrinsics.txt")
     entries = {entry.name: entry for entry in found}
     if wanted:
@@ -157,5 +155,5 @@ def find_objects(location: Path) -> list[ObjectFiles]:
                 folder = posixpath.dirname(name)
                 objects.setdefault(folder, ObjectFiles(folder or location.stem, folder, marker, entries))
     if not objects:
-        raise DataError(f"{location}: no objects in it; each is a folder with {', '.join(MARKERS[:2])} or {MARKERS[2]}")
+        raise DataError(f"{location}: no objects found; each is a folder with {', '.join(MARKERS[:2])} or {MARKERS[2]}")
     return [objects[folder] for folder in sorted(objects)]

@@ -1,4 +1,4 @@
-"""From an object's views and points to the row of bytes that is kept of it."""
+"""Packing of an object's views and points into one row of bytes, for array caches and workers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ddmi_nerf.cameras.camera import Camera
 
-STEPS = 32767  # of a coordinate from 0 to 1
+STEPS = 32767  # quantisation steps of a coordinate from 0 to 1
 
 Rows = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -19,23 +19,23 @@ Floats = npt.NDArray[np.float32]
 
 @frozen(eq=False)
 class Stack:
-    """Views and points of N objects, as views of their rows."""
+    """Views and points of N objects, as NumPy views of their rows."""
 
     to_world: Floats  # (N, V, 3, 4)
     intrinsics: Floats  # (N, V, 4), fx, fy, cx, cy in pixels
     points: npt.NDArray[np.int16]  # (N, P, 3), in steps of 1/32767
     point_colours: Rows  # (N, P, 3)
-    pictures: Rows  # (N, V, H, W, 4), colours as if over black, and opacity
+    pictures: Rows  # (N, V, H, W, 4), premultiplied colour, and opacity
 
 
 @frozen
 class Packing:
-    """What a row keeps.
+    """Layout of a row.
 
     Args:
-        views: of an object.
-        size: pixels along each side of a picture.
-        points: on the surface.
+        views: number of views of an object.
+        size: pixels along each side of an image.
+        points: number of surface points.
     """
 
     views: int
@@ -49,17 +49,17 @@ class Packing:
 
     @property
     def length(self) -> int:
-        """Bytes of a row; a multiple of 4, so that all rows are aligned."""
+        """Bytes of a row; a multiple of 4, so that rows are aligned."""
         return -(-sum(self.sizes) // 4) * 4
 
     def row(
         self, cameras: Sequence[Camera], pictures: Rows, points: npt.NDArray[Any], colours: npt.NDArray[Any]
     ) -> Rows:
-        """One object as a row.
+        """Pack one object into a row.
 
         Args:
             cameras: V of them.
-            pictures: `(V, H, W, 4)`, colours as if over black, and opacity.
+            pictures: `(V, H, W, 4)`, premultiplied colour, and opacity.
             points: `(P, 3)`, in [-1, 1].
             colours: `(P, 3)`, in [0, 1].
         """
@@ -73,7 +73,7 @@ class Packing:
         return np.frombuffer(b"".join(parts).ljust(self.length, b"\0"), dtype=np.uint8)
 
     def stack(self, rows: npt.NDArray[Any]) -> Stack:
-        """What is in rows `(N, length)`, without a copy."""
+        """The contents of rows `(N, length)`, without a copy."""
         ends = np.cumsum(self.sizes)
         poses, intrinsics, points, colours, pictures = (
             rows[:, start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)

@@ -1,4 +1,4 @@
-"""Coloured points from a file beside an object's views."""
+"""Reading of coloured point clouds from PLY files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEWEST = 16
 
 
 def read_points(entry: Entry, centre: npt.NDArray[np.float64], extent: float) -> tuple[Floats, Floats]:
-    """Points in the cube, and their colours.
+    """Read the points inside the object's cube, and their colours.
 
     Args:
         entry: a PLY file with coloured vertices, in the units of the object's cameras.
@@ -23,10 +23,10 @@ def read_points(entry: Entry, centre: npt.NDArray[np.float64], extent: float) ->
         extent: half of its side.
 
     Returns:
-        `(N, 3)` in [-1, 1], without the points outside; and `(N, 3)` in [0, 1].
+        `(N, 3)` in [-1, 1], without the points outside the cube; and `(N, 3)` in [0, 1].
 
     Raises:
-        DataError: if it cannot be read, has no colours, or hardly a point is in the cube.
+        DataError: if the file cannot be read, has no colours, or fewer than 16 points are in the cube.
     """
     import trimesh
 
@@ -40,12 +40,12 @@ def read_points(entry: Entry, centre: npt.NDArray[np.float64], extent: float) ->
     except Exception as error:
         raise DataError(f"{entry.name}: cannot be read as ply: {error or type(error).__name__}") from error
     if len(colours) != len(points):
-        raise DataError(f"{entry.name}: its vertices have no colours; save them with red, green and blue")
+        raise DataError(f"{entry.name}: the vertices have no colours; save them with red, green and blue")
     placed = (points - centre) / extent
     inside = (np.abs(placed) <= 1).all(axis=1)
     if inside.sum() < FEWEST:
         raise DataError(
-            f"{entry.name}: {inside.sum()} of its {len(points)} points are in the cube of half side {extent:g} around "
-            f"{centre.round(3).tolist()}; give another one with --set domain.extent"
+            f"{entry.name}: only {inside.sum()} of {len(points)} points are in the cube of half side {extent:g} around "
+            f"{centre.round(3).tolist()}; give another half side with --set domain.extent"
         )
     return placed[inside], np.asarray(colours)[inside, :3] / 255

@@ -1,4 +1,4 @@
-"""From the files of an object to the row that is kept of it."""
+"""Preprocessing of an object's files: select views, read images, check cameras, and find surface points."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SEED = 77411
 
 
 def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, points: bool = True) -> Rows:
-    """An object as a row, with `settings.views` views to train on and then `settings.held_views` others.
+    """Pack an object into a row, with `settings.views` training views followed by `settings.held_views` held-out ones.
 
     Args:
         files: of the object.
         settings: of the domain.
-        ordered: keep views to train on in the order of the files; otherwise each part of them is spread evenly.
-        points: find points on its surface; otherwise they are all in the middle.
+        ordered: keep training views in the order of the files; otherwise shuffle them.
+        points: find surface points; otherwise all points are at the origin.
 
     Raises:
-        DataError: if it cannot be used.
+        DataError: if the object cannot be used.
     """
     capture, tests = files.captures()
     extent = settings.extent or capture.extent
@@ -53,7 +53,7 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
 
 
 def has_cloud(files: ObjectFiles) -> bool:
-    """Whether a point cloud is named or beside an object.
+    """Whether an object has a point cloud, by name or as `points.ply`.
 
     Raises:
         DataError: if the object cannot be used.
@@ -62,7 +62,7 @@ def has_cloud(files: ObjectFiles) -> bool:
 
 
 def _from_file(files: ObjectFiles, capture: Capture, extent: float) -> tuple[Floats, Floats] | None:
-    """Points and their colours from a point cloud that is named or beside, if there is one."""
+    """Points and their colours from the object's point cloud, if it has one."""
     cloud = _cloud(files, capture)
     return read_points(cloud, capture.centre, extent) if cloud else None
 
@@ -77,13 +77,14 @@ def _from_outlines(
     """Points on the visual hull, and their colours."""
     if settings.opacity == "full":
         raise DataError(
-            f"{name}: without opacity there is no outline to find points by; put a coloured {POINTS} into its folder"
+            f"{name}: without opacity there are no silhouettes to find surface points from; put a coloured {POINTS} "
+            "into the object's folder"
         )
     hull = visual_hull(cameras, pictures)
     if not hull.any():
         raise DataError(
-            f"{name}: the outlines of its views have no place of the cube in common; its poses or intrinsics are of "
-            "other pictures, or --set domain.extent does not fit"
+            f"{name}: the silhouettes of its views do not intersect in the cube; check that poses and intrinsics "
+            "belong to these images, or give another --set domain.extent"
         )
     return hull_points(cameras, pictures, hull, settings.kept_points, draw)
 
@@ -91,9 +92,9 @@ def _from_outlines(
 def _chosen(
     shots: Sequence[Shot], tests: Sequence[Shot], settings: NerfSettings, draw: np.random.Generator | None
 ) -> list[Shot]:
-    """Views spread evenly over those there are, those to train on first.
+    """Evenly spaced views, training views first.
 
-    These are in an order of which each part is spread, or without `draw` in their own.
+    Training views are shuffled, or in file order without `draw`.
     """
     views, held = settings.views, settings.held_views
     if tests:
@@ -107,12 +108,12 @@ def _chosen(
 
 
 def _spread(count: int, wanted: int) -> list[int]:
-    """So many different numbers below `count`."""
+    """`wanted` evenly spaced numbers below `count`."""
     return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
 def _repeated(count: int, wanted: int, draw: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Random numbers below `count`, each as often as any other, or once more."""
+    """`wanted` random numbers below `count`, each as often as the others, or once more."""
     rounds = [draw.permutation(count) for _ in range(-(-wanted // count))]
     return np.concatenate(rounds)[:wanted]
 

@@ -1,4 +1,4 @@
-"""Pictures of views from files: colours laid over black and opacity, cropped and resized with their cameras."""
+"""Reading of images: premultiplied colour and opacity, cropped and resized together with their cameras."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from ddmi_nerf.cameras.camera import Camera
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MOST_PIXELS = 100_000_000
-WHITE = 253  # pixels whose channels are all at least this are white
+WHITE = 253  # least value of all channels of white pixels
 
 Pixels = npt.NDArray[np.uint8]
 
 
 def picture_size(file: BinaryIO, name: str) -> tuple[int, int]:
-    """Width and height, from the header alone.
+    """Width and height, from the header only.
 
     Raises:
-        DataError: if it is no picture, or too large.
+        DataError: if the file is not an image, or too large.
     """
     with _opened(file, name) as image:
         return image.size
 
 
 def read_picture(file: BinaryIO, name: str, size: int, opacity: str) -> Pixels:
-    """The central square of a picture: `(size, size, 4)`, colours as if over black, and opacity.
+    """Read the central square of an image: `(size, size, 4)`, premultiplied colour, and opacity.
 
     Args:
-        file: picture; it is not turned by EXIF, since its camera is of the pixels as they are.
+        file: image; EXIF rotation is ignored, because cameras refer to the stored pixels.
         name: for messages.
         size: pixels along each side; each is the mean over its area.
-        opacity: what is opaque: `alpha`, `white` or `full`, see `NerfSettings`.
+        opacity: source of the opacity: `alpha`, `white` or `full`, see `NerfSettings`.
 
     Raises:
-        DataError: if it is no picture, damaged, or has no alpha channel where this is asked.
+        DataError: if the file is not an image, is damaged, or lacks a required alpha channel.
     """
     with _opened(file, name) as image:
         layered = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
         if opacity == "alpha" and not layered:
             raise DataError(
-                f"{name}: no alpha channel ({image.mode}), so that nothing says where the object is; save PNG files "
-                "with transparency, or give --set domain.opacity=white for objects before white"
+                f"{name}: no alpha channel ({image.mode}) to separate the object from the background; save PNG files "
+                "with transparency, or give --set domain.opacity=white for objects on a white background"
             )
         straight = np.asarray(image.convert("RGBA"), dtype=np.float32)
     values = np.concatenate([straight[..., :3] * (straight[..., 3:] / 255), straight[..., 3:]], axis=-1)
@@ -62,19 +62,19 @@ def read_picture(file: BinaryIO, name: str, size: int, opacity: str) -> Pixels:
 
 
 def squared(camera: Camera, size: int) -> Camera:
-    """The camera of what `read_picture` gives."""
+    """The camera of the image that `read_picture` returns."""
     left, top, side = _square(camera.width, camera.height)
     return camera.cropped(left, top, side, side).resized(size, size)
 
 
 def _square(width: int, height: int) -> tuple[int, int, int]:
-    """Left side, upper side, and length of the central square."""
+    """Left edge, top edge and side of the central square."""
     side = min(width, height)
     return (width - side) // 2, (height - side) // 2, side
 
 
 def _resized(values: npt.NDArray[np.float32], size: int) -> Pixels:
-    """Means over the areas of pixels, or values between them where there are more than before."""
+    """Downscale by area averaging, or upscale bilinearly."""
     how = Image.Resampling.BOX if len(values) >= size else Image.Resampling.BILINEAR
     bands = [
         np.asarray(Image.fromarray(np.ascontiguousarray(values[..., band])).resize((size, size), how))
@@ -86,7 +86,7 @@ def _resized(values: npt.NDArray[np.float32], size: int) -> Pixels:
 
 @contextmanager
 def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
-    """An open picture; whatever a decoder raises becomes a DataError with the name."""
+    """Open an image; any exception of a decoder becomes a DataError with the file's name."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -100,6 +100,6 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not a picture in a known format ({', '.join(SUFFIXES)})") from error
+        raise DataError(f"{name}: not an image in a supported format ({', '.join(SUFFIXES)})") from error
     except Exception as error:  # decoders raise many kinds for damaged files
-        raise DataError(f"{name}: damaged or cut short: {error}; copy it again") from error
+        raise DataError(f"{name}: damaged or truncated: {error}; copy it again") from error

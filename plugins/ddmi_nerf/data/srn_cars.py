@@ -1,4 +1,4 @@
-"""SRN Cars, by name, in the layout in which it is published."""
+"""The source `srn-cars`: ShapeNet cars in the published layout of scene representation networks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ddmi_nerf.settings import NerfSettings
 
 TRAINING, HELD_OUT = "cars_train", "cars_test"
 HINT = (
-    "The data come with scene representation networks, https://github.com/vsitzmann/scene-representation-networks "
-    "(cars_train.zip, cars_val.zip, cars_test.zip; ShapeNet's terms of use hold). Unpack them so that {place} has "
+    "The data are published with https://github.com/vsitzmann/scene-representation-networks "
+    "(cars_train.zip, cars_val.zip, cars_test.zip; ShapeNet's terms of use apply). Unpack them so that {place} has "
     f"{TRAINING}/ID/intrinsics.txt, pose/000000.txt and rgb/000000.png, and {HELD_OUT}/ID likewise, or give their "
-    "place: --data srn-cars:PATH"
+    "location: --data srn-cars:PATH"
 )
 
 
 def srn_cars(location: Path | None, settings: NerfSettings) -> Split:
-    """Cars of ShapeNet as released with the scene representation networks; its test cars are held out.
+    """Load SRN Cars; its test cars are held out.
 
-    Pictures lie over white, so that all that is not white counts as opaque.
+    The images have a white background, so all pixels that are not white count as opaque.
 
     Raises:
-        DataError: if the data are not there or damaged.
+        DataError: if the data are missing or damaged.
     """
     place = location or default_place("srn-cars")
     return Split(train=_part(place, TRAINING, settings), held_out=_part(place, HELD_OUT, settings))

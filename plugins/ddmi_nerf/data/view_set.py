@@ -1,4 +1,4 @@
-"""Sets of objects seen by cameras, kept as whole numbers."""
+"""In-memory data set of objects with posed views, stored as integers."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ddmi_nerf.signal import ViewSignal
 
 
 class ViewSet(DivisibleSet):
-    """Objects as views with cameras, and coloured points on their surfaces.
+    """Objects as views with cameras, and coloured surface points.
 
-    Batches show some of the views to train on: with a generator random ones of each object, without it the first ones.
-    With a generator they show a random part of the points, too. Views that are held out are shown by `novel` alone.
+    A batch contains some of the training views: random ones of each object with a generator, the first ones without.
+    With a generator, the points are a random subset too. Held-out views appear only in `novel`.
 
     Args:
         stack: views and points of at least as many objects as the set has.
-        names: one name an object, unique.
-        showing: what of them batches show.
-        rows: which of the objects are in the set; the first ones if left out.
+        names: unique names of the objects.
+        showing: which views and points a batch contains.
+        rows: indices of the set's objects in the stack; the first ones by default.
         classes: names of the classes.
-        labels: class of each object; zeros if left out.
-        captions: sentences about each object; none if left out.
+        labels: class of each object; zeros by default.
+        captions: sentences about each object; none by default.
 
     Raises:
-        ValueError: if the numbers of names, rows, labels, captions, views and points do not fit.
+        ValueError: if the numbers of names, rows, labels, captions, views and points are inconsistent.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class ViewSet(DivisibleSet):
             lengths["caption tuple"] = len(self.captions)
         for what, length in lengths.items():
             if length != count:
-                raise ValueError(f"a set of {count} names needs one {what} an object; got {length}")
+                raise ValueError(f"a set of {count} names needs one {what} per object; got {length}")
         objects, views = stack.pictures.shape[:2]
         if count and not 0 <= self.rows.min() <= self.rows.max() < objects:
-            raise ValueError(f"rows go from {self.rows.min()} to {self.rows.max()} of {objects} objects")
+            raise ValueError(f"rows {self.rows.min()} to {self.rows.max()} are out of range for {objects} objects")
         if not 1 <= showing.shown <= showing.views <= views:
             raise ValueError(f"{showing.shown} of {showing.views} views cannot be shown of {views}")
         if not 1 <= showing.points <= stack.points.shape[1]:
             raise ValueError(f"{showing.points} points cannot be shown of {stack.points.shape[1]}")
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> ViewSignal:
-        """Objects at the indices, each with `showing.shown` of its views to train on."""
+        """Objects at the indices, each with `showing.shown` of its training views."""
         showing, count = self.showing, len(indices)
         views = torch.arange(showing.shown).expand(count, -1)
         points = torch.arange(showing.points)
@@ -80,12 +80,12 @@ class ViewSet(DivisibleSet):
         return self._signal(indices, views, points)
 
     def novel(self, indices: Sequence[int]) -> ViewSignal:
-        """Objects at the indices with all their views that no batch shows; K is 0 if none were held out."""
+        """Objects at the indices with all their held-out views; K is 0 if there are none."""
         views = torch.arange(self.showing.views, self.stack.pictures.shape[1]).expand(len(indices), -1)
         return self._signal(indices, views, torch.arange(self.showing.points))
 
     def fingerprint(self) -> str:
-        """SHA-256 of names, classes, labels, captions, what is shown, cameras, pictures and points."""
+        """SHA-256 of names, classes, labels, captions, batch settings, cameras, images and points."""
         return self._fingerprint
 
     @cached_property
@@ -99,7 +99,7 @@ class ViewSet(DivisibleSet):
         return digest.hexdigest()
 
     def part(self, indices: Sequence[int]) -> ViewSet:
-        """Some objects of the set, sharing its views."""
+        """A subset of the objects, which shares the stack."""
         chosen = list(indices)
         return ViewSet(
             self.stack,

@@ -1,4 +1,4 @@
-"""Coloured points on the visual hull: what all silhouettes of an object have in common."""
+"""Coloured surface points from the visual hull, the intersection of an object's silhouettes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from ddmi_nerf.cameras.camera import Camera, Floats
 from ddmi_nerf.data.reading import Pixels
 
 CELLS = 64  # along each axis of the cube
-COVERED = 32  # opacity from which a pixel belongs to the outline; low, since a cell has to be in all outlines
-OPAQUE = 128  # opacity from which a pixel tells a colour
+COVERED = 32  # least opacity of the silhouette's pixels; low, because a cell must lie in all silhouettes
+OPAQUE = 128  # least opacity of pixels that contribute a colour
 
 Marks = npt.NDArray[np.bool_]
 
 
 def visual_hull(cameras: Sequence[Camera], pictures: Pixels, cells: int = CELLS) -> Marks:
-    """Which cells of the cube at least half of the cameras see, all of them as opaque: `(cells,) * 3`, x first.
+    """Cells of the cube that lie inside all silhouettes and in the image of at least half of the cameras.
 
     Args:
         cameras: V of them.
-        pictures: `(V, H, W, 4)`, colours as if over black, and opacity.
+        pictures: `(V, H, W, 4)`, premultiplied colour, and opacity.
         cells: along each axis.
+
+    Returns:
+        `(cells, cells, cells)`, x first.
     """
     places = (2 * np.arange(cells) + 1) / cells - 1
     points = np.stack(np.meshgrid(places, places, places, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -46,7 +49,7 @@ def hull_points(
     Args:
         cameras: V of them.
         pictures: `(V, H, W, 4)`.
-        hull: as `visual_hull` gives it; not empty.
+        hull: from `visual_hull`; not empty.
         n: number of points.
         draw: source of randomness.
 
@@ -63,7 +66,7 @@ def hull_points(
 
 
 def _inner(hull: Marks) -> Marks:
-    """Cells all of whose six neighbours are in the hull."""
+    """Cells whose six neighbours are all in the hull."""
     padded = np.pad(hull, 1)
     result = hull.copy()
     for axis in range(3):
@@ -73,11 +76,11 @@ def _inner(hull: Marks) -> Marks:
 
 
 def _colours(cameras: Sequence[Camera], pictures: Pixels, points: Floats, cell: float) -> Floats:
-    """Median colours `(N, 3)` of cells over the views in which nothing is clearly before them."""
+    """Median colours `(N, 3)` of cells over the views in which they are not occluded."""
     found = np.full((len(cameras), len(points), 3), np.nan)
     for colours, camera, picture in zip(found, cameras, pictures, strict=True):
         row, column, within, depth = _pixels(camera, points)
-        # Cells may lie apart by more pixels than one: depths are compared in cells' own steps of the picture.
+        # Neighbouring cells may be several pixels apart, so the depth test uses blocks of that size.
         step = max(1, int(np.ceil(cell * max(camera.fx, camera.fy) / np.median(depth))))
         block = (row // step) * (camera.width // step + 1) + column // step
         nearest = np.full(block.max() + 1, np.inf)
@@ -94,7 +97,7 @@ def _colours(cameras: Sequence[Camera], pictures: Pixels, points: Floats, cell: 
 
 
 def _pixels(camera: Camera, points: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Marks, Floats]:
-    """Rows and columns of points, whether they are in the picture, and their depths."""
+    """Rows and columns of points, whether they are inside the image, and their depths."""
     places, depth = camera.project(points)
     with np.errstate(invalid="ignore"):
         column, row = np.floor(places.T)

@@ -1,4 +1,4 @@
-"""Pictures of completed objects: from where they were observed, and from behind."""
+"""Contact sheet of completed objects: views from the observed cameras, and from behind."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.rendering.scene import as_bytes, frames
 from ddmi_nerf.signal import ViewSignal
 
-MOST = 4  # observed views that are shown
-SIDE = 128  # pixels of the shorter side of a picture, at least
+MOST = 4  # maximum number of observed views
+SIDE = 128  # least number of pixels of an image's shorter side
 
 
 def contact_sheet(
     signal: ViewSignal, queries: PixelQueries, fields: Field, renderer: NerfRenderer
 ) -> list[list[Image.Image]]:
-    """The observed parts of views, and a row for each field: from their cameras, then from behind.
+    """Images of the observed parts of views, then a row for each field: from their cameras, and from behind.
 
     Args:
         signal: one object.
         queries: its observed pixels.
-        fields: that agree with them.
-        renderer: draws.
+        fields: completions.
+        renderer: renders the fields.
     """
     views = sorted({int(view) for view in queries.view[0].tolist()})[:MOST]
     seen = [_observed(signal, queries, view) for view in views]
@@ -39,7 +39,7 @@ def contact_sheet(
 
 
 def _observed(signal: ViewSignal, queries: PixelQueries, view: int) -> Image.Image:
-    """One view, grey outside of the rows and columns that observed pixels take."""
+    """One view, grey outside of the rows and columns of observed pixels."""
     colours = signal.images[0, view].float().movedim(0, -1).cpu().numpy()
     shown = np.zeros_like(colours)
     own = queries.view[0] == view
@@ -52,6 +52,6 @@ def _observed(signal: ViewSignal, queries: PixelQueries, view: int) -> Image.Ima
 
 
 def _reached(places: Tensor, length: int) -> slice:
-    """From the first to the last of some pixels, whose middles are places in [-1, 1]."""
+    """From the first to the last of some pixels, whose centres are given in [-1, 1]."""
     first, last = ((places.aminmax()[end] + 1) / 2 * length for end in (0, 1))
     return slice(int(first), int(last) + 1)

@@ -1,4 +1,4 @@
-"""Figures beside those of the views that training may see: views that were held out, and views of samples."""
+"""Evaluations of a trained model: held-out views of objects, depths of samples, and Fréchet distance of views."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.evaluation import preflight
 from ddmi_nerf.evaluation.features import view_features
 from ddmi_nerf.evaluation.metrics import depth_consistency, psnr_db, ssim, views
-from ddmi_nerf.rendering.renderer import NerfRenderer
+from ddmi_nerf.rendering.renderer import renderer_of
 from ddmi_nerf.settings import NerfSettings
 
-PART = 8  # objects in memory at once
+PART = 8  # objects at once
 
 
 def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """PSNR, SSIM and, where it is asked for, LPIPS of held-out views of held-out objects.
+    """PSNR, SSIM and optionally LPIPS of held-out views of held-out objects.
 
-    The encoder sees the objects' other views and points.
+    The encoder receives the objects' other views and points.
     """
     held = split.held_out
     if not isinstance(held, ViewSet):
@@ -31,7 +31,7 @@ def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence
     chosen = evenly(len(held), min(count, len(held)))
     if not held.novel(chosen[:1]).images.shape[1]:
         return []
-    renderer, network = _renderer(model), preflight.lpips(model.settings)
+    renderer, network = renderer_of(model), preflight.lpips(model.settings)
     decibels, similarities, distances = [], [], []
     for start in range(0, len(chosen), PART):
         part = chosen[start : start + PART]
@@ -47,7 +47,7 @@ def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence
     count, size = held.novel(chosen[:1]).images.shape[1], model.settings.size
     protocol = {"objects": len(chosen), "views": int(count), "resolution": size, "seed": seed}
     figures = [
-        Figure("novel_view_psnr_db", float(torch.cat(decibels).mean()), protocol, "views that were held out; higher"),
+        Figure("novel_view_psnr_db", float(torch.cat(decibels).mean()), protocol, "held-out views; higher is better"),
         Figure("novel_view_ssim", float(torch.cat(similarities).mean()), protocol, "the same views; higher is better"),
     ]
     if distances:
@@ -58,23 +58,26 @@ def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence
 
 
 def sampled_depths(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """Consistency of depths between views of samples, beside which reconstructions have their own."""
+    """Consistency of depths between views of samples, for comparison with that of reconstructions."""
     n = min(count, 32)
     fields = model.sample(n, seed=seed)
-    value = float(depth_consistency(fields, split.held_out.batch([0]), _renderer(model)).mean())
+    value = float(depth_consistency(fields, split.held_out.batch([0]), renderer_of(model)).mean())
     protocol = {"samples": n, "cameras": 8, "seed": seed}
-    return [Figure("sampled_depth_consistency", value, protocol, "depths of samples that agree between views; higher")]
+    return [
+        Figure(
+            "sampled_depth_consistency", value, protocol, "depths of samples that agree between views; higher is better"
+        )
+    ]
 
 
 def view_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """Fréchet distance of views of samples to those of held-out objects, and that of views of as many training objects.
+    """Fréchet distance between views of samples and of held-out objects, and that of equally many training objects.
 
-    Each sample is seen by the cameras of one held-out object, so that both sets have the same cameras. The features'
-    name is part of the figure's: figures on other features are no FID as papers print it, which is on those of an
-    Inception network.
+    Each sample is rendered by the cameras of one held-out object, so that both sets have the same cameras. The name of
+    the features is part of the figure's name: only features of an Inception network give an FID as in papers.
     """
     settings: NerfSettings = model.settings
-    chosen, renderer = view_features(settings.features), _renderer(model)
+    chosen, renderer = view_features(settings.features), renderer_of(model)
     n = min(count, len(split.held_out), len(split.train))
     if n < 2:
         return []
@@ -99,7 +102,7 @@ def view_distance(model: Trained, split: Split, count: int, seed: int) -> Sequen
 
 
 def _parts(objects: SignalSet, n: int) -> Iterator[tuple[range, Any]]:
-    """`n` of some objects, evenly chosen: their numbers among these and their signals, some at a time."""
+    """`n` evenly spaced objects: their positions among these, and their signals, in parts."""
     chosen = evenly(len(objects), n)
     for start in range(0, n, PART):
         part = chosen[start : start + PART]
@@ -107,14 +110,8 @@ def _parts(objects: SignalSet, n: int) -> Iterator[tuple[range, Any]]:
 
 
 def _places(to_world: Tensor) -> str:
-    """Where cameras stand, in words."""
+    """A description of the cameras' positions."""
     origins = to_world[..., :3, 3].reshape(-1, 3).double()
     away = origins.norm(dim=1)
     rise = torch.rad2deg(torch.asin(origins[:, 2] / away.clamp_min(1e-12)))
     return f"elevations {rise.min():.0f} to {rise.max():.0f} degrees, distances {away.min():.2g} to {away.max():.2g}"
-
-
-def _renderer(model: Trained) -> NerfRenderer:
-    renderer = model.renderer
-    assert isinstance(renderer, NerfRenderer)
-    return renderer

@@ -1,4 +1,4 @@
-"""Features of pictures that Fréchet distances of views are computed on: plain ones, or a network from a file."""
+"""Image features: for Fréchet distances of views, and for nearest neighbours of samples among signals."""
 
 from __future__ import annotations
 
@@ -14,38 +14,35 @@ from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.settings import PLAIN
 from ddmi_nerf.signal import ViewSignal
 
-WORKING = 32  # rows and columns at which the plain features look at pictures
+WORKING = 32  # rows and columns of images for the built-in features
 CELLS = 4  # along each side
 LUMA = (0.299, 0.587, 0.114)
-EDGES = 4.0  # makes the spread of the features of edges about that of the colours, on the default cars
-PIXELS = 299  # rows and columns that Inception networks are trained on
+EDGES = 4.0  # gives edges about the same variance as colours, on the default cars
+PIXELS = 299  # rows and columns of the input of Inception networks
 SIZE = 24  # pixels a side of the views of a field
-ELEVATIONS = (-2.0, 14.0, 30.0, 50.0)  # equal parts of the sphere between -10 and 75 degrees, about
-AZIMUTHS = 4  # of each, turned from one elevation to the next
+ELEVATIONS = (-2.0, 14.0, 30.0, 50.0)  # about equal parts of the sphere between -10 and 75 degrees
+AZIMUTHS = 4  # at each elevation, shifted from one elevation to the next
 
 
 def view_features(choice: str) -> Features:
-    """The features that a setting names: `colour-and-edges`, or the path of a TorchScript file.
+    """Features selected by a setting: `colour-and-edges`, or the path of a TorchScript file.
 
-    A network takes pictures `(N, 3, 299, 299)` in [-1, 1] and gives `(N, F)`.
+    A network takes images `(N, 3, 299, 299)` in [-1, 1] and returns `(N, F)`.
 
     Raises:
-        DataError: if the file is missing or is no TorchScript.
+        DataError: if the file is missing or not TorchScript.
     """
     ready = Features(PLAIN, f"pictures averaged to {WORKING} x {WORKING}", colour_and_edges)
     return chosen_features(choice, ready, resized, f"pictures resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]")
 
 
 def resized(pictures: Tensor) -> Tensor:
-    """Pictures `(N, 3, H, W)` of the size that networks take."""
+    """Images `(N, 3, H, W)` at the input size of networks."""
     return F.interpolate(pictures, (PIXELS, PIXELS), mode="bilinear", antialias=True)
 
 
 def colour_and_edges(pictures: Tensor) -> Tensor:
-    """What colours pictures have where, and how many edges of which kind.
-
-    Mean colours of 4 x 4 cells (48), and in the same cells the mean sizes of the slopes of grey values along rows and
-    along columns (32).
+    """Mean colours, and mean gradient magnitudes of grey values along rows and columns, in 4 x 4 cells (48 + 32).
 
     Args:
         pictures: `(N, 3, H, W)`, in [-1, 1].
@@ -71,7 +68,7 @@ def field_features(fields: Field, renderer: NerfRenderer) -> Tensor:
 
 
 def signal_features(signal: ViewSignal) -> Tensor:
-    """Features `(B, 96)` of objects, from their own views, which should be all around them."""
+    """Features `(B, 96)` of objects, from their own views, which should surround them."""
     return torch.stack([summary(views) for views in signal.images.float().cpu()])
 
 

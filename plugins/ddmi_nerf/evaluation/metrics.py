@@ -1,4 +1,4 @@
-"""Measures of reconstructed objects on views: how near pictures are, and how well depths agree between cameras."""
+"""Metrics of rendered fields: PSNR and SSIM of views, and consistency of depths between cameras."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ddmi_nerf.rendering.scene import SURFACE, Scene, View
 from ddmi_nerf.signal import ViewSignal
 
 RANGE = 2.0  # colours lie in [-1, 1]
-EXACT = 1e-10  # mean squared error that counts as none
-AROUND = 8  # cameras whose depths are compared, each with the next
+EXACT = 1e-10  # least mean squared error, to keep PSNR finite
+AROUND = 8  # cameras on the orbit; each is compared with the next
 ELEVATION, DISTANCE = 20.0, 2.6
-TOLERANCE = 0.06  # between depths of one place, about one cell of 32
+TOLERANCE = 0.06  # between depths of the same point, about one cell of 32
 
 
 def psnr_db(fields: Field, signal: ViewSignal, renderer: NerfRenderer) -> Tensor:
@@ -45,10 +45,10 @@ def ssim(fields: Field, signal: ViewSignal, renderer: NerfRenderer) -> Tensor:
 
 
 def depth_consistency(fields: Field, signal: ViewSignal, renderer: NerfRenderer) -> Tensor:
-    """Share of places that one view shows which the next one, 45 degrees on, does not look through, `(B,)`.
+    """Share of the surface points in one view that the next view, 45 degrees on, confirms, `(B,)`.
 
-    It is a property of the field alone: depths of a surface agree, and fog has other depths from each side. Of a
-    field that shows nothing it is 0.
+    It is a property of the field alone: depths of a surface agree, whereas depths of fog differ from each direction. It
+    is 0 for an empty field.
     """
     rows, columns = renderer.size
     cameras = orbit(Camera.orbit(0, ELEVATION, DISTANCE, width=columns, height=rows), AROUND)
@@ -66,10 +66,10 @@ def depth_consistency(fields: Field, signal: ViewSignal, renderer: NerfRenderer)
 
 
 def depth_agreement(camera: Camera, view: View, other: Camera, beside: View) -> tuple[int, int]:
-    """Of the places that a view shows and another picture covers: how many agree with it, and all but the hidden ones.
+    """Reproject the surface points of one view into another: number of points that agree, and number of visible points.
 
-    A place is hidden where the other view shows something nearer, and does not agree where it shows something farther,
-    or nothing.
+    A point is occluded, and not counted, where the other view shows a nearer surface. It disagrees where the other view
+    shows a farther surface, or none.
     """
     solid = view.opacity > SURFACE
     origins, directions = camera.rays()
@@ -79,7 +79,7 @@ def depth_agreement(camera: Camera, view: View, other: Camera, beside: View) -> 
     column, row = (torch.from_numpy(spots[:, axis]).floor().long() for axis in (0, 1))
     inside = torch.from_numpy(ahead > 0) & (column >= 0) & (row >= 0) & (column < other.width) & (row < other.height)
     distance = (places[inside] - torch.from_numpy(other.origin).float()).norm(dim=1)
-    # Depths change within a pixel, the more so at grazing angles: those of its neighbours count too.
+    # Depth varies within a pixel, especially at grazing angles, so neighbouring pixels count too.
     lowest, highest = (part[row[inside], column[inside]] for part in _around(beside))
     agrees = (lowest - TOLERANCE <= distance) & (distance <= highest + TOLERANCE)
     hidden = ~agrees & (lowest < distance)
@@ -87,19 +87,19 @@ def depth_agreement(camera: Camera, view: View, other: Camera, beside: View) -> 
 
 
 def _around(view: View) -> tuple[Tensor, Tensor]:
-    """Least and greatest depth of each pixel and its neighbours; infinite and minus infinite for nothing."""
+    """Least and greatest depth of each pixel and its neighbours; infinity and minus infinity if there is no surface."""
     depth = torch.where(view.opacity > SURFACE, view.depth, torch.inf).cpu()[None]
     greatest = F.max_pool2d(torch.where(depth.isfinite(), depth, -torch.inf), 3, 1, 1)
     return -F.max_pool2d(-depth, 3, 1, 1)[0], greatest[0]
 
 
 def views(field: Field, signal: ViewSignal, index: int, renderer: NerfRenderer) -> Tensor:
-    """Pictures `(K, 3, H, W)` of one field by the cameras of one object of a signal."""
+    """Views `(K, 3, H, W)` of one field by the cameras of one object of a signal."""
     scene = renderer.scene(field)
     cameras = [signal.camera(index, view) for view in range(signal.images.shape[1])]
     return pictures(scene, cameras)
 
 
 def pictures(scene: Scene, cameras: Sequence[Camera]) -> Tensor:
-    """Pictures `(K, 3, H, W)` by cameras of one size."""
+    """Views `(K, 3, H, W)` by cameras of one size."""
     return torch.stack([scene.view(camera).colour.cpu().movedim(-1, 0) for camera in cameras])

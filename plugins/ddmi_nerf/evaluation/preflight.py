@@ -1,4 +1,4 @@
-"""What evaluations need beside data and model, looked for before a run begins."""
+"""Preflight check: networks that evaluations need are available before a run starts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ddmi_core.parts import lpips_network
 from ddmi_nerf.evaluation.features import view_features
 from ddmi_nerf.settings import FETCHED, NerfSettings
 
-SMALLEST = 32  # rows and columns of a picture, which LPIPS halves four times
+SMALLEST = 32  # rows and columns of an image, which LPIPS halves four times
 
 
 def preflight(settings: NerfSettings) -> None:
-    """See that the features of views and LPIPS can be had, where the settings ask for them.
+    """Check that the configured feature network and LPIPS are available.
 
     Raises:
-        DataError: if the file of the features cannot be used.
-        ConfigError: if LPIPS is asked for and not to be had, or the views are too small for it.
+        DataError: if the file of the feature network cannot be used.
+        ConfigError: if LPIPS is configured but not available, or the views are too small for it.
     """
     view_features(settings.features)
     lpips(settings)
 
 
 def lpips(settings: NerfSettings) -> nn.Module | None:
-    """The network of LPIPS; `None` where the settings do not ask for it.
+    """The LPIPS network; `None` if it is not configured.
 
     Raises:
         ConfigError: if the package or its weights are missing, or the views are too small.
@@ -33,10 +33,8 @@ def lpips(settings: NerfSettings) -> nn.Module | None:
         return None
     if settings.size < SMALLEST:
         raise ConfigError(
-            f"domain.lpips needs views of {SMALLEST} x {SMALLEST} pixels, these have {settings.size}; set domain.size, "
-            "or leave domain.lpips empty"
+            f"domain.lpips needs views of {SMALLEST} x {SMALLEST} pixels, these have {settings.size}; increase "
+            "domain.size, or leave domain.lpips empty"
         )
     path = "" if settings.lpips == FETCHED else settings.lpips
-    return lpips_network(
-        path, f"domain.lpips={settings.lpips}", "domain.lpips", "leave it empty, which spares the figure"
-    )
+    return lpips_network(path, f"domain.lpips={settings.lpips}", "domain.lpips", "leave it empty to omit the figure")

@@ -1,4 +1,4 @@
-"""Pictures of radiance fields as files: png, orbits as gif and mp4 with their cameras, and coloured meshes as glb."""
+"""Export of rendered radiance fields: png, orbits as gif and mp4 with their cameras, and coloured meshes as glb."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ddmi_nerf.cameras.orbit import FRAMES, RATE, orbit
 from ddmi_nerf.rendering.mesh import ColouredMesh, extract_mesh
 from ddmi_nerf.rendering.scene import SURFACE, Bytes, Picture, frames
 
-DEPTH_UNITS = 8192  # of a depth map, a unit of length
+DEPTH_UNITS = 8192  # steps of a depth map per unit of length
 THUMBNAIL, SHOWN = 128, 16  # pixels a side and frames of an orbit in a report
-NEAREST = 0.1  # depth of a rectangle whose camera does not look towards the middle
-ASIDE = ".partial-"  # how names of files begin until they are complete
+NEAREST = 0.1  # depth of a rectangle whose camera does not look towards the origin
+ASIDE = ".partial-"  # prefix of files until they are complete
 UNLIT = "KHR_materials_unlit"
 
 
@@ -33,7 +33,7 @@ def write_png(picture: Picture, path: Path) -> None:
 
 
 def write_normals(picture: Picture, path: Path) -> None:
-    """Write the normals as a png: x, y and z from -1 to 1 are red, green and blue from 0 to 255; nothing is white.
+    """Write the normals as a png: x, y and z from -1 to 1 are red, green and blue from 0 to 255; no surface is white.
 
     Raises:
         OSError: if the file cannot be written.
@@ -42,9 +42,9 @@ def write_normals(picture: Picture, path: Path) -> None:
 
 
 def write_depth(picture: Picture, path: Path) -> None:
-    """Write the depth as a png of 16 bits: distance from the camera times 8192, and 0 where it is 8 or more.
+    """Write the depth as a 16-bit png: distance from the camera times 8192, and 0 for distances of 8 or more.
 
-    Pixels that show more of the background than of the object are 0 too.
+    Pixels with an opacity of at most 0.5 are 0 too.
 
     Raises:
         OSError: if the file cannot be written.
@@ -55,10 +55,10 @@ def write_depth(picture: Picture, path: Path) -> None:
 
 
 def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
-    """Write one turn around the scene as an animation that repeats, and its cameras as JSON beside it.
+    """Write one orbit around the scene as a looping animation, and its cameras as JSON next to it.
 
-    The turn begins with the picture's own camera. One frame at a time is in memory, in 256 colours of its own. A
-    picture that was given, and has no scene, is the only frame.
+    The orbit starts at the picture's own camera. Frames are written one by one, each with its own palette of 256
+    colours. A picture without a scene is the only frame.
 
     Raises:
         RequestError: if the picture is larger than 1024 pixels a side.
@@ -70,10 +70,10 @@ def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
 
 
 def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
-    """Write one turn around the scene as H.264, and its cameras as JSON beside it.
+    """Write one orbit around the scene as H.264, and its cameras as JSON next to it.
 
-    The turn begins with the picture's own camera; a few frames at a time are in memory. A picture that was given, and
-    has no scene, is the only frame.
+    The orbit starts at the picture's own camera; a few frames at a time are in memory. A picture without a scene is the
+    only frame.
 
     Raises:
         RequestError: if the picture is larger than 8192 pixels a side.
@@ -85,7 +85,7 @@ def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
 
 
 def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
-    """Write the cameras of the turn that gif and mp4 files show, as JSON; see `ddmi_nerf.cameras.camera.to_json`.
+    """Write the cameras of the orbit in gif and mp4 files, as JSON; see `ddmi_nerf.cameras.camera.to_json`.
 
     Raises:
         OSError: if the file cannot be written.
@@ -94,7 +94,7 @@ def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
 
 
 def turn(picture: Picture, count: int) -> tuple[Iterator[Bytes], list[Camera]]:
-    """Frames of one turn around what a picture shows, and their cameras; of a picture that was given, itself."""
+    """Frames of one orbit around a picture's scene, and their cameras; the picture itself if it has no scene."""
     if picture.scene is None:
         return iter([picture.pixels()]), [picture.camera]
     cameras = orbit(picture.camera, count)
@@ -102,9 +102,9 @@ def turn(picture: Picture, count: int) -> tuple[Iterator[Bytes], list[Camera]]:
 
 
 def write_glb(picture: Picture, path: Path) -> None:
-    """Write the scene's surface with its colours, as `glb_of` does.
+    """Write the scene's coloured surface, see `glb_of`.
 
-    A picture that was given becomes a rectangle through the middle of the world, at its place in the camera's sight.
+    A picture without a scene becomes a textured rectangle at its position in front of the camera.
 
     Raises:
         RequestError: if the density is not finite.
@@ -115,10 +115,9 @@ def write_glb(picture: Picture, path: Path) -> None:
 
 
 def glb_of(mesh: ColouredMesh) -> bytes:
-    """A glTF file of a mesh, with y up as the format has it.
+    """A glTF file of a mesh, with y up as the format requires.
 
-    Colours are linear there, and shown as they are: the light is in them already. Without a surface, the file is valid
-    and empty.
+    Vertex colours are linear and unlit, because lighting is baked in. Without a surface, the file is valid and empty.
     """
     if not len(mesh.faces):
         return bytes(_trimesh().Trimesh().export(file_type="glb"))
@@ -133,7 +132,7 @@ def glb_of(mesh: ColouredMesh) -> bytes:
 
 
 def rectangle(picture: Picture) -> bytes:
-    """A glTF file of a picture as two triangles where its camera sees it, at the depth of the world's origin."""
+    """A glTF file of a picture as two triangles in front of its camera, at the depth of the world's origin."""
     camera, (rows, columns) = picture.camera, picture.size
     pose = camera.to_world
     depth = max(float(-camera.origin @ pose[:3, 2]), NEAREST)
@@ -141,7 +140,7 @@ def rectangle(picture: Picture) -> bytes:
     local = np.stack([(across - camera.cx) / camera.fx, (down - camera.cy) / camera.fy, np.ones(4)], axis=1)
     corners = (depth * local @ pose[:3, :3].T + camera.origin).astype(np.float32)
     trimesh = _trimesh()
-    # Trimesh has v upwards from the lower side.
+    # In trimesh, v points upwards from the lower edge.
     places = np.stack([across / columns, 1 - down / rows], axis=1)
     material = trimesh.visual.material.PBRMaterial(baseColorTexture=Image.fromarray(picture.pixels()))
     visual = trimesh.visual.TextureVisuals(uv=places, material=material)
@@ -151,7 +150,7 @@ def rectangle(picture: Picture) -> bytes:
 
 
 def picture(artefact: Picture) -> Image.Image | list[Image.Image]:
-    """Frames of one turn for a report, of at most 128 pixels a side; of a picture that was given, itself."""
+    """Frames of one orbit for a report, at most 128 pixels a side; the picture itself if it has no scene."""
     if artefact.scene is None:
         return Image.fromarray(artefact.pixels())
     rows, columns = artefact.size
@@ -161,12 +160,12 @@ def picture(artefact: Picture) -> Image.Image | list[Image.Image]:
 
 
 def beside(path: Path) -> Path:
-    """The path of the cameras beside a file, which itself may have another name until it is complete."""
+    """Path of the cameras next to a file, which may still have its temporary name."""
     return path.with_name(path.name.removeprefix(ASIDE)).with_suffix(".json")
 
 
 def _trimesh() -> Any:
-    # Takes most of a second to import.
+    # Importing trimesh takes most of a second.
     import trimesh
 
     return trimesh
@@ -177,7 +176,7 @@ def _y_up(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _linear_bytes(colours: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Colours in [-1, 1], encoded as sRGB, as linear ones `(V, 4)` in bytes."""
+    """Convert sRGB colours in [-1, 1] to linear RGBA `(V, 4)` in bytes."""
     encoded = np.clip(colours / 2 + 0.5, 0, 1)
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     found = np.full((len(colours), 4), 255, dtype=np.uint8)
@@ -186,7 +185,7 @@ def _linear_bytes(colours: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 
 def _unlit(tree: dict[str, Any]) -> None:
-    """Give the only mesh a material without light of its own, with the texture that it may have."""
+    """Give the only mesh an unlit material, with its texture if it has one."""
     plain: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
     if tree.get("textures"):
         plain["baseColorTexture"] = {"index": 0}

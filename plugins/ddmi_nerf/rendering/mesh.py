@@ -1,4 +1,4 @@
-"""Surfaces of scenes as coloured meshes: where the density reaches a level."""
+"""Coloured meshes of scenes, extracted by marching cubes at a level of the density."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ddmi_nerf.rendering.volume_rendering import absorbed
 
 CELLS = 128
 LEAST, LARGEST = 4, 512  # cells along an axis
-LEVEL = 10.0  # density; a tenth of a unit of it hides 63 %
-THINNEST = 1e-3  # density that all thinner ones count as
-VERTICES = 8192  # whose colours are found at once
-OUTWARDS, INWARDS, PARTS = 1.0, 4.0, 10  # of the short rays by which vertices are coloured, in cells
+LEVEL = 10.0  # density; a layer of 0.1 units has an opacity of 63 %
+THINNEST = 1e-3  # lower limit of the density
+VERTICES = 8192  # coloured at once
+OUTWARDS, INWARDS, PARTS = 1.0, 4.0, 10  # start and end of vertices' rays, in cells, and their number of samples
 
 
 @frozen(eq=False)
 class ColouredMesh:
-    """A closed surface of triangles with a colour at each vertex; empty where there is no surface."""
+    """A closed triangle mesh with a colour at each vertex; empty if there is no surface."""
 
     vertices: npt.NDArray[np.float32]  # (V, 3), in [-1, 1], columns x, y, z; z is up
     faces: npt.NDArray[np.int32]  # (F, 3), anticlockwise as seen from outside
@@ -36,13 +36,13 @@ class ColouredMesh:
 
 @torch.no_grad()
 def extract_mesh(scene: Scene, cells: int = CELLS, level: float = LEVEL) -> ColouredMesh:
-    """The surface at which a scene's density reaches a level, by marching cubes on its logarithm.
+    """Extract the surface where the density reaches a level, by marching cubes on the logarithm of the density.
 
-    A vertex has the colour that a short ray through it shows, straight onto the surface. What the cube's sides cut off
-    is closed there.
+    The colour of a vertex is rendered along a short ray through it, perpendicular to the surface. The mesh is closed at
+    the faces of the cube.
 
     Args:
-        scene: the medium; its occupied cells alone are evaluated.
+        scene: the medium; only its occupied cells are evaluated.
         cells: along each axis, from 4 to 512.
         level: density.
 
@@ -50,10 +50,10 @@ def extract_mesh(scene: Scene, cells: int = CELLS, level: float = LEVEL) -> Colo
         RequestError: if the number of cells is out of range, or densities are not finite.
     """
     if not LEAST <= cells <= LARGEST:
-        raise RequestError(f"{cells} cells are out of range: surfaces take {LEAST} to {LARGEST} along each axis")
+        raise RequestError(f"{cells} cells are out of range: meshes use {LEAST} to {LARGEST} cells along each axis")
     values = np.pad(_logarithms(scene, cells), 1, constant_values=log(THINNEST))
     if not np.isfinite(values).all():
-        raise RequestError("the density of this field is not finite everywhere; it has no surface")
+        raise RequestError("the density of the field is not finite, so it has no surface; check the model's weights")
     if values.max() <= log(level):
         empty = np.zeros((0, 3), dtype=np.float32)
         return ColouredMesh(empty, empty.astype(np.int32), empty, empty)
@@ -95,6 +95,6 @@ def _coloured(scene: Scene, vertices: Tensor, cell: float) -> tuple[Tensor, Tens
     density, colour = scene.radiance(points.clamp(-1, 1).view(-1, 3))
     length = (OUTWARDS + INWARDS) * cell / PARTS
     weights, _ = absorbed(density.view(-1, PARTS) * length, torch.ones_like(points[..., 0]))
-    # A vertex in a corner may have next to nothing along its ray: what there is counts.
+    # The small constant keeps colours defined for vertices with almost no density along their ray.
     shares = (weights + 1e-9) / (weights + 1e-9).sum(dim=1, keepdim=True)
     return normals, (shares[..., None] * colour.view(-1, PARTS, 3)).sum(dim=1)

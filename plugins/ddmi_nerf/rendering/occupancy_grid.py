@@ -1,4 +1,4 @@
-"""Where a medium is: a grid of the cube's cells that may hold some of it, so that rays can leave out the others."""
+"""Occupancy grid of a medium, which lets ray marching skip empty space."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch.nn import functional as F
 from ddmi_nerf.rendering.radiance import Radiance, densities
 
 CELLS = 48
-SAMPLES = 2  # a side of a cell
+SAMPLES = 2  # along each side of a cell
 THRESHOLDS = (1.0, 0.3, 0.1, 0.03, 0.01)  # of density, tried in turn
-LOST = 0.005  # root mean square of what is hidden by what is left out; as an error of white on black, 46 dB
-MOST_LOST = 0.05  # along any row of cells
+LOST = 0.005  # root mean square of the opacity of skipped cells; for white on black, an error of 46 dB
+MOST_LOST = 0.05  # along any single row of cells
 LARGEST = 256  # cells along each axis
 
 
 @frozen(eq=False)
 class OccupancyGrid:
-    """Which of n x n x n cells of the cube [-1, 1]^3 may hold some of a medium.
+    """Which of n x n x n cells of the cube [-1, 1]^3 may contain some of a medium.
 
     Example:
         >>> def ball(points):
@@ -35,7 +35,7 @@ class OccupancyGrid:
     @occupied.validator
     def _fits(self, attribute: object, value: Tensor) -> None:
         if len(value) > LARGEST:
-            raise ValueError(f"a grid of {len(value)} cells along each axis is too large; {LARGEST} are the most")
+            raise ValueError(f"a grid of {len(value)} cells along each axis is too large; the limit is {LARGEST}")
 
     @around.default
     def _dilated(self) -> Tensor:
@@ -43,20 +43,20 @@ class OccupancyGrid:
 
     @staticmethod
     def of(radiance: Radiance, cells: int = CELLS, samples: int = SAMPLES, lost: float = LOST) -> OccupancyGrid:
-        """The grid of a medium: cells with a density above a threshold at a sample in them, or next to them.
+        """Build the grid of a medium: cells with a density above a threshold at a sample in them, or next to them.
 
-        The threshold is the largest of some at which little is lost: for all rows of cells along an axis, the opacity
-        is found that the cells left out would give.
+        The threshold is the largest candidate that loses little: the opacity of the skipped cells, summed along each
+        row of cells, stays below `lost`.
 
         Args:
             radiance: the medium.
             cells: n, up to 256.
-            samples: parts along each side of a cell, at whose corners the density is taken; those on the cell's own
-                sides are among them, and those that are one part beyond count too.
-            lost: root mean square of the opacities that may be lost; ten times as much in a single row.
+            samples: sub-intervals along each side of a cell. The density is sampled at their corners, including the
+                cell's faces and one sub-interval beyond.
+            lost: limit of the root mean square of lost opacity; a single row may lose ten times as much.
         """
         axis = torch.linspace(-1, 1, cells * samples + 1)
-        # A density that is not a number must be seen, not skipped.
+        # NaN densities count as occupied, so that errors stay visible.
         found = densities(radiance, (axis, axis, axis)).nan_to_num(nan=torch.inf)
         densest = F.max_pool3d(found[None], samples + 3, samples, 1)[0]
         mean = F.avg_pool3d(found[None], samples + 1, samples)[0]
@@ -73,11 +73,11 @@ class OccupancyGrid:
 
     @property
     def share(self) -> float:
-        """Share of the cube that is occupied."""
+        """Occupied share of the cube."""
         return float(self.occupied.float().mean())
 
     def at(self, points: Tensor, reach: bool = False) -> Tensor:
-        """Whether points `(..., 3)` of the cube lie in occupied cells, or within reach, one cell, of them: `(...)`."""
+        """Whether points `(..., 3)` lie in occupied cells, or, with `reach`, in neighbours of such cells: `(...)`."""
         # Row numbers are exact in single precision up to 256^3.
         cell = torch.add(self.cells / 2, points, alpha=self.cells / 2).floor_().clamp_(0, self.cells - 1)
         row = cell @ cell.new_tensor([1, self.cells, self.cells**2])
@@ -85,7 +85,7 @@ class OccupancyGrid:
         return grid.view(-1)[row.long()]
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """Lowest and highest corner `(3,)`, in x, y, z, of the box around occupied cells; the middle without any."""
+        """Lowest and highest corner `(3,)`, in x, y, z, of the box around occupied cells; the origin if none is."""
         cells = self.occupied.nonzero().flip(1)
         if not len(cells):
             middle = torch.zeros(3, device=cells.device)
@@ -94,7 +94,7 @@ class OccupancyGrid:
 
 
 def _lost(density: Tensor) -> float:
-    """Root mean square of the opacities of all rows of cells `(n, n, n)`; a tenth of the largest if that is more."""
+    """Root mean square of the opacities of all rows of cells `(n, n, n)`, or a tenth of the largest one if greater."""
     worst = 0.0
     for axis in range(3):
         opacity = -torch.expm1(-density.sum(dim=axis) * (2 / len(density)))

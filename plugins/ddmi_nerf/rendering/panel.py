@@ -1,4 +1,4 @@
-"""How the page of `ddmi view` shows radiance fields: what a camera sees that the user moves around them."""
+"""Viewer panel of radiance fields: views from a camera that the user moves around the object."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ddmi_nerf.rendering.scene import Scene, as_bytes
 from ddmi_nerf.settings import NerfSettings
 
 MOVING = 96  # pixels of the longer side while the camera moves
-COARSER = 2.0  # times as far apart are samples of rays then
-AT_REST = 384  # at rest, where a processor draws; a picture must not keep the next movement waiting
+COARSER = 2.0  # factor of the step while the camera moves
+AT_REST = 384  # pixels of the longer side at rest on a CPU, so that the next movement does not wait
 THUMBNAIL = 128  # pixels a side
-KEPT = 16  # scenes, as many as a gallery shows
-HIGHEST = 90.0  # degrees
+KEPT = 16  # cached scenes, as many as a gallery shows
+HIGHEST = 90.0  # elevation, in degrees
 
 
 class RadiancePanel(Panel):
-    """A field as its camera sees it, drawn anew for each place of the camera.
+    """Renders a field again for each camera position.
 
-    While the camera moves, pictures are small and their rays are sampled coarsely; at rest they have all pixels that
-    the page has room for, on a CPU up to 384 a side. Where a field's medium is, is found once and kept.
+    While the camera moves, images are small and rays are sampled coarsely. At rest, images have the requested size,
+    limited to 384 pixels a side on a CPU. The occupancy grid of a field is computed once and cached.
 
     Args:
-        renderer: whose background and steps are used.
+        renderer: provides background and step.
     """
 
     gesture = "orbit"
@@ -43,7 +43,7 @@ class RadiancePanel(Panel):
         self._scenes: OrderedDict[int, tuple[Field, Scene]] = OrderedDict()
 
     def show(self, field: Field, look: Look) -> Shown:
-        """What the camera of a look sees, as a PNG picture; azimuths and elevations are as in `Camera.orbit`."""
+        """Render a look as a PNG image; azimuths and elevations are those of `Camera.orbit`."""
         scene, (rows, columns) = self.scene(field), look.size
         most = max(rows, columns) if scene.background.is_cuda else AT_REST
         if not look.rest:
@@ -55,12 +55,12 @@ class RadiancePanel(Panel):
         return drawn(scene, camera)
 
     def thumbnail(self, field: Field) -> Shown:
-        """The usual view in 128 pixels."""
+        """Render the default view at 128 pixels."""
         return drawn(self.scene(field), usual_camera((THUMBNAIL, THUMBNAIL)))
 
     def scene(self, field: Field) -> Scene:
-        """The scene of a field, made when the field is first asked for, and kept for the 16 last ones."""
-        key = id(field)  # of a field that is kept beside it, so that no other one has the same
+        """The scene of a field, from a cache of the 16 most recently used ones."""
+        key = id(field)  # unique, because the cache keeps the field alive
         if key not in self._scenes:
             self._scenes[key] = (field, self.renderer.scene(field))
             while len(self._scenes) > KEPT:
@@ -70,12 +70,12 @@ class RadiancePanel(Panel):
 
 
 def drawn(scene: Scene, camera: Camera) -> Shown:
-    """Colours alone, without the normals that a `Picture` has too."""
+    """Render colours only, without the normals of a `Picture`."""
     place = scene.background.device
     origins, directions = (part.to(place) for part in camera.rays())
     colours = march(scene.radiance, origins, directions, scene.background, step=scene.step, grid=scene.grid).colour
     if not colours.isfinite().all():
-        raise RequestError("this field has values that are not numbers, so there is nothing to show")
+        raise RequestError("the field has values that are not finite and cannot be rendered; check the model's weights")
     pixels = as_bytes(colours.view(camera.height, camera.width, 3).cpu().numpy())
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
@@ -83,5 +83,5 @@ def drawn(scene: Scene, camera: Camera) -> Shown:
 
 
 def panel(domain: Domain, settings: NerfSettings, renderer: NerfRenderer) -> RadiancePanel:
-    """A camera that goes around the field."""
+    """Build the viewer panel."""
     return RadiancePanel(renderer)

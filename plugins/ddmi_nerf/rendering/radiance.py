@@ -1,4 +1,4 @@
-"""From raw values to density and colour, and what all that can be rendered has in common."""
+"""Activation of raw field values into density and colour, and the interface of all media that can be rendered."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from ddmi_nerf.rendering.spherical_harmonics import spherical_harmonics
 SHIFT = -2.0
 STEEPEST = log(200.0)
 WIDENED = 1.002
-CHUNK = 65536  # points of a function that are evaluated at once
-FLOOR = 0.02  # slope of the density in its raw value that counts as the least
-EMPTY = -10.0  # raw value below which nothing is pushed down any more but by its own slope
+CHUNK = 65536  # points evaluated at once
+FLOOR = 0.02  # least slope of the density in its raw value
+EMPTY = -10.0  # raw value below which decreasing steps use the exact slope
 
 
 class Radiance(Protocol):
-    """A medium in the cube [-1, 1]^3 that absorbs and shines: a field, or a scene given by formulas."""
+    """A medium in the cube [-1, 1]^3 with density and colour: a field, or a procedural scene."""
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Density `(N,)`, not negative, a unit of length, and colour `(N, 3)` in [-1, 1], at points `(N, 3)`."""
+        """Density `(N,)`, not negative, per unit of length, and colour `(N, 3)` in [-1, 1], at points `(N, 3)`."""
 
 
 @runtime_checkable
 class DirectedRadiance(Radiance, Protocol):
-    """A medium whose colours depend on where they are seen from; called without directions, it gives their mean."""
+    """A medium with view-dependent colour; without directions, it returns the mean colour."""
 
     def seen(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`, along unit directions `(N, 3)` of rays."""
 
 
 def density(raw: Tensor) -> Tensor:
-    """Density of raw values: their exponential, which goes on as a straight line from 200 on.
+    """Density activation: exponential, with linear continuation above 200.
 
-    A surface needs densities of about 100 and free space ones near to 0.01; as an exponential, these are few units
-    apart, as the readout's values are at first, whereas with softplus the readout has to reach 100 itself. It is
-    shifted so that a raw zero is thin, 0.14: at first, all of a ray is seen, and gradients reach all of it. The
-    straight line keeps values and gradients finite for any raw value. It is differentiable everywhere.
+    Surfaces need densities of about 100 and free space densities near 0.01. With an exponential, these differ by a few
+    units of the raw value, which matches the readout's initial range; with softplus, the raw value would have to reach
+    100. A shift makes raw zero nearly transparent (0.14), so that initially gradients reach all samples of a ray. The
+    linear continuation keeps values and gradients finite. The function is continuously differentiable.
     """
     shifted = raw + SHIFT
     bent = torch.exp(shifted.clamp_max(STEEPEST))
@@ -50,15 +50,15 @@ def density(raw: Tensor) -> Tensor:
 
 
 def raw_density(wanted: Tensor) -> Tensor:
-    """The raw value that gives a density up to 200: the inverse of `density`; zero counts as 1e-6."""
+    """Inverse of `density` for densities up to 200; densities below 1e-6 count as 1e-6."""
     return wanted.clamp_min(1e-6).log() - SHIFT
 
 
 def colour(raw: Tensor) -> Tensor:
-    """Colours in [-1, 1] of raw values: a sigmoid on all that can be shown, as colours have two ends.
+    """Colour activation: a slightly widened sigmoid to [-1, 1].
 
-    It is slightly wider, so that black and white, which are common, need no endless raw values; what is beyond is cut,
-    with a gradient as if it were not.
+    The sigmoid extends a little beyond the range, so that black and white, which are common, have finite raw values.
+    Values out of range are clamped with a straight-through gradient.
     """
     wide = WIDENED * torch.tanh(raw / 2)
     return wide + (wide.clamp(-1, 1) - wide).detach()
@@ -67,13 +67,13 @@ def colour(raw: Tensor) -> Tensor:
 def activated(
     values: Tensor, directions: Tensor | None = None, dense: Callable[[Tensor], Tensor] = density
 ) -> tuple[Tensor, Tensor]:
-    """Density `(...)` and colour `(..., 3)` of a field's values; differentiable.
+    """Density `(...)` and colour `(..., 3)` from raw field values; differentiable.
 
     Args:
-        values: `(..., 1 + 3 K)`: the raw density, and red, green and blue of the coefficients of K spherical
-            harmonics; with one, colours are the same in all directions.
-        directions: `(..., 3)` of rays, of length one; without them, colours are those of the first harmonic.
-        dense: gives the density of raw values.
+        values: `(..., 1 + 3 K)`: raw density, then red, green and blue of the coefficients of K spherical harmonics; K
+            = 1 makes colour independent of the direction.
+        directions: `(..., 3)`, unit directions of rays; without them, only the first harmonic is used.
+        dense: density activation.
     """
     count = (values.shape[-1] - 1) // 3
     raw = values[..., 1:4]
@@ -84,7 +84,7 @@ def activated(
 
 
 class FieldRadiance:
-    """One field (B = 1) as a medium, by its fast paths, without gradients."""
+    """One field (B = 1) as a medium, evaluated by its fast paths without gradients."""
 
     def __init__(self, field: Field) -> None:
         self.field = field
@@ -95,12 +95,12 @@ class FieldRadiance:
         return activated(self._points.at(points))
 
     def seen(self, points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`, along directions `(N, 3)`."""
+        """Density `(N,)` and colour `(N, 3)` at points `(N, 3)`, along unit directions `(N, 3)`."""
         return activated(self._points.at(points), directions)
 
 
 def densities(radiance: Radiance, axes: Sequence[Tensor]) -> Tensor:
-    """Densities on a lattice, `(z, y, x)`, without gradients; of a field by its lattice, which is faster.
+    """Densities on a lattice, `(z, y, x)`, without gradients; fields use their faster lattice evaluation.
 
     Args:
         radiance: a medium.
@@ -118,7 +118,7 @@ def densities(radiance: Radiance, axes: Sequence[Tensor]) -> Tensor:
 
 
 class _GradientFloor(torch.autograd.Function):
-    """The density, with a slope that does not vanish."""
+    """Autograd function of `density_with_gradient_floor`."""
 
     @staticmethod
     def forward(ctx: Any, raw: Tensor) -> Tensor:
@@ -135,12 +135,12 @@ class _GradientFloor(torch.autograd.Function):
 
 
 def density_with_gradient_floor(raw: Tensor) -> Tensor:
-    """`density`, but with a gradient that does not vanish where there is next to nothing.
+    """Density activation with a gradient floor, to prevent collapse to empty space (cf. `trunc_exp` of instant-ngp).
 
-    Most of the cube is empty, so the first steps of a training push densities down everywhere; the exponential's slope,
-    which is the density itself, then lets none of them rise again, and the field stays empty for good. So the slope
-    counts as 0.02 at least, but for raw values below -10 that are pushed down further. Above 0.02 it is the true one.
-    It is for training alone: a fit that relies on exact gradients wants `density`.
+    Most of the cube is empty, so the first training steps lower the density everywhere. The slope of the exponential is
+    the density itself, so it vanishes in empty space, and the field could never recover. Therefore the slope is at
+    least 0.02, except for raw values below -10 that are pushed down further. Slopes above 0.02 are exact. Use it in
+    training only; a fit that relies on exact gradients needs `density`.
     """
     found: Tensor = _GradientFloor.apply(raw)  # type: ignore[no-untyped-call]
     return found

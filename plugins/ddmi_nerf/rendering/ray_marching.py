@@ -1,4 +1,4 @@
-"""Rays marched in equal steps through a medium, those in occupied cells alone, until nothing more is seen."""
+"""Ray marching in equal steps, with skipping of empty cells and early termination."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ddmi_nerf.rendering.rays import crossing
 from ddmi_nerf.rendering.volume_rendering import absorbed, mean_depth, stopped_at
 
 STEP = 0.02
-STOP = 1e-3  # transmittance below which a ray is not followed
-RAYS = 8192  # at once
-GROUP = 8  # most intervals of a ray that are evaluated before it is asked whether it goes on
+STOP = 1e-3  # transmittance below which a ray terminates
+RAYS = 8192  # in a chunk
+GROUP = 8  # maximum number of intervals evaluated between two tests for termination
 
 
 @frozen(eq=False)
 class Seen:
-    """What rays show."""
+    """Result of marched rays."""
 
     colour: Tensor  # (N, 3), over the background
     opacity: Tensor  # (N,), in [0, 1]
-    depth: Tensor  # (N,), mean distance from the ray's origin at which it is stopped; infinite where nothing is seen
+    depth: Tensor  # (N,), mean distance from the ray's origin at which light is absorbed; infinite if opacity is 0
 
 
 @torch.no_grad()
@@ -37,16 +37,16 @@ def march(
     grid: OccupancyGrid | None = None,
     stop: float = STOP,
 ) -> Seen:
-    """What rays show, without gradients and in bounded memory.
+    """Render rays without gradients and in bounded memory.
 
     Args:
         radiance: the medium, in the cube [-1, 1]^3.
-        origins: `(N, 3)`, where rays begin.
-        directions: `(N, 3)`, of length one.
+        origins: `(N, 3)`, of the rays.
+        directions: `(N, 3)`, unit vectors.
         background: `(3,)`, in [-1, 1].
-        step: length of the intervals, of which the first begins where a ray enters the cube; the last may be shorter.
-        grid: where the medium is; without it, all intervals are evaluated.
-        stop: transmittance below which a ray is not followed; 0 follows all rays to their end.
+        step: length of the intervals, which start where a ray enters the cube; the last one may be shorter.
+        grid: occupied cells; without it, all intervals are evaluated.
+        stop: transmittance below which a ray terminates; 0 follows all rays to their end.
     """
     parts = [
         _Rays(radiance, *rays, step, grid, stop).seen(background)
@@ -56,7 +56,7 @@ def march(
 
 
 class _Rays:
-    """Some rays, whose intervals are taken by groups of neighbours; the groups are one list, ray by ray."""
+    """A chunk of rays; groups of neighbouring intervals are stored in one list, ray by ray."""
 
     def __init__(
         self,
@@ -70,14 +70,14 @@ class _Rays:
         self.radiance, self.origins, self.directions = radiance, origins, directions
         self.step, self.grid, self.stop = step, grid, stop
         self.near, self.far = crossing(origins, directions)
-        # Half of a group is no longer than a cell, so that nothing of it leaves the neighbours of its middle.
+        # Half a group is at most one cell long, so a group lies within the neighbours of the cell at its middle.
         self.group = GROUP if grid is None else max(1, min(GROUP, int(4 / grid.cells / step)))
         self.columns = torch.arange(self.group, device=origins.device)
         ray, self.number = self._groups()
         self.counts = ray.bincount(minlength=len(origins))
 
     def _groups(self) -> tuple[Tensor, Tensor]:
-        """Groups that may have an interval in an occupied cell: number of the ray, and along it, `(G,)` each."""
+        """Groups that may overlap an occupied cell: number of the ray, and position along it, `(G,)` each."""
         span = self.group * self.step
         first, last = self.near, self.far
         if self.grid is not None:
@@ -98,14 +98,14 @@ class _Rays:
         """Points `(A, C, 3)` at distances `(A, C)` along rays `(A,)`."""
         return torch.addcmul(self.origins[rays][:, None], self.directions[rays][:, None], distances[..., None])
 
-    def _shining(self, points: Tensor, rays: Tensor) -> tuple[Tensor, Tensor]:
+    def _values(self, points: Tensor, rays: Tensor) -> tuple[Tensor, Tensor]:
         """Density and colour at points `(A, 3)` of rays `(A,)`."""
         if isinstance(self.radiance, DirectedRadiance):
             return self.radiance.seen(points, self.directions[rays])
         return self.radiance(points)
 
     def seen(self, background: Tensor) -> Seen:
-        """Follow all rays, a group at a time."""
+        """March all rays, one group at a time."""
         colour = self.origins.new_zeros(len(self.origins), 3)
         total, left = colour[:, 0].clone(), torch.ones_like(colour[:, 0])
         starts = self.counts.cumsum(0) - self.counts
@@ -117,7 +117,7 @@ class _Rays:
             points = self._points(alive, begin + length / 2)
             full = length > 0 if self.grid is None else self.grid.at(points) & (length > 0)
             chosen = full.view(-1).nonzero()[:, 0]
-            density, shown = self._shining(points.view(-1, 3).index_select(0, chosen), alive[chosen // self.group])
+            density, shown = self._values(points.view(-1, 3).index_select(0, chosen), alive[chosen // self.group])
             thickness = torch.zeros_like(length)
             thickness.view(-1)[chosen] = density * length.view(-1)[chosen]
             weights, passed = absorbed(thickness, torch.ones_like(thickness))

@@ -1,4 +1,4 @@
-"""Rays of signals' pixels as queries: half of them where the object is seen, as most pixels show the background."""
+"""Sampling of training rays and of observed pixels from posed images, with half of the rays on the object."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ddmi_core.errors import DataError
 from ddmi_nerf.rendering.rays import RayQueries, crossing, entering
 from ddmi_nerf.signal import ViewSignal
 
-ON_OBJECT = 0.5  # share of rays that are drawn from pixels with some of the object
-MARGIN = 0.05  # around the box of an object's points
-SEEN = 0.01  # opacity of such a pixel
-MOST_OF_VIEW = 1500  # places of one view
-OBJECT, NEAR = 3 / 4, 2 / 3  # shares of them at pixels with some of the object, and of the others at those near it
-REACH = 12  # a pixel is near within so many parts of a picture
+ON_OBJECT = 0.5  # share of rays through pixels that show the object
+MARGIN = 0.05  # around the bounding box of an object's points
+SEEN = 0.01  # opacity above which a pixel shows the object
+MOST_OF_VIEW = 1500  # pixels of one view
+OBJECT, NEAR = 3 / 4, 2 / 3  # share of them on the object, and share of the rest near the object
+REACH = 12  # a pixel is near the object within 1/12 of the image's longer side
 
 
 @frozen(eq=False, kw_only=True)
 class PixelQueries(RayQueries):
-    """Rays of pixels, with where these are in their signal's views."""
+    """Rays of pixels, with the pixels' positions in their views."""
 
     view: Tensor  # (B, N), 0, 1, ...
-    row: Tensor  # (B, N), from -1 at the top of a picture to 1
+    row: Tensor  # (B, N), from -1 at the top of the image to 1
     column: Tensor  # (B, N), from -1 at its left to 1
 
 
 class RaySampler(CoordinateSampler):
-    """Random pixels of all views of a signal, through whose centres rays are looked along.
+    """Sampler of rays through the centres of random pixels of all views of a signal.
 
-    Pixels whose rays miss the cube are not drawn. A share of the rays goes to pixels that show some of the object;
-    weights make up for it, so that weighted means over rays are means over pixels whose rays cross the cube.
+    Pixels whose rays miss the cube are not drawn. A share of the rays goes to pixels that show the object. Weights
+    compensate for this, so that weighted means over rays are means over all pixels whose rays cross the cube.
 
     Args:
-        on_object: share of rays at pixels with some of the object, in [0, 1); 0 draws all pixels alike.
-        jitter: vary where rays are sampled, as `RayQueries.jitter` says; otherwise in the middles of intervals.
+        on_object: share of rays through pixels that show the object, in [0, 1); 0 draws all pixels uniformly.
+        jitter: vary the sample positions along rays, see `RayQueries.jitter`; otherwise use the middles of intervals.
     """
 
     labels = ("view", "row", "column")
@@ -49,7 +49,7 @@ class RaySampler(CoordinateSampler):
         self.on_object, self.jitter = on_object, jitter
 
     def sample(self, signal: ViewSignal, n: int, generator: torch.Generator) -> RayQueries:
-        """`n` rays of each signal, with the colours of their pixels.
+        """Draw `n` rays of each signal, with the colours of their pixels.
 
         Args:
             signal: a batch of objects.
@@ -80,13 +80,13 @@ class RaySampler(CoordinateSampler):
         )
 
     def places(self, signal: ViewSignal, most: int, generator: torch.Generator) -> PixelQueries:
-        """Pixels of all views of one signal, each once: those with some of the object, and others, mostly near it.
+        """Distinct pixels of all views of one signal, most of them on or near the object, to choose observations from.
 
-        A view has at most 1500 of them, and at most its share of `most`; of more there are, random ones are taken.
+        Each view contributes at most 1500 pixels and at most its share of `most`, a random subset if there are more.
 
         Args:
             signal: one object.
-            most: pixels are at most so many.
+            most: maximum number of pixels.
             generator: source of randomness, on the CPU.
 
         Raises:
@@ -97,16 +97,16 @@ class RaySampler(CoordinateSampler):
         share = max(1, min(MOST_OF_VIEW, most // views))
         kinds = zip(crosses.view(views, height, width), signal.opacity[0, :, 0], strict=True)
         chosen = [
-            _told(allowed, opacity > SEEN, share, generator) + number * height * width
+            _informative(allowed, opacity > SEEN, share, generator) + number * height * width
             for number, (allowed, opacity) in enumerate(kinds)
         ]
         pixel = torch.cat(chosen)[:most]
         if not len(pixel):
-            raise DataError("no view shows the cube [-1, 1]^3; the cameras look elsewhere")
+            raise DataError("no view shows the cube [-1, 1]^3; check the cameras, or give another --set domain.extent")
         view, row, column = torch.unravel_index(pixel, (views, height, width))
         jitter = torch.full((len(pixel),), 0.5)
         if self.jitter:
-            # Rays beside each other are sampled at other depths: a surface cannot hide between samples.
+            # Neighbouring rays get different sample positions, so a surface cannot hide between samples.
             jitter = torch.rand(len(pixel), generator=generator)
         targets = signal.images[0].movedim(1, -1).reshape(-1, 3)[pixel]
         return PixelQueries(
@@ -123,11 +123,14 @@ class RaySampler(CoordinateSampler):
     def _drawn(
         self, signal: ViewSignal, index: int, n: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Places, directions, colours and weights of rays of one signal."""
+        """Entry points, directions, colours and weights of rays of one signal."""
         coords, directions, crosses = pixel_rays(signal, index)
         allowed = crosses.nonzero()[:, 0]
         if not len(allowed):
-            raise DataError(f"no view of signal {index} shows the cube [-1, 1]^3; its cameras look elsewhere")
+            raise DataError(
+                f"no view of signal {index} shows the cube [-1, 1]^3; check its cameras, or give another "
+                "--set domain.extent"
+            )
         full = signal.opacity[index].flatten()[allowed] > SEEN
         object_, others = allowed[full], allowed[~full]
         share = len(object_) / len(allowed)
@@ -148,7 +151,7 @@ def pixel_rays(signal: ViewSignal, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """Rays of all pixels of one object, view by view and row by row.
 
     Returns:
-        places at which they enter the cube `(K * H * W, 3)`, unit directions `(K * H * W, 3)`, and `(K * H * W,)`,
+        points at which they enter the cube `(K * H * W, 3)`, unit directions `(K * H * W, 3)`, and `(K * H * W,)`,
         whether they cross the cube.
     """
     views, height, width = signal.images.shape[1], *signal.images.shape[-2:]
@@ -171,8 +174,8 @@ def pixel_rays(signal: ViewSignal, index: int) -> tuple[Tensor, Tensor, Tensor]:
     return coords, directions, crosses
 
 
-def _told(allowed: Tensor, object_: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Numbers of pixels of one view `(H, W)` that tell most, ascending, at most so many."""
+def _informative(allowed: Tensor, object_: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Indices of at most `most` pixels of one view `(H, W)`, mostly on or near the object, ascending."""
     reach = max(1, max(allowed.shape) // REACH)
     around = F.max_pool2d(object_[None].float(), 2 * reach + 1, 1, reach)[0] > 0
     left, chosen = most, []
@@ -185,7 +188,7 @@ def _told(allowed: Tensor, object_: Tensor, most: int, generator: torch.Generato
 
 
 def _some(numbers: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Random ones of some numbers; with repetition."""
+    """A random sample of `count` numbers, with replacement."""
     if not count:
         return numbers[:0]
     return numbers[torch.randint(len(numbers), (count,), generator=generator).to(numbers.device)]

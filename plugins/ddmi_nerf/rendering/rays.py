@@ -1,4 +1,4 @@
-"""Rays through the cube [-1, 1]^3, and queries that ask a field for the colours that they show."""
+"""Rays through the cube [-1, 1]^3: intersections, and queries of the colours that a field shows along them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import Tensor
 
 from ddmi_core.api import Queries
 
-PARALLEL = 1e-9  # component of a direction below which a ray runs along a face
+PARALLEL = 1e-9  # least component of a direction; smaller ones count as parallel to the face
 WHITE = 1.0
 
 
 def _middle() -> Tensor:
-    """Places in the middle of their intervals."""
+    """Sample positions in the middle of their intervals."""
     return torch.full((1, 1), 0.5)
 
 
 def _anywhere() -> Tensor:
-    """Nothing is known of where the object is."""
+    """Bounds of an object whose position is unknown."""
     return torch.tensor([[[0.0, torch.inf]]])
 
 
@@ -30,26 +30,26 @@ def _white() -> Tensor:
 class RayQueries(Queries):
     """Rays with the colours that a field should show along them.
 
-    `coords` are the places at which rays enter the cube, or begin inside it, and `extra` their directions, `(B, N, 3)`
-    of length one; `targets` are colours `(B, N, 3)` in [-1, 1].
+    `coords` are the points `(B, N, 3)` at which rays enter the cube, or start inside it; `extra` are unit directions
+    `(B, N, 3)`; `targets` are colours `(B, N, 3)` in [-1, 1].
     """
 
-    jitter: Tensor = field(factory=_middle)  # (B, N) or (1, 1), in [0, 1]: where in its intervals a ray is sampled
-    background: Tensor = field(factory=_white)  # (B, N, 3) or (1, 1, 3), in [-1, 1]: what is behind the cube
-    training: bool = False  # whether gradients should reach what is empty, see `density_with_gradient_floor`
-    close: Tensor = field(factory=_anywhere)  # (B, N, 2) or (1, 1, 2), distances: where the object may be on the ray
+    jitter: Tensor = field(factory=_middle)  # (B, N) or (1, 1), in [0, 1]: sample position within intervals
+    background: Tensor = field(factory=_white)  # (B, N, 3) or (1, 1, 3), in [-1, 1]: colour behind the cube
+    training: bool = False  # use `density_with_gradient_floor`
+    close: Tensor = field(factory=_anywhere)  # (B, N, 2) or (1, 1, 2): distances between which the object lies
 
 
 def crossing(
     origins: Tensor, directions: Tensor, low: Tensor | float = -1.0, high: Tensor | float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Distances at which rays enter and leave the cube, or another box.
+    """Distances at which rays enter and leave a box, the cube [-1, 1]^3 by default.
 
     Args:
-        origins: `(..., 3)`, where rays begin.
-        directions: `(..., 3)`, of length one.
+        origins: `(..., 3)`, of the rays.
+        directions: `(..., 3)`, unit vectors.
         low: lowest corner of the box, `(3,)`, or one number.
-        high: its highest corner.
+        high: highest corner of the box.
 
     Returns:
         two tensors `(...)`, not negative; for rays that miss the box, the second is not larger than the first.
@@ -67,14 +67,14 @@ def crossing(
 
 
 def entering(origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Places at which rays enter the cube or begin inside it, and which rays cross it.
+    """Points at which rays enter the cube, or start inside it, and which rays cross it.
 
     Args:
         origins: `(..., 3)`.
-        directions: `(..., 3)`, of length one.
+        directions: `(..., 3)`, unit vectors.
 
     Returns:
-        places `(..., 3)`, those in [-1, 1] of rays that cross, and `(...)`, whether they do.
+        points `(..., 3)`, in [-1, 1] for rays that cross the cube, and `(...)`, whether rays cross it.
     """
     near, far = crossing(origins, directions)
     places = origins + near[..., None] * directions

@@ -1,4 +1,4 @@
-"""Rendering of radiance fields: colours along rays for training, and views by cameras."""
+"""Renderer of radiance fields: colours along rays for training, and views by cameras."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Field, Queries, Renderer
+from ddmi_core.api import Field, Queries, Renderer, Trained
 from ddmi_core.errors import RequestError
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.cameras.orbit import usual_camera, view_size
@@ -24,14 +24,14 @@ SAMPLES = 48
 
 
 class NerfRenderer(Renderer):
-    """Colours that rays show (`observe`), and views by cameras (`render`).
+    """Renders colours along rays (`observe`), and views by cameras (`render`).
 
     Args:
-        size: rows and columns of a view unless another is asked for.
+        size: rows and columns of a view by default.
         samples: intervals of a ray in `observe`.
-        close: how many times these are cut where the queries say that the object is.
-        fine: how many times they are cut where they weigh most, after a first look without gradients; 0 spares it.
-        step: between samples of a ray in `render`.
+        close: additional cuts of these intervals where the queries locate the object.
+        fine: additional cuts by importance sampling from a coarse pass without gradients; 0 omits that pass.
+        step: distance between samples of a ray in `render`.
         background: colour behind the cube in views, in [-1, 1].
 
     Raises:
@@ -55,12 +55,12 @@ class NerfRenderer(Renderer):
     def observe(self, field: Field, queries: Queries) -> Tensor:
         """Colours `(B, N, 3)` in [-1, 1] of rays; differentiable in the field.
 
-        No random numbers are drawn. Each ray's length in the cube has equal intervals, sampled where `RayQueries` say,
-        and in their middles for other queries.
+        The result is deterministic. Each ray is divided into equal intervals within the cube. They are sampled at the
+        positions given by `RayQueries`, or in the middle for other queries.
 
         Args:
             field: a batch of fields of density, red, green and blue.
-            queries: places at which rays enter the cube, and as `extra` their directions.
+            queries: points at which rays enter the cube, with directions as `extra`.
         """
         jitter, background = torch.full_like(queries.coords[..., 0], 0.5), self.background.to(field.device)
         near, far = crossing(queries.coords, queries.extra)
@@ -81,29 +81,31 @@ class NerfRenderer(Renderer):
 
     @torch.no_grad()
     def render(self, field: Field, view: Any = None) -> Picture:
-        """What a camera sees of a field.
+        """Render a view of a field.
 
-        Time and memory grow with the number of pixels on which there is something to be seen.
+        Time and memory grow with the number of pixels that show the object.
 
         Args:
             field: a batch of one.
-            view: a `Camera`; or the size of the usual view, one number of pixels, or rows and columns; `None` for the
-                native size.
+            view: a `Camera`; or the size of the default view, as one number of pixels, or rows and columns; `None` for
+                the native size.
 
         Raises:
             RequestError: if the size is out of range, or the field is not finite.
             ValueError: if the batch is not one.
         """
         if len(field) != 1:
-            raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
+            raise ValueError(f"render takes a batch of one field, got {len(field)}; render field[i]")
         camera = view if isinstance(view, Camera) else usual_camera(self.size if view is None else view_size(view))
         picture = Picture.of(self.scene(field), camera)
         if not np.isfinite(picture.colour).all():
-            raise RequestError("this field has values that are not numbers, so there is nothing to show")
+            raise RequestError(
+                "the field has values that are not finite and cannot be rendered; check the model's weights"
+            )
         return picture
 
     def scene(self, field: Field) -> Scene:
-        """One field (B = 1), ready for many views."""
+        """Prepare one field (B = 1) for rendering of many views."""
         return Scene.of(field, self.background.to(field.device), self.step)
 
 
@@ -115,8 +117,20 @@ def along(field: Field, queries: Queries, samples: Samples) -> tuple[Tensor, Ten
     return activated(values, queries.extra[:, :, None], density_with_gradient_floor if training else density)
 
 
+def renderer_of(model: Trained) -> NerfRenderer:
+    """The renderer of a trained model.
+
+    Raises:
+        TypeError: if the model has a renderer of another type.
+    """
+    renderer = model.renderer
+    if not isinstance(renderer, NerfRenderer):
+        raise TypeError(f"a radiance field needs a NerfRenderer; the model has a {type(renderer).__name__}")
+    return renderer
+
+
 def ground_truth(signal: ViewSignal, index: int, renderer: NerfRenderer) -> Picture:
-    """The first view of one object, as it was given: without depth and normals."""
+    """The first image of one object, without depth and normals."""
     colour = signal.images[index, 0].float().movedim(0, -1).cpu().contiguous().numpy()
     opacity = signal.opacity[index, 0, 0].float().cpu().contiguous().numpy()
     unknown = np.zeros_like(opacity)

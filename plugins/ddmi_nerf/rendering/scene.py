@@ -1,4 +1,4 @@
-"""A medium with all that is needed to look at it: where it is, what is behind it, and how finely it is sampled."""
+"""A medium prepared for rendering, and the views and pictures that cameras take of it."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from ddmi_nerf.rendering.occupancy_grid import CELLS, OccupancyGrid
 from ddmi_nerf.rendering.radiance import FieldRadiance, Radiance
 from ddmi_nerf.rendering.ray_marching import STEP, march
 
-BAND = 65536  # pixels whose rays are in memory at once
-SURFACE = 0.5  # opacity from which a pixel has a normal
-REACH = 1 / 40  # distance over which differences of the density are taken
+BAND = 65536  # pixels rendered at once
+SURFACE = 0.5  # opacity above which a pixel has a normal
+REACH = 1 / 40  # step of finite differences of the density
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 
 @frozen(eq=False)
 class View:
-    """What a camera sees."""
+    """A rendered view, as tensors."""
 
     colour: Tensor  # (H, W, 3), in [-1, 1], over the background
     opacity: Tensor  # (H, W), in [0, 1]
-    depth: Tensor  # (H, W), mean distance along the ray from the camera; infinite where nothing is seen
-    normals: Tensor  # (H, W, 3), unit vectors in the world that point outwards; zeros where nothing is seen
+    depth: Tensor  # (H, W), mean distance along the ray from the camera; infinite where opacity is 0
+    normals: Tensor  # (H, W, 3), outward unit vectors in the world; zeros where opacity is below 0.5
 
 
 @frozen(eq=False)
 class Scene:
-    """A medium in the cube [-1, 1]^3, ready for views without gradients."""
+    """A medium in the cube [-1, 1]^3, prepared for rendering without gradients."""
 
     radiance: Radiance
-    grid: OccupancyGrid | None  # where the medium is; without it, rays are sampled all along
+    grid: OccupancyGrid | None  # occupied cells; without it, rays are sampled everywhere
     background: Tensor  # (3,), in [-1, 1]
     step: float = STEP  # between samples of a ray
 
     @staticmethod
     def of(medium: Field | Radiance, background: Tensor, step: float = STEP, cells: int = CELLS) -> Scene:
-        """The scene of one field (B = 1), or of a function of points.
+        """Prepare one field (B = 1), or a function of points.
 
         Raises:
             ValueError: if the batch is not one.
@@ -53,7 +53,7 @@ class Scene:
         return Scene(radiance, OccupancyGrid.of(radiance, cells), background, step)
 
     def view(self, camera: Camera) -> View:
-        """What a camera sees, computed by bands of rows; beside the picture, memory does not grow with its size."""
+        """Render a view in bands of rows, so that memory apart from the result does not grow with its size."""
         rows = max(1, BAND // camera.width)
         bands = [
             self._band(camera.cropped(0, top, camera.width, min(rows, camera.height - top)))
@@ -74,10 +74,10 @@ class Scene:
 
     @torch.no_grad()
     def normals(self, points: Tensor) -> Tensor:
-        """Unit vectors `(N, 3)` at points `(N, 3)`, against the slope of the density; zeros where it has none.
+        """Unit normals `(N, 3)` at points `(N, 3)`, opposite to the gradient of the density; zeros where it vanishes.
 
-        Slopes are differences over a short distance, because those of basis fields jump at the cells' borders, and of
-        the logarithm, because a density rises by orders of magnitude at a surface.
+        Uses finite differences, because gradients of basis fields are discontinuous at cell borders, of the logarithm,
+        because density rises by orders of magnitude at a surface.
         """
         shifts = REACH * torch.cat([torch.eye(3), -torch.eye(3)]).to(points)
         around = (points[:, None] + shifts).clamp(-1, 1).view(-1, 3)
@@ -89,18 +89,18 @@ class Scene:
 
 @frozen(eq=False)
 class Picture:
-    """One view, pixel by pixel."""
+    """A rendered view as NumPy arrays: the artefact of the domain."""
 
     colour: Floats  # (H, W, 3), in [-1, 1], over the background
     opacity: Floats  # (H, W), in [0, 1]
-    depth: Floats  # (H, W), mean distance along the ray from the camera; 0 where nothing is seen
-    normals: Floats  # (H, W, 3), unit vectors in the world that point outwards; zeros where nothing is seen
+    depth: Floats  # (H, W), mean distance along the ray from the camera; 0 where opacity is 0
+    normals: Floats  # (H, W, 3), outward unit vectors in the world; zeros where opacity is below 0.5
     camera: Camera
-    scene: Scene | None = None  # what is seen; none of pictures that were given
+    scene: Scene | None = None  # the rendered scene; None for images from a data set
 
     @staticmethod
     def of(scene: Scene, camera: Camera) -> Picture:
-        """The view of a scene."""
+        """Render a view of a scene."""
         seen = scene.view(camera)
         colour, opacity, depth, normals = (
             part.cpu().numpy() for part in (seen.colour, seen.opacity, seen.depth, seen.normals)
@@ -117,7 +117,7 @@ class Picture:
         return as_bytes(self.colour)
 
     def normal_map(self) -> Bytes:
-        """Normals as bytes `(H, W, 3)`: -1 to 1 is 0 to 255, in x, y, z; white where nothing is seen."""
+        """Normals as bytes `(H, W, 3)`: -1 to 1 maps to 0 to 255, in x, y, z; white where the normal is zero."""
         seen = np.abs(self.normals).sum(axis=2, keepdims=True) > 0
         return as_bytes(np.where(seen, self.normals, 1.0))
 
@@ -129,6 +129,6 @@ def as_bytes(colours: Floats) -> Bytes:
 
 
 def frames(scene: Scene, cameras: Sequence[Camera]) -> Iterator[Bytes]:
-    """Yield what cameras see, `(rows, columns, 3)` as bytes, each when it is asked for."""
+    """Render views one by one, as bytes `(rows, columns, 3)`."""
     for camera in cameras:
         yield as_bytes(scene.view(camera).colour.cpu().numpy())

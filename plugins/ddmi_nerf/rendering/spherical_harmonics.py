@@ -1,4 +1,4 @@
-"""Real spherical harmonics of directions, by which colours depend on where they are seen from."""
+"""Real spherical harmonics, the basis of view-dependent colour."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ LARGEST = 3  # degree
 
 
 def spherical_harmonics(directions: Tensor, degree: int) -> Tensor:
-    """Real spherical harmonics up to a degree, scaled so that the mean of each one's square over the sphere is one.
+    """Real spherical harmonics up to a degree, scaled to a mean square of one over the sphere.
 
-    They are those of Sloan, "Stupid spherical harmonics tricks" (2008), appendix A2, times the root of 4 pi, up to
-    signs; the first one is 1. As in PlenOctrees (arXiv 2103.14024, section 4.1), a colour is a sum of these with
-    coefficients that depend on the place alone.
+    These are those of Sloan, "Stupid spherical harmonics tricks" (2008), appendix A2, times the square root of 4 pi, up
+    to signs; the first is 1. As in PlenOctrees (arXiv 2103.14024, section 4.1), a colour is a sum of these with
+    coefficients that depend on position only.
 
     Args:
-        directions: `(..., 3)`, of length one.
+        directions: `(..., 3)`, unit vectors.
         degree: from 0 to 3.
 
     Returns:
         `(..., (degree + 1)^2)`
+
+    Raises:
+        ValueError: if the degree is out of range.
 
     Example:
         >>> spherical_harmonics(torch.tensor([0.0, 0.0, 1.0]), 1).tolist()
         [1.0, 0.0, 1.7320507764816284, 0.0]
     """
     if not 0 <= degree <= LARGEST:
-        raise ValueError(f"degree {degree} is out of range: spherical harmonics go from 0 to {LARGEST}")
+        raise ValueError(f"degree {degree} is out of range: degrees are 0 to {LARGEST}")
     x, y, z = directions.unbind(dim=-1)
     xx, yy, zz = x * x, y * y, z * z
     found = [torch.ones_like(x)]

@@ -1,7 +1,7 @@
-"""Volume rendering: what a ray through a medium of given densities and colours shows, differentiable.
+"""Differentiable volume rendering: sampling of intervals along rays, and compositing of density and colour.
 
-The emission-absorption model (Max 1995) as in NeRF (Mildenhall et al. 2020, equation 3). On each interval of a ray,
-density and colour are taken for constant; for such media the results are exact.
+The emission-absorption model (Max 1995) as in NeRF (Mildenhall et al. 2020, equation 3). Density and colour are
+constant on each interval of a ray; for such media the results are exact.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-SERIES = 0.25  # optical thickness below which differences of near numbers are replaced by a series
-THICK = 50.0  # optical thickness beyond which nothing passes
+SERIES = 0.25  # optical thickness below which a series avoids cancellation
+THICK = 50.0  # optical thickness of an opaque interval
 
 
 @frozen(eq=False)
 class Samples:
-    """Intervals of rays, and a place in each at which the medium is looked at; all as distances along the ray."""
+    """Intervals along rays, and a sample position in each, as distances along the ray."""
 
     edges: Tensor  # (..., S + 1), increasing
     places: Tensor  # (..., S)
@@ -29,23 +29,23 @@ class Samples:
 
 @frozen(eq=False)
 class Light:
-    """What rays show."""
+    """Composited result of rays."""
 
     colour: Tensor  # (..., 3), over the background
-    opacity: Tensor  # (...), in [0, 1]: the share of the background that is hidden
-    depth: Tensor  # (...), mean distance at which the ray is stopped, if it is; infinite where nothing stops it
-    weights: Tensor  # (..., S), shares of the colour that come from each interval
+    opacity: Tensor  # (...), in [0, 1]
+    depth: Tensor  # (...), mean distance at which light is absorbed; infinite where opacity is 0
+    weights: Tensor  # (..., S), contribution of each interval to the colour
 
 
 def stratified(near: Tensor, far: Tensor, count: int, jitter: Tensor | None = None) -> Samples:
-    """Equal intervals between two distances, with one place in each.
+    """Equal intervals between two distances, with one sample position in each.
 
     Args:
-        near: `(...)`, where the intervals begin.
-        far: `(...)`, where they end.
+        near: `(...)`, start of the intervals.
+        far: `(...)`, end of the intervals.
         count: S, the number of intervals.
-        jitter: `(...)` or `(..., S)`, in [0, 1]: where in its interval each place is, random numbers in training; in
-            the middle if left out.
+        jitter: `(...)` or `(..., S)`, in [0, 1]: position of each sample within its interval, random in training; the
+            middle by default.
     """
     shares = torch.linspace(0, 1, count + 1, dtype=near.dtype, device=near.device)
     edges = torch.lerp(near[..., None], far[..., None], shares)
@@ -53,13 +53,13 @@ def stratified(near: Tensor, far: Tensor, count: int, jitter: Tensor | None = No
 
 
 def closer(samples: Samples, close: Tensor, count: int, jitter: Tensor | None = None) -> Samples:
-    """Intervals that are cut further where an object is known to be, in equal parts of that stretch.
+    """Intervals with additional equal cuts in a range that contains the object.
 
     Args:
-        samples: S equal intervals of each ray, which all stay.
-        close: `(..., 2)`, distances between which the object lies; what is beyond the intervals is cut off, and where
-            nothing is left, the cuts are spread over the whole ray.
-        count: cuts a ray, C; the first and the last of them are the two ends.
+        samples: S equal intervals of each ray; all their edges are kept.
+        close: `(..., 2)`, distances between which the object lies, clipped to the intervals; if the range is empty, the
+            cuts are spread over the whole ray.
+        count: cuts a ray, C; the first and the last are the ends of the range.
         jitter: as for `stratified`.
 
     Returns:
@@ -75,16 +75,16 @@ def closer(samples: Samples, close: Tensor, count: int, jitter: Tensor | None = 
 
 
 def importance(edges: Tensor, weights: Tensor, count: int, jitter: Tensor | None = None) -> Samples:
-    """Intervals that are cut further where they weigh most: at quantiles of the weights (section 5.2 of NeRF).
+    """Intervals with additional cuts at quantiles of the weights (section 5.2 of NeRF).
 
-    Weights are spread to neighbours before (section 3.4 of mip-NeRF, Barron et al. 2021): what lies partly in an
-    interval may miss the place in it that was looked at.
+    Weights are blurred first (section 3.4 of mip-NeRF, Barron et al. 2021), because a sample may miss a surface that
+    fills only part of its interval.
 
     Args:
-        edges: `(..., S + 1)`, of the coarse intervals, which all stay.
-        weights: `(..., S)`, of the coarse intervals; no gradient reaches them.
+        edges: `(..., S + 1)`, of the coarse intervals; all are kept.
+        weights: `(..., S)`, of the coarse intervals; they receive no gradient.
         count: cuts a ray, F.
-        jitter: `(...)`, as for `stratified`; it shifts the cuts too.
+        jitter: `(...)`, as for `stratified`; it also shifts the cuts.
 
     Returns:
         S + F intervals a ray.
@@ -95,13 +95,13 @@ def importance(edges: Tensor, weights: Tensor, count: int, jitter: Tensor | None
 
 
 def quantiles(edges: Tensor, weights: Tensor, count: int, jitter: Tensor | None = None) -> Tensor:
-    """Distances `(..., F)` that part a density on intervals evenly, by its inverse distribution function.
+    """Quantiles `(..., F)` of a piecewise constant density along rays, by inversion of its distribution function.
 
     Args:
         edges: `(..., S + 1)`.
-        weights: `(..., S)`, not negative; the density is constant on each interval. Rays without weights have it even.
+        weights: `(..., S)`, not negative, probability of each interval up to a factor; uniform density if all are zero.
         count: F; number i is the quantile `(i + jitter) / F`.
-        jitter: `(...)` or `(..., F)`, in [0, 1]; 1/2 if left out.
+        jitter: `(...)` or `(..., F)`, in [0, 1]; 1/2 by default.
     """
     tiny = torch.finfo(weights.dtype).tiny
     lengths = edges.diff(dim=-1)
@@ -120,14 +120,14 @@ def quantiles(edges: Tensor, weights: Tensor, count: int, jitter: Tensor | None 
 
 
 def absorbed(density: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Shares of light that intervals stop, and what passes all of them.
+    """Share of light that each interval absorbs, and the transmittance of the whole ray.
 
     Args:
-        density: `(..., S)`, not negative, a unit of length.
+        density: `(..., S)`, not negative, per unit of length.
         lengths: `(..., S)`.
 
     Returns:
-        weights `(..., S)`, `T_i (1 - exp(-density_i length_i))`, and transmittance `(...)`; together they are one.
+        weights `(..., S)`, `T_i (1 - exp(-density_i length_i))`, and transmittance `(...)`; their sum is one.
     """
     thickness = density * lengths
     passed = torch.cumsum(thickness, dim=-1)
@@ -136,7 +136,7 @@ def absorbed(density: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def stopped_at(thickness: Tensor) -> Tensor:
-    """Where in an interval light is stopped on average, if it is: 1/2 in a thin one, towards 0 in a thick one.
+    """Mean position within an interval at which light is absorbed: 1/2 for a thin interval, towards 0 for a thick one.
 
     Args:
         thickness: optical thickness, density times length.
@@ -149,13 +149,13 @@ def stopped_at(thickness: Tensor) -> Tensor:
 
 
 def composite(density: Tensor, colour: Tensor, edges: Tensor, background: Tensor) -> Light:
-    """What rays show; differentiable in all arguments.
+    """Composite intervals over the background; differentiable in all arguments.
 
     Args:
         density: `(..., S)`, not negative, of each interval.
         colour: `(..., S, 3)`, of each interval.
         edges: `(..., S + 1)`, distances between which the intervals lie.
-        background: `(..., 3)` or `(3,)`, what is seen where nothing hides it.
+        background: `(..., 3)` or `(3,)`, colour behind the medium.
     """
     lengths = edges.diff(dim=-1)
     weights, left = absorbed(density, lengths)
@@ -166,13 +166,13 @@ def composite(density: Tensor, colour: Tensor, edges: Tensor, background: Tensor
 
 
 def mean_depth(total: Tensor, opacity: Tensor) -> Tensor:
-    """Mean distance from the sum of weighted ones; infinite where the opacity is zero."""
+    """Mean depth from the sum of weighted depths; infinite where the opacity is zero."""
     seen = opacity > 0
     return torch.where(seen, total / torch.where(seen, opacity, 1), torch.inf)
 
 
 def _spread(weights: Tensor) -> Tensor:
-    """Means of the larger ones of neighbouring weights."""
+    """Blurred weights: means of pairwise maxima of neighbours."""
     wide = torch.cat([weights[..., :1], weights, weights[..., -1:]], dim=-1)
     larger = torch.maximum(wide[..., :-1], wide[..., 1:])
     return (larger[..., :-1] + larger[..., 1:]) / 2
@@ -184,5 +184,5 @@ def _placed(edges: Tensor, jitter: Tensor | None) -> Tensor:
 
 
 def _columns(jitter: Tensor, edges: Tensor) -> Tensor:
-    """One number a ray becomes one column."""
+    """Add an interval axis to jitter that has one number a ray."""
     return jitter if jitter.ndim == edges.ndim else jitter[..., None]

@@ -1,4 +1,4 @@
-"""The default data: cars by formula, made of solids that rays meet exactly."""
+"""Procedural toy cars, the default data: convex solids with exact ray intersections."""
 
 from ddmi_nerf.data.cars.car_model import Car as Car
 from ddmi_nerf.data.cars.car_model import car as car

@@ -1,4 +1,4 @@
-"""Cars by number or name."""
+"""Cars by number or name: exact geometry and radiance, and captions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ddmi_nerf.data.cars.solids import Array
 from ddmi_nerf.data.cars.tracing import Hits, Model, Part
 from ddmi_nerf.data.cars.trucks import bus, pick_up, truck
 
-EXTENT = 0.9  # half of the length of every car
-SPARE, RACK, MIRRORS = 0.22, 0.13, 0.31  # metres behind the car, above it, and at each side
+EXTENT = 0.9  # half the length of every car in the cube
+SPARE, RACK, MIRRORS = 0.22, 0.13, 0.31  # metres behind the car, above it, and on each side
 BUILDERS: dict[str, Callable[[Parameters], list[Part]]] = {
     **dict.fromkeys(SHAPES, passenger),
     "pick-up": pick_up,
@@ -29,44 +29,44 @@ BUILDERS: dict[str, Callable[[Parameters], list[Part]]] = {
 
 @define(eq=False, slots=False)
 class Car:
-    """A car in the cube [-1, 1]^3, its front at +x, z up; its radiance and its surface are known exactly."""
+    """A car in the cube [-1, 1]^3 with its front at +x and z up, with exact radiance and surface."""
 
     parameters: Parameters
 
     @property
     def name(self) -> str:
-        """Kind and number, `pick-up-0042`; `car` takes it."""
+        """Kind and number, such as `pick-up-0042`; `car` accepts it."""
         return self.parameters.name
 
     @property
     def kind(self) -> str:
-        """The class."""
+        """The kind, which is the class."""
         return self.parameters.kind
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """Sentences, each word of which is true; the first names the class alone."""
+        """Captions; the first names the kind only."""
         return captions(self.parameters)
 
     @cached_property
     def model(self) -> Model:
-        """Its coloured solids."""
+        """The coloured solids."""
         return build(self.parameters)
 
     def trace(self, origins: npt.ArrayLike, directions: npt.ArrayLike) -> Hits:
-        """What rays see: see `Model.trace`."""
+        """Intersect rays with the car, see `Model.trace`."""
         return self.model.trace(origins, directions)
 
     def surface(self, n: int, draw: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Points, colours and normals of what can be seen of it: see `Model.surface`."""
+        """Random visible surface points, their colours and normals, see `Model.surface`."""
         return self.model.surface(n, draw)
 
 
 def car(which: int | str) -> Car:
-    """The car of a number or a name.
+    """The car with a given number or name.
 
     Args:
-        which: a whole number from 0 up, or a car's name, as signals of the data set have it.
+        which: a number, 0 or more, or the name of a car in the data set.
 
     Raises:
         DataError: if there is no such car.
@@ -81,14 +81,14 @@ def car(which: int | str) -> Car:
             found = Car(parameters(int(number)))
             if found.name == which:
                 return found
-        raise DataError(f"there is no car '{which}'; names are like '{car(0).name}', a kind and a number")
+        raise DataError(f"unknown car '{which}'; a name is a kind and a number, such as '{car(0).name}'")
     if which < 0:
-        raise DataError(f"there is no car of number {which}; numbers start at 0")
+        raise DataError(f"unknown car number {which}; numbers start at 0")
     return Car(parameters(which))
 
 
 def build(car: Parameters) -> Model:
-    """A car as a model: it goes from x = -0.9 to its front at x = 0.9, and the origin is its middle."""
+    """Build the model of a car: its front is at x = 0.9, its rear at x = -0.9, and its centre at the origin."""
     size = np.array([car.length + SPARE * car.spare, car.width + 2 * MIRRORS, car.height + RACK * car.rack])
     factor = 2 * EXTENT / size[0]
     move = np.array([SPARE * car.spare / 2, 0.0, -size[2] / 2])
@@ -104,7 +104,7 @@ def build(car: Parameters) -> Model:
 
 
 def captions(car: Parameters) -> tuple[str, ...]:
-    """Different sentences about a car: the first names its kind alone, the last all that is known."""
+    """Different captions of a car, from its kind only to all its attributes."""
     plain, coloured = f"a {car.kind}", f"{_article(car.colour)} {car.colour} {car.kind}"
     found = [plain, coloured]
     details = features(car)
@@ -115,7 +115,7 @@ def captions(car: Parameters) -> tuple[str, ...]:
 
 
 def features(car: Parameters) -> list[str]:
-    """What may follow `with`: all that the car has beside its colour and kind."""
+    """Phrases for all attributes of a car except its colour and kind, to follow `with`."""
     found = []
     if car.second != car.colour:
         what = {"truck": "box", "bus": "roof"}.get(car.kind, "cabin")

@@ -1,4 +1,4 @@
-"""What cars of all kinds have: wheels, windows, lamps, mirrors and number plates."""
+"""Parts common to all kinds of cars: wheels, windows, lamps, mirrors, racks, spoilers and number plates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDES = (-1.0, 1.0)
 
 
 def wheels(places: Sequence[float], radius: float, width: float) -> list[Part]:
-    """Pairs of wheels on axles at some x, for a car of a width."""
+    """Pairs of wheels on axles at given x, for a car of a given width."""
     found = []
     for x in places:
         rim = Paint(Cylinder([x, 0.0, radius], 0.62 * radius, FAR), RIM)
@@ -29,7 +29,7 @@ def wheels(places: Sequence[float], radius: float, width: float) -> list[Part]:
 
 
 def arches(places: Sequence[float], radius: float, width: float) -> list[Paint]:
-    """Dark arches around wheels, on the sides of a car of a width."""
+    """Dark wheel arches on the sides of a car of a given width."""
     return [Paint(Cylinder([x, side * width / 2, radius], 1.17 * radius, 0.06), ARCH) for x in places for side in SIDES]
 
 
@@ -39,8 +39,8 @@ def side_windows(outline: Sequence[Span], z: Span, posts: Sequence[float], margi
     Args:
         outline: of the cabin, from the side.
         z: their lower and upper edges.
-        posts: x of the middles of posts between them.
-        margin: between them and the outline.
+        posts: x of the centres of the posts between them.
+        margin: distance from the outline.
     """
     ends = sorted([-FAR, *posts, FAR])
     panes = [(start + 0.05, end - 0.05) for start, end in pairwise(ends)]
@@ -49,7 +49,7 @@ def side_windows(outline: Sequence[Span], z: Span, posts: Sequence[float], margi
 
 
 def end_window(x: Span, z: Span, half: float, lean: float, level: float) -> Paint:
-    """A window at the front or the rear of a cabin, between sides as of `flanks`."""
+    """A window at the front or rear of a cabin, between sides as in `flanks`."""
     return Paint(both(flanks(half, lean, level), block(x=x, z=z)), GLASS)
 
 
@@ -57,7 +57,7 @@ def front(x: float, width: float, top: float, colour: Colour = LAMP) -> list[Pai
     """Lamps, a grille and a number plate on a front.
 
     Args:
-        x: beyond which surfaces belong to the front.
+        x: least x of the front's surfaces.
         width: of the car.
         top: height of the upper edge of the lamps.
         colour: of the lamps.
@@ -71,7 +71,7 @@ def front(x: float, width: float, top: float, colour: Colour = LAMP) -> list[Pai
 
 
 def rear(x: float, width: float, top: float, tall: float = 0.2) -> list[Paint]:
-    """Lamps and a number plate on a rear: see `front`; `tall` is the height of the lamps."""
+    """Lamps and a number plate on a rear, see `front`; `tall` is the height of the lamps."""
     half = width / 2
     found = [
         Paint(block((-FAR, x), on_side(side, half - 0.42, half - 0.05), (top - tall, top)), TAIL_LAMP) for side in SIDES
@@ -80,7 +80,7 @@ def rear(x: float, width: float, top: float, tall: float = 0.2) -> list[Paint]:
 
 
 def mirrors(x: float, width: float, z: float, colour: Colour, size: float = 1.0) -> list[Part]:
-    """Mirrors at both sides."""
+    """A mirror on each side."""
     radii = size * np.array([0.08, 0.13, 0.09])
     return [Part(Ellipsoid([x, side * (width / 2 + 0.07), z], radii), colour) for side in SIDES]
 
@@ -93,7 +93,7 @@ def spare_wheel(end: float, radius: float, z: float) -> list[Part]:
 
 
 def rack(x: Span, half: float, z: float) -> list[Part]:
-    """Bars along a roof at height z, and bars across that carry them."""
+    """Bars along a roof at height z, and the crossbars that carry them."""
     across = np.linspace(x[0] + 0.1, x[1] - 0.1, 3)
     along = [Part(block(x, on_side(side, half - 0.06, half), (z + 0.06, z + 0.13)), TRIM) for side in SIDES]
     bars = [Part(block((place - 0.05, place + 0.05), (-half, half), (z - 0.05, z + 0.1)), TRIM) for place in across]
@@ -108,5 +108,5 @@ def spoiler(end: float, half: float, z: float, colour: Colour) -> list[Part]:
 
 
 def on_side(side: float, inner: float, outer: float) -> Span:
-    """Limits of y on one side, from the middle outwards."""
+    """Limits of y on one side of the car, given as distances from its middle."""
     return (inner, outer) if side > 0 else (-outer, -inner)

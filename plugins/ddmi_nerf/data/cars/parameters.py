@@ -1,4 +1,4 @@
-"""What a car is made of, drawn by its number: the same car on every machine."""
+"""Car parameters and paint colours, drawn reproducibly from a car's number."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ LAMP: Colour = (0.98, 0.96, 0.8)
 TAIL_LAMP: Colour = (0.85, 0.05, 0.08)
 PLATE: Colour = (0.96, 0.96, 0.9)
 
-SEED = 30142  # of all cars; another one is other cars
+SEED = 30142  # of all cars; changing it changes the data set
 KINDS = ("sedan", "hatchback", "sports car", "jeep", "van", "pick-up", "truck", "bus")
 KIND_SHARES = (0.18, 0.14, 0.15, 0.13, 0.12, 0.12, 0.08, 0.08)
 
 
 @frozen
 class Measures:
-    """Lengths of a kind of cars, in metres: each between a least and a greatest one."""
+    """Ranges of a kind's dimensions, in metres, each as minimum and maximum."""
 
     length: tuple[float, float]
     width: tuple[float, float]
@@ -63,7 +63,7 @@ MEASURES = {
 
 @frozen
 class Parameters:
-    """One car. Lengths are in metres; the kind decides which parameters it uses."""
+    """Parameters of one car; lengths are in metres, and the kind determines which parameters apply."""
 
     number: int
     kind: str = field(validator=validators.in_(KINDS))
@@ -74,12 +74,12 @@ class Parameters:
     wheel: float
     colour: str = field(validator=validators.in_(COLOURS))
     second: str = field(validator=validators.in_(COLOURS))  # of the cabin, or of the box of a truck
-    stripe: str = field(validator=validators.in_(("", *COLOURS)))  # empty: none
+    stripe: str = field(validator=validators.in_(("", *COLOURS)))  # empty for none
     spoiler: bool
     rack: bool  # bars on the roof
     spare: bool  # a wheel on the back door
-    windows: bool  # of a van: behind the front doors
-    shade: float  # factor of the first colour
+    windows: bool  # of a van, behind the front doors
+    shade: float  # brightness factor of the body's colour
 
     @property
     def name(self) -> str:
@@ -99,13 +99,13 @@ class Parameters:
 
     @property
     def key(self) -> str:
-        """What cars share that are hard to tell apart. Equal keys are on the same side of a split."""
+        """Attributes that make cars hard to tell apart; cars with equal keys are on the same side of a split."""
         extras = (self.spoiler, self.rack, self.spare, self.windows)
         return "/".join(map(str, (self.kind, self.colour, self.second, self.stripe, *extras)))
 
 
 def parameters(number: int) -> Parameters:
-    """The car of a number: whole numbers from 0 up."""
+    """Parameters of the car with a given number, 0 or more."""
     draw = np.random.Generator(np.random.PCG64([SEED, number]))
     kind = pick(draw, KINDS, KIND_SHARES)
     measures = MEASURES[kind]

@@ -1,4 +1,4 @@
-"""Sedans, hatchbacks, sports cars, jeeps and vans: a body and a cabin, in metres."""
+"""Passenger cars (sedans, hatchbacks, sports cars, jeeps and vans): a body and a cabin, in metres."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ BEVEL = 0.05
 
 @frozen
 class Shape:
-    """The outline of a kind of cars; heights as shares of the belt's, places as shares of half the length."""
+    """Outline of a kind of car; heights are fractions of the belt's height, positions of half the length."""
 
     nose: float  # height of the front end of the bonnet
     tail: float  # height of the rear end of the boot
-    cowl: float  # place of the foot of the windscreen
+    cowl: float  # position of the foot of the windscreen
     screen: float  # metres that the windscreen leans backwards
-    back: float  # place of the foot of the rear window
+    back: float  # position of the foot of the rear window
     rake: float  # metres that the rear window leans forwards
     lean: float  # of the sides of the cabin
-    posts: tuple[float, ...]  # places between the side windows
+    posts: tuple[float, ...]  # positions between the side windows
 
 
 SHAPES = {
@@ -37,7 +37,7 @@ SHAPES = {
 
 
 def passenger(car: Parameters) -> list[Part]:
-    """The parts of a car, its front at +x, on the ground z = 0."""
+    """Parts of a passenger car on the ground z = 0, with its front at +x."""
     shape = SHAPES[car.kind]
     half, clear = car.length / 2, 0.55 * car.wheel
     axles = (0.62 * half, -0.6 * half)
@@ -71,7 +71,7 @@ def passenger(car: Parameters) -> list[Part]:
 
 
 def _cabin(car: Parameters, cowl: float, back: float, stripe: list[Paint]) -> Part:
-    """What is above the belt, from the foot of the windscreen to that of the rear window."""
+    """The cabin above the belt, from the foot of the windscreen to that of the rear window."""
     shape, half = SHAPES[car.kind], car.length / 2
     roof = (back + shape.rake, cowl - shape.screen)
     outline = [(back, car.belt - 0.02), (cowl, car.belt - 0.02), (roof[1], car.height), (roof[0], car.height)]
@@ -90,7 +90,7 @@ def _cabin(car: Parameters, cowl: float, back: float, stripe: list[Paint]) -> Pa
 
 
 def _stripe(car: Parameters) -> list[Paint]:
-    """A stripe over the middle of a sports car, or around others."""
+    """A stripe along the middle of a sports car, or around other cars."""
     if not car.stripe:
         return []
     level = 0.75 * car.belt

@@ -1,4 +1,4 @@
-"""Convex solids that rays meet exactly: polytopes, cylinders and ellipsoids."""
+"""Convex solids with exact ray intersections (polytopes, cylinders, ellipsoids), and construction of polytopes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _array(values: Any) -> npt.NDArray[np.float64]:
 
 
 class Solid(ABC):
-    """A convex solid. Coordinates come first: points and directions are `(3, N)`."""
+    """A convex solid. Coordinates are the first axis: points and directions are `(3, N)`."""
 
     @abstractmethod
     def contains(self, points: Array) -> Marks:
@@ -30,7 +30,7 @@ class Solid(ABC):
 
     @abstractmethod
     def meet(self, origins: Array, directions: Array) -> Array:
-        """Distances `(N,)` at which rays enter the solid, in lengths of their directions; infinity for those that miss.
+        """Distances `(N,)` at which rays enter the solid, in units of the direction's length; infinity if they miss.
 
         Args:
             origins: `(3, N)`, or `(3, 1)` for rays of one origin, which is faster; outside the solid.
@@ -39,16 +39,16 @@ class Solid(ABC):
 
     @abstractmethod
     def normals(self, points: Array) -> Array:
-        """Unit vectors `(3, N)` that point outwards, at points on the surface."""
+        """Outward unit normals `(3, N)` at points on the surface."""
 
     @abstractmethod
     def scaled(self, factor: float, move: Array) -> Solid:
-        """The solid, moved by `move` `(3,)` and then made larger by a factor."""
+        """The solid, translated by `move` `(3,)` and then scaled."""
 
 
 @frozen(eq=False)
 class Polytope(Solid):
-    """The points p with `normals @ p <= offsets`."""
+    """The points p with `planes @ p <= offsets`."""
 
     planes: Array = field(converter=_array)  # (M, 3), unit vectors
     offsets: Array = field(converter=_array)  # (M,)
@@ -62,12 +62,12 @@ class Polytope(Solid):
     def meet(self, origins: Array, directions: Array) -> Array:
         """Distances at which rays enter.
 
-        With u = 1 / t, each plane is met at `u = normal . direction / gap`, which is linear in the direction. A ray
-        enters at the least u of the planes that it starts outside of, and leaves at the greatest of the others.
+        With u = 1 / t, the ray meets each plane at `u = normal . direction / gap`, which is linear in the direction. It
+        enters at the least u of the planes that it starts outside of, and leaves at the greatest u of the others.
         """
         planes = self.planes.astype(directions.dtype)
         gaps = self.offsets[:, None].astype(directions.dtype) - planes @ origins
-        gaps[gaps == 0] = 1e-12  # a start in the plane of a face counts as behind it
+        gaps[gaps == 0] = 1e-12  # an origin in the plane of a face counts as inside it
         if origins.shape[1] == 1:
             outside = gaps[:, 0] < 0
             slopes = planes / gaps
@@ -82,13 +82,13 @@ class Polytope(Solid):
         return result
 
     def normals(self, points: Array) -> Array:
-        """Normals of the faces that the points are on."""
+        """Normals of the faces that the points lie on."""
         excess = self.planes.astype(points.dtype) @ points - self.offsets[:, None].astype(points.dtype)
         result: Array = self.planes.T.astype(points.dtype)[:, excess.argmax(axis=0)]
         return result
 
     def scaled(self, factor: float, move: Array) -> Polytope:
-        """The polytope elsewhere and larger."""
+        """The polytope, translated and scaled."""
         return Polytope(self.planes, (self.offsets + self.planes @ move) * factor)
 
 
@@ -108,7 +108,7 @@ class Cylinder(Solid):
         return result
 
     def meet(self, origins: Array, directions: Array) -> Array:
-        """Distances at which rays enter, through the round side or a flat end."""
+        """Distances at which rays enter, through the curved side or a flat end."""
         along, across = self._parts(origins - self.centre[:, None].astype(directions.dtype))
         forward, sideways = self._parts(directions)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -121,7 +121,7 @@ class Cylinder(Solid):
         return np.where((enter <= leave) & (enter > 0), enter, np.inf).astype(directions.dtype)
 
     def normals(self, points: Array) -> Array:
-        """Normals of the round side or of the flat end that is nearer."""
+        """Normals of the curved side or of the flat end, whichever is nearer."""
         along, across = self._parts(points - self.centre[:, None].astype(points.dtype))
         radii = np.sqrt(_dot(across, across))
         end = np.abs(along) - self.half > radii - self.radius
@@ -131,11 +131,11 @@ class Cylinder(Solid):
         return result
 
     def scaled(self, factor: float, move: Array) -> Cylinder:
-        """The cylinder elsewhere and larger."""
+        """The cylinder, translated and scaled."""
         return Cylinder((self.centre + move) * factor, self.radius * factor, self.half * factor, self.axis)
 
     def _parts(self, vectors: Array) -> tuple[Array, Array]:
-        """Along the axis `(N,)`, and across it `(2, N)`."""
+        """Components along the axis `(N,)`, and across it `(2, N)`."""
         return vectors[self.axis], vectors[[i for i in range(3) if i != self.axis]]
 
 
@@ -159,24 +159,24 @@ class Ellipsoid(Solid):
         return np.where(low > 0, low, np.inf).astype(directions.dtype)
 
     def normals(self, points: Array) -> Array:
-        """Normals by the gradient."""
+        """Normals from the gradient of the implicit function."""
         slopes = self._local(points) / self.radii[:, None].astype(points.dtype)
         result: Array = slopes / np.linalg.norm(slopes, axis=0)
         return result
 
     def scaled(self, factor: float, move: Array) -> Ellipsoid:
-        """The ellipsoid elsewhere and larger."""
+        """The ellipsoid, translated and scaled."""
         return Ellipsoid((self.centre + move) * factor, self.radii * factor)
 
     def _local(self, points: Array) -> Array:
-        """Points where the ellipsoid is the unit ball."""
+        """Points in coordinates in which the ellipsoid is the unit ball."""
         dtype = points.dtype
         result: Array = (points - self.centre[:, None].astype(dtype)) / self.radii[:, None].astype(dtype)
         return result
 
 
 def _between_roots(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
-    """Where `a t^2 + 2 b t + c` is negative, for a >= 0: from one to the other; from infinity to -infinity if never."""
+    """The interval in which `a t^2 + 2 b t + c` is negative, for a >= 0; (infinity, -infinity) if it is empty."""
     inside = b * b - a * c
     root = np.sqrt(np.maximum(inside, 0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -189,7 +189,7 @@ def _between_roots(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
 
 
 def _dot(first: Array, second: Array) -> Array:
-    """Products of vectors `(D, N)`; far faster than a sum over the first axis."""
+    """Dot products of vectors `(D, N)`; much faster than a sum over the first axis."""
     result: Array = first[0] * second[0]
     for one, other in zip(first[1:], second[1:], strict=True):
         result += one * other
@@ -197,7 +197,7 @@ def _dot(first: Array, second: Array) -> Array:
 
 
 def block(x: Span | None = None, y: Span | None = None, z: Span | None = None) -> Polytope:
-    """The box between limits; without limits along an axis if left out."""
+    """An axis-aligned box; an axis without limits is unbounded."""
     faces: list[Face] = []
     for axis, span in zip(np.eye(3), (x, y, z), strict=True):
         if span is not None:
@@ -206,35 +206,35 @@ def block(x: Span | None = None, y: Span | None = None, z: Span | None = None) -
 
 
 def profile(outline: Sequence[Span], margin: float = 0.0) -> Polytope:
-    """All that has an outline, seen from the side.
+    """The infinite prism along y over a convex outline.
 
     Args:
         outline: corners (x, z) of a convex polygon, anticlockwise with x to the right and z up.
-        margin: by how much its edges are moved inwards.
+        margin: distance by which its edges are moved inwards.
     """
     faces = [_edge(*pair) for pair in pairwise([*outline, outline[0]])]
     return _polytope([(plane, offset - margin) for plane, offset in faces])
 
 
 def flanks(half: float, lean: float = 0.0, level: float = 0.0) -> Polytope:
-    """All between two sides that lean towards each other.
+    """The space between two side planes that lean towards each other.
 
     Args:
         half: half of the width.
-        lean: how much half of the width falls for each unit of height.
-        level: height at which half of the width is `half`.
+        lean: decrease of the half width for each unit of height.
+        level: height at which the half width is `half`.
     """
     length = np.hypot(1.0, lean)
     return _polytope([(np.array([0.0, side, lean]) / length, (half + lean * level) / length) for side in (-1.0, 1.0)])
 
 
 def bevelled(outer: Polytope, sides: Polytope, bevel: float) -> Polytope:
-    """A body between its sides, whose edges are cut off.
+    """Intersection of a profile and its flanks, with bevelled edges.
 
     Args:
-        outer: its profile, faces in order.
-        sides: its flanks.
-        bevel: by how much edges are cut, at right angles to the cut.
+        outer: the profile, faces in order.
+        sides: the flanks.
+        bevel: depth of the bevels, at right angles to the cut.
     """
     around = list(zip(outer.planes, outer.offsets, strict=True))
     beside = list(zip(sides.planes, sides.offsets, strict=True))
@@ -244,7 +244,7 @@ def bevelled(outer: Polytope, sides: Polytope, bevel: float) -> Polytope:
 
 
 def both(first: Polytope, *others: Polytope) -> Polytope:
-    """What several polytopes have in common."""
+    """Intersection of polytopes."""
     every = [first, *others]
     return Polytope(np.concatenate([part.planes for part in every]), np.concatenate([part.offsets for part in every]))
 
@@ -260,7 +260,7 @@ def _edge(start: Span, end: Span) -> Face:
 
 
 def _cut(first: Face, second: Face, bevel: float) -> Face:
-    """The plane between two faces that cuts their edge off."""
+    """The plane that cuts off the edge between two faces."""
     total = first[0] + second[0]
     length = float(np.linalg.norm(total))
     return total / length, (first[1] + second[1]) / length - bevel

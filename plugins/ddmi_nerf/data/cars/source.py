@@ -1,4 +1,4 @@
-"""The source `cars`: views, coloured points, captions and a split by parameters."""
+"""The source `cars`: cameras, views, surface points and captions of procedural cars, split by parameters."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ddmi_nerf.settings import NerfSettings
 CACHE = ArrayCache("cars", room=4 << 30)
 DISTANCE = 2.6  # from the origin, as in SRN Cars
 ELEVATIONS = (-10.0, 75.0)  # degrees, from a little below the horizon
-FINER = 3  # rays along each side of a pixel
+FINER = 3  # rays along each side of a pixel, averaged
 Pixels = npt.NDArray[np.uint8]
-# Multiples of these numbers, modulo 1, fill the square evenly, however many they are (R. Roberts, 2018).
+# The R2 low-discrepancy sequence in the unit square (M. Roberts, 2018).
 _STEPS = np.array([0.7548776662466927, 0.5698402909980532])
 
 
 def load(location: None, settings: NerfSettings) -> Split:
-    """Sedans, sports cars, vans, trucks, buses and others seen from all sides, with captions; the kind is the class."""
+    """Load cars of eight kinds, seen from all sides, with captions; the kind is the class."""
     made = [car(number) for number in range(settings.count)]
     made = [made[i] for i in choose([one.name for one in made], settings.limit)]
     packing = Packing(settings.views + settings.held_views, settings.size, settings.kept_points)
@@ -50,7 +50,7 @@ def load(location: None, settings: NerfSettings) -> Split:
 
 
 def pack(one: Car, packing: Packing) -> Rows:
-    """A car as a row, always the same one."""
+    """Pack a car into a row; the result depends on the car's number only."""
     draw = np.random.Generator(np.random.PCG64([SEED, one.parameters.number, 1]))
     seen = cameras(packing.views, packing.size, draw)
     points, colours, _ = one.surface(packing.points, draw)
@@ -58,9 +58,9 @@ def pack(one: Car, packing: Packing) -> Rows:
 
 
 def cameras(count: int, size: int, draw: np.random.Generator) -> list[Camera]:
-    """Cameras around the cube, spread evenly over the sphere between two elevations.
+    """Cameras around the cube, uniformly spread over the sphere between two elevations.
 
-    The first ones of them are spread evenly too, and more of them begin with the same ones.
+    Any first few of them are uniformly spread too, and a larger count extends the same sequence.
 
     Args:
         count: number of cameras.
@@ -77,7 +77,7 @@ def cameras(count: int, size: int, draw: np.random.Generator) -> list[Camera]:
 
 
 def picture(model: Model, camera: Camera) -> Pixels:
-    """What a camera sees: `(H, W, 4)`, colours as if over black, and opacity, each the mean over the pixel."""
+    """Render an anti-aliased view: `(H, W, 4)`, premultiplied colour, and opacity."""
     finer = camera.resized(FINER * camera.width, FINER * camera.height)
     hits = model.trace(finer.origin, finer.directions().astype(np.float32))
     values = np.concatenate([hits.colour, hits.opacity[:, None]], axis=1)

@@ -1,4 +1,4 @@
-"""Coloured solids seen along rays, and points on what can be seen of them."""
+"""Ray tracing of coloured solids with baked lighting, and sampling of visible surface points."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ddmi_nerf.data.cars.solids import Array, Polytope, Solid, block
 
 Colour = tuple[float, float, float]
 
-AMBIENT, SKY, SUN = 0.44, 0.24, 0.4  # shares of light from all around, from above, and from the sun
+AMBIENT, SKY, SUN = 0.44, 0.24, 0.4  # weights of ambient light, light from above, and sunlight
 SUN_AT = np.array([0.35, -0.45, 0.82]) / np.linalg.norm([0.35, -0.45, 0.82])
-LOWEST = -20.0  # degrees below the horizon from which surfaces are looked at
+LOWEST = -20.0  # least elevation of sampling lines, in degrees
 
 
 @frozen(eq=False)
 class Paint:
-    """A part of space in which surfaces have another colour."""
+    """A region in which surfaces have another colour."""
 
     where: Solid
     colour: Colour
@@ -28,14 +28,14 @@ class Paint:
 
 @frozen(eq=False)
 class Part:
-    """A solid, its colour, and the colours of parts of its surface; later ones lie over earlier ones."""
+    """A solid, its colour, and colours of parts of its surface; later paints override earlier ones."""
 
     solid: Solid
     colour: Colour
     paints: Sequence[Paint] = ()
 
     def colours(self, points: Array) -> Array:
-        """Colours `(3, N)` at points on the surface, without light."""
+        """Unlit colours `(3, N)` at points on the surface."""
         result = np.repeat(np.array(self.colour, dtype=points.dtype)[:, None], points.shape[1], axis=1)
         for paint in self.paints:
             result[:, paint.where.contains(points)] = np.array(paint.colour, dtype=points.dtype)[:, None]
@@ -44,32 +44,32 @@ class Part:
 
 @frozen(eq=False)
 class Hits:
-    """What N rays see first."""
+    """First intersections of N rays."""
 
-    colour: Array  # (N, 3), in [0, 1]; 0 for rays that see nothing
-    opacity: Array  # (N,), 1 for rays that see a surface, otherwise 0
-    depth: Array  # (N,), from the origin, in lengths of the direction; infinity for rays that see nothing
-    normal: Array  # (N, 3), outwards; 0 for rays that see nothing
+    colour: Array  # (N, 3), in [0, 1]; 0 for rays that miss
+    opacity: Array  # (N,), 1 for rays that hit a surface, otherwise 0
+    depth: Array  # (N,), from the origin, in units of the direction's length; infinity for rays that miss
+    normal: Array  # (N, 3), outwards; 0 for rays that miss
 
 
 @frozen(eq=False)
 class Model:
     """Coloured solids in the cube [-1, 1]^3.
 
-    What light a place gives off is the same in all directions: radiance is a function of place.
+    Radiance is a function of position only; it is the same in all directions.
     """
 
     parts: Sequence[Part]
-    reach: Array  # (3,), all parts lie between minus this and this
+    reach: Array  # (3,), all parts lie within [-reach, reach]
 
     @property
     def room(self) -> Polytope:
-        """The box around all parts."""
+        """The bounding box of all parts."""
         x, y, z = ((-float(end), float(end)) for end in self.reach)
         return block(x, y, z)
 
     def trace(self, origins: npt.ArrayLike, directions: npt.ArrayLike) -> Hits:
-        """What rays see.
+        """Intersect rays with the model.
 
         Args:
             origins: `(N, 3)`, or `(3,)` for rays of one origin, which is faster; outside the solids.
@@ -99,9 +99,9 @@ class Model:
         return Hits(colour, np.isfinite(depth).astype(way.dtype), depth, normal)
 
     def surface(self, n: int, draw: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Random points on what can be seen from outside, from above and from a little below.
+        """Random points on the surface that is visible from outside, from above and slightly below the horizon.
 
-        Where nothing is hidden from any side, they are spread evenly, since they are what random lines meet first.
+        Points are the first intersections of random lines, so they are uniform wherever nothing occludes the surface.
 
         Args:
             n: number of points.
@@ -122,14 +122,14 @@ class Model:
 
 
 def light(normals: Array) -> Array:
-    """Light `(N,)` on surfaces with normals `(3, N)`: as much in all directions that they are seen from."""
+    """Brightness `(N,)` of surfaces with normals `(3, N)`, independent of the viewing direction."""
     sun = np.maximum(SUN_AT.astype(normals.dtype) @ normals, 0)
     result: Array = AMBIENT + SKY * (0.5 + 0.5 * normals[2]) + SUN * sun
     return np.minimum(result, 1)
 
 
 def _lines(n: int, ball: float, draw: np.random.Generator) -> tuple[Array, Array]:
-    """Random lines through a ball around the origin that come from above, or from a little below the horizon."""
+    """Random lines through a ball around the origin, from above or slightly below the horizon."""
     height = draw.uniform(math.sin(math.radians(LOWEST)), 1, n)
     turn = draw.uniform(0, 2 * math.pi, n)
     flat = np.sqrt(1 - height**2)

@@ -14,7 +14,7 @@ BEVEL = 0.06
 
 
 def pick_up(car: Parameters) -> list[Part]:
-    """A bonnet and a cabin in front, and an open bed behind them."""
+    """Parts of a pick-up: a bonnet and a cabin in front of an open bed."""
     half, clear, wide = car.length / 2, 0.6 * car.wheel, car.width / 2
     axles = (0.62 * half, -0.58 * half)
     cowl, back, nose, floor = 0.4 * half, -0.14 * half, 0.9 * car.belt, 0.66 * car.belt
@@ -51,7 +51,7 @@ def pick_up(car: Parameters) -> list[Part]:
 
 
 def truck(car: Parameters) -> list[Part]:
-    """A cab over the front wheels, and a box behind it."""
+    """Parts of a truck: a cab over the front wheels, and a box behind it."""
     half, wide = car.length / 2, car.width / 2
     axles = (half - 0.95, -half + 1.0, -half + 2.1)
     step, top, foot = half - 1.75, 0.76 * car.height, 0.9 * car.wheel
@@ -80,7 +80,7 @@ def truck(car: Parameters) -> list[Part]:
 
 
 def bus(car: Parameters) -> list[Part]:
-    """One long body with a row of windows, and doors on the right."""
+    """Parts of a bus: one long body with a row of windows, and doors on the right."""
     half, wide, foot = car.length / 2, car.width / 2, 0.62 * car.wheel
     axles = (0.6 * half, -0.55 * half)
     outline = [(-half + 0.2, foot), (half - 0.2, foot), (half, foot + 0.25), (half, car.belt)]
