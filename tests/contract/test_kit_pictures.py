@@ -44,7 +44,7 @@ def write_nothing(artefact, path: Path) -> None:
 
 def write_notes(artefact, path: Path) -> None:
     export.write_png(artefact, path)
-    export.beside(path).with_suffix(".txt").write_text("a picture")
+    export.cameras_path(path).with_suffix(".txt").write_text("a picture")
 
 
 BROKEN = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ddmi_core.errors import DataError
 from ddmi_nerf.cameras.camera import Camera, Shot
-from ddmi_nerf.data.reading import Pixels
 
 BEYOND = 0.02  # largest share of a view's opaque pixels whose rays miss the cube
 ASTRAY = 0.9  # share above which the camera is wrong rather than the size of the cube
@@ -16,7 +16,12 @@ OPAQUE = 128
 
 
 def check_places(
-    name: str, views: Sequence[str], cameras: Sequence[Camera], pictures: Pixels, extent: float, opaque: bool
+    name: str,
+    views: Sequence[str],
+    cameras: Sequence[Camera],
+    pictures: npt.NDArray[np.uint8],
+    extent: float,
+    opaque: bool,
 ) -> None:
     """Check the cameras and images of one object.
 
@@ -60,14 +65,14 @@ def check_places(
             )
 
 
-def _meets_cube(camera: Camera) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _meets_cube(camera: Camera) -> npt.NDArray[np.bool_]:
     """Whether the pixels' rays meet the cube [-1, 1]^3, `(H * W,)`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = 1 / camera.directions()
         one, other = (-1 - camera.origin) * inverse, (1 - camera.origin) * inverse
     enter = np.nanmax(np.minimum(one, other), axis=1)
     leave = np.nanmin(np.maximum(one, other), axis=1)
-    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = (enter <= leave) & (leave > 0)
+    result: npt.NDArray[np.bool_] = (enter <= leave) & (leave > 0)
     return result
 
 

@@ -84,7 +84,7 @@ def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
     names = [objects[i].name for i in good]
     classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
     place = location.parent if location.suffix == ".json" else location
-    beside = [str(Path(objects[i].folder, CAPTION)) for i in good]
+    caption_files = [str(Path(objects[i].folder, CAPTION)) for i in good]
     return ViewSet(
         packing.stack(rows),
         names,
@@ -92,7 +92,7 @@ def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
         rows=good,
         classes=classes,
         labels=labels,
-        captions=captions_beside(place, beside, (*SUFFIXES, ".json"), "objects"),
+        captions=captions_beside(place, caption_files, (*SUFFIXES, ".json"), "objects"),
     )
 
 

@@ -57,15 +57,17 @@ def depth_consistency(fields: Field, signal: ViewSignal, renderer: NerfRenderer)
         scene = renderer.scene(field)
         shown = [scene.view(camera) for camera in cameras]
         parts = [
-            depth_agreement(camera, view, other, beside)
-            for (camera, view), (other, beside) in pairwise([*zip(cameras, shown, strict=True), (cameras[0], shown[0])])
+            depth_agreement(camera, view, other, other_view)
+            for (camera, view), (other, other_view) in pairwise(
+                [*zip(cameras, shown, strict=True), (cameras[0], shown[0])]
+            )
         ]
         kept, all_ = (sum(part) for part in zip(*parts, strict=True))
         found.append(kept / max(1, all_))
     return torch.tensor(found)
 
 
-def depth_agreement(camera: Camera, view: View, other: Camera, beside: View) -> tuple[int, int]:
+def depth_agreement(camera: Camera, view: View, other: Camera, other_view: View) -> tuple[int, int]:
     """Reproject the surface points of one view into another: number of points that agree, and number of visible points.
 
     A point is occluded, and not counted, where the other view shows a nearer surface. It disagrees where the other view
@@ -80,7 +82,7 @@ def depth_agreement(camera: Camera, view: View, other: Camera, beside: View) -> 
     inside = torch.from_numpy(ahead > 0) & (column >= 0) & (row >= 0) & (column < other.width) & (row < other.height)
     distance = (places[inside] - torch.from_numpy(other.origin).float()).norm(dim=1)
     # Depth varies within a pixel, especially at grazing angles, so neighbouring pixels count too.
-    lowest, highest = (part[row[inside], column[inside]] for part in _around(beside))
+    lowest, highest = (part[row[inside], column[inside]] for part in _around(other_view))
     agrees = (lowest - TOLERANCE <= distance) & (distance <= highest + TOLERANCE)
     hidden = ~agrees & (lowest < distance)
     return int(agrees.sum()), int((~hidden).sum())

@@ -96,9 +96,9 @@ def measure(scene: Scene) -> Attributes:
     """Measure the kind and colour of a car in the cube, with its front at +x.
 
     The kind is that of the nearest outline among 160 cars outside of all data sets. The colour is that of most of the
-    body's paint, in the front half between wheels and windows, after removal of the lighting. Of 200 cars rendered
-    exactly (numbers 200 to 399), 200 kinds and 197 colours are correct; the other cars have a stripe or a second
-    colour.
+    body's paint, in the front half between wheels and windows, after removal of the lighting. Of 200 cars filled
+    with their exact colours (numbers 200 to 399), 200 kinds and 197 colours are correct; the others have a stripe or a
+    second colour.
     """
     heights = outline(scene)
     if (heights == NOTHING).all():

@@ -66,7 +66,7 @@ def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """
     shown, cameras = turn(picture, count)
     write_animated_gif(shown, picture.size, [int(100 / RATE)] * len(cameras), path)
-    beside(path).write_text(to_json(cameras))
+    cameras_path(path).write_text(to_json(cameras))
 
 
 def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
@@ -81,7 +81,7 @@ def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """
     shown, cameras = turn(picture, count)
     write_h264(shown, picture.size, RATE, path)
-    beside(path).write_text(to_json(cameras))
+    cameras_path(path).write_text(to_json(cameras))
 
 
 def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
@@ -159,7 +159,7 @@ def picture(artefact: Picture) -> Image.Image | list[Image.Image]:
     return [Image.fromarray(pixels) for pixels in frames(artefact.scene, orbit(camera, SHOWN))]
 
 
-def beside(path: Path) -> Path:
+def cameras_path(path: Path) -> Path:
     """Path of the cameras next to a file, which may still have its temporary name."""
     return path.with_name(path.name.removeprefix(ASIDE)).with_suffix(".json")
 

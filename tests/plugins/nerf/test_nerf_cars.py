@@ -180,7 +180,7 @@ def test_names_lead_to_cars_and_differ():
 
 @pytest.mark.parametrize("which", ["bicycle-0001", "sedan", "sedan-1", "truck-9999x", -1])
 def test_cars_that_there_are_not_are_told(which):
-    with pytest.raises(DataError, match="there is no car"):
+    with pytest.raises(DataError, match="unknown car"):
         car(which)
 
 

@@ -114,11 +114,11 @@ def test_srn_poses_may_go_from_the_world_to_the_camera():
     ("intrinsics", "pose", "words"),
     [
         ("30 20\n", None, "intrinsics.txt of its object"),
-        ("30 20 15 0.\n0. 0. 0.\n1.\n40 40\n", None, "another form"),
+        ("30 20 15 0.\n0. 0. 0.\n1.\n40 40\n", None, "another aspect ratio"),
         (None, "1 2 3", "3 numbers instead of 16"),
         (None, "nan " * 16, "not finite"),
         (None, "0 " * 15 + "1", "singular"),
-        (None, "a " * 16, "cannot be used"),
+        (None, "a " * 16, "invalid camera"),
         ("0 20 15 0.\n0. 0. 0.\n1.\n30 40\n", None, "focal length"),
     ],
 )
@@ -137,11 +137,11 @@ def test_srn_files_that_are_none_are_told(intrinsics, pose, words):
         ({"is_fisheye": True}, "is_fisheye"),
         ({"k1": 0.02}, "distortion k1 = 0.02"),
         ({"p2": -0.001}, "distortion p2 = -0.001"),
-        ({"w": 80}, "w and h are 80 x 30, the picture has 40 x 30"),
+        ({"w": 80}, "w and h are 80 x 30, the image has 40 x 30"),
         ({"fl_x": -3}, "focal length fx is -3"),
         ({"cx": float("nan")}, "principal point"),
         ({"aabb_scale": 0}, "aabb_scale"),
-        ({"frames": []}, "no 'frames'"),
+        ({"frames": []}, "no list 'frames'"),
         ({"frames": [{"transform_matrix": np.eye(4).tolist()}]}, "frame 0 has no file_path"),
         ({"frames": [{"file_path": "a.png"}]}, "frame 0 (a.png): no transform_matrix"),
         ({"frames": [{"file_path": "a.png", "transform_matrix": np.zeros((4, 4)).tolist()}]}, "last row"),
@@ -216,5 +216,5 @@ def test_pictures_of_different_sizes_are_told():
 
 def test_a_principal_point_outside_of_the_picture_is_told():
     camera = made(0)
-    with pytest.raises(DataError, match=r"intrinsics of b\.png do not fit"):
+    with pytest.raises(DataError, match=r"intrinsics of b\.png do not match"):
         check_alike("transforms.json", (Shot(camera, "a.png"), Shot(camera.cropped(30, 0, 40, 30), "b.png")))

@@ -103,5 +103,5 @@ def test_thumbnails_are_the_usual_view(panel, field):
 
 def test_fields_without_numbers_are_told(panel):
     broken = some_field().map(lambda plane: plane * torch.nan)
-    with pytest.raises(RequestError, match="not numbers"):
+    with pytest.raises(RequestError, match="not finite"):
         panel.show(broken, Look(size=(4, 4)))

@@ -122,3 +122,7 @@ def test_other_data_and_models_without_a_condition_have_no_figures(split):
     model = Model(grid_features_by)
     model.condition = None
     assert prompt_adherence(model, split, 8, seed=0) == []
+
+
+def test_reference_outlines_have_every_kind():
+    assert {car(module.FIRST + number).kind for number in range(module.EXAMPLES)} == set(KINDS)

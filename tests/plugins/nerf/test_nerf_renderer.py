@@ -171,7 +171,7 @@ def test_batches_are_refused():
 
 
 def test_fields_that_are_no_numbers_are_refused(camera):
-    with pytest.raises(RequestError, match="not numbers"):
+    with pytest.raises(RequestError, match="not finite"):
         NerfRenderer((12, 14)).render(fields().map(lambda plane: plane * torch.nan), camera)
 
 

@@ -128,9 +128,9 @@ def test_fingerprints_tell_contents_apart():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"labels": [0]}, "one label an object; got 1"),
-        ({"captions": [("a",)]}, "one caption tuple an object; got 1"),
-        ({"rows": [0, 1, 2, 9]}, "of 4 objects"),
+        ({"labels": [0]}, "one label per object; got 1"),
+        ({"captions": [("a",)]}, "one caption tuple per object; got 1"),
+        ({"rows": [0, 1, 2, 9]}, "out of range for 4 objects"),
         ({"showing": attrs.evolve(SHOWING, views=8)}, "of 8 views cannot be shown of 7"),
         ({"showing": attrs.evolve(SHOWING, points=41)}, "41 points cannot be shown of 40"),
     ],

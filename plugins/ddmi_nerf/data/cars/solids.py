@@ -237,10 +237,10 @@ def bevelled(outer: Polytope, sides: Polytope, bevel: float) -> Polytope:
         bevel: depth of the bevels, at right angles to the cut.
     """
     around = list(zip(outer.planes, outer.offsets, strict=True))
-    beside = list(zip(sides.planes, sides.offsets, strict=True))
+    side_faces = list(zip(sides.planes, sides.offsets, strict=True))
     cuts = [_cut(first, second, bevel) for first, second in pairwise([*around, around[0]])]
-    cuts += [_cut(face, side, bevel) for face in around for side in beside]
-    return _polytope([*around, *beside, *cuts])
+    cuts += [_cut(face, side, bevel) for face in around for side in side_faces]
+    return _polytope([*around, *side_faces, *cuts])
 
 
 def both(first: Polytope, *others: Polytope) -> Polytope:
