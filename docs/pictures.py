@@ -147,9 +147,9 @@ def strip(frames: np.ndarray) -> list[Image.Image]:
 
 def toy_cars(model: ddmi.Model, split: Split) -> Image.Image:
     """The first twenty-four cars of the source `cars`, without a model."""
-    from ddmi_nerf.cars import car
-    from ddmi_nerf.cars.views import picture
-    from ddmi_nerf.rendering import usual_camera
+    from ddmi_nerf.cameras.orbit import usual_camera
+    from ddmi_nerf.data.cars import car
+    from ddmi_nerf.data.cars.source import picture
 
     seen = [picture(car(number).model, usual_camera((TILE, TILE))) for number in range(24)]
     images = [Image.fromarray(pixels[..., :3] + (255 - pixels[..., 3:])) for pixels in seen]
@@ -171,15 +171,14 @@ def over_white(picture: Any) -> Image.Image:
 
 def turn(model: ddmi.Model, field: ddmi.Field, count: int) -> list[Any]:
     """Views of one turn around a field."""
-    from ddmi_nerf.orbit import orbit
-    from ddmi_nerf.rendering import usual_camera
+    from ddmi_nerf.cameras.orbit import orbit, usual_camera
 
     return [model.render(field, camera) for camera in orbit(usual_camera((TILE, TILE)), count)]
 
 
 def car_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     """Two views of eight held-out objects, unknown to the encoder, each above the same view of the reconstruction."""
-    from ddmi_nerf.metrics import views
+    from ddmi_nerf.evaluation.metrics import views
 
     count = min(8, len(split.held_out))
     indices = [round(i * (len(split.held_out) - 1) / max(1, count - 1)) for i in range(count)]
@@ -210,8 +209,7 @@ COMPLETED = (0, 40, 70)  # held-out objects
 def car_completions(model: ddmi.Model, split: Split) -> Image.Image:
     """Three held-out objects, each with its one known view and two completions, from its camera and from behind."""
     from ddmi_core.completion.regions import columns, region
-    from ddmi_nerf.orbit import turned
-    from ddmi_nerf.rendering import camera_of
+    from ddmi_nerf.cameras.orbit import turned
 
     labels, rows = model.sampler.labels, []
     for number in COMPLETED:
@@ -220,7 +218,7 @@ def car_completions(model: ddmi.Model, split: Split) -> Image.Image:
         seen = whole.kept(region("view=0", model.domain.layout.axes, labels).holds(columns(whole, labels)))
         with torch.enable_grad():
             fields = model.complete(seen, 2, steps=24, noise=0.2)
-        cameras = [camera_of(signal, 0, 0).resized(TILE, TILE)]
+        cameras = [signal.camera(0, 0).resized(TILE, TILE)]
         cameras.append(turned(cameras[0], 180))
         shown = [over_white(model.render(field, camera)) for field in fields for camera in cameras]
         rows.append([enlarged(as_image(signal.images[0, 0]), TILE), *shown])

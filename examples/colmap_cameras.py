@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve
 
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.formats.capture import Shot
-from ddmi_nerf.formats.transforms import write_nerfstudio
+from ddmi_nerf.cameras.camera import Camera, Shot
+from ddmi_nerf.cameras.formats import write_nerfstudio
 
 DISTANCE = 3.0
 

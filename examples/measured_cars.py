@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddmi_nerf.car_attributes import Attributes, measure
-from ddmi_nerf.cars import Car, car
-from ddmi_nerf.cars.tracing import light
-from ddmi_nerf.scene import Scene
+from ddmi_nerf.data.cars import Car, car
+from ddmi_nerf.data.cars.tracing import light
+from ddmi_nerf.evaluation.prompt_adherence import Attributes, measure
+from ddmi_nerf.rendering.scene import Scene
 
 OPAQUE = 90.0  # density
 CELLS = 24  # along each side of the occupancy grid

@@ -19,13 +19,13 @@ from torch import Tensor
 import ddmi_core
 from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.export import write_depth, write_glb, write_mp4, write_normals, write_png
-from ddmi_nerf.marching import march
-from ddmi_nerf.picture import Picture
-from ddmi_nerf.rays import RayQueries, entering
-from ddmi_nerf.rendering import NerfRenderer, usual_camera
-from ddmi_nerf.scene import Scene
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.orbit import usual_camera
+from ddmi_nerf.rendering.export import write_depth, write_glb, write_mp4, write_normals, write_png
+from ddmi_nerf.rendering.ray_marching import march
+from ddmi_nerf.rendering.rays import RayQueries, entering
+from ddmi_nerf.rendering.renderer import NerfRenderer
+from ddmi_nerf.rendering.scene import Picture, Scene
 
 WHITE = torch.ones(3)
 LAYOUT = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z")))

@@ -1,1 +1,1 @@
-"""The radiance-field domain: objects as density and colour in space, seen by cameras."""
+"""Radiance-field domain: objects as volume density and colour, trained from posed images."""

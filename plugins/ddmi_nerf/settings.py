@@ -1,25 +1,25 @@
-"""Settings of the radiance-field domain: which data, how many views, and how they are shown."""
+"""Settings of the radiance-field domain: data, number of views, and rendering."""
 
 from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-SPARE = 2  # points kept of an object, for each one that a batch shows
+SPARE = 2  # points stored of an object, for each one in a batch
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0), "black": (-1.0, -1.0, -1.0)}
 ENCODERS = ("points", "views")
-PLAIN = "colour-and-edges"  # features of views that need no file
+PLAIN = "colour-and-edges"  # built-in features of views
 FETCHED = "vgg"
 OPACITIES = ("alpha", "white", "full")
 
 
 @frozen
 class Showing:
-    """What a batch shows of what is kept.
+    """Which of the stored views and points a batch contains.
 
     Args:
-        views: views to train on, the first of those that are kept; the others are held out.
-        shown: views that a batch shows.
-        points: points that a batch shows.
+        views: training views, the first of the stored ones; the others are held out.
+        shown: views in a batch.
+        points: points in a batch.
         background: colour behind objects, in [-1, 1].
     """
 
@@ -35,31 +35,30 @@ class NerfSettings:
 
     Args:
         size: rows and columns of a view.
-        plane: cells along each axis of the finest planes of the encoder.
-        views: views of an object that training may see.
-        held_views: further views of each object, kept to judge views that were never trained on.
-        shown: views of an object that a batch shows.
-        points: coloured points on the surface that a batch shows.
+        plane: cells along each axis of the encoder's finest planes.
+        views: training views of an object.
+        held_views: further views of each object, held out to evaluate novel views.
+        shown: views of an object in a batch.
+        points: coloured surface points in a batch.
         background: colour behind objects, `white`, `grey` or `black`.
-        count: cars that the default source makes.
-        held_out: share of the objects that training never sees.
-        limit: greatest number of objects, chosen by a stable hash of their names; 0 takes all.
-        classes: take the sub-folders of a folder of objects as classes.
-        extent: of files: half the side of the cube around their origin that becomes [-1, 1]^3, in their units; 0 takes
-            what the file says, or what is usual for its format.
-        opacity: of files: where objects are opaque: `alpha` takes the pictures' alpha channel, `white` takes pixels
-            that are not white, `full` takes all.
-        encoder: what the encoder sees: `points`, coloured and on the surface, or `views`, pictures with their cameras.
+        count: number of cars that the default source generates.
+        held_out: share of the objects that are held out of training.
+        limit: maximum number of objects, chosen by a stable hash of their names; 0 uses all.
+        classes: use the sub-folders of a folder of objects as classes.
+        extent: for files: half the side of the cube around the origin that is mapped to [-1, 1]^3, in their units; 0
+            uses the value in the file, or the usual one of its format.
+        opacity: for files: source of the opacity: `alpha` uses the images' alpha channel, `white` treats white pixels
+            as background, `full` treats all pixels as opaque.
+        encoder: input of the encoder: `points`, coloured surface points, or `views`, images with their cameras.
         samples: intervals of a ray in training.
-        close: how many times these are cut where the object's points are.
-        fine: how many times they are cut where they weigh most, after a first look; 0 spares it.
-        directions: degree of the spherical harmonics by which colours depend on where they are seen from, up to 3; 0 is
-            for things that look the same from all sides, as matt ones do.
-        features: what Fréchet distances of views are computed on: `colour-and-edges`, or the path of a TorchScript
-            file.
-        lpips: measures LPIPS of held-out views, with the extra `lpips`: `vgg` fetches the backbone's weights, and a
-            path names a local file of the whole network; empty leaves the figure out.
-        strict: stop at objects that cannot be used; otherwise leave them out with a warning.
+        close: additional cuts of these intervals near the object's points.
+        fine: additional cuts by importance sampling from a first, coarse pass; 0 omits that pass.
+        directions: degree of the spherical harmonics for view-dependent colour, up to 3; 0 makes colour independent of
+            the viewing direction, as for matt objects.
+        features: features for Fréchet distances of views: `colour-and-edges`, or the path of a TorchScript file.
+        lpips: computes LPIPS of held-out views, with the extra `lpips`: `vgg` downloads the backbone's weights, and a
+            path names a local file of the whole network; empty omits the figure.
+        strict: stop at objects that cannot be used; otherwise skip them with a warning.
     """
 
     size: int = field(default=64, validator=[validators.ge(8), validators.le(1024)])
@@ -86,10 +85,10 @@ class NerfSettings:
 
     @property
     def kept_points(self) -> int:
-        """Points that are kept of an object."""
+        """Number of points that are stored of an object."""
         return SPARE * self.points
 
     @property
     def showing(self) -> Showing:
-        """What a batch shows."""
+        """Which of the stored views and points a batch contains."""
         return Showing(self.views, min(self.shown, self.views), self.points, BACKGROUNDS[self.background])

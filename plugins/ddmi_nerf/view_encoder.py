@@ -1,4 +1,4 @@
-"""An encoder of posed pictures: their features, brought to the places of a lattice that each picture shows."""
+"""Encoder of posed images: image features are projected into a voxel lattice and reduced to planes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ddmi_core.api import Layout, Planes
 from ddmi_core.parts import EncoderConfig, PlaneStagesEncoder, cell_centres, lattice_points
 from ddmi_nerf.signal import ViewSignal
 
-NEAREST = 1e-3  # depth in front of a camera from which on places can be seen
+NEAREST = 1e-3  # least depth of visible points in front of a camera
 CHANNELS = 4  # colour and opacity
-COARSER = 2  # cells of the planes to one of the lattice, along each axis: it costs their cube
+COARSER = 2  # cells of the planes per cell of the lattice, along each axis; cost grows with the cube of the lattice
 
 
 class ViewEncoder(PlaneStagesEncoder):
-    """Features of pictures at the places where they show the cells of a lattice, joined over pictures, then planes.
+    """Encoder that projects image features into a lattice, averages them over views, and reduces the lattice to planes.
 
-    Each cell of a lattice in [-1, 1]^3 receives the mean and the variance of the features that the pictures have where
-    they show its centre, as in pixelNeRF (arXiv 2012.02190, section 4.2) and IBRNet (arXiv 2102.13090, section 3.1),
-    and the share of pictures that do. Colours that agree between pictures are those of a surface. A plane gets mean
-    and greatest value along the axis that it lacks; it is enlarged, as the lattice is coarser than the planes. The
-    order of the pictures does not matter, and their number may be another one than in training.
+    Each cell of a lattice in [-1, 1]^3 is projected into all images. It receives the mean and the variance of the image
+    features there, as in pixelNeRF (arXiv 2012.02190, section 4.2) and IBRNet (arXiv 2102.13090, section 3.1), and the
+    share of images in which it is visible. Low variance indicates a surface. Each plane receives the mean and the
+    maximum along the axis that it lacks, upsampled, because the lattice is coarser than the planes. The result does not
+    depend on the order of the images, and their number may differ from that in training.
 
     Args:
         layout: three axes x, y, z, and planes.
         cells: of the planes, along each axis.
         latent_channels: C of the latent.
-        config: widths of the stages, the first also that of pictures' features; blocks a stage.
+        config: widths of the stages (the first is also the width W of the image features), and blocks a stage.
     """
 
     def __init__(self, layout: Layout, cells: int, latent_channels: int, config: EncoderConfig) -> None:
@@ -47,7 +47,7 @@ class ViewEncoder(PlaneStagesEncoder):
         self.join = nn.Sequential(nn.Linear(2 * width + 4, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
     def planes(self, signal: ViewSignal) -> Planes:
-        """Joined features `(B, 2 W, cells, cells)` a plane."""
+        """Aggregated features `(B, 2 W, cells, cells)` a plane."""
         places = lattice_points([cell_centres(self.lattice).to(signal.images.device)] * 3)
         joined = self.join(self.joined(signal, places))
         volume = joined.view(len(joined), self.lattice, self.lattice, self.lattice, -1).movedim(-1, 1)
@@ -60,7 +60,7 @@ class ViewEncoder(PlaneStagesEncoder):
         return Planes(result)
 
     def joined(self, signal: ViewSignal, places: Tensor) -> Tensor:
-        """Mean and variance of the pictures' features at places `(N, 3)`, the share that shows them, and the places.
+        """Mean and variance of the image features at places `(N, 3)`, the share of views that see them, and the places.
 
         Returns:
             `(B, N, 2 W + 4)`
@@ -69,7 +69,7 @@ class ViewEncoder(PlaneStagesEncoder):
         pictures = torch.cat([signal.images, signal.opacity], dim=2).flatten(0, 1)
         features = self.pictures(pictures)
         spots, shown = projected(signal, places)
-        # From pixels to [-1, 1] over the whole picture, as `grid_sample` wants them.
+        # `grid_sample` expects [-1, 1] over the whole image.
         grid = 2 * spots / spots.new_tensor([width, height]) - 1
         found = F.grid_sample(features, grid.flatten(0, 1)[:, None], align_corners=False, padding_mode="border")
         found = found[:, :, 0].view(batch, count, -1, len(places))
@@ -83,14 +83,14 @@ class ViewEncoder(PlaneStagesEncoder):
 
 
 def projected(signal: ViewSignal, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Where pictures show places of the world.
+    """Project points into all views.
 
     Args:
-        signal: B objects with K pictures each.
+        signal: B objects with K images each.
         places: `(N, 3)` in the world.
 
     Returns:
-        pixels `(B, K, N, 2)`, column first, and whether they are in the picture and in front of its camera `(B, K, N)`.
+        pixels `(B, K, N, 2)`, column first, and `(B, K, N)`, whether they lie in the image and in front of the camera.
     """
     turned, origin = signal.to_world[..., :3, :3], signal.to_world[..., :3, 3]
     # A rotation's inverse is its transpose: rows times the rotation.

@@ -11,7 +11,9 @@ from attrs import evolve
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.testing import ContractBroken, Subject, check_named
 from ddmi_core.testing.subject import TINY
-from ddmi_nerf import export, parts, rendering, views
+from ddmi_nerf import parts
+from ddmi_nerf.cameras import orbit
+from ddmi_nerf.rendering import export, mesh, renderer
 
 LEAST = ("domain.count=8", "domain.size=8", "domain.views=2", "domain.held_views=0", "domain.shown=2")
 
@@ -28,21 +30,21 @@ def stuck(domain, settings):
 
 
 def one_size(text, settings):
-    views.parse(text, settings)
-    return views.parse("8", settings)
+    orbit.parse_view(text, settings)
+    return orbit.parse_view("8", settings)
 
 
-def the_first(signal, index, renderer):
-    return rendering.original(signal, 0, renderer)
+def the_first(signal, index, drawing):
+    return renderer.ground_truth(signal, 0, drawing)
 
 
 def write_nothing(artefact, path: Path) -> None:
-    path.write_bytes(export.glb_of(export.ColouredMesh(*[torch.zeros(0, 3).numpy()] * 4)))
+    path.write_bytes(export.glb_of(mesh.ColouredMesh(*[torch.zeros(0, 3).numpy()] * 4)))
 
 
 def write_notes(artefact, path: Path) -> None:
     export.write_png(artefact, path)
-    export.beside(path).with_suffix(".txt").write_text("a picture")
+    export.cameras_path(path).with_suffix(".txt").write_text("a picture")
 
 
 BROKEN = {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from test_docs import ROOT, environment
 
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.formats.transforms import read_transforms
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.formats import read_transforms
 
 PROGRAM = ROOT / "examples" / "colmap_cameras.py"
 SIZE = (40, 30)

@@ -16,7 +16,7 @@ from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import pipeline
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.viewer.session import Session
-from ddmi_nerf import panel
+from ddmi_nerf.rendering import panel
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed")]
 

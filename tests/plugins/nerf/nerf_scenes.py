@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddmi_nerf.radiance import raw_density
-from ddmi_nerf.scene import Scene
+from ddmi_nerf.rendering.radiance import raw_density
+from ddmi_nerf.rendering.scene import Scene
 from ddmi_nerf.signal import ViewSignal
 
 BEHIND = torch.tensor([0.6, 0.5, 0.4])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cameras import Camera, from_json, to_json
-from ddmi_nerf.conventions import flipped, rigid
+from ddmi_nerf.cameras.camera import Camera, from_json, to_json
+from ddmi_nerf.cameras.conventions import flipped, rigid
 
 
 def random_camera(seed=0, width=48, height=32):
@@ -128,13 +128,13 @@ def test_json_keeps_cameras():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("no json", "no cameras as JSON"),
+        ("no json", "not a JSON camera file"),
         ('{"convention": "opengl", "cameras": []}', "convention 'opengl'"),
         ('{"convention": "opencv", "cameras": [{"fx": 1}]}', "camera 0 has no 'fy'"),
         (
             '{"convention": "opencv", "cameras": [{"fx": 0, "fy": 1, "cx": 0, "cy": 0, "width": 1, "height": 1,'
             ' "to_world": [[1,0,0,0],[0,1,0,0],[0,0,1,0],[0,0,0,1]]}]}',
-            "camera 0 cannot be used: its focal length fx is 0",
+            "camera 0 is invalid: focal length fx is 0",
         ),
     ],
 )
@@ -157,7 +157,7 @@ SKEWED = np.array([[1.0, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
         (np.ones((4, 4)), "last row"),
         (np.diag([1.0, 1, 0, 1]), "singular"),
         (np.diag([0.0, 0, 0, 1]), "singular"),
-        (SKEWED, "right angles"),
+        (SKEWED, "orthogonal"),
         (np.diag([1.0, 1, -1, 1]), "mirrored"),
     ],
 )

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.cars import car, source
-from ddmi_nerf.cars.colours import COLOURS
-from ddmi_nerf.cars.forms import bevelled, block, flanks, profile
-from ddmi_nerf.cars.parameters import KINDS
-from ddmi_nerf.cars.solids import Cylinder, Ellipsoid
-from ddmi_nerf.cars.tracing import Model, Paint, Part, light
-from ddmi_nerf.cars.views import DISTANCE, ELEVATIONS, cameras, picture
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.data.cars import car, source
+from ddmi_nerf.data.cars.parameters import COLOURS, KINDS
+from ddmi_nerf.data.cars.solids import Cylinder, Ellipsoid, bevelled, block, flanks, profile
+from ddmi_nerf.data.cars.source import DISTANCE, ELEVATIONS, cameras, picture
+from ddmi_nerf.data.cars.tracing import Model, Paint, Part, light
 from ddmi_nerf.settings import NerfSettings
 
 SLOPED = [(-0.5, -0.3), (0.6, -0.3), (0.4, 0.2), (-0.2, 0.4)]
@@ -182,7 +180,7 @@ def test_names_lead_to_cars_and_differ():
 
 @pytest.mark.parametrize("which", ["bicycle-0001", "sedan", "sedan-1", "truck-9999x", -1])
 def test_cars_that_there_are_not_are_told(which):
-    with pytest.raises(DataError, match="there is no car"):
+    with pytest.raises(DataError, match="unknown car"):
         car(which)
 
 

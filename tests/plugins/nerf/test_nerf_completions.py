@@ -20,13 +20,12 @@ from ddmi_core.errors import DataError
 from ddmi_core.model.build import build_autoencoder, build_diffusion, build_parts
 from ddmi_core.model.model import Model
 from ddmi_core.settings.resolve import resolve
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.contact import contact
-from ddmi_nerf.folder import read
-from ddmi_nerf.orbit import turned
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.orbit import turned
+from ddmi_nerf.data.folder import read
+from ddmi_nerf.evaluation.contact_sheet import contact_sheet
 from ddmi_nerf.plugin import NERF
-from ddmi_nerf.rendering import camera_of
-from ddmi_nerf.sampler import MOST_OF_VIEW, RaySampler, pixel_rays
+from ddmi_nerf.rendering.ray_sampler import MOST_OF_VIEW, RaySampler, pixel_rays
 
 SMALL = (
     "domain.size=24",
@@ -180,14 +179,14 @@ def test_completions_are_shown_from_the_observed_cameras_and_from_behind(model, 
     keep = (queries.view[0] == 1) & (queries.row[0] < 0)
     known = Observations(queries, queries.targets[0]).kept(keep)
     fields = model.sample(2, steps=2)
-    first, *rows = contact(signal, known.queries, fields, model.renderer)
+    first, *rows = contact_sheet(signal, known.queries, fields, model.renderer)
     assert [len(row) for row in (first, *rows)] == [1, 2, 2]
     assert first[0].size == (32, 24)
     shown = np.asarray(first[0])
     wanted = ((signal.images[0, 1].movedim(0, -1).numpy() + 1) * 127.5).clip(0, 255)
     np.testing.assert_allclose(shown[6:12, 8:24], wanted[6:12, 8:24], atol=1)
     assert (shown[12:] == 128).all()
-    camera = turned(camera_of(signal, 0, 1), 180)
+    camera = turned(signal.camera(0, 1), 180)
     camera = camera.resized(rows[1][1].width, rows[1][1].height)
     picture = model.render(fields[1], camera)
     assert Image.fromarray(picture.pixels()).tobytes() == rows[1][1].tobytes()

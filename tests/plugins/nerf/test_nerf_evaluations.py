@@ -12,13 +12,13 @@ from nerf_scenes import Medium, ball_of
 from torch import nn
 
 from ddmi_core.api import Split
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.evaluations import novel_views, view_distance
-from ddmi_nerf.metrics import pictures
-from ddmi_nerf.packing import Packing
-from ddmi_nerf.rendering import NerfRenderer
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.data.packing import Packing
+from ddmi_nerf.data.view_set import ViewSet
+from ddmi_nerf.evaluation.evaluations import novel_views, view_distance
+from ddmi_nerf.evaluation.metrics import pictures
+from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.settings import NerfSettings
-from ddmi_nerf.views_set import ViewSet
 
 SIZE = 32
 SETTINGS = NerfSettings(size=SIZE, views=2, shown=2, held_views=1, points=16)
@@ -91,7 +91,7 @@ def test_the_distance_says_how_it_was_obtained(split):
 
 def test_parts_make_no_difference(split, monkeypatch):
     whole = distances(TRAINED, split)[NAME].value
-    monkeypatch.setattr("ddmi_nerf.evaluations.PART", 5)
+    monkeypatch.setattr("ddmi_nerf.evaluation.evaluations.PART", 5)
     assert distances(TRAINED, split)[NAME].value == pytest.approx(whole, rel=1e-5)
 
 

@@ -15,12 +15,11 @@ from PIL import Image
 
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import RequestError
-from ddmi_nerf import export
-from ddmi_nerf.cameras import Camera, from_json
-from ddmi_nerf.orbit import frames, orbit, turned
-from ddmi_nerf.picture import Picture
-from ddmi_nerf.scene import Scene
-from ddmi_nerf.surface import surface
+from ddmi_nerf.cameras.camera import Camera, from_json
+from ddmi_nerf.cameras.orbit import orbit, turned
+from ddmi_nerf.rendering import export
+from ddmi_nerf.rendering.mesh import extract_mesh
+from ddmi_nerf.rendering.scene import Picture, Scene, frames
 
 WHITE = torch.ones(3)
 COUNT = 6
@@ -176,7 +175,7 @@ def test_thumbnails_are_a_turn(picture):
 
 @pytest.fixture(scope="module")
 def mesh(scene):
-    return surface(scene, cells=40)
+    return extract_mesh(scene, cells=40)
 
 
 def test_the_surface_of_a_ball_is_a_ball(mesh):
@@ -201,19 +200,19 @@ def test_colours_are_those_of_the_outer_layer():
         orange, blue = points.new_tensor([[0.9, 0.2, -0.8], [-0.7, -0.2, 0.9]])
         return soft(points)[0], torch.where((points.norm(dim=1) > 0.485)[:, None], orange, blue)
 
-    found = surface(Scene.of(layered, WHITE), cells=40).colours
+    found = extract_mesh(Scene.of(layered, WHITE), cells=40).colours
     np.testing.assert_allclose(np.median(found, axis=0), [0.9, 0.2, -0.8], atol=0.3)
 
 
 def test_axes_of_a_surface_are_those_of_the_scene():
     scene = Scene.of(lambda p: (90.0 * ((p / p.new_tensor([0.2, 0.4, 0.8])).norm(dim=1) < 1), p), WHITE)
-    low, high = (surface(scene, cells=64).vertices.min(0), surface(scene, cells=64).vertices.max(0))
+    low, high = (extract_mesh(scene, cells=64).vertices.min(0), extract_mesh(scene, cells=64).vertices.max(0))
     np.testing.assert_allclose(high - low, [0.4, 0.8, 1.6], atol=0.04)
 
 
 def test_what_the_cube_cuts_off_is_closed():
     scene = Scene.of(lambda p: (torch.full_like(p[:, 0], 50.0) * (p[:, 2] < 0), p), WHITE, cells=16)
-    found = surface(scene, cells=64)
+    found = extract_mesh(scene, cells=64)
     solid = trimesh.Trimesh(found.vertices, found.faces, process=False)
     assert solid.is_watertight
     assert solid.volume == pytest.approx(4, rel=0.1)
@@ -239,7 +238,7 @@ def test_glb_has_y_up_linear_colours_and_no_light(picture, tmp_path):
 
 def test_nothing_gives_a_valid_empty_file(tmp_path):
     empty = Picture.of(Scene.of(nothing, WHITE, cells=8), Camera.orbit(0, 0, 3, width=4, height=4))
-    assert len(surface(empty.scene, cells=8).faces) == 0
+    assert len(extract_mesh(empty.scene, cells=8).faces) == 0
     export.write_glb(empty, tmp_path / "a.glb")
     assert not trimesh.load(tmp_path / "a.glb").geometry
 
@@ -247,17 +246,17 @@ def test_nothing_gives_a_valid_empty_file(tmp_path):
 @pytest.mark.parametrize("cells", [3, 513])
 def test_sizes_out_of_range_are_refused(scene, cells):
     with pytest.raises(RequestError, match="4 to 512"):
-        surface(scene, cells)
+        extract_mesh(scene, cells)
 
 
 def test_densities_that_are_no_numbers_are_refused():
     scene = Scene.of(lambda p: (torch.where(p[:, 0] > 0, torch.nan, 20.0), p), WHITE, cells=8)
     with pytest.raises(RequestError, match="finite"):
-        surface(scene, cells=8)
+        extract_mesh(scene, cells=8)
 
 
 def test_solids_have_a_surface_of_both_colours():
-    found = surface(Scene.of(solids, WHITE), cells=48)
+    found = extract_mesh(Scene.of(solids, WHITE), cells=48)
     assert len(found.faces) > 1000
     orange = np.abs(found.colours - [0.8, -0.2, -0.7]).max(axis=1) < 0.05
     assert 0.1 < orange.mean() < 0.6

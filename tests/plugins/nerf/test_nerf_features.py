@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ddmi_core.errors import ConfigError, DataError
-from ddmi_nerf.features import colour_and_edges, view_features
-from ddmi_nerf.needs import check
+from ddmi_nerf.evaluation.features import colour_and_edges, view_features
+from ddmi_nerf.evaluation.preflight import preflight
 from ddmi_nerf.settings import PLAIN, NerfSettings
 
 
@@ -59,16 +59,16 @@ def test_a_network_from_a_file_sees_pictures_at_its_size(tmp_path):
     features = found.compute(noise(3, 3, 20, 24))
     assert features[:, 3:].tolist() == [[299, 299]] * 3
     torch.testing.assert_close(features[:, :3], noise(3, 3, 20, 24).mean(dim=(2, 3)), atol=0.02, rtol=0)
-    check(NerfSettings(features=path))
+    preflight(NerfSettings(features=path))
 
 
 def test_the_check_tells_what_is_missing_and_passes_the_defaults(tmp_path, monkeypatch):
-    check(NerfSettings())
+    preflight(NerfSettings())
     assert NerfSettings().features == PLAIN
     with pytest.raises(DataError, match=r"inception.pt: no such file; domain.features takes 'colour-and-edges'"):
-        check(NerfSettings(features=str(tmp_path / "inception.pt")))
+        preflight(NerfSettings(features=str(tmp_path / "inception.pt")))
     monkeypatch.setitem(__import__("sys").modules, "lpips", None)
     with pytest.raises(ConfigError, match=r"domain.lpips=vgg needs the extra: pip install 'ddmi\[lpips\]'; or leave"):
-        check(NerfSettings(lpips="vgg"))
+        preflight(NerfSettings(lpips="vgg"))
     with pytest.raises(ConfigError, match="views of 32 x 32 pixels, these have 24"):
-        check(NerfSettings(lpips="vgg", size=24))
+        preflight(NerfSettings(lpips="vgg", size=24))

@@ -11,10 +11,10 @@ import torch
 from nerf_files import blender, nerfstudio, save, srn_object, views
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cars import car
-from ddmi_nerf.conventions import flipped
-from ddmi_nerf.folder import load, load_all, read
-from ddmi_nerf.official import srn_cars
+from ddmi_nerf.cameras.conventions import flipped
+from ddmi_nerf.data.cars import car
+from ddmi_nerf.data.folder import load, load_all, read
+from ddmi_nerf.data.srn_cars import srn_cars
 from ddmi_nerf.settings import NerfSettings
 
 SETTINGS = NerfSettings(size=24, views=6, held_views=2, shown=2, points=64)
@@ -103,7 +103,7 @@ def test_clouds_without_colours_are_told(tmp_path):
         "ply\nformat ascii 1.0\nelement vertex 20\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
     )
     (folder / "points.ply").write_text(header + "0 0 0\n" * 20)
-    with pytest.raises(DataError, match=r"a/points\.ply: its vertices have no colours"):
+    with pytest.raises(DataError, match=r"a/points\.ply: the vertices have no colours"):
         load_all(tmp_path / "data", SETTINGS)
 
 
@@ -250,15 +250,15 @@ def posed(content, change):
         (lambda c: c["frames"][2].pop("transform_matrix"), "frame 2 (images/2.png): no transform_matrix"),
         (lambda c: c["frames"][1]["transform_matrix"][0].__setitem__(0, float("nan")), "frame 1 (images/1.png)"),
         (lambda c: c["frames"][1].update(transform_matrix=[[0.0] * 4] * 3 + [[0, 0, 0, 1]]), "singular"),
-        (lambda c: c.update(w=100), "intrinsics do not fit the size"),
+        (lambda c: c.update(w=100), "intrinsics do not match the size"),
         (lambda c: c.update(cx=50), "principal point (50"),
         (lambda c: c.update(camera_model="FISHEYE"), "unknown camera model 'FISHEYE'"),
-        (lambda c: c["frames"][3].update(file_path="images/none.png"), "its picture images/none.png is not there"),
-        (lambda c: c.update(aabb_scale=8), "stands inside the object's cube"),
+        (lambda c: c["frames"][3].update(file_path="images/none.png"), "image images/none.png does not exist"),
+        (lambda c: c.update(aabb_scale=8), "is inside the object's cube"),
         (lambda c: c.update(aabb_scale=8), "mini: the camera of images/"),
-        (lambda c: c.update(aabb_scale=0.25), "the object is out of bounds"),
+        (lambda c: c.update(aabb_scale=0.25), "the object extends beyond its cube"),
         (lambda c: posed(c, np.linalg.inv), "does not look at the object's cube"),
-        (lambda c: posed(c, flipped), "give camera-to-world matrices with the axes of their format"),
+        (lambda c: posed(c, flipped), "give camera-to-world matrices in the axes of their format"),
     ],
 )
 def test_cameras_that_do_not_fit_are_told_with_the_object(tmp_path, change, words):
@@ -272,7 +272,7 @@ def test_cameras_that_do_not_fit_are_told_with_the_object(tmp_path, change, word
 def test_outlines_that_have_nothing_in_common_are_told(tmp_path):
     folder = blender(tmp_path / "data" / "mini")
     save(folder / "images/3.png", np.zeros((24, 24, 4), dtype=np.uint8))
-    with pytest.raises(DataError, match="mini: the outlines of its views have no place of the cube in common"):
+    with pytest.raises(DataError, match="mini: the silhouettes of its views do not intersect in the cube"):
         load_all(tmp_path / "data", SETTINGS)
 
 
@@ -280,7 +280,7 @@ def test_pictures_without_anything_opaque_are_told(tmp_path):
     folder = blender(tmp_path / "data" / "mini")
     for path in (folder / "images").iterdir():
         save(path, np.zeros((24, 24, 4), dtype=np.uint8))
-    with pytest.raises(DataError, match="mini: nothing in its pictures is opaque"):
+    with pytest.raises(DataError, match="mini: no pixel of its images is opaque"):
         load_all(tmp_path / "data", SETTINGS)
 
 
@@ -288,7 +288,7 @@ def test_one_object_that_cannot_be_read_is_told_with_its_folder(tmp_path):
     folder = blender(tmp_path / "mini")
     (folder / "transforms.json").write_text("{")
     for path in (folder, folder / "transforms.json"):
-        with pytest.raises(DataError, match=f"{folder}: transforms.json: no JSON"):
+        with pytest.raises(DataError, match=f"{folder}: transforms.json: not valid JSON"):
             read(path, SETTINGS)
 
 
@@ -341,13 +341,13 @@ def test_places_without_objects_are_told(tmp_path):
         load(None, SETTINGS)
     with pytest.raises(DataError, match="no such folder"):
         load(tmp_path / "none", SETTINGS)
-    with pytest.raises(DataError, match="no such file of cameras"):
+    with pytest.raises(DataError, match="camera file not found"):
         load(tmp_path / "transforms.json", SETTINGS)
     save(tmp_path / "data" / "a.png", np.zeros((9, 9, 4), dtype=np.uint8))
-    with pytest.raises(DataError, match="no objects in it"):
+    with pytest.raises(DataError, match="no objects found"):
         load(tmp_path / "data", SETTINGS)
     (tmp_path / "data" / "intrinsics.txt").write_text("1 1 1\n0 0 0\n1\n2 2\n")
-    with pytest.raises(DataError, match="no poses in it"):
+    with pytest.raises(DataError, match="no poses found"):
         load(tmp_path / "data", SETTINGS)
 
 

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 
 from ddmi_core.errors import DataError
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.formats.capture import Shot, check_alike
-from ddmi_nerf.formats.srn import read_camera, write_camera
-from ddmi_nerf.formats.transforms import count_frames, read_transforms, write_blender, write_nerfstudio
+from ddmi_nerf.cameras.camera import Camera, Shot
+from ddmi_nerf.cameras.camera_checks import check_alike
+from ddmi_nerf.cameras.formats import (
+    count_frames,
+    read_srn,
+    read_transforms,
+    write_blender,
+    write_nerfstudio,
+    write_srn,
+)
 
 WIDTH, HEIGHT = 40, 30
 
@@ -26,7 +32,7 @@ def size_of(picture):
 
 
 def through_srn(camera):
-    return read_camera(*write_camera(camera), "pose/0.txt", "rgb/0", size_of)
+    return read_srn(*write_srn(camera), "pose/0.txt", "rgb/0", size_of)
 
 
 def through_blender(camera):
@@ -59,7 +65,7 @@ def test_formats_see_a_known_point_at_a_known_pixel():
     point, expected = np.array([[1.0, 0.5, 1.0]]), [[20 + 30 / 2, 15 - 30 * 0.5 / 2]]
     opencv = "1 0 0 0 0 -1 0 0 0 0 -1 3 0 0 0 1"
     opengl = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 3], [0, 0, 0, 1]]
-    srn = read_camera("30 20 15 0.\n0. 0. 0.\n1.\n30 40\n", opencv, "pose/0.txt", "rgb/0", size_of)
+    srn = read_srn("30 20 15 0.\n0. 0. 0.\n1.\n30 40\n", opencv, "pose/0.txt", "rgb/0", size_of)
     frame = {"file_path": "0", "transform_matrix": opengl}
     angle = 2 * math.atan(20 / 30)
     blender = json.dumps({"camera_angle_x": angle, "frames": [frame]})
@@ -78,7 +84,7 @@ def test_nerfstudio_keeps_different_cameras():
 
 def test_what_a_format_cannot_say_is_told():
     with pytest.raises(ValueError, match="one focal length"):
-        write_camera(made(0, (30.0, 33.0)))
+        write_srn(made(0, (30.0, 33.0)))
     with pytest.raises(ValueError, match="one camera for all views"):
         write_blender([Shot(made(0), "0.png"), Shot(made(1, (30.0, 30.0)), "1.png")])
 
@@ -92,7 +98,7 @@ def test_what_a_format_cannot_say_is_told():
     ],
 )
 def test_all_forms_of_srn_intrinsics_are_read(text):
-    camera = read_camera(text, write_camera(made(0))[1], "pose/0.txt", "rgb/0", size_of)
+    camera = read_srn(text, write_srn(made(0))[1], "pose/0.txt", "rgb/0", size_of)
     assert camera.intrinsics == (30, 30, 20, 15)
     assert (camera.width, camera.height) == (WIDTH, HEIGHT)
 
@@ -100,7 +106,7 @@ def test_all_forms_of_srn_intrinsics_are_read(text):
 def test_srn_poses_may_go_from_the_world_to_the_camera():
     camera = made(2)
     inverse = " ".join(map(repr, np.linalg.inv(camera.to_world).ravel().tolist()))
-    again = read_camera(write_camera(camera)[0] + "1\n", inverse, "pose/0.txt", "rgb/0", size_of)
+    again = read_srn(write_srn(camera)[0] + "1\n", inverse, "pose/0.txt", "rgb/0", size_of)
     assert_equal(again, camera)
 
 
@@ -108,18 +114,18 @@ def test_srn_poses_may_go_from_the_world_to_the_camera():
     ("intrinsics", "pose", "words"),
     [
         ("30 20\n", None, "intrinsics.txt of its object"),
-        ("30 20 15 0.\n0. 0. 0.\n1.\n40 40\n", None, "another form"),
+        ("30 20 15 0.\n0. 0. 0.\n1.\n40 40\n", None, "another aspect ratio"),
         (None, "1 2 3", "3 numbers instead of 16"),
         (None, "nan " * 16, "not finite"),
         (None, "0 " * 15 + "1", "singular"),
-        (None, "a " * 16, "cannot be used"),
+        (None, "a " * 16, "invalid camera"),
         ("0 20 15 0.\n0. 0. 0.\n1.\n30 40\n", None, "focal length"),
     ],
 )
 def test_srn_files_that_are_none_are_told(intrinsics, pose, words):
-    good = write_camera(made(0))
+    good = write_srn(made(0))
     with pytest.raises(DataError) as caught:
-        read_camera(intrinsics or good[0], pose or good[1], "pose/0.txt", "rgb/0", size_of)
+        read_srn(intrinsics or good[0], pose or good[1], "pose/0.txt", "rgb/0", size_of)
     assert "pose/0.txt: " in str(caught.value)
     assert words in str(caught.value)
 
@@ -131,11 +137,11 @@ def test_srn_files_that_are_none_are_told(intrinsics, pose, words):
         ({"is_fisheye": True}, "is_fisheye"),
         ({"k1": 0.02}, "distortion k1 = 0.02"),
         ({"p2": -0.001}, "distortion p2 = -0.001"),
-        ({"w": 80}, "w and h are 80 x 30, the picture has 40 x 30"),
+        ({"w": 80}, "w and h are 80 x 30, the image has 40 x 30"),
         ({"fl_x": -3}, "focal length fx is -3"),
         ({"cx": float("nan")}, "principal point"),
         ({"aabb_scale": 0}, "aabb_scale"),
-        ({"frames": []}, "no 'frames'"),
+        ({"frames": []}, "no list 'frames'"),
         ({"frames": [{"transform_matrix": np.eye(4).tolist()}]}, "frame 0 has no file_path"),
         ({"frames": [{"file_path": "a.png"}]}, "frame 0 (a.png): no transform_matrix"),
         ({"frames": [{"file_path": "a.png", "transform_matrix": np.zeros((4, 4)).tolist()}]}, "last row"),
@@ -210,5 +216,5 @@ def test_pictures_of_different_sizes_are_told():
 
 def test_a_principal_point_outside_of_the_picture_is_told():
     camera = made(0)
-    with pytest.raises(DataError, match=r"intrinsics of b\.png do not fit"):
+    with pytest.raises(DataError, match=r"intrinsics of b\.png do not match"):
         check_alike("transforms.json", (Shot(camera, "a.png"), Shot(camera.cropped(30, 0, 40, 30), "b.png")))

@@ -4,11 +4,19 @@ import pytest
 import torch
 from nerf_scenes import Medium, decibels, fog, nothing, solids
 
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.describe import describe, describe_signal
-from ddmi_nerf.metrics import DISTANCE, ELEVATION, agreement, depth_consistency, pictures, psnr_db, ssim
-from ddmi_nerf.orbit import orbit
-from ddmi_nerf.rendering import NerfRenderer
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.orbit import orbit
+from ddmi_nerf.evaluation.features import field_features, signal_features
+from ddmi_nerf.evaluation.metrics import (
+    DISTANCE,
+    ELEVATION,
+    depth_agreement,
+    depth_consistency,
+    pictures,
+    psnr_db,
+    ssim,
+)
+from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.signal import ViewSignal
 
 SIZE = 24
@@ -62,15 +70,15 @@ def thick_fog(points):
 def test_places_that_another_scene_lacks_are_looked_through():
     there, elsewhere = RENDERER.scene(Medium(solids)), RENDERER.scene(Medium(nothing))
     one, other = CAMERAS[:2]
-    kept, counted = agreement(one, there.view(one), other, there.view(other))
+    kept, counted = depth_agreement(one, there.view(one), other, there.view(other))
     assert kept > 0.9 * counted > 0
-    kept, counted = agreement(one, there.view(one), other, elsewhere.view(other))
+    kept, counted = depth_agreement(one, there.view(one), other, elsewhere.view(other))
     assert kept == 0 < counted
 
 
 def test_descriptions_of_a_scene_and_of_its_views_are_near_and_tell_scenes_apart():
-    of_fields = describe([Medium(solids), Medium(fog)], RENDERER)
-    of_views = describe_signal(signal_of(solids, fog))
+    of_fields = field_features([Medium(solids), Medium(fog)], RENDERER)
+    of_views = signal_features(signal_of(solids, fog))
     assert of_fields.shape == of_views.shape == (2, 96)
     same, other = ((of_fields[0] - of_views[i]).norm() for i in (0, 1))
     assert same < 0.5 * other
@@ -78,6 +86,6 @@ def test_descriptions_of_a_scene_and_of_its_views_are_near_and_tell_scenes_apart
 
 def test_descriptions_are_means_and_deviations_of_colours():
     signal = signal_of(nothing)
-    white = describe_signal(signal)[0]
+    white = signal_features(signal)[0]
     assert white[:48] == pytest.approx([1.0] * 48)
     assert white[48:] == pytest.approx([0.0] * 48, abs=1e-6)

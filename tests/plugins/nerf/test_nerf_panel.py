@@ -14,10 +14,11 @@ from ddmi_core.api import Field, Look, Planes
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.registry.registry import domain_named
-from ddmi_nerf import panel as panels
-from ddmi_nerf.cameras import Camera
-from ddmi_nerf.picture import Picture
-from ddmi_nerf.rendering import DISTANCE, NerfRenderer
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.orbit import DISTANCE
+from ddmi_nerf.rendering import panel as panels
+from ddmi_nerf.rendering.renderer import NerfRenderer
+from ddmi_nerf.rendering.scene import Picture
 
 
 def some_field(seed: int = 0, scale: float = 3.0) -> Field:
@@ -102,5 +103,5 @@ def test_thumbnails_are_the_usual_view(panel, field):
 
 def test_fields_without_numbers_are_told(panel):
     broken = some_field().map(lambda plane: plane * torch.nan)
-    with pytest.raises(RequestError, match="not numbers"):
+    with pytest.raises(RequestError, match="not finite"):
         panel.show(broken, Look(size=(4, 4)))

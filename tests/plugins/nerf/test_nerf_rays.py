@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddmi_nerf.radiance import activated, colour, density, raw_density
-from ddmi_nerf.rays import RayQueries, crossing, entering
+from ddmi_nerf.rendering.radiance import activated, colour, density, raw_density
+from ddmi_nerf.rendering.rays import RayQueries, crossing, entering
 
 
 def aimed(count, seed=0):

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from ddmi_core.api import Layout
 from ddmi_core.parts import EncoderConfig, cell_centres, lattice_points
-from ddmi_nerf.cameras import Camera
+from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.signal import ViewSignal
 from ddmi_nerf.view_encoder import ViewEncoder, projected
 

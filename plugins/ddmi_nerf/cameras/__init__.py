@@ -1,0 +1,1 @@
+"""Pinhole cameras: model, axes, orbits, file formats and checks."""

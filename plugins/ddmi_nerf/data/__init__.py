@@ -1,0 +1,1 @@
+"""Data sources: procedural cars, and objects with views from files."""

@@ -1,0 +1,179 @@
+"""The source `folder`: objects with posed views from a folder or zip archive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import evolve
+
+from ddmi_core.api import Split
+from ddmi_core.errors import DataError
+from ddmi_core.parts import (
+    ArrayCache,
+    Decoding,
+    Entry,
+    captions_beside,
+    choose,
+    classes_of,
+    decode_files,
+    report_unusable,
+    source_digest,
+)
+from ddmi_nerf.data.objects import CAPTION, ObjectFiles, find_objects
+from ddmi_nerf.data.packing import Packing, Rows
+from ddmi_nerf.data.preprocessing import has_cloud, pack
+from ddmi_nerf.data.reading import SUFFIXES
+from ddmi_nerf.data.view_set import ViewSet
+from ddmi_nerf.settings import NerfSettings
+from ddmi_nerf.signal import ViewSignal
+
+HELD_PART = 4  # at most one in four views is held out
+CACHE = ArrayCache("views", room=16 << 30)
+
+log = logging.getLogger(__name__)
+
+
+def load(location: Path | None, settings: NerfSettings) -> Split:
+    """Load objects from a folder or zip archive; some are held out by a stable hash of their names.
+
+    An object is a folder with `transforms.json` (of Blender, instant-ngp or nerfstudio), with `transforms_train.json`
+    and `transforms_test.json` (whose views are held out), or with `intrinsics.txt`, `pose/` and `rgb/` (of SRN). z is
+    up. Its coloured points come from `points.ply` in its folder, or else from the visual hull of its views. If all
+    objects lie in two or more sub-folders, these are the classes. The captions of an object are the lines of
+    `caption.txt` in its folder, if all objects have one.
+
+    Raises:
+        DataError: if there is no location, it contains nothing usable, or (with `settings.strict`) any object cannot be
+            used.
+    """
+    whole = load_all(location, settings)
+    return whole.split(settings.held_out)
+
+
+def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
+    """Load all usable objects of a folder or zip archive.
+
+    Raises:
+        DataError: as `load`.
+    """
+    if location is None:
+        raise DataError("the source 'folder' needs a folder or zip archive of objects with views: --data PATH")
+    objects = find_objects(location)
+    objects = [objects[i] for i in choose([files.name for files in objects], settings.limit)]
+    objects, views, held = _counted(location, objects, settings)
+    showing = evolve(settings, views=views, held_views=held)
+    packing = Packing(views + held, settings.size, settings.kept_points)
+    version = _version()
+    made = {files.name: files for files in objects}
+
+    def row(entry: Entry) -> Rows:
+        key = ["views", version, str(location.resolve()), entry.name, entry.stamp, *_how(showing)]
+        return CACHE.made(key, lambda: pack(made[entry.name], showing))
+
+    entries = [files.entry for files in objects]
+    how = Decoding(packing.length, np.dtype(np.uint8), row, ("nerf", version, *_how(showing)))
+    rows, problems = decode_files(location, entries, how)
+    CACHE.tidy()
+    report_unusable(location, problems, settings.strict)
+    good = [i for i, files in enumerate(objects) if files.name not in problems]
+    if not good:
+        raise DataError(f"{location}: none of its objects ({len(objects)}) can be used")
+    names = [objects[i].name for i in good]
+    classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
+    place = location.parent if location.suffix == ".json" else location
+    caption_files = [str(Path(objects[i].folder, CAPTION)) for i in good]
+    return ViewSet(
+        packing.stack(rows),
+        names,
+        showing.showing,
+        rows=good,
+        classes=classes,
+        labels=labels,
+        captions=captions_beside(place, caption_files, (*SUFFIXES, ".json"), "objects"),
+    )
+
+
+def read(path: Path, settings: NerfSettings) -> ViewSignal:
+    """Read one object as a signal with B = 1, from its folder or its camera file.
+
+    It has all views in the order of the files, test views last. If there are more than `settings.views` and
+    `settings.held_views` together, an evenly spaced subset is used. An object with one view and no point cloud has no
+    surface points (P = 0).
+
+    Raises:
+        DataError: if there is no object, or it cannot be used.
+    """
+    if path.is_file() and path.suffix != ".json":
+        raise DataError(f"{path}: not an object with views; give the object's folder, or its transforms.json")
+    objects = find_objects(path)
+    if len(objects) > 1:
+        raise DataError(
+            f"{path}: contains {len(objects)} objects; give the folder of one, such as {path / objects[0].folder}"
+        )
+    try:
+        return _signal(objects[0], settings)
+    except DataError as error:
+        raise DataError(f"{path.parent if path.is_file() else path}: {error}") from error
+
+
+def _signal(files: ObjectFiles, settings: NerfSettings) -> ViewSignal:
+    """The signal of one object, see `read`."""
+    every, tests = files.counts
+    held = min(settings.held_views, tests)
+    views = min(settings.views + settings.held_views - held, every)
+    seen = views + held > 1 or has_cloud(files)
+    row = pack(files, evolve(settings, views=views, held_views=held), ordered=True, points=seen)
+    stack = Packing(views + held, settings.size, settings.kept_points).stack(row[None])
+    showing = evolve(settings.showing, views=views + held, shown=views + held)
+    signal = ViewSet(stack, [files.name], showing).batch([0])
+    kept = slice(None if seen else 0)
+    return evolve(signal, points=signal.points[:, kept], point_colours=signal.point_colours[:, kept])
+
+
+def _version() -> str:
+    """Digest of the program files that rows depend on."""
+    here = Path(__file__).parent
+    return source_digest(*here.glob("*.py"), *(here.parent / "cameras").glob("*.py"))
+
+
+def _how(settings: NerfSettings) -> tuple[str | int, ...]:
+    """Settings that a row depends on."""
+    numbers = (settings.views, settings.held_views, settings.size, settings.kept_points)
+    return (*numbers, repr(settings.extent), settings.opacity)
+
+
+def _counted(
+    location: Path, objects: Sequence[ObjectFiles], settings: NerfSettings
+) -> tuple[list[ObjectFiles], int, int]:
+    """Objects whose views can be counted, and the number of training and held-out views that all of them have."""
+    usable, shares, problems = [], [], {}
+    for files in objects:
+        try:
+            shares.append(_share(files.counts, settings))
+            usable.append(files)
+        except DataError as error:
+            problems[files.name] = str(error)
+    report_unusable(location, problems, settings.strict)
+    if not usable:
+        raise DataError(f"{location}: none of its objects ({len(objects)}) can be used")
+    views, held = (min(numbers) for numbers in zip(*shares, strict=True))
+    if views < settings.views:
+        least = usable[[share[0] for share in shares].index(views)]
+        log.warning(
+            "%s: using %s views of each object instead of %s, because %s has no more",
+            location,
+            views,
+            settings.views,
+            least.name,
+        )
+    return usable, views, held
+
+
+def _share(counts: tuple[int, int], settings: NerfSettings) -> tuple[int, int]:
+    """Number of training and held-out views of an object, from its number of views and of test views."""
+    every, tests = counts
+    held = min(settings.held_views, tests or every // HELD_PART)
+    return min(settings.views, every if tests else every - held), held

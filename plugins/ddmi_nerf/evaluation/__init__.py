@@ -1,0 +1,1 @@
+"""Metrics, evaluations, features and contact sheets."""

@@ -1,0 +1,40 @@
+"""Preflight check: networks that evaluations need are available before a run starts."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ddmi_core.errors import ConfigError
+from ddmi_core.parts import lpips_network
+from ddmi_nerf.evaluation.features import view_features
+from ddmi_nerf.settings import FETCHED, NerfSettings
+
+SMALLEST = 32  # rows and columns of an image, which LPIPS halves four times
+
+
+def preflight(settings: NerfSettings) -> None:
+    """Check that the configured feature network and LPIPS are available.
+
+    Raises:
+        DataError: if the file of the feature network cannot be used.
+        ConfigError: if LPIPS is configured but not available, or the views are too small for it.
+    """
+    view_features(settings.features)
+    lpips(settings)
+
+
+def lpips(settings: NerfSettings) -> nn.Module | None:
+    """The LPIPS network; `None` if it is not configured.
+
+    Raises:
+        ConfigError: if the package or its weights are missing, or the views are too small.
+    """
+    if not settings.lpips:
+        return None
+    if settings.size < SMALLEST:
+        raise ConfigError(
+            f"domain.lpips needs views of {SMALLEST} x {SMALLEST} pixels, these have {settings.size}; increase "
+            "domain.size, or leave domain.lpips empty"
+        )
+    path = "" if settings.lpips == FETCHED else settings.lpips
+    return lpips_network(path, f"domain.lpips={settings.lpips}", "domain.lpips", "leave it empty to omit the figure")

@@ -1,1 +1,0 @@
-"""Cameras in files: SRN, Blender and instant-ngp, and nerfstudio."""

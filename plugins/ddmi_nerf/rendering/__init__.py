@@ -1,0 +1,1 @@
+"""Volume rendering of radiance fields: rays, media, scenes and exported files."""

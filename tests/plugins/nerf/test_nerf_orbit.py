@@ -1,0 +1,50 @@
+"""Views in words: sizes and places, and sentences about others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ddmi_core.errors import RequestError
+from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.orbit import parse_view, report_views, usual_camera
+from ddmi_nerf.settings import NerfSettings
+
+SETTINGS = NerfSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("64", usual_camera((64, 64))),
+        (" 48x64 ", usual_camera((48, 64))),
+        ("32@90,-10", Camera.orbit(90, -10, 2.8, width=32, height=32)),
+        ("32x20@0,0,4.5", Camera.orbit(0, 0, 4.5, width=20, height=32)),
+        ("8@-35.5,90", Camera.orbit(-35.5, 90, 2.8, width=8, height=8)),
+    ],
+)
+def test_words_stand_for_cameras(text, wanted):
+    found = parse_view(text, SETTINGS)
+    np.testing.assert_allclose(found.to_world, wanted.to_world, atol=1e-12)
+    assert (found.height, found.width, found.fx) == (wanted.height, wanted.width, wanted.fx)
+
+
+@pytest.mark.parametrize("text", ["", "x64", "64x", "64@10", "64@a,b", "64x64x64", "1e3", "-4", "64@10,20,30,40"])
+def test_other_forms_are_named(text):
+    with pytest.raises(RequestError, match="64@35,20"):
+        parse_view(text, SETTINGS)
+
+
+@pytest.mark.parametrize("text", ["0", "9999", "64@0,91", "64@0,-91", "64@0,0,0.01", "64@0,0,1000"])
+def test_numbers_out_of_range_are_refused(text):
+    with pytest.raises(RequestError, match="out of range"):
+        parse_view(text, SETTINGS)
+
+
+@pytest.mark.parametrize("size", [16, 64, 200, 1024])
+def test_reports_show_an_object_from_different_places(size):
+    labelled = report_views(None, NerfSettings(size=size))
+    places = {tuple(np.round(camera.origin, 3)) for _, camera in labelled}
+    assert len({label for label, _ in labelled}) == len(labelled) == (4 if size < 256 else 3)
+    assert len(places) == 3
+    assert all(camera.height <= max(size, 256) for _, camera in labelled)
