@@ -22,5 +22,8 @@ cat "$work/lowest.txt"
 "$work/venv/bin/pip" install --quiet "$torch" -r "$work/lowest.txt" pytest pytest-xdist hypothesis
 "$work/venv/bin/pip" install --quiet --no-deps -e .
 "$work/venv/bin/pip" check
+"$work/venv/bin/ddmi" plugins --check
+"$work/venv/bin/ddmi" doctor >/dev/null
 "$work/venv/bin/python" -m pytest -n 0 -p no:cacheprovider -m 'not slow' \
-    tests/settings tests/fields tests/registry tests/sources tests/plugins
+    tests/settings tests/fields tests/sources tests/grids tests/training tests/report \
+    tests/registry/test_registry.py tests/scaffold/test_scaffold.py tests/plugins/image tests/plugins/occupancy tests/plugins/video

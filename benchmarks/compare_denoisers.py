@@ -1,6 +1,6 @@
 """Trains denoisers of several kinds on the latents of one run for the same time, and compares what they generate.
 
-    python examples/compare_denoisers.py runs/image --seconds 120
+    python benchmarks/compare_denoisers.py runs/image --seconds 120
 
 Each candidate gets the same latents, batch size, seed and wall-clock time on the same machine; its distance
 to the training signals is measured as in the run's report.

@@ -1,4 +1,4 @@
-"""What ten seconds of 1080 x 1920 cost: `python examples/long_clip.py [RUN|plugin]`.
+"""What ten seconds of 1080 x 1920 cost: `python benchmarks/long_clip.py [RUN|plugin]`.
 
 RUN is a run of the video plugin, or `plugin` for the weights that ship with it, of which one sample is taken. Without
 it, a field of the preset `quick` before training is drawn. Another process writes the file, so the peak of memory is

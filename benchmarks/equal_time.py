@@ -1,6 +1,6 @@
 """Autoencoders with other settings, each trained for the same processor time: what learns most in it?
 
-    OMP_NUM_THREADS=1 python examples/equal_time.py --plugin nerf --seconds 360 \
+    OMP_NUM_THREADS=1 python benchmarks/equal_time.py --plugin nerf --seconds 360 \
         --variant "" --variant "autoencoder.decoder.basis=[48,32,24]"
 
 Each variant is a list of settings as `--set` takes them, separated by spaces; the empty one is the preset itself. The

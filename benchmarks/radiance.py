@@ -1,4 +1,4 @@
-"""What radiance fields cost and give: `python examples/radiance.py`.
+"""What radiance fields cost and give: `python benchmarks/radiance.py`.
 
 A field of three planes is fitted to views of a scene that is given by a formula, from colours along rays alone. It is
 then looked at from where it was seen and from elsewhere, and drawn twice with the same steps: densely, and through

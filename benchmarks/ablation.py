@@ -2,7 +2,7 @@
 
 A fourth variant puts the work in the readout in place of the basis fields.
 
-    python examples/ablation.py --steps 600 --seeds 0 1 2
+    python benchmarks/ablation.py --steps 600 --seeds 0 1 2
 
 Every variant trains the same number of steps on the same batches; the readouts of the first three have the same
 number of hidden layers and width. The table gives held-out reconstruction at the trained size and at the largest

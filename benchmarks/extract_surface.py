@@ -1,4 +1,4 @@
-"""What a refined surface costs against a dense lattice: `python examples/extract_surface.py [RUN]`.
+"""What a refined surface costs against a dense lattice: `python benchmarks/extract_surface.py [RUN]`.
 
 RUN is a run of the occupancy plugin, or `plugin` for the weights that it ships with, of which one sample is taken.
 Without it, a field with the usual parts is fitted to two solids first, in seconds. All figures are of one thread.
