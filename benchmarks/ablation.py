@@ -1,12 +1,11 @@
-"""Ablation on an equal budget: several scales conditioned coarse to fine, all joined at the input, one scale alone.
+"""Ablation on an equal budget: several scales with coarse-to-fine conditioning, with concatenation, and one scale.
 
-A fourth variant puts the work in the readout in place of the basis fields.
+A fourth variant moves capacity from the basis fields to the readout.
 
     python benchmarks/ablation.py --steps 600 --seeds 0 1 2
 
-Every variant trains the same number of steps on the same batches; the readouts of the first three have the same
-number of hidden layers and width. The table gives held-out reconstruction at the trained size and at the largest
-drawn size.
+Every variant trains for the same number of steps on the same batches. The readouts of the first three variants have the
+same depth and width. The table gives the held-out reconstruction at the trained size and at the largest drawn size.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def main() -> None:
     parser.add_argument("--plugin", default="image")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--set", action="append", default=[], dest="overrides", help="more settings, for all variants")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", help="setting for all variants")
     arguments = parser.parse_args()
     domain = domain_named(arguments.plugin)
     print("| variant | native, dB | largest, dB | seconds |\n| --- | --- | --- | --- |")

@@ -1,9 +1,9 @@
-"""Trains denoisers of several kinds on the latents of one run for the same time, and compares what they generate.
+"""Trains several denoisers on the latents of one run for the same time, and compares their samples.
 
     python benchmarks/compare_denoisers.py runs/image --seconds 120
 
-Each candidate gets the same latents, batch size, seed and wall-clock time on the same machine; its distance
-to the training signals is measured as in the run's report.
+Each candidate gets the same latents, batch size, seed and wall-clock time on the same machine. The distance of its
+samples to the training signals is measured as in the run's report.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ CANDIDATES = {
     "transformer 192 x 6, patch 2": DenoiserConfig("transformer", width=192, blocks=6, heads=6, patch=2),
     "transformer 128 x 6, patch 1": DenoiserConfig("transformer", width=128, blocks=6, heads=4, patch=1),
 }
-PROBE = 60  # steps that are timed to choose a candidate's number of steps
+PROBE = 60  # timed steps, from which a candidate's number of steps follows
 
 
 def main() -> None:
-    """Read the command line and print one row a candidate."""
+    """Read the command line and print one row for each candidate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="a run folder whose autoencoder and latents are done")
+    parser.add_argument("run", type=Path, help="run folder with a finished autoencoder and latents")
     parser.add_argument("--seconds", type=float, default=120.0, help="training time of each candidate")
-    parser.add_argument("--only", default="", help="text that a candidate's name must hold")
-    parser.add_argument("--rate", type=float, default=0.0, help="learning rate instead of the run's")
+    parser.add_argument("--only", default="", help="train only candidates whose name contains this text")
+    parser.add_argument("--rate", type=float, default=0.0, help="learning rate; by default the run's")
     parser.add_argument("--samples", type=int, default=256)
     arguments = parser.parse_args()
     place = folder.RunFolder(arguments.run)
@@ -87,7 +87,7 @@ def main() -> None:
 def fit(
     domain: Domain, config: RunConfig, encoded: latent_cache.Latents, steps: int, place: Path
 ) -> tuple[float, list[float]]:
-    """Train a denoiser for some steps: seconds, and the logged losses."""
+    """Train a denoiser for some steps, and return the seconds and the logged losses."""
     training = evolve(config.diffusion.training, steps=steps, warmup=min(200, steps // 5), checkpoint=10**9, log=10)
     diffusion = build_diffusion(domain, config, encoded.shape, len(encoded.classes))
     objective = DenoisingObjective(diffusion, encoded.normalisation.apply(encoded.flat), encoded.labels)

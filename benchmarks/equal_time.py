@@ -1,11 +1,11 @@
-"""Autoencoders with other settings, each trained for the same processor time: what learns most in it?
+"""Compares settings of the autoencoder, each trained for the same processor time.
 
     OMP_NUM_THREADS=1 python benchmarks/equal_time.py --plugin nerf --seconds 360 \
         --variant "" --variant "autoencoder.decoder.basis=[48,32,24]"
 
-Each variant is a list of settings as `--set` takes them, separated by spaces; the empty one is the preset itself. The
-learning rate falls along a cosine of the time that is spent. The table gives the domain's own figures of held-out
-signals. Use one thread: processor time counts all of them.
+Each variant is a list of settings as for `--set`, separated by spaces; the empty variant is the preset itself. The
+learning rate follows a cosine schedule over the processor time. The table gives the domain's metrics on held-out
+signals. Use one thread, since processor time adds up over threads.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.objective import Moment, Objective, generator_for, indices_for
 
-AVERAGED = 0.99  # most of the weights' average that is kept a step; short trainings need a short average
+AVERAGED = 0.99  # largest decay of the weights' moving average; short trainings need a small one
 
 
 def trial(domain: Domain, config: RunConfig, seconds: float) -> tuple[int, dict[str, float]]:
-    """Train one variant: steps, and the mean of each figure of the domain on held-out signals."""
+    """Train one variant, and return its steps and the mean of each metric on held-out signals."""
     split, parts = load_data(domain, config.data, config.domain), build_parts(domain, config)
     model = build_autoencoder(domain, config)
     objective = autoencoder_objectives(domain, config, model, split, parts)["autoencoder"]
@@ -49,7 +49,7 @@ def trial(domain: Domain, config: RunConfig, seconds: float) -> tuple[int, dict[
 
 
 def fit(model: D2CVAE, objective: Objective, config: RunConfig, seconds: float) -> int:
-    """Train for so much processor time, and leave the average of the weights: the number of steps."""
+    """Train for some processor time, load the averaged weights, and return the number of steps."""
     training = config.autoencoder.training
     optimiser = torch.optim.AdamW(model.parameters(), lr=training.rate, betas=(0.9, 0.99))
     average = torch.optim.swa_utils.AveragedModel(
@@ -76,9 +76,9 @@ def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plugin", default="image")
-    parser.add_argument("--seconds", type=float, default=360, help="processor time of each")
+    parser.add_argument("--seconds", type=float, default=360, help="processor time of each variant")
     parser.add_argument("--variant", action="append", default=[], help="settings, separated by spaces")
-    parser.add_argument("--set", action="append", default=[], dest="overrides", help="more settings, for all variants")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", help="setting for all variants")
     arguments = parser.parse_args()
     domain = domain_named(arguments.plugin)
     print(f"| variant | steps | {' | '.join(domain.metrics)} |\n| --- | --- |{' --- |' * len(domain.metrics)}")

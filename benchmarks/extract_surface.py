@@ -1,7 +1,7 @@
-"""What a refined surface costs against a dense lattice: `python benchmarks/extract_surface.py [RUN]`.
+"""Compares surface extraction by refinement with a dense lattice: `python benchmarks/extract_surface.py [RUN]`.
 
-RUN is a run of the occupancy plugin, or `plugin` for the weights that it ships with, of which one sample is taken.
-Without it, a field with the usual parts is fitted to two solids first, in seconds. All figures are of one thread.
+RUN is a run of the occupancy plugin, or `plugin` for its shipped weights; the program draws one sample. Without RUN, it
+first fits a field with the usual parts to two solids, in seconds. All figures are for one thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STEPS = 300
 
 
 def fitted(width: int) -> Field:
-    """A field fitted to a ball joined to a box: basis fields at three scales, and a readout."""
+    """A field fitted to the union of a ball and a box: basis fields at three scales, and a readout."""
     generator = torch.Generator().manual_seed(0)
     layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z")))
     basis = tuple(
@@ -53,7 +53,7 @@ def inside(coords: torch.Tensor) -> torch.Tensor:
 
 
 def dense(field: Field, n: int) -> tuple[Any, Any]:
-    """Vertices and faces by the values at all points of a lattice."""
+    """Vertices and faces from the values at all points of a lattice."""
     from skimage.measure import marching_cubes
 
     values = torch.cat([slab[..., 0] for _, slab in field.lattice([cell_centres(n)] * 3).slabs()])
@@ -72,11 +72,11 @@ def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def main() -> None:
-    """Print one line a size."""
+    """Print one line for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", nargs="?", help="a run folder, or `plugin`")
+    parser.add_argument("run", nargs="?", help="run folder, or `plugin`")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256])
-    parser.add_argument("--width", type=int, default=32, help="of the readout of the field that is fitted")
+    parser.add_argument("--width", type=int, default=32, help="width of the readout of the fitted field")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.run is None:
@@ -84,7 +84,7 @@ def main() -> None:
     else:
         model = ddmi.load(plugin="occupancy") if options.run == "plugin" else ddmi.load(options.run)
         field = model.sample(1, seed=0)[0].to("cpu")
-    extract(field, (32, 32, 32))  # the table of cells is made once
+    extract(field, (32, 32, 32))  # computes the table of cells, which happens once
     print("cells   dense   refined   on the surface   with normals   faster   vertices")
     for n in options.sizes:
         size = (n, n, n)

@@ -1,8 +1,8 @@
-"""What ten seconds of 1080 x 1920 cost: `python benchmarks/long_clip.py [RUN|plugin]`.
+"""Measures time and memory of a clip of ten seconds at 1080 x 1920: `python benchmarks/long_clip.py [RUN|plugin]`.
 
-RUN is a run of the video plugin, or `plugin` for the weights that ship with it, of which one sample is taken. Without
-it, a field of the preset `quick` before training is drawn. Another process writes the file, so the peak of memory is
-that of drawing and writing alone; then a few frames are timed against the plain path, `field(coords)`.
+RUN is a run of the video plugin, or `plugin` for its shipped weights; the program draws one sample. Without RUN, it
+draws an untrained field of the preset `quick`. Another process writes the file, so the peak memory is that of drawing
+and writing alone. The program then times a few frames in comparison with the plain path, `field(coords)`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ddmi_video.views import parse
 
 
 def clip(source: str, view: str) -> GridArtefact:
-    """One field of a source, as a clip that is not computed yet."""
+    """One field of a source, as a clip whose frames are not computed yet."""
     if source:
         model = ddmi.load(plugin="video", device="cpu") if source == "plugin" else ddmi.load(source, device="cpu")
         return model.renderer.render(model.sample(1, seed=0)[0], parse(view, model.settings))
@@ -51,10 +51,10 @@ def plain(field: Field, size: tuple[int, ...], frame: int, chunk: int) -> Tensor
 
 
 def compare(drawn: GridArtefact, count: int, chunk: int) -> None:
-    """Print seconds a frame of both paths, frame by frame in turn, and how far they differ."""
+    """Print the seconds a frame of both paths, which alternate frame by frame, and their largest difference."""
     quick, slow, apart = [], [], 0.0
     slabs = drawn.slabs()
-    next(slabs)  # readies tables and memory
+    next(slabs)  # prepares tables and memory
     plain(drawn.field, drawn.size, 0, chunk)
     for number in range(1, count + 1):
         start = time.process_time()
@@ -64,16 +64,19 @@ def compare(drawn: GridArtefact, count: int, chunk: int) -> None:
         quick, slow = [*quick, middle - start], [*slow, time.process_time() - middle]
         apart = max(apart, float((values - expected).abs().max()))
     best, other = min(quick), min(slow)
-    print(f"evaluation of a frame: {best:.2f} s, plain path {other:.2f} s: {other / best:.1f} times; apart {apart:.1e}")
+    print(
+        f"evaluation of a frame: {best:.2f} s, plain path {other:.2f} s: {other / best:.1f} times faster; "
+        f"largest difference {apart:.1e}"
+    )
 
 
 def main() -> None:
-    """Write the file in another process, print what it took, then compare the paths."""
+    """Write the file in another process, print time and memory, then compare the paths."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", nargs="?", default="", metavar="RUN|plugin")
-    parser.add_argument("--view", default="1080x1920@30,10s", help="as --size of `ddmi sample`")
-    parser.add_argument("--frames", type=int, default=3, help="that are timed against the plain path")
-    parser.add_argument("--chunk", type=int, default=8192, help="points at once in the plain path")
+    parser.add_argument("--view", default="1080x1920@30,10s", help="size, as for `ddmi sample --size`")
+    parser.add_argument("--frames", type=int, default=3, help="number of frames to time")
+    parser.add_argument("--chunk", type=int, default=8192, help="points a chunk in the plain path")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,10 +1,9 @@
-"""What radiance fields cost and give: `python benchmarks/radiance.py`.
+"""Measures quality and speed of radiance fields: `python benchmarks/radiance.py`.
 
-A field of three planes is fitted to views of a scene that is given by a formula, from colours along rays alone. It is
-then looked at from where it was seen and from elsewhere, and drawn twice with the same steps: densely, and through
-occupied cells alone with an early stop. Printed are peak signal-to-noise ratios, and how many times faster the second
-is, in processor time. With `--run RUN`, the fields are samples of a trained model instead, and only the two ways to
-draw them are compared.
+The program fits a field of three planes to views of a procedural scene, from colours along rays alone. It then renders
+training views and novel views, and compares two renderings with the same steps: dense sampling, and occupied cells
+with an early stop. It prints peak signal-to-noise ratios and the speed-up in processor time. With `--run RUN`, the
+fields are samples of a trained model, and the program only compares the two renderings.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ LAYOUT = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z")
 
 
 def solids(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Density and colour of some coloured solids on a plate, soft at their borders as far as a pixel or two."""
+    """Density and colour of some coloured solids on a plate, with borders soft over a pixel or two."""
     x, y, z = points.unbind(dim=1)
     ball = 0.38 - (points - points.new_tensor([0.25, -0.15, -0.02])).norm(dim=1)
     box = 0.24 - (points - points.new_tensor([-0.35, 0.25, -0.16])).abs().amax(dim=1)
@@ -55,7 +54,7 @@ def cameras(count: int, size: int, turn: float = 0.0) -> list[Camera]:
 
 
 def pixels(views: list[Camera]) -> RayQueries:
-    """All rays of some cameras that cross the cube, with the colours that the scene shows: a batch of one."""
+    """All rays of some cameras that cross the cube, with the colours of the scene, as a batch of one."""
     scene = Scene.of(solids, WHITE, step=0.005)
     coords, directions, colours = [], [], []
     for camera in views:
@@ -70,7 +69,7 @@ def pixels(views: list[Camera]) -> RayQueries:
 
 
 def fit(rays: RayQueries, renderer: NerfRenderer, steps: int, batch: int, cells: int, channels: int) -> Field:
-    """A field of free planes whose observed colours are those of the rays."""
+    """A field of free planes, fitted to the colours of the rays."""
     generator = torch.Generator().manual_seed(0)
     grids = [torch.randn(1, channels, cells, cells, generator=generator).mul_(0.1).requires_grad_() for _ in range(3)]
     with torch.random.fork_rng():
@@ -89,7 +88,7 @@ def fit(rays: RayQueries, renderer: NerfRenderer, steps: int, batch: int, cells:
         optimiser.step()
         falling.step()
         if step % 200 == 0:
-            print(f"step {step}: {decibels(loss.item() / 4):.1f} dB of the rays", flush=True)
+            print(f"step {step}: {decibels(loss.item() / 4):.1f} dB PSNR of the rays", flush=True)
     return field.map(torch.Tensor.detach)
 
 
@@ -110,14 +109,14 @@ def apart(one: Tensor, other: Tensor) -> float:
 
 
 def compare_with_truth(scene: Scene, views: list[Camera], name: str) -> None:
-    """Print how near views of the field are to those of the formula."""
+    """Print the PSNR of views of the field, compared with the procedural scene."""
     truth = Scene.of(solids, WHITE, step=0.005)
     ratios = [apart(scene.view(camera).colour, truth.view(camera).colour) for camera in views]
-    print(f"{name}: {sum(ratios) / len(ratios):.1f} dB (least {min(ratios):.1f})")
+    print(f"{name}: {sum(ratios) / len(ratios):.1f} dB (minimum {min(ratios):.1f})")
 
 
 def compare_with_dense(scene: Scene, size: int, repeats: int) -> None:
-    """Print how much faster skipping and stopping are than dense sampling with the same steps, and how near."""
+    """Print the speed-up of skipping and early stop over dense sampling with the same steps, and their PSNR."""
     camera = Camera.orbit(30, 25, 2.8, width=size, height=size)
     rays = camera.rays()
 
@@ -141,12 +140,12 @@ def compare_with_dense(scene: Scene, size: int, repeats: int) -> None:
     print(
         f"{size} x {size}, step {scene.step}, {scene.grid.share:.0%} of the cells occupied: dense {slow:.2f} s, fast "
         f"{quick:.2f} s: {slow / quick:.1f} times; with the grid, {grid:.2f} s, {slow / (quick + grid):.1f} times; "
-        f"{apart(dense(), fast()):.1f} dB apart"
+        f"{apart(dense(), fast()):.1f} dB PSNR"
     )
 
 
 def compare_samples(run: Path, count: int, size: int) -> None:
-    """Print the comparison for samples of a trained model, drawn with the renderer's own steps."""
+    """Compare both renderings for samples of a trained model, with the renderer's own steps."""
     model = ddmi_core.load(run, device="cpu")
     renderer = model.renderer
     if not isinstance(renderer, NerfRenderer):
@@ -160,17 +159,17 @@ def main() -> None:
     """Fit, compare, and write files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--rays", type=int, default=1024, help="a step")
+    parser.add_argument("--rays", type=int, default=1024, help="rays a training step")
     parser.add_argument("--samples", type=int, default=64, help="intervals of a ray in training")
-    parser.add_argument("--fine", type=int, default=0, help="more of them where the weights are")
-    parser.add_argument("--cells", type=int, default=96, help="of a plane along each side")
+    parser.add_argument("--fine", type=int, default=0, help="additional samples, by importance")
+    parser.add_argument("--cells", type=int, default=96, help="cells of a plane along each side")
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--views", type=int, default=40)
     parser.add_argument("--size", type=int, default=96, help="pixels of a view along each side")
-    parser.add_argument("--step", type=float, default=0.01, help="between samples of a ray in pictures")
+    parser.add_argument("--step", type=float, default=0.01, help="distance between samples of a ray in rendering")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for the field, pictures, an orbit and a surface")
-    parser.add_argument("--run", type=Path, help="compare samples of this run, and fit nothing")
+    parser.add_argument("--run", type=Path, help="compare samples of this run instead of fitting a field")
     parser.add_argument("--samples-of-run", type=int, default=4, metavar="N")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -183,8 +182,8 @@ def main() -> None:
     field = fit(pixels(views), renderer, options.steps, options.rays, options.cells, options.channels)
     print(f"fitted in {time.process_time() - start:.0f} s")
     scene = Scene.of(field, WHITE, options.step)
-    compare_with_truth(scene, views[:8], "views that it was fitted to")
-    compare_with_truth(scene, cameras(8, options.size, turn=61), "views that it has not seen")
+    compare_with_truth(scene, views[:8], "training views")
+    compare_with_truth(scene, cameras(8, options.size, turn=61), "novel views")
     compare_with_dense(scene, 2 * options.size, repeats=3)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Tells the reference how to read this code base: `__init__` and comments of attrs classes, and examples as code."""
+"""Griffe extension for the reference: signatures and comments of attrs classes, and examples as code."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TOGETHER = re.compile(r"^( {4})(\w+(?:, \w+)+): (.+(?:\n {8}.*)*)", re.MULTILINE
 
 
 class AttrsClasses(griffe.Extension):
-    """Makes the `__init__` that attrs makes, so that a class shows its parameters with types and defaults."""
+    """Adds the `__init__` that attrs generates, so that a class shows its parameters with types and defaults."""
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
-        """Add `__init__` to a class that attrs decorates."""
+        """Add `__init__` to a class decorated by attrs."""
         decorators = {getattr(decorator.value, "canonical_path", ""): decorator.value for decorator in cls.decorators}
         if "attrs.frozen" not in decorators or "__init__" in cls.members:
             return
@@ -36,14 +36,14 @@ class AttrsClasses(griffe.Extension):
         cls.set_member("__init__", init)
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Read a section `Example:` as code, and give each of `a, b: text` its own entry."""
+        """Parse a section `Example:` as code, and split `a, b: text` into one entry each."""
         if obj.docstring is not None:
             text = obj.docstring.value.replace("\nExample:\n", "\nExamples:\n")
             obj.docstring.value = TOGETHER.sub(_apart, text)
 
 
 def _document(cls: griffe.Class, parameters: list[griffe.Parameter]) -> None:
-    """Describe the parameters by the comments beside the attributes, where the docstring does not."""
+    """Describe the parameters by the comments of the attributes, unless the docstring describes them."""
     if cls.docstring is None or "\nArgs:\n" in cls.docstring.value:
         return
     comments = {p.name: COMMENT.search("\n".join(cls.members[p.name].lines)) for p in parameters}
@@ -58,7 +58,7 @@ def _apart(match: re.Match[str]) -> str:
 
 
 def _default(value: Any) -> tuple[Any, bool]:
-    """Default of an attribute's value, and whether `__init__` takes the attribute."""
+    """Default of an attribute, and whether `__init__` takes it."""
     if getattr(value, "canonical_path", "") != "attrs.field":
         return value, True
     arguments = _arguments(value)
@@ -72,5 +72,5 @@ def _default(value: Any) -> tuple[Any, bool]:
 
 
 def _arguments(call: Any) -> dict[str, Any]:
-    """Arguments of a call that are given by name."""
+    """Keyword arguments of a call."""
     return {a.name: a.value for a in getattr(call, "arguments", ()) if isinstance(a, griffe.ExprKeyword)}

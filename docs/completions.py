@@ -1,9 +1,9 @@
 """Measures completions of held-out signals: `python docs/completions.py PLUGIN|RUN [COUNT] [SEEDS] [LEVELS] [NOISE]`.
 
-It prints, for each task, how well completions agree with what was observed and with what was hidden, beside the
-autoencoder's own reconstruction of the whole signal and the training signal that is nearest at the observed places.
-Errors are pooled over signals: decibels of the mean squared error, and overlaps of all places together. Metrics that
-look at fields alone follow, of completions and of reconstructions.
+For each task, it prints the error of completions at observed and at hidden places. For comparison, it prints the errors
+of the autoencoder's own reconstruction of the whole signal and of the training signal that is nearest at the observed
+places. Errors are pooled over signals: PSNR of the mean squared error, or intersection over union of all places
+together. Metrics that need no ground truth follow, for completions and for reconstructions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ddmi_core.completion.regions import columns, region, union
 from ddmi_core.completion.sitcom import NOISE, STEPS
 from ddmi_core.model.data import load_data
 
-Task = list[str] | tuple[int, ...]  # regions that are observed, or cells whose means are
+Task = list[str] | tuple[int, ...]  # observed regions, or the cells whose means are observed
 TASKS: dict[str, dict[str, Task]] = {
     "image": {
         "lower half hidden": ["y<0"],
@@ -39,14 +39,14 @@ TASKS: dict[str, dict[str, Task]] = {
     },
     "nerf": {"one view seen": ["view=0"]},
 }
-METRICS = {"nerf": ["depth_consistency"]}  # that need no truth
-MOST, MOST_OF_CELLS, MOST_OF_RAYS = 4096, 16384, 16384  # places that are looked at
-COMPARED = {"occupancy": 512}  # training signals; all of the others
+METRICS = {"nerf": ["depth_consistency"]}  # metrics without ground truth
+MOST, MOST_OF_CELLS, MOST_OF_RAYS = 4096, 16384, 16384  # largest number of places evaluated
+COMPARED = {"occupancy": 512}  # largest number of training signals to compare; all in other domains
 AT_ONCE = 32  # fields in memory
 
 
 def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS, noise: float = NOISE) -> None:
-    """Print one line a task."""
+    """Print the figures of each task."""
     run = Path(which).is_dir()
     model = ddmi.load(which) if run else ddmi.load(plugin=which)
     split = load_data(model.domain, model.config.data if run else "", model.config.domain)
@@ -106,7 +106,7 @@ def measured(
 
 
 def error(model: ddmi.Model, values: Tensor, truth: Tensor) -> Tensor:
-    """Sums that errors are pooled from, `(B, 2)`: common and joint places, or squared error and number of values."""
+    """Sums to pool, `(B, 2)`: sizes of intersection and union, or squared error and number of values."""
     if model.measurement.bernoulli:
         return torch.stack([torch.minimum(values, truth).sum((1, 2)), torch.maximum(values, truth).sum((1, 2))], 1)
     square = (values - truth).square()
@@ -114,13 +114,13 @@ def error(model: ddmi.Model, values: Tensor, truth: Tensor) -> Tensor:
 
 
 def figure(model: ddmi.Model, sums: Tensor) -> str:
-    """Decibels, or intersection over union."""
+    """PSNR in dB, or intersection over union."""
     first, second = sums.sum(0).tolist()
     return f"{first / second:.3f} IoU" if model.measurement.bernoulli else f"{10 * log10(4 * second / first):.2f} dB"
 
 
 def nearest(model: ddmi.Model, split: Split, seen: Observations, rest: Observations) -> Tensor:
-    """Error at the hidden places of the training signal that fits the observed ones best."""
+    """Error at the hidden places of the training signal with the smallest error at the observed ones."""
     if not model.measurement.bernoulli and type(seen.queries) is Queries:
         grids = split.train.batch(range(len(split.train))).values.flatten(2).transpose(1, 2)
         cells = model.renderer.native[::-1]
@@ -148,7 +148,7 @@ LATENTS: list[Planes] = []
 
 
 def training_fields(model: ddmi.Model, split: Split) -> Iterator[ddmi.Field]:
-    """Reconstructions of training signals, which can be observed anywhere, some at a time."""
+    """Yield reconstructions of training signals in batches; unlike signals, they can be observed anywhere."""
     if not LATENTS:
         numbers = range(min(COMPARED.get(model.domain.name, len(split.train)), len(split.train)))
         for start in range(0, len(numbers), AT_ONCE):

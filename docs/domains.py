@@ -1,4 +1,4 @@
-"""Tables of the page that shows domains side by side, made of their descriptions, their code and their weights."""
+"""Tables that compare the domains, generated from their descriptions, code and weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 from attrs import evolve
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ddmi-audio"
-ORDER = ("image", "occupancy", "video", "nerf")  # the others follow by name
+ORDER = ("image", "occupancy", "video", "nerf")  # other domains follow, sorted by name
 PARTS = ("encoder", "decoder", "sampler", "renderer", "readout")
 REFERENCES = ("loss", "field_features", "parse_view", "report_views", "ground_truth", "panel")
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -28,7 +28,7 @@ Cell = Callable[[Any], str]
 
 @cache
 def domains() -> tuple[Any, ...]:
-    """The built-in domains, and that of the example of a plugin of its own."""
+    """The built-in domains and the domain of the example plugin."""
     from ddmi_core.registry.hooks import GROUP
     from ddmi_core.registry.registry import domain_named
 
@@ -42,17 +42,17 @@ def domains() -> tuple[Any, ...]:
 
 
 def descriptions() -> str:
-    """What the descriptions say: axes, planes, values, sources, measures, files."""
+    """Table of the descriptions: axes, planes, values, sources, metrics, files."""
     rows: dict[str, Cell] = {
         "axes": lambda domain: _codes(domain.layout.axes),
         "planes": lambda domain: _codes("".join(plane) for plane in domain.layout.planes),
         "further inputs of the readout": lambda domain: _codes(domain.layout.extra),
         "values": lambda domain: _codes(domain.values),
-        "observed, where it is not these": lambda domain: _codes(domain.observed),
+        "observed values, if different": lambda domain: _codes(domain.observed),
         "data": lambda domain: _codes(domain.sources),
-        "measures of reconstructions": lambda domain: _codes(domain.metrics),
+        "reconstruction metrics": lambda domain: _codes(domain.metrics),
         "other evaluations": lambda domain: _codes(domain.evaluations),
-        "asked for by, beside classes": lambda domain: _codes(domain.conditions),
+        "conditions besides classes": lambda domain: _codes(domain.conditions),
         "files": lambda domain: _codes(domain.exporters),
         "presets": lambda domain: _codes(domain.presets),
     }
@@ -60,7 +60,7 @@ def descriptions() -> str:
 
 
 def parts() -> str:
-    """What each domain takes from the core, and what is its own, in the preset `quick`."""
+    """Table of the parts in the preset `quick`: those from the core, and the domain's own."""
     made = {domain.name: built_parts(domain) for domain in domains()}
     rows: dict[str, Cell] = {
         name: lambda domain, name=name: _class(type(made[domain.name][name])) for name in PARTS
@@ -69,7 +69,7 @@ def parts() -> str:
 
 
 def built_parts(domain: Any) -> dict[str, Any]:
-    """The parts of a domain in its preset `quick`, by name."""
+    """Parts of a domain in its preset `quick`, by name."""
     from ddmi_core.model.build import build_autoencoder, build_parts
     from ddmi_core.settings.resolve import resolve
 
@@ -80,19 +80,19 @@ def built_parts(domain: Any) -> dict[str, Any]:
 
 
 def code() -> str:
-    """Lines of code of each domain, and of the core."""
+    """Table of the lines of code of each domain, and those of the core."""
     counts = {domain.name: lines_of(domain) for domain in domains()}
     rows: dict[str, Cell] = {
         "data sources": lambda domain: f"{counts[domain.name][0]:,}",
-        "all else": lambda domain: f"{counts[domain.name][1]:,}",
+        "everything else": lambda domain: f"{counts[domain.name][1]:,}",
     }
     core = Path(__file__).parents[1] / "ddmi_core"
     total = sum(lines_of_code(path.read_text(encoding="utf-8")) for path in core.rglob("*.py"))
-    return f"{_table(rows)}\n\nThe core, which all of them share, has {total:,}."
+    return f"{_table(rows)}\n\nThe core, which all domains share, has {total:,}."
 
 
 def lines_of(domain: Any) -> tuple[int, int]:
-    """Lines of code of a domain's data sources, and of all else in its package."""
+    """Lines of code of a domain's data sources, and of everything else in its package."""
     modules = modules_of(package_of(domain))
     data = data_sources(domain, modules)
     counts = {name: lines_of_code(path.read_text(encoding="utf-8")) for name, path in modules.items()}
@@ -100,15 +100,15 @@ def lines_of(domain: Any) -> tuple[int, int]:
 
 
 def package_of(domain: Any) -> str:
-    """The package that a domain's own parts are in."""
+    """The package of a domain's own parts."""
     return str(domain.settings).partition(":")[0].partition(".")[0]
 
 
 def data_sources(domain: Any, modules: Mapping[str, Path]) -> set[str]:
-    """Modules that the functions that `sources` and `read` name lead to, and no part of the domain does.
+    """Modules that only the functions in `sources` and `read` import, directly or not, and no part of the domain.
 
-    Settings do not count as a way, as they check options of sources; nor do measures, which may look at what a source
-    of toy data knows of its signals.
+    Imports through the settings do not count, since settings check options of sources. Metrics and evaluations do not
+    count either: they may use what a source of toy data knows about its signals.
     """
     settings = domain.settings.partition(":")[0]
     own = {domain.read.partition(":")[0], *(reference.partition(":")[0] for reference in domain.sources.values())}
@@ -131,7 +131,7 @@ def modules_of(package: str) -> dict[str, Path]:
 
 
 def reached(start: Iterable[str], modules: Mapping[str, Path], without: str = "") -> set[str]:
-    """Modules that some import, directly or not, with themselves; leaving out a way through one of them."""
+    """Modules that `start` imports, directly or not, including `start`; paths through `without` do not count."""
     found: set[str] = set()
     waiting = [name for name in start if name in modules]
     while waiting:
@@ -150,7 +150,7 @@ def reached(start: Iterable[str], modules: Mapping[str, Path], without: str = ""
 
 
 def lines_of_code(source: str) -> int:
-    """Lines that hold more than white space, comments and docstrings."""
+    """Number of lines with code, without blank lines, comments and docstrings."""
     lines = {
         line
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -164,7 +164,7 @@ def lines_of_code(source: str) -> int:
 
 
 def weights() -> str:
-    """Sizes of the weights that ship, and their figures."""
+    """Table of the shipped weights: sizes and figures."""
     from ddmi_core.errors import RequestError
     from ddmi_core.model.folder import pretrained
 
@@ -189,7 +189,7 @@ def weights() -> str:
 
 
 def figures(place: Path) -> list[dict[str, Any]]:
-    """Figures of shipped weights, without those that split up another one by a word."""
+    """Figures of shipped weights, without those that break down another figure by a property."""
     text = (place / "metrics.json").read_text(encoding="utf-8")
     every: list[dict[str, Any]] = json.loads(text)["figures"]
     names = {figure["name"] for figure in every}
@@ -214,7 +214,7 @@ def _table(rows: Mapping[str, Cell]) -> str:
 
 
 def _class(kind: type) -> str:
-    """A class, and whose it is; of an own one, what of the core it builds on."""
+    """A class, in bold if it is the domain's own, with the core class from which it derives."""
     if kind.__module__.startswith("ddmi_core"):
         return f"`{kind.__name__}`"
     ready = [

@@ -1,8 +1,8 @@
-"""Writes the pages that follow from the code: commands with their options, settings with their values, checks.
+"""MkDocs hook that generates parts of pages from the code: commands and options, settings and values, checks.
 
-It is a hook of MkDocs: a line `<!-- generated: NAME -->` in a page becomes what `SECTIONS[NAME]` returns, so these
-pages are made anew with every build. `python docs/generate.py NAME` prints one. A line
-`<!-- picture: NAME: caption -->` becomes the picture `assets/NAME.png` if there is one (see `pictures.py`).
+Every build replaces a line `<!-- generated: NAME -->` of a page by the result of `SECTIONS[NAME]`.
+`python docs/generate.py NAME` prints one section. A line `<!-- picture: NAME: caption -->` becomes the picture
+`assets/NAME.png` if it exists (see `pictures.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import domains
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
 PICTURE = re.compile(r"^<!-- picture: ([\w-]+): (.+) -->$", re.MULTILINE)
-PLUGIN = "image"  # of the table of presets
-OWN = "domain."  # begins the keys of a plugin's own settings
+PLUGIN = "image"  # whose presets the table shows
+OWN = "domain."  # prefix of the keys of a plugin's own settings
 
 
 def commands() -> str:
@@ -32,7 +32,7 @@ def commands() -> str:
 
 
 def settings() -> str:
-    """Every setting of the built-in plugins: what it is and takes, and its value in each preset."""
+    """Every setting of the built-in plugins: meaning, accepted values, and its value in each preset."""
     plugins = {name: _in_presets(name) for name in built_in()}
     rows = {key: row for columns in plugins.values() for row_of in columns.values() for key, row in row_of.items()}
     common = [key for key in rows if not key.startswith(OWN)]
@@ -40,10 +40,10 @@ def settings() -> str:
         key: {_code(_shown(row_of[key].default)) for columns in plugins.values() for row_of in columns.values()}
         for key in common
     }
-    lines = ["## Of every plugin", "", "Where no value stands, it depends on plugin and preset, and is listed below."]
+    lines = ["## Settings of every plugin", "", "If no value is given, it depends on plugin and preset; see below."]
     lines += _tables(common, rows, lambda key: next(iter(values[key])) if len(values[key]) == 1 else "")
     for name, columns in plugins.items():
-        lines += ["", f"## Of the plugin `{name}` {{ #{name} }}"]
+        lines += ["", f"## Settings of the plugin `{name}` {{ #{name} }}"]
         own = [key for key in next(iter(columns.values())) if key.startswith(OWN)]
         lines += _tables(own, next(iter(columns.values())), lambda key, columns=columns: _by_preset(key, columns))
         lines += [
@@ -61,7 +61,7 @@ def settings() -> str:
 
 
 def built_in() -> list[str]:
-    """Names of the plugins that come with the distribution of this program."""
+    """Names of the plugins in the distribution of this program."""
     from importlib.metadata import distribution
 
     from ddmi_core.registry.hooks import GROUP
@@ -70,7 +70,7 @@ def built_in() -> list[str]:
 
 
 def _in_presets(plugin: str) -> dict[str, dict[str, Any]]:
-    """The rows of a plugin's settings by preset and key."""
+    """The settings of a plugin by preset and key."""
     from ddmi_core.cli.train import configured
     from ddmi_core.settings.resolve import keys
 
@@ -87,14 +87,14 @@ def _tables(names: Iterable[str], rows: Mapping[str, Any], value: Callable[[str]
         here = key.rpartition(".")[0]
         if here != table:
             table = here
-            yield from ("", f"### `[{here}]`" if here else "### At the top", "")
-            yield from ("| key | value | what it is, and what it takes |", "| --- | --- | --- |")
+            yield from ("", f"### `[{here}]`" if here else "### Top level", "")
+            yield from ("| key | value | meaning and accepted values |", "| --- | --- | --- |")
         summary = rows[key].summary[:1].upper() + rows[key].summary[1:]
         yield f"| `{key}` | {value(key)} | {_cell(summary)} *Takes {_cell(rows[key].takes)}.* |"
 
 
 def _by_preset(key: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """The value of a key, with the names of presets where these differ."""
+    """The value of a key, with the names of the presets if their values differ."""
     values = {preset: _code(_shown(rows[key].default)) for preset, rows in columns.items()}
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
@@ -102,7 +102,7 @@ def _by_preset(key: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def presets() -> str:
-    """The presets of the image plugin: levels of a picture, bytes that it takes, numbers of a latent, steps."""
+    """Table of the presets of the image plugin: levels and bytes of a picture, size of a latent, steps."""
     from ddmi_core.cli.train import configured
     from ddmi_image.packing import row_bytes, sides
 
@@ -142,7 +142,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Fill the marked places of a page (called by MkDocs)."""
+    """Replace the marked lines of a page (called by MkDocs)."""
     assets = posixpath.relpath("assets", posixpath.dirname(page.file.src_uri) or ".")
 
     def picture(match: re.Match[str]) -> str:
@@ -176,7 +176,7 @@ def _option(parameter: Any) -> str:
     names = ", ".join(f"`{name}`" for name in sorted(parameter.opts, key=len))
     if parameter.is_flag:
         return names
-    # Where an option keeps its range depends on the version of typer.
+    # The attribute that holds an option's range depends on the version of typer.
     places = (parameter, getattr(parameter, "type", None))
     low, high = (next((v for p in places if (v := getattr(p, end, None)) is not None), None) for end in ("min", "max"))
     limits = [
@@ -208,7 +208,7 @@ def _cell(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as a configuration file has it."""
+    """A value as written in a configuration file."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):

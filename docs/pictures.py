@@ -1,7 +1,7 @@
-"""Makes the pictures of the documentation from a finished run of a plugin: `python docs/pictures.py RUN [NAME ...]`.
+"""Draws the pictures of the documentation from a finished run of a plugin: `python docs/pictures.py RUN [NAME ...]`.
 
-A line `<!-- picture: NAME: caption -->` in a page shows `docs/assets/NAME.png` once that file exists. The picture
-`report` is a screenshot of RUN/report.html, made if Chromium is installed.
+A line `<!-- picture: NAME: caption -->` in a page shows `docs/assets/NAME.png` if that file exists. The picture
+`report` is a screenshot of RUN/report.html; it requires Chromium.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ddmi_core.report.pictures import only_coarse
 
 ASSETS = Path(__file__).parent / "assets"
 TILE, GAP = 144, 6
-MOST_OF_RAYS = 16384  # of an object, from which those of a view are taken
+MOST_OF_RAYS = 16384  # of an object; those of one view are selected from them
 
 
 def first_look(model: ddmi.Model, split: Split) -> Image.Image:
-    """Sixteen samples, not chosen."""
+    """Sixteen uncurated samples."""
     return sheet([[drawn(model, field, TILE) for field in row] for row in rows_of(model.sample(16, seed=0), 8)])
 
 
@@ -74,7 +74,7 @@ def scales(model: ddmi.Model, split: Split) -> Image.Image:
 
 
 def sounds(model: ddmi.Model, split: Split) -> Image.Image:
-    """Sixteen samples, not chosen, as the domain draws them."""
+    """Sixteen uncurated samples, as the domain draws them."""
     picture = model.domain.resolve(model.domain.picture)
     return sheet([[picture(model.render(field)) for field in row] for row in rows_of(model.sample(16, seed=0), 4)])
 
@@ -93,12 +93,12 @@ TEXTS = ("a round table with three legs", "a tall chair with arms", "a low bench
 
 
 def shapes(model: ddmi.Model, split: Split) -> Image.Image:
-    """Sixteen shapes that nobody asked for, not chosen."""
+    """Sixteen unconditional samples, uncurated."""
     return sheet([[first_frame(model, field) for field in row] for row in rows_of(model.sample(16, seed=0), 8)])
 
 
 def shapes_from_text(model: ddmi.Model, split: Split) -> Image.Image:
-    """Eight shapes for each of three texts, not chosen, a text a row."""
+    """Eight uncurated samples for each of three texts, one row a text."""
     return sheet([[first_frame(model, field) for field in model.sample(8, seed=0, condition=text)] for text in TEXTS])
 
 
@@ -118,7 +118,7 @@ CLIPS = (
 
 
 def clips(model: ddmi.Model, split: Split) -> Image.Image:
-    """One clip for each of five texts, not chosen: every other frame, and the middle row of all frames, latest last."""
+    """One uncurated clip for each of five texts: every other frame, and the middle row of all frames over time."""
     return sheet([over_time(model, model.sample(1, seed=0, condition=text)) for text in CLIPS])
 
 
@@ -146,7 +146,7 @@ def strip(frames: np.ndarray) -> list[Image.Image]:
 
 
 def toy_cars(model: ddmi.Model, split: Split) -> Image.Image:
-    """The first twenty-four cars of the source `cars` themselves, without any model."""
+    """The first twenty-four cars of the source `cars`, without a model."""
     from ddmi_nerf.cars import car
     from ddmi_nerf.cars.views import picture
     from ddmi_nerf.rendering import usual_camera
@@ -157,7 +157,7 @@ def toy_cars(model: ddmi.Model, split: Split) -> Image.Image:
 
 
 def cars(model: ddmi.Model, split: Split) -> Image.Image:
-    """Sixteen samples, not chosen, each from one place; below, the first four of them from four sides, two a row."""
+    """Sixteen uncurated samples, each in one view; below, the first four of them from four sides, two a row."""
     fields = model.sample(16, seed=0)
     once = [[over_white(model.render(field, TILE)) for field in row] for row in rows_of(fields, 8)]
     sides = [[over_white(view) for field in pair for view in turn(model, field, 4)] for pair in rows_of(fields[:4], 2)]
@@ -165,7 +165,7 @@ def cars(model: ddmi.Model, split: Split) -> Image.Image:
 
 
 def over_white(picture: Any) -> Image.Image:
-    """The colours of a view."""
+    """The colours of a view over white."""
     return Image.fromarray(picture.pixels())
 
 
@@ -178,7 +178,7 @@ def turn(model: ddmi.Model, field: ddmi.Field, count: int) -> list[Any]:
 
 
 def car_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
-    """Two views of each of eight held-out objects that the encoder did not see, and below each what the field shows."""
+    """Two views of eight held-out objects, unknown to the encoder, each above the same view of the reconstruction."""
     from ddmi_nerf.metrics import views
 
     count = min(8, len(split.held_out))
@@ -198,7 +198,7 @@ def as_image(values: torch.Tensor) -> Image.Image:
 
 
 def car_orbit(model: ddmi.Model, split: Split) -> Image.Image:
-    """Eight views of one turn around the first sample, and below them depth, the nearer the darker, and normals."""
+    """Eight views of one turn around the first sample; below, their depths (near is dark) and normals."""
     views = turn(model, model.sample(1, seed=0), 8)
     normals = [Image.fromarray(view.normal_map()) for view in views]
     return sheet([[over_white(view) for view in views], depths(views), normals])
@@ -208,7 +208,7 @@ COMPLETED = (0, 40, 70)  # held-out objects
 
 
 def car_completions(model: ddmi.Model, split: Split) -> Image.Image:
-    """Three held-out objects of which one view is known: it, then two completions from its camera and from behind."""
+    """Three held-out objects, each with its one known view and two completions, from its camera and from behind."""
     from ddmi_core.completion.regions import columns, region
     from ddmi_nerf.orbit import turned
     from ddmi_nerf.rendering import camera_of
@@ -228,7 +228,7 @@ def car_completions(model: ddmi.Model, split: Split) -> Image.Image:
 
 
 def depths(views: Sequence[Any]) -> list[Image.Image]:
-    """Depths from black to light grey over the range that all views have; white where nothing is seen."""
+    """Depths from black to light grey over the common range of all views; white where nothing is visible."""
     seen = np.stack([view.opacity for view in views]) > 0.5
     depth = np.stack([view.depth for view in views])
     nearest, farthest = (depth[seen].min(), depth[seen].max()) if seen.any() else (0.0, 1.0)
@@ -237,7 +237,7 @@ def depths(views: Sequence[Any]) -> list[Image.Image]:
 
 
 Make = Callable[[ddmi.Model, Split], Image.Image]
-PICTURES: dict[str, dict[str, Make]] = {  # by the plugin of the run
+PICTURES: dict[str, dict[str, Make]] = {  # by plugin of the run
     "image": {
         "first-look": first_look,
         "sizes": sizes,
@@ -273,19 +273,19 @@ def rows_of(fields: ddmi.Field, columns: int) -> list[ddmi.Field]:
 
 
 def drawn(model: ddmi.Model, field: ddmi.Field, side: int, shown: int = 0) -> Image.Image:
-    """One field at a size, shown at another."""
+    """One field drawn at one size and shown at another."""
     picture = model.domain.resolve(model.domain.picture)
     return enlarged(picture(model.render(field, (side, side))), shown or side)
 
 
 def enlarged(image: Image.Image, side: int) -> Image.Image:
-    """A picture at another size: pixels stay pixels when it grows."""
+    """A resized picture; enlargement keeps pixels sharp."""
     grows = side >= image.width
     return image.resize((side, side), Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS)
 
 
 def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Pictures of one size in rows."""
+    """Pictures of equal size, arranged in rows."""
     right, down = rows[0][0].width + GAP, rows[0][0].height + GAP
     whole = Image.new("RGB", (right * len(rows[0]) - GAP, down * len(rows) - GAP), "white")
     for y, row in enumerate(rows):
@@ -295,10 +295,10 @@ def sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 
 
 def report(run: Path) -> None:
-    """The upper part of the report in a browser."""
+    """Take a screenshot of the upper part of the report in a browser."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        print("no Chromium: report.png is left as it is", file=sys.stderr)
+        print("Chromium not found: report.png is unchanged", file=sys.stderr)
         return
     options = ["--headless", "--disable-gpu", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,1500"]
     page = (run / "report.html").resolve(strict=True).as_uri()
@@ -306,7 +306,7 @@ def report(run: Path) -> None:
 
 
 def main() -> None:
-    """Make all pictures, or those that are named."""
+    """Draw all pictures, or those named on the command line."""
     run, wanted = Path(sys.argv[1]), sys.argv[2:]
     model = ddmi.load(run)
     split = load_data(model.domain, model.config.data, model.config.domain)

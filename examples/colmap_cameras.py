@@ -1,9 +1,9 @@
-"""Writes `transforms.json` of an object from a COLMAP model as text: `python examples/colmap_cameras.py SPARSE IMAGES`.
+"""Converts a COLMAP text model of an object to `transforms.json`: `python examples/colmap_cameras.py SPARSE IMAGES`.
 
-SPARSE has `cameras.txt` and `images.txt`, of pinhole cameras without distortion; IMAGES is the folder of the pictures,
-in which the file is written. COLMAP's world has any origin, direction and unit, so the object is put upright in the
-middle: the place that cameras look at becomes the origin, the mean of their upper sides points up, the first picture,
-by name, is taken from the front, and the mean distance of cameras is 3.
+SPARSE has `cameras.txt` and `images.txt`, with pinhole cameras without distortion. IMAGES is the folder of the
+pictures; the program writes the file there. COLMAP's world has an arbitrary origin, orientation and unit, so the
+program normalises it: the point that the cameras look at becomes the origin, the mean of their up vectors points up,
+the first picture by name is taken from the front, and the mean distance of the cameras is 3.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def read_model(sparse: Path) -> list[Shot]:
 
 
 def rows(path: Path) -> list[list[str]]:
-    """Words of the lines of a file, without comments; of a pair of lines of `images.txt`, the second may be empty."""
+    """Words of the lines of a file, without comments; an empty line gives no words, as in `images.txt`."""
     return [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
 
 
 def upright(shots: list[Shot]) -> list[Shot]:
-    """The same views of a world with the object in the middle, z up, and the first camera before it."""
+    """The same views in a world with the object at the origin, z up, and the first camera in front."""
     places = np.stack([shot.camera.origin for shot in shots])
     looks = np.stack([shot.camera.to_world[:3, 2] for shot in shots])
-    away = np.eye(3) - looks[:, :, None] * looks[:, None]  # takes what is across an optical axis
+    away = np.eye(3) - looks[:, :, None] * looks[:, None]  # projects onto the plane orthogonal to an optical axis
     middle = np.linalg.solve(away.sum(axis=0), (away @ places[:, :, None]).sum(axis=0))[:, 0]
     up = unit(-np.stack([shot.camera.to_world[:3, 1] for shot in shots]).mean(axis=0))
     front = places[0] - middle
@@ -75,13 +75,13 @@ def upright(shots: list[Shot]) -> list[Shot]:
 
 
 def unit(vector: Floats) -> Floats:
-    """A vector of length one in its direction."""
+    """A vector scaled to length one."""
     result: Floats = vector / np.linalg.norm(vector)
     return result
 
 
 def main() -> None:
-    """Read the command line and write."""
+    """Read the command line and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sparse", type=Path, help="folder with cameras.txt and images.txt")
     parser.add_argument("images", type=Path, help="folder of the pictures")

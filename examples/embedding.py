@@ -1,7 +1,7 @@
 """Fields in a program: train, load, sample, call, differentiate, render, encode, interpolate, save, follow progress.
 
-`python examples/embedding.py RUN` uses a finished run of the image plugin; without RUN it trains a tiny one first, in
-seconds, whose pictures are noise.
+`python examples/embedding.py RUN` uses a finished run of the image plugin. Without RUN, it first trains a tiny model in
+seconds; the pictures of this model are noise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ddmi_core as ddmi
 
 
 def loaded(run: Path) -> ddmi.Model:
-    """A finished run, ready for use."""
+    """Load a finished run."""
     # --8<-- [start:load]
     import ddmi_core as ddmi
 
@@ -27,7 +27,7 @@ def loaded(run: Path) -> ddmi.Model:
 
 
 def sampled(model: ddmi.Model) -> ddmi.Field:
-    """Four new functions."""
+    """Sample four new fields."""
     # --8<-- [start:sample]
     fields = model.sample(
         4,
@@ -43,7 +43,7 @@ def sampled(model: ddmi.Model) -> ddmi.Field:
 
 
 def call(fields: ddmi.Field) -> None:
-    """Values and their slopes at any coordinates."""
+    """Evaluate fields at any coordinates, and differentiate them."""
     # --8<-- [start:call]
     coords = torch.rand(4, 100, 2) * 2 - 1  # (B, N, D): x, then y
     coords.requires_grad_(True)
@@ -55,7 +55,7 @@ def call(fields: ddmi.Field) -> None:
 
 
 def fit(model: ddmi.Model, latent: ddmi.Planes) -> None:
-    """A latent fitted to a wish: here, that the field be white at its border."""
+    """Fit a latent to an objective: here, a field that is white at its border."""
     # --8<-- [start:fit]
     side = torch.linspace(-1, 1, 50)
     top = torch.stack([side, torch.full_like(side, -1)], dim=1)
@@ -73,7 +73,7 @@ def fit(model: ddmi.Model, latent: ddmi.Planes) -> None:
 
 
 def render(model: ddmi.Model, fields: ddmi.Field, folder: Path) -> None:
-    """One field at several sizes, as arrays and as a file."""
+    """Render one field at several sizes, as arrays and as a file."""
     # --8<-- [start:render]
     for side in (48, 96, 192):
         picture = model.render(fields[0], size=side)
@@ -86,7 +86,7 @@ def render(model: ddmi.Model, fields: ddmi.Field, folder: Path) -> None:
 
 
 def encoded(model: ddmi.Model, path: Path) -> ddmi.Planes:
-    """The latent of a picture, and how well its field keeps it."""
+    """Encode a picture, and measure the error of its reconstruction."""
     # --8<-- [start:encode]
     signal = model.read(path)  # one picture, B = 1
     latent = model.encode(signal).mean  # or .sample(generator)
@@ -100,7 +100,7 @@ def encoded(model: ddmi.Model, path: Path) -> ddmi.Planes:
 
 
 def between(model: ddmi.Model, first: ddmi.Planes, second: ddmi.Planes) -> ddmi.Field:
-    """Five fields on the way from one latent to another."""
+    """Interpolate: five fields from one latent to another."""
     # --8<-- [start:between]
     weights = torch.linspace(0, 1, 5).view(-1, 1, 1, 1)
     pairs = zip(first, second, strict=True)
@@ -111,7 +111,7 @@ def between(model: ddmi.Model, first: ddmi.Planes, second: ddmi.Planes) -> ddmi.
 
 
 def store(field: ddmi.Field, path: Path) -> None:
-    """A field in a file."""
+    """Save a field to a file, and load it."""
     # --8<-- [start:save]
     field.save(path)
     again = ddmi.Field.load(path)  # needs no model and no plugin
@@ -123,7 +123,7 @@ def store(field: ddmi.Field, path: Path) -> None:
 
 
 def watch(model: ddmi.Model, most: int) -> None:
-    """Follow the sampling step by step, and end it early."""
+    """Follow the sampling step by step, and cancel it."""
     # --8<-- [start:progress]
     from ddmi_core.diffusion.samplers import Progress
 
@@ -146,7 +146,7 @@ def watch(model: ddmi.Model, most: int) -> None:
 
 
 def trained(folder: Path) -> Path:
-    """A run that takes seconds."""
+    """Train a run that takes seconds."""
     settings = Path(__file__).parent.parent / "docs" / "tiny.toml"
     # --8<-- [start:run]
     model = ddmi.run(
@@ -162,7 +162,7 @@ def trained(folder: Path) -> Path:
 
 
 def main() -> None:
-    """Everything in order."""
+    """Run all parts in order."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = Path(sys.argv[1]) if len(sys.argv) > 1 else trained(folder / "run")

@@ -1,9 +1,9 @@
-"""Kills runs at random moments, resumes them, and compares their final weights with an undisturbed run's.
+"""Kills runs at random times, resumes them, and compares their final weights with those of an undisturbed run.
 
     python examples/kill_and_resume.py --moments 10 --seed 0
 
-Each run is tiny (some seconds). It gets SIGKILL, which leaves a program no time to do anything, at a random moment
-after its folder has appeared; `ddmi run --resume` then completes it. The exit status is 1 if any file differs.
+Each run is tiny (some seconds). It receives SIGKILL, which a program cannot handle, at a random time after its folder
+has appeared. `ddmi run --resume` then completes it. The exit status is 1 if any file differs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def start(words: Sequence[str]) -> subprocess.Popen[str]:
 
 
 def resumption(out: Path, steps: int) -> list[str]:
-    """Arguments that go on with a run, or begin it where it had not come to write its `run.toml`."""
+    """Arguments that resume a run, or start it again if it has not written its `run.toml`."""
     if (out / "run.toml").exists():
         return ["run", "--plugin", "image", "--out", str(out), "--resume"]
     return arguments(out, steps)
@@ -68,7 +68,7 @@ def complete(words: Sequence[str]) -> None:
     """Run `ddmi` to its end.
 
     Raises:
-        SystemExit: with what it said, if it fails.
+        SystemExit: with its output, if it fails.
     """
     process = start(words)
     _, said = process.communicate()
@@ -83,7 +83,7 @@ def wait_for(process: subprocess.Popen[str], out: Path, pattern: str) -> None:
 
 
 def kill_after(words: Sequence[str], out: Path, seconds: float) -> bool:
-    """Start `ddmi`, and kill it so many seconds after its run's folder is there; False if it was done before."""
+    """Start `ddmi`, and kill it some seconds after its run's folder appears; False if it ended before."""
     process = start(words)
     wait_for(process, out, "run.toml")
     try:
@@ -102,7 +102,7 @@ def weights(out: Path) -> dict[str, str]:
 
 
 def reached(out: Path) -> str:
-    """How far a run has come, by what lies in its folder."""
+    """The progress of a run, according to its folder."""
     for stage in ("denoiser", "latents", "autoencoder"):
         if (out / stage / "final").exists():
             return f"{stage} done"
@@ -112,10 +112,10 @@ def reached(out: Path) -> str:
 
 
 def main() -> None:
-    """Kill, resume and compare as often as asked, and print a table."""
+    """Kill, resume and compare the requested number of runs, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--moments", type=int, default=10, help="how many runs to kill (10)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random moments (0)")
+    parser.add_argument("--moments", type=int, default=10, help="number of runs to kill (10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random times (0)")
     parser.add_argument("--steps", type=int, default=150, help="training steps of each stage (150)")
     options = parser.parse_args()
 
@@ -129,14 +129,14 @@ def main() -> None:
         if process.returncode or not expected:
             raise SystemExit(f"the undisturbed run failed with status {process.returncode}")
         print(
-            f"undisturbed: {ready - begun:.1f} s to begin, {lasted:.1f} s of work, {len(expected)} files of weights\n"
+            f"undisturbed: {ready - begun:.1f} s to start, {lasted:.1f} s of work, {len(expected)} files of weights\n"
         )
-        print(f"{'moment':>8}  {'had reached':<26}  weights after --resume")
+        print(f"{'time':>8}  {'state':<26}  weights after --resume")
         random_moment, failures = random.Random(options.seed), 0
         for number in range(options.moments):
             moment, out = random_moment.uniform(0, lasted), Path(scratch) / str(number)
             killed = kill_after(arguments(out, options.steps), out, moment)
-            state = reached(out) if killed else "the end, before the kill"
+            state = reached(out) if killed else "finished before the kill"
             complete(resumption(out, options.steps))
             equal = weights(out) == expected
             failures += not equal

@@ -1,6 +1,6 @@
-"""How often kind and colour of cars are measured right, for cars as media: `python examples/measured_cars.py [COUNT]`.
+"""Accuracy of the measured kind and colour on cars rendered as media: `python examples/measured_cars.py [COUNT]`.
 
-It gives the figure "right on true cars" that stands beside prompt adherence in the metrics of radiance fields.
+It gives the figure "right on true cars", which accompanies prompt adherence in the metrics of radiance fields.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ddmi_nerf.cars.tracing import light
 from ddmi_nerf.scene import Scene
 
 OPAQUE = 90.0  # density
-CELLS = 24  # a side of the grid of empty space
+CELLS = 24  # along each side of the occupancy grid
 
 
 def main(count: int = 200) -> None:
-    """Measure the first cars, and print how many are right."""
+    """Measure the first cars, and print how many results are right."""
     kinds = colours = 0
     for number in range(count):
         one = car(number)
@@ -33,12 +33,12 @@ def main(count: int = 200) -> None:
 
 
 def measured(one: Car) -> Attributes:
-    """Kind and colour of a car, from what a camera sees of it as a medium."""
+    """Kind and colour of a car, measured from views of the car as a medium."""
     return measure(Scene.of(filled(one), torch.ones(3), cells=CELLS))
 
 
 def filled(one: Car) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Density and colours at points of a car whose solids are filled, each with its own lit colour."""
+    """Density and colour of a car at points; each solid is filled with its own lit colour."""
 
     def medium(points: Tensor) -> tuple[Tensor, Tensor]:
         at = points.double().numpy().T

@@ -1,7 +1,8 @@
-"""Parts of a domain's own: an encoder, a renderer with its sampler, a metric and a condition, each trained for seconds.
+"""Custom parts of a domain: an encoder, a renderer with its sampler, a metric and a condition, each trained in seconds.
 
-`python examples/own_parts.py` registers small variants of one domain, waves over time, trains each, and prints what
-its part is good for. A plugin does the same in a package; the references then begin with its name.
+`python examples/own_parts.py` registers small variants of one domain, waves over time. It trains each variant and
+prints a figure that shows the effect of its part. A plugin does the same in a package; the references then begin with
+the package's name.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ SLOWEST, FASTEST = 1.0, 4.0  # waves from -1 to 1
 
 @frozen
 class Settings:
-    """Of the waves."""
+    """Settings of the waves."""
 
     size: int = 64
     count: int = 240
-    window: float = 0.0  # length over which a measurement is a mean; 0 measures values
+    window: float = 0.0  # length of a measurement's averaging window; 0 measures values
 
     @property
     def native(self) -> tuple[int]:
@@ -41,10 +42,10 @@ class Settings:
 
 
 def wave(number: int, t: Tensor, window: float = 0.0) -> Tensor:
-    """Values of one wave, or its means over windows centred at `t`."""
+    """Values of one wave at times `t`, or its means over windows centred at `t`."""
     draw = torch.Generator().manual_seed(number)
     waves, phase = torch.rand(2, generator=draw).tolist()
-    rate = math.pi * (SLOWEST + waves * (FASTEST - SLOWEST))  # radians a unit of t, which runs from -1 to 1
+    rate = math.pi * (SLOWEST + waves * (FASTEST - SLOWEST))  # radians per unit of t, for t from -1 to 1
     damped = math.sin(rate * window / 2) / (rate * window / 2) if window else 1.0
     return 0.9 * damped * torch.sin(rate * t + 2 * math.pi * phase)
 
@@ -58,7 +59,7 @@ def formulas(location: None, settings: Settings) -> Split:
 
 
 def read(path: Path, settings: Settings) -> GridSignal:
-    """A wave from an array."""
+    """Read a wave from an array."""
     try:
         values = np.load(path).astype(np.float32)
     except (OSError, ValueError, EOFError) as error:
@@ -69,13 +70,13 @@ def read(path: Path, settings: Settings) -> GridSignal:
 
 
 def write(artefact: GridArtefact, path: Path) -> None:
-    """An array of a wave."""
+    """Write a wave as an array."""
     with path.open("wb") as file:
         np.save(file, artefact.array())
 
 
 def picture(artefact: GridArtefact) -> Image.Image:
-    """A wave as a band, dark where it is low."""
+    """Draw a wave as a band; low values are dark."""
     band = np.repeat(artefact.array().T, 16, axis=0)
     return Image.fromarray(((band.clip(-1, 1) + 1) * 127.5).astype(np.uint8))
 
@@ -84,7 +85,7 @@ def picture(artefact: GridArtefact) -> Image.Image:
 WAVES = ddmi.Domain(
     api_version=1,
     name="waves",
-    summary="Waves of a formula",
+    summary="Procedural waves",
     layout=ddmi.Layout(axes=("t",), planes=(("t",),)),
     values=("height",),
     settings=f"{__name__}:Settings",
@@ -101,15 +102,15 @@ WAVES = ddmi.Domain(
 
 # --8<-- [start:encoder]
 class AttentionEncoder(Encoder):
-    """Lets each cell of the latent look at all samples, however many there are."""
+    """Cross-attention from the cells of the latent to any number of samples."""
 
     def __init__(self, cells: int, latent_channels: int, width: int = 48) -> None:
         super().__init__()
         self.cells = cells
         self.rates = math.pi * 2.0 ** torch.arange(5)
         features = 2 * len(self.rates)
-        self.ask = nn.Linear(features, width)
-        self.tell = nn.Linear(features + 1, width)
+        self.query = nn.Linear(features, width)
+        self.key_value = nn.Linear(features + 1, width)
         self.attend = nn.MultiheadAttention(width, num_heads=4, batch_first=True)
         self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * latent_channels))
 
@@ -117,21 +118,21 @@ class AttentionEncoder(Encoder):
         """Posterior with one latent `(B, C, cells)`, for samples `(B, 1, n)` with any n."""
         values = signal.values.movedim(1, 2)  # (B, n, 1)
         batch, n, _ = values.shape
-        where = self.places(n, values).expand(batch, -1, -1)
-        asked = self.ask(self.places(self.cells, values)).expand(batch, -1, -1)
-        told = self.tell(torch.cat([where, values], dim=2))
-        found, _ = self.attend(asked, told, told, need_weights=False)
-        mean, log_variance = self.head(asked + found).movedim(2, 1).chunk(2, dim=1)
+        positions = self.encode_positions(n, values).expand(batch, -1, -1)
+        queries = self.query(self.encode_positions(self.cells, values)).expand(batch, -1, -1)
+        keys = self.key_value(torch.cat([positions, values], dim=2))
+        attended, _ = self.attend(queries, keys, keys, need_weights=False)
+        mean, log_variance = self.head(queries + attended).movedim(2, 1).chunk(2, dim=1)
         return Posterior(Planes([mean]), Planes([log_variance.clamp(-20, 10)]))
 
-    def places(self, n: int, like: Tensor) -> Tensor:
+    def encode_positions(self, n: int, like: Tensor) -> Tensor:
         """Fourier features of the centres of n cells, `(n, 10)`."""
         angles = cell_centres(n).to(like)[:, None] * self.rates.to(like)
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 def encoder(domain: ddmi.Domain, config: AutoencoderConfig, settings: Settings) -> Encoder:
-    """Built once, before training and whenever a model is loaded."""
+    """Build the encoder, before training and whenever a model is loaded."""
     return AttentionEncoder(cells=16, latent_channels=config.latent_channels)
 
 
@@ -142,7 +143,7 @@ ATTENTIVE = evolve(WAVES, name="attentive-waves", encoder=f"{__name__}:encoder")
 # --8<-- [start:queries]
 @frozen(eq=False, kw_only=True)
 class Windows(Queries):
-    """Means over windows; `coords` are their centres."""
+    """Queries for means over windows; `coords` are the centres of the windows."""
 
     width: Tensor  # (B, N, 1), length of each window
 
@@ -154,7 +155,7 @@ class WindowSampler(CoordinateSampler):
         self.width = width
 
     def sample(self, signal: GridSignal, n: int, generator: torch.Generator) -> Windows:
-        """`n` measurements of each signal, with replacement."""
+        """Draw `n` measurements of each signal, with replacement."""
         means = signal.values
         centres = cell_centres(means.shape[-1])
         inside = (centres.abs() <= 1 - self.width / 2).nonzero().flatten()
@@ -172,12 +173,12 @@ class WindowSampler(CoordinateSampler):
 
 # --8<-- [start:renderer]
 class WindowRenderer(GridRenderer):
-    """Shows means over windows when measured, and the field itself when drawn."""
+    """Observes means over windows, and draws the field itself."""
 
-    points = 16  # a window
+    points = 16  # per window
 
     def observe(self, field: Field, queries: Windows) -> Tensor:
-        """Means `(B, N, V)` over windows, by the midpoint rule; values at plain queries."""
+        """Means `(B, N, V)` over windows, by the midpoint rule; for plain queries, values at points."""
         if not isinstance(queries, Windows):
             return super().observe(field, queries)
         offsets = cell_centres(self.points).to(queries.width) / 2  # of a window of width 1
@@ -187,12 +188,12 @@ class WindowRenderer(GridRenderer):
 
 
 def sampler(domain: ddmi.Domain, settings: Settings) -> WindowSampler:
-    """What training compares."""
+    """Build the sampler of the measurements that training compares."""
     return WindowSampler(settings.window)
 
 
 def renderer(domain: ddmi.Domain, settings: Settings) -> WindowRenderer:
-    """How it is predicted, and how fields are drawn."""
+    """Build the renderer, which predicts measurements and draws fields."""
     return WindowRenderer(domain.layout, settings.native)
 
 
@@ -207,9 +208,9 @@ MEASURED = evolve(
 
 # --8<-- [start:metric]
 def frequency(values: Tensor) -> Tensor:
-    """Waves from -1 to 1 of `(B, 1, n)`, as `(B,)`; exact for a sine of up to 8.
+    """Number of waves in [-1, 1], `(B,)`, for values `(B, 1, n)`; exact for sines of up to 8 waves.
 
-    Of a sine, x(t - d) + x(t + d) = 2 cos(w d) x(t); this solves it for w in the mean over all t.
+    For a sine, x(t - d) + x(t + d) = 2 cos(w d) x(t). The function solves this for w by least squares over all t.
     """
     n = values.shape[-1]
     step = n // 16
@@ -220,7 +221,7 @@ def frequency(values: Tensor) -> Tensor:
 
 
 def frequency_error(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
-    """Difference of the frequencies, in waves, `(B,)`."""
+    """Absolute difference of the frequencies, in waves, `(B,)`."""
     found = frequency(renderer.native_values(fields))
     return (found - frequency(signal.values.cpu())).abs()
 
@@ -230,17 +231,17 @@ def frequency_error(fields: Field, signal: GridSignal, renderer: GridRenderer) -
 
 # --8<-- [start:condition]
 class Pitch(Condition):
-    """The frequency of a wave."""
+    """Condition on the frequency of a wave."""
 
     length = 1
 
     def of(self, signals: SignalSet) -> Tensor:
-        """Measured, and scaled to [-1, 1]: `(len, 1)`."""
+        """Measured frequencies, scaled to [-1, 1]: `(len, 1)`."""
         values = signals.batch(range(len(signals))).values
         return self.scaled(frequency(values))[:, None]
 
     def parse(self, text: str) -> Tensor:
-        """The vector of a number of waves."""
+        """The vector for a number of waves, given as text."""
         try:
             waves = float(text)
         except ValueError:
@@ -252,16 +253,16 @@ class Pitch(Condition):
         return self.scaled(torch.tensor([waves]))
 
     def examples(self) -> Sequence[str]:
-        """For `ddmi conditions`."""
+        """Texts for `ddmi conditions`."""
         return ("1", "2.5", "4")
 
     def scaled(self, waves: Tensor) -> Tensor:
-        """About unit size."""
+        """Frequencies scaled from [SLOWEST, FASTEST] to [-1, 1]."""
         return (2 * waves - SLOWEST - FASTEST) / (FASTEST - SLOWEST)
 
 
 def pitch(domain: ddmi.Domain, settings: Settings) -> Pitch:
-    """Built when latents are encoded, and whenever a model is loaded."""
+    """Build the condition, when latents are encoded and whenever a model is loaded."""
     return Pitch()
 
 
@@ -278,12 +279,12 @@ PITCHED = evolve(
 
 
 def new_waves(count: int, size: int, window: float = 0.0) -> Tensor:
-    """Waves that no run has seen, `(count, 1, size)`."""
+    """Waves that occur in no run, `(count, 1, size)`."""
     return torch.stack([wave(10_000 + n, cell_centres(size), window) for n in range(count)])[:, None]
 
 
 def try_encoder(folder: Path) -> None:
-    """Encode with more and fewer samples than in training."""
+    """Encode signals with the training number of samples, with fewer, and with more."""
     # --8<-- [start:encoder-run]
     ddmi.register(ATTENTIVE)
     model = ddmi.run("attentive-waves", folder)
@@ -299,7 +300,7 @@ def try_encoder(folder: Path) -> None:
 
 
 def try_renderer(folder: Path) -> None:
-    """Measurements of a slow instrument, and the waves beneath."""
+    """Recover waves from the measurements of a slow instrument."""
     # --8<-- [start:renderer-run]
     ddmi.register(MEASURED)
     model = ddmi.run("measured-waves", folder, overrides=["domain.window=0.5"])
@@ -307,7 +308,7 @@ def try_renderer(folder: Path) -> None:
     measured = new_waves(40, 64, window=0.5)
     fields = model.decode(model.encode(GridSignal(measured)).mean)
     drawn = model.renderer.native_values(fields)
-    inside = slice(16, -16)  # away from windows that reach beyond the axis
+    inside = slice(16, -16)  # without windows that extend beyond the axis
     truth = new_waves(40, 64)[..., inside]
     for name, guess in (("measured", measured), ("drawn", drawn)):
         error = (guess[..., inside] - truth).abs().mean()
@@ -316,7 +317,7 @@ def try_renderer(folder: Path) -> None:
 
     # --8<-- [start:renderer-check]
     centres = cell_centres(64)[inside].expand(40, -1)[..., None]
-    for width in (0.5, 0.25):  # another instrument than in training
+    for width in (0.5, 0.25):  # 0.25: another instrument than in training
         queries = Windows(
             coords=centres,
             extra=torch.zeros(40, 32, 0),
@@ -331,7 +332,7 @@ def try_renderer(folder: Path) -> None:
 
 
 def try_metric_and_condition(folder: Path) -> None:
-    """Ask for frequencies, and measure them."""
+    """Condition on frequencies, and measure them."""
     # --8<-- [start:metric-run]
     ddmi.register(PITCHED)
     settings = ["diffusion.condition=pitch", "diffusion.training.steps=400"]
@@ -343,10 +344,10 @@ def try_metric_and_condition(folder: Path) -> None:
     # --8<-- [end:metric-run]
 
     # --8<-- [start:condition-run]
-    for asked in ("1.5", "2.5", "3.5"):
-        fields = model.sample(16, seed=0, condition=asked)
+    for requested in ("1.5", "2.5", "3.5"):
+        fields = model.sample(16, seed=0, condition=requested)
         found = frequency(model.renderer.native_values(fields)).median()
-        print(f"condition: {asked} waves asked for, {found:.2f} found")
+        print(f"condition: {requested} waves requested, {found:.2f} measured")
 
     try:
         model.sample(1, condition="high")
@@ -356,7 +357,7 @@ def try_metric_and_condition(folder: Path) -> None:
 
 
 def main() -> None:
-    """All in order."""
+    """Run all parts in order."""
     with tempfile.TemporaryDirectory() as folder:
         try_encoder(Path(folder, "encoder"))
         try_renderer(Path(folder, "renderer"))

@@ -1,4 +1,4 @@
-"""Copies the weights of a finished run into a small folder, as a plugin ships them.
+"""Copies the weights of a finished run into a small folder to ship with a plugin.
 
 python examples/ship_weights.py runs/image plugins/ddmi_image/weights
 """
@@ -12,10 +12,10 @@ from ddmi_core.model.publish import publish
 
 
 def main() -> None:
-    """Read the command line and copy."""
+    """Read the command line and copy the weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a finished run")
-    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("out", type=Path, help="folder to create")
     arguments = parser.parse_args()
     print(f"{arguments.out}: {publish(arguments.run, arguments.out) / 1e6:.1f} MB")
 

@@ -72,3 +72,17 @@ def finished_run(formula_domain, finished_runs) -> Path:
 def copied_run(finished_run, tmp_path) -> Path:
     """A copy of the finished run that a test may change."""
     return Path(shutil.copytree(finished_run, tmp_path / finished_run.name))
+
+
+@pytest.fixture(scope="module")
+def models(finished_runs):
+    """The trained models by domain, on the CPU."""
+    import ddmi_core
+
+    return {name: ddmi_core.load(place, device="cpu") for name, place in finished_runs.items()}
+
+
+@pytest.fixture
+def model(formula_domain, models):
+    """The trained model of the domain."""
+    return models[formula_domain.name]

@@ -1,4 +1,4 @@
-"""The resolved configuration of a run, the names that it may use, and what a request for samples may change."""
+"""The configuration of a run, the names of presets and samplers, and requests for samples."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SAMPLERS = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "unipc")
 
 
 def known_sampler(name: str) -> str:
-    """The name, if a sampler has it.
+    """Return the name of a sampler.
 
     Raises:
-        RequestError: if none has.
+        RequestError: if there is no sampler of this name.
     """
     if name not in SAMPLERS:
         raise RequestError(unknown_name("sampler", name, SAMPLERS))
@@ -26,10 +26,10 @@ def known_sampler(name: str) -> str:
 
 
 def sampler_and_steps(row: str) -> tuple[str, int]:
-    """The parts of `sampler:steps`.
+    """Parse `sampler:steps`.
 
     Raises:
-        RequestError: if it has another form, or no sampler has the name.
+        RequestError: if the text has another form, or there is no such sampler.
     """
     name, _, steps = row.partition(":")
     known_sampler(name)
@@ -40,14 +40,14 @@ def sampler_and_steps(row: str) -> tuple[str, int]:
 
 @frozen
 class SamplingConfig:
-    """How samples are drawn.
+    """How a run draws samples.
 
     Args:
         count: samples drawn by `ddmi run`.
         sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m or unipc.
         steps: sampling steps.
         guidance: scale of classifier-free guidance; 1 switches it off.
-        guidance_from, guidance_to: interval of times in [0, 1] (1 is pure noise) in which guidance acts.
+        guidance_from, guidance_to: interval of times in [0, 1] in which guidance acts; 1 is pure noise.
     """
 
     count: int = field(default=16, validator=validators.ge(1))
@@ -58,11 +58,11 @@ class SamplingConfig:
     guidance_to: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
 
     def __attrs_post_init__(self) -> None:
-        """Check that the interval is not turned round."""
+        """Check the order of the interval."""
         if self.guidance_from > self.guidance_to:
             raise ValueError(
                 f"guidance_from is {self.guidance_from:g} and guidance_to {self.guidance_to:g}; the first must not be "
-                "above the second"
+                "greater than the second"
             )
 
 
@@ -101,8 +101,8 @@ class EvaluationConfig:
     """How a run is evaluated.
 
     Args:
-        held_out: most held-out signals that are reconstructed and measured.
-        samples: fields drawn for each distance to the data.
+        held_out: maximum number of held-out signals that are reconstructed and measured.
+        samples: number of samples for each distance to the data.
         grid: rows of the table of samplers and steps, as `sampler:steps`.
     """
 
@@ -124,14 +124,14 @@ class EvaluationConfig:
 
 @frozen
 class RunConfig:
-    """Everything that decides what a run computes.
+    """All settings of a run.
 
     Args:
         plugin: name of the domain.
-        preset: preset that the configuration started from.
+        preset: the preset that the configuration starts from.
         seed: seed of every random number of the run.
-        data: `NAME`, `NAME:PATH` or `PATH`, which a run makes absolute; empty for the domain's default.
-        domain: the domain's own settings, an instance of the class it names.
+        data: `NAME`, `NAME:PATH` or `PATH`, stored as an absolute path; empty for the domain's default.
+        domain: the domain's own settings, an instance of its settings class.
     """
 
     plugin: str

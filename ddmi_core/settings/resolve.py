@@ -1,22 +1,114 @@
-"""Resolves the configuration of a run: preset, then file, then command line; and writes it as TOML."""
+"""Resolution of a run's settings in layers (defaults, preset, file, command line), and their form as TOML."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import attrs
 import tomli_w
+from attrs import field, frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_name
 from ddmi_core.settings.config import RunConfig, known_sampler, sampler_and_steps
 from ddmi_core.settings.convert import Fault, structure, unstructure
-from ddmi_core.settings.layers import Layers, override, parsed, read
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
+
+
+@frozen
+class Layers:
+    """Layers merged into one table. Later layers win, and tables merge key by key.
+
+    Args:
+        values: the table, as plain values.
+        sources: layer that set each key last, by the path of the key; defaults are not recorded.
+    """
+
+    values: dict[str, Any]
+    sources: dict[tuple[str, ...], str] = field(factory=dict)
+
+    def add(self, layer: Mapping[str, Any], source: str) -> None:
+        """Put a layer on top."""
+        self._merge(self.values, layer, (), source)
+
+    def source(self, path: tuple[str, ...]) -> str:
+        """The layer that a key came from; for a table, the layers of its keys."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.sources:
+                return self.sources[path[:length]]
+        inside = dict.fromkeys(s for p, s in self.sources.items() if p[: len(path)] == path)
+        return " and ".join(inside) or "the defaults"
+
+    def _merge(self, into: dict[str, Any], layer: Mapping[str, Any], at: tuple[str, ...], source: str) -> None:
+        for key, value in layer.items():
+            path = (*at, key)
+            if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+                self._merge(into[key], value, path, source)
+                continue
+            for old in [p for p in self.sources if p[: len(path)] == path]:
+                del self.sources[old]
+            into[key] = value
+            self.sources[path] = source
+
+
+def parsed(text: str, source: str) -> dict[str, Any]:
+    """Parse a TOML document.
+
+    Raises:
+        ConfigError: with the source and the place, if it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not valid TOML: {error}") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: if it is missing, unreadable, or not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"configuration file {path} does not exist") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration file {path} cannot be read: {error}") from error
+    return parsed(text, f"configuration file {path}")
+
+
+def override(text: str) -> dict[str, Any]:
+    """Parse one `--set key.sub=value` as a layer.
+
+    The value is read as TOML (`3`, `1e-3`, `true`, `[1, 2]`, `"text"`); anything else is text.
+
+    Raises:
+        ConfigError: if there is no `=` or the key is not a dotted name.
+    """
+    key, equals, value = text.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not equals or not all(names):
+        raise ConfigError(f"--set {text} is not of the form key.sub=value, for example --set seed=1")
+    layer: Any = _parsed_value(value)
+    for name in reversed(names):
+        layer = {name: layer}
+    return dict(layer)
+
+
+def _parsed_value(text: str) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    value = table["value"]
+    return text if len(table) > 1 or isinstance(value, date | time) else value
 
 
 def resolve(
@@ -27,18 +119,19 @@ def resolve(
     data: str = "",
     seed: int | None = None,
 ) -> RunConfig:
-    """The configuration of a run: preset, file, `--set`, then `--data` and `--seed`; later ones win.
+    """Resolve the configuration of a run from preset, file, `--set`, then `--data` and `--seed`; later ones win.
 
     Args:
         domain: the domain.
-        preset: one of its presets; empty for the one that the file names, or else `quick`.
+        preset: one of its presets; if empty, the preset that the file names, or `quick`.
         file: a TOML file, for example the `run.toml` of another run.
         overrides: texts `key.sub=value`.
-        data: as in `RunConfig`; empty leaves it to the layers below.
-        seed: the same; `None` leaves it.
+        data: as in `RunConfig`; if empty, the layers below decide.
+        seed: as in `RunConfig`; if `None`, the layers below decide.
 
     Raises:
-        ConfigError: naming the key, its source, what it takes, and the nearest valid name.
+        ConfigError: for an unknown key or a wrong value; names the key, its source, what it takes, and the nearest
+            valid name.
     """
     given = _without_record(read(file) if file else {})
     named = given.pop("preset", "")
@@ -62,9 +155,9 @@ def resolve(
 
 
 def loads(domain: Domain, text: str, source: str) -> RunConfig:
-    """A configuration from its text, such as `dumps` writes: `loads(domain, dumps(config), "") == config`.
+    """Read a configuration from the text that `dumps` writes: `loads(domain, dumps(config), "") == config`.
 
-    A table `[run]` is passed over: a run's record stands there, in the same file as its configuration.
+    The table `[run]` is ignored: it holds the record of a run, in the same file as its configuration.
 
     Raises:
         ConfigError: if it does not fit the domain's and the core's settings.
@@ -78,7 +171,7 @@ def loads(domain: Domain, text: str, source: str) -> RunConfig:
 
 
 def dumps(config: RunConfig) -> str:
-    """The configuration as TOML, a table a class; settings that are `None` are left out."""
+    """The configuration as TOML, one table per class; settings that are `None` are omitted."""
     return "\n".join(_lines(unstructure(config), ())).strip() + "\n"
 
 
@@ -87,7 +180,7 @@ def _without_record(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preset(domain: Domain, name: str) -> tuple[str, str]:
-    """Text of a preset, and what to call it in messages."""
+    """Text of a preset, and its name in messages."""
     if name not in domain.presets:
         raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, domain.presets))
     package, _, path = domain.presets[name].partition(":")
@@ -107,7 +200,7 @@ def _defaults(domain: Domain) -> Layers:
 
 
 def _built(domain: Domain, layers: Layers) -> RunConfig:
-    """The configuration of the merged layers; a fault becomes a sentence with the key and its source."""
+    """Build the configuration of the merged layers; a fault becomes an error with the key and its source."""
     try:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
@@ -131,7 +224,7 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
 
 
 def _check_samplers(config: RunConfig) -> None:
-    """Hold the names of samplers against those that exist."""
+    """Check the names of samplers."""
     path: tuple[str, ...] = ("sampling", "sampler")
     try:
         known_sampler(config.sampling.sampler)
@@ -154,7 +247,7 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _literal(value: Any) -> str:
-    """A value on one line; the writer of TOML that is used puts each entry of a list on its own."""
+    """A value on one line; `tomli_w` puts each entry of a list on its own line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What each setting is called, what it takes, and what it stands at: for help and for messages."""
+"""Introspection of settings: names, types, defaults and help."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class SettingKey:
     """One setting.
 
     Args:
-        key: dotted name, as `--set` and a configuration file use it.
+        key: dotted name, as in `--set` and configuration files.
         takes: type and range in words.
-        default: its value in the class or instance that was asked.
+        default: its default in the class, or its value in the instance.
         summary: what it does.
     """
 
@@ -39,17 +39,17 @@ class SettingKey:
 
 
 def keys(settings: Any, prefix: str = "") -> list[SettingKey]:
-    """All settings of a class (with its defaults) or of an instance (with its values), tables flattened.
+    """List the settings of a class (with defaults) or of an instance (with values), nested ones under dotted keys.
 
     Args:
         settings: an attrs class or instance, such as `RunConfig` or a resolved configuration.
-        prefix: put before each key.
+        prefix: prepended to each key.
     """
     return list(_keys(settings, prefix))
 
 
 def takes(kind: Any, validator: Any = None) -> str:
-    """What a setting of a type takes, in words: `an integer >= 1`, `one of 'noise', 'data'`."""
+    """Type and range of a setting in words: `an integer >= 1`, `one of 'noise', 'data'`."""
     limits = list(_limits(validator))
     if options := choices(kind, validator):
         return "one of " + ", ".join(map(repr, options))
@@ -57,7 +57,7 @@ def takes(kind: Any, validator: Any = None) -> str:
 
 
 def choices(kind: Any, validator: Any) -> tuple[Any, ...]:
-    """The values that a setting may have, where they are few and named."""
+    """The values of a setting that takes one of a fixed list; empty for others."""
     for single in _single(validator):
         if hasattr(single, "options"):
             return tuple(single.options)
@@ -118,7 +118,7 @@ def _kind(kind: Any) -> str:
 
 
 def _single(validator: Any) -> Iterator[Any]:
-    """A validator, with `and_` and `optional` taken apart."""
+    """The single validators inside `and_` and `optional`."""
     inner = getattr(validator, "validator", None)
     for part in getattr(validator, "_validators", () if inner is None else (inner,)):
         yield from _single(part)
@@ -126,7 +126,7 @@ def _single(validator: Any) -> Iterator[Any]:
 
 
 def _limits(validator: Any) -> Iterator[str]:
-    """The ranges that validators of attrs hold, in words."""
+    """The limits that validators of attrs enforce, in words."""
     for single in _single(validator):
         if hasattr(single, "bound") and hasattr(single, "compare_op"):
             yield f"{single.compare_op} {single.bound}"

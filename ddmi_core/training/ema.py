@@ -1,19 +1,23 @@
-"""The exponential moving average of a module's weights."""
+"""Exponential moving average (EMA) of a module's weights, with a decay that ramps up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 
 class MovingAverage:
-    """Averaged copy of a module's parameters: `average += (1 - decay) * (weights - average)`.
+    """Average of a module's weights: `average += (1 - decay) * (weights - average)`.
 
-    The decay ramps up as `(1 + step) / (10 + step)` until it reaches its final value, so that early
-    averages are not held back by the random start.
+    The decay ramps up as `(1 + step) / (10 + step)` until it reaches its final value, so that early averages do not
+    keep the random start. `torch.optim.swa_utils.AveragedModel` counts its updates on the device: a decay that depends
+    on the count would read it back at every step.
+
+    Args:
+        module: its current weights are the first average.
+        decay: final decay, in [0, 1).
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -22,7 +26,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move towards the module's weights after a step."""
+        """Move the average towards the module's weights after a step. Integers, such as counters, are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))
         current = module.state_dict()
         floats = [name for name, tensor in self.weights.items() if tensor.is_floating_point()]
@@ -31,16 +35,6 @@ class MovingAverage:
             self.weights[name].copy_(current[name])
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over stored averages."""
+        """Replace the average by stored weights."""
         for name, tensor in self.weights.items():
             tensor.copy_(weights[name])
-
-    @contextmanager
-    def applied(self, module: nn.Module) -> Iterator[None]:
-        """Put the averaged weights into a module for the time of a block."""
-        kept = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-        module.load_state_dict(self.weights)
-        try:
-            yield
-        finally:
-            module.load_state_dict(kept)

@@ -1,4 +1,4 @@
-"""The one training loop: it serves every stage of every domain."""
+"""The training loop of both stages and all domains: optimisation, checkpoints, resuming and the learning rate."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from ddmi_core.training.objective import Losses, Moment, Objective, generator_fo
 from ddmi_core.training.shutdown import StopRequest
 
 FINAL = "final"
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @frozen
 class Report:
-    """What a progress display is told after a step."""
+    """Progress after a step."""
 
     step: int
     steps: int
@@ -52,8 +53,8 @@ class Stage:
     failure_hint: str = "lower the learning rate, or use precision fp32"
 
 
-class _Player:
-    """One objective with its optimiser."""
+class _Optimized:
+    """One objective with its optimiser and, for fp16, the scaler of its loss."""
 
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
@@ -66,7 +67,8 @@ class _Player:
         if config.compile:
             for part in objective.compiled_parts():
                 part.compile()
-        self.model, self.prepared = accelerator.prepare(objective, self.optimiser)
+        self.model = accelerator.prepare(objective)
+        self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
 
     def state(self) -> dict[str, Tensor]:
         """Optimiser state as flat names `parameter.key`."""
@@ -105,14 +107,11 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         OutputError: a checkpoint cannot be written.
     """
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
     config = stage.config
-    # Stages of one process may differ in precision; the process group stays.
-    AcceleratorState._reset_state()
-    precision = {"fp32": "no"}.get(config.precision, config.precision)
-    accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
-    players = {name: _Player(name, objective, config, accelerator) for name, objective in objectives.items()}
+    # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
+    accelerator = Accelerator(mixed_precision="no", cpu=distributed.default_device().type == "cpu")
+    players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
     main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)
     step = distributed.main_first(lambda: _restore(stage, players, average))
@@ -185,21 +184,25 @@ def load_final(folder: Path, module: nn.Module) -> checkpoint.Checkpoint:
     return stored
 
 
-def _advance(player: _Player, stage: Stage, step: int, accelerator: Any) -> Losses:
+def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> Losses:
     objective, config = player.objective, stage.config
     rank = accelerator.process_index
     indices = indices_for(stage.seed, step, objective.size, config.batch, rank, accelerator.num_processes)
     for group in player.optimiser.param_groups:
         group["lr"] = config.rate * objective.rate * rate_factor(step, config)
     generator = generator_for(stage.seed, stage.name, player.name, step, rank)
-    losses: Losses = player.model(Moment(step, indices, generator, accelerator.device))
+    dtype = _AUTOCAST.get(config.precision)
+    with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
+        losses: Losses = player.model(Moment(step, indices, generator, accelerator.device))
     _check_finite("loss", losses.total, stage, step)
-    accelerator.backward(losses.total)
-    norm = accelerator.clip_grad_norm_(objective.trained.parameters(), config.clip)
-    if accelerator.scaler is None:  # a scaler of fp16 skips such steps itself
+    torch.autograd.backward(player.scaler.scale(losses.total))
+    player.scaler.unscale_(player.optimiser)
+    norm = nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip)
+    if not player.scaler.is_enabled():  # the scaler skips steps whose gradient is not finite
         _check_finite("gradient", norm, stage, step)
-    player.prepared.step()
-    player.prepared.zero_grad()
+    player.scaler.step(player.optimiser)
+    player.scaler.update()
+    player.optimiser.zero_grad()
     return losses
 
 
@@ -212,11 +215,11 @@ def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
     newest, _ = checkpoint.newest(stage.folder)
     kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
     raise TrainingError(
-        f"the {what} of stage {stage.name!r} is {wrong[0]} at step {step}; {kept}. To mend it: {stage.failure_hint}"
+        f"the {what} of stage {stage.name!r} is {wrong[0]} at step {step}; {kept}. Fix: {stage.failure_hint}"
     )
 
 
-def _restore(stage: Stage, players: Mapping[str, _Player], average: MovingAverage) -> int:
+def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAverage) -> int:
     stored, passed_over = checkpoint.newest(stage.folder)
     for reason in passed_over:
         stage.notice(f"passed over: {reason}")

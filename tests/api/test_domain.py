@@ -4,28 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ddmi_core.api import Domain, Layout
+from bare_domain import PART
+from bare_domain import bare_domain as domain
 from ddmi_core.errors import PluginError
-
-PART = "nowhere:part"
-
-
-def domain(**given):
-    facts = {
-        "name": "thing",
-        "summary": "Of tests.",
-        "api_version": 1,
-        "layout": Layout(axes=("t",), planes=(("t",),)),
-        "values": ("v",),
-        "settings": PART,
-        "presets": {"quick": "nowhere:quick.toml"},
-        "sources": {"folder": PART},
-        "default_source": "folder",
-        "read": PART,
-        "exporters": {".txt": PART},
-        "picture": PART,
-    }
-    return Domain(**(facts | given))
 
 
 def test_a_description_on_grids_needs_no_parts_of_its_own():
@@ -83,5 +64,5 @@ def test_a_condition_with_a_name_of_the_core_is_refused(name):
 
 @pytest.mark.parametrize("reference", ["nowhere:part", "ddmi_core.parts:nothing"])
 def test_what_cannot_be_imported_is_told_with_the_reference(reference):
-    with pytest.raises(PluginError, match=f"'thing' refers to '{reference}'"):
+    with pytest.raises(PluginError, match=f"'tiny' refers to '{reference}'"):
         domain().resolve(reference)

@@ -12,13 +12,12 @@ import attrs
 import pytest
 from typer.testing import CliRunner
 
-from ddmi_core.api.domain import Domain
+from bare_domain import bare_domain
 from ddmi_core.cli.main import app
 from ddmi_core.cli.options import parse_size
 from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
-from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
 from ddmi_core.settings.config import Sampling
 
@@ -44,22 +43,11 @@ def tiny(tmp_path, monkeypatch):
     (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    part = "nowhere:part"
-    given = {
-        "name": "tiny",
-        "summary": "Of tests.",
-        "api_version": 1,
-        "layout": Layout(axes=("t",), planes=(("t",),)),
-        "values": ("v",),
-        "settings": f"{__name__}:TinySettings",
-        "presets": {"quick": "tiny_cli:quick.toml"},
-        "sources": {"folder": part},
-        "default_source": "folder",
-        "exporters": {".txt": part},
-        "weights": "tiny_cli:weights",
-    }
-    parts = [a.name for a in attrs.fields(Domain) if a.default is attrs.NOTHING and a.name not in given]
-    domain = Domain(**given, **dict.fromkeys(parts, part))
+    domain = bare_domain(
+        settings=f"{__name__}:TinySettings",
+        presets={"quick": "tiny_cli:quick.toml"},
+        weights="tiny_cli:weights",
+    )
     registry.register(domain)
     yield domain
     registry.unregister("tiny")

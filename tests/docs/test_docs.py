@@ -225,11 +225,11 @@ def test_values_that_depend_on_the_preset_stand_under_their_plugin(generate: Mod
 
     page = generate.settings()
     for plugin in ("image", "occupancy"):
-        part = page.partition(f"## Of the plugin `{plugin}`")[2].partition("\n## ")[0]
+        part = page.partition(f"## Settings of the plugin `{plugin}`")[2].partition("\n## ")[0]
         steps = [configured(plugin, preset)[1].diffusion.training.steps for preset in configured(plugin)[0].presets]
         assert f"| `diffusion.training.steps` | {' | '.join(f'`{number}`' for number in steps)} |" in part
         assert "| `domain.strict` | `true` |" in part
-    assert "| `sampling.guidance_from` | `0.0` |" in page.partition("## Of the plugin")[0]
+    assert "| `sampling.guidance_from` | `0.0` |" in page.partition("## Settings of the plugin")[0]
 
 
 @pytest.mark.parametrize(("module", "page"), [("ddmi_core.api", "api.md"), ("ddmi_core.parts", "parts.md")])

@@ -1,4 +1,4 @@
-"""The page of domains side by side agrees with descriptions, parts, code and weights."""
+"""The page that compares the domains agrees with descriptions, parts, code and weights."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_every_built_in_domain_is_described_as_it_is(domains):
         assert column["axes"] == list(domain.layout.axes)
         assert column["planes"] == ["".join(plane) for plane in domain.layout.planes]
         assert column["values"] == list(domain.values)
-        assert column["observed, where it is not these"] == list(domain.observed)
+        assert column["observed values, if different"] == list(domain.observed)
         assert column["data"] == list(domain.sources)
-        assert column["measures of reconstructions"] == list(domain.metrics)
+        assert column["reconstruction metrics"] == list(domain.metrics)
         assert column["other evaluations"] == list(domain.evaluations)
         assert column["files"] == list(domain.exporters)
 
@@ -66,7 +66,7 @@ def test_lines_of_all_modules_are_counted_once(domains):
         paths = domains.modules_of(domains.package_of(domain)).values()
         assert set(paths) == set(next(iter(paths)).parent.rglob("*.py"))
         every = sum(domains.lines_of_code(path.read_text()) for path in paths)
-        counts = [int(cells[row][domain.name].replace(",", "")) for row in ("data sources", "all else")]
+        counts = [int(cells[row][domain.name].replace(",", "")) for row in ("data sources", "everything else")]
         assert sum(counts) == every
         assert min(counts) > 0
 

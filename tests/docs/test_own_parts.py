@@ -61,9 +61,9 @@ def test_the_forward_model_finds_the_wave_beneath_its_means(printed):
 
 @pytest.mark.slow
 def test_the_condition_changes_the_frequency(printed):
-    asked, found = (figures(pattern, printed) for pattern in (r"([\d.]+) waves asked", r"([\d.]+) found"))
-    assert asked == [1.5, 2.5, 3.5]
-    assert found == pytest.approx(asked, abs=0.4)
+    requested, found = (figures(pattern, printed) for pattern in (r"([\d.]+) waves requested", r"([\d.]+) measured"))
+    assert requested == [1.5, 2.5, 3.5]
+    assert found == pytest.approx(requested, abs=0.4)
     assert "'high' is not a number of waves" in printed
 
 

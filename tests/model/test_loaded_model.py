@@ -26,16 +26,6 @@ from ddmi_core.settings.config import Sampling
 from whole_runs import DOMAINS
 
 
-@pytest.fixture(scope="module")
-def models(finished_runs) -> dict[str, Model]:
-    return {name: ddmi_core.load(place, device="cpu") for name, place in finished_runs.items()}
-
-
-@pytest.fixture
-def model(formula_domain, models) -> Model:
-    return models[formula_domain.name]
-
-
 def held_out(domain, count: int = 3):
     return load_data(domain, "", formula_domains.FormulaSettings()).held_out.batch(range(count))
 

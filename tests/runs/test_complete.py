@@ -8,7 +8,6 @@ import torch
 from attrs import evolve
 from typer.testing import CliRunner
 
-import ddmi_core
 from ddmi_core.api import Observations
 from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.signals import Queries
@@ -22,16 +21,6 @@ from ddmi_core.model.model import Model
 from ddmi_core.parts import bernoulli_loss
 from ddmi_core.runs import complete
 from whole_runs import DOMAINS
-
-
-@pytest.fixture(scope="module")
-def models(finished_runs) -> dict[str, Model]:
-    return {name: ddmi_core.load(place, device="cpu") for name, place in finished_runs.items()}
-
-
-@pytest.fixture
-def model(formula_domain, models) -> Model:
-    return models[formula_domain.name]
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from ddmi_core.report import report
 from ddmi_core.runs import pipeline
 from ddmi_core.training import checkpoint
 from ddmi_core.training.log import Log
-from whole_runs import DOMAINS, run
+from whole_runs import DOMAINS, FILES, run
 
 STEPS = {
     "autoencoder": "autoencoder/final",
@@ -80,16 +80,7 @@ def remove(path: Path) -> None:
 
 def test_a_run_leaves_the_folder_of_the_design(finished_run, formula_domain):
     names = {path.name for path in finished_run.iterdir()}
-    assert names == {
-        "run.toml",
-        "log.jsonl",
-        "autoencoder",
-        "latents",
-        "denoiser",
-        "samples",
-        "metrics.json",
-        "report.html",
-    }
+    assert names == FILES
     for stage in ("autoencoder", "latents", "denoiser"):
         assert [path.name for path in (finished_run / stage).iterdir()] == ["final"]
         suffixes = {path.suffix for path in (finished_run / stage / "final").iterdir()}

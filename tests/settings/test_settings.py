@@ -10,11 +10,11 @@ from attrs import field, frozen, validators
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bare_domain import bare_domain
 from ddmi_core.api.domain import Domain
 from ddmi_core.autoencoder.config import AutoencoderConfig, DecoderConfig, EncoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig, PathConfig
 from ddmi_core.errors import ConfigError, PluginError, RequestError
-from ddmi_core.fields.layout import Layout
 from ddmi_core.settings.config import RunConfig, SamplingConfig
 from ddmi_core.settings.resolve import dumps, keys, loads, resolve
 from ddmi_core.training.config import TrainingConfig
@@ -60,22 +60,11 @@ class TinySettings:
 
 
 def tiny(**changes: object) -> Domain:
-    part = "nowhere.parts:Part"
-    values = {
-        "name": "tiny",
-        "summary": "Signals of tests.",
-        "api_version": 1,
-        "layout": Layout(axes=("t",), planes=(("t",),)),
-        "values": ("v",),
+    own = {
         "settings": f"{__name__}:TinySettings",
         "presets": {"quick": "tiny_presets:presets/quick.toml", "base": "tiny_presets:presets/base.toml"},
-        "sources": {"folder": part},
-        "default_source": "folder",
-        "exporters": {".txt": part},
-        **changes,
     }
-    parts = [a.name for a in attrs.fields(Domain) if a.default is attrs.NOTHING and a.name not in values]
-    return Domain(**values, **dict.fromkeys(parts, part))
+    return bare_domain(**(own | changes))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ddmi_core.training.log import Log
+from whole_runs import FILES
 
 TESTS = Path(__file__).parents[1]
 
@@ -69,16 +70,7 @@ def test_a_failure_of_the_main_process_ends_both(told):
 
 
 def test_a_whole_run_is_written_once_by_the_main_process(place):
-    assert {path.name for path in (place / "run").iterdir()} == {
-        "run.toml",
-        "log.jsonl",
-        "autoencoder",
-        "latents",
-        "denoiser",
-        "samples",
-        "metrics.json",
-        "report.html",
-    }
+    assert {path.name for path in (place / "run").iterdir()} == FILES
     for stage in ("autoencoder", "latents", "denoiser"):
         assert [path.name for path in (place / "run" / stage).iterdir()] == ["final"]
     assert [(r["stage"], r["step"]) for r in Log(place / "run" / "log.jsonl").records()] == [

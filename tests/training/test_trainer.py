@@ -425,10 +425,46 @@ def test_the_last_step_is_always_logged_and_reported(tmp_path):
     assert reports[0].seconds_left > 0 == reports[1].seconds_left
 
 
-@pytest.mark.parametrize("precisions", [("fp32", "bf16"), ("bf16", "fp32")])
+@pytest.mark.parametrize("precisions", [("fp32", "bf16"), ("bf16", "fp32"), ("fp16", "bf16")])
 def test_stages_of_one_program_may_differ_in_precision(precisions, tmp_path):
     for number, precision in enumerate(precisions):
         train(stage(tmp_path / str(number), evolve(CONFIG, steps=2, precision=precision)), {"main": Regression()})
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_matrices_are_multiplied_in_the_precision_of_the_settings(precision, dtype, tmp_path):
+    seen = set()
+
+    class Watching(Regression):
+        def forward(self, moment):
+            seen.add(self.trained[0](torch.zeros(1, 4)).dtype)
+            return super().forward(moment)
+
+    objective = Watching()
+    train(stage(tmp_path, evolve(CONFIG, steps=2, precision=precision)), {"main": objective})
+    assert seen == {dtype}
+    assert objective.trained[0].weight.dtype == torch.float32
+
+
+def test_fp16_skips_a_step_whose_gradient_overflows(tmp_path):
+    class Overflowing(Regression):
+        def forward(self, moment):
+            losses = super().forward(moment)
+            return evolve(losses, total=losses.total * 1e38) if moment.step == 20 else losses
+
+    weights = []
+    objective = Overflowing()
+    job = stage(
+        tmp_path,
+        evolve(CONFIG, steps=24, precision="fp16", log=1),
+        progress=lambda report: weights.append(objective.trained[0].weight.detach().clone()),
+    )
+    train(job, {"main": objective})
+    assert torch.equal(weights[19], weights[20])
+    assert not torch.equal(weights[18], weights[19])
+    assert not torch.equal(weights[20], weights[23])
 
 
 def test_the_global_random_state_is_left_alone_and_not_used(tmp_path):
@@ -538,15 +574,3 @@ def test_counters_are_copied_and_not_averaged():
     module.num_batches_tracked.fill_(41)
     average.update(module, 50)
     assert average.weights["num_batches_tracked"] == 41
-
-
-def test_averaged_weights_are_lent_to_a_module_for_a_block():
-    module = nn.Linear(2, 2)
-    average = MovingAverage(module, decay=0.5)
-    lent = module.weight.detach().clone()
-    with torch.no_grad():
-        module.weight.add_(1.0)
-    own = module.weight.detach().clone()
-    with average.applied(module):
-        assert torch.equal(module.weight, lent)
-    assert torch.equal(module.weight, own)
