@@ -1,6 +1,6 @@
 """Compares settings of the autoencoder, each trained for the same processor time.
 
-    OMP_NUM_THREADS=1 python examples/equal_time.py --plugin nerf --seconds 360 \
+    OMP_NUM_THREADS=1 python benchmarks/equal_time.py --plugin nerf --seconds 360 \
         --variant "" --variant "autoencoder.decoder.basis=[48,32,24]"
 
 Each variant is a list of settings as for `--set`, separated by spaces; the empty variant is the preset itself. The

@@ -1,4 +1,4 @@
-"""Compares surface extraction by refinement with a dense lattice: `python examples/extract_surface.py [RUN]`.
+"""Compares surface extraction by refinement with a dense lattice: `python benchmarks/extract_surface.py [RUN]`.
 
 RUN is a run of the occupancy plugin, or `plugin` for its shipped weights; the program draws one sample. Without RUN, it
 first fits a field with the usual parts to two solids, in seconds. All figures are for one thread.

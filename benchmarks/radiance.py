@@ -1,4 +1,4 @@
-"""Measures quality and speed of radiance fields: `python examples/radiance.py`.
+"""Measures quality and speed of radiance fields: `python benchmarks/radiance.py`.
 
 The program fits a field of three planes to views of a procedural scene, from colours along rays alone. It then renders
 training views and novel views, and compares two renderings with the same steps: dense sampling, and occupied cells

@@ -1,6 +1,6 @@
 """Trains several denoisers on the latents of one run for the same time, and compares their samples.
 
-    python examples/compare_denoisers.py runs/image --seconds 120
+    python benchmarks/compare_denoisers.py runs/image --seconds 120
 
 Each candidate gets the same latents, batch size, seed and wall-clock time on the same machine. The distance of its
 samples to the training signals is measured as in the run's report.

@@ -1,4 +1,4 @@
-"""Measures time and memory of a clip of ten seconds at 1080 x 1920: `python examples/long_clip.py [RUN|plugin]`.
+"""Measures time and memory of a clip of ten seconds at 1080 x 1920: `python benchmarks/long_clip.py [RUN|plugin]`.
 
 RUN is a run of the video plugin, or `plugin` for its shipped weights; the program draws one sample. Without RUN, it
 draws an untrained field of the preset `quick`. Another process writes the file, so the peak memory is that of drawing

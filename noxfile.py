@@ -1,0 +1,63 @@
+"""The checks of this project as sessions of nox, in the environment that nox runs in."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nox
+
+BIN = Path(sys.executable).parent
+PLUGINS = ("nerf", "video", "occupancy", "image")
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "imports", "docs", "tests"]
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Run a program of the environment."""
+    session.run(str(BIN / program), *arguments, external=True)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests; arguments after `--` go to pytest."""
+    run(session, "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Lint and format."""
+    run(session, "ruff", "check")
+    run(session, "ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types."""
+    run(session, "mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The direction of imports between packages."""
+    run(session, "lint-imports", "--no-cache")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The map of the code, and the documentation; arguments after `--` go to mkdocs."""
+    run(session, "python", "tools/code_map.py", "--check")
+    run(session, "mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def contract(session: nox.Session) -> None:
+    """The built-in plugins, or those named after `--`, against the contract."""
+    session.run(".ci/contract", str(BIN), *(session.posargs or PLUGINS), external=True)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Fast tests with the lowest version of every dependency."""
+    session.run("tools/lowest_versions.sh", *session.posargs, external=True)

@@ -1,0 +1,110 @@
+"""Generates the map of the code, `docs/explanation/code.md`, from docstrings and from traced journeys.
+
+    python tools/code_map.py           # write the page
+    python tools/code_map.py --check   # exit with 1 if the page differs from what would be written
+
+Sentences are read from the syntax trees, without imports. Packages of the core stand in the order of the layers that
+import-linter checks (`pyproject.toml`), then the plugins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "explanation" / "code.md"
+CORE = ROOT / "ddmi_core"
+OPENING = """\
+# Map of the code
+
+Every module in one sentence, and three journeys through the code, as lists of the functions that they call. Read the
+packages from the top, from commands down to fields, or follow a journey with the editor beside it.
+
+This page is generated: `python tools/code_map.py` writes it again after modules or functions have moved.
+
+"""
+JOURNEYS = """\
+## Journeys
+
+Each list follows one run of the code (`python tools/trace.py`). An item is a visit to a module, with the functions that
+are called for the first time on that visit. Imports and the discovery of plugins happen before a journey begins.
+
+"""
+
+
+def layers() -> Iterator[str]:
+    """Yield the names of the core's packages and modules, from the top layer down."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (each for each in settings["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    for layer in contract["layers"]:
+        yield from (name.strip() for name in layer.split("|"))
+
+
+def sentence(path: Path) -> str:
+    """The first paragraph of a module's docstring, which is one sentence."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def rows(folder: Path) -> Iterator[str]:
+    """Yield a row of the table for each module below a package, sub-packages before their modules."""
+    for path in sorted(folder.rglob("*.py"), key=lambda path: (path.parent, path.name != "__init__.py", path.name)):
+        parts = path.relative_to(folder).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts:
+            yield f"| `{'.'.join(parts)}` | {sentence(path)} |"
+
+
+def package(folder: Path) -> str:
+    """The section of a package."""
+    name = folder.relative_to(folder.parent if folder.parent.name == "plugins" else ROOT)
+    table = ["| module | what it is |", "| --- | --- |", *rows(folder)]
+    return "\n".join([f"### {'.'.join(name.parts)}", "", sentence(folder / "__init__.py"), "", *table, "", ""])
+
+
+def journeys() -> str:
+    """The lists of the journeys, from a process of their own."""
+    command = [sys.executable, str(ROOT / "tools" / "trace.py"), "--markdown"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def page() -> str:
+    """The whole page."""
+    names = list(layers())
+    single = [f"| `{path.stem}` | {sentence(path)} |" for path in sorted(CORE.glob("*.py")) if path.stem != "__init__"]
+    own = ["### ddmi_core", "", sentence(CORE / "__init__.py"), "", "| module | what it is |", "| --- | --- |", *single]
+    plugins = sorted(path.parent for path in (ROOT / "plugins").glob("*/__init__.py"))
+    return "".join(
+        [
+            OPENING,
+            "## The core\n\n",
+            *(package(CORE / name) for name in names if (CORE / name).is_dir()),
+            "\n".join([*own, "", ""]),
+            "## Plugins\n\n",
+            *map(package, plugins),
+            JOURNEYS,
+            journeys(),
+        ]
+    )
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Generates the map of the code, docs/explanation/code.md.")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if the page differs; write nothing")
+    options = parser.parse_args()
+    text = page()
+    if not options.check:
+        PAGE.write_text(text, encoding="utf-8")
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
+        sys.exit(f"{PAGE.relative_to(ROOT)} differs from the code. Fix: python tools/code_map.py")
+
+
+if __name__ == "__main__":
+    main()
