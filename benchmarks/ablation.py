@@ -26,8 +26,9 @@ from ddmi_core.model.data import load_data
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
+from ddmi_core.training.checkpoint import load_final
 from ddmi_core.training.log import Log
-from ddmi_core.training.trainer import Stage, load_final, train
+from ddmi_core.training.trainer import Stage, train
 
 VARIANTS = {
     "HDBF + CFC": [],

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddmi_core.networks.blocks import convolution
+from ddmi_core.networks import convolution
 
 
 class PatchDiscriminator(nn.Module):

@@ -10,8 +10,16 @@ from ddmi_core.api.interfaces import BasisFieldDecoder
 from ddmi_core.autoencoder.config import DecoderConfig
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
-from ddmi_core.networks.blocks import ResidualBlock, convolution, group_norm
-from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared, as_maps, as_planes
+from ddmi_core.networks import (
+    AxisExchange,
+    Maps,
+    ResidualBlock,
+    apply_shared,
+    as_maps,
+    as_planes,
+    convolution,
+    group_norm,
+)
 
 
 class PlaneDecoder(BasisFieldDecoder):

@@ -17,8 +17,17 @@ from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
-from ddmi_core.networks.blocks import ResidualBlock, convolution, group_norm, patch_embedding
-from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared, as_maps, as_planes
+from ddmi_core.networks import (
+    AxisExchange,
+    Maps,
+    ResidualBlock,
+    apply_shared,
+    as_maps,
+    as_planes,
+    convolution,
+    group_norm,
+    patch_embedding,
+)
 
 
 class GridEncoder(Encoder):

@@ -16,7 +16,7 @@ from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import Parameterization
 from ddmi_core.diffusion.paths import path_from
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks.exchange import as_maps
+from ddmi_core.networks import as_maps
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 Denoise = Callable[[Tensor, Tensor], Tensor]

@@ -15,8 +15,8 @@ from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.training import checkpoint
+from ddmi_core.training.checkpoint import FINAL
 from ddmi_core.training.objective import generator_for
-from ddmi_core.training.trainer import FINAL
 
 BATCH = 64
 KEPT_VECTORS = 1024

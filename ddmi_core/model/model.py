@@ -37,9 +37,9 @@ from ddmi_core.model.provenance import check_origin, load_stage
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig, Sampling
 from ddmi_core.training import checkpoint
+from ddmi_core.training.checkpoint import FINAL, finished
 from ddmi_core.training.distributed import default_device
 from ddmi_core.training.objective import generator_for
-from ddmi_core.training.trainer import FINAL, finished
 
 LARGEST_BATCH = 64
 DEFAULT = Sampling()

@@ -8,8 +8,7 @@ from torch import nn
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import CheckpointError
-from ddmi_core.training.checkpoint import Checkpoint
-from ddmi_core.training.trainer import load_final
+from ddmi_core.training.checkpoint import Checkpoint, load_final
 
 AUTOENCODER = "autoencoder"  # entry with the digest of the autoencoder's weights
 

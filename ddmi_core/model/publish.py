@@ -12,7 +12,7 @@ from ddmi_core.errors import CheckpointError, OutputError
 from ddmi_core.model.folder import RunFolder, read_head
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.training import checkpoint
-from ddmi_core.training.trainer import FINAL, finished
+from ddmi_core.training.checkpoint import FINAL, finished
 
 
 def publish(run: Path, out: Path) -> int:

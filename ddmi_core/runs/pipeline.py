@@ -41,10 +41,11 @@ from ddmi_core.settings.config import RunConfig, Sampling
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
+from ddmi_core.training.checkpoint import finished
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.shutdown import StopRequest, stop_requests
-from ddmi_core.training.trainer import Report, Stage, finished, train
+from ddmi_core.training.trainer import Report, Stage, train
 
 
 @frozen(eq=False)

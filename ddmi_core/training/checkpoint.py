@@ -14,13 +14,14 @@ from typing import Any
 import safetensors
 import safetensors.torch
 from attrs import frozen
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import CheckpointError
 
 FORMAT = 1
 STATE = "state.json"
+FINAL = "final"  # name of the checkpoint with a stage's final weights
 
 
 class NewerFormatError(CheckpointError):
@@ -179,6 +180,35 @@ def write_synced(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def finished(folder: Path) -> bool:
+    """Whether a stage's folder holds its final weights."""
+    return exists(folder / FINAL)
+
+
+def load_final(folder: Path, module: nn.Module) -> Checkpoint:
+    """Load a stage's final weights into a module.
+
+    Raises:
+        CheckpointError: if they are missing, damaged, or of another architecture.
+    """
+    stored = load(folder / FINAL)
+    load_into(module, stored.tensors("weights"), stored.folder)
+    return stored
+
+
+def load_into(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Load weights into a module.
+
+    Raises:
+        CheckpointError: if they belong to another architecture.
+    """
+    try:
+        module.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(f"checkpoint {folder} does not fit the configured model: {first}") from error
 
 
 def _sibling(folder: Path, kind: str) -> Path:

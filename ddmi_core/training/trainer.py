@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
+from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Moment, Objective, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
 
-FINAL = "final"
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -168,22 +168,6 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     store(FINAL, {"weights": average.weights, **stage.tensors}, keep=0)
 
 
-def finished(folder: Path) -> bool:
-    """Whether a stage's folder holds its final weights."""
-    return checkpoint.exists(folder / FINAL)
-
-
-def load_final(folder: Path, module: nn.Module) -> checkpoint.Checkpoint:
-    """Load a stage's final weights into a module.
-
-    Raises:
-        CheckpointError: if they are missing, damaged, or of another architecture.
-    """
-    stored = checkpoint.load(folder / FINAL)
-    _load_into(module, stored.tensors("weights"), stored.folder)
-    return stored
-
-
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> Losses:
     objective, config = player.objective, stage.config
     rank = accelerator.process_index
@@ -233,18 +217,10 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
                 f"anew, remove the folder {stage.folder}"
             )
     for name, player in players.items():
-        _load_into(player.objective.trained, stored.tensors(name), stored.folder)
+        load_into(player.objective.trained, stored.tensors(name), stored.folder)
         player.load_state(stored.tensors(f"{name}-optimiser"))
     average.load(stored.tensors("average"))
     return int(stored.record["step"])
-
-
-def _load_into(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
-    try:
-        module.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise CheckpointError(f"checkpoint {folder} does not fit the configured model: {first}") from error
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

@@ -8,7 +8,7 @@ import torch
 from ddmi_core.api import Planes
 from ddmi_core.autoencoder.config import DecoderConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
-from ddmi_core.networks.exchange import AxisExchange, as_maps
+from ddmi_core.networks import AxisExchange, as_maps
 from plane_layouts import LAYOUTS, cells_of, grids, influence, perturbed, planes, share_an_axis
 
 every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

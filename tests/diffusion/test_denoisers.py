@@ -10,8 +10,7 @@ from ddmi_core.api import Planes
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, TimeEmbedding, sinusoids
 from ddmi_core.diffusion.model import DENOISERS
-from ddmi_core.networks.blocks import Attention
-from ddmi_core.networks.exchange import as_maps, as_planes
+from ddmi_core.networks import Attention, as_maps, as_planes
 from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
 
 CONDITION = 12

@@ -21,12 +21,13 @@ from ddmi_core.errors import CheckpointError, Interrupted, OutputError, Training
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion, build_parts
 from ddmi_core.model.data import load_data
 from ddmi_core.training import checkpoint
+from ddmi_core.training.checkpoint import FINAL, finished, load_final
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
-from ddmi_core.training.trainer import FINAL, Stage, finished, load_final, rate_factor, train
+from ddmi_core.training.trainer import Stage, rate_factor, train
 
 STEPS = 12
 CONFIG = TrainingConfig(steps=STEPS, batch=3, rate=1e-2, warmup=2, ema=0.8, checkpoint=4, log=3, clip=0.5)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks.exchange import Maps
+from ddmi_core.networks import Maps
 
 
 class PlaneDenoiser(nn.Module, ABC):

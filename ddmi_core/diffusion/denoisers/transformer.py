@@ -11,8 +11,7 @@ from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks.blocks import Attention
-from ddmi_core.networks.exchange import Maps, apply_shared
+from ddmi_core.networks import Attention, Maps, apply_shared
 
 _CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
 

@@ -10,8 +10,7 @@ from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks.blocks import Attention, ResidualBlock, convolution, group_norm
-from ddmi_core.networks.exchange import AxisExchange, Maps, apply_shared
+from ddmi_core.networks import Attention, AxisExchange, Maps, ResidualBlock, apply_shared, convolution, group_norm
 
 
 class _Level(nn.Module):
