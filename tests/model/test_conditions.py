@@ -119,5 +119,5 @@ def test_vectors_that_do_not_fit_are_refused_with_their_author(conditioned, tmp_
 
 
 def test_the_cores_own_names_are_taken():
-    with pytest.raises(ValueError, match="core's own"):
+    with pytest.raises(ValueError, match="which the core reserves"):
         evolve(formula_domains.WAVE, conditions={"class": CONDITIONS["speed"]})
