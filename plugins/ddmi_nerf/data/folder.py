@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +10,9 @@ from attrs import evolve
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import (
-    ArrayCache,
-    Decoding,
-    Entry,
-    captions_beside,
-    choose,
-    classes_of,
-    decode_files,
-    report_unusable,
-    source_digest,
-)
+from ddmi_core.parts import ArrayCache, Decoding, FolderSource, choose, required_location, source_digest
 from ddmi_nerf.data.objects import CAPTION, ObjectFiles, find_objects
-from ddmi_nerf.data.packing import Packing, Rows
+from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.preprocessing import has_cloud, pack
 from ddmi_nerf.data.reading import SUFFIXES
 from ddmi_nerf.data.view_set import ViewSet
@@ -59,40 +48,47 @@ def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
     Raises:
         DataError: as `load`.
     """
-    if location is None:
-        raise DataError("the source 'folder' needs a folder or zip archive of objects with views: --data PATH")
-    objects = find_objects(location)
+    folder = FolderSource(
+        required_location(location, "objects with views"),
+        "objects",
+        (*SUFFIXES, ".json"),
+        settings.strict,
+        settings.classes,
+    )
+    objects = find_objects(folder.location)
     objects = [objects[i] for i in choose([files.name for files in objects], settings.limit)]
-    objects, views, held = _counted(location, objects, settings)
+    objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings))
+    views, held = (min(numbers) for numbers in zip(*shares, strict=True))
+    if views < settings.views:
+        log.warning(
+            "%s: using %s views of each object instead of %s, because %s has no more",
+            folder.location,
+            views,
+            settings.views,
+            objects[[share[0] for share in shares].index(views)].name,
+        )
     showing = evolve(settings, views=views, held_views=held)
     packing = Packing(views + held, settings.size, settings.kept_points)
-    version = _version()
-    made = {files.name: files for files in objects}
-
-    def row(entry: Entry) -> Rows:
-        key = ["views", version, str(location.resolve()), entry.name, entry.stamp, *_how(showing)]
-        return CACHE.made(key, lambda: pack(made[entry.name], showing))
-
-    entries = [files.entry for files in objects]
-    how = Decoding(packing.length, np.dtype(np.uint8), row, ("nerf", version, *_how(showing)))
-    rows, problems = decode_files(location, entries, how)
-    CACHE.tidy()
-    report_unusable(location, problems, settings.strict)
-    good = [i for i, files in enumerate(objects) if files.name not in problems]
-    if not good:
-        raise DataError(f"{location}: none of its objects ({len(objects)}) can be used")
+    by_name = {files.name: files for files in objects}
+    how = Decoding(
+        packing.length,
+        np.dtype(np.uint8),
+        lambda entry: pack(by_name[entry.name], showing),
+        ("nerf", _version(), *_how(showing)),
+    )
+    rows, good = folder.decode([files.entry for files in objects], how, cache=CACHE)
     names = [objects[i].name for i in good]
-    classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
-    place = location.parent if location.suffix == ".json" else location
-    caption_files = [str(Path(objects[i].folder, CAPTION)) for i in good]
+    # A file of cameras stands for its folder: captions lie in that folder.
+    beside = evolve(folder, location=folder.location.parent) if folder.location.suffix == ".json" else folder
+    found = beside.labels(names, [str(Path(objects[i].folder, CAPTION)) for i in good])
     return ViewSet(
         packing.stack(rows),
         names,
         showing.showing,
         rows=good,
-        classes=classes,
-        labels=labels,
-        captions=captions_beside(place, caption_files, (*SUFFIXES, ".json"), "objects"),
+        classes=found.classes,
+        labels=found.labels,
+        captions=found.captions,
     )
 
 
@@ -143,33 +139,6 @@ def _how(settings: NerfSettings) -> tuple[str | int, ...]:
     """Settings that a row depends on."""
     numbers = (settings.views, settings.held_views, settings.size, settings.kept_points)
     return (*numbers, repr(settings.extent), settings.opacity)
-
-
-def _counted(
-    location: Path, objects: Sequence[ObjectFiles], settings: NerfSettings
-) -> tuple[list[ObjectFiles], int, int]:
-    """Objects whose views can be counted, and the number of training and held-out views that all of them have."""
-    usable, shares, problems = [], [], {}
-    for files in objects:
-        try:
-            shares.append(_share(files.counts, settings))
-            usable.append(files)
-        except DataError as error:
-            problems[files.name] = str(error)
-    report_unusable(location, problems, settings.strict)
-    if not usable:
-        raise DataError(f"{location}: none of its objects ({len(objects)}) can be used")
-    views, held = (min(numbers) for numbers in zip(*shares, strict=True))
-    if views < settings.views:
-        least = usable[[share[0] for share in shares].index(views)]
-        log.warning(
-            "%s: using %s views of each object instead of %s, because %s has no more",
-            location,
-            views,
-            settings.views,
-            least.name,
-        )
-    return usable, views, held
 
 
 def _share(counts: tuple[int, int], settings: NerfSettings) -> tuple[int, int]:
