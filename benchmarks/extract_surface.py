@@ -16,8 +16,7 @@ import torch
 
 import ddmi_core as ddmi
 from ddmi_core.api import Field, Layout, Planes
-from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig, cell_centres
-from ddmi_occupancy.extraction import extract
+from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig, cell_centres, extract_surface
 
 CHANNELS, CELLS = (64, 48, 32), (16, 32, 64)
 STEPS = 300
@@ -84,14 +83,14 @@ def main() -> None:
     else:
         model = ddmi.load(plugin="occupancy") if options.run == "plugin" else ddmi.load(options.run)
         field = model.sample(1, seed=0)[0].to("cpu")
-    extract(field, (32, 32, 32))  # computes the table of cells, which happens once
+    extract_surface(field, (32, 32, 32))  # computes the table of cells, which happens once
     print("cells   dense   refined   on the surface   with normals   faster   vertices")
     for n in options.sizes:
         size = (n, n, n)
         slow, (vertices, _) = seconds(partial(dense, field, n))
-        quick, mesh = seconds(partial(extract, field, size, steps=0, normals=False))
-        moved, _ = seconds(partial(extract, field, size, normals=False))
-        whole, _ = seconds(partial(extract, field, size))
+        quick, mesh = seconds(partial(extract_surface, field, size, steps=0, normals=False))
+        moved, _ = seconds(partial(extract_surface, field, size, normals=False))
+        whole, _ = seconds(partial(extract_surface, field, size))
         print(
             f"{n:5} {slow:5.2f} s {quick:7.3f} s {moved:14.3f} s {whole:12.3f} s "
             f"{slow / quick:7.1f}x {len(mesh.vertices):10} ({len(vertices)} dense)"

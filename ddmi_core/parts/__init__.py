@@ -86,5 +86,9 @@ if TYPE_CHECKING:
     from ddmi_core.sources.splits import evenly as evenly
     from ddmi_core.sources.splits import held_out as held_out
     from ddmi_core.sources.splits import stable_share as stable_share
+    from ddmi_core.surfaces.closed_surface import extract_surface as extract_surface
+    from ddmi_core.surfaces.mesh import Mesh as Mesh
+    from ddmi_core.surfaces.mesh import PointCloud as PointCloud
+    from ddmi_core.training.distributed import default_device as default_device
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

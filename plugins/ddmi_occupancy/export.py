@@ -1,4 +1,4 @@
-"""Meshes and clouds of points as files that viewers and modelling programs open: glb, ply, stl and obj."""
+"""Export of meshes and point clouds as glb, ply, stl and obj files."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from ddmi_occupancy.mesh import Cloud, Mesh
+from ddmi_core.parts import Mesh, PointCloud
 
-NOTHING = b"# no surface\n"  # an obj file must have some line
+NOTHING = b"# no surface\n"  # an empty obj file is invalid
 
 
-def write(artefact: Mesh | Cloud, path: Path) -> None:
-    """Write a mesh or a cloud in the format of the path's suffix; y is up.
+def write(artefact: Mesh | PointCloud, path: Path) -> None:
+    """Write a mesh or a point cloud in the format of the path's suffix; y is up.
 
-    Vertex normals are kept in glb, ply and obj. A cloud becomes points in glb and ply, and small discs in stl and obj,
-    which hold surfaces only. Without a surface, the file is valid and empty.
+    Formats glb, ply and obj include vertex normals. Point clouds are written as points in glb and ply, and as small
+    discs in stl and obj, which have surfaces only. Without a surface, the file is valid and empty.
 
     Raises:
         OSError: if the file cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
-    if isinstance(artefact, Cloud) and kind == "ply":
+    if isinstance(artefact, PointCloud) and kind == "ply":
         data = _points(artefact)
-    elif isinstance(artefact, Cloud) and kind == "glb":
+    elif isinstance(artefact, PointCloud) and kind == "glb":
         data = _exported(_trimesh().PointCloud(artefact.points), kind)
     else:
-        data = _surface(artefact.discs() if isinstance(artefact, Cloud) else artefact, kind)
+        data = _surface(artefact.discs() if isinstance(artefact, PointCloud) else artefact, kind)
     path.write_bytes(data)
 
 
@@ -44,8 +44,8 @@ def _exported(geometry: Any, kind: str, **options: Any) -> bytes:
     return data.encode() if isinstance(data, str) else bytes(data)
 
 
-def _points(cloud: Cloud) -> bytes:
-    """A ply file of points with normals, which trimesh's own clouds do not carry."""
+def _points(cloud: PointCloud) -> bytes:
+    """A ply file of points with normals; point clouds of trimesh have none."""
     header = [
         "ply",
         "format binary_little_endian 1.0",
@@ -58,7 +58,7 @@ def _points(cloud: Cloud) -> bytes:
 
 
 def _trimesh() -> Any:
-    # Takes most of a second to import.
+    # Importing trimesh takes most of a second.
     import trimesh
 
     return trimesh

@@ -1,4 +1,4 @@
-"""Rendering of shapes: logits at points, meshes of any resolution, and a signal's own points."""
+"""Rendering of fields as logits at points and as meshes, and of signals as point clouds."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from torch import Tensor
 
 from ddmi_core.api import Domain, Field, Queries, Renderer
 from ddmi_core.errors import RequestError, counted
-from ddmi_occupancy.extraction import extract
-from ddmi_occupancy.mesh import Cloud, Mesh
+from ddmi_core.parts import Mesh, PointCloud, extract_surface
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.signal import ShapeSignal
 
 LEAST, LARGEST = 4, 1024  # cells along an axis
-LARGEST_VIEW = 256  # of a report
-VIEWS = 4
+LARGEST_VIEW = 256  # in a report
+VIEWS = 4  # resolutions in a report
 
 
 class OccupancyRenderer(Renderer):
-    """Logits of occupancy at points (`observe`), and surfaces as meshes (`render`).
+    """Evaluates occupancy logits at points (`observe`) and extracts surfaces as meshes (`render`).
 
     Args:
-        native: cells along z, y and x of the lattice on which surfaces are extracted unless another is asked for.
+        native: cells along z, y and x of the lattice on which surfaces are extracted by default.
 
     Raises:
         RequestError: if the native size is out of range.
@@ -40,36 +39,36 @@ class OccupancyRenderer(Renderer):
 
     @torch.no_grad()
     def render(self, field: Field, view: Any = None) -> Mesh:
-        """The surface of a field, closed; an empty mesh if the field is negative everywhere.
+        """The surface of a field as a closed mesh; empty if the field is negative everywhere.
 
-        A field that is positive everywhere gives the cube [-1, 1]^3. Time and memory grow with the surface, by about
-        400 bytes a triangle.
+        A field that is positive everywhere gives the cube [-1, 1]^3. Time and memory grow with the area of the surface;
+        memory is about 400 bytes per triangle.
 
         Args:
             field: a batch of one.
-            view: cells along each axis, from 4 to 1024: one number, or one for each of z, y and x; `None` for the
-                native size.
+            view: cells along each axis, from 4 to 1024: one number, or one each for z, y and x; `None` for the native
+                size.
 
         Raises:
-            RequestError: if the size has another number of axes or is out of range, or the field is not finite.
+            RequestError: if the size is invalid or out of range, or the field is not finite.
             ValueError: if the batch is not one.
         """
         if len(field) != 1:
-            raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
-        return extract(field, self.native if view is None else checked(view))
+            raise ValueError(f"render requires a batch of one field, got {len(field)}; render field[i]")
+        return extract_surface(field, self.native if view is None else checked(view))
 
 
 def checked(size: Any) -> tuple[int, ...]:
-    """Cells along z, y and x from one number or from three.
+    """Cells along z, y and x, from one number or three.
 
     Raises:
-        RequestError: if there are neither one nor three, or they are out of range.
+        RequestError: if there are neither one nor three numbers, or a number is out of range.
     """
     lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
     shown = "x".join(map(str, lengths))
     if len(lengths) not in (1, 3):
         raise RequestError(
-            f"size {shown} has {counted(len(lengths), 'number')}; give the cells along all axes, or along z, y and x"
+            f"size {shown} has {counted(len(lengths), 'number')}; give one number of cells, or one each for z, y and x"
         )
     for length in lengths:
         if isinstance(length, bool) or not isinstance(length, Integral) or not LEAST <= int(length) <= LARGEST:
@@ -80,18 +79,18 @@ def checked(size: Any) -> tuple[int, ...]:
 
 
 def renderer(domain: Domain, settings: OccupancySettings) -> OccupancyRenderer:
-    """Meshes of any resolution; `settings.native` is the native one."""
+    """The renderer of the domain; `settings.native` is its native size."""
     return OccupancyRenderer(settings.native)
 
 
 def views(domain: Domain, settings: OccupancySettings) -> tuple[tuple[str, int], ...]:
-    """Four resolutions, each twice the one before, to four times the native one or 256 cells."""
+    """Four resolutions in a report, each twice the previous one, up to four times the native one and 256 cells."""
     largest = min(LARGEST_VIEW, 4 * settings.resolution)
     sizes = [largest >> back for back in reversed(range(VIEWS))]
     return tuple((f"{size} cells", size) for size in sizes if size >= LEAST)
 
 
-def original(signal: ShapeSignal, index: int, renderer: OccupancyRenderer) -> Cloud:
-    """The points on the surface of one shape, with normals."""
+def original(signal: ShapeSignal, index: int, renderer: OccupancyRenderer) -> PointCloud:
+    """The surface points of one shape, with normals."""
     points, normals = (part[index].float().cpu().contiguous().numpy() for part in (signal.surface, signal.normals))
-    return Cloud(points, normals)
+    return PointCloud(points, normals)

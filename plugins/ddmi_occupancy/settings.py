@@ -1,4 +1,4 @@
-"""Settings of the occupancy domain: which data, how many points, and the native resolution."""
+"""Settings of the occupancy domain: data, numbers of points, and native resolution."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class OccupancySettings:
     Args:
         resolution: cells along each axis of the native lattice, on which meshes are extracted.
         plane: cells along each axis of the finest planes of the encoder.
-        surface: points on the surface that the encoder sees of a shape.
-        points: points in space kept of a shape, half of them uniform, half near the surface.
-        count: shapes that the procedural source makes.
-        held_out: share of the shapes that training never sees.
-        augment: turn shapes to their mirror image (left and right) at random in training.
-        limit: greatest number of shapes, chosen by a stable hash of their names; 0 takes all.
-        classes: take the sub-folders of a folder of meshes as classes.
-        up: the axis that points up in files of a folder, `y` as in glTF, or `z` as in most files for printing.
-        repair: close meshes with holes where that is possible; otherwise they count as files that cannot be used.
-        strict: stop at files that cannot be used; otherwise leave them out with a warning.
+        surface: surface points per shape that the encoder gets.
+        points: points in space stored per shape, half of them uniform, half near the surface.
+        count: number of shapes of the procedural source.
+        held_out: share of the shapes that are not used in training.
+        augment: mirror shapes (left and right) at random in training.
+        limit: maximum number of shapes, chosen by a stable hash of their names; 0 for all.
+        classes: use the sub-folders of a folder of meshes as classes.
+        up: the axis that points up in mesh files, `y` as in glTF, or `z` as in most files for 3D printing.
+        repair: fill holes and reorient faces of meshes if possible; otherwise such files are unusable.
+        strict: fail on unusable files; otherwise leave them out with a warning.
     """
 
     resolution: int = field(default=64, validator=[validators.ge(8), validators.le(1024)])

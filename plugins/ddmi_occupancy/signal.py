@@ -1,4 +1,4 @@
-"""The signal of the occupancy domain: points on surfaces, and points in space with what is inside."""
+"""The signal of the occupancy domain: surface points with normals, and points in space with occupancies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 class ShapeSignal:
     """A batch of solid shapes, normalised: the bounding box is centred, its longest side runs from -0.9 to 0.9."""
 
-    surface: Tensor  # (B, M, 3), points spread evenly over the surface, columns x, y, z; y is up
+    surface: Tensor  # (B, M, 3), uniform samples of the surface, columns x, y, z; y is up
     normals: Tensor  # (B, M, 3), unit vectors that point outwards
     points: Tensor  # (B, Q, 3), in [-1, 1]
     inside: Tensor  # (B, Q), uint8: 1 inside, 0 outside

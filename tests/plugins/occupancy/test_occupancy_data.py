@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from ddmi_core.parts import AutoencoderConfig
+from ddmi_occupancy.data.furniture.solids import Solid, inside
+from ddmi_occupancy.data.furniture.surface_points import surface
+from ddmi_occupancy.data.sampling import NOISE, Packing, point_weights, points_around
+from ddmi_occupancy.data.shape_set import ShapeSet
 from ddmi_occupancy.parts import PointSampler, encoder, sampler
 from ddmi_occupancy.plugin import OCCUPANCY
-from ddmi_occupancy.sampling import NOISE, Packing, point_weights, points_around
 from ddmi_occupancy.settings import OccupancySettings
-from ddmi_occupancy.shape_set import ShapeSet
-from ddmi_occupancy.solids import Solid, inside
-from ddmi_occupancy.surfaces import surface
 
 BALLS = [
     [Solid(False, [radius] * 3, [0.2, 0, 0.1], rounding=radius)] for radius in (0.3, 0.5, 0.6, 0.4, 0.45, 0.25, 0.35)
@@ -165,10 +165,10 @@ def test_parts_keep_what_belongs_together():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": [0]}, "7 names needs one label a shape; got 1"),
-        ({"captions": [("a",)] * 6}, "one caption tuple a shape; got 6"),
-        ({"rows": [0, 1, 2, 3, 4, 5, 7]}, "rows go from 0 to 7 of 7 shapes"),
-        ({"shown": 129}, "129 points on the surface cannot be shown of 128"),
+        ({"labels": [0]}, "7 names requires one label per shape; got 1"),
+        ({"captions": [("a",)] * 6}, "one caption tuple per shape; got 6"),
+        ({"rows": [0, 1, 2, 3, 4, 5, 7]}, "rows 0 to 7 are out of range for 7 shapes"),
+        ({"shown": 129}, "shown=129 is out of range: 1 to 128 surface points"),
     ],
 )
 def test_sets_that_do_not_fit_are_refused(options, message):
@@ -187,7 +187,7 @@ def test_queries_show_what_is_inside():
     assert torch.equal(queries.targets[..., 0], (radius < torch.tensor([[0.3], [0.6]])).float())
     again = PointSampler().sample(signal, 500, seeded())
     assert torch.equal(again.coords, queries.coords)
-    with pytest.raises(ValueError, match="n=0 points cannot be sampled"):
+    with pytest.raises(ValueError, match="n=0 is out of range; sample at least 1 point"):
         PointSampler().sample(signal, 0, seeded())
 
 
@@ -204,7 +204,7 @@ def test_weights_of_queries_mix_the_mean_near_the_surface_with_that_over_the_cub
 
 
 def test_a_share_outside_its_range_is_refused():
-    with pytest.raises(ValueError, match=r"near=1\.5 is not a share"):
+    with pytest.raises(ValueError, match=r"near=1\.5 is out of range"):
         PointSampler(1.5)
 
 

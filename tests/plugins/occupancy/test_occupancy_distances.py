@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ddmi_occupancy.distances import chamfer_matrix, cloud_distances, earth_movers
-from ddmi_occupancy.metrics import overlap
+from ddmi_occupancy.evaluation.metrics import overlap
+from ddmi_occupancy.geometry.distances import chamfer_matrix, cloud_distances, earth_movers
 
 
 def sphere(n: int, radius: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

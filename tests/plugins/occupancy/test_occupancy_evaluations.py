@@ -10,10 +10,10 @@ import torch
 import trimesh
 
 from ddmi_core.api import Split
-from ddmi_occupancy.evaluations import generation
-from ddmi_occupancy.mesh import Mesh
-from ddmi_occupancy.sampling import Packing, point_weights
-from ddmi_occupancy.shape_set import ShapeSet
+from ddmi_core.parts import Mesh
+from ddmi_occupancy.data.sampling import Packing, point_weights
+from ddmi_occupancy.data.shape_set import ShapeSet
+from ddmi_occupancy.evaluation.generation import generation
 
 SIDES = [(0.9, y, z) for y in (0.15, 0.45, 0.8) for z in (0.2, 0.6)]
 NAMES = [f"{kind}_{distance}" for distance in ("chamfer", "emd") for kind in ("mmd", "cov", "1nna")]
@@ -42,7 +42,7 @@ class Shows:
 
 @pytest.fixture(autouse=True)
 def _few_points(monkeypatch):
-    monkeypatch.setattr("ddmi_occupancy.evaluations.EMD_POINTS", 128)
+    monkeypatch.setattr("ddmi_occupancy.evaluation.generation.EMD_POINTS", 128)
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,20 @@ import pytest
 import torch
 import trimesh
 
+from ddmi_core.parts import Mesh, PointCloud, extract_surface
 from ddmi_occupancy.export import write
-from ddmi_occupancy.extraction import extract
-from ddmi_occupancy.mesh import Cloud, Mesh
 
 KINDS = (".glb", ".ply", ".stl", ".obj")
 
 
 @pytest.fixture(scope="module")
 def mesh():
-    return extract(lambda p: 0.6 - (p * torch.tensor([1.0, 0.8, 1.3])).norm(dim=1), (20, 20, 20))
+    return extract_surface(lambda p: 0.6 - (p * torch.tensor([1.0, 0.8, 1.3])).norm(dim=1), (20, 20, 20))
 
 
 @pytest.fixture(scope="module")
 def cloud(mesh):
-    return Cloud(*mesh.sample_points(100, torch.Generator().manual_seed(0)))
+    return PointCloud(*mesh.sample_points(100, torch.Generator().manual_seed(0)))
 
 
 @pytest.fixture

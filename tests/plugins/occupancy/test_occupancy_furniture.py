@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy import special
 
-from ddmi_occupancy.furniture import source
-from ddmi_occupancy.furniture.agreement import agreement
-from ddmi_occupancy.furniture.attributes import EMPTY, measure
-from ddmi_occupancy.furniture.building import build
-from ddmi_occupancy.furniture.captions import captions
-from ddmi_occupancy.furniture.parameters import BACKS, CLASSES, furniture
-from ddmi_occupancy.solids import Solid, bounds, distance, inside, normalised
-from ddmi_occupancy.surfaces import surface
+from ddmi_occupancy.data.furniture import source
+from ddmi_occupancy.data.furniture.attributes import EMPTY, measure
+from ddmi_occupancy.data.furniture.building import build
+from ddmi_occupancy.data.furniture.captions import captions
+from ddmi_occupancy.data.furniture.parameters import BACKS, CLASSES, furniture
+from ddmi_occupancy.data.furniture.prompt_adherence import adherence
+from ddmi_occupancy.data.furniture.solids import Solid, bounds, distance, inside, normalised
+from ddmi_occupancy.data.furniture.surface_points import surface
 
 SHEAR = np.array([[1.0, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, -0.2, 1.0]])
 SOLIDS = {
@@ -244,7 +244,7 @@ def test_all_captions_are_true(grids):
     for piece, grid in zip(PIECES, grids, strict=True):
         found = measure(grid)
         for text in captions(piece):
-            for name, holds in agreement(text, found).items():
+            for name, holds in adherence(text, found).items():
                 named[name] += 1
                 held[name] += holds
     assert set(named) == {"legs", "top", "back", "arms", "lower", "closed", "divided", "sides", "boards", "stature"}
@@ -256,7 +256,7 @@ def test_captions_of_another_piece_are_found_out(grids):
     """A sentence about another piece agrees clearly less often."""
     held = []
     for piece, grid in zip(PIECES[1:] + PIECES[:1], grids, strict=True):
-        held += agreement(captions(piece)[-1], measure(grid)).values()
+        held += adherence(captions(piece)[-1], measure(grid)).values()
     assert 0.3 < np.mean(held) < 0.8
 
 
@@ -284,7 +284,7 @@ def test_captions_differ_and_name_the_class():
     ],
 )
 def test_sentences_claim_what_they_say(text, names):
-    assert set(agreement(text, EMPTY)) == names
+    assert set(adherence(text, EMPTY)) == names
 
 
 def test_the_split_keeps_keys_apart(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""Mesh files: formats, faults and their mending, and what is inside."""
+"""Mesh files: formats, defects and their repair, and inside tests."""
 
 import io
 import logging
@@ -12,16 +12,17 @@ import torch
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import array_cache as kept
-from ddmi_occupancy import inside as insides
-from ddmi_occupancy import meshes
-from ddmi_occupancy.folder import load, read
-from ddmi_occupancy.furniture.attributes import measure
-from ddmi_occupancy.furniture.building import build
-from ddmi_occupancy.furniture.parameters import furniture
-from ddmi_occupancy.inside import crossings, inside, kaolin_available, winding
-from ddmi_occupancy.mending import components, filled, open_edges, oriented, outwards
-from ddmi_occupancy.mesh_points import occupied, surface
-from ddmi_occupancy.meshes import Mesh, cleaned, mended, normalised
+from ddmi_core.training import distributed
+from ddmi_occupancy.data import mesh_files
+from ddmi_occupancy.data.folder import load, read
+from ddmi_occupancy.data.furniture.attributes import measure
+from ddmi_occupancy.data.furniture.building import build
+from ddmi_occupancy.data.furniture.parameters import furniture
+from ddmi_occupancy.data.mesh_points import occupied, surface
+from ddmi_occupancy.geometry import winding_number as winding_numbers
+from ddmi_occupancy.geometry.mesh import TriangleMesh, cleaned, normalised
+from ddmi_occupancy.geometry.mesh_repair import components, filled, open_edges, oriented, outwards, repaired
+from ddmi_occupancy.geometry.winding_number import crossings, inside, kaolin_available, winding_number
 from ddmi_occupancy.settings import OccupancySettings
 
 trimesh = pytest.importorskip("trimesh")
@@ -36,7 +37,7 @@ def own_cache(monkeypatch, tmp_path):
 
 
 def mesh(made):
-    return Mesh(np.array(made.vertices, dtype=float), np.array(made.faces, dtype=np.int64))
+    return TriangleMesh(np.array(made.vertices, dtype=float), np.array(made.faces, dtype=np.int64))
 
 
 def box(size=(1.0, 1.0, 1.0), at=(0.0, 0.0, 0.0)):
@@ -49,14 +50,14 @@ def ball(radius=0.5, fine=3):
 
 def joined(*parts):
     starts = np.cumsum([0] + [len(part.vertices) for part in parts])
-    return Mesh(
+    return TriangleMesh(
         np.concatenate([part.vertices for part in parts]),
         np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)]),
     )
 
 
 def flipped(part):
-    return Mesh(part.vertices, part.faces[:, ::-1])
+    return TriangleMesh(part.vertices, part.faces[:, ::-1])
 
 
 def uniform(n=4000, seed=0, size=1.0):
@@ -84,7 +85,7 @@ def save(part, path, suffix=None):
 
 def test_all_ways_agree_on_a_ball():
     part, points = ball(0.6), uniform()
-    angles = winding(part, points)
+    angles = winding_number(part, points)
     assert angles == pytest.approx(np.rint(angles), abs=1e-9)
     for axis in range(3):
         assert (crossings(part, points, axis) == np.rint(angles)).all()
@@ -98,7 +99,7 @@ def test_overlapping_parts_are_joined():
     points = uniform()
     expected = in_box(points, (1, 1, 1)) | in_box(points, (1, 1, 1), (0.3, 0.2, 0.1))
     assert (inside(part, points) == expected).all()
-    assert winding(part, np.array([[0.2, 0.2, 0.2]])) == pytest.approx([2])
+    assert winding_number(part, np.array([[0.2, 0.2, 0.2]])) == pytest.approx([2])
 
 
 def test_a_cavity_is_outside():
@@ -111,53 +112,58 @@ def test_rays_through_edges_and_corners_count_once():
     """Points of a lattice under the corners and edges of faces: the hardest case."""
     part = ball(0.5, 0)
     steps = np.linspace(-1, 1, 9)
-    part = Mesh(np.round(part.vertices * 4) / 4, part.faces)
+    part = TriangleMesh(np.round(part.vertices * 4) / 4, part.faces)
     points = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     on_faces = (np.abs(points) == 0.25).all(axis=1)
-    away = (np.abs(winding(part, points) - np.rint(winding(part, points))) < 1e-6) & ~on_faces
+    away = (np.abs(winding_number(part, points) - np.rint(winding_number(part, points))) < 1e-6) & ~on_faces
     assert away.sum() > 600
     for axis in range(3):
-        assert (crossings(part, points, axis) == np.rint(winding(part, points)))[away].all()
+        assert (crossings(part, points, axis) == np.rint(winding_number(part, points)))[away].all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_what_is_inside_does_not_depend_on_units(scale):
     points = uniform(500)
     part = ball()
-    moved = Mesh(part.vertices * scale + 3 * scale, part.faces)
+    moved = TriangleMesh(part.vertices * scale + 3 * scale, part.faces)
     assert (inside(moved, points * scale + 3 * scale) == inside(part, points)).all()
 
 
 def test_few_and_large_faces_take_no_more_memory_at_once(monkeypatch):
     points = uniform(3000)
     whole = inside(ball(), points)
-    monkeypatch.setattr(insides, "PAIRS", 64)
+    monkeypatch.setattr(winding_numbers, "PAIRS", 64)
     assert (inside(ball(), points) == whole).all()
 
 
 def test_an_open_mesh_is_not_decided():
     part = box()
     with pytest.raises(
-        DataError, match=r"sheet\.obj: what is inside cannot be decided: rays along three axes agree at"
+        DataError, match=r"sheet\.obj: inside and outside are ambiguous: rays along the three axes agree at"
     ):
-        inside(Mesh(part.vertices, part.faces[:6]), uniform(), "sheet.obj")
+        inside(TriangleMesh(part.vertices, part.faces[:6]), uniform(), "sheet.obj")
 
 
 def test_winding_numbers_of_an_open_mesh_are_fractions():
     part = box()
     lid = part.corners[:, :, 1].mean(axis=1) > 0.49
-    found = winding(Mesh(part.vertices, part.faces[~lid]), np.zeros((1, 3)))
+    found = winding_number(TriangleMesh(part.vertices, part.faces[~lid]), np.zeros((1, 3)))
     assert found == pytest.approx([5 / 6])  # a face of a cube is a sixth of the sphere
 
 
-def test_kaolin_is_used_where_it_is_installed_and_right(monkeypatch, caplog):
+def test_kaolin_is_used_if_it_is_installed_and_agrees_with_the_rays(monkeypatch, caplog):
     assert not kaolin_available()
     calls = []
 
-    def check_sign(vertices, faces, points):
+    def check_sign(verts, faces, points, hash_resolution=512):
+        """The signature and the argument checks of kaolin's own function."""
         calls.append(points.shape)
-        assert vertices.shape[0] == 1
-        return torch.from_numpy(answers[-1])[None]
+        assert verts.device == faces.device == points.device == distributed.default_device()
+        assert faces.dtype == torch.int64
+        assert (verts.ndim, faces.ndim, points.ndim) == (3, 2, 3)
+        assert verts.shape[2] == faces.shape[1] == points.shape[2] == 3
+        assert len(verts) == len(points) == 1
+        return torch.from_numpy(answers[-1])[None].to(points.device)
 
     package, ops, module = (types.ModuleType(name) for name in ("kaolin", "kaolin.ops", "kaolin.ops.mesh"))
     for part in (package, ops):
@@ -173,9 +179,9 @@ def test_kaolin_is_used_where_it_is_installed_and_right(monkeypatch, caplog):
     assert (inside(box(), points) == truth).all()
     assert calls == [(1, 3000, 3)]
     answers.append(~truth)
-    with caplog.at_level(logging.INFO, logger="ddmi_occupancy.inside"):
+    with caplog.at_level(logging.INFO, logger="ddmi_occupancy.geometry.winding_number"):
         assert (inside(box(), points) == truth).all()
-    assert "kaolin's sign check agrees at 0 % of the points" in caplog.text
+    assert "kaolin is not used: it agrees with the rays at only 0 % of the points" in caplog.text
 
 
 # Surfaces.
@@ -202,7 +208,7 @@ def test_occupied_cells_are_those_of_the_solid():
 def test_properties_are_measured_on_meshes_as_on_solids():
     from skimage.measure import marching_cubes
 
-    from ddmi_occupancy.solids import distance
+    from ddmi_occupancy.data.furniture.solids import distance
 
     centres = (2 * np.arange(56) + 1) / 56 - 1
     z, y, x = np.meshgrid(centres, centres, centres, indexing="ij")
@@ -210,31 +216,31 @@ def test_properties_are_measured_on_meshes_as_on_solids():
         values = distance(build(furniture(number)), np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1))
         corners, faces, _, _ = marching_cubes(values.reshape(56, 56, 56), 0.0)
         vertices = ((2 * corners + 1) / 56 - 1)[:, ::-1]
-        part = outwards(Mesh(vertices, faces.astype(np.int64)))
+        part = outwards(TriangleMesh(vertices, faces.astype(np.int64)))
         found, piece = measure(occupied(part)), furniture(number)
         assert found.legs == {"legs": piece.legs, "panels": 1, "pedestal": 1}[piece.support]
         assert found.back == (piece.back != "none")
         assert found.panels == (piece.support == "panels")
 
 
-# Mending.
+# Repair.
 
 
 def test_a_closed_mesh_has_no_open_edges():
     assert len(open_edges(ball())) == 0
     assert len(open_edges(joined(box(), box(at=(0.3, 0, 0))))) == 0
-    assert len(open_edges(Mesh(box().vertices, box().faces[1:]))) == 3
+    assert len(open_edges(TriangleMesh(box().vertices, box().faces[1:]))) == 3
 
 
 def test_faces_are_turned_the_same_way_and_outwards():
     part = joined(ball(), box(at=(3, 0, 0)))
     turned = np.random.default_rng(0).random(len(part.faces)) < 0.4
-    wrong = Mesh(part.vertices, np.where(turned[:, None], part.faces[:, ::-1], part.faces))
+    wrong = TriangleMesh(part.vertices, np.where(turned[:, None], part.faces[:, ::-1], part.faces))
     assert len(open_edges(wrong)) > 0
-    mended_part = outwards(oriented(wrong))
-    assert len(open_edges(mended_part)) == 0
-    assert mended_part.volume == pytest.approx(part.volume)
-    assert components(mended_part)[0] == 2
+    repaired_part = outwards(oriented(wrong))
+    assert len(open_edges(repaired_part)) == 0
+    assert repaired_part.volume == pytest.approx(part.volume)
+    assert components(repaired_part)[0] == 2
 
 
 def test_a_cavity_stays_one():
@@ -246,15 +252,15 @@ def test_a_cavity_stays_one():
 @pytest.mark.parametrize("missing", [[0], [0, 1], [0, 5], [2, 7, 11]])
 def test_holes_of_a_box_are_closed(missing):
     part = box()
-    mended_part = filled(Mesh(part.vertices, np.delete(part.faces, missing, axis=0)))
-    assert len(open_edges(mended_part)) == 0
-    assert mended_part.volume == pytest.approx(1, abs=0.35)
+    repaired_part = filled(TriangleMesh(part.vertices, np.delete(part.faces, missing, axis=0)))
+    assert len(open_edges(repaired_part)) == 0
+    assert repaired_part.volume == pytest.approx(1, abs=0.35)
 
 
 def test_a_ball_with_a_hole_is_closed_flat():
     part = ball(0.5, 4)
     top = part.corners[:, :, 1].mean(axis=1) > 0.4
-    whole = mended(Mesh(part.vertices, part.faces[~top]), "ball.ply", True)
+    whole = repaired(TriangleMesh(part.vertices, part.faces[~top]), "ball.ply", True)
     cap = np.pi * 0.1**2 * (1.5 - 0.1) / 3
     assert whole.volume == pytest.approx(part.volume - cap, rel=0.02)
 
@@ -262,16 +268,16 @@ def test_a_ball_with_a_hole_is_closed_flat():
 def with_nan(part):
     vertices = part.vertices.copy()
     vertices[3, 1] = np.nan
-    return Mesh(vertices, part.faces)
+    return TriangleMesh(vertices, part.faces)
 
 
 @pytest.mark.parametrize(
     ("part", "message"),
     [
         (with_nan(box()), r"bad\.ply: 1 vertex not finite, the first is number 3"),
-        (Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]])), "all faces shrink to a point"),
-        (Mesh(np.eye(3) * [1, 0, 0], np.array([[0, 1, 2]])), "all faces are degenerate"),
-        (Mesh(np.eye(3), np.array([[0, 1, 3]])), "a face names vertex 3, but there are 3"),
+        (TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]])), "all faces shrink to a point"),
+        (TriangleMesh(np.eye(3) * [1, 0, 0], np.array([[0, 1, 2]])), "all faces are degenerate"),
+        (TriangleMesh(np.eye(3), np.array([[0, 1, 3]])), "a face names vertex 3, but there are 3"),
     ],
 )
 def test_meshes_without_sense_are_refused(part, message):
@@ -281,34 +287,38 @@ def test_meshes_without_sense_are_refused(part, message):
 
 def test_degenerate_faces_and_double_vertices_are_dropped():
     part = box()
-    loose = Mesh(part.corners.reshape(-1, 3), np.arange(36).reshape(12, 3))  # as in STL files
-    extra = Mesh(np.concatenate([loose.vertices, [[9, 9, 9]]]), np.concatenate([loose.faces, [[0, 0, 1], [4, 4, 4]]]))
+    loose = TriangleMesh(part.corners.reshape(-1, 3), np.arange(36).reshape(12, 3))  # as in STL files
+    extra = TriangleMesh(
+        np.concatenate([loose.vertices, [[9, 9, 9]]]), np.concatenate([loose.faces, [[0, 0, 1], [4, 4, 4]]])
+    )
     found = cleaned(extra, "x.stl")
     assert (len(found.vertices), len(found.faces)) == (8, 12)
     assert len(open_edges(found)) == 0
 
 
-def test_faults_are_mended_or_named(monkeypatch):
+def test_defects_are_repaired_or_named(monkeypatch):
     part = normalised(box((1, 0.5, 1)))
-    hole = Mesh(part.vertices, part.faces[1:])
+    hole = TriangleMesh(part.vertices, part.faces[1:])
     with pytest.raises(DataError, match=r"a\.obj: not watertight: 3 edges without a face.*domain\.repair=true"):
-        mended(hole, "a.obj", False)
+        repaired(hole, "a.obj", False)
     with pytest.raises(DataError, match=r"its faces point inwards.*domain\.repair=true"):
-        mended(flipped(part), "a.obj", False)
+        repaired(flipped(part), "a.obj", False)
     for wrong in (hole, flipped(part)):
-        assert mended(wrong, "a.obj", True).volume == pytest.approx(part.volume)
-    assert mended(part, "a.obj", False) is part
-    sheet = Mesh(part.vertices, np.concatenate([part.faces[:2], part.faces[:2, ::-1]]))
-    with pytest.raises(DataError, match="it has no volume; a solid is needed, not a sheet"):
-        mended(sheet, "a.obj", True)
+        assert repaired(wrong, "a.obj", True).volume == pytest.approx(part.volume)
+    assert repaired(part, "a.obj", False) is part
+    sheet = TriangleMesh(part.vertices, np.concatenate([part.faces[:2], part.faces[:2, ::-1]]))
+    with pytest.raises(DataError, match="it has no volume; a solid is required, not a sheet"):
+        repaired(sheet, "a.obj", True)
 
 
 def test_edges_that_form_no_loop_are_named():
     part = normalised(box())
     # a flap: a face too many at one edge
-    flap = Mesh(np.concatenate([part.vertices, [[1, 1, 1]]]), np.concatenate([part.faces, [[0, 1, 8], [0, 1, 8]]]))
+    flap = TriangleMesh(
+        np.concatenate([part.vertices, [[1, 1, 1]]]), np.concatenate([part.faces, [[0, 1, 8], [0, 1, 8]]])
+    )
     with pytest.raises(DataError, match=r"b\.obj: not watertight"):
-        mended(flap, "b.obj", False)
+        repaired(flap, "b.obj", False)
 
 
 # Files.
@@ -345,12 +355,12 @@ def test_scenes_are_merged_with_their_transforms(tmp_path, suffix):
 def test_units_do_not_matter_and_up_may_be_z(tmp_path):
     tall = box((1, 3, 2))
     plain = read(save(tall, tmp_path / "a.ply"), SMALL)
-    large = read(save(Mesh(tall.vertices * 1000 + 77, tall.faces), tmp_path / "b.ply"), SMALL)
+    large = read(save(TriangleMesh(tall.vertices * 1000 + 77, tall.faces), tmp_path / "b.ply"), SMALL)
     assert large.surface[0].abs().amax(dim=0) == pytest.approx(plain.surface[0].abs().amax(dim=0), abs=0.02)
     # Its upper end is slanted: no mirror image of it is the same.
     slope = (tall.vertices[:, 1] > 0) * (tall.vertices @ [0.4, 0, 0.6])
-    slanted = Mesh(tall.vertices + slope[:, None] * [0, 1, 0], tall.faces)
-    printed = Mesh(slanted.vertices[:, [0, 2, 1]] * [1, -1, 1], slanted.faces)  # y becomes z, z becomes -y
+    slanted = TriangleMesh(tall.vertices + slope[:, None] * [0, 1, 0], tall.faces)
+    printed = TriangleMesh(slanted.vertices[:, [0, 2, 1]] * [1, -1, 1], slanted.faces)  # y becomes z, z becomes -y
     one = read(save(slanted, tmp_path / "c.stl"), OccupancySettings(surface=128, points=4096))
     other = read(save(printed, tmp_path / "d.stl"), OccupancySettings(surface=128, points=4096, up="z"))
     for signal in (one, other):
@@ -369,10 +379,10 @@ def test_reading_depends_on_the_file_alone(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.obj", b"", "cannot be read as obj|there is no face in it"),
-        ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "there is no face in it"),
+        ("a.obj", b"", "cannot be read as obj|no faces; a solid is required"),
+        ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no faces; a solid is required"),
         ("a.ply", b"ply\nformat ascii 1.0\nnonsense", "cannot be read as ply"),
-        ("a.stl", b"solid x\nendsolid x\n", "cannot be read as stl|there is no face in it"),
+        ("a.stl", b"solid x\nendsolid x\n", "cannot be read as stl|no faces; a solid is required"),
         ("a.glb", b"glTF\x02\0\0\0", "cannot be read as glb"),
         ("a.gltf", b"{", "cannot be read as gltf"),
         ("a.off", b"OFF\n3 1 0\n0 0 0\n", "cannot be read as off"),
@@ -397,11 +407,11 @@ def test_missing_files_and_folders_are_named(tmp_path):
 
 def test_large_files_are_refused(tmp_path, monkeypatch):
     path = save(ball(), tmp_path / "a.ply")
-    monkeypatch.setattr(meshes, "MOST_FACES", 1000)
-    with pytest.raises(DataError, match=r"a\.ply: 1,280 faces are more than the limit of 1,000; simplify it"):
+    monkeypatch.setattr(mesh_files, "MOST_FACES", 1000)
+    with pytest.raises(DataError, match=r"a\.ply: 1,280 faces exceed the limit of 1,000; simplify the mesh"):
         read(path, SMALL)
-    monkeypatch.setattr(meshes, "MOST_BYTES", 1 << 12)
-    with pytest.raises(DataError, match="MiB are more than the limit of"):
+    monkeypatch.setattr(mesh_files, "MOST_BYTES", 1 << 12)
+    with pytest.raises(DataError, match="MiB exceed the limit of"):
         read(path, SMALL)
 
 
@@ -442,15 +452,15 @@ def test_gltf_files_without_their_buffers_are_told_what_to_do(tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for path in (tmp_path / "set").iterdir():
             archive.write(path, path.name)
-    with pytest.raises(DataError, match=rf"box.gltf: its buffer {buffer.name} cannot .*archive; unpack.* GLB"):
+    with pytest.raises(DataError, match=rf"box.gltf: its buffer {buffer.name} cannot .*archive; unpack it.* GLB"):
         load(tmp_path / "set.zip", SMALL)
     buffer.unlink()
-    with pytest.raises(DataError, match=rf"box.gltf: its buffer {buffer.name} is not beside it; put it there.* GLB"):
+    with pytest.raises(DataError, match=rf"box.gltf: its buffer {buffer.name} is missing; put it in the same.* GLB"):
         load(tmp_path / "set", SMALL)
 
 
 def test_files_are_read_once(folder, monkeypatch):
-    from ddmi_occupancy import folder as folders
+    from ddmi_occupancy.data import folder as folders
 
     first = load(folder, SMALL).train.fingerprint()
     read_again = []
@@ -490,7 +500,7 @@ def test_meshes_have_the_captions_beside_them(folder, caplog):
 
 
 def test_empty_places_are_named(tmp_path):
-    with pytest.raises(DataError, match="needs a folder or zip archive of meshes: --data PATH"):
+    with pytest.raises(DataError, match="requires a folder or zip archive of meshes: --data PATH"):
         load(None, SMALL)
     (tmp_path / "note.txt").write_text("x")
     with pytest.raises(DataError, match="no meshes in it"):
@@ -504,4 +514,4 @@ def test_a_stream_is_read_from_its_beginning():
     data = trimesh.creation.box().export(file_type="ply")
     stream = io.BytesIO(data)
     stream.seek(10)
-    assert len(meshes.triangles(stream, "x.ply", None).faces) == 12
+    assert len(mesh_files.triangles(stream, "x.ply", None).faces) == 12

@@ -9,8 +9,8 @@ import torch
 from attrs import frozen
 
 from ddmi_core.api import Renderer
-from ddmi_occupancy.extraction import extract
-from ddmi_occupancy.metrics import chamfer, f_score, iou, normal_consistency
+from ddmi_core.parts import extract_surface
+from ddmi_occupancy.evaluation.metrics import chamfer, f_score, iou, normal_consistency
 from ddmi_occupancy.signal import ShapeSignal
 
 
@@ -32,7 +32,7 @@ class BallRenderer(Renderer):
         return torch.stack([ball(points) for ball, points in zip(field, queries.coords, strict=True)])[..., None]
 
     def render(self, field, view=None):
-        return extract(field, (40, 40, 40))
+        return extract_surface(field, (40, 40, 40))
 
 
 def signal_of(*balls, points=40_000, surface=8000):
@@ -64,7 +64,7 @@ def test_iou_of_balls_is_the_ratio_of_their_volumes_or_that_of_the_lens():
 def test_iou_of_many_points_does_not_depend_on_how_they_are_cut_into_parts(monkeypatch):
     found, true = [Ball(0.5), Ball(0.6, 0.1)], [Ball(0.6)] * 2
     whole = measured(iou, found, true)
-    monkeypatch.setattr("ddmi_occupancy.metrics.CHUNK", 999)
+    monkeypatch.setattr("ddmi_occupancy.evaluation.metrics.CHUNK", 999)
     assert measured(iou, found, true) == whole
 
 

@@ -9,11 +9,10 @@ import torch
 import trimesh
 from PIL import Image
 
-from ddmi_occupancy import preview
-from ddmi_occupancy.extraction import extract
-from ddmi_occupancy.mesh import Cloud, Mesh
-from ddmi_occupancy.preview import DURATION, SIDE, frames, picture, write_turntable, write_turntable_mp4
-from ddmi_occupancy.raster import rasterise
+from ddmi_core.parts import Mesh, PointCloud, extract_surface
+from ddmi_occupancy.preview import turntable as preview
+from ddmi_occupancy.preview.raster import rasterise
+from ddmi_occupancy.preview.turntable import DURATION, SIDE, frames, picture, write_turntable, write_turntable_mp4
 
 
 def as_mesh(solid):
@@ -31,7 +30,7 @@ def chair():
         beyond = torch.stack([(points - torch.tensor(m)).abs() - torch.tensor(h) for h, m in parts]).amax(dim=2)
         return -beyond.amin(dim=0)
 
-    return extract(solid, (40, 40, 40))
+    return extract_surface(solid, (40, 40, 40))
 
 
 def marked(image):
@@ -118,7 +117,7 @@ def test_pictures_are_turntables_that_repeat(chair, monkeypatch):
 
 def test_clouds_look_like_their_surface(chair):
     points, normals = chair.sample_points(6000, torch.Generator().manual_seed(0))
-    (solid,), (cloud,) = frames(chair, 1, 64), frames(Cloud(points, normals), 1, 64)
+    (solid,), (cloud,) = frames(chair, 1, 64), frames(PointCloud(points, normals), 1, 64)
     ours, theirs = marked(solid), marked(cloud)
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.7
 
@@ -127,7 +126,7 @@ def test_nothing_is_drawn_as_an_empty_stage():
     empty = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32))
     (image,) = frames(empty, 1, 32)
     assert len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) == 1
-    (image,) = frames(Cloud(empty.vertices, empty.normals), 1, 32)
+    (image,) = frames(PointCloud(empty.vertices, empty.normals), 1, 32)
     assert not marked(image).any()
 
 

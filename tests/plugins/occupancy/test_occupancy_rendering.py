@@ -8,8 +8,7 @@ import torch
 
 from ddmi_core.api import Field, Planes, Queries
 from ddmi_core.errors import RequestError
-from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
-from ddmi_occupancy.mesh import Cloud, Mesh
+from ddmi_core.parts import CoarseToFineReadout, Mesh, PointCloud, ReadoutConfig
 from ddmi_occupancy.plugin import OCCUPANCY
 from ddmi_occupancy.rendering import OccupancyRenderer, original, renderer, views
 from ddmi_occupancy.settings import OccupancySettings
@@ -88,14 +87,14 @@ def test_an_original_is_the_points_of_one_signal(rendering):
     directions = torch.nn.functional.normalize(torch.randn(2, 50, 3), dim=-1)
     signal = ShapeSignal(0.5 * directions, directions, torch.zeros(2, 4, 3), torch.zeros(2, 4), torch.ones(2, 4))
     cloud = original(signal, 1, rendering)
-    assert isinstance(cloud, Cloud)
+    assert isinstance(cloud, PointCloud)
     assert np.array_equal(cloud.points, signal.surface[1].numpy())
     assert np.array_equal(cloud.normals, signal.normals[1].numpy())
 
 
 def test_discs_lie_across_the_normals_and_cover_the_surface():
     directions = torch.nn.functional.normalize(torch.randn(2000, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
-    discs = Cloud((0.7 * directions).numpy(), directions.numpy()).discs()
+    discs = PointCloud((0.7 * directions).numpy(), directions.numpy()).discs()
     corners = discs.vertices[discs.faces].astype(np.float64)
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     owners = discs.faces[:, 0] // 6

@@ -39,7 +39,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("occupancy") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr("ddmi_occupancy.prompt_adherence.PROMPTS", 4)
+        patch.setattr("ddmi_occupancy.evaluation.prompt_adherence.PROMPTS", 4)
         ddmi_core.run("occupancy", folder, overrides=[f"{key}={value}" for key, value in TINY.items()])
     return folder
 

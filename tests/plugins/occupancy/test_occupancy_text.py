@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from ddmi_core.api import Split
-from ddmi_occupancy import prompt_adherence as module
-from ddmi_occupancy.furniture.building import build
-from ddmi_occupancy.furniture.captions import captions
-from ddmi_occupancy.furniture.parameters import furniture
-from ddmi_occupancy.prompt_adherence import prompt_adherence, prompts
-from ddmi_occupancy.sampling import Packing, point_weights
-from ddmi_occupancy.shape_set import ShapeSet
-from ddmi_occupancy.solids import inside
+from ddmi_occupancy.data.furniture.building import build
+from ddmi_occupancy.data.furniture.captions import captions
+from ddmi_occupancy.data.furniture.parameters import furniture
+from ddmi_occupancy.data.furniture.solids import inside
+from ddmi_occupancy.data.sampling import Packing, point_weights
+from ddmi_occupancy.data.shape_set import ShapeSet
+from ddmi_occupancy.evaluation import prompt_adherence as module
+from ddmi_occupancy.evaluation.prompt_adherence import prompt_adherence, prompts
 
 PIECES = [furniture(number) for number in range(40)]
 ASKED = 30

@@ -10,10 +10,10 @@ from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
 from ddmi_core.model.folder import pretrained
-from ddmi_occupancy.furniture.agreement import agreement
-from ddmi_occupancy.furniture.attributes import measure
-from ddmi_occupancy.metrics import iou
-from ddmi_occupancy.prompt_adherence import occupied
+from ddmi_occupancy.data.furniture.attributes import measure
+from ddmi_occupancy.data.furniture.prompt_adherence import adherence
+from ddmi_occupancy.evaluation.metrics import iou
+from ddmi_occupancy.evaluation.prompt_adherence import occupied
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_held_out_shapes_are_reconstructed(model, split):
 def test_samples_have_what_their_text_says(model):
     """Twelve tables that are asked to be round and to have three legs; of the training's tables few are."""
     text = "a round table with three legs"
-    found = [agreement(text, measure(occupied(field))) for field in model.sample(12, seed=0, condition=text)]
+    found = [adherence(text, measure(occupied(field))) for field in model.sample(12, seed=0, condition=text)]
     for name in ("legs", "top"):
         assert sum(each[name] for each in found) >= 9, (name, found)
 

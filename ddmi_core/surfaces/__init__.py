@@ -1,0 +1,1 @@
+"""Surfaces of implicit functions, extracted as closed triangle meshes."""

@@ -1,0 +1,1 @@
+"""Data sources of solid shapes, and how their points are stored."""

@@ -1,0 +1,112 @@
+"""The source `folder`, meshes of a folder or zip archive; and reading of one mesh file as a signal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ddmi_core.api import Split
+from ddmi_core.errors import DataError
+from ddmi_core.parts import (
+    ArrayCache,
+    Decoding,
+    Entry,
+    captions_beside,
+    choose,
+    classes_of,
+    decode_files,
+    find_files,
+    report_unusable,
+    source_digest,
+    tell_sides,
+)
+from ddmi_occupancy.data.mesh_files import SUFFIXES, read_mesh
+from ddmi_occupancy.data.mesh_points import pack
+from ddmi_occupancy.data.sampling import SPARE, Packing, Rows, point_weights
+from ddmi_occupancy.data.shape_set import ShapeSet
+from ddmi_occupancy.geometry.winding_number import kaolin_available
+from ddmi_occupancy.settings import OccupancySettings
+from ddmi_occupancy.signal import ShapeSignal
+
+# Modules that decide the contents of a row: a change in one of them invalidates the cache.
+MAKERS = (
+    *("data/mesh_files.py", "data/mesh_points.py", "data/sampling.py"),
+    *("geometry/mesh.py", "geometry/mesh_repair.py", "geometry/winding_number.py"),
+)
+PACKAGE = Path(__file__).parent.parent
+CACHE = ArrayCache("meshes", room=4 << 30)
+
+
+def load(location: Path, settings: OccupancySettings) -> Split:
+    """Meshes of a folder or zip archive (obj, ply, stl, off, glb, gltf); a stable hash of their names holds some out.
+
+    If all meshes are in two or more sub-folders, these are the classes. Meshes are normalised; `settings.up` names the
+    axis that points up. In a zip archive, glTF files must contain their buffers. The captions of a mesh are the lines
+    of a text file of the same name (`chair.txt` for `chair.glb`), if every mesh has one. Meshes whose captions mention
+    left or right are not mirrored.
+
+    Raises:
+        DataError: without a location, without usable meshes, or, with `settings.strict`, if any file cannot be used.
+    """
+    if location is None:
+        raise DataError("the source 'folder' requires a folder or zip archive of meshes: --data PATH")
+    entries = find_files(location, SUFFIXES, "meshes")
+    entries = [entries[i] for i in choose([entry.name for entry in entries], settings.limit)]
+    packing = Packing(SPARE * settings.surface, settings.points)
+    version = source_digest(*(PACKAGE / name for name in MAKERS))
+
+    def row(entry: Entry) -> Rows:
+        return _row(location, entry, settings, packing, version)
+
+    key = ("occupancy", "mesh", version, settings.up, int(settings.repair), packing.surface, packing.points)
+    rows, problems = decode_files(location, entries, Decoding(packing.length, np.dtype(np.uint8), row, key))
+    CACHE.tidy()
+    report_unusable(location, problems, settings.strict)
+    good = [i for i, entry in enumerate(entries) if entry.name not in problems]
+    if not good:
+        raise DataError(f"{location}: none of its meshes ({len(entries)}) can be used")
+    names = [entries[i].name for i in good]
+    classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
+    captions = captions_beside(location, names, SUFFIXES, "meshes")
+    whole = ShapeSet(
+        packing.clouds(rows),
+        point_weights(settings.points),
+        names,
+        settings.surface,
+        rows=good,
+        classes=classes,
+        labels=labels,
+        captions=captions,
+        mirrored=[settings.augment and not tell_sides(texts) for texts in captions or [()] * len(names)],
+    )
+    return whole.split(settings.held_out)
+
+
+def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
+    """One mesh file as a signal with B = 1.
+
+    Raises:
+        DataError: if the file is missing, or is not a mesh of a solid.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: {'a folder, not a mesh file' if path.is_dir() else 'no such file'}")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: meshes end in {', '.join(SUFFIXES)}")
+    packing = Packing(settings.surface, settings.points)
+    with path.open("rb") as file:
+        row = pack(read_mesh(file, str(path), path.parent, settings.up, settings.repair), str(path), packing)
+    weights = point_weights(settings.points)
+    return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
+
+
+def _row(location: Path, entry: Entry, settings: OccupancySettings, packing: Packing, version: str) -> Rows:
+    """A file as a row, from the cache if it was read before."""
+    beside = (location / entry.name).parent if location.is_dir() else None
+
+    def make() -> Rows:
+        with entry.opened() as file:
+            return pack(read_mesh(file, entry.name, beside, settings.up, settings.repair), entry.name, packing)
+
+    how = [version, settings.up, settings.repair, packing.surface, packing.points, kaolin_available()]
+    return CACHE.made(["mesh", str(location.resolve()), entry.name, entry.stamp, *how], make)

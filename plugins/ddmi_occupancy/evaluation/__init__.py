@@ -1,0 +1,1 @@
+"""Metrics and evaluations of reconstructed and generated shapes."""

@@ -1,0 +1,1 @@
+"""Geometry of triangle meshes and point clouds."""

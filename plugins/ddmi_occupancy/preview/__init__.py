@@ -1,0 +1,1 @@
+"""Turntable previews, rendered on the CPU."""
