@@ -35,7 +35,7 @@ def plugins(
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that --check gives each.")] = 30.0,
     as_json: options.Json = False,
 ) -> None:
-    """List plugins: name, origin and status, with reason and mend where one cannot be used."""
+    """List plugins: name, origin and status, with reason and fix where one cannot be used."""
     if context.invoked_subcommand:
         return
     if check:
@@ -80,7 +80,7 @@ def _show(records: Sequence[PluginRecord]) -> None:
     for record in records:
         if record.reason:
             where = f"{record.name} from {record.origin} is {record.status}"
-            console.print(Text(f"{where}: {record.reason}. To mend it: {record.mend}"), soft_wrap=True)
+            console.print(Text(f"{where}: {record.reason}. Fix: {record.fix}"), soft_wrap=True)
     if not records:
         typer.echo("no plugin is installed")
 

@@ -55,7 +55,7 @@ def _found() -> Iterator[PluginRecord]:
                 version=version,
                 status=Status.BROKEN,
                 reason=f"its entry_points.txt cannot be read: {error}",
-                mend=f"reinstall it: pip install --force-reinstall {name}",
+                fix=f"reinstall it: pip install --force-reinstall {name}",
             )
             continue
         for point in points:
@@ -79,14 +79,14 @@ def _narrowed(records: Iterator[PluginRecord]) -> Iterator[PluginRecord]:
         if kept is None or record.name in kept:
             yield record
         elif listed:
-            reason, mend = (
+            reason, fix = (
                 f"{VARIABLE}={listed} leaves it out",
                 f"add {record.name} to {VARIABLE}, or unset it",
             )
-            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, mend=mend)
+            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, fix=fix)
         else:
-            reason, mend = "plugins are switched off", f"unset {VARIABLE}, or leave out --no-plugins"
-            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, mend=mend)
+            reason, fix = "plugins are switched off", f"unset {VARIABLE}, or leave out --no-plugins"
+            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, fix=fix)
 
 
 def _clash(record: PluginRecord, records: list[PluginRecord]) -> PluginRecord:
@@ -98,5 +98,5 @@ def _clash(record: PluginRecord, records: list[PluginRecord]) -> PluginRecord:
         record,
         status=Status.CLASH,
         reason=f"the name {record.name!r} is also taken by {rivals}",
-        mend=f"keep one: {choices}",
+        fix=f"keep one: {choices}",
     )

@@ -26,12 +26,12 @@ class Loaded:
     error: BaseException | None = None
 
 
-class _Fault(Exception):  # noqa: N818 - carries a record's reason and mend
+class _Fault(Exception):  # noqa: N818 - carries a record's reason and fix
     """A rule of the contract that a plugin breaks."""
 
-    def __init__(self, reason: str, mend: str, status: Status = Status.BROKEN) -> None:
+    def __init__(self, reason: str, fix: str, status: Status = Status.BROKEN) -> None:
         super().__init__(reason)
-        self.reason, self.mend, self.status = reason, mend, status
+        self.reason, self.fix, self.status = reason, fix, status
 
 
 def load(record: PluginRecord) -> Loaded:
@@ -44,25 +44,25 @@ def load(record: PluginRecord) -> Loaded:
     try:
         domain = _pick(record, _domains(record))
     except _Fault as fault:
-        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, mend=fault.mend)
+        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, fix=fault.fix)
         return Loaded(broken, error=fault.__cause__)
     ready = described(record, domain)
     if ready.reason:
-        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.mend}"
+        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.fix}"
         warnings.warn(sentence, DdmiDeprecationWarning, stacklevel=2)
     return Loaded(ready, domain)
 
 
 def described(record: PluginRecord, domain: Domain) -> PluginRecord:
     """The record, ready, with what its domain says of itself, and a reason if it will not stay so."""
-    reason = mend = ""
+    reason = fix = ""
     if domain.api_version != accepted_versions()[-1]:
         reason = f"written for API version {domain.api_version}, which the next API version ends"
-        mend = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
+        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(
         record,
         reason=reason,
-        mend=mend,
+        fix=fix,
         status=Status.READY,
         api_version=domain.api_version,
         axes=domain.layout.axes,
@@ -79,7 +79,7 @@ def _domains(record: PluginRecord) -> list[object]:
         with limited():
             plugin = entry_point(record).load()
     except (Exception, SystemExit, TooLong) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {_words(error)}", _mend(record, error)) from error
+        raise _Fault(f"importing {record.entry_point} failed: {_words(error)}", _fix_for(record, error)) from error
     try:
         manager.register(plugin)
         manager.check_pending()
@@ -96,7 +96,7 @@ def _domains(record: PluginRecord) -> list[object]:
         with limited():
             return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
     except (Exception, SystemExit, TooLong) as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_words(error)}", _mend(record, error)) from error
+        raise _Fault(f"its hook ddmi_domains failed: {_words(error)}", _fix_for(record, error)) from error
 
 
 def _pick(record: PluginRecord, domains: list[object]) -> Domain:
@@ -136,7 +136,7 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _mend(record: PluginRecord, error: BaseException) -> str:
+def _fix_for(record: PluginRecord, error: BaseException) -> str:
     """What would put an exception right, where its kind tells."""
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "ddmi_core":
         return f"it needs another version of ddmi: pip install --upgrade ddmi {record.distribution}"

@@ -43,11 +43,11 @@ def _check(record: PluginRecord, timeout: float) -> PluginRecord:
         )
     except subprocess.TimeoutExpired:
         reason = f"loading it took longer than {timeout:g} s"
-        return attrs.evolve(record, status=Status.BROKEN, reason=reason, mend=report)
+        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report)
     marked = [line for line in child.stdout.decode(errors="replace").split("\n") if line.startswith(_MARK)]
     if not marked:
         reason = f"loading it ended the process with status {child.returncode}"
-        return attrs.evolve(record, status=Status.BROKEN, reason=reason, mend=report)
+        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report)
     found = json.loads(marked[-1].removeprefix(_MARK))
     return PluginRecord(**{**found, "status": Status(found["status"]), "axes": tuple(found["axes"])})
 

@@ -1,4 +1,4 @@
-"""What is known about a plugin: where it comes from, its status, and the reason and mend of a fault."""
+"""What is known about a plugin: where it comes from, its status, and the reason and fix of a fault."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PluginRecord:
         entry_point: value of the entry point, `package.module` or `package.module:attribute`.
         status: see `Status`.
         reason: what is wrong, as a sentence without a full stop; empty if nothing is.
-        mend: what would put it right.
+        fix: what would put it right.
         api_version: API version that it was written for, known after loading.
         axes: names of its axes, known after loading.
         summary: its one sentence, known after loading.
@@ -48,7 +48,7 @@ class PluginRecord:
     entry_point: str = ""
     status: Status = Status.FOUND
     reason: str = ""
-    mend: str = ""
+    fix: str = ""
     api_version: int | None = None
     axes: tuple[str, ...] = ()
     summary: str = ""

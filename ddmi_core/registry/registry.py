@@ -61,12 +61,12 @@ def domain_named(name: str) -> Domain:
     """The domain with a name; imports that plugin alone.
 
     Raises:
-        PluginError: if there is none (with the nearest name), or if it cannot be used (with reason and mend).
+        PluginError: if there is none (with the nearest name), or if it cannot be used (with reason and fix).
     """
     result = loaded(name)
     if result.domain is None:
         record = result.record
         raise PluginError(
-            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. To mend it: {record.mend}"
+            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. Fix: {record.fix}"
         ) from result.error
     return result.domain

@@ -27,12 +27,12 @@ class ContractBroken(AssertionError):  # noqa: N818 - what pytest shows, not an 
         check: name of the check, without `check_`.
         what: what was found, as a sentence without a full stop.
         numbers: what was measured, by name.
-        mend: what to change.
+        fix: what to change.
     """
 
-    def __init__(self, check: str, what: str, numbers: Mapping[str, object], mend: str) -> None:
-        super().__init__(check, what, numbers, mend)
-        self.check, self.what, self.numbers, self.mend = check, what, dict(numbers), mend
+    def __init__(self, check: str, what: str, numbers: Mapping[str, object], fix: str) -> None:
+        super().__init__(check, what, numbers, fix)
+        self.check, self.what, self.numbers, self.fix = check, what, dict(numbers), fix
 
     @property
     def found(self) -> str:
@@ -42,21 +42,21 @@ class ContractBroken(AssertionError):  # noqa: N818 - what pytest shows, not an 
 
     def __str__(self) -> str:
         """All of it in one paragraph."""
-        return f"contract {self.check!r} is broken: {self.found}. To mend it: {self.mend}"
+        return f"contract {self.check!r} is broken: {self.found}. Fix: {self.fix}"
 
 
 class NotApplicable(SkipTest):
     """A check has nothing to look at in this plugin; the text says why. Test runners show it as a skip."""
 
 
-def expect(kept: bool, what: str, mend: str, /, **numbers: object) -> None:
+def expect(kept: bool, what: str, fix: str, /, **numbers: object) -> None:
     """Go on if a contract is kept.
 
     Raises:
         ContractBroken: if it is not; the check that calls it adds its name.
     """
     if not kept:
-        raise ContractBroken("", what, numbers, mend)
+        raise ContractBroken("", what, numbers, fix)
 
 
 @frozen
@@ -90,7 +90,7 @@ class Check:
             try:
                 remark = self.function(subject)
             except ContractBroken as error:
-                broken = ContractBroken(self.name, error.what, error.numbers, error.mend)
+                broken = ContractBroken(self.name, error.what, error.numbers, error.fix)
             except NotApplicable as error:
                 skipped = error
             except Exception as error:
@@ -111,14 +111,14 @@ class Check:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not {"testing", "torch"} & set(Path(frame.filename).parts)]
         last = (own or frames)[-1]
-        mend = f"make it work there; the contract is: {self.contract}"
+        fix = f"make it work there; the contract is: {self.contract}"
         if isinstance(error, PluginError):
-            mend = "let the description name what can be imported"
+            fix = "let the description name what can be imported"
         return ContractBroken(
             self.name,
             f"{type(error).__name__}: {error}",
             {"in": f"{last.filename}:{last.lineno}", "where": last.name},
-            mend,
+            fix,
         )
 
 

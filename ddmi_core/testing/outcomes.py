@@ -25,7 +25,7 @@ class Outcome:
         contract: what it looks at, in one sentence.
         state: `ok`, `FAILED` or `skipped`.
         found: what is wrong, with numbers; why there was nothing to look at; or what a passed check left out.
-        mend: what to change.
+        fix: what to change.
         numbers: what was measured, as texts.
         seconds: how long it took, with the making of what it was the first to need.
     """
@@ -34,7 +34,7 @@ class Outcome:
     contract: str
     state: str
     found: str = ""
-    mend: str = ""
+    fix: str = ""
     numbers: dict[str, str] = field(factory=dict)
     seconds: float
 
@@ -42,7 +42,7 @@ class Outcome:
         """One line, and where the contract is broken, how and what to change below it."""
         first = f"{self.state:7}  {self.check}"
         if self.state == FAILED:
-            return [first, f"         {self.contract}", f"         {self.found}", f"         mend: {self.mend}"]
+            return [first, f"         {self.contract}", f"         {self.found}", f"         fix: {self.fix}"]
         return [f"{first}  ({self.found})" if self.found else first]
 
 
@@ -97,11 +97,11 @@ def examine(
 
 def _outcome(check: Check, subject: Subject) -> Outcome:
     started = time.perf_counter()
-    state, found, mend, numbers = OK, "", "", {}
+    state, found, fix, numbers = OK, "", "", {}
     try:
         found = check(subject) or ""
     except ContractBroken as broken:
-        state, found, mend = FAILED, broken.found, broken.mend
+        state, found, fix = FAILED, broken.found, broken.fix
         numbers = {name: str(value) for name, value in broken.numbers.items()}
     except NotApplicable as reason:
         state, found = SKIPPED, str(reason)
@@ -111,7 +111,7 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
         contract=check.contract,
         state=state,
         found=found,
-        mend=mend,
+        fix=fix,
         numbers=numbers,
         seconds=seconds,
     )

@@ -375,7 +375,7 @@ def test_plugins_lists_and_narrows(tiny, monkeypatch):
     assert records["tiny"]["status"] == "ready"
     assert records["image"]["status"] == "disabled"
     text = ddmi("--no-plugins", "plugins")
-    assert "To mend it: unset DDMI_PLUGINS" in text
+    assert "Fix: unset DDMI_PLUGINS" in text
 
 
 def test_what_only_loading_tells_has_a_footnote():

@@ -128,8 +128,8 @@ def test_a_broken_contract_is_found(sound, subject, name, changes, word):
     assert found.check == name
     assert word in str(found)
     assert found.numbers, "a message says what was measured"
-    assert len(found.mend) > 10
-    assert f"contract {name!r} is broken: {found.found}. To mend it: {found.mend}" == str(found)
+    assert len(found.fix) > 10
+    assert f"contract {name!r} is broken: {found.found}. Fix: {found.fix}" == str(found)
 
 
 def test_every_check_can_fail():

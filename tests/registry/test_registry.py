@@ -110,7 +110,7 @@ def test_a_loaded_plugin_is_described(install):
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "reason", "mend"),
+    ("code", "status", "reason", "fix"),
     [
         ("1 / 0", Status.BROKEN, "ZeroDivisionError", "report this"),
         ("def broken(:", Status.BROKEN, "SyntaxError", "report this"),
@@ -152,15 +152,15 @@ def test_a_loaded_plugin_is_described(install):
         (good("bad", API_VERSION - 2), Status.INCOMPATIBLE, "API version", "--upgrade ddmi-bad"),
     ],
 )
-def test_a_faulty_plugin_says_reason_and_mend_and_stops_no_other(install, code, status, reason, mend):
+def test_a_faulty_plugin_says_reason_and_mend_and_stops_no_other(install, code, status, reason, fix):
     install("bad", code)
     install("fine", good("fine"))
     record = registry.loaded("bad").record
     assert record.status is status
     assert reason in record.reason
-    assert mend in record.mend
+    assert fix in record.fix
     text = refusal("bad")
-    for part in ("'bad'", "ddmi-bad 1.2", status, record.reason, record.mend):
+    for part in ("'bad'", "ddmi-bad 1.2", status, record.reason, record.fix):
         assert part in text
     assert registry.domain_named("fine").name == "fine"
     assert record_of("bad").status is Status.FOUND

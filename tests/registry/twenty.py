@@ -27,7 +27,7 @@ def ddmi_domains():
     return [DOMAIN]
 """
 HEAVY = "import time; time.sleep(1)  # stands for a plugin that imports much"
-# name -> code, and a word of the reason and of the mend
+# name -> code, and a word of the reason and of the fix
 BROKEN = {
     "import-error": ("raise RuntimeError('bang')", "RuntimeError: bang", "report this"),
     "syntax-error": ("def broken(:", "SyntaxError", "report this"),

@@ -137,12 +137,12 @@ def check_batches_repeat(subject: Subject) -> Remark:
     train = subject.train
     indices = list(range(min(SIGNALS, len(train))))
     first = train.batch(indices)
-    mend = "read no random numbers without a generator, and copy what augmentation changes"
+    fix = "read no random numbers without a generator, and copy what augmentation changes"
     where = difference(first, train.batch(indices))
-    expect(not where, f"two batches of the same indices differ: {where}", mend, signals=len(indices))
+    expect(not where, f"two batches of the same indices differ: {where}", fix, signals=len(indices))
     train.batch(indices, generator_for(0, "augment"))
     where = difference(first, train.batch(indices))
-    expect(not where, f"an augmented batch changed the signals themselves: {where}", mend, signals=len(indices))
+    expect(not where, f"an augmented batch changed the signals themselves: {where}", fix, signals=len(indices))
     remark = None
     for index in indices:
         alone = dict(leaves(train.batch([index])))

@@ -72,11 +72,11 @@ def check_signals_are_coded_alone(subject: Subject) -> None:
         alone = subject.autoencoder.encode(subject.signals([1])).mean
         basis = subject.autoencoder.decode(Planes(plane[1:2] for plane in subject.posterior.mean)).basis
     encoded = max(furthest(a, b[1:2]) for a, b in zip(alone, subject.posterior.mean, strict=True))
-    mend = "mix nothing across the batch: no batch normalisation with statistics of the batch, no attention over it"
+    fix = "mix nothing across the batch: no batch normalisation with statistics of the batch, no attention over it"
     expect(
         encoded <= CLOSE,
         "the latent of a signal changes with the others of its batch",
-        mend,
+        fix,
         difference=encoded,
         tolerance=CLOSE,
     )
@@ -85,7 +85,7 @@ def check_signals_are_coded_alone(subject: Subject) -> None:
     expect(
         decoded <= CLOSE,
         "the basis fields of a signal change with the others of its batch",
-        mend,
+        fix,
         difference=decoded,
         tolerance=CLOSE,
     )

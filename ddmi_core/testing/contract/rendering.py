@@ -84,9 +84,9 @@ def check_render_leaves_no_gradient(subject: Subject) -> None:
     contents = _contents(subject, artefact)
     after = torch.is_grad_enabled()
     held = [name for name, tensor in leaves(contents) if tensor.requires_grad]
-    mend = "decorate what computes values with @torch.inference_mode(), and switch nothing by hand"
-    expect(not held, f"values of an artefact ask for gradients: {', '.join(held)}", mend, tensors=len(held))
-    expect(before == after, "a render changed whether gradients are computed", mend, before=before, after=after)
+    fix = "decorate what computes values with @torch.inference_mode(), and switch nothing by hand"
+    expect(not held, f"values of an artefact ask for gradients: {', '.join(held)}", fix, tensors=len(held))
+    expect(before == after, "a render changed whether gradients are computed", fix, before=before, after=after)
     expect(
         field(torch.zeros(1, 1, len(subject.domain.layout.axes))).requires_grad,
         "after a render, a field is no longer differentiable",
