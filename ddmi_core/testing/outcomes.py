@@ -1,4 +1,4 @@
-"""Makes checks one after the other, and keeps what came of each."""
+"""Runs checks and collects their outcomes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 
 @frozen(kw_only=True)
 class Outcome:
-    """What came of one check.
+    """Outcome of one check.
 
     Args:
         check: its name.
-        contract: what it looks at, in one sentence.
+        contract: the contract in one sentence.
         state: `ok`, `FAILED` or `skipped`.
-        found: what is wrong, with numbers; why there was nothing to look at; or what a passed check left out.
-        fix: what to change.
-        numbers: what was measured, as texts.
-        seconds: how long it took, with the making of what it was the first to need.
+        found: the violation with measured values, the reason of a skip, or what a passed check did not examine.
+        fix: how to correct a violation.
+        numbers: measured values, as texts.
+        seconds: duration, including the creation of objects that it uses first.
     """
 
     check: str
@@ -39,7 +39,7 @@ class Outcome:
     seconds: float
 
     def lines(self) -> list[str]:
-        """One line, and where the contract is broken, how and what to change below it."""
+        """One line; for a failed check also the contract, the violation and the fix."""
         first = f"{self.state:7}  {self.check}"
         if self.state == FAILED:
             return [first, f"         {self.contract}", f"         {self.found}", f"         fix: {self.fix}"]
@@ -48,7 +48,7 @@ class Outcome:
 
 @frozen
 class Outcomes:
-    """What came of all checks of one domain."""
+    """Outcomes of the checks of one domain."""
 
     domain: str
     outcomes: tuple[Outcome, ...]
@@ -56,7 +56,7 @@ class Outcomes:
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """Those that found a contract broken."""
+        """Outcomes of the failed checks."""
         return tuple(outcome for outcome in self.outcomes if outcome.state == FAILED)
 
     def summary(self) -> str:
@@ -74,12 +74,12 @@ class Outcomes:
 def examine(
     subject: Subject, checks: Sequence[Check] = CHECKS, tell: Callable[[Outcome], None] = lambda outcome: None
 ) -> Outcomes:
-    """Make checks, all of them whatever they find.
+    """Run checks; a failed check does not stop the following ones.
 
     Args:
-        subject: what to look at.
-        checks: which.
-        tell: told after each.
+        subject: the domain under test.
+        checks: the checks to run.
+        tell: called with each outcome.
     """
 
     def outcomes() -> Iterator[Outcome]:

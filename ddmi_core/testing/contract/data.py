@@ -194,7 +194,7 @@ def check_fingerprints(subject: Subject) -> None:
         "let the digest cover names and values of the set itself",
         fingerprint=found[0][:12],
     )
-    for name, ours, theirs in zip(names, found, subject.visit.fingerprints, strict=True):
+    for name, ours, theirs in zip(names, found, subject.process_report.fingerprints, strict=True):
         expect(
             ours == theirs,
             f"the fingerprint of {name} is another one in another process",

@@ -28,7 +28,7 @@ def check_description_is_light(subject: Subject) -> None:
     """Loading a plugin's description imports neither torch nor Pillow, so that help and lists stay fast."""
     if subject.record is None:
         raise NotApplicable("no installed plugin brings this domain, so nothing is loaded by an entry point")
-    seen = subject.visit
+    seen = subject.process_report
     entry = subject.record.entry_point
     expect(not seen.reason, f"the plugin cannot be loaded: {seen.reason}", f"make `import {entry}` work")
     expect(

@@ -169,7 +169,7 @@ def check_cpu(subject: Subject) -> None:
     for name, item in parts.items():
         places = {tensor.device.type for _, tensor in leaves(item)}
         expect(places <= {"cpu"}, f"{name} are on {places}", "leave moving to the core", devices=len(places))
-    expect(not subject.visit.cuda, "a GPU was taken into use", "leave devices to the core", processes=1)
+    expect(not subject.process_report.cuda, "a GPU was taken into use", "leave devices to the core", processes=1)
 
 
 def _coords(subject: Subject) -> Tensor:

@@ -10,7 +10,7 @@ STAYS = "set nothing for the whole process; pass generators, and restore what a 
 
 def check_no_network(subject: Subject) -> None:
     """Loading the default data, encoding, rendering and writing reach for no network."""
-    found = subject.visit.connections
+    found = subject.process_report.connections
     expect(
         not found,
         f"it tried to connect to {found[0] if found else ''}",
@@ -21,14 +21,14 @@ def check_no_network(subject: Subject) -> None:
 
 def check_global_state(subject: Subject) -> None:
     """What a process has once stays as it was: random states, number types, threads, environment, logging, signals."""
-    changed = subject.visit.changed
+    changed = subject.process_report.changed
     details = "; ".join(f"{name}: {before[:80]} became {after[:80]}" for name, (before, after) in changed.items())
     expect(not changed, f"it changed {details}", STAYS, changed=len(changed))
 
 
 def check_nothing_is_left(subject: Subject) -> None:
     """No files stay in the working folder and the folder for temporary files, and no threads and processes run on."""
-    seen = subject.visit
+    seen = subject.process_report
     expect(
         not seen.files,
         f"files are left, such as {seen.files[0] if seen.files else ''}",
