@@ -90,7 +90,9 @@ class GridSet(DivisibleSet):
             counts = f"{len(self.names)} names, {len(self.rows)} rows, {len(self.labels)} labels"
             raise ValueError(f"a set requires one name, row and label per signal; got {counts}")
         if self.captions and len(self.captions) != len(self.names):
-            raise ValueError(f"a set requires captions for all signals or none; got {len(self.captions)} of {len(names)}")
+            raise ValueError(
+                f"a set requires captions for all signals or none; got {len(self.captions)} of {len(names)}"
+            )
         wrong = self.rows[(self.rows < 0) | (self.rows >= min(map(len, self.grids)))]
         if len(wrong):
             held = ", ".join(str(len(level)) for level in self.grids)

@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object, in messages
 def damaged(name: str, kind: str, fix: str = "") -> Iterator[None]:
     """Convert what decoders raise in the block for damaged or foreign files to `DataError`.
 
-    This is the one place with a broad `except`: decoders raise exceptions of many types. A `DdmiError` passes unchanged.
+    The only broad `except` for files, because decoders raise exceptions of many types. A `DdmiError` passes unchanged.
 
     Args:
         name: of the file, for the message.

@@ -70,7 +70,7 @@ class FreshProcess:
             "out": str(out),
         }
         request.write_bytes(pickle.dumps(arguments))
-        # Another hash seed reveals dependence on hashes; an own folder for temporary files reveals files that are left.
+        # Another hash seed reveals dependence on hashes; a separate temporary folder reveals files that are left.
         seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
         named = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
         # One thread: threads of both processes would compete for processors and be several times slower.

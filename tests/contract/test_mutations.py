@@ -174,7 +174,7 @@ def test_a_field_that_changes_in_its_file_is_found(sound, subject, monkeypatch):
 
 def test_a_gpu_in_use_is_found(sound, subject):
     with examined(sound, {}, subject.split) as variant:
-        variant.made["visit"] = SimpleNamespace(cuda=True)
+        variant.made["process_report"] = SimpleNamespace(cuda=True)
         with pytest.raises(ContractBroken, match="GPU"):
             check_named("cpu")(variant)
 
