@@ -70,10 +70,10 @@ class Stuck(server.Server):
         time.sleep(0.2)
         raise KeyboardInterrupt
     def hold(self):
-        with self.turns.turn("", 0):
+        with self.queue.admit("", 0):
             time.sleep(60)
 server.Server, server.Session = Stuck, lambda *given: None
-server.serve(lambda: None, "stuck", 0, browser=False, told=lambda line: None)
+server.serve(lambda: None, "stuck", 0, browser=False, notice=lambda line: None)
 """
     begin = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
