@@ -65,7 +65,7 @@ def test_a_plugin_of_the_version_before_is_ready_with_a_warning(version, monkeyp
     found, about = loaded(f"frozen-{version}")
     assert found.record.status is Status.READY
     assert found.domain is not None
-    assert found.record.reason == f"written for API version {version}, which the next API version ends"
+    assert found.record.reason == f"written for API version {version}, which the next API version removes"
     assert f"--upgrade ddmi-frozen-{version}" in found.record.fix
     (sentence,) = about
     assert f"'frozen-{version}'" in sentence
