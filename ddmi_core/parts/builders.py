@@ -86,8 +86,8 @@ def native_size(domain: Domain, settings: Any) -> tuple[int, ...]:
         )
     if len(native) != len(domain.layout.axes):
         raise PluginError(
-            f"domain {domain.name!r}: {type(settings).__name__}.native is {tuple(native)}; the layout needs one number "
-            f"for each axis, slowest first: {axes}"
+            f"domain {domain.name!r}: {type(settings).__name__}.native is {tuple(native)}; the layout requires one "
+            f"number for each axis, slowest first: {axes}"
         )
     return tuple(native)
 

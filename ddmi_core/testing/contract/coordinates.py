@@ -116,7 +116,7 @@ def check_sampler_repeats(subject: Subject) -> None:
         )
     points = max(1, POINTS // 64)
     drawn = [subject.queries(seed, points).coords for seed in range(TRIALS)]
-    different = sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
+    different = _different(drawn)
     expect(
         different > 0,
         "every state of the generator gives the same coordinates",
@@ -126,7 +126,7 @@ def check_sampler_repeats(subject: Subject) -> None:
     )
     generator = generator_for(0, "check")
     drawn = [subject.parts.sampler.sample(subject.batch, points, generator).coords for _ in range(TRIALS)]
-    different = sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
+    different = _different(drawn)
     expect(
         different > 0,
         "repeated calls with one generator give the same coordinates",
@@ -245,6 +245,11 @@ def check_lattice(subject: Subject) -> None:
                 lowest=low,
                 highest=high,
             )
+
+
+def _different(drawn: Sequence[Tensor]) -> int:
+    """Number of tensors that differ from the first one."""
+    return sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
 
 
 def _varied(coords: Tensor) -> None:
