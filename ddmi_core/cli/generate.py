@@ -1,4 +1,4 @@
-"""The commands that use a trained model: `ddmi sample`, `reconstruct`, `complete` and `conditions`."""
+"""The commands that apply a trained model: `ddmi sample`, `reconstruct`, `complete` and `conditions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.model_source import check_source, known_suffix, known_view, load_model
+from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.settings.config import Sampling, known_sampler
@@ -22,14 +22,14 @@ def sample(
     seed: options.Seed = 0,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps; the run's own by default."),
+        typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps; the run's setting by default."),
     ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
             "--sampler",
             metavar="NAME",
-            help="Sampler; the run's own by default.",
+            help="Sampler; the run's setting by default.",
             autocompletion=options.samplers,
         ),
     ] = None,
@@ -39,13 +39,13 @@ def sample(
     file_type: options.Format = "",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Generate signals and write them as files."""
+    """Generate signals and write them to files."""
     if sampler is not None:
         known_sampler(sampler)
-    check_source(run, plugin)
-    suffix, view = known_suffix(run, plugin, file_type), known_view(run, plugin, size)
+    source = ModelSource.checked(run, plugin)
+    suffix, view = source.suffix(file_type), source.view(size)
     check_writable(out)
-    model = load_model(run, plugin)
+    model = source.load()
 
     from ddmi_core.runs.generate import sample_files
 
@@ -65,17 +65,17 @@ def reconstruct(
     file_type: options.Format = "",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Reconstruct files with a trained model."""
+    """Encode and decode files with a trained model."""
     run, inputs = (None, items) if plugin else (items[0], items[1:])
-    check_source(run, plugin)
+    source = ModelSource.checked(run, plugin)
     if not inputs:
         raise RequestError(f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}")
     for path in inputs:
         if not path.exists():
             raise DataError(f"input {path} does not exist")
-    suffix, view = known_suffix(run, plugin, file_type), known_view(run, plugin, size)
+    suffix, view = source.suffix(file_type), source.view(size)
     check_writable(out)
-    model = load_model(run, plugin)
+    model = source.load()
 
     from ddmi_core.runs.generate import reconstruct_files
 
@@ -89,7 +89,7 @@ def complete(
         list[Path] | None,
         typer.Argument(
             metavar="[RUN] [INPUT]",
-            help="Folder of a run, then the file of a whole signal; with --values it may be left out.",
+            help="Folder of a run, then the file of a whole signal, which is optional with --values.",
             show_default=False,
         ),
     ] = None,
@@ -99,19 +99,19 @@ def complete(
         typer.Option(
             "--observe",
             metavar="REGION",
-            help="Observed part: bounds that all hold, 'x<0, -0.5<y<0.5'. Repeat it to join several.",
+            help="Observed region: bounds that all hold, 'x<0, -0.5<y<0.5'. Repeat it for a union of regions.",
         ),
     ] = [],  # noqa: B006 - typer copies it
     hide: Annotated[
         list[str],
-        typer.Option("--hide", metavar="REGION", help="Part that is not observed, in the same form. May be repeated."),
+        typer.Option("--hide", metavar="REGION", help="Hidden region, in the same form. May be repeated."),
     ] = [],  # noqa: B006 - typer copies it
     coarse: Annotated[
         str,
         typer.Option(
             "--coarse",
             metavar="N|ROWSxCOLUMNS",
-            help="Observe means over the cells of a grid of this size, slowest axis first.",
+            help="Observe the means over the cells of a grid of this size, slowest axis first.",
         ),
     ] = "",
     values: Annotated[
@@ -124,7 +124,7 @@ def complete(
         float,
         typer.Option(
             "--noise",
-            help="Standard deviation of the observed values' noise; for labels, the probability of a wrong one.",
+            help="Standard deviation of the noise of observed values; for labels, the probability of an error.",
         ),
     ] = 0.05,
     steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 32,
@@ -134,21 +134,21 @@ def complete(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Generate signals that agree with what is observed: parts of a file, a coarse version, or scattered values."""
+    """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
     run = None if plugin else (given.pop(0) if given else None)
     coarse_cells = options.parse_size(coarse, "--coarse")
-    check_source(run, plugin)
-    view = known_view(run, plugin, size)
+    source = ModelSource.checked(run, plugin)
+    view = source.view(size)
     if len(given) > 1:
-        raise RequestError(f"one INPUT is completed at a time, not {len(given)}")
+        raise RequestError(f"expected one INPUT; got {len(given)}")
     if not given and values is None:
         raise RequestError(f"give an INPUT to observe, or --values FILE: ddmi complete {run or ''} INPUT --out {out}")
     for path in (*given, *([values] if values else [])):
         if not path.exists():
             raise DataError(f"input {path} does not exist")
     check_writable(out)
-    model = load_model(run, plugin)
+    model = source.load()
 
     from ddmi_core.runs.complete import Request, complete_files
 
@@ -178,14 +178,13 @@ def conditions(
     plugin: options.ShippedPlugin = "",
     as_json: options.Json = False,
 ) -> None:
-    """List what `ddmi sample --condition` takes, one a line: classes, or examples of texts."""
-    check_source(run, plugin)
-    model = load_model(run, plugin)
+    """List values of `ddmi sample --condition`, one per line: classes, or examples of texts."""
+    model = ModelSource.checked(run, plugin).load()
     names = list(model.classes) if model.diffusion.classes else []
-    nothing = "this model was trained without conditions, so it takes no --condition"
+    nothing = "this model was trained without conditions, so it accepts no --condition"
     if model.condition is not None:
         names = list(model.condition.examples())
-        nothing = "this model takes texts as --condition; the plugin's documentation says which"
+        nothing = "this model accepts texts as --condition; see the plugin's documentation"
     if as_json:
         print_json(names)
     else:

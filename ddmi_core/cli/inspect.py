@@ -1,4 +1,4 @@
-"""The commands that look at models and this machine: `ddmi evaluate`, `report`, `view` and `bench`."""
+"""The commands that inspect models and measure speed: `ddmi evaluate`, `report`, `view` and `bench`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.model_source import check_run, check_source, load_model
+from ddmi_core.cli.model_source import ModelSource, check_run
 from ddmi_core.cli.output import print_result
 
 
 def evaluate(run: options.RunFolder, as_json: options.Json = False) -> None:
-    """Measure reconstructions and samples of a run, and write metrics.json."""
+    """Evaluate reconstructions and samples of a run, and write metrics.json."""
     check_run(run)
 
     from ddmi_core.evaluation.evaluate import evaluate_run
@@ -21,7 +21,7 @@ def evaluate(run: options.RunFolder, as_json: options.Json = False) -> None:
 
 
 def report(run: options.RunFolder) -> None:
-    """Write report.html from what the run folder holds."""
+    """Write report.html again from the files of a run."""
     check_run(run)
 
     from ddmi_core.report.report import build_report
@@ -36,25 +36,25 @@ def view(
         int | None,
         typer.Option("--port", min=0, max=65535, help="Port; the first free one from 8642 on by default, 0 for any."),
     ] = None,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
-    """Show samples on a page of this machine, until Ctrl-C: zoom, turn, play and mix them."""
-    check_source(run, plugin)
+    """Serve a local page to zoom, turn, play and interpolate samples, until Ctrl-C."""
+    source = ModelSource.checked(run, plugin)
 
     from ddmi_core.viewer.server import serve
 
     title = plugin if run is None else run.resolve().name
-    serve(lambda: load_model(run, plugin), title, port, browser=not no_open, told=typer.echo)
+    serve(source.load, title, port, browser=not no_open, notice=typer.echo)
 
 
 def bench(plugin: options.ShippedPlugin = "", size: options.Size = "", as_json: options.Json = False) -> None:
-    """Measure field evaluation against the plain path and the matrix-product peak.
+    """Measure the speed of field evaluation relative to the plain path and the matrix-product peak.
 
-    With --plugin and --size, also the time and memory of one exported sample of the shipped weights.
+    With --plugin and --size, also measure the time and memory of one exported sample of the shipped weights.
     """
     view = options.parse_size(size)
     if plugin:
-        check_source(None, plugin)
+        ModelSource.checked(None, plugin)
 
     from ddmi_core.runs.bench import measure_speed
 

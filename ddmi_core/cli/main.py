@@ -1,4 +1,4 @@
-"""The command `ddmi`: its commands and its own options."""
+"""The program `ddmi`: its commands and global options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ddmi_core.registry.limit import set_limit
 app = typer.Typer(
     cls=Commands,
     name="ddmi",
-    help="Train, sample and look at models of continuous fields (DDMI).",
+    help="Train, sample and inspect generative models of continuous fields (DDMI).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,8 +41,8 @@ app.add_typer(train.data_app, name="data")
 app.add_typer(plugins.app, name="plugins")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from ddmi_core import __version__
 
         typer.echo(f"ddmi {__version__}")
@@ -55,9 +55,11 @@ def _options(
         bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    no_plugins: Annotated[bool, typer.Option("--no-plugins", help="Use no plugin, like DDMI_PLUGINS=''.")] = False,
+    no_plugins: Annotated[
+        bool, typer.Option("--no-plugins", help="Disable all plugins, as DDMI_PLUGINS='' does.")
+    ] = False,
 ) -> None:
-    """Train, sample and look at models of continuous fields (DDMI)."""
+    """Train, sample and inspect generative models of continuous fields (DDMI)."""
     if no_plugins:
         os.environ["DDMI_PLUGINS"] = ""
     set_limit()

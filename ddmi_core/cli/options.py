@@ -1,4 +1,4 @@
-"""Options that several commands share: help, ranges and shell completion, without importing plugins or torch."""
+"""Shared command-line options: help, ranges and shell completion, without importing plugins or torch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOST_STEPS = 100_000
 
 
 def plugins(incomplete: str) -> list[str]:
-    """Names of plugins that can be asked for."""
+    """Names of usable plugins."""
     from ddmi_core.registry.registry import listed
 
     return [record.name for record in listed() if record.usable and record.name.startswith(incomplete)]
 
 
 def presets(incomplete: str) -> list[str]:
-    """Names of the presets that every plugin should have."""
+    """Names of the standard presets."""
     return [name for name in PRESETS if name.startswith(incomplete)]
 
 
@@ -34,14 +34,14 @@ def samplers(incomplete: str) -> list[str]:
 
 Plugin = Annotated[
     str,
-    typer.Option("--plugin", metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=plugins),
+    typer.Option("--plugin", metavar="NAME", help="Plugin; see `ddmi plugins`.", autocompletion=plugins),
 ]
 ShippedPlugin = Annotated[
     str,
     typer.Option(
         "--plugin",
         metavar="NAME",
-        help="Use the weights that ship with a plugin, in place of RUN.",
+        help="Use the weights that ship with a plugin instead of a RUN.",
         autocompletion=plugins,
     ),
 ]
@@ -50,7 +50,7 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="Settings to start from; quick unless the configuration file names another.",
+        help="Base settings; quick, unless the configuration file names another preset.",
         autocompletion=presets,
     ),
 ]
@@ -60,11 +60,11 @@ Data = Annotated[
 ]
 Set = Annotated[
     list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, see `ddmi settings`. May be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; see `ddmi settings`. May be repeated."),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file of settings, over the preset and under --set."),
+    typer.Option("--config", metavar="FILE", help="TOML file of settings; overrides the preset, --set overrides it."),
 ]
 RunSeed = Annotated[
     int | None,
@@ -72,21 +72,21 @@ RunSeed = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
 OptionalRun = Annotated[Path | None, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)]
-Count = Annotated[int, typer.Option("-n", min=1, max=MOST_SAMPLES, help="How many.")]
+Count = Annotated[int, typer.Option("-n", min=1, max=MOST_SAMPLES, help="Number of signals.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
 Condition = Annotated[
-    str | None, typer.Option("--condition", metavar="TEXT", help="Class or text, see `ddmi conditions`.")
+    str | None, typer.Option("--condition", metavar="TEXT", help="Class or text; see `ddmi conditions`.")
 ]
 Guidance = Annotated[
     float | None,
-    typer.Option("--guidance", min=0.0, help="Scale of guidance, 1 for none; the run's own by default."),
+    typer.Option("--guidance", min=0.0, help="Guidance scale, 1 for none; the run's setting by default."),
 ]
 Size = Annotated[
     str,
     typer.Option(
         "--size",
         metavar="N|ROWSxCOLUMNS",
-        help="Cells along each axis, slowest first: 1024 or 768x1024, or what else the domain takes. "
+        help="Cells along each axis, slowest first: 1024 or 768x1024, or another form that the domain defines. "
         "The native size by default.",
     ),
 ]
@@ -100,7 +100,7 @@ Format = Annotated[
         "--format", metavar="TYPE", help="Type of the files, such as png or stl; the domain's first type by default."
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of the same names.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -108,14 +108,14 @@ def parse_size(text: str, option: str = "--size") -> tuple[int, ...] | None:
     """Cells along each axis from `1024` or `768x1024`; `None` from an empty text.
 
     Raises:
-        RequestError: if it is not of this form, or a number is zero or beyond the limit.
+        RequestError: if it has another form, or a number is zero or too large.
     """
     if not text:
         return None
     parts = text.lower().split("x")
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise RequestError(
-            f"{option} {text} is not a size; it takes whole numbers joined by x, slowest axis first: 1024 or 768x1024"
+            f"{option} {text} is not a size; use whole numbers joined by x, slowest axis first: 1024 or 768x1024"
         )
     if any(len(part) > 9 or not 1 <= int(part) <= LARGEST_SIDE for part in parts):
         raise RequestError(f"{option} {text} is out of range; each number must be from 1 to {LARGEST_SIDE}")

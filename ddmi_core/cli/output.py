@@ -1,4 +1,4 @@
-"""What commands print, and whether their folders can be written."""
+"""Output of commands: printing, and checks of output folders."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ddmi_core.errors import OutputError
 
 
 def print_json(value: Any) -> None:
-    """Print a value, or the text of one, as JSON."""
+    """Print a value as JSON; a string is printed unchanged."""
     typer.echo(value if isinstance(value, str) else json.dumps(value, indent=2))
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines as they are."""
+    """Print lines."""
     for line in lines:
         typer.echo(line)
 
 
 def print_result(result: Any, as_json: bool) -> None:
-    """Print a result as JSON, or as its own lines."""
+    """Print a result as JSON or as lines."""
     if as_json:
         print_json(result.to_json())
     else:
@@ -33,7 +33,7 @@ def print_result(result: Any, as_json: bool) -> None:
 
 
 def check_writable(out: Path) -> None:
-    """Check that a folder can be made or written, without making it.
+    """Check that a folder can be created or written, without creating it.
 
     Raises:
         OutputError: if it is a file, is below a file, or permission is missing.

@@ -1,4 +1,4 @@
-"""The commands for plugins: `ddmi plugins`, which lists them, `ddmi plugins test` and `ddmi plugins new`."""
+"""The commands for plugins: `ddmi plugins`, `ddmi plugins test` and `ddmi plugins new`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _STYLES = {Status.READY: "green", Status.FOUND: "", Status.DISABLED: "dim"}
 def plugins(
     context: typer.Context,
     check: Annotated[
-        bool, typer.Option("--check", help="Load each one, in a process of its own; status 1 if one fails.")
+        bool, typer.Option("--check", help="Load each plugin in a separate process; exit status 1 if one fails.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that --check gives each.")] = 30.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds per plugin for --check.")] = 30.0,
     as_json: options.Json = False,
 ) -> None:
-    """List plugins: name, origin and status, with reason and mend where one cannot be used."""
+    """List plugins with origin and status, and the reason and fix if one cannot be used."""
     if context.invoked_subcommand:
         return
     if check:
@@ -76,11 +76,11 @@ def _show(records: Sequence[PluginRecord]) -> None:
         table.add_row(*map(Text, cells), Text(record.status, style=_STYLES.get(record.status, "red")))
     console.print(table)
     if any(record.status is Status.FOUND for record in records):
-        typer.echo(f"{UNKNOWN} is not known before the plugin is loaded: shown by --check")
+        typer.echo(f"{UNKNOWN} means unknown until the plugin is loaded; use --check")
     for record in records:
         if record.reason:
             where = f"{record.name} from {record.origin} is {record.status}"
-            console.print(Text(f"{where}: {record.reason}. To mend it: {record.mend}"), soft_wrap=True)
+            console.print(Text(f"{where}: {record.reason}. Fix: {record.fix}"), soft_wrap=True)
     if not records:
         typer.echo("no plugin is installed")
 
@@ -88,17 +88,17 @@ def _show(records: Sequence[PluginRecord]) -> None:
 @app.command("test")
 def check_contract(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Plugin, see `ddmi plugins`.", autocompletion=options.plugins)
+        str, typer.Argument(metavar="NAME", help="Plugin; see `ddmi plugins`.", autocompletion=options.plugins)
     ] = "",
     only: Annotated[
-        list[str], typer.Option("--only", metavar="CHECK", help="Make this check alone. May be repeated.")
+        list[str], typer.Option("--only", metavar="CHECK", help="Run only this check. May be repeated.")
     ] = [],  # noqa: B006 - typer copies it
-    show: Annotated[bool, typer.Option("--list", help="List the checks with the contract that each looks at.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the checks with their contracts.")] = False,
     data: options.Data = "",
     sets: options.Set = [],  # noqa: B006 - typer copies it
     as_json: options.Json = False,
 ) -> None:
-    """Hold a plugin against the plugin contract; status 1 if it breaks any part of it."""
+    """Check a plugin against the plugin contract; exit status 1 if it violates it."""
     if not show and not name:
         raise RequestError("NAME is missing: `ddmi plugins test NAME`, or `ddmi plugins test --list` for all checks")
 
@@ -117,7 +117,7 @@ def check_contract(
             typer.echo(line, file=out)
 
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # leaves room for the fresh process
-    # What a plugin prints goes to standard error, so that this output can be read by programs.
+    # A plugin's own output goes to standard error, so that standard output stays machine-readable.
     with Subject(name, data=data, settings=sets) as subject, contextlib.redirect_stdout(sys.stderr):
         found = examine(subject, checks, tell)
     if as_json:
@@ -148,16 +148,16 @@ def new(
         typer.Option(
             "--axes",
             metavar="|".join(CHOICES),
-            help="What the signals depend on: the time, a plane, both, or space.",
+            help="Coordinates of the signals: time, a plane, a plane and time, or space.",
             autocompletion=_axes,
         ),
     ] = "xy",
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to make ddmi-NAME in.")] = Path(),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Parent folder of ddmi-NAME.")] = Path(),
     summary: Annotated[
-        str, typer.Option("--summary", metavar="TEXT", help="One sentence that says what the signals are.")
+        str, typer.Option("--summary", metavar="TEXT", help="One sentence that describes the signals.")
     ] = "",
 ) -> None:
-    """Write a new plugin whose data are formulas: an installable distribution, with tests, that trains in a minute."""
+    """Write a new plugin: an installable distribution with procedural data and tests, which trains in a minute."""
     from ddmi_core.scaffold.writing import write_plugin
 
     check_writable(out)
@@ -165,7 +165,7 @@ def new(
     place = folder if folder.is_absolute() else f"./{folder}"
     print_lines(
         (
-            f"wrote {place}, whose data are formulas; its README says what to replace. Next:",
+            f"wrote {place} with procedural data; its README lists what to replace. Next:",
             f"  pip install -e {shlex.quote(f'{place}[test]')}",
             f"  ddmi plugins test {name}",
             f"  ddmi run --plugin {name}",

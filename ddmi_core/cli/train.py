@@ -1,4 +1,4 @@
-"""The commands before and around training: `ddmi run`, `ddmi settings` and `ddmi data`."""
+"""The commands of training: `ddmi run`, `ddmi settings` and `ddmi data`."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def run(
     sets: options.Set = [],  # noqa: B006 - typer copies it
     seed: options.RunSeed = None,
     config: options.ConfigFile = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a stopped run.")] = False,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write losses for TensorBoard as well; needs ddmi[tensorboard].")
+        bool, typer.Option("--tensorboard", help="Write losses for TensorBoard as well; requires ddmi[tensorboard].")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train, sample and evaluate on one data set, and write a report.
 
-    Progress and figures are shown on standard error. Standard output has the path of the report, or with --json the
+    Progress and figures go to standard error. Standard output contains the path of the report, or with --json the
     figures with their protocols, as in metrics.json.
     """
     folder = out or Path("runs") / plugin
@@ -67,10 +67,10 @@ def settings(
     preset: options.Preset = "",
     config: options.ConfigFile = None,
     sets: options.Set = [],  # noqa: B006 - typer copies it
-    toml: Annotated[bool, typer.Option("--toml", help="Print a file for --config.")] = False,
+    toml: Annotated[bool, typer.Option("--toml", help="Print TOML for --config.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """List the settings that --set and --config take, at the values of a preset."""
+    """List the settings for --set and --config, with the values of a preset."""
     _, resolved = configured(plugin, preset, config, sets)
 
     from ddmi_core.settings.resolve import dumps, keys
@@ -90,7 +90,7 @@ def settings(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("key", "value", "what it is, and what it takes", box=box.SIMPLE)
+    table = Table("key", "value", "description and valid values", box=box.SIMPLE)
     table.columns[0].no_wrap = True
     for row in rows:
         about = Text.assemble(row.summary + " " if row.summary else "", (f"Takes {row.takes}.", "dim"))
@@ -99,7 +99,7 @@ def settings(
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: tuples as lists, enumerations as their values."""
+    """A JSON value: tuples as lists, enumerations as their values."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value if isinstance(value, int | float | str | bool | None) else getattr(value, "value", str(value))
@@ -121,7 +121,7 @@ def check(
     config: options.ConfigFile = None,
     as_json: options.Json = False,
 ) -> None:
-    """Read a data set as training would, and say what is in it and what is wrong with it."""
+    """Load a data set as training does, and print its summary or its errors."""
     domain, settings = configured(plugin, preset, config, sets, data)
 
     from ddmi_core.model.data import load_data, summarize
@@ -132,7 +132,7 @@ def check(
 
 @data_app.command("sources")
 def list_sources(plugin: options.Plugin, as_json: options.Json = False) -> None:
-    """List the sources of a plugin: the `--data` value of each, and what it reads."""
+    """List the data sources of a plugin, with their `--data` values."""
     from ddmi_core.model.data import sources
     from ddmi_core.registry.registry import domain_named
 
@@ -147,7 +147,7 @@ def configured(
     data: str = "",
     seed: int | None = None,
 ) -> tuple[Domain, RunConfig]:
-    """The domain of a name, and the configuration that the options resolve to.
+    """The domain with a name, and the configuration resolved from the options.
 
     Raises:
         RequestError: if the plugin, the preset, the file or a setting is wrong.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.observations import Observations
 from ddmi_core.errors import DataError
+from ddmi_core.sources.decoding import damaged
 
 SUFFIXES = (".csv", ".npz")
 MAX_ROWS = 1_000_000
@@ -69,11 +69,8 @@ def read_values(path: Path, domain: Domain) -> Observations:
 
 
 def _csv(path: Path) -> Table:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            header, *rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file: {error}") from error
+    with damaged(str(path), "a CSV file"), path.open(newline="", encoding="utf-8-sig") as stream:
+        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(stream) if row] or [[]]
     if len(set(header)) != len(header):
         raise DataError(f"{path}: the header has a duplicate column")
     for number, row in enumerate(rows, start=1):
@@ -87,11 +84,8 @@ def _csv(path: Path) -> Table:
 
 
 def _npz(path: Path) -> Table:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            table = {name: np.asarray(stored[name], dtype=np.float32) for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not an NPZ file of numbers: {error}") from error
+    with damaged(str(path), "an NPZ file of numbers"), np.load(path, allow_pickle=False) as stored:
+        table = {name: np.asarray(stored[name], dtype=np.float32) for name in stored.files}
     for name, column in table.items():
         if column.ndim != 1:
             raise DataError(f"{path}: array {name!r} has shape {column.shape}; a column must be one-dimensional")

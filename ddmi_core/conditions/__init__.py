@@ -1,1 +1,1 @@
-"""Ready conditions: texts as vectors, for any domain whose signals have captions."""
+"""Text conditions for domains whose signals have captions."""

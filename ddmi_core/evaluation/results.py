@@ -1,4 +1,4 @@
-"""All that was measured of a run, as text and as JSON."""
+"""Results of an evaluation, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SamplerFigure:
     steps: int
     evaluations: int  # calls of the denoiser for a batch
     seconds: float  # for all samples
-    distance: float
+    distance: float  # Fréchet, to the training signals
 
 
 @frozen
@@ -55,13 +55,13 @@ class Evaluation:
         return {figure.name: figure.value for figure in self.figures}[name]
 
     def save(self, path: Path) -> None:
-        """Write as JSON, aside and renamed."""
+        """Write as JSON, atomically."""
         with written_aside(path) as aside:
             aside.write_text(self.to_json() + "\n")
 
     @staticmethod
     def load(path: Path) -> Evaluation:
-        """Read what `save` wrote.
+        """Read a file of `save`.
 
         Raises:
             CheckpointError: if the file is missing or damaged.
@@ -77,7 +77,7 @@ class Evaluation:
 
 
 def _aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
-    """Rows of cells as lines with columns; each side is `<` or `>`."""
+    """Rows of cells as lines with aligned columns; each side is `<` or `>`."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()

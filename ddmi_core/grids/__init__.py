@@ -1,1 +1,1 @@
-"""Parts for domains whose signals are regular grids: their coordinates in training, and their rendering."""
+"""Parts of domains whose signals are regular grids: signal sets, coordinate sampler and renderer."""

@@ -1,4 +1,4 @@
-"""Grids of values as artefacts: computed from a field slab by slab, or held in memory."""
+"""Grid artefacts: values computed from a field slab by slab, or stored in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Window:
         bounds: where the first cell begins and the last one ends, in coordinates, slowest axis first.
 
     Raises:
-        ValueError: if they do not fit each other, or an interval is empty or leaves [-1, 1].
+        ValueError: if size and bounds differ in length, or an interval is empty or outside [-1, 1].
 
     Example:
         >>> Window(size=(64, 64), bounds=((-1.0, 0.0), (0.0, 1.0))).share  # one quarter of a picture
@@ -42,25 +42,25 @@ class Window:
     def __attrs_post_init__(self) -> None:
         """Check the bounds."""
         if len(self.size) != len(self.bounds):
-            raise ValueError(f"size {self.size} and bounds {self.bounds} need one entry for each axis")
+            raise ValueError(f"size {self.size} and bounds {self.bounds} must have one entry for each axis")
         for low, high in self.bounds:
             if not -1 <= low < high <= 1:
-                raise ValueError(f"bounds {low:g} to {high:g} are no interval in [-1, 1]")
+                raise ValueError(f"invalid bounds ({low:g}, {high:g}): need -1 <= low < high <= 1")
 
     @property
     def share(self) -> tuple[float, ...]:
-        """Which part of each axis it spans, in (0, 1]."""
+        """Fraction of each axis that it spans, in (0, 1]."""
         return tuple((high - low) / 2 for low, high in self.bounds)
 
     @staticmethod
     def whole(size: Sequence[int]) -> Window:
-        """All of a field."""
+        """The window of the whole field."""
         return Window(tuple(size), ((-1.0, 1.0),) * len(size))
 
 
 @frozen(eq=False, kw_only=True)
 class GridArtefact(ABC):
-    """Values on a regular grid of cells: what pictures and files of grids are made of."""
+    """Values on a regular grid of cells, from which pictures and files are made."""
 
     size: tuple[int, ...]  # cells along each axis, slowest first
     extent: tuple[float, ...]  # length of each axis in the domain's units, slowest first
@@ -90,7 +90,7 @@ class GridArtefact(ABC):
 
 @frozen(eq=False, kw_only=True)
 class Raster(GridArtefact):
-    """One field on a regular grid of cells, computed when it is read.
+    """One field on a regular grid of cells, computed on demand.
 
     Example:
         >>> raster = renderer.render(field, (8192, 8192))  # doctest: +SKIP
@@ -124,7 +124,7 @@ class Raster(GridArtefact):
 
 @frozen(eq=False, kw_only=True)
 class StoredGrid(GridArtefact):
-    """Values that are known on one grid: a signal as an artefact."""
+    """Values stored on one grid: a signal as an artefact."""
 
     values: Values  # (*size, V)
 
@@ -138,7 +138,7 @@ class StoredGrid(GridArtefact):
         yield self.values
 
     def at(self, size: Sequence[int]) -> StoredGrid:
-        """Each new cell takes the value of the cell that its centre lies in."""
+        """Nearest-neighbour resampling: each new cell takes the value of the cell that contains its centre."""
         values = self.values
         for axis, (new, old) in enumerate(zip(size, self.size, strict=True)):
             values = values.take((2 * np.arange(new) + 1) * old // (2 * new), axis=axis)

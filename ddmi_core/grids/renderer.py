@@ -1,4 +1,4 @@
-"""Rendering of fields as grids of any size."""
+"""Renderer of fields on grids of any size."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class GridRenderer(Renderer):
         native: cells along each axis at the native size, slowest axis first.
         limits: lowest and highest value of a rendered grid; renders are clipped to them.
         extent: length of each axis in the domain's own units (seconds, metres), slowest axis first; renders
-            carry it, so that files can say how long or large they are. 2 along each axis, as coordinates, if left out.
+            carry it, so that files can state durations and sizes; 2 along each axis, as for coordinates, by default.
 
     Raises:
-        RequestError: if the native size does not fit the layout.
-        ValueError: if the extent does not fit it.
+        RequestError: if the native size does not match the layout.
+        ValueError: if the extent does not match it.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class GridRenderer(Renderer):
         self.native = self._checked(native)
         self.extent = (2.0,) * len(self.native) if extent is None else tuple(map(float, extent))
         if len(self.extent) != len(self.native) or min(self.extent) <= 0:
-            raise ValueError(f"extent {self.extent} is not one positive length for each of {len(self.native)} axes")
+            raise ValueError(f"extent {self.extent} must have a positive length for each of {len(self.native)} axes")
 
     def observe(self, field: Field, queries: Queries) -> Tensor:
         """Values of the field at the queries' coordinates, `(B, N, V)`; not clipped."""
         return field(queries.coords, queries.extra)
 
     def render(self, field: Field, view: Any = None) -> Raster:
-        """The field on a regular grid, without computing it yet.
+        """The field on a regular grid, computed on demand.
 
         Args:
             field: a batch of one.
-            view: cells along each axis, slowest axis first; one number stands for all axes, and `None` for
-                the native size. A `Window` shows a part of the field.
+            view: cells along each axis, slowest axis first; one number for all axes, `None` for the native size,
+                or a `Window` for a part of the field.
 
         Raises:
             RequestError: if the size has another number of axes, or lengths out of range.
@@ -80,10 +80,7 @@ class GridRenderer(Renderer):
         return Raster(field=field, size=size, bounds=window.bounds, extra=self.extra, limits=self.limits, extent=extent)
 
     def native_values(self, fields: Field) -> Tensor:
-        """Each field of a batch on the native grid, on the CPU: `(B, V, *native)`, clipped to the limits.
-
-        Has the shape of `GridSignal.values`, so the two compare.
-        """
+        """Values of a batch on the native grid, on the CPU: `(B, V, *native)`, as `GridSignal.values`; clipped."""
         return torch.stack([torch.from_numpy(self.render(field).array()) for field in fields]).movedim(-1, 1)
 
     def extra(self, size: Sequence[float]) -> Tensor:
@@ -96,7 +93,7 @@ class GridRenderer(Renderer):
     def native_queries(self, batch: int, device: torch.device | str = "cpu") -> Queries:
         """All cells of the native grid as queries, `(B, N, D)`, without targets (V = 0).
 
-        Through `observe` they give whole batches on the native grid: `.reshape(B, *native, V)`.
+        `observe` at these queries gives whole batches on the native grid: `.reshape(B, *native, V)`.
         """
         coords = lattice_points(cell_axes(self.native, device))
         return Queries(

@@ -1,4 +1,4 @@
-"""Training coordinates of signals given as grids: regular patches, or scattered cells, at any level."""
+"""Coordinate sampler of grid signals: regular patches or scattered cells of any level."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ FOOTPRINT = "footprint"
 
 
 class OnGrids(Protocol):
-    """What `GridSampler` needs of a signal; `GridSignal` has it."""
+    """Protocol of signals that `GridSampler` accepts, such as `GridSignal`."""
 
     def levels(self) -> tuple[Tensor, ...]:
         """Values `(B, V, *grid)` of the same signals on grids of different sizes, the native one first.
 
-        A level may be whole numbers: bytes 0 to 255, or 16-bit numbers -32767 to 32767, then stand for
-        -1 to 1. Large levels are best left so, since only the cells that are drawn get converted.
+        A level may have an integer type: bytes 0 to 255, or 16-bit integers -32767 to 32767, represent -1 to 1.
+        Prefer these for large levels, because only the sampled cells are converted.
         """
 
 
 class GridSampler(CoordinateSampler):
-    """Draws cells of a grid with their values as targets.
+    """Samples cells of a grid, with their values as targets.
 
-    Each call draws one of the signal's levels, then for every signal of the batch one regular patch, or
-    cells at random. If the layout has the extra column `footprint`, it says how large a cell of the level
-    is against a native one: `log2(native cells / level's cells)` along the last grid axis, 0 at native
-    size, -2 on a grid of four times as many cells. Other extra columns are zero.
+    Each call draws one of the signal's levels, then one regular patch, or random cells, of every signal in the
+    batch. If the layout has the extra column `footprint`, it is the cell size of the level relative to the native
+    one: `log2(native cells / level's cells)` along the last grid axis, 0 at native size, -2 on a grid of four times
+    as many cells. Other extra columns are zero.
 
     Args:
         layout: axes, and the names of the extra columns.
-        scattered: draw cells independently (with replacement) instead of a patch.
+        scattered: draw cells independently, with replacement, instead of a patch.
         native_share: probability of the native level; the other levels share the rest equally. `None`
             gives every level the same probability.
 
@@ -62,8 +62,8 @@ class GridSampler(CoordinateSampler):
         """About `n` cells of one level, the same number for each signal of the batch.
 
         Args:
-            signal: grids, `(B, V, *grid)` a level.
-            n: wanted number of points; a patch has the nearest number that a block of the grid allows.
+            signal: grids, `(B, V, *grid)` per level.
+            n: requested number of points; a patch has the nearest number that a block of the grid allows.
             generator: source of randomness.
 
         Raises:
@@ -74,7 +74,7 @@ class GridSampler(CoordinateSampler):
         batch, channels, *size = level.shape
         self._check(size)
         if n < 1:
-            raise ValueError(f"n={n} points cannot be sampled; ask for at least 1")
+            raise ValueError(f"n={n} points cannot be sampled; the minimum is 1")
         patch = () if self.scattered else patch_shape(size, n)
         cells = self._draw_cells(size, batch, n, patch, generator)
         coords, index = [], torch.zeros((batch, *[1] * len(patch or (1,))), dtype=torch.long)
@@ -96,7 +96,7 @@ class GridSampler(CoordinateSampler):
         )
 
     def places(self, signal: OnGrids, most: int, generator: torch.Generator) -> Queries:
-        """The cells of the native level, by rows; if there are more than `most`, so many of them at random.
+        """The cells of the native level, by rows; a random subset of `most` cells if there are more.
 
         Raises:
             ValueError: if the grid has another number of axes than the layout.
@@ -141,10 +141,10 @@ class GridSampler(CoordinateSampler):
             return [torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size]
         cells = []
         for axis, (length, side) in enumerate(zip(size, patch, strict=True)):
-            # Offsets are drawn beyond the grid and clipped, so that a cell at the end of an axis is in
-            # side / (length + side - 1) of the patches; with valid offsets alone it would be in
-            # 1 / (length - side + 1). The middle is still seen more often where patches are large: of 48 cells
-            # and patches of 32, the outermost are in 41 % (not 6 %) of the patches, the middle ones in all.
+            # Offsets are drawn beyond the grid and clipped, so that side / (length + side - 1) of the patches contain
+            # the first cell of an axis; with valid offsets only, 1 / (length - side + 1) would. Large patches still
+            # contain the middle more often: with 48 cells and patches of 32, 41 % (instead of 6 %) of the patches
+            # contain the outermost cells, and all contain the middle ones.
             low, high = 1 - side, length
             offset = torch.randint(low, high, (batch, 1), generator=generator, device=device).cpu()
             run = offset.clamp(0, length - side) + torch.arange(side)
@@ -155,7 +155,7 @@ class GridSampler(CoordinateSampler):
 
 
 def as_values(level: Tensor) -> Tensor:
-    """Values of a level or of a part of it, as float32: bytes and 16-bit whole numbers become -1 to 1, floats stay.
+    """Values of a level, or of a part of it, as float32; bytes and 16-bit integers are scaled to -1 to 1.
 
     Raises:
         ValueError: if the level has another type.
@@ -165,7 +165,7 @@ def as_values(level: Tensor) -> Tensor:
     if level.dtype == torch.int16:
         return level.float().div_(32767)
     if not level.is_floating_point():
-        raise ValueError(f"levels of type {level.dtype} have no meaning as values; give bytes, int16 or floats")
+        raise ValueError(f"levels of type {level.dtype} are not supported; use bytes, int16 or floats")
     return level.float()
 
 

@@ -1,4 +1,4 @@
-"""Signals that are values on regular grids, and sets of them in memory or in a memory-mapped file."""
+"""Grid signals, and sets of them in memory or in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Augment = Callable[[Levels, Tensor, torch.Generator], Levels]
 class GridSignal:
     """A batch of signals on a grid and, where known, on finer grids.
 
-    A finer level shows the same signals with more detail.
+    A finer level holds the same signals with more detail.
     """
 
     values: Tensor  # (B, V, *grid), slowest axis first, in [-1, 1], at the native size
-    finer: Levels = ()  # each (B, V, *finer grid); whole numbers stand for values as in `GridSampler`
+    finer: Levels = ()  # each (B, V, *finer grid); integers represent values as in `OnGrids.levels`
 
     def levels(self) -> Levels:
         """Values at each size, the native one first."""
@@ -36,10 +36,10 @@ class GridSignal:
 
 
 def mirroring(allowed: Sequence[bool]) -> Augment:
-    """An `augment` of `GridSet`: one signal of two becomes its mirror image along the fastest axis, where it may.
+    """Augmentation for `GridSet`: mirrors a signal along the fastest axis with probability 1/2, if it is allowed.
 
     Args:
-        allowed: one a signal of the set, whether it may.
+        allowed: one per signal of the set, whether it may be mirrored.
     """
     may = torch.tensor(list(allowed), dtype=torch.bool)
 
@@ -54,21 +54,21 @@ def mirroring(allowed: Sequence[bool]) -> Augment:
 
 
 class GridSet(DivisibleSet):
-    """Signals on grids, kept as arrays.
+    """Signals on grids, stored as arrays.
 
     Args:
-        levels: one array `(M, V, *grid)` a level, the native one first: bytes, 16-bit whole numbers or floats
-            (see `GridSampler`), in memory or memory-mapped. They may hold more signals than the set.
-        names: one name a signal of the set, unique.
-        rows: which of the M signals are in the set; the first ones if left out.
+        levels: one array `(M, V, *grid)` per level, the native one first: bytes, 16-bit integers or floats
+            (see `OnGrids.levels`), in memory or memory-mapped. They may hold more signals than the set.
+        names: one unique name per signal of the set.
+        rows: rows of the set's signals in the arrays; the first ones by default.
         classes: names of the classes.
-        labels: class of each signal; zeros if left out.
+        labels: class of each signal; zeros by default.
         augment: function `(levels, indices, generator) -> levels` that changes signals at random in training.
-            The levels are copies of the wanted signals `(B, V, *grid)`, the indices `(B,)` say which these are.
-        captions: for each signal what it is in words, one or more sentences; empty for data without captions.
+            The levels are copies of the signals `(B, V, *grid)` at the indices `(B,)`.
+        captions: one or more sentences per signal; empty for data without captions.
 
     Raises:
-        ValueError: if the numbers of names, rows, labels, captions and signals do not fit.
+        ValueError: if the numbers of names, rows, labels, captions and signals do not match.
     """
 
     def __init__(
@@ -88,16 +88,18 @@ class GridSet(DivisibleSet):
         self.augment, self.captions = augment, tuple(map(tuple, captions))
         if not len(self.rows) == len(self.labels) == len(self.names):
             counts = f"{len(self.names)} names, {len(self.rows)} rows, {len(self.labels)} labels"
-            raise ValueError(f"a set needs one name, row and label a signal; got {counts}")
+            raise ValueError(f"a set requires one name, row and label per signal; got {counts}")
         if self.captions and len(self.captions) != len(self.names):
-            raise ValueError(f"a set needs captions for each signal or none; got {len(self.captions)} for {len(names)}")
+            raise ValueError(
+                f"a set requires captions for all signals or none; got {len(self.captions)} of {len(names)}"
+            )
         wrong = self.rows[(self.rows < 0) | (self.rows >= min(map(len, self.grids)))]
         if len(wrong):
             held = ", ".join(str(len(level)) for level in self.grids)
-            raise ValueError(f"row {wrong[0]} is beyond the levels, which hold {held} signals")
+            raise ValueError(f"row {wrong[0]} is out of range; the levels hold {held} signals")
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> GridSignal:
-        """Signals at the indices at all levels; augmented if there is a generator and something to augment with."""
+        """Signals at the indices, at all levels; augmented if a generator is given and the set has an `augment`."""
         index = torch.as_tensor(indices, dtype=torch.long)
         rows = self.rows[index.numpy()]
         levels = tuple(torch.from_numpy(np.ascontiguousarray(level[rows])) for level in self.grids)
@@ -108,7 +110,7 @@ class GridSet(DivisibleSet):
     def fingerprint(self) -> str:
         """SHA-256 of names, classes, labels, shapes, types and values.
 
-        Captions are left out: the figures of a run that does not read them hold for the same signals without.
+        Captions are excluded: the figures of a run that does not read them are valid for the same signals without.
         """
         return self._fingerprint
 

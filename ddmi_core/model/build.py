@@ -25,7 +25,7 @@ from ddmi_core.training.objective import Objective, generator_for
 
 @frozen(eq=False)
 class Parts:
-    """What a domain brings to a run beside its models."""
+    """Parts of a domain without weights."""
 
     sampler: CoordinateSampler
     renderer: Renderer
@@ -33,7 +33,7 @@ class Parts:
 
 @contextmanager
 def initial_weights(seed: int, purpose: str) -> Iterator[None]:
-    """Make module construction depend on the seed alone; the global random state is left as it was."""
+    """Make module construction depend on the seed alone, and restore the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator_for(seed, "initial", purpose).initial_seed())
         yield
@@ -61,7 +61,7 @@ def build_autoencoder(domain: Domain, config: RunConfig) -> D2CVAE:
 
 
 def build_condition(domain: Domain, config: RunConfig) -> Condition | None:
-    """The domain's condition that the configuration names; `None` where it names none, or classes."""
+    """The domain's condition that the configuration names; `None` for no condition and for classes."""
     name = config.diffusion.condition
     if name in ("none", "class"):
         return None
@@ -75,11 +75,11 @@ def build_diffusion(
     """The diffusion model with the initial weights of the run's seed.
 
     Args:
-        domain: what it is about.
+        domain: the domain.
         config: of the run.
         shape: of the latent.
         classes: number of classes of the data.
-        vectors: length of the condition's vectors, 0 without.
+        vectors: length of the condition's vectors, 0 without a condition.
     """
     conditioned = classes if config.diffusion.condition == "class" else 0
     with initial_weights(config.seed, "diffusion"):
@@ -89,10 +89,10 @@ def build_diffusion(
 def autoencoder_objectives(
     domain: Domain, config: RunConfig, model: D2CVAE, split: Split, parts: Parts
 ) -> dict[str, Objective]:
-    """The objectives of stage 1: reconstruction, and the discriminator where the configuration asks for it.
+    """The objectives of stage 1: reconstruction, and the discriminator if it is configured.
 
     Raises:
-        ConfigError: if the domain offers no such perceptual term.
+        ConfigError: if the domain has no such perceptual term.
     """
     options = config.autoencoder.perceptual
     perceptual: nn.Module | None = None
@@ -120,6 +120,6 @@ def autoencoder_objectives(
 
 
 def check_needs(domain: Domain, config: RunConfig) -> None:
-    """See that what only the end of a run needs is there, as far as the domain can tell."""
+    """Run the domain's preflight, which checks requirements of the last steps before training."""
     if domain.preflight:
         domain.resolve(domain.preflight)(config.domain)

@@ -1,4 +1,4 @@
-"""Data sources of a domain: what `--data` names, loading, and a summary of what a source holds."""
+"""Data sources of a domain: parsing of `--data`, loading, and summaries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.errors import DataError, counted, nearest
 
-FOLDER = "folder"  # the source that a bare path names
+FOLDER = "folder"  # the source for a path without a source name
 
 
 def load_data(domain: Domain, data: str, settings: Any) -> Split:
     """Load the signals of a source.
 
     Args:
-        domain: offers the sources.
+        domain: the domain with the sources.
         data: `NAME`, `NAME:PATH`, `PATH`, or empty for the domain's default.
         settings: the domain's own settings.
 
@@ -35,7 +35,7 @@ def load_data(domain: Domain, data: str, settings: Any) -> Split:
 
 
 def absolute(domain: Domain, data: str) -> str:
-    """The same data with an absolute path, so that it can be found from any working directory.
+    """The value of `--data` with an absolute path, valid in any working directory.
 
     Raises:
         DataError: if there is no such source.
@@ -47,7 +47,7 @@ def absolute(domain: Domain, data: str) -> str:
 
 
 def _located(domain: Domain, data: str) -> tuple[str, Path | None]:
-    """Name of the source, and the path that it reads."""
+    """Name and path of the source."""
     name, _, place = (data or domain.default_source).partition(":")
     location = Path(place) if place else None
     if name not in domain.sources:
@@ -62,7 +62,7 @@ def _located(domain: Domain, data: str) -> tuple[str, Path | None]:
 
 @frozen
 class DataSummary:
-    """Number of signals, classes and fingerprint of a source."""
+    """Numbers of signals, classes and fingerprint of the data of a source."""
 
     source: str
     training: int
@@ -71,7 +71,7 @@ class DataSummary:
     fingerprint: str
 
     def lines(self) -> list[str]:
-        """Sentences for a screen."""
+        """The summary as text."""
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
             f"{self.source}: {counted(self.training, 'training signal')}, {self.held_out} held out",
@@ -89,7 +89,7 @@ def summarize(split: Split, source: str) -> DataSummary:
 
     Args:
         split: the loaded data.
-        source: what the data are called in the summary.
+        source: name of the data in the summary.
     """
     counts = Counter(split.train.labels.tolist())
     classes = {name: counts[number] for number, name in enumerate(split.train.classes)}
@@ -98,7 +98,7 @@ def summarize(split: Split, source: str) -> DataSummary:
 
 @frozen
 class Source:
-    """One source: its name, the `--data` value that selects it, and what it reads."""
+    """One source: name, `--data` option, and description."""
 
     name: str
     usage: str
@@ -113,7 +113,7 @@ class Sources:
     sources: tuple[Source, ...]
 
     def lines(self) -> list[str]:
-        """One line a source, in columns."""
+        """One line per source, in columns."""
         width = max(len(source.usage) for source in self.sources)
         return [
             f"{source.usage:{width}}  {source.summary}{' (the default)' if source.default else ''}"

@@ -1,4 +1,4 @@
-"""Run folders: their files, `run.toml`, and the pretrained weights of plugins, which are laid out as a run."""
+"""Run folders: their files, `run.toml`, and the pretrained weights of plugins, which are run folders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """One JSON record a logging step."""
+        """One JSON record per logging step."""
         return self.path / "log.jsonl"
 
     @property
@@ -92,12 +92,12 @@ def pretrained(domain: Domain) -> RunFolder:
 
 
 def is_empty(folder: RunFolder) -> bool:
-    """Whether the folder is there and free for a run; a start that was cut off may have left a part of a run.toml."""
+    """Whether the folder exists and is empty, except for a partial `run.toml` of an interrupted start."""
     return folder.path.is_dir() and all(inside.name.startswith(".partial-") for inside in folder.path.iterdir())
 
 
 def claim(folder: RunFolder) -> None:
-    """Make an empty folder for a new run, or see that there is one.
+    """Create the folder of a new run, or check that it is empty.
 
     Raises:
         OutputError: if the folder is in use or cannot be written.
@@ -110,7 +110,7 @@ def claim(folder: RunFolder) -> None:
         if folder.toml.exists():
             raise OutputError(f"{path} already holds a run; continue it with --resume, or choose another --out folder")
         if not is_empty(folder):
-            raise OutputError(f"{path} is not empty and not a run; choose another --out folder")
+            raise OutputError(f"{path} is neither empty nor a run; choose another --out folder")
     except OSError as error:
         raise write_error(path, error) from error
     if not os.access(path, os.W_OK):
@@ -144,7 +144,7 @@ def read_head(folder: RunFolder) -> RunHead:
     """Read the `[run]` table.
 
     Raises:
-        CheckpointError: if the folder is no run, is damaged, or comes from a newer version.
+        CheckpointError: if the folder is not a run, is damaged, or comes from a newer version.
     """
     head = _table(folder).get("run", {})
     found = head.get("format")

@@ -1,4 +1,4 @@
-"""The latent cache: every training signal encoded once, with the statistics that normalise it."""
+"""The latent cache: all training signals encoded once, with normalisation statistics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Latents:
 
 @frozen
 class LatentFacts:
-    """What a model needs to know of the latents that it was trained on."""
+    """Facts about the training latents that a model stores."""
 
     shape: LatentShape
     classes: tuple[str, ...]
@@ -52,15 +52,15 @@ def encode(
     device: torch.device,
     vectors: Tensor | None = None,
 ) -> Latents:
-    """Encode a set: first all signals as they are, then `copies - 1` augmented variants of all.
+    """Encode a set: first all signals unchanged, then `copies - 1` augmented variants of all.
 
     Args:
         model: the autoencoder.
         signals: the set.
-        copies: latents of each signal.
+        copies: latents per signal.
         seed: of the variants.
-        device: where the model is.
-        vectors: the condition's vectors of the set, see `vectors_of`; none without a condition.
+        device: of the model.
+        vectors: the condition's vectors of the set, see `vectors_of`; `None` without a condition.
     """
     model.eval()
     rows = []
@@ -82,16 +82,18 @@ def vectors_of(condition: Condition, signals: SignalSet) -> Tensor:
     """The condition's vectors of a set, `(N, K, F)`.
 
     Raises:
-        PluginError: if they do not fit the signals, or are not finite.
+        PluginError: if they do not match the signals, or are not finite.
     """
     found = condition.of(signals).float().cpu()
     vectors = found.unsqueeze(1) if found.ndim == 2 else found
     if vectors.ndim != 3 or len(vectors) != len(signals) or vectors.shape[2] != condition.length:
         name, wanted = type(condition).__name__, f"({len(signals)}, {condition.length})"
-        raise PluginError(f"{name}.of gives vectors of shape {tuple(found.shape)}; the set needs {wanted}")
+        raise PluginError(f"{name}.of returns vectors of shape {tuple(found.shape)}; expected {wanted}")
     if not bool(vectors.isfinite().all()):
         bad = int((~vectors.isfinite()).flatten(1).any(dim=1).nonzero()[0])
-        raise PluginError(f"{type(condition).__name__}.of gives numbers for {signals.names[bad]!r} that are not finite")
+        raise PluginError(
+            f"{type(condition).__name__}.of returns numbers for {signals.names[bad]!r} that are not finite"
+        )
     return vectors
 
 
@@ -109,7 +111,7 @@ def load(folder: Path, fingerprint: str, weights: str) -> Latents:
     """Read the cache.
 
     Raises:
-        CheckpointError: if it is damaged, or was made from other data or with other weights.
+        CheckpointError: if it is damaged, or was encoded from other data or with other weights.
     """
     stored = checkpoint.load(folder / FINAL)
     if stored.record.get("fingerprint") != fingerprint:
@@ -135,14 +137,14 @@ def describe(latents: Latents) -> dict[str, object]:
 
 
 def kept_vectors(latents: Latents) -> Tensor:
-    """Some of the condition's vectors, `(M, F)`, for samples of which nothing is asked; spread over the signals."""
+    """Evenly spaced vectors of the condition, `(M, F)`, for samples without a requested condition."""
     rows = latents.vectors.flatten(0, 1)
     chosen = torch.linspace(0, len(rows) - 1, min(KEPT_VECTORS, len(rows))).round().long()
     return rows[chosen]
 
 
 def described(stored: checkpoint.Checkpoint) -> LatentFacts:
-    """Facts from a checkpoint's record; classes count alike where it does not say how often they occur.
+    """Facts from a checkpoint's record; classes without stored counts get equal ones.
 
     Raises:
         CheckpointError: if one is missing.
@@ -153,4 +155,4 @@ def described(stored: checkpoint.Checkpoint) -> LatentFacts:
         counts = tuple(record.get("counts", [1] * len(classes)))
         return LatentFacts(LatentShape(record["channels"], record["grids"]), classes, counts)
     except KeyError as error:
-        raise CheckpointError(f"checkpoint {stored.folder} does not say the latent's {error}") from error
+        raise CheckpointError(f"checkpoint {stored.folder} does not contain the latent's {error}") from error

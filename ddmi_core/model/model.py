@@ -1,4 +1,4 @@
-"""A trained model: encode, decode, sample and render from a program."""
+"""A trained model: encoding, decoding, sampling, completion and rendering."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Model:
     normalisation: Normalisation
     renderer: Renderer
     classes: tuple[str, ...]
-    counts: tuple[int, ...]  # how often each class occurs in training
-    vectors: Tensor  # (M, F), vectors of the condition that occur in training; F = 0 without one
+    counts: tuple[int, ...]  # number of training latents of each class
+    vectors: Tensor  # (M, F), the condition's vectors of training signals; F = 0 without a condition
     device: torch.device
 
     @property
@@ -82,7 +82,7 @@ class Model:
 
     @torch.no_grad()
     def encode(self, signal: Any) -> Posterior:
-        """Posterior over the latents of signals, such as `read` gives."""
+        """Posterior over the latents of signals, for example of `read`."""
         return self.autoencoder.encode(move(signal, self.device))
 
     def decode(self, latent: Planes) -> Field:
@@ -108,13 +108,13 @@ class Model:
         """Generate `n` fields. Sample i depends on the seed and i alone, not on `n`.
 
         Args:
-            n: how many.
+            n: number of samples.
             seed: seed of the initial noise.
-            sampler: name of a sampler; the run's own by default.
-            steps: sampling steps; the run's own by default.
-            condition: name of a class, or a text that the domain's condition takes; without it conditions are
-                drawn as often as they occur in training.
-            guidance: scale of classifier-free guidance, 1 for none; the run's own by default.
+            sampler: name of a sampler; the run's setting by default.
+            steps: sampling steps; the run's setting by default.
+            condition: name of a class, or a text for the domain's condition; by default conditions are drawn with
+                their frequencies in training.
+            guidance: scale of classifier-free guidance, 1 for none; the run's setting by default.
             callback: called after every step.
 
         Raises:
@@ -146,7 +146,7 @@ class Model:
         )
 
     def noise(self, seed: int, number: int) -> Tensor:
-        """The noise `(L,)` that a sample is made of."""
+        """The initial noise `(L,)` of a sample."""
         return torch.randn(self.shape.length, generator=generator_for(seed, "noise", number))
 
     @torch.no_grad()
@@ -162,9 +162,9 @@ class Model:
 
         Args:
             noise: `(B, L)`.
-            given: condition of each, as `conditions` gives them.
-            numbers: numbers of the samples, on which the noise that a sampler adds depends, with the seed.
-            sampling: the request; its condition is not read.
+            given: condition of each, from `conditions`.
+            numbers: of the samples; with the seed, they determine the noise that a sampler adds.
+            sampling: options of sampling; the condition is ignored.
             callback: called after every step.
         """
         own, path = self.config.sampling, self.diffusion.path
@@ -191,25 +191,25 @@ class Model:
         guidance: float | None = None,
         callback: Callable[[Progress], None] | None = None,
     ) -> Field:
-        """Generate `n` fields that agree with measured values. Field i depends on the seed and i alone.
+        """Generate `n` fields that agree with measurements. Field i depends on the seed and i alone.
 
         Args:
-            observations: what was measured, and where; within the range of the domain's values.
-            n: how many.
+            observations: measured values and their places, within the range of the domain's values.
+            n: number of completions.
             seed: of all noise.
-            noise: of the measurements: their standard deviation in units of the values or, where values are labels
-                0 and 1, the probability that one is wrong.
-            steps: noise levels.
-            condition: as for `sample`; without it, what was measured alone decides.
-            guidance: scale of classifier-free guidance towards the condition; the run's own by default.
-            callback: told after every step.
+            noise: standard deviation of the measurements in units of the values or, for labels 0 and 1, the
+                probability of a wrong label.
+            steps: number of noise levels.
+            condition: as for `sample`; without it, only the measurements are used.
+            guidance: scale of classifier-free guidance towards the condition; the run's setting by default.
+            callback: called after every step.
 
         Raises:
             RequestError: for values, sizes or numbers out of range, or an unknown condition.
         """
         if n < 1 or steps < 1:
             raise RequestError(f"n={n} and steps={steps} must both be at least 1")
-        # Without a condition the observations decide, so the denoiser gets none, if it was trained without as well.
+        # Without a requested condition the denoiser gets none, if training dropped conditions.
         free = condition is None and self.config.diffusion.drop_condition > 0
         given = self.diffusion.condition.none(n) if free else self.conditions(n, seed, condition)
         scale = 1.0 if condition is None else self.config.sampling.guidance if guidance is None else guidance
@@ -228,17 +228,17 @@ class Model:
 
     @cached_property
     def measurement(self) -> MeasurementModel:
-        """How fields show up in observations, for completions and their metrics."""
+        """The measurement model of fields, for completions and their metrics."""
         domain = self.domain
         bernoulli = domain.resolve(domain.loss) is bernoulli_loss
         return MeasurementModel(self.renderer, domain.layout, domain.columns, bernoulli, self.device)
 
     def observations(self, signal: Any, most: int | None = None) -> Observations:
-        """What is known of one signal, for `complete`: its values at different places.
+        """Observations of one signal for `complete`: its values at different places.
 
         Args:
-            signal: B = 1, such as `read` gives.
-            most: places at most; the domain's own limit if `None`.
+            signal: B = 1, for example of `read`.
+            most: maximum number of places; the domain's limit if `None`.
         """
         queries = self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places"))
         return self.measurement.on_device(Observations(queries, queries.targets[0]))
@@ -250,14 +250,14 @@ class Model:
 
     @cached_property
     def condition(self) -> Condition | None:
-        """What samples can be asked for beside classes, if the model was trained with it."""
+        """The domain's condition other than classes, if the model was trained with it."""
         return build_condition(self.domain, self.config) if self.vectors.shape[1] else None
 
     def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
-        """Condition of each sample as the diffusion model takes it: classes `(n,)`, or marked vectors `(n, F + 1)`.
+        """Condition of each sample for the diffusion model: classes `(n,)`, or marked vectors `(n, F + 1)`.
 
         Raises:
-            RequestError: if there is no such class, or the text means nothing to the domain's condition.
+            RequestError: if there is no such class, or the domain's condition does not accept the text.
         """
         if self.condition is None:
             return self.labels(n, seed, condition)
@@ -267,7 +267,7 @@ class Model:
         return marked(self.vectors[torch.stack(draws)])
 
     def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
-        """Class of each sample, `(n,)`: the one asked for, or drawn as often as it occurs in training.
+        """Class of each sample, `(n,)`: the requested one, or drawn with the frequencies in training.
 
         Raises:
             RequestError: if there is no such class.
@@ -290,7 +290,7 @@ class Model:
         Args:
             field: a batch of one.
             size: cells along every axis, `1024`, or along each, slowest first, `(768, 1024)`; the native size by
-                default. A domain that does not draw grids takes a view of its own kind.
+                default. A domain without grids takes its own kind of view.
         """
         return self.renderer.render(field, size)
 
@@ -303,16 +303,16 @@ class Model:
         return self.domain.resolve(self.domain.read)(Path(path), self.config.domain)
 
     def ground_truth(self, signal: Any, index: int = 0) -> Any:
-        """One signal of a batch as an artefact, which `write` and the domain's `picture` take like a render."""
+        """One signal of a batch as an artefact for `write` and the domain's `picture`, like a render."""
         return self.domain.resolve(self.domain.ground_truth)(signal, index, self.renderer)
 
     @property
     def suffix(self) -> str:
-        """Suffix of the files that are written by default: the first of the domain's exporters."""
+        """Default suffix of files: the first of the domain's exporters."""
         return next(iter(self.domain.exporters))
 
     def write(self, artefact: Any, path: str | Path) -> None:
-        """Write what `render` or `ground_truth` gives, as the path's suffix says. The file appears when it is complete.
+        """Write an artefact of `render` or `ground_truth` in the format of the path's suffix, atomically.
 
         Raises:
             RequestError: if the domain writes no such files.
@@ -323,7 +323,7 @@ class Model:
             export(artefact, aside)
 
     def exporter(self, suffix: str) -> Callable[[Any, Path], None]:
-        """The function that writes files with a suffix.
+        """The exporter for files with a suffix.
 
         Raises:
             RequestError: if the domain writes no such files.
@@ -335,7 +335,7 @@ class Model:
         return export
 
     def denoiser(self, given: Tensor, guidance: float) -> Denoise:
-        """Estimate of clean normalised latents under conditions, as `conditions` gives them, with guidance."""
+        """Estimator of clean normalised latents under conditions from `conditions`, with guidance."""
         if not self.diffusion.conditioned:
             return self.diffusion.denoiser()
         own = self.config.sampling
@@ -350,10 +350,10 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
     Args:
         run: a run folder.
         plugin: name of a plugin with shipped weights.
-        device: where to put the model; a GPU if there is one, by default.
+        device: device of the model; by default a GPU if there is one.
 
     Raises:
-        RequestError: if not exactly one of both is given, or the plugin ships no weights.
+        RequestError: unless exactly one of both is given, or if the plugin ships no weights.
         CheckpointError: if the folder holds no finished run.
         PluginError: if the plugin cannot be used.
     """
@@ -381,15 +381,15 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
 def assemble(
     domain: Domain, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
 ) -> Model:
-    """A model of both stages.
+    """Assemble the model from both stages.
 
     Args:
-        domain: what it is about.
+        domain: the domain.
         config: of the run.
-        autoencoder: the trained one.
+        autoencoder: trained autoencoder.
         weights: digest of its stored weights.
         denoiser: folder of the trained denoiser.
-        device: where the model goes.
+        device: of the model.
 
     Raises:
         CheckpointError: if the denoiser is damaged, or was trained on latents of another autoencoder.

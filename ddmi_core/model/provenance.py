@@ -1,4 +1,4 @@
-"""Where a stage comes from: its record names its plugin and the autoencoder's weights that it was made with."""
+"""Provenance of a stage: the plugin and the autoencoder weights that its record names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_stage(domain: Domain, folder: Path, module: nn.Module) -> Checkpoint:
     """Load a stage's final weights into a module.
 
     Raises:
-        CheckpointError: as `load_final`, or if they belong to another plugin.
+        CheckpointError: as for `load_final`, or if they belong to another plugin.
     """
     stored = load_final(folder, module)
     if (found := stored.record.get("plugin", domain.name)) != domain.name:
@@ -26,18 +26,18 @@ def load_stage(domain: Domain, folder: Path, module: nn.Module) -> Checkpoint:
 
 
 def check_origin(stored: Checkpoint, weights: str) -> None:
-    """See that a stage was made with an autoencoder; one whose record does not say so is taken as it is.
+    """Check that a stage was trained with an autoencoder; a stage without this record passes.
 
     Args:
         stored: the stage's final state.
         weights: digest of the autoencoder's weights.
 
     Raises:
-        CheckpointError: if it was made with others.
+        CheckpointError: if it was trained with other weights.
     """
     if stored.record.get(AUTOENCODER, weights) != weights:
         folder = stored.folder.parent
         raise CheckpointError(
-            f"{folder} was made with other weights of the autoencoder than those that now lie beside it; "
-            f"put the weights back, or remove the folder {folder} and go on with ddmi run --resume"
+            f"{folder} was created with other weights of the autoencoder than those now in the run; restore the "
+            f"weights, or remove the folder {folder} and continue with ddmi run --resume"
         )

@@ -1,4 +1,4 @@
-"""Publishing: the weights of a finished run as a small folder that a plugin can ship."""
+"""Publishing of a finished run as a small folder of weights that a plugin can ship."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ddmi_core.training.checkpoint import FINAL, finished
 
 
 def publish(run: Path, out: Path) -> int:
-    """Copy what `load` needs of a finished run, with weights in half precision.
+    """Copy the files of a finished run that `load` requires, with weights in half precision.
 
     Args:
         run: folder of a finished run.
-        out: folder to make.
+        out: folder to create.
 
     Returns:
         size of the folder in bytes.

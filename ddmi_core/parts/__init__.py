@@ -1,4 +1,4 @@
-"""Ready parts for domains: what a plugin can use instead of writing its own."""
+"""Ready-made parts of domains for plugins."""
 
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ddmi_core.sources.captions import captions_beside as captions_beside
     from ddmi_core.sources.captions import tell_sides as tell_sides
     from ddmi_core.sources.decoding import Decoding as Decoding
+    from ddmi_core.sources.decoding import damaged as damaged
     from ddmi_core.sources.decoding import decode_files as decode_files
     from ddmi_core.sources.files import Entry as Entry
     from ddmi_core.sources.files import find_files as find_files
@@ -79,12 +80,12 @@ if TYPE_CHECKING:
     from ddmi_core.sources.folders import default_place as default_place
     from ddmi_core.sources.folders import report_unusable as report_unusable
     from ddmi_core.sources.folders import required_location as required_location
-    from ddmi_core.sources.random_draws import between as between
-    from ddmi_core.sources.random_draws import chance as chance
-    from ddmi_core.sources.random_draws import pick as pick
+    from ddmi_core.sources.splits import between as between
+    from ddmi_core.sources.splits import chance as chance
     from ddmi_core.sources.splits import choose as choose
     from ddmi_core.sources.splits import evenly as evenly
     from ddmi_core.sources.splits import held_out as held_out
+    from ddmi_core.sources.splits import pick as pick
     from ddmi_core.sources.splits import stable_share as stable_share
     from ddmi_core.surfaces.closed_surface import extract_surface as extract_surface
     from ddmi_core.surfaces.mesh import Mesh as Mesh

@@ -1,4 +1,4 @@
-"""Ready parts by reference: what a description names, or gets by default, for signals on grids."""
+"""Default parts of domains on grids, which a description references."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ddmi_core.grids.renderer import LARGEST, GridRenderer
 from ddmi_core.grids.sampler import GridSampler, OnGrids, as_values
 
 LARGEST_VIEW = 1 << 20  # cells of the largest view of a report
-DOUBLINGS = 3  # from the native size to the largest view, where that is not too large
+DOUBLINGS = 3  # from the native size to the largest view, at most
 VALUE_RANGE = 2.0  # values lie in [-1, 1]
-COARSE = 4  # cells along each axis that descriptions average over
+COARSE = 4  # cells along each axis of the default features
 
 
 def grid_encoder(domain: Domain, config: AutoencoderConfig, settings: Any) -> GridEncoder:
@@ -41,15 +41,15 @@ def grid_sampler(domain: Domain, settings: Any) -> GridSampler:
 
 
 def grid_renderer(domain: Domain, settings: Any) -> GridRenderer:
-    """Grids of any size; `settings.native` is the native one, and `settings.extent`, if any, its lengths."""
+    """Renderer of grids; `settings.native` is the native size, and `settings.extent`, if present, its lengths."""
     return GridRenderer(domain.layout, native_size(domain, settings), extent=getattr(settings, "extent", None))
 
 
 def grid_report_views(domain: Domain, settings: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Four sizes, each twice the one before.
+    """Four sizes, each twice the previous one.
 
-    The largest is 8 times the native size, or, where that is beyond 2^20 cells or the renderer's longest axis, the
-    last doubling that is not; at least the native size.
+    The largest is 8 times the native size, with fewer doublings if that exceeds 2^20 cells or the renderer's longest
+    axis; at least the native size.
     """
     native = native_size(domain, settings)
     factor = 2.0**DOUBLINGS
@@ -60,7 +60,7 @@ def grid_report_views(domain: Domain, settings: Any) -> tuple[tuple[str, tuple[i
 
 
 def grid_ground_truth(signal: OnGrids, index: int, renderer: GridRenderer) -> StoredGrid:
-    """The native grid of one signal, as an artefact like those that the renderer makes."""
+    """The native grid of one signal, as an artefact of the same interface as a render."""
     values = native_grid(signal)[index].movedim(0, -1).float().cpu().contiguous().numpy()
     return StoredGrid(values=values, size=values.shape[:-1], extent=renderer.extent)
 
@@ -74,58 +74,58 @@ def native_size(domain: Domain, settings: Any) -> tuple[int, ...]:
     """`settings.native`: cells along each axis, slowest first.
 
     Raises:
-        PluginError: if the settings have none, or it does not fit the layout.
+        PluginError: if the settings have none, or it does not match the layout.
     """
     native = getattr(settings, "native", None)
     axes = ", ".join(reversed(domain.layout.axes))
     if native is None:
         raise PluginError(
-            f"domain {domain.name!r} uses the core's ready parts for grids, which need "
-            f"{type(settings).__name__}.native: give it a property with the cells along each axis, slowest first "
+            f"domain {domain.name!r} uses the core's parts for grids, which require "
+            f"{type(settings).__name__}.native: add a property with the cells along each axis, slowest first "
             f"({axes}), or name parts of your own"
         )
     if len(native) != len(domain.layout.axes):
         raise PluginError(
-            f"domain {domain.name!r}: {type(settings).__name__}.native is {tuple(native)}; the layout needs one number "
-            f"for each axis, slowest first: {axes}"
+            f"domain {domain.name!r}: {type(settings).__name__}.native is {tuple(native)}; the layout requires one "
+            f"number for each axis, slowest first: {axes}"
         )
     return tuple(native)
 
 
 def psnr_db(fields: Field, signal: OnGrids, renderer: GridRenderer) -> Tensor:
-    """Peak signal-to-noise ratio a signal in decibels, `(B,)`; at most 100 for equal grids."""
+    """Peak signal-to-noise ratio per signal in decibels, `(B,)`; limited to 100 for equal grids."""
     error = (renderer.native_values(fields) - native_grid(signal).cpu()).square().flatten(1).mean(dim=1)
     return 10 * torch.log10(VALUE_RANGE**2 / error.clamp(min=VALUE_RANGE**2 * 1e-10))
 
 
-Describe = Callable[[Field, GridRenderer], Tensor]
-DescribeSignal = Callable[[OnGrids], Tensor]
+FieldFeatures = Callable[[Field, GridRenderer], Tensor]
+SignalFeatures = Callable[[OnGrids], Tensor]
 
 
-def grid_features_by(features: Callable[[Tensor], Tensor]) -> tuple[Describe, DescribeSignal]:
-    """`describe` and `describe_signal` of a domain on grids, from one function of native grids.
+def grid_features_by(features: Callable[[Tensor], Tensor]) -> tuple[FieldFeatures, SignalFeatures]:
+    """`field_features` and `signal_features` of a domain on grids, from one function of native grids.
 
     Args:
         features: `(B, V, *grid) -> (B, F)`, values in [-1, 1], on the CPU.
 
     Example:
-        >>> describe, describe_signal = grid_features_by(lambda values: values.flatten(2).std(dim=2))
+        >>> field_features, signal_features = grid_features_by(lambda values: values.flatten(2).std(dim=2))
         >>> from ddmi_core.parts import GridSignal
-        >>> describe_signal(GridSignal(torch.zeros(2, 3, 8))).shape
+        >>> signal_features(GridSignal(torch.zeros(2, 3, 8))).shape
         torch.Size([2, 3])
     """
 
-    def describe(fields: Field, renderer: GridRenderer) -> Tensor:
+    def field_features(fields: Field, renderer: GridRenderer) -> Tensor:
         return features(renderer.native_values(fields))
 
-    def describe_signal(signal: OnGrids) -> Tensor:
+    def signal_features(signal: OnGrids) -> Tensor:
         return features(native_grid(signal).cpu())
 
-    return describe, describe_signal
+    return field_features, signal_features
 
 
 def grid_features(values: Tensor) -> Tensor:
-    """A plain description of grids: means, and sizes of the differences along each axis, over coarse cells.
+    """Default features of grids: means, and mean absolute differences along each axis, over coarse cells.
 
     Args:
         values: `(B, V, *grid)`, one to three grid axes.

@@ -1,4 +1,4 @@
-"""Distances between sets of fields, on a domain's own features."""
+"""Distances between sets of fields, in a domain's feature space."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def frechet_figures(
     signals: str,
     protocol: Mapping[str, Any],
 ) -> list[Figure]:
-    """Fréchet distance of samples to held-out signals, and that of training signals, which says what real ones have.
+    """Fréchet distance of samples to held-out signals, and that of training signals as the reference for real data.
 
-    The features' name is part of the figures': distances on other features cannot be compared.
+    The figures' names contain the features' name, because distances in different feature spaces are not comparable.
 
     Args:
-        name: of the distance, to which the features' is added.
-        features: what the distances are computed on.
+        name: of the distance.
+        features: the feature extractor.
         samples: features of samples, `(n, F)`, n at least 2.
         held_out: features of held-out signals, `(m, F)`.
         training: features of training signals, `(k, F)`.
-        signals: what signals are, in words.
-        protocol: how they were obtained; `samples` says how many there are.
+        signals: noun for signals, in the plural.
+        protocol: of the figures; its entry `samples` is the number of samples.
     """
     slug = re.sub("[^0-9a-zA-Z]+", "_", features.name)
     whole = {**protocol, "features": features.name, "preprocessing": features.preprocessing}
@@ -59,7 +59,7 @@ def frechet_figures(
             f"{name}_{slug}_of_training",
             frechet(training, held_out),
             trained,
-            f"training to held-out {signals}: that of real ones",
+            f"training to held-out {signals}: reference for real data",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""What distances between sets are computed on: ready features of a domain, or a network from a TorchScript file."""
+"""Feature extractors for distances between sets: a domain's default features, or a TorchScript network."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 
 from ddmi_core.errors import DataError
 
-MOST = 256  # pictures that a network sees at once
+MOST = 256  # pictures in one batch of a network
 SETTING = "domain.features"
 
 
 @frozen(eq=False)
 class Features:
-    """A function of signals' values, and what a figure must say of it.
+    """A feature extractor, with the name and preprocessing that figures record.
 
     Args:
         name: short; it becomes part of the figure's name.
-        preprocessing: what is done to values before, in words.
+        preprocessing: description of what is applied to the values first.
         compute: function `(B, V, *grid) -> (B, F)` of values in [-1, 1].
     """
 
@@ -35,20 +35,20 @@ class Features:
 def chosen_features(
     choice: str, ready: Features, prepare: Callable[[Tensor], Tensor], preprocessing: str, most: int = MOST
 ) -> Features:
-    """The features that the setting `domain.features` names: ready ones, or those of a network.
+    """The features selected by the setting `domain.features`: the default ones, or those of a network.
 
-    A network takes prepared values, and gives `(B, F)`.
+    A network maps preprocessed values to `(B, F)`.
 
     Args:
-        choice: the name of the ready features, or the path of a TorchScript file.
-        ready: features that need no file.
-        prepare: makes of values `(B, V, *grid)` what a network takes.
-        preprocessing: the same in words.
-        most: pictures, that is signals times the lengths of all but their last two axes, that a network sees at once;
-            one signal where it has more.
+        choice: the name of the default features, or the path of a TorchScript file.
+        ready: the default features, which require no file.
+        prepare: preprocessing of values `(B, V, *grid)` for a network.
+        preprocessing: its description.
+        most: pictures in one batch of a network: signals times the lengths of all but their last two axes. A batch
+            has at least one signal.
 
     Raises:
-        DataError: if the file is missing or is no TorchScript.
+        DataError: if the file is missing or is not TorchScript.
     """
     if choice == ready.name:
         return ready
@@ -64,19 +64,19 @@ def chosen_features(
     @torch.no_grad()
     def compute(values: Tensor) -> Tensor:
         parts = torch.split(values, max(1, most // prod(values.shape[2:-2])))
-        return torch.cat([_seen_by(network, prepare(part), choice) for part in parts])
+        return torch.cat([_applied(network, prepare(part), choice) for part in parts])
 
     return Features(path.stem, preprocessing, compute)
 
 
-def _seen_by(network: Any, values: Tensor, name: str) -> Tensor:
+def _applied(network: Any, values: Tensor, name: str) -> Tensor:
     try:
         found = network(values)
     except RuntimeError as error:
-        # TorchScript puts pages of a traceback before what is wrong.
+        # TorchScript prints a long traceback before the message.
         reason = str(error).strip().splitlines()[-1]
         shape = " x ".join(map(str, values.shape[1:]))
-        raise DataError(f"{name}: the network cannot take signals of {shape}: {reason}") from error
+        raise DataError(f"{name}: the network fails for signals of {shape}: {reason}") from error
     if not isinstance(found, Tensor) or found.shape[:1] != values.shape[:1]:
-        raise DataError(f"{name}: the network must give features (B, F)")
+        raise DataError(f"{name}: the network must return features (B, F)")
     return found.flatten(1).float()

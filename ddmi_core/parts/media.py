@@ -1,4 +1,4 @@
-"""Moving pictures as files, written frame by frame."""
+"""Image and video encoding: PNG, animated WebP, H.264 and GIF."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from PIL import GifImagePlugin, Image
 
 from ddmi_core.errors import RequestError
 
-FRAME = 83  # milliseconds: 12 frames a second
-FRAME_QUALITY = 90  # of animated WebP, which is half as large as animated PNG for drawings that turn
+FRAME = 83  # milliseconds: 12 frames per second
+FRAME_QUALITY = 90  # of animated WebP, which is half as large as animated PNG for rotating drawings
+QUALITY = 18  # constant rate factor of x264, nearly lossless to the eye
+LEAST, LARGEST = 2, 8192  # rows and columns of mp4 files
+LARGEST_GIF = 1024
 
-Drawn = Image.Image | Sequence[Image.Image]  # what `Domain.picture` gives
+Drawn = Image.Image | Sequence[Image.Image]  # result of `Domain.picture`
+Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
 
 def encoded(drawn: Drawn, *, small: bool = True) -> tuple[str, bytes]:
-    """Media type and bytes: PNG of a picture, WebP of the frames of an animation that repeats.
+    """Media type and bytes: PNG for a picture, looping WebP for the frames of an animation.
 
     Args:
         drawn: a picture, or frames.
-        small: whether a smaller PNG file is worth more time.
+        small: whether to spend more time on a smaller PNG file.
     """
     stream = io.BytesIO()
     frames = [drawn] if isinstance(drawn, Image.Image) else list(drawn)
@@ -38,20 +42,13 @@ def encoded(drawn: Drawn, *, small: bool = True) -> tuple[str, bytes]:
     return "image/png", stream.getvalue()
 
 
-Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
-
-QUALITY = 18  # constant rate factor of x264, near to what the eye can tell
-LEAST, LARGEST = 2, 8192  # rows and columns
-LARGEST_GIF = 1024
-
-
 def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path: Path) -> None:
-    """Write an mp4 file of H.264 with 4:2:0 colours, which browsers and players show.
+    """Write an mp4 file of H.264 with 4:2:0 colours, which browsers and players support.
 
     Args:
         frames: `(rows, columns, 3)` each, bytes; only a few are in memory at a time.
-        size: rows and columns of a frame; where they are odd, the last row or column is shown twice.
-        rate: frames a second.
+        size: rows and columns of a frame; the last row or column is repeated if the number is odd.
+        rate: frames per second.
         path: of the file.
 
     Raises:
@@ -67,10 +64,10 @@ def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path
         stream: Any = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(90000))
         stream.height, stream.width = (max(LEAST, side + side % 2) for side in size)
         stream.pix_fmt = "yuv420p"
-        # x264's trees of macroblocks differ from call to call on some processors, and so would the files.
+        # x264's macroblock-tree rate control (mbtree) is not deterministic on some processors.
         colours = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
         stream.options = {"crf": str(QUALITY), "preset": "medium", "x264-params": f"{colours}:mbtree=0"}
-        # Each thread keeps a frame of its own in flight.
+        # Each thread holds one frame in memory.
         stream.codec_context.thread_count = 2
         padding = ((0, stream.height - rows), (0, stream.width - columns), (0, 0))
         for pixels in frames:
@@ -80,12 +77,12 @@ def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path
 
 
 def write_animated_gif(frames: Iterable[Frame], size: tuple[int, int], shown: Iterable[int], path: Path) -> None:
-    """Write a gif file that repeats, each frame in 256 colours of its own; one frame at a time is in memory.
+    """Write a looping gif file with a palette of 256 colours per frame; one frame at a time is in memory.
 
     Args:
         frames: `(rows, columns, 3)` each, bytes.
         size: rows and columns of a frame.
-        shown: hundredths of a second that each frame is shown.
+        shown: duration of each frame in hundredths of a second.
         path: of the file.
 
     Raises:
@@ -94,10 +91,10 @@ def write_animated_gif(frames: Iterable[Frame], size: tuple[int, int], shown: It
     """
     rows, columns = size
     if max(size) > LARGEST_GIF:
-        raise RequestError(f"gif files are written up to {LARGEST_GIF} pixels a side; .mp4 holds larger frames")
+        raise RequestError(f"gif files hold frames up to {LARGEST_GIF} pixels a side; use .mp4 for larger frames")
     with path.open("wb") as file:
         file.write(struct.pack("<6sHHBBB", b"GIF89a", columns, rows, 0, 0, 0))
-        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # repeats for ever
+        file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")  # loop forever
         for pixels, hundredths in zip(frames, shown, strict=True):
             drawn = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT)
             file.writelines(GifImagePlugin.getdata(drawn, duration=10 * hundredths, include_color_table=True))

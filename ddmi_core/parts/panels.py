@@ -1,4 +1,4 @@
-"""Ready panels of `ddmi view`: grids to zoom, meshes to turn, and pictures."""
+"""Default panels of `ddmi view`: grids with zoom, meshes with rotation, and pictures."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ddmi_core.parts.media import Drawn, encoded
 
 GLB = ".glb"
 LARGEST_LOOK = 1024  # rows and columns of a picture
-LEAST_LINE = 1024  # cells of a line, however small its part is
+LEAST_LINE = 1024  # cells of a line, for any part of it
 LONGEST_LINE = 1 << 18
 ZOOMED = 2  # axes of a picture
 LINE_ASPECT = 1.6
 
 
 class GridPanel(Panel):
-    """Fields on grids as pictures of any part, computed anew at every zoom.
+    """Fields on grids as pictures of any part, evaluated again at every zoom.
 
-    The last two axes of a grid are zoomed, or the one that there is; slower axes get sliders. A line is drawn over
-    the whole of its part with at least 1024 cells.
+    The last two axes of a grid, or the only one, are zoomed; slower axes get sliders. A line is drawn with at least
+    1024 cells.
 
     Args:
         domain: the description.
         renderer: of grids.
-        draw: an artefact of the part as a picture; of frames, the first is shown. The domain's `picture` by default.
+        draw: draws the artefact of a part; if it returns frames, the first is shown. The domain's `picture` by default.
     """
 
     gesture = "zoom"
@@ -61,7 +61,7 @@ class GridPanel(Panel):
         return Shown(*encoded(drawn if hasattr(drawn, "save") else drawn[0], small=False))
 
     def thumbnail(self, field: Field) -> Shown:
-        """The domain's picture of the field at its native size; that of pictures in at least 256 pixels."""
+        """The domain's picture of the field at its native size; planar signals in at least 256 pixels."""
         if self.sliders or len(self.axes) < ZOOMED:
             return Shown(*encoded(self.picture(self.renderer.render(field)), small=False))
         return super().thumbnail(field)
@@ -72,11 +72,11 @@ class GridPanel(Panel):
 
 
 class MeshPanel(Panel):
-    """Fields as meshes, which the page turns: what the domain writes as `.glb`.
+    """Fields as the meshes that the domain writes as `.glb`; the page rotates them.
 
     Args:
         domain: the description.
-        renderer: whose artefacts are written.
+        renderer: renders the artefacts.
     """
 
     gesture = "turn"
@@ -86,17 +86,17 @@ class MeshPanel(Panel):
         self.write: Callable[[Any, Path], None] = domain.resolve(domain.exporters[GLB])
 
     def show(self, field: Field, look: Look) -> Shown:
-        """The mesh at the view; at the native one while the user moves."""
+        """The mesh at the view, or at the native view while the user moves."""
         mesh = self.renderer.render(field, look.view if look.rest else None)
         return Shown("model/gltf-binary", file_bytes(lambda path: self.write(mesh, path), GLB))
 
 
 class PicturePanel(Panel):
-    """Fields as the pictures that the domain draws of them for reports.
+    """Fields as the domain's pictures for reports.
 
     Args:
         domain: the description.
-        renderer: whose artefacts are drawn.
+        renderer: renders the artefacts.
     """
 
     def __init__(self, domain: Domain, renderer: Renderer) -> None:
@@ -109,7 +109,7 @@ class PicturePanel(Panel):
 
 
 def ready_panel(domain: Domain, settings: Any, renderer: Renderer) -> Panel:
-    """The panel of a domain that names none: by its renderer, and by what its exporters write."""
+    """The default panel of a domain, by its renderer and its exporters."""
     if isinstance(renderer, GridRenderer):
         return GridPanel(domain, renderer)
     if GLB in domain.exporters:
@@ -118,7 +118,7 @@ def ready_panel(domain: Domain, settings: Any, renderer: Renderer) -> Panel:
 
 
 def _around(place: float, cells: int) -> tuple[float, float]:
-    """An interval of a slider's axis whose middle is the place, kept to the middles of the outer cells."""
+    """The interval of one cell around a place on a slider's axis; the place is clamped to the outer cell centres."""
     half = 1 / cells
     middle = min(max(place, half - 1), 1 - half)
     return max(-1.0, middle - half), min(1.0, middle + half)

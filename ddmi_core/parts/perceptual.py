@@ -1,4 +1,4 @@
-"""The learned perceptual distance LPIPS, which comes with the extra `lpips`."""
+"""The learned perceptual distance LPIPS, from the optional package `lpips`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def lpips_network(weights_file: str, asked: str, setting: str, otherwise: str) -
 
     Args:
         weights_file: a local state dictionary of the whole network (`lpips.LPIPS(net="vgg")`), `.safetensors` or
-            `.pth`; if empty, the package fetches the backbone's weights, which needs a network.
-        asked: what asked for it, for messages: `domain.lpips=vgg`.
-        setting: what takes the path of a file, for messages.
-        otherwise: what to do without it, for messages.
+            `.pth`; if empty, the package downloads the backbone's weights.
+        asked: the setting that requests it, for messages: `domain.lpips=vgg`.
+        setting: the setting for the path of a file, for messages.
+        otherwise: the alternative to it, for messages.
 
     Raises:
-        ConfigError: if the package is missing, or the weights cannot be had.
+        ConfigError: if the package is missing, or the weights cannot be loaded.
     """
     try:
         import lpips
     except ImportError as error:
-        raise ConfigError(f"{asked} needs the extra: pip install 'ddmi[lpips]'; or {otherwise}") from error
+        raise ConfigError(f"{asked} requires an extra: pip install 'ddmi[lpips]'; or {otherwise}") from error
     try:
         network: nn.Module = lpips.LPIPS(
             net="vgg", pretrained=not weights_file, pnet_rand=bool(weights_file), verbose=False
@@ -39,7 +39,7 @@ def lpips_network(weights_file: str, asked: str, setting: str, otherwise: str) -
             network.load_state_dict(_state(Path(weights_file)))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
-            f"the weights of LPIPS cannot be loaded ({error}); name a local file of the whole network by {setting}"
+            f"the weights of LPIPS cannot be loaded ({error}); set {setting} to a local file of the whole network"
         ) from error
     return network.eval()
 

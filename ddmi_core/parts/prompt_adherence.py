@@ -1,4 +1,4 @@
-"""Whether samples have what the text that they were asked for with says, against samples that nobody asked for."""
+"""Prompt adherence, compared with unconditional samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Holds = Callable[[str, Field], Mapping[str, bool]]
 
 
 def measurable_captions(split: Split, measurable: Callable[[str], bool], most: int) -> list[str]:
-    """Different captions of held-out signals that name something measurable, in an order that depends on no other."""
+    """Distinct captions of held-out signals that name something measurable, in a stable order by hash."""
     captions = {text for sentences in split.held_out.captions for text in sentences if measurable(text)}
     return sorted(captions, key=stable_share)[:most]
 
@@ -22,14 +22,14 @@ def measurable_captions(split: Split, measurable: Callable[[str], bool], most: i
 def prompt_adherence_figures(
     model: Trained, prompts: Sequence[str], holds: Holds, seed: int, protocol: Mapping[str, Any]
 ) -> list[Figure]:
-    """Share of the properties named in prompts that samples have, over all and by property.
+    """Share of the properties named in prompts that the samples have, in total and by property.
 
-    The protocols give that of samples without a condition. Nothing is measured without a condition or a prompt.
+    The protocols contain the share of unconditional samples. The list is empty without a condition or a prompt.
 
     Args:
-        model: prompt number i is asked for with the seed `seed + i`.
+        model: prompt number i is sampled with the seed `seed + i`.
         prompts: texts.
-        holds: function of a prompt and a field (B = 1) that gives, for each property that the prompt names, whether
+        holds: function of a prompt and a field (B = 1) that returns, for each property named in the prompt, whether
             the field has it.
         seed: of the samples.
         protocol: how properties are measured.
@@ -48,13 +48,13 @@ def prompt_adherence_figures(
 
 
 def _rows(prompts: Sequence[str], fields: Iterable[Field], holds: Holds) -> list[tuple[str, bool]]:
-    """Each property that a prompt names, with whether the field has it."""
+    """Each property named in a prompt, with whether the field has it."""
     return [row for text, field in zip(prompts, fields, strict=True) for row in holds(text, field).items()]
 
 
 def _figure(
     name: str, right: Sequence[tuple[str, bool]], chance: Sequence[tuple[str, bool]], protocol: Mapping[str, Any]
 ) -> Figure:
-    share, unasked = (sum(held for _, held in rows) / len(rows) for rows in (right, chance))
-    about = f"named properties that samples have; without the text {unasked:.2f}; higher is better"
-    return Figure(name, share, {**protocol, "named": len(right), "without the text": unasked}, about)
+    share, base = (sum(held for _, held in rows) / len(rows) for rows in (right, chance))
+    about = f"share of requested properties that samples have; {base:.2f} without the prompt; higher is better"
+    return Figure(name, share, {**protocol, "named": len(right), "without the text": base}, about)

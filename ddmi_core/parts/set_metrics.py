@@ -1,4 +1,4 @@
-"""Comparison of two sets by the distances between their members: MMD, coverage and 1-NN accuracy."""
+"""Set metrics from pairwise distances: MMD, coverage and 1-NN accuracy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def minimum_matching_distance(between: Tensor) -> float:
 
 
 def coverage(between: Tensor) -> float:
-    """Share of the references that are the nearest one of some sample (arXiv 1707.02392, section 5).
+    """Share of the references that are nearest to at least one sample (arXiv 1707.02392, section 5).
 
     Args:
         between: `(samples, references)`, distances.
@@ -25,12 +25,12 @@ def coverage(between: Tensor) -> float:
 
 
 def one_nearest_neighbour_accuracy(samples: Tensor, between: Tensor, references: Tensor) -> float:
-    """How often the nearest other member of both sets is of the own one (arXiv 1906.12320, section 5.2).
+    """Leave-one-out accuracy of a 1-nearest-neighbour classifier of the two sets (arXiv 1906.12320, section 5.2).
 
-    0.5 where the sets cannot be told apart, 1 where they are apart, below 0.5 where samples copy references.
+    0.5 for indistinguishable sets, 1 for separate sets, below 0.5 if samples copy references.
 
     Args:
-        samples: `(n, n)`, distances among the samples; the diagonal is not looked at.
+        samples: `(n, n)`, distances among the samples; the diagonal is ignored.
         between: `(n, m)`, from samples to references.
         references: `(m, m)`, among the references.
     """

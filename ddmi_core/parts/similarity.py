@@ -1,4 +1,4 @@
-"""Structural similarity of reconstructed pictures, and of the pictures that clips and volumes are made of."""
+"""Structural similarity (SSIM) of reconstructed pictures, and of the slices of clips and volumes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ K1, K2 = 0.01, 0.03
 
 
 def ssim(fields: Field, signal: OnGrids, renderer: GridRenderer) -> Tensor:
-    """Structural similarity a signal on grids of two or more axes, `(B,)`, at most 1.
+    """Structural similarity per signal on grids of two or more axes, `(B,)`, at most 1.
 
-    The mean over value channels and, where there are more than two axes, over the pictures that the two fastest make.
+    The mean over value channels and, for more than two axes, over all slices along the two fastest axes.
     """
     first, second = (_pictures(grid) for grid in (renderer.native_values(fields), native_grid(signal).cpu()))
     return structural_similarity(first, second).view(len(fields), -1).mean(dim=1)
@@ -33,8 +33,7 @@ def _pictures(grid: Tensor) -> Tensor:
 def structural_similarity(first: Tensor, second: Tensor) -> Tensor:
     """Structural similarity (Wang et al. 2004, equation 13) with a Gaussian window of 11 x 11, sigma 1.5.
 
-    Only windows that lie wholly inside the picture count; pictures smaller than the window are seen
-    through a window as large as they are.
+    Only windows entirely inside the picture count; for smaller pictures the window has the size of the picture.
 
     Args:
         first: `(B, C, H, W)`, in [-1, 1].

@@ -1,4 +1,4 @@
-"""The registry of plugins: hooks, discovery, and loading."""
+"""The plugin registry: hooks, discovery and loading."""
 
 from typing import TYPE_CHECKING
 

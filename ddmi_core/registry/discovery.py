@@ -1,4 +1,4 @@
-"""Lists installed plugins from the metadata of distributions, importing none of them."""
+"""Discovery of installed plugins from distribution metadata, without importing them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VARIABLE = "DDMI_PLUGINS"
 
 def discover() -> tuple[PluginRecord, ...]:
     """Records of all installed plugins by name: found, clash, disabled, or broken metadata."""
-    records = sorted(_narrowed(_found()), key=lambda record: (record.name, record.distribution))
+    records = sorted(_with_disabled(_installed()), key=lambda record: (record.name, record.distribution))
     counts = Counter(record.name for record in records if record.status is not Status.DISABLED)
     return tuple(
         _clash(record, records) if counts[record.name] > 1 and record.status is Status.FOUND else record
@@ -27,12 +27,12 @@ def discover() -> tuple[PluginRecord, ...]:
 
 
 def entry_point(record: PluginRecord) -> EntryPoint:
-    """The entry point that a record stands for."""
+    """The entry point of a record."""
     return EntryPoint(name=record.name, value=record.entry_point, group=GROUP)
 
 
-def _found() -> Iterator[PluginRecord]:
-    """One record an entry point; of two copies of a distribution the first on the path counts."""
+def _installed() -> Iterator[PluginRecord]:
+    """One record per entry point; of two copies of a distribution, the first on the path."""
     seen = set()
     for distribution in distributions():
         try:
@@ -55,7 +55,7 @@ def _found() -> Iterator[PluginRecord]:
                 version=version,
                 status=Status.BROKEN,
                 reason=f"its entry_points.txt cannot be read: {error}",
-                mend=f"reinstall it: pip install --force-reinstall {name}",
+                fix=f"reinstall it: pip install --force-reinstall {name}",
             )
             continue
         for point in points:
@@ -63,7 +63,7 @@ def _found() -> Iterator[PluginRecord]:
 
 
 def _identity(distribution: Distribution) -> tuple[str, str]:
-    """Name and version, with words in place of what damaged metadata lack."""
+    """Name and version; placeholders if the metadata are damaged."""
     try:
         metadata = distribution.metadata
         return metadata["Name"] or "unnamed", metadata["Version"] or "unknown"
@@ -71,26 +71,26 @@ def _identity(distribution: Distribution) -> tuple[str, str]:
         return "unnamed", "unknown"
 
 
-def _narrowed(records: Iterator[PluginRecord]) -> Iterator[PluginRecord]:
-    """Mark as disabled what the environment leaves out."""
+def _with_disabled(records: Iterator[PluginRecord]) -> Iterator[PluginRecord]:
+    """The records, with the status `disabled` for plugins that `DDMI_PLUGINS` excludes."""
     listed = os.environ.get(VARIABLE)
     kept = None if listed is None else {name.strip() for name in listed.split(",")}
     for record in records:
         if kept is None or record.name in kept:
             yield record
         elif listed:
-            reason, mend = (
-                f"{VARIABLE}={listed} leaves it out",
+            reason, fix = (
+                f"{VARIABLE}={listed} excludes it",
                 f"add {record.name} to {VARIABLE}, or unset it",
             )
-            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, mend=mend)
+            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, fix=fix)
         else:
-            reason, mend = "plugins are switched off", f"unset {VARIABLE}, or leave out --no-plugins"
-            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, mend=mend)
+            reason, fix = "plugins are disabled", f"unset {VARIABLE}, or omit --no-plugins"
+            yield attrs.evolve(record, status=Status.DISABLED, reason=reason, fix=fix)
 
 
 def _clash(record: PluginRecord, records: list[PluginRecord]) -> PluginRecord:
-    """The record with the status clash, naming its rivals."""
+    """The record with the status `clash`; the reason names the other plugins with its name."""
     same = [other for other in records if other.name == record.name and other.status is not Status.DISABLED]
     rivals = ", ".join(other.origin for other in same if other is not record)
     choices = " or ".join(f"pip uninstall {name}" for name in sorted({other.distribution for other in same}))
@@ -98,5 +98,5 @@ def _clash(record: PluginRecord, records: list[PluginRecord]) -> PluginRecord:
         record,
         status=Status.CLASH,
         reason=f"the name {record.name!r} is also taken by {rivals}",
-        mend=f"keep one: {choices}",
+        fix=f"keep one: {choices}",
     )

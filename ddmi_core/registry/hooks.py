@@ -1,4 +1,4 @@
-"""The hook that plugins implement."""
+"""The hook specification of plugins, in its own module because pluggy reads specifications from a module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ hookimpl = pluggy.HookimplMarker("ddmi")
 
 @hookspec
 def ddmi_domains() -> Iterable[Domain]:  # type: ignore[empty-body]
-    """Return the domains that this plugin brings.
+    """Return the domains of this plugin.
 
     Example:
         >>> from ddmi_core.api import hookimpl

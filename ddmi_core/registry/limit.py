@@ -1,4 +1,4 @@
-"""A time limit for importing a plugin, which the command line sets and programs that embed the library do not."""
+"""Time limit for plugin imports, set by the command line and not by programs that embed the library."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SECONDS = 30.0
 _limit: ContextVar[float | None] = ContextVar("import_limit", default=None)
 
 
-class TooLong(BaseException):
-    """Importing took longer than allowed; no `Exception`, so that a plugin's own guards let it through."""
+class ImportTimeout(BaseException):
+    """An import exceeded the time limit; not an `Exception`, so that a plugin's own handlers do not catch it."""
 
 
 def set_limit() -> None:
-    """Limit imports of plugins from now on in this context to `DDMI_PLUGIN_TIMEOUT` seconds, 30 by default."""
+    """Set the limit for plugin imports in this context: `DDMI_PLUGIN_TIMEOUT` seconds, 30 by default."""
     try:
         seconds = float(os.environ.get(VARIABLE, SECONDS))
     except ValueError:
@@ -31,10 +31,10 @@ def set_limit() -> None:
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Stop the block when the limit is over, where there is one and this thread can be interrupted.
+    """Interrupt the block after the time limit, if one is set and this is the main thread.
 
     Raises:
-        TooLong: in the block.
+        ImportTimeout: in the block.
     """
     seconds = _limit.get()
     if seconds is None or not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
@@ -42,7 +42,7 @@ def limited() -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise TooLong(f"it took longer than {seconds:g} s")
+        raise ImportTimeout(f"it took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

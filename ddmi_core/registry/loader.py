@@ -1,4 +1,4 @@
-"""Loads one plugin: imports it, asks its hook for domains, and turns every fault into a status."""
+"""Loading of one plugin: import, hook call, and conversion of every fault to a status."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from ddmi_core.api.domain import Domain, accepted_versions
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
-from ddmi_core.registry.limit import TooLong, limited
+from ddmi_core.registry.limit import ImportTimeout, limited
 from ddmi_core.registry.records import PluginRecord, Status
 
 
 @frozen(eq=False)
 class Loaded:
-    """Result of loading: a domain where the record says `ready`, else `None` and often the exception."""
+    """Result of loading: a domain if the record is `ready`, otherwise `None` and the exception, if there was one."""
 
     record: PluginRecord
     domain: Domain | None = None
     error: BaseException | None = None
 
 
-class _Fault(Exception):  # noqa: N818 - carries a record's reason and mend
-    """A rule of the contract that a plugin breaks."""
+class _Fault(Exception):  # noqa: N818 - carries a record's reason and fix
+    """A violation of the plugin contract."""
 
-    def __init__(self, reason: str, mend: str, status: Status = Status.BROKEN) -> None:
+    def __init__(self, reason: str, fix: str, status: Status = Status.BROKEN) -> None:
         super().__init__(reason)
-        self.reason, self.mend, self.status = reason, mend, status
+        self.reason, self.fix, self.status = reason, fix, status
 
 
 def load(record: PluginRecord) -> Loaded:
-    """Import the plugin of a record that is `found`, and pick the domain with its name.
+    """Import the plugin of a record with the status `found`, and select the domain with its name.
 
-    Nothing that the plugin raises at import or in its hook gets out, `SystemExit` included.
+    Exceptions of the plugin, `SystemExit` included, become a status and are not raised.
     """
     if record.status is not Status.FOUND:
         return Loaded(record)
     try:
-        domain = _pick(record, _domains(record))
+        domain = _select(record, _domains(record))
     except _Fault as fault:
-        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, mend=fault.mend)
+        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, fix=fault.fix)
         return Loaded(broken, error=fault.__cause__)
     ready = described(record, domain)
     if ready.reason:
-        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.mend}"
+        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.fix}"
         warnings.warn(sentence, DdmiDeprecationWarning, stacklevel=2)
     return Loaded(ready, domain)
 
 
 def described(record: PluginRecord, domain: Domain) -> PluginRecord:
-    """The record, ready, with what its domain says of itself, and a reason if it will not stay so."""
-    reason = mend = ""
+    """The record as `ready`, with data from its domain, and a reason if its API version is deprecated."""
+    reason = fix = ""
     if domain.api_version != accepted_versions()[-1]:
-        reason = f"written for API version {domain.api_version}, which the next API version ends"
-        mend = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
+        reason = f"written for API version {domain.api_version}, which the next API version removes"
+        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(
         record,
         reason=reason,
-        mend=mend,
+        fix=fix,
         status=Status.READY,
         api_version=domain.api_version,
         axes=domain.layout.axes,
@@ -72,21 +72,21 @@ def described(record: PluginRecord, domain: Domain) -> PluginRecord:
 
 
 def _domains(record: PluginRecord) -> list[object]:
-    """What the hook of the plugin returns."""
+    """The objects that the plugin's hook returns."""
     manager = pluggy.PluginManager("ddmi")
     manager.add_hookspecs(hooks)
     try:
         with limited():
             plugin = entry_point(record).load()
-    except (Exception, SystemExit, TooLong) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {_words(error)}", _mend(record, error)) from error
+    except (Exception, SystemExit, ImportTimeout) as error:
+        raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
     try:
         manager.register(plugin)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise _Fault(f"its hook does not fit: {error}", "give ddmi_domains no parameters") from error
+        raise _Fault(f"its hook has a wrong signature: {error}", "define ddmi_domains without parameters") from error
     except Exception as error:
-        raise _Fault(f"it cannot be registered: {_words(error)}", _report(record)) from error
+        raise _Fault(f"it cannot be registered: {_as_text(error)}", report_fix(record)) from error
     if inspect.isclass(plugin) or not manager.hook.ddmi_domains.get_hookimpls():
         raise _Fault(
             f"{record.entry_point} has no hook ddmi_domains",
@@ -95,12 +95,12 @@ def _domains(record: PluginRecord) -> list[object]:
     try:
         with limited():
             return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
-    except (Exception, SystemExit, TooLong) as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_words(error)}", _mend(record, error)) from error
+    except (Exception, SystemExit, ImportTimeout) as error:
+        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", _fix_for(record, error)) from error
 
 
-def _pick(record: PluginRecord, domains: list[object]) -> Domain:
-    """The domain whose name is the entry point's, if it can be used."""
+def _select(record: PluginRecord, domains: list[object]) -> Domain:
+    """The domain with the entry point's name, if it is usable."""
     for domain in domains:
         if not isinstance(domain, Domain):
             raise _Fault(
@@ -111,7 +111,7 @@ def _pick(record: PluginRecord, domains: list[object]) -> Domain:
     if len(named) != 1:
         names = ", ".join(repr(domain.name) for domain in domains if isinstance(domain, Domain)) or "no domain"
         raise _Fault(
-            f"the entry point {record.name!r} brings {names}",
+            f"the entry point {record.name!r} provides {names}",
             f"return exactly one domain named {record.name!r}, or rename the entry point",
         )
     domain = named[0]
@@ -127,26 +127,27 @@ def _pick(record: PluginRecord, domains: list[object]) -> Domain:
     return domain
 
 
-def _words(error: BaseException) -> str:
-    """An exception in words."""
-    if isinstance(error, TooLong):
+def _as_text(error: BaseException) -> str:
+    """An exception as text."""
+    if isinstance(error, ImportTimeout):
         return str(error)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _mend(record: PluginRecord, error: BaseException) -> str:
-    """What would put an exception right, where its kind tells."""
+def _fix_for(record: PluginRecord, error: BaseException) -> str:
+    """The likely fix for an exception."""
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "ddmi_core":
-        return f"it needs another version of ddmi: pip install --upgrade ddmi {record.distribution}"
+        return f"it requires another version of ddmi: pip install --upgrade ddmi {record.distribution}"
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package == record.entry_point.partition(":")[0].partition(".")[0]:
             return f"reinstall it: pip install --force-reinstall {record.distribution}"
-        return f"install what it needs: the module {package!r} is missing"
-    return _report(record)
+        return f"install the missing module {package!r}"
+    return report_fix(record)
 
 
-def _report(record: PluginRecord) -> str:
+def report_fix(record: PluginRecord) -> str:
+    """The fix for faults that only the plugin's authors can correct."""
     return f"report this to the authors of {record.distribution}, or uninstall it"

@@ -1,4 +1,4 @@
-"""Checks installed plugins, each loaded in a process of its own with a time limit."""
+"""Checks of installed plugins, each loaded in a separate process with a time limit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
+from ddmi_core.registry.loader import report_fix
 from ddmi_core.registry.records import PluginRecord, Status
 from ddmi_core.registry.registry import listed, loaded
 
@@ -18,10 +19,10 @@ _MARK = "\x1eddmi-plugin "
 
 
 def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
-    """All plugins, those that are `found` loaded: ready, broken or incompatible.
+    """All plugins; those with the status `found` are loaded, and become ready, broken or incompatible.
 
     Args:
-        timeout: seconds that each may take.
+        timeout: seconds allowed for each.
     """
 
     def check(record: PluginRecord) -> PluginRecord:
@@ -32,7 +33,7 @@ def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
 
 
 def _check(record: PluginRecord, timeout: float) -> PluginRecord:
-    report = f"report this to the authors of {record.distribution}, or uninstall it"
+
     try:
         child = subprocess.run(
             [sys.executable, "-m", __spec__.name, record.name],
@@ -43,17 +44,17 @@ def _check(record: PluginRecord, timeout: float) -> PluginRecord:
         )
     except subprocess.TimeoutExpired:
         reason = f"loading it took longer than {timeout:g} s"
-        return attrs.evolve(record, status=Status.BROKEN, reason=reason, mend=report)
+        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))
     marked = [line for line in child.stdout.decode(errors="replace").split("\n") if line.startswith(_MARK)]
     if not marked:
         reason = f"loading it ended the process with status {child.returncode}"
-        return attrs.evolve(record, status=Status.BROKEN, reason=reason, mend=report)
+        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))
     found = json.loads(marked[-1].removeprefix(_MARK))
     return PluginRecord(**{**found, "status": Status(found["status"]), "axes": tuple(found["axes"])})
 
 
 def _main(name: str) -> None:
-    """Load one plugin and print its record; what the plugin itself prints goes to standard error."""
+    """Load one plugin and print its record; the plugin's own output goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
         record = loaded(name).record
     sys.stdout.write(f"\n{_MARK}{json.dumps(attrs.asdict(record))}\n")

@@ -1,4 +1,4 @@
-"""What is known about a plugin: where it comes from, its status, and the reason and mend of a fault."""
+"""Plugin records: origin, status, and the reason and fix of a fault."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from attrs import field, frozen
 
 
 class Status(StrEnum):
-    """State of a plugin.
+    """Status of a plugin.
 
-    `found`: its metadata were read, it was not imported. `ready`: it was loaded, or registered by this
-    program. `broken`: loading failed. `incompatible`: written for another API version. `clash`: another
-    plugin has the same name. `disabled`: left out by `DDMI_PLUGINS` or `--no-plugins`.
+    `found`: metadata read, not imported. `ready`: loaded, or registered by this program. `broken`: loading
+    failed. `incompatible`: written for another API version. `clash`: another plugin has the same name.
+    `disabled`: excluded by `DDMI_PLUGINS` or `--no-plugins`.
     """
 
     FOUND = "found"
@@ -26,20 +26,20 @@ class Status(StrEnum):
 
 @frozen(kw_only=True)
 class PluginRecord:
-    """One plugin, as listed.
+    """One listed plugin.
 
     Args:
         name: name of the entry point, which is the name of the domain.
-        distribution: name of the distribution that brings it; empty if a program registered it.
+        distribution: name of the distribution that provides it; empty if a program registered it.
         version: version of the distribution.
         entry_point: value of the entry point, `package.module` or `package.module:attribute`.
         status: see `Status`.
         reason: what is wrong, as a sentence without a full stop; empty if nothing is.
-        mend: what would put it right.
+        fix: how to correct it.
         api_version: API version that it was written for, known after loading.
         axes: names of its axes, known after loading.
-        summary: its one sentence, known after loading.
-        optional: modules that it uses where they are installed, and what for, known after loading.
+        summary: one sentence about it, known after loading.
+        optional: optional modules with their purpose, known after loading.
     """
 
     name: str
@@ -48,7 +48,7 @@ class PluginRecord:
     entry_point: str = ""
     status: Status = Status.FOUND
     reason: str = ""
-    mend: str = ""
+    fix: str = ""
     api_version: int | None = None
     axes: tuple[str, ...] = ()
     summary: str = ""
@@ -56,12 +56,12 @@ class PluginRecord:
 
     @property
     def origin(self) -> str:
-        """Where it comes from, for messages: `ddmi-image 0.1.0 (ddmi_image.plugin)`."""
+        """Origin for messages: `ddmi-image 0.1.0 (ddmi_image.plugin)`."""
         if not self.distribution:
             return "registered by this program"
         return f"{self.distribution} {self.version} ({self.entry_point})"
 
     @property
     def usable(self) -> bool:
-        """Whether asking for it may succeed."""
+        """Whether loading it may succeed."""
         return self.status in (Status.FOUND, Status.READY)

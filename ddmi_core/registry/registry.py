@@ -1,4 +1,4 @@
-"""The plugins that a program can use: installed ones, and those that it registers itself."""
+"""The plugin registry: installed plugins, and domains that the program registers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _REGISTERED: dict[str, Domain] = {}
 
 
 def register(domain: Domain) -> None:
-    """Make a domain known to this program, for notebooks and embedding.
+    """Register a domain in this process, for notebooks and embedding.
 
-    Registering a name again replaces the earlier registration; `DDMI_PLUGINS` does not narrow it.
+    Registering a name again replaces the earlier registration; `DDMI_PLUGINS` has no effect on it.
 
     Raises:
         PluginError: if it is not a `Domain`, has a name that is taken, or another API version.
     """
     if not isinstance(domain, Domain):
-        raise PluginError(f"register takes a ddmi_core.Domain; it was given a {type(domain).__name__}")
+        raise PluginError(f"register takes a ddmi_core.Domain; got a {type(domain).__name__}")
     if domain.api_version not in accepted_versions():
         raise PluginError(
             f"domain {domain.name!r} was written for API version {domain.api_version}; this ddmi has {API_VERSION}"
@@ -32,18 +32,18 @@ def register(domain: Domain) -> None:
 
 
 def unregister(name: str) -> None:
-    """Forget a domain that this program registered; an unknown name is no error."""
+    """Remove a domain that this program registered; an unknown name is ignored."""
     _REGISTERED.pop(name, None)
 
 
 def listed() -> tuple[PluginRecord, ...]:
-    """All plugins by name, from metadata only: no plugin is imported, and no torch."""
+    """All plugins by name, from metadata only: neither plugins nor torch are imported."""
     own = [described(PluginRecord(name=name), domain) for name, domain in _REGISTERED.items()]
     return tuple(sorted([*discover(), *own], key=lambda record: (record.name, record.distribution)))
 
 
 def loaded(name: str) -> Loaded:
-    """The plugin with a name, imported: a ready domain, or a record that says what is wrong.
+    """Load the plugin with a name: a ready domain, or a record with the reason.
 
     Raises:
         PluginError: if no plugin has the name.
@@ -58,15 +58,15 @@ def loaded(name: str) -> Loaded:
 
 
 def domain_named(name: str) -> Domain:
-    """The domain with a name; imports that plugin alone.
+    """The domain with a name; imports only that plugin.
 
     Raises:
-        PluginError: if there is none (with the nearest name), or if it cannot be used (with reason and mend).
+        PluginError: if there is none (with the nearest name), or if it cannot be used (with reason and fix).
     """
     result = loaded(name)
     if result.domain is None:
         record = result.record
         raise PluginError(
-            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. To mend it: {record.mend}"
+            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. Fix: {record.fix}"
         ) from result.error
     return result.domain

@@ -1,1 +1,1 @@
-"""The report of a run: one HTML page with charts and pictures."""
+"""The report of a run: a self-contained HTML page with charts and pictures."""

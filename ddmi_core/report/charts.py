@@ -1,4 +1,4 @@
-"""Small line charts as SVG text, so that a report needs no script and no network."""
+"""Line charts as SVG text, so that a report requires neither scripts nor a network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import floor, isfinite, log10
 from attrs import frozen
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 460, 230, 56, 34, 12, 12
-LARGEST = 1e99  # that a logarithmic axis shows; the smallest is its inverse
+LARGEST = 1e99  # largest value on a logarithmic axis; the smallest is its inverse
 COLOURS = ("#2457a6", "#c2571a", "#3b7d3f", "#7a3e9d", "#a62449", "#5b6770", "#b08800")
 
 
@@ -23,11 +23,11 @@ class Line:
 
 
 def chart(lines: Sequence[Line], x_label: str, y_label: str, log_x: bool = False, log_y: bool = False) -> str:
-    """SVG of lines over common axes; points that a logarithmic axis cannot show are left out."""
+    """SVG of lines with common axes; omits points that a logarithmic axis cannot show."""
     lines = [Line(line.name, _usable(line.points, log_x, log_y), line.markers) for line in lines]
     lines = [line for line in lines if line.points]
     if not lines:
-        return "<p>nothing recorded yet</p>"
+        return "<p>no data</p>"
     xs = _Scale([x for line in lines for x, _ in line.points], log_x, LEFT, WIDTH - RIGHT)
     ys = _Scale([y for line in lines for _, y in line.points], log_y, HEIGHT - BOTTOM, TOP)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} over {escape(x_label)}">']
@@ -70,7 +70,7 @@ class _Scale:
         return self.start + (self._of(value) - self.low) / (self.high - self.low) * (self.stop - self.start)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Two to about six round values with their texts."""
+        """Two to about six round values with their labels."""
         low, high = self.low, self.high
         if self.log:
             steps = [10.0**power * digit for power in range(floor(low), floor(high) + 1) for digit in (1, 2, 5)]

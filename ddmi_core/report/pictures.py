@@ -1,4 +1,4 @@
-"""Pictures for reports: embedded PNG and animations, players of what browsers play, and basis fields as colours."""
+"""Pictures for reports: embedded images and animations, media players, and basis fields as colours."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes
 from ddmi_core.parts.media import encoded
 
-PLAYER = 180  # pixels that a player needs
+PLAYER = 180  # smallest width of a player in pixels
 MOST_STRETCH = 3.0
-# What browsers play; a fixed table, since `mimetypes` depends on the machine and knows much that they do not.
+# Formats that browsers play; a fixed table, because `mimetypes` depends on the machine and lists many other formats.
 PLAYABLE = {
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
@@ -38,17 +38,17 @@ class Picture:
     width: int
     height: int
     caption: str = ""
-    sound: str = ""  # data URL of the same thing to be heard, or empty
-    clip: str = ""  # data URL of the same thing to be watched, or empty
+    sound: str = ""  # data URL of the artefact as audio, or empty
+    clip: str = ""  # data URL of the artefact as video, or empty
 
     def shown(self, side: int) -> int:
-        """Width on the page in pixels: wide pictures and players get more than a square's `side`."""
+        """Width on the page in pixels; wide pictures and players exceed `side`, the width of a square."""
         least = PLAYER if self.sound or self.clip else side
         return max(least, round(side * min(MOST_STRETCH, max(1.0, self.width / self.height))))
 
 
 def embedded(drawn: Image.Image | Sequence[Image.Image], caption: str = "", media: Media | None = None) -> Picture:
-    """A PIL image, or the frames of an animation that repeats, and what belongs to it, as data URLs."""
+    """A PIL image, or the frames of a looping animation, with optional media, as data URLs."""
     first = drawn if isinstance(drawn, Image.Image) else drawn[0]
     urls = {} if media is None else {media.player: data_url(media.kind, media.data)}
     return Picture(data_url(*encoded(drawn)), first.width, first.height, caption, **urls)
@@ -63,17 +63,17 @@ class Media:
 
     @property
     def player(self) -> str:
-        """The field of a picture that it belongs in."""
+        """The field of `Picture` for it."""
         return "sound" if self.kind.startswith("audio/") else "clip"
 
 
 def playable(suffix: str) -> str:
-    """Media type of files with a suffix, if browsers play them; empty otherwise."""
+    """Media type of files with a suffix if browsers play them; otherwise empty."""
     return PLAYABLE.get(suffix.lower(), "")
 
 
 def data_url(kind: str, data: bytes) -> str:
-    """Bytes of a media type as a URL that needs no network."""
+    """Bytes of a media type as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -88,7 +88,7 @@ def basis_picture(plane: Tensor) -> Image.Image:
     rows = grid.reshape(channels, -1).T.double()
     rows = rows - rows.mean(dim=0)
     _, _, axes = torch.linalg.svd(rows, full_matrices=False)
-    # The sign of a component is arbitrary; fix it, so that equal fields give equal pictures.
+    # The sign of a component is arbitrary; it is fixed, so that equal fields give equal pictures.
     axes = axes[:3] * torch.where(axes[:3].sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
     parts = rows @ axes.T
     scale = parts.std(dim=0, correction=0).clamp_min(1e-9)
@@ -101,7 +101,7 @@ def basis_picture(plane: Tensor) -> Image.Image:
 
 
 def only_coarse(field: Field, scales: int) -> Field:
-    """The field whose finer scales are replaced by their means, to show what the coarse ones draw alone."""
+    """The field with its finer scales replaced by their means, to show the contribution of the coarse ones."""
 
     def flat(plane: Tensor) -> Tensor:
         return plane.mean(dim=tuple(range(2, plane.ndim)), keepdim=True).expand_as(plane)

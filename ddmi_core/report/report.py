@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs no network."""
+"""The report of a run as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECONSTRUCTIONS, SAMPLES = 12, 16
 
 @frozen
 class Row:
-    """Pictures that belong side by side."""
+    """Pictures shown side by side."""
 
     pictures: tuple[Picture, ...]
     caption: str = ""
@@ -40,7 +40,7 @@ def build_report(run: Path) -> Path:
 
     Raises:
         CheckpointError: if the run is not finished or not evaluated.
-        DataError: if its data are gone or have changed.
+        DataError: if its data are missing or have changed.
     """
     folder = RunFolder(run)
     model = load(run)
@@ -52,7 +52,7 @@ def build_report(run: Path) -> Path:
 
 @torch.no_grad()
 def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluation) -> None:
-    """Render all pictures and write `report.html`, aside and renamed."""
+    """Render all pictures and write `report.html` atomically."""
     fields = model.sample(min(SAMPLES, model.config.sampling.count), seed=model.config.seed)
     environment = Environment(
         loader=PackageLoader("ddmi_core.report", "templates"), autoescape=select_autoescape(), trim_blocks=True
@@ -83,7 +83,7 @@ def _facts(model: Model, split: Split) -> list[tuple[str, str]]:
     vae = model.autoencoder
     shape = model.shape
     return [
-        ("signals", f"{len(split.train)} to train on, {len(split.held_out)} held out"),
+        ("signals", f"{len(split.train)} for training, {len(split.held_out)} held out"),
         ("classes", ", ".join(model.classes) or "none"),
         ("latent", f"{shape.channels} channels on {', '.join('x'.join(map(str, g)) for g in shape.grids)}"),
         ("scales", ", ".join(f"{c} channels" for c in vae.decoder.channels)),
@@ -109,7 +109,7 @@ def _curves(folder: RunFolder) -> list[tuple[str, str]]:
 
 
 def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
-    """Held-out signals, spread over the set, beside their reconstructions at native and largest size."""
+    """Held-out signals, evenly spaced in the set, with their reconstructions at native and largest size."""
     chosen = torch.linspace(0, len(signals) - 1, min(RECONSTRUCTIONS, len(signals))).long().tolist()
     if not chosen:
         return
@@ -127,7 +127,7 @@ def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
 
 
 def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
-    """Samples beside the training signals that are nearest to them in the domain's features."""
+    """Samples with their nearest training signals in the domain's feature space."""
     describe = model.domain.resolve(model.domain.field_features)
     closest = nearest(describe(fields, model.renderer).cpu(), describe_signals(model, signals))
     neighbours = signals.batch(closest)
@@ -178,10 +178,7 @@ def _drawn(model: Model, artefact: Any, caption: str) -> Picture:
 
 
 def _media(model: Model, artefact: Any, moving: bool) -> Media | None:
-    """The artefact as a file, where browsers play the domain's default kind of file and it says more than its picture.
-
-    A picture that moves already shows what can be seen.
-    """
+    """The artefact as a file for players: audio, or video if the domain's picture is not an animation."""
     suffix = model.suffix
     kind = playable(suffix)
     if not kind or (moving and not kind.startswith("audio/")):

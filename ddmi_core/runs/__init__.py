@@ -1,1 +1,1 @@
-"""Whole jobs: `ddmi run`, samples, reconstructions and completions as files, and benchmarks."""
+"""Jobs of the commands: training runs, exports of samples, reconstructions and completions, and benchmarks."""

@@ -1,4 +1,4 @@
-"""Speed of field evaluation on this machine, as ratios of what was measured in the same run."""
+"""Benchmark of field evaluation, relative to the matrix-product peak of the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
 
-PLAIN_CHUNKS = (2048, 4096, 8192, 16384, 65536)  # the best of them counts
+PLAIN_CHUNKS = (2048, 4096, 8192, 16384, 65536)  # the fastest counts
 WIDE = 256
 COARSEST = 12  # cells along each axis of the coarsest basis fields
 REPEATS = 3  # the fastest counts
@@ -42,13 +42,13 @@ class Measurement:
 
 @frozen
 class BenchResult:
-    """What one run of the benchmark measured."""
+    """Results of one benchmark."""
 
     threads: int
     measurements: tuple[Measurement, ...]
 
     def lines(self) -> list[str]:
-        """Sentences for a screen."""
+        """The results as text."""
         rows = [f"{self.threads} threads, torch {torch.__version__}"]
         for m in self.measurements:
             value = f"{m.value:.0f}" if abs(m.value) >= 100 else f"{m.value:.3g}"
@@ -61,12 +61,12 @@ class BenchResult:
 
 
 def measure_speed(plugin: str = "", size: Sequence[int] = (), cells: int = 1024) -> BenchResult:
-    """Measure the matrix-product peak, lattice evaluation against the plain path, and, if asked, a large render.
+    """Measure the matrix-product peak, lattice evaluation relative to the plain path, and optionally a large render.
 
     Args:
-        plugin: a plugin with shipped weights, of which one sample is rendered and exported.
-        size: size of that render, slowest axis first.
-        cells: points along each axis of the lattice for the default readout; the wide one gets half as many.
+        plugin: plugin with shipped weights, for the render and export of one sample; empty for none.
+        size: size of this render, slowest axis first.
+        cells: points along each axis of the lattice for the default readout; half as many for the wide one.
     """
     peaks = {dtype: _peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
     peak = peaks[torch.float32]
@@ -116,27 +116,28 @@ def _lattice(name: str, field: Field, n: int, peak: float) -> list[Measurement]:
         Measurement(f"{name}, {n} x {n}: plain path", times[best], "s", f"best chunk {best}"),
         Measurement(f"{name}: plain path / lattice", times[best] / quick, "times", f"largest difference {gap:.1e}"),
         Measurement(
-            f"{name}: share of the matrix-product peak", 100 * state * points / quick / peak, "%", "hidden layers alone"
+            f"{name}: share of the matrix-product peak", 100 * state * points / quick / peak, "%", "hidden layers only"
         ),
         Measurement(
-            f"{name}: the same, whole MLP counted",
+            f"{name}: share of the peak, whole MLP",
             100 * whole * points / quick / peak,
             "%",
-            "as the plain path does it",
+            "operations of the plain path",
         ),
     ]
 
 
 def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
-    """Time and peak memory of one exported render, in a process of its own, above a process with torch loaded."""
+    """Time and peak memory of one exported render in a separate process, compared with a process that imports torch."""
     view = ",".join(map(str, size))
     measure = "from ddmi_core.runs.bench import peak_memory; print('peak', peak_memory())"
     with tempfile.TemporaryDirectory() as folder:
         work = (
-            "import sys, time; from pathlib import Path; import ddmi_core; from ddmi_core.runs import produce\n"
+            "import sys, time; from pathlib import Path; import ddmi_core\n"
+            "from ddmi_core.runs.generate import sample_files; from ddmi_core.settings.config import Sampling\n"
             "model = ddmi_core.load(plugin=sys.argv[1]); started = time.perf_counter()\n"
             "size = tuple(map(int, sys.argv[2].split(','))) if sys.argv[2] else None\n"
-            "produce.sample(model, 1, size=size, out=Path(sys.argv[3]))\n"
+            "sample_files(model, 1, Sampling(), Path(sys.argv[3]), size=size)\n"
             "print('seconds', time.perf_counter() - started)\n"
         )
         rows = {}
@@ -149,23 +150,21 @@ def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
     return [
         Measurement(f"{label}: sample, render, write", rows["work"]["seconds"], "s", f"file {written / 1e6:.1f} MB"),
         Measurement(f"{label}: peak memory", rows["work"]["peak"], "MiB"),
-        Measurement(f"{label}: above torch alone", rows["work"]["peak"] - rows["idle"]["peak"], "MiB"),
+        Measurement(f"{label}: above a process with torch", rows["work"]["peak"] - rows["idle"]["peak"], "MiB"),
     ]
 
 
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():
-        # `ru_maxrss` would also count what a parent had in use when it started this process.
-        found = re.search(r"VmHWM:\s+(\d+)", status.read_text())
-        assert found is not None
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+)", status.read_text())):
+        # `ru_maxrss` would include the memory of the parent when it started this process.
         return int(found[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _peak(dtype: torch.dtype) -> float:
-    """Operations a second of the best square matrix product."""
+    """Operations per second of the fastest square matrix product."""
     best = 0.0
     for n in (1024, 2048):
         generator = torch.Generator().manual_seed(0)

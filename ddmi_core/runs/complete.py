@@ -1,4 +1,4 @@
-"""Completions of a file or of measured values, written as files with figures beside them."""
+"""Export of completions of a file or of measured values, with their metrics."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ log = logging.getLogger(__name__)
 
 @frozen(kw_only=True)
 class Request:
-    """What is observed, and how it is completed.
+    """The observations, and the options of their completion.
 
     Args:
-        source: file with the whole signal; none where only values are known.
-        observe: texts of regions, of which any holds; everything where there is none.
-        hide: texts of regions that are not observed.
-        coarse: cells along each axis, slowest first, whose means are observed; empty for values as they are.
-        values: table of scattered values; none to take them from the signal.
+        source: file with the whole signal; `None` if only values are known.
+        observe: observed regions as texts, joined; everything if empty.
+        hide: hidden regions as texts.
+        coarse: cells along each axis, slowest first, whose means are observed; empty for plain values.
+        values: table of scattered values; `None` for values of the signal.
         n: number of completions.
         seed: of all noise.
-        noise: of the measurements.
-        steps: noise levels.
+        noise: standard deviation of the measurements, or probability of a wrong label.
+        steps: number of noise levels.
         condition: class or text.
-        guidance: scale towards it.
+        guidance: scale of guidance towards the condition.
     """
 
     source: Path | None = None
@@ -63,20 +63,20 @@ class Request:
 
 @frozen(kw_only=True)
 class Completions:
-    """Figures of completions, one a completion."""
+    """Metrics of completions, one value per completion."""
 
     measure: str  # `psnr_db` or `iou`
-    values: int  # observed
+    values: int  # number of observed values
     observed: tuple[float, ...]
-    hidden: tuple[float, ...]  # empty where the truth is not known
-    observed_reconstruction: float | None  # the autoencoder's own, of the whole signal
+    hidden: tuple[float, ...]  # empty if the ground truth is not known
+    observed_reconstruction: float | None  # of the autoencoder's reconstruction of the whole signal
     hidden_reconstruction: float | None
-    spread: float | None  # of hidden values over seeds
+    spread: float | None  # standard deviation of hidden values over completions
     noise: float
     seed: int
 
     def lines(self) -> list[str]:
-        """Sentences for a screen."""
+        """The metrics as text."""
         unit = " dB" if self.measure.endswith("_db") else ""
         digits = 1 if unit else 3
 
@@ -84,31 +84,31 @@ class Completions:
             return f"{value:.{digits}f}{unit}"
 
         def row(name: str, found: Sequence[float], own: float | None) -> str:
-            beside = "" if own is None else f"; reconstruction of the whole {figure(own)}"
-            return f"{name}: {self.measure} {figure(fmean(found))} ({', '.join(map(figure, found))}){beside}"
+            reference = "" if own is None else f"; reconstruction of the whole {figure(own)}"
+            return f"{name}: {self.measure} {figure(fmean(found))} ({', '.join(map(figure, found))}){reference}"
 
         lines = [row(f"at the {counted(self.values, 'observed value')}", self.observed, self.observed_reconstruction)]
         if self.hidden:
             lines.append(row("at hidden places", self.hidden, self.hidden_reconstruction))
         if self.spread is not None:
-            lines.append(f"hidden places differ between completions by {self.spread:.3f} (standard deviation)")
+            lines.append(f"standard deviation of hidden values between completions: {self.spread:.3f}")
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """As a value for JSON."""
+        """As a JSON value."""
         return asdict(self)
 
 
 def complete_files(
     model: Model, request: Request, out: Path, *, size: tuple[int, ...] | None = None, overwrite: bool = False
 ) -> tuple[list[Path], Completions]:
-    """Complete what is observed, and export an artefact for each completion, `completion-0000.*`.
+    """Complete the observations, and export one artefact per completion, `completion-0000.*`.
 
-    Beside them come `contact.png` (the original and what was observed of it, where the domain can show that, and the
-    completions) and, if there is a whole signal, `original.*`.
+    Also writes `contact.png` (the original, the observations if the domain can draw them, and the completions) and, if
+    there is a whole signal, `original.*`.
 
     Raises:
-        RequestError: for regions, sizes, names or numbers that the model cannot use, or if nothing is observed.
+        RequestError: for invalid regions, sizes, names or numbers, or if nothing is observed.
         DataError: if a file cannot be read.
         OutputError: if files exist already or cannot be written.
     """
@@ -148,18 +148,18 @@ def complete_files(
 
 
 def _observed(model: Model, request: Request, whole: Observations | None) -> tuple[Observations, Observations | None]:
-    """What is observed, and what is known at other places."""
+    """The observations, and the known values at other places."""
     if request.values is None and not (request.observe or request.hide or request.coarse):
         raise RequestError(
-            "say what is observed: --observe or --hide with a region, --coarse with a size, or --values with a table"
+            "nothing is observed; use --observe or --hide with a region, --coarse with a size, or --values with a file"
         )
     if request.values is not None and request.coarse:
-        raise RequestError("--coarse averages a whole INPUT, and --values brings single values; use one of them")
+        raise RequestError("--coarse averages a whole INPUT, and --values gives single values; use one of them")
     if (request.values is not None or request.coarse) and model.domain.observed:
         raise RequestError(
-            f"what is observed here, {', '.join(model.domain.observed)}, are no values at places along "
-            f"{', '.join(model.domain.layout.axes)}, so that --coarse and --values mean nothing; choose parts of an "
-            "INPUT with --observe and --hide"
+            f"the measurements of this domain ({', '.join(model.domain.observed)}) are not point values along "
+            f"{', '.join(model.domain.layout.axes)}, so --coarse and --values do not apply; select parts of an INPUT "
+            "with --observe and --hide"
         )
     axes, labels = model.domain.layout.axes, () if request.values is not None else model.sampler.labels
     regions = [[region(text, axes, labels) for text in texts] for texts in (request.observe, request.hide)]
@@ -174,8 +174,8 @@ def _observed(model: Model, request: Request, whole: Observations | None) -> tup
     keep &= ~union(regions[1], places)
     if not bool(keep.any()):
         raise RequestError(
-            f"none of the {len(places)} known places is observed; make the regions of --observe larger, or those of "
-            "--hide smaller"
+            f"none of the {len(places)} known places is observed; enlarge the regions of --observe, or reduce those of "
+            "--hide"
         )
     seen = known.kept(keep)
     if request.values is not None:
@@ -210,16 +210,16 @@ def _figures(
 
 
 def _reconstruction(model: Model, signal: Any) -> Field | None:
-    """The autoencoder's own, if it can see the signal: what was measured may be less than it needs."""
+    """The autoencoder's reconstruction of the whole signal; `None` if the signal is not complete enough to encode."""
     try:
         return model.reconstruct(signal)
     except DataError as error:
-        log.warning("no figures of the autoencoder's own reconstruction: %s", error)
+        log.warning("the signal cannot be encoded, so there is no reconstruction to compare with: %s", error)
         return None
 
 
 def _seen_picture(model: Model, original: Any, seen: Observations) -> list[StoredGrid]:
-    """The observed values on the grid of the original, and the middle of their range elsewhere; nothing for others."""
+    """The observed values on the grid of the original, with the middle of the range elsewhere; empty without a grid."""
     if not isinstance(original, StoredGrid):
         return []
     low, high = model.measurement.limits
@@ -234,14 +234,14 @@ def _seen_picture(model: Model, original: Any, seen: Observations) -> list[Store
 
 
 def _picture(model: Model, artefact: Any) -> Image.Image:
-    """A picture of an artefact; of one that moves, the first frame."""
+    """The picture of an artefact; the first frame of an animation."""
     picture = model.domain.resolve(model.domain.picture)(artefact)
     first: Image.Image = picture if isinstance(picture, Image.Image) else picture[0]
     return first
 
 
 def _sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Rows of pictures, all of one height."""
+    """A contact sheet of rows of pictures with equal heights."""
     height = max(picture.height for row in rows for picture in row)
     drawn = [
         [

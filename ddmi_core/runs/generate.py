@@ -1,4 +1,4 @@
-"""Samples and reconstructions of a model, exported as files."""
+"""Export of samples and reconstructions of a model as files."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def sample_files(
 
     Args:
         model: a trained model.
-        n: how many.
-        sampling: the request.
-        out: folder; made if missing.
-        size: view that is rendered; the native one if `None`.
+        n: number of samples.
+        sampling: options of sampling.
+        out: output folder; created if missing.
+        size: rendered view; the native one if `None`.
         suffix: type of the files; the domain's first if `None`.
-        overwrite: replace files of the same names.
+        overwrite: whether to replace existing files.
 
     Raises:
-        RequestError: for names or numbers that the model cannot use.
+        RequestError: for names or numbers that the model does not accept.
         OutputError: if files exist already or cannot be written.
     """
     suffix = suffix or model.suffix
@@ -62,10 +62,10 @@ def reconstruct_files(
     Args:
         model: a trained model.
         inputs: files of signals.
-        out: folder; made if missing.
-        size: view that is rendered; the native one if `None`.
+        out: output folder; created if missing.
+        size: rendered view; the native one if `None`.
         suffix: type of the files; the domain's first if `None`.
-        overwrite: replace files of the same names.
+        overwrite: whether to replace existing files.
 
     Raises:
         DataError: if an input cannot be read.
@@ -82,10 +82,10 @@ def reconstruct_files(
 
 
 def output_names(inputs: Sequence[Path]) -> list[str]:
-    """A name for the result of each input, all different: the input's own, without its suffix.
+    """Unique names for the results of inputs: the inputs' names without suffix.
 
-    Inputs of one name in different folders get as many of these before it as tell them apart:
-    `circles/0.png` and `squares/0.png` give `circles-0` and `squares-0`. What is still equal is numbered.
+    Equal names in different folders are prefixed with as many folders as necessary: `circles/0.png` and
+    `squares/0.png` give `circles-0` and `squares-0`. Names that are still equal are numbered.
     """
     keys = [(*(part for part in path.parent.parts if part not in (path.anchor, "..")), path.stem) for path in inputs]
     same: dict[str, set[tuple[str, ...]]] = {}
@@ -104,10 +104,10 @@ def output_names(inputs: Sequence[Path]) -> list[str]:
 
 
 def prepare(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
-    """Make the output folder and see that nothing in it would be lost.
+    """Create the output folder and check that no file would be lost.
 
     Raises:
-        OutputError: if the folder cannot be made, or files exist already and may not be overwritten.
+        OutputError: if the folder cannot be created, or files exist and must not be overwritten.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -116,4 +116,4 @@ def prepare(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
     except OSError as error:
         raise write_error(out, error) from error
     if (existing := [path for path in paths if path.exists()]) and not overwrite:
-        raise OutputError(f"{existing[0]} exists already; give another --out folder, or --overwrite")
+        raise OutputError(f"{existing[0]} exists already; use another --out folder, or --overwrite")

@@ -50,7 +50,7 @@ from ddmi_core.training.trainer import Report, Stage, train
 
 @frozen(eq=False)
 class _Run:
-    """What the steps of one run share."""
+    """Shared state of the steps of one run."""
 
     config: RunConfig
     domain: Domain
@@ -67,10 +67,10 @@ class _Run:
         return f"continue with: ddmi run --plugin {self.domain.name} --out {out} --resume"
 
     def failure_hint(self, key: str, training: TrainingConfig) -> str:
-        """What helps against values that are not finite; `key` is the table that holds the training's settings."""
+        """The fix for values that are not finite; `key` is the table of the training's settings."""
         precision = "" if training.precision == "fp32" else f", or set {key}.precision=fp32"
         return (
-            f"lower {key}.rate, which is {training.rate:g}{precision}. --resume keeps the settings, so start anew "
+            f"lower {key}.rate, which is {training.rate:g}{precision}. --resume keeps the settings, so start a new run "
             f"with another --out folder, or remove {self.folder.path}"
         )
 
@@ -78,24 +78,24 @@ class _Run:
 def execute(
     config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console, tensorboard: bool = False
 ) -> Path:
-    """Do all that is not done yet, and return the path of the report.
+    """Run all steps that are not complete, and return the path of the report.
 
-    In a data-parallel run every process calls it with the same arguments. All train; the main process does the
-    rest, and alone speaks.
+    In a data-parallel run every process calls it with the same arguments. All processes train; only the main process
+    executes the other steps and prints.
 
     Args:
         config: the resolved configuration.
-        domain: what it is about.
+        domain: the domain.
         out: the run folder.
-        resume: go on with the run in `out`, with its stored configuration; a start that was cut off before there
-            was one is repeated.
-        console: where progress is shown.
+        resume: continue the run in `out` with its stored configuration; a start that was interrupted before the
+            configuration was stored is repeated.
+        console: shows the progress.
         tensorboard: write the log's records to `out/tensorboard` as well.
 
     Raises:
-        RequestError: `tensorboard` is asked for and not installed.
-        Interrupted: SIGINT or SIGTERM came; the state is saved.
-        OutputError: a file cannot be written; what was done before is saved.
+        RequestError: `tensorboard` is set and TensorBoard is not installed.
+        Interrupted: SIGINT or SIGTERM was received; the state is saved.
+        OutputError: a file cannot be written; completed work is saved.
         DdmiError: see the steps.
     """
     console = console if distributed.is_main() else Console(quiet=True)
@@ -103,13 +103,13 @@ def execute(
     place = folder.RunFolder(out)
     config = evolve(config, data=absolute(domain, config.data))
     if resume and distributed.on_main(lambda: folder.is_empty(place)):
-        _note(console, f"there is no run in {out} yet; it is started with the settings of the request")
+        _note(console, f"there is no run in {out} yet; starting one with the requested settings")
         resume = False
     if resume:
         stored = folder.read_config(place, domain)
         stored = evolve(stored, data=absolute(domain, stored.data))
         if ignored := _ignored(config, stored, domain):
-            _note(console, f"the run goes on with its stored settings; the request differs in: {', '.join(ignored)}")
+            _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
         config = stored
     check_needs(domain, config)
     if not resume:
@@ -128,11 +128,11 @@ def execute(
         try:
             return _steps(state)
         except OutputError as error:
-            raise OutputError(f"{error}; what is done is saved: {state.hint}") from error
+            raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
 
 
 def _vectors(config: RunConfig, domain: Domain, place: folder.RunFolder, split: Split) -> Tensor | None:
-    """Vectors of the condition, found before anything is trained, so that what they lack is told at once."""
+    """Vectors of the condition, computed before training, so that errors of the captions are reported at once."""
     found: list[Tensor] = []
 
     def find() -> None:
@@ -239,7 +239,7 @@ def _stage(
     record: dict[str, Any] | None = None,
     tensors: dict[str, Any] | None = None,
 ) -> Iterator[Stage]:
-    """A training stage with its progress bar; without a terminal, a line every tenth of the way."""
+    """A training stage with a progress bar, or without a terminal one line per tenth of the steps."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -277,7 +277,7 @@ def _stage(
 
 @contextmanager
 def _step(run: _Run, name: str) -> Iterator[Any]:
-    """A step that is shown by a spinner; a stop ends it at once, since its files are written aside."""
+    """A step with a spinner; a stop request ends it at once, because its files are written atomically."""
     if run.stop:
         raise _stopped(run, f"before the step {name!r}")
     try:
@@ -293,11 +293,11 @@ def _step(run: _Run, name: str) -> Iterator[Any]:
 
 
 def _stopped(run: _Run, place: str) -> Interrupted:
-    return Interrupted(f"{place}; what is done is saved: {run.hint}", run.stop.signal_number)
+    return Interrupted(f"{place}; completed work is saved: {run.hint}", run.stop.signal_number)
 
 
 def _duration(seconds: float) -> str:
-    """About how long, in words."""
+    """A duration as approximate text."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {seconds / 60:.0f} min" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} h"
@@ -308,7 +308,7 @@ def _note(console: Console, sentence: str) -> None:
 
 
 def _ignored(asked: RunConfig, stored: RunConfig, domain: Domain) -> list[str]:
-    """Keys that the request sets (its preset does not) to other values than the stored ones, which are used."""
+    """Keys that the request sets, beyond its preset, to other values than the stored ones."""
     values, used = _flat(unstructure(asked)), _flat(unstructure(stored))
     preset = _flat(unstructure(resolve(domain, asked.preset))) | {"preset": resolve(domain).preset}
     return [key for key, value in values.items() if value not in (preset.get(key), used.get(key))]
@@ -323,11 +323,11 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _summary_writer() -> Any:
-    """TensorBoard's class that writes records."""
+    """TensorBoard's `SummaryWriter`."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise RequestError("--tensorboard needs TensorBoard: pip install 'ddmi[tensorboard]'") from error
+        raise RequestError("--tensorboard requires TensorBoard: pip install 'ddmi[tensorboard]'") from error
     return SummaryWriter
 
 
@@ -350,19 +350,19 @@ def run(
     Args:
         plugin: name of an installed plugin, or of a domain that this program has registered.
         out: folder of the run; new or empty, unless `resume` is set.
-        preset: preset to start from; the one that `config` names, or else `quick`, if left out.
+        preset: base settings; by default the preset of `config`, or else `quick`.
         config: a TOML file of settings.
-        overrides: settings as texts `key.sub=value`, as `--set` takes them; the last word.
-        data: `NAME`, `NAME:PATH` or `PATH`; the domain's default if left out.
-        seed: seed of every random number of the run; that of the settings if left out.
-        resume: go on with the run in `out`, with its own settings.
-        console: where progress and figures are shown; nowhere if left out.
+        overrides: settings as texts `key.sub=value`, as for `--set`; they override all others.
+        data: `NAME`, `NAME:PATH` or `PATH`; the domain's default source if empty.
+        seed: seed of all random numbers of the run; that of the settings by default.
+        resume: continue the run in `out` with its stored settings.
+        console: shows progress and figures; nothing is shown by default.
 
     Raises:
         RequestError: if the plugin, the preset, a setting or the data cannot be used.
         OutputError: if the folder is in use or cannot be written.
         TrainingError: if a loss is not finite.
-        Interrupted: after a signal; the state is saved, and `resume=True` goes on.
+        Interrupted: after a signal; the state is saved, and `resume=True` continues the run.
 
     Example:
         >>> import ddmi_core as ddmi

@@ -1,1 +1,1 @@
-"""The scaffold: writes the distribution of a new plugin, whose data are formulas until the author brings their own."""
+"""The scaffold of new plugins: a distribution with procedural data, from templates."""

@@ -1,4 +1,4 @@
-"""The axes that a new plugin can start from, and what differs between them outside of the templates."""
+"""The choices of axes for a new plugin, with their template variables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Choice:
         axes: names of the coordinates, each one letter.
         planes: pairs of axes, or single ones, that the basis fields span.
         values: names of the value channels.
-        noun: what a signal is, in the plural.
-        summary: sentence for lists, unless the author gives one.
+        noun: name of the signals, in the plural.
+        summary: default sentence for lists.
         suffix: suffix of the files that are read and written.
-        program: what opens these files.
-        size: a size to render at, as `--size` takes it.
+        program: program that opens these files.
+        size: example of a value of `--size`.
     """
 
     axes: str

@@ -1,4 +1,4 @@
-"""The name of a new plugin: what is derived from it, and whether it is valid and free."""
+"""Names of a new plugin: derivation, validation, and check for conflicts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST = 40
 
 @frozen
 class Names:
-    """What a plugin is called in different places."""
+    """The names of a plugin's distribution, package, module and classes."""
 
     plugin: str  # of the domain and the entry point
 
@@ -46,10 +46,10 @@ class Names:
 
 
 def checked_names(name: str) -> Names:
-    """The names of a plugin that can be made.
+    """The names of a new plugin.
 
     Raises:
-        RequestError: if the name is not valid, or something that is installed has it.
+        RequestError: if the name is invalid, or taken by an installed plugin, distribution or module.
     """
     _check_form(name)
     names = Names(name)
@@ -58,30 +58,30 @@ def checked_names(name: str) -> Names:
 
 
 def _check_form(name: str) -> None:
-    """See that domain, distribution and package can have the name."""
-    rule = f"it takes up to {LONGEST} small letters, digits, - and _, a letter first, and no - or _ at the end"
+    """Check that the name is valid for domain, distribution and package."""
+    rule = f"up to {LONGEST} lower-case letters, digits, - and _, starting with a letter, and no - or _ at the end"
     if re.match(r"ddmi([-_]|$)", name):
-        raise RequestError(f"{name!r} begins with ddmi, which the distribution's name gets by itself; leave it out")
+        raise RequestError(f"{name!r} begins with ddmi, which is the prefix of the distribution's name; omit it")
     if not _valid(name):
         near = re.sub(r"[^a-z0-9_]+", "-", name.lower()).lstrip("0123456789-_")[:LONGEST].rstrip("-_")
         hint = f"; did you mean {near!r}?" if _valid(near) else "."
-        raise RequestError(f"{name!r} cannot be the name of a plugin{hint} The rule: {rule}")
+        raise RequestError(f"{name!r} is not a valid plugin name{hint} Valid: {rule}")
     if keyword.iskeyword(name):
-        raise RequestError(f"{name!r} is a word of the Python language; choose another name")
+        raise RequestError(f"{name!r} is a keyword of Python; choose another name")
 
 
 def _valid(name: str) -> bool:
     attribute = attrs.fields(Domain).name
-    assert attribute.validator is not None
     try:
-        attribute.validator(None, attribute, name)
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, name)
     except ValueError:
         return False
     return len(name) <= LONGEST and name[-1] not in "-_"
 
 
 def _check_free(names: Names) -> None:
-    """See that no plugin, distribution or module has the name; of - and _ each counts as the other."""
+    """Check that no plugin, distribution or module has the name; - and _ are equivalent."""
     for record in listed():
         if _normalised(record.name) == _normalised(names.plugin):
             raise RequestError(
@@ -99,7 +99,7 @@ def _check_free(names: Names) -> None:
         )
     if find_spec(names.package) is not None:
         raise RequestError(
-            f"the name {names.plugin!r} would give the package {names.package}, and there is a module of this name "
+            f"the name {names.plugin!r} gives the package {names.package}, and a module with this name exists "
             "already; choose another name"
         )
 

@@ -1,4 +1,4 @@
-"""Writes the files of a new plugin from templates."""
+"""Writer of a new plugin's files from templates."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ FILES = {
 
 
 def write_plugin(name: str, axes: str, out: Path, summary: str = "") -> Path:
-    """Write the distribution `ddmi-NAME`, which can be installed, tested and run as it is.
+    """Write the distribution `ddmi-NAME`, which can be installed, tested and run unchanged.
 
     Args:
         name: name of the plugin and of its domain.
         axes: `t`, `xy`, `xyt` or `xyz`.
-        out: folder that the distribution's folder is made in; created if missing.
-        summary: one sentence that says what the signals are; a plain one if left out.
+        out: parent of the distribution's folder; created if missing.
+        summary: one sentence about the signals; a generic one by default.
 
     Returns:
         The distribution's folder.
 
     Raises:
-        RequestError: if the name, the axes or the summary cannot be used, or the folder exists already.
+        RequestError: if the name, the axes or the summary is invalid, or the folder exists already.
         OutputError: if it cannot be written.
     """
     choice, names = choice_of(axes), checked_names(name)
     files = rendered(names, choice, _checked_summary(summary) or choice.summary)
     folder = out / names.distribution
     if folder.exists():
-        raise RequestError(f"{folder} exists already and is left as it is; choose another name, or another --out")
+        raise RequestError(f"{folder} exists already and was not changed; choose another name or --out folder")
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -93,12 +93,12 @@ def rendered(names: Names, choice: Choice, summary: str) -> dict[str, str]:
 
 
 def toml_text(text: str) -> str:
-    """A printable text as a basic string of TOML."""
+    """A printable text as a TOML basic string."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def python_text(text: str) -> str:
-    """A printable text as a literal of Python, in the quotes that need fewer escapes, as formatters want it.
+    """A printable text as a Python literal with the quotes that require fewer escapes, as formatters write it.
 
     Example:
         >>> print(python_text('say "hi"'), python_text("it's"))

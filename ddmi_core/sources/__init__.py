@@ -1,1 +1,1 @@
-"""Parts for data sources: files in folders and archives, decoding with a cache, classes, and stable splits."""
+"""Parts of data sources: file search, decoding, array cache, captions, splits and random draws."""

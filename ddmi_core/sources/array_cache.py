@@ -1,4 +1,4 @@
-"""Arrays that take long to make, kept in the user's cache under a key of all that they depend on."""
+"""Disk cache for arrays that are expensive to compute, keyed by all their inputs."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from platformdirs import user_cache_path
 
 from ddmi_core.errors import OutputError
 
-ABANDONED = 24 * 3600  # seconds after which a file that was not written to belongs to a process that was killed
+ABANDONED = 24 * 3600  # seconds without a write after which a partial file is removed; its process was killed
 
 Rows = npt.NDArray[Any]
 
 
 @frozen
 class ArrayCache:
-    """A folder of the user's cache, with limits beyond which the least recently used arrays go.
+    """A folder of arrays in the user's cache, with size limits and least-recently-used eviction.
 
-    An array is one file: NumPy's format, and after it the array's notes as JSON. It is written aside, then renamed, so
-    that several processes may make the same array at once, and none sees a part of it.
+    An array is one file: NumPy's format, followed by the array's notes as JSON. It is written under a temporary name
+    and renamed, so that several processes may compute the same array at once, and none reads a partial file.
 
     Args:
-        name: of the folder, below the program's own in the user's cache.
-        arrays: how many are kept.
-        room: bytes that they may take.
+        name: of the folder, below the program's cache folder.
+        arrays: maximum number of arrays.
+        room: maximum total size in bytes.
 
     Example:
         >>> cache = ArrayCache("squares", room=1 << 30)
@@ -50,23 +50,23 @@ class ArrayCache:
 
     @property
     def folder(self) -> Path:
-        """Where the arrays are."""
+        """Path of the cache folder."""
         return user_cache_path("ddmi") / self.name
 
     def made(self, key: Sequence[Any], make: Callable[[], Rows]) -> Rows:
-        """The array of a key: memory-mapped from the cache, or made in memory and put there.
+        """The array of a key: memory-mapped from the cache, or computed in memory and stored.
 
-        Without a cache that can be written, it is made each time. Call `tidy` when all are there: this keeps no limit.
+        Without a writable cache it is computed each time. The limits are not enforced here: call `tidy` at the end.
 
         Args:
-            key: all that the array depends on, as JSON allows.
-            make: makes it.
+            key: all inputs of the array, as JSON values.
+            make: computes the array.
         """
         path = self._path(key)
         with suppress(OSError, ValueError, EOFError):
             return _opened(path)[0]
         rows = make()
-        aside = _beside(path)
+        aside = _partial(path)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -80,17 +80,17 @@ class ArrayCache:
     def filled(
         self, key: Sequence[Any], shape: tuple[int, ...], dtype: npt.DTypeLike, fill: Callable[[Rows], Any]
     ) -> tuple[Rows, Any]:
-        """An array that may be larger than the memory, and its notes: from the cache, or filled there.
+        """An array that may exceed the memory, and its notes: from the cache, or filled there.
 
         Args:
-            key: all that the array depends on, beside its shape and type, as JSON allows.
+            key: all inputs of the array except shape and type, as JSON values.
             shape: of the array.
             dtype: type of its values.
-            fill: writes the values into an array of zeros, and returns notes, as JSON allows. The array is
+            fill: writes the values into an array of zeros, and returns notes, a JSON value. The array is
                 memory-mapped from the file `rows.filename`, so several processes may write into it.
 
         Returns:
-            The array, memory-mapped to be read, and the notes.
+            The array, memory-mapped for reading, and the notes.
 
         Raises:
             OutputError: if the cache cannot be written, or has no space left.
@@ -101,14 +101,14 @@ class ArrayCache:
             return _opened(path)
         size = int(np.prod(shape)) * dtype.itemsize
         self.tidy(arrays=1, room=size)
-        aside = _beside(path)
+        aside = _partial(path)
         try:
-            with _told(path, size):
+            with _write_errors(path, size):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 rows = np.lib.format.open_memmap(aside, mode="w+", dtype=dtype, shape=shape)
                 _reserve(aside)
             notes = fill(rows)
-            with _told(path, size):
+            with _write_errors(path, size):
                 rows.flush()
                 del rows
                 _finish(aside, path, notes)
@@ -118,11 +118,11 @@ class ArrayCache:
                 aside.unlink(missing_ok=True)
 
     def tidy(self, arrays: int = 0, room: int = 0) -> None:
-        """Remove the least recently used arrays beyond the limits, and what killed processes have left.
+        """Remove the least recently used arrays beyond the limits, and partial files of killed processes.
 
         Args:
-            arrays: how many more are about to come.
-            room: bytes that these take.
+            arrays: number of arrays about to be added.
+            room: their size in bytes.
         """
         with suppress(OSError):
             for path in self.folder.glob(".*.part"):
@@ -139,49 +139,50 @@ class ArrayCache:
 
 
 def source_digest(*modules: Path) -> str:
-    """Digest of program files, a part of the key of arrays that depend on how they are made."""
+    """Digest of source files, for the key of arrays that depend on the code that computes them."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(modules))).hexdigest()[:16]
 
 
 def _opened(path: Path) -> tuple[Rows, Any]:
-    """A kept array and its notes; it becomes the one used last."""
+    """A stored array and its notes; marks it as the most recently used."""
     rows = np.load(path, mmap_mode="r")
     with path.open("rb") as file:
         file.seek(rows.offset + rows.nbytes)
         notes = json.loads(file.read())
-    with suppress(OSError):  # a cache that may only be read
+    with suppress(OSError):  # read-only cache
         os.utime(path)
     return rows, notes
 
 
-def _beside(path: Path) -> Path:
+def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid4().hex}.part")
 
 
 def _finish(aside: Path, path: Path, notes: Any) -> None:
-    """Write the notes, which mark an array as complete, and rename it."""
+    """Append the notes, which mark an array as complete, and rename the file."""
     with aside.open("ab") as file:
         file.write(json.dumps(notes).encode())
     aside.replace(path)
 
 
 def _reserve(path: Path) -> None:
-    """Take the space of a sparse file at once: where a mapped page finds none, the process would be killed."""
+    """Allocate a sparse file in advance: writing a mapped page without disk space would kill the process."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
             except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not supported by the file system
                     raise
 
 
 @contextmanager
-def _told(path: Path, size: int) -> Iterator[None]:
+def _write_errors(path: Path, size: int) -> Iterator[None]:
+    """Convert `OSError` of the block to `OutputError`."""
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{path.parent}: an array of {size / 2**30:.1f} GiB cannot be kept in the cache: "
+            f"{path.parent}: an array of {size / 2**30:.1f} GiB cannot be stored in the cache: "
             f"{error.strerror or error}; free some space there, or set XDG_CACHE_HOME to another folder"
         ) from error

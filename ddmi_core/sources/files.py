@@ -1,4 +1,4 @@
-"""Finding files of given kinds in folders and zip archives."""
+"""File search in folders and zip archives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ddmi_core.errors import DataError
 
-LARGEST_FILE = 1 << 30  # bytes of one file, so that a forged archive cannot fill the memory
+LARGEST_FILE = 1 << 30  # bytes of one file of an archive, so that a forged archive cannot fill the memory
 
 
 @frozen
@@ -27,7 +27,7 @@ class Entry:
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The file, open for reading.
+        """Open the file for reading.
 
         Raises:
             DataError: if it cannot be read.
@@ -43,12 +43,12 @@ class Entry:
 def find_files(location: Path, suffixes: Sequence[str], kind: str) -> list[Entry]:
     """Files of a folder (with its sub-folders) or a zip archive, sorted by name.
 
-    Hidden files and files with other suffixes are passed over. An archive whose files all lie in one
-    top folder is read as that folder.
+    Hidden files and files with other suffixes are skipped. An archive whose files all lie in one top folder is
+    read as that folder.
 
     Args:
         location: folder or archive.
-        suffixes: accepted ends of names, in lower case: `(".png", ".jpg")`.
+        suffixes: accepted suffixes in lower case: `(".png", ".jpg")`.
         kind: what the files are, in the plural, for messages: `pictures`.
 
     Raises:
@@ -64,7 +64,7 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str) -> list[Entry
         raise DataError(f"{location}: neither a folder nor a zip archive; give a folder of {kind}")
     entries = [entry for entry in found if _wanted(PurePosixPath(entry.name), suffixes)]
     if not entries:
-        raise DataError(f"{location}: no {kind} in it; files ending in {', '.join(suffixes)} are taken")
+        raise DataError(f"{location}: contains no {kind}; accepted suffixes: {', '.join(suffixes)}")
     return sorted(entries, key=lambda entry: entry.name)
 
 

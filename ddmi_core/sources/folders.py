@@ -204,12 +204,12 @@ def required_location(location: Path | None, files: str) -> Path:
 
 
 def default_place(name: str) -> Path:
-    """Folder in which a data set is looked for when no place is given."""
+    """Default folder of a data set, used if no path is given."""
     return user_data_path("ddmi") / "data" / name
 
 
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
-    """Classes and labels from first-level sub-folders; none if a file lies outside, or there is one.
+    """Classes and labels from first-level sub-folders; none if a file is in no sub-folder, or there is only one.
 
     Args:
         names: paths below the folder, with `/`.
@@ -226,13 +226,13 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
 
 
 def report_unusable(location: Path, problems: Mapping[str, str], strict: bool, setting: str = "domain.strict") -> None:
-    """Raise, or warn about, files that cannot be used.
+    """Raise an error for, or warn about, unusable files.
 
     Args:
-        location: where they are.
+        location: of the files.
         problems: a sentence for each such file, by name.
         strict: whether to raise.
-        setting: key of the setting that decides it, for the message.
+        setting: key of the setting that controls it, for the message.
 
     Raises:
         DataError: if `strict`, and there are problems.
@@ -244,5 +244,5 @@ def report_unusable(location: Path, problems: Mapping[str, str], strict: bool, s
         shown.append(f"  and {len(problems) - SHOWN} more")
     text = "\n".join([f"{location}: {counted(len(problems), 'file')} cannot be used", *shown])
     if strict:
-        raise DataError(f"{text}\nMend or remove them, or leave them out with --set {setting}=false")
+        raise DataError(f"{text}\nFix or remove them, or skip them with --set {setting}=false")
     log.warning("%s", text)

@@ -1,18 +1,23 @@
-"""Stable choices by name: which signals are held out, and which are taken where there are too many."""
+"""Reproducible selection: held-out splits and subsets by hashed names, and random draws for procedural data."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
 
 
 def stable_share(key: str) -> float:
-    """A number in [0, 1) that depends on the key alone, the same on every machine."""
+    """A number in [0, 1) from a hash of the key, the same on every machine."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
 def evenly(size: int, count: int) -> list[int]:
-    """`count` of so many indices from the first to the last, evenly spread.
+    """`count` evenly spaced indices from 0 to `size - 1`.
 
     Example:
         >>> evenly(9, 3)
@@ -22,20 +27,20 @@ def evenly(size: int, count: int) -> list[int]:
 
 
 def choose(names: Sequence[str], limit: int) -> list[int]:
-    """Indices of at most `limit` names (0: all), chosen by hash, in their order."""
+    """Indices of at most `limit` names (0: all), selected by hash, in ascending order."""
     if not limit or limit >= len(names):
         return list(range(len(names)))
     return sorted(sorted(range(len(names)), key=lambda i: stable_share("limit " + names[i]))[:limit])
 
 
 def held_out(keys: Sequence[str], share: float) -> tuple[list[int], list[int]]:
-    """Indices to train on, and indices to hold out: those whose key's hash falls into a share.
+    """Training and held-out indices; a signal is held out if the hash of its key is below the share.
 
     Equal keys stay together. At least one key is held out and one is kept, so very small sets deviate from
     the share; a single key is kept.
 
     Args:
-        keys: one a signal.
+        keys: one per signal.
         share: held-out share, in (0, 1).
     """
     order = sorted(set(keys), key=stable_share)
@@ -46,3 +51,22 @@ def held_out(keys: Sequence[str], share: float) -> tuple[list[int], list[int]]:
         [i for i, key in enumerate(keys) if key not in held],
         [i for i, key in enumerate(keys) if key in held],
     )
+
+
+# Changing the functions below changes the procedural data sets, and with them their fingerprints.
+
+
+def pick(draw: np.random.Generator, choices: Sequence[T], shares: Sequence[float] = ()) -> T:
+    """One of the choices, with equal probabilities or in proportion to `shares`."""
+    ends = np.cumsum(shares or [1.0] * len(choices))
+    return choices[int(np.searchsorted(ends, draw.random() * ends[-1], side="right"))]
+
+
+def between(draw: np.random.Generator, low: float, high: float) -> float:
+    """A uniform number from low to high."""
+    return low + (high - low) * float(draw.random())
+
+
+def chance(draw: np.random.Generator, share: float) -> bool:
+    """True with probability `share`."""
+    return bool(draw.random() < share)

@@ -1,6 +1,6 @@
-"""The conformance kit: every check of the plugin contract, for the tests of plugin authors.
+"""The conformance kit: checks of the plugin contract, for the tests of plugin authors.
 
-Nothing of it is a pytest plugin: a test module imports what it needs.
+It is not a pytest plugin; test modules import from it.
 
 Example:
     >>> from ddmi_core.testing import DomainContract

@@ -1,4 +1,4 @@
-"""The list of all checks, in the order in which they are made: what others rest on comes first."""
+"""The list of all checks in execution order; checks that others depend on come first."""
 
 from __future__ import annotations
 

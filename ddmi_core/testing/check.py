@@ -1,4 +1,4 @@
-"""A check of the plugin contract, and the two ways in which it ends other than well."""
+"""A check of the plugin contract, with the exceptions for failed and skipped checks."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ if TYPE_CHECKING:
     from ddmi_core.testing.subject import Subject
 
 PREFIX = "check_"
-Remark = str | None  # what a check that passed could not look at
+Remark = str | None  # what a passed check did not examine
 
 
-class ContractBroken(AssertionError):  # noqa: N818 - what pytest shows, not an error of the program
-    """A plugin does not keep a contract.
+class ContractBroken(AssertionError):  # noqa: N818 - shown by pytest, not an error of the program
+    """A plugin violates the contract.
 
     Args:
         check: name of the check, without `check_`.
-        what: what was found, as a sentence without a full stop.
-        numbers: what was measured, by name.
-        mend: what to change.
+        what: the violation, as a sentence without a full stop.
+        numbers: measured values by name.
+        fix: how to correct it.
     """
 
-    def __init__(self, check: str, what: str, numbers: Mapping[str, object], mend: str) -> None:
-        super().__init__(check, what, numbers, mend)
-        self.check, self.what, self.numbers, self.mend = check, what, dict(numbers), mend
+    def __init__(self, check: str, what: str, numbers: Mapping[str, object], fix: str) -> None:
+        super().__init__(check, what, numbers, fix)
+        self.check, self.what, self.numbers, self.fix = check, what, dict(numbers), fix
 
     @property
     def found(self) -> str:
-        """What was found, with its numbers."""
+        """The violation with the measured values."""
         shown = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.numbers.items())
         return f"{self.what} ({shown})" if shown else self.what
 
     def __str__(self) -> str:
-        """All of it in one paragraph."""
-        return f"contract {self.check!r} is broken: {self.found}. To mend it: {self.mend}"
+        """Check, violation and fix in one paragraph."""
+        return f"contract {self.check!r} is broken: {self.found}. Fix: {self.fix}"
 
 
 class NotApplicable(SkipTest):
-    """A check has nothing to look at in this plugin; the text says why. Test runners show it as a skip."""
+    """A check does not apply to this plugin; the text gives the reason. Test runners report a skip."""
 
 
-def expect(kept: bool, what: str, mend: str, /, **numbers: object) -> None:
-    """Go on if a contract is kept.
+def expect(kept: bool, what: str, fix: str, /, **numbers: object) -> None:
+    """Raise an error unless a contract is kept.
 
     Raises:
-        ContractBroken: if it is not; the check that calls it adds its name.
+        ContractBroken: if it is violated; the calling check adds its name.
     """
     if not kept:
-        raise ContractBroken("", what, numbers, mend)
+        raise ContractBroken("", what, numbers, fix)
 
 
 @frozen
 class Check:
-    """One contract with the function that looks whether a plugin keeps it."""
+    """One contract, with the function that checks it."""
 
     function: Callable[[Subject], Remark]
 
@@ -76,21 +76,21 @@ class Check:
         return " ".join((self.function.__doc__ or "").split())
 
     def __call__(self, subject: Subject) -> Remark:
-        """Look at a plugin, without a network.
+        """Check a plugin, without network access.
 
         Returns:
-            what could not be looked at, if anything.
+            what could not be examined, if anything.
 
         Raises:
-            ContractBroken: if the contract is not kept, or looking at it raised anything.
-            NotApplicable: if there is nothing to look at.
+            ContractBroken: if the contract is violated, or the check raised another exception.
+            NotApplicable: if the check does not apply.
         """
         with offline() as attempts:
             broken = remark = skipped = None
             try:
                 remark = self.function(subject)
             except ContractBroken as error:
-                broken = ContractBroken(self.name, error.what, error.numbers, error.mend)
+                broken = ContractBroken(self.name, error.what, error.numbers, error.fix)
             except NotApplicable as error:
                 skipped = error
             except Exception as error:
@@ -99,9 +99,9 @@ class Check:
         if attempts:
             raise ContractBroken(
                 self.name,
-                "it tried to reach the network",
+                "it tried to access the network",
                 {"connections": len(attempts), "first": attempts[0]},
-                "read what is installed or given; fetch nothing while signals are read, drawn or rendered",
+                "use installed or given files; download nothing while signals are read, sampled or rendered",
             ) from broken
         if broken or skipped:
             raise broken or skipped  # type: ignore[misc]
@@ -111,14 +111,14 @@ class Check:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not {"testing", "torch"} & set(Path(frame.filename).parts)]
         last = (own or frames)[-1]
-        mend = f"make it work there; the contract is: {self.contract}"
+        fix = f"correct the error at this line; the contract is: {self.contract}"
         if isinstance(error, PluginError):
-            mend = "let the description name what can be imported"
+            fix = "correct the reference in the description"
         return ContractBroken(
             self.name,
             f"{type(error).__name__}: {error}",
             {"in": f"{last.filename}:{last.lineno}", "where": last.name},
-            mend,
+            fix,
         )
 
 

@@ -1,4 +1,4 @@
-"""Uses a domain in a process that has imported nothing, and reports what the process saw."""
+"""A subprocess that uses a domain and reports the side effects on the process."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from attrs import frozen
 from ddmi_core.api.domain import Domain
 
 SECONDS = 300
-LINES = 5  # of what the process printed, where it ended early
+LINES = 5  # of the output of a process that ended early
 PROGRAM = "ddmi_core.testing.fresh_process_main"
 
 
 @frozen(kw_only=True)
-class Visit:
-    """What was seen."""
+class ProcessReport:
+    """Side effects of a domain on a process."""
 
     heavy: tuple[str, ...]  # heavy modules that loading the description imported
     reason: str  # why the plugin could not be loaded by its name; empty if it could
     fingerprints: tuple[str, ...]  # of the training and the held-out signals
-    changed: dict[str, tuple[str, str]]  # state of the process that was changed: before and after
+    changed: dict[str, tuple[str, str]]  # changed state of the process: before and after
     connections: tuple[str, ...]  # refused connections
-    threads: tuple[str, ...]  # that were still running
-    children: tuple[str, ...]  # processes that were still running
-    cuda: bool  # whether a GPU was taken into use
+    threads: tuple[str, ...]  # still running
+    children: tuple[str, ...]  # processes, still running
+    cuda: bool  # whether a GPU was initialised
     files: tuple[str, ...]  # left in the working folder and the folder for temporary files
 
 
-class Visitor:
+class FreshProcess:
     """A process that uses a domain once: it loads, encodes, decodes, samples, observes, renders and writes.
 
-    It works beside this process until `report` is asked for.
+    It runs concurrently until `report` waits for it.
 
     Args:
         domain: the domain; its references must be importable.
@@ -47,7 +47,7 @@ class Visitor:
         data: as for `ddmi run --data`.
         settings: as for `ddmi run --set`.
         name: of its entry point, or empty.
-        folder: an empty one.
+        folder: an empty folder.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Visitor:
         self.places, self.reply, self.printed = (here, temporary), folder / "reply.json", folder / "printed"
         maps: Any = {a.name: dict(getattr(domain, a.name)) for a in attrs.fields(Domain) if "Mapping" in str(a.type)}
         path = [str(Path(entry).absolute()) for entry in sys.path]
-        asked = {
+        arguments = {
             "path": path,
             "domain": pickle.dumps(attrs.evolve(domain, **maps)),
             "preset": preset,
@@ -69,11 +69,11 @@ class Visitor:
             "name": name,
             "out": str(out),
         }
-        request.write_bytes(pickle.dumps(asked))
-        # Another seed of hashes shows what depends on them; another folder for temporary files shows what stays.
+        request.write_bytes(pickle.dumps(arguments))
+        # Another hash seed reveals dependence on hashes; a separate temporary folder reveals files that are left.
         seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
         named = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
-        # One thread: those of both processes would wait for each other, and take several times as long.
+        # One thread: threads of both processes would compete for processors and be several times slower.
         given = {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
         environment = {**os.environ, **named, **given}
         with self.printed.open("wb") as printed:
@@ -87,16 +87,16 @@ class Visitor:
             )
 
     def stop(self) -> None:
-        """End the process, if it runs."""
+        """Kill the process if it is running."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
 
-    def report(self) -> Visit:
-        """What it saw, when it has ended.
+    def report(self) -> ProcessReport:
+        """Wait for the process and return its report.
 
         Raises:
-            RuntimeError: if it failed or took too long, with its reason.
+            RuntimeError: if it failed or took too long, with the reason.
         """
         try:
             self.process.wait(SECONDS)
@@ -111,7 +111,7 @@ class Visitor:
         if found["error"]:
             raise RuntimeError(f"in a fresh process: {found['error']}")
         files = [f"{place.name}/{file.relative_to(place)}" for place in self.places for file in place.rglob("*")]
-        return Visit(
+        return ProcessReport(
             heavy=tuple(found["heavy"]),
             reason=found["reason"],
             fingerprints=tuple(found["fingerprints"]),

@@ -1,4 +1,4 @@
-"""The program of the fresh process: `python -m ddmi_core.testing.fresh_process_main REQUEST REPLY`."""
+"""Main program of the fresh process: `python -m ddmi_core.testing.fresh_process_main REQUEST REPLY`."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from pathlib import Path
 from typing import Any
 
 HEAVY = ("torch", "PIL")
-GRACE = 2.0  # seconds in which threads and processes may end
+GRACE = 2.0  # seconds for threads and processes to end
 
 
 def main(request: str, reply: str) -> None:
-    """Use a domain once and write what was seen."""
-    asked = pickle.loads(Path(request).read_bytes())
-    sys.path[:] = asked["path"]
+    """Use a domain once and write the report."""
+    arguments = pickle.loads(Path(request).read_bytes())
+    sys.path[:] = arguments["path"]
     found: dict[str, Any] = {"reason": "", "error": "", "fingerprints": []}
-    if asked["name"]:
+    if arguments["name"]:
         from ddmi_core.registry.registry import loaded
 
-        record = loaded(asked["name"]).record
+        record = loaded(arguments["name"]).record
         found["reason"] = "" if record.usable else record.reason
     found["heavy"] = [name for name in HEAVY if name in sys.modules]
-    _import_what_the_core_imports()
+    _import_core()
 
     from ddmi_core.testing.offline import offline
 
     before, threads, children = state(), set(threading.enumerate()), set(_children())
     with offline() as attempts:
         try:
-            _use(asked, found)
+            _use(arguments, found)
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             found["error"] = f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
@@ -60,28 +60,28 @@ def main(request: str, reply: str) -> None:
     Path(reply).write_text(json.dumps(found), encoding="utf-8")
 
 
-def _import_what_the_core_imports() -> None:
-    """What these modules change when they are imported is not the plugin's doing."""
+def _import_core() -> None:
+    """Import the core first: changes of the process by these imports are not the plugin's."""
     for name in ("numpy", "PIL.Image", "ddmi_core.model.model"):
         import_module(name)
 
 
-def _use(asked: dict[str, Any], found: dict[str, Any]) -> None:
+def _use(arguments: dict[str, Any], found: dict[str, Any]) -> None:
     from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
     from ddmi_core.model.data import load_data
     from ddmi_core.settings.resolve import resolve
     from ddmi_core.training.objective import generator_for
 
-    domain = pickle.loads(asked["domain"])
-    config = resolve(domain, asked["preset"], overrides=asked["settings"], data=asked["data"])
+    domain = pickle.loads(arguments["domain"])
+    config = resolve(domain, arguments["preset"], overrides=arguments["settings"], data=arguments["data"])
     split = load_data(domain, config.data, config.domain)
     found["fingerprints"] = [split.train.fingerprint(), split.held_out.fingerprint()]
     parts = build_parts(domain, config)
     model = build_autoencoder(domain, config)
     autoencoder_objectives(domain, config, model, split, parts)
-    signal_ = split.train.batch([0], generator_for(0, "visit"))
+    signal_ = split.train.batch([0], generator_for(0, "fresh process"))
     fields = model.decode(model.encode(signal_).mean)
-    queries = parts.sampler.sample(signal_, 64, generator_for(1, "visit"))
+    queries = parts.sampler.sample(signal_, 64, generator_for(1, "fresh process"))
     loss = domain.resolve(domain.loss)(parts.renderer.observe(fields, queries), queries.targets)
     loss.mean().backward()
     for reference in domain.metrics.values():
@@ -89,11 +89,11 @@ def _use(asked: dict[str, Any], found: dict[str, Any]) -> None:
     artefact = parts.renderer.render(fields[0])
     domain.resolve(domain.picture)(artefact)
     for suffix, reference in domain.exporters.items():
-        domain.resolve(reference)(artefact, Path(asked["out"]) / f"artefact{suffix}")
+        domain.resolve(reference)(artefact, Path(arguments["out"]) / f"artefact{suffix}")
 
 
 def state() -> dict[str, str]:
-    """What a process has once, as texts."""
+    """Process-wide state as texts."""
     import numpy as np
     import torch
 
@@ -121,9 +121,9 @@ def state() -> dict[str, str]:
 
 
 def _general(entry: Sequence[Any]) -> bool:
-    """Whether a filter is about more than certain messages, modules or categories of a library's own.
+    """Whether a warnings filter is not restricted to a message, a module or a library's own category.
 
-    Libraries that are imported set such filters for themselves.
+    Imported libraries set restricted filters for themselves.
     """
     _, message, category, module, _ = entry
     return message is None and module is None and getattr(category, "__module__", "") == "builtins"

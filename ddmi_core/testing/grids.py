@@ -1,4 +1,4 @@
-"""What checks know beyond the interfaces where signals, artefacts or renderers are those of grids."""
+"""Access to the values of grid signals, artefacts and renderers, for checks."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ def grid_of(artefact: Any) -> npt.NDArray[Any]:
         NotApplicable: if it is not on a grid.
     """
     if not isinstance(artefact, GridArtefact):
-        raise NotApplicable(f"artefacts are not on grids: {type(artefact).__name__} is no GridArtefact")
+        raise NotApplicable(f"artefacts are not on grids: {type(artefact).__name__} is not a GridArtefact")
     return artefact.array()
 
 
 def own_signal(subject: Subject) -> GridSignal:
-    """The signal that is made of the fields' own native grids.
+    """The signal of the fields' native grids.
 
     Raises:
-        NotApplicable: if signals or renderer are not those of grids.
+        NotApplicable: if signals or renderer are not the core's grid types.
     """
     renderer = subject.parts.renderer
     if not isinstance(renderer, GridRenderer) or type(subject.batch) is not GridSignal:
-        raise NotApplicable("signals and renderer are not the core's for grids, so no signal can be made of a field")
+        raise NotApplicable("signals or renderer are not the core's grid types, so a field gives no signal")
     return GridSignal(renderer.native_values(subject.fields))
 
 
 def cells(subject: Subject, size: Sequence[int], batch: int) -> Queries:
-    """All cells of a grid as queries, slowest axis first, with the extra columns of the renderer where it has some."""
+    """All cells of a grid as queries, slowest axis first, with the renderer's extra columns, if any."""
     coords = lattice_points(cell_axes(size))
     renderer, count = subject.parts.renderer, len(subject.domain.layout.extra)
     extra = renderer.extra(size) if isinstance(renderer, GridRenderer) else torch.zeros(count)
@@ -68,7 +68,7 @@ def cells(subject: Subject, size: Sequence[int], batch: int) -> Queries:
 
 
 def on_native_grid(subject: Subject, fields: Field) -> Tensor:
-    """What `observe` gives on the native grid: `(B, *native, V)`."""
+    """Values of `observe` on the native grid: `(B, *native, V)`."""
     size = grid_of(subject.native).shape[:-1]
     with torch.no_grad():
         values = subject.parts.renderer.observe(fields, cells(subject, size, len(fields)))

@@ -1,4 +1,4 @@
-"""The checks as tests of pytest: one parameter a check, or a base class with one test a check."""
+"""The checks as pytest tests: one parameter per check, or a base class with one test per check."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ddmi_core.testing.subject import Subject
 
 
 def checks(expected_failures: Mapping[str, str] | None = None) -> list[Any]:
-    """Every check as a parameter, for `pytest.mark.parametrize`.
+    """All checks as parameters for `pytest.mark.parametrize`.
 
     Args:
-        expected_failures: name of a check to the reason why it fails; such a test must fail.
+        expected_failures: reasons for expected failures by the name of the check; these tests must fail.
 
     Raises:
         RequestError: if there is no such check.
@@ -45,13 +45,13 @@ def checks(expected_failures: Mapping[str, str] | None = None) -> list[Any]:
 
 
 class DomainContract:
-    """Base class of tests: every check of the contract, as a test of its own.
+    """Base class of tests with one test per check of the contract.
 
     Attributes:
         domain: name of an installed plugin, or a `Domain`.
         data: data as for `ddmi run --data`; the domain's default if empty.
         settings: changes as for `ddmi run --set`.
-        expected_failures: name of a check to the reason why it fails; such a test must fail.
+        expected_failures: reasons for expected failures by the name of the check; these tests must fail.
 
     Example:
         >>> from ddmi_core.testing import DomainContract
@@ -70,7 +70,7 @@ class DomainContract:
 
     @classmethod
     def subject(cls) -> Subject:
-        """What the tests of this class look at, made once."""
+        """The subject of this class's tests, created once."""
         if "_subject" not in cls.__dict__ or cls._subject is None:
             cls._subject = Subject(cls.domain, data=cls.data, settings=cls.settings)
         return cls._subject

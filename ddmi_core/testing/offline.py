@@ -1,4 +1,4 @@
-"""Refuses and notes connections to a network."""
+"""Blocks and records network connections."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 @contextmanager
 def offline() -> Iterator[list[str]]:
-    """Refuse every connection inside the block, look-ups of names included; sockets of the machine itself stay.
+    """Refuse internet connections and name look-ups in the block; other sockets still work.
 
     Yields:
-        a list that receives one text a refused connection.
+        a list of the refused connections as texts, extended during the block.
     """
     attempts: list[str] = []
 
     def refuse(where: str) -> NoReturn:
         attempts.append(where)
-        raise OSError(f"no network in checks: {where}")
+        raise OSError(f"network access is blocked in checks: {where}")
 
     def connect(self: socket.socket, address: Any, *, _plain: Any = socket.socket.connect) -> Any:
         return refuse(str(address)) if self.family in _FAMILIES else _plain(self, address)

@@ -1,4 +1,4 @@
-"""Makes checks one after the other, and keeps what came of each."""
+"""Runs checks and collects their outcomes."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"
 
 @frozen(kw_only=True)
 class Outcome:
-    """What came of one check.
+    """Outcome of one check.
 
     Args:
         check: its name.
-        contract: what it looks at, in one sentence.
+        contract: the contract in one sentence.
         state: `ok`, `FAILED` or `skipped`.
-        found: what is wrong, with numbers; why there was nothing to look at; or what a passed check left out.
-        mend: what to change.
-        numbers: what was measured, as texts.
-        seconds: how long it took, with the making of what it was the first to need.
+        found: the violation with measured values, the reason of a skip, or what a passed check did not examine.
+        fix: how to correct a violation.
+        numbers: measured values, as texts.
+        seconds: duration, including the creation of objects that it uses first.
     """
 
     check: str
     contract: str
     state: str
     found: str = ""
-    mend: str = ""
+    fix: str = ""
     numbers: dict[str, str] = field(factory=dict)
     seconds: float
 
     def lines(self) -> list[str]:
-        """One line, and where the contract is broken, how and what to change below it."""
+        """One line; for a failed check also the contract, the violation and the fix."""
         first = f"{self.state:7}  {self.check}"
         if self.state == FAILED:
-            return [first, f"         {self.contract}", f"         {self.found}", f"         mend: {self.mend}"]
+            return [first, f"         {self.contract}", f"         {self.found}", f"         fix: {self.fix}"]
         return [f"{first}  ({self.found})" if self.found else first]
 
 
 @frozen
 class Outcomes:
-    """What came of all checks of one domain."""
+    """Outcomes of the checks of one domain."""
 
     domain: str
     outcomes: tuple[Outcome, ...]
@@ -56,7 +56,7 @@ class Outcomes:
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """Those that found a contract broken."""
+        """Outcomes of the failed checks."""
         return tuple(outcome for outcome in self.outcomes if outcome.state == FAILED)
 
     def summary(self) -> str:
@@ -74,12 +74,12 @@ class Outcomes:
 def examine(
     subject: Subject, checks: Sequence[Check] = CHECKS, tell: Callable[[Outcome], None] = lambda outcome: None
 ) -> Outcomes:
-    """Make checks, all of them whatever they find.
+    """Run checks; a failed check does not stop the following ones.
 
     Args:
-        subject: what to look at.
-        checks: which.
-        tell: told after each.
+        subject: the domain under test.
+        checks: the checks to run.
+        tell: called with each outcome.
     """
 
     def outcomes() -> Iterator[Outcome]:
@@ -97,11 +97,11 @@ def examine(
 
 def _outcome(check: Check, subject: Subject) -> Outcome:
     started = time.perf_counter()
-    state, found, mend, numbers = OK, "", "", {}
+    state, found, fix, numbers = OK, "", "", {}
     try:
         found = check(subject) or ""
     except ContractBroken as broken:
-        state, found, mend = FAILED, broken.found, broken.mend
+        state, found, fix = FAILED, broken.found, broken.fix
         numbers = {name: str(value) for name, value in broken.numbers.items()}
     except NotApplicable as reason:
         state, found = SKIPPED, str(reason)
@@ -111,7 +111,7 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
         contract=check.contract,
         state=state,
         found=found,
-        mend=mend,
+        fix=fix,
         numbers=numbers,
         seconds=seconds,
     )

@@ -1,4 +1,4 @@
-"""Opens files of common formats with the packages that others would use."""
+"""Readers of common file formats, to verify exported files with independent packages."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-class Empty(ValueError):  # noqa: N818 - what a file holds, not what went wrong
-    """A file is of its format, and there is nothing in it."""
+class Empty(ValueError):  # noqa: N818 - a property of the file, not a fault
+    """A file is valid and has no content."""
 
 
 def opened(path: Path) -> str:
-    """Read a file as its suffix says, all of it.
+    """Read a whole file by the format of its suffix.
 
     Returns:
-        the name of the reader; empty where none is known, or the package is not installed.
+        the name of the reader; empty if there is none, or its package is not installed.
 
     Raises:
-        Empty: if a mesh has no vertices, as that of a field without a surface.
-        Exception: whatever the reader raises for a file that is not of its format.
+        Empty: if a mesh has no vertices, for example that of a field without a surface.
+        Exception: any exception of the reader, for an invalid file.
     """
     for suffixes, name, read in _READERS:
         if path.suffix in suffixes:
@@ -57,7 +57,7 @@ def _array(path: Path) -> None:
 def _mesh(path: Path) -> None:
     import trimesh
 
-    # A scene, for clouds of points are no meshes.
+    # As a scene, because point clouds are not meshes.
     parts = trimesh.load_scene(path).geometry.values()
     if not sum(len(part.vertices) for part in parts):
         raise Empty("it holds no vertices")

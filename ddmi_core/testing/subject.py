@@ -1,4 +1,4 @@
-"""What checks look at: a domain with a small configuration, its data, its parts and fields, each made once."""
+"""The subject of checks: a domain with a small configuration, its data, parts and fields, each computed once."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.check import NotApplicable
-from ddmi_core.testing.fresh_process import Visit, Visitor
+from ddmi_core.testing.fresh_process import FreshProcess, ProcessReport
 from ddmi_core.training.objective import generator_for
 
 BATCH = 4
 POINTS = 256
-TINY = "tiny"  # the preset of domains whose quick one is too slow for checks
+TINY = "tiny"  # preset of domains whose quick preset is too slow for checks
 
 T = TypeVar("T")
 
 
-class _Made(Generic[T]):
-    """A part of a subject that is made when it is first asked for."""
+class _Once(Generic[T]):
+    """An attribute of a subject that is computed at the first access."""
 
     def __init__(self, make: Callable[[Subject], T]) -> None:
         self.make, self.__doc__ = make, make.__doc__
@@ -54,14 +54,14 @@ class _Made(Generic[T]):
 class Subject:
     """A domain under examination. Close it, or use it in a `with` block, to remove its scratch folder.
 
-    Its configuration is the preset `tiny`, or `quick` where the domain has none of this name, with few points; signals
-    are the first of the training data.
+    Its configuration is the preset `tiny`, or `quick` if the domain has no preset of this name, with few points; its
+    signals are the first ones of the training data.
 
     Args:
         domain: the domain, or its name.
         data: data as for `ddmi run --data`; the domain's default if empty.
         settings: changes as for `ddmi run --set`, such as `domain.size=16`.
-        split: signals to use in place of a source's.
+        split: signals to use instead of those of a source.
 
     Raises:
         PluginError: if there is no usable plugin with the name.
@@ -77,7 +77,7 @@ class Subject:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
-        """Use it."""
+        """Enter the `with` block."""
         return self
 
     def __exit__(
@@ -87,21 +87,21 @@ class Subject:
         self.close()
 
     def close(self) -> None:
-        """Remove the scratch folder, and end the process that works in it."""
-        if "visitor" in self.made:
-            self.visitor.stop()
+        """Remove the scratch folder, and end the process that uses it."""
+        if "fresh_process" in self.made:
+            self.fresh_process.stop()
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` gives, made when it is first asked for.
+        """The result of `make`, computed at the first request.
 
         Raises:
-            NotApplicable: if it cannot be made and that was said before: whoever asks first gets the reason.
+            NotApplicable: if an earlier request failed; only the first one raises the original exception.
         """
         if name in self.failed:
-            raise NotApplicable(f"needs what could not be made, {name}: a check before this one says why")
+            raise NotApplicable(f"requires {name}, which could not be created; an earlier check reports the reason")
         if name not in self.made:
             try:
                 self.made[name] = make()
@@ -120,75 +120,75 @@ class Subject:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder.name))
 
     def part(self, reference: str) -> Any:
-        """What a reference of the domain names."""
+        """The object that a reference of the domain names."""
         return self.domain.resolve(reference)
 
-    @_Made
+    @_Once
     def config(self) -> RunConfig:
         """The preset with the subject's changes."""
         found = resolve(self.domain, self.preset, overrides=self.settings, data=self.data)
         vae = found.autoencoder
         return attrs.evolve(found, autoencoder=attrs.evolve(vae, points=min(vae.points, POINTS)))
 
-    @_Made
+    @_Once
     def split(self) -> Split:
         """Training and held-out signals."""
         return self.given or load_data(self.domain, self.data, self.config.domain)
 
-    @_Made
+    @_Once
     def parts(self) -> Parts:
         """Sampler and renderer."""
         return build_parts(self.domain, self.config)
 
-    @_Made
+    @_Once
     def autoencoder(self) -> D2CVAE:
         """Encoder, decoder and readout with their initial weights, in evaluation mode."""
         return build_autoencoder(self.domain, self.config).eval()
 
-    @_Made
+    @_Once
     def batch(self) -> Any:
         """The first training signals, without augmentation."""
         return self.signals(range(self.count))
 
-    @_Made
+    @_Once
     def posterior(self) -> Posterior:
         """Posterior of the batch."""
         with torch.no_grad():
             return self.autoencoder.encode(self.batch)
 
-    @_Made
+    @_Once
     def fields(self) -> Field:
         """Fields of the batch, from the posterior's means."""
         with torch.no_grad():
             return self.autoencoder.decode(self.posterior.mean)
 
-    @_Made
+    @_Once
     def native(self) -> Any:
         """The first field as an artefact in its native view."""
         return self.parts.renderer.render(self.fields[0])
 
-    @_Made
-    def visit(self) -> Visit:
-        """What a process that had imported nothing saw when it used the domain."""
-        return self.visitor.report()
+    @_Once
+    def process_report(self) -> ProcessReport:
+        """Side effects of the domain on a fresh process."""
+        return self.fresh_process.report()
 
-    @_Made
-    def visitor(self) -> Visitor:
-        """The process, which starts when it is first asked for."""
+    @_Once
+    def fresh_process(self) -> FreshProcess:
+        """The fresh process, started at the first access."""
         for reference in (self.domain.settings, *self.domain.sources.values()):
             if reference.startswith("__main__:"):
                 raise NotApplicable("its parts are in the main program, which a fresh process does not have")
         name = self.record.name if self.record else ""
-        return Visitor(self.domain, self.preset, self.data, self.settings, name, self.scratch("visit"))
+        return FreshProcess(self.domain, self.preset, self.data, self.settings, name, self.scratch("process"))
 
     @property
     def preset(self) -> str:
-        """Name of the preset, or empty for that of `ddmi run`."""
+        """Name of the preset; empty for the default of `ddmi run`."""
         return TINY if TINY in self.domain.presets else ""
 
     @property
     def record(self) -> PluginRecord | None:
-        """The installed plugin that brings the domain; `None` where the program itself made it."""
+        """The installed plugin that provides the domain; `None` if the program itself created it."""
         for record in discover():
             if record.name == self.domain.name and record.usable:
                 return record
@@ -196,16 +196,16 @@ class Subject:
 
     @property
     def count(self) -> int:
-        """Signals of the batch: 4, or all where there are fewer."""
+        """Number of signals in the batch: 4, or all if there are fewer."""
         return min(BATCH, len(self.train))
 
     @property
     def train(self) -> SignalSet:
-        """Signals to train on."""
+        """Training signals."""
         return self.split.train
 
     def signals(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
-        """Some training signals."""
+        """Training signals at the indices."""
         return self.train.batch(list(indices), generator)
 
     def queries(self, seed: int, points: int = POINTS) -> Queries:
@@ -213,17 +213,17 @@ class Subject:
         return self.parts.sampler.sample(self.batch, points, generator_for(seed, "check"))
 
     def begin(self) -> None:
-        """Start the fresh process beside the first checks; those who need it tell what fails."""
+        """Start the fresh process during the first checks; the checks that use it report a failure."""
         try:
-            _ = self.visitor
+            _ = self.fresh_process
         except Exception:
             self.failed.clear()
 
     def several(self, count: int = 2) -> None:
-        """Go on if the batch has enough signals to compare.
+        """Require enough signals to compare.
 
         Raises:
-            NotApplicable: if it has not.
+            NotApplicable: if there are fewer.
         """
         if (found := len(self.train)) < count:
             raise NotApplicable(f"there are {found} training signals, too few to compare {count}")

@@ -1,4 +1,4 @@
-"""The tensors in signals, queries and artefacts, and how they compare."""
+"""Traversal and comparison of the tensors in signals, queries and artefacts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def leaves(item: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Tensors of a tensor, array, tuple or attrs instance, with where they are; what `api.signals.move` moves."""
+    """Tensors in a tensor, array, tuple or attrs instance with their paths, as `api.signals.move` finds them."""
     if isinstance(item, Tensor):
         yield path or "tensor", item
     elif isinstance(item, np.ndarray):
@@ -27,14 +27,14 @@ def leaves(item: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def difference(first: Any, second: Any) -> str:
-    """Where two items differ, bit for bit; empty if they do not."""
+    """Location of the first difference between two items, bit for bit; empty if they are equal."""
     ours, theirs = dict(leaves(first)), dict(leaves(second))
     if ours.keys() != theirs.keys():
-        return f"parts {', '.join(ours)} against {', '.join(theirs)}"
+        return f"parts {', '.join(ours)} versus {', '.join(theirs)}"
     for name, tensor in ours.items():
         other = theirs[name]
         if tensor.shape != other.shape or tensor.dtype != other.dtype:
-            shapes = f"{tuple(tensor.shape)} {tensor.dtype} against {tuple(other.shape)} {other.dtype}"
+            shapes = f"{tuple(tensor.shape)} {tensor.dtype} versus {tuple(other.shape)} {other.dtype}"
             return f"{name} is {shapes}"
         if not torch.equal(tensor, other):
             changed = int((tensor != other).sum())

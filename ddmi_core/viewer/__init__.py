@@ -1,1 +1,1 @@
-"""The local page of `ddmi view`: samples of a model to look at, zoom, turn and mix."""
+"""The local web page of `ddmi view`, which shows and interpolates samples of a model."""

@@ -27,12 +27,12 @@ _CHANNEL = re.compile(r"[a-z0-9-]{0,40}", re.ASCII)
 
 
 @frozen(kw_only=True)
-class Wanted:
-    """Samples that are asked for.
+class SampleRequest:
+    """Requested samples.
 
     Args:
-        n: how many.
-        sampling: the request.
+        n: number of samples.
+        sampling: options of sampling.
     """
 
     n: int = 16
@@ -41,7 +41,7 @@ class Wanted:
 
 @frozen
 class Sample:
-    """One of the samples that were made."""
+    """Identifier of a generated sample."""
 
     batch: str
     number: int
@@ -49,7 +49,7 @@ class Sample:
 
 @frozen
 class Mixture:
-    """One sample, or what lies between two."""
+    """One sample, or the interpolation of two."""
 
     first: Sample
     second: Sample | None = None
@@ -58,7 +58,7 @@ class Mixture:
 
 
 class Query:
-    """Named texts of one request, read as what they should be.
+    """Named texts of one request, converted to typed values.
 
     Raises:
         RequestError: from every method, if a value is missing or wrong.
@@ -69,7 +69,7 @@ class Query:
 
     @staticmethod
     def of_url(text: str) -> Query:
-        """From the part of an address behind its question mark."""
+        """From the query string of a URL."""
         try:
             return Query(dict(parse_qsl(text, max_num_fields=MOST_NAMES)))
         except ValueError as error:
@@ -77,7 +77,7 @@ class Query:
 
     @staticmethod
     def of_json(body: bytes) -> Query:
-        """From an object of texts and numbers as JSON; `null` is as if it were left out."""
+        """From a JSON object of texts and numbers; `null` values are ignored."""
         try:
             found = json.loads(body)
         except ValueError as error:
@@ -87,11 +87,11 @@ class Query:
         return Query({name: str(value) for name, value in found.items() if value is not None})
 
     def text(self, name: str, default: str = "") -> str:
-        """A text as it is."""
+        """A text, unchanged."""
         return self._values.get(name, default)
 
     def whole(self, name: str, low: int, high: int, default: int) -> int:
-        """A whole number within limits."""
+        """An integer within limits."""
         written = self.text(name).strip()
         if not written:
             return default
@@ -107,7 +107,7 @@ class Query:
         return _number(name, written, low, high)
 
     def numbers(self, name: str, low: float, high: float) -> tuple[float, ...]:
-        """Numbers within limits, separated by commas; none by default."""
+        """Numbers within limits, separated by commas; empty by default."""
         written = self.text(name)
         return tuple(_number(name, part, low, high) for part in written.split(",")) if written else ()
 
@@ -115,31 +115,31 @@ class Query:
         """One of some texts."""
         written = self.text(name, default)
         if written not in known:
-            raise RequestError(f"{name} {_short(written)} is none of {', '.join(known)}")
+            raise RequestError(f"{name} {_short(written)} is not one of {', '.join(known)}")
         return written
 
     def channel(self) -> tuple[str, int]:
-        """Which requests this one replaces, and its serial number among them."""
+        """Channel of the request, whose older requests it replaces, and its serial number in the channel."""
         channel = self.text("channel")
         if not _CHANNEL.fullmatch(channel):
-            raise RequestError(f"channel {_short(channel)} is not made of up to 40 letters, digits and hyphens")
+            raise RequestError(f"channel {_short(channel)} must have up to 40 letters, digits and hyphens")
         return channel, self.whole("serial", 0, LARGEST_SEED, 0)
 
-    def wanted(self) -> Wanted:
-        """The samples that are asked for."""
+    def samples(self) -> SampleRequest:
+        """The requested samples."""
         condition = self.text("condition").strip()
         if len(condition) > LONGEST:
-            raise RequestError(f"the condition has {len(condition)} characters; at most {LONGEST} are taken")
+            raise RequestError(f"the condition has {len(condition)} characters; the limit is {LONGEST}")
         sampling = Sampling(
             seed=self.whole("seed", 0, LARGEST_SEED, 0),
             steps=self.whole("steps", 1, MOST_STEPS, 0) or None,
             guidance=self.number("guidance", 0.0, MOST_GUIDANCE, 0.0) if self.text("guidance").strip() else None,
             condition=condition or None,
         )
-        return Wanted(n=self.whole("n", 1, MOST_SAMPLES, Wanted().n), sampling=sampling)
+        return SampleRequest(n=self.whole("n", 1, MOST_SAMPLES, SampleRequest().n), sampling=sampling)
 
     def mixture(self) -> Mixture:
-        """The sample `a`, or what is `mix` of the way from it to `b`."""
+        """The sample `a`, or its interpolation with `b` at the fraction `mix`."""
         second = self.text("b")
         return Mixture(
             first=_sample(self.text("a")),
@@ -162,7 +162,7 @@ def _number(name: str, written: str, low: float, high: float) -> float:
 def _sample(written: str) -> Sample:
     match = _SAMPLE.fullmatch(written)
     if match is None:
-        raise RequestError(f"{_short(written)} names no sample")
+        raise RequestError(f"{_short(written)} is not a sample")
     return Sample(match[1], int(match[2]))
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: one request at a time uses the model, and only the newest of each channel."""
+"""Serializes access to the model and drops superseded requests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from threading import Lock
 MOST_CHANNELS = 256
 
 
-class Superseded(Exception):  # noqa: N818 - not a fault: the page has asked for something newer
-    """A newer request of the same channel has come."""
+class Superseded(Exception):  # noqa: N818 - not a fault: the page has sent a newer request
+    """A newer request of the same channel has arrived, or the queue is closed."""
 
 
-class Turns:
-    """Lets requests use the model one after the other, and drops those that nobody waits for any more."""
+class RequestQueue:
+    """Admits one request at a time to the model, and only the newest of each channel."""
 
     def __init__(self) -> None:
         self._model, self._notes = Lock(), Lock()
@@ -23,15 +23,15 @@ class Turns:
         self._closed = False
 
     @contextmanager
-    def turn(self, channel: str, serial: int) -> Iterator[Callable[[], None]]:
-        """Wait for the model; the block may call what it is given, to stop when a newer request has come.
+    def admit(self, channel: str, serial: int) -> Iterator[Callable[[], None]]:
+        """Wait for the model; yields a function that raises `Superseded` if a newer request has arrived.
 
         Args:
-            channel: what requests replace each other; those without one, `""`, are all served.
-            serial: grows from request to request of a channel.
+            channel: requests of one channel replace each other; those of the channel `""` are all served.
+            serial: increases with every request of a channel.
 
         Raises:
-            Superseded: if there is a newer one, or none is served any more.
+            Superseded: if there is a newer request, or the queue is closed.
         """
 
         def check() -> None:
@@ -49,10 +49,10 @@ class Turns:
             yield check
 
     def close(self, patience: float) -> bool:
-        """Let nobody use the model any more; whether the last one has stopped within some seconds."""
+        """Admit no more requests, and wait; whether the running one stopped within `patience` seconds."""
         self._closed = True
         return self._model.acquire(timeout=patience)
 
     def newest(self, channel: str) -> int:
-        """Serial number of the newest request of a channel; -1 where there was none."""
+        """Serial number of the newest request of a channel; -1 without one."""
         return self._newest.get(channel, -1)

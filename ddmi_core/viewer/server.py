@@ -1,4 +1,4 @@
-"""The server of the page: this machine alone may ask, for the page's own files and for what the session shows."""
+"""The HTTP server of the page, for local requests only: static files, samples and rendered fields."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ from urllib.parse import urlsplit
 from ddmi_core.errors import DdmiError, OutputError, RequestError
 from ddmi_core.model.model import Model
 from ddmi_core.viewer.params import Query, as_json
-from ddmi_core.viewer.queue import Superseded, Turns
+from ddmi_core.viewer.queue import RequestQueue, Superseded
 from ddmi_core.viewer.session import Session
 
 HOST = "127.0.0.1"
 FIRST_PORT, TRIED = 8642, 20
 LARGEST_BODY = 1 << 16
-PATIENCE = 60.0  # seconds that an idle connection stays open
-# The page's own files by their addresses; no other file is ever read.
+IDLE_SECONDS = 60.0  # that an idle connection stays open
+STOP_SECONDS = 1.0  # for the current computation to stop after an interrupt
+INTERRUPTED = 130  # exit status
+SCRIPTS = ("app", "mesh", "requests", "stage")
+# Static files of the page by URL path; no other file is served.
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
-    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in ("app", "asking", "mesh", "stage")},
+    **{
+        f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in ("app", "mesh", "requests", "stage")
+    },
 }
 POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
 
@@ -39,18 +44,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Serves one session to browsers on this machine.
 
     Args:
-        port: to listen at; `None` for the first free one from 8642 on, and 0 for any.
+        port: port to listen on; `None` for the first free one from 8642, and 0 for any.
 
     Raises:
         OutputError: if the port cannot be used.
     """
 
     daemon_threads = True
-    allow_reuse_address = os.name != "nt"  # there it would let two programs share a port
+    allow_reuse_address = os.name != "nt"  # on Windows, it would let two programs share a port
     session: Session
 
     def __init__(self, port: int | None = None) -> None:
-        self.turns = Turns()
+        self.queue = RequestQueue()
         for chosen in range(FIRST_PORT, FIRST_PORT + TRIED) if port is None else (port,):
             try:
                 super().__init__((HOST, chosen), Handler)
@@ -68,21 +73,21 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent where a browser hung up; show anything else in the terminal."""
+        """Print the traceback, except for connections that the browser closed."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             traceback.print_exc()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one browser."""
+    """Handles the requests of one connection."""
 
     server: Server
     protocol_version = "HTTP/1.1"
-    timeout = PATIENCE
-    disable_nagle_algorithm = True  # the body of an answer would wait until the browser has acknowledged its head
+    timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True  # otherwise the body of a response waits for the acknowledgement of its header
 
     def do_GET(self) -> None:
-        """Answer with a file of the page, or with what the session shows."""
+        """Respond with a static file, or with a rendered field of the session."""
         address = urlsplit(self.path)
         if not self._allowed(page=address.path == "/"):
             return
@@ -104,20 +109,20 @@ class Handler(BaseHTTPRequestHandler):
 
         def answer() -> None:
             query = Query.of_url(address.query)
-            with self.server.turns.turn(*query.channel()):
+            with self.server.queue.admit(*query.channel()):
                 kind, data, name = shown[address.path](query)
             self._send(200, kind, data, name)
 
         self._guarded(answer)
 
     def do_POST(self) -> None:
-        """Make samples: lines of JSON, the progress first and their names last."""
+        """Generate samples; the response is lines of JSON with the progress, then the names of the samples."""
         if not self._allowed():
             return
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit() and int(length) <= LARGEST_BODY):
             self.close_connection = True
-            self._fail(413, "the body of the request is too long, or of unknown length")
+            self._fail(413, "the body of the request is too long, or its length is unknown")
             return
         body = self.rfile.read(int(length))
         if urlsplit(self.path).path != "/samples":
@@ -126,21 +131,21 @@ class Handler(BaseHTTPRequestHandler):
 
         def answer() -> None:
             query = Query.of_json(body)
-            wanted, begun = query.wanted(), False
-            with self.server.turns.turn(*query.channel()) as check:
+            request, begun = query.samples(), False
+            with self.server.queue.admit(*query.channel()) as check:
 
-                def told(step: int, steps: int) -> None:
+                def report(step: int, steps: int) -> None:
                     nonlocal begun
                     check()
                     begun = begun or self._begin_lines()
                     self.wfile.write(as_json({"step": step, "steps": steps}))
 
                 try:
-                    names = self.server.session.sample(wanted, told)
+                    names = self.server.session.sample(request, report)
                 except Exception as error:
                     if not begun or isinstance(error, ConnectionError):
                         raise
-                    self.wfile.write(as_json(_told(error)))
+                    self.wfile.write(as_json(_error_body(error)))
                     return
             if not begun:
                 self._begin_lines()
@@ -149,10 +154,10 @@ class Handler(BaseHTTPRequestHandler):
         self._guarded(answer)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Leave the terminal to errors."""
+        """Print nothing; the terminal shows only errors."""
 
     def _allowed(self, page: bool = False) -> bool:
-        """Whether the request comes from the page itself: not from another site, nor by a name that leads here."""
+        """Whether the request comes from the page itself, not from another site or by DNS rebinding."""
         port = self.server.server_address[1]
         hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
         origin = self.headers.get("Origin")
@@ -168,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def _guarded(self, answer: Callable[[], None]) -> None:
-        """Answer, or say in a sentence why not."""
+        """Respond, or report the error."""
         try:
             answer()
         except Superseded:
@@ -176,10 +181,10 @@ class Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True
         except Exception as error:
-            self._send(400 if isinstance(error, RequestError) else 500, "application/json", as_json(_told(error)))
+            self._send(400 if isinstance(error, RequestError) else 500, "application/json", as_json(_error_body(error)))
 
     def _begin_lines(self) -> bool:
-        """Begin an answer of lines, whose end is that of the connection."""
+        """Begin a response of lines, which ends with the connection."""
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Cache-Control", "no-store")
@@ -218,52 +223,48 @@ def _named(name: str, shown: Any) -> tuple[str, bytes, str]:
     return _file(shown, name)
 
 
-def _told(error: Exception) -> dict[str, Any]:
-    """What the page hears of an error; the terminal gets the traceback of what is not the user's doing."""
+def _error_body(error: Exception) -> dict[str, Any]:
+    """The JSON body for an error; prints the traceback of unexpected ones."""
     if isinstance(error, Superseded):
         return {"superseded": True}
     if isinstance(error, DdmiError):
         return {"error": str(error)}
     traceback.print_exception(error)
-    return {"error": f"the work failed: {type(error).__name__}: {error}"}
-
-
-PATIENCE = 1.0  # seconds for what is being computed when the program is interrupted
-INTERRUPTED = 130  # exit status
+    return {"error": f"internal error: {type(error).__name__}: {error}"}
 
 
 def serve(
-    load: Callable[[], Model], title: str, port: int | None, *, browser: bool, told: Callable[[str], None]
+    load: Callable[[], Model], title: str, port: int | None, *, browser: bool, notice: Callable[[str], None]
 ) -> None:
     """Serve the page of a model until the program is interrupted.
 
-    An interrupt ends a computation at its next step, or the program with it where that does not come soon.
+    An interrupt ends a computation at its next step, or kills the program after `STOP_SECONDS`.
 
     Args:
-        load: gives the model; called when the port is there.
-        title: what the page calls it.
-        port: to listen at; `None` for the first free one.
-        browser: whether to open the page in a browser, where there is a display.
-        told: takes lines for the terminal.
+        load: loads the model; called after the port was opened.
+        title: title of the page.
+        port: port to listen on; `None` for the first free one.
+        browser: whether to open the page in a browser, if there is a display.
+        notice: prints lines on the terminal.
 
     Raises:
         OutputError: if the port cannot be used.
     """
     with Server(port) as server:
         server.session = Session(load(), title)
-        told(f"{title} is shown at {server.url} until Ctrl-C")
+        notice(f"serving {title} at {server.url} until Ctrl-C")
         if browser and _has_display():
             Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            if not server.turns.close(PATIENCE):
-                # A thread inside of torch would abort the end of the interpreter.
+            if not server.queue.close(STOP_SECONDS):
+                # A thread that still runs in torch would abort the interpreter's shutdown.
                 print("interrupted", file=sys.stderr, flush=True)
                 os._exit(INTERRUPTED)
             raise
 
 
 def _has_display() -> bool:
-    """Whether a browser would open in a window; without one, some systems start a browser in the terminal."""
+    """Whether a browser opens in a window; without a display, some systems start a browser in the terminal."""
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""The model behind the page: samples that were made, and fields of them as files in memory."""
+"""The session of the page: a model with a cache of samples and fields, rendered to files in memory."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from ddmi_core.errors import PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.report.pictures import playable
-from ddmi_core.viewer.params import MOST_SAMPLES, Mixture, Query, Sample, Wanted
+from ddmi_core.viewer.params import MOST_SAMPLES, Mixture, Query, Sample, SampleRequest
 
-BATCHES, FIELDS = 32, 64  # that are kept
-LARGEST_SIDE = 2048  # pixels that a page may ask for
+BATCHES, FIELDS = 32, 64  # cached
+LARGEST_SIDE = 2048  # pixels of a request
+PARALLEL = 1e-4  # radians; nearer to 0 or half a turn, the arc between two vectors is undefined
 
 
 @frozen(eq=False)
 class Batch:
     """Samples of one request."""
 
-    wanted: Wanted
+    request: SampleRequest
     latents: Tensor  # (n, L), in the autoencoder's units
 
 
 class Session:
-    """Makes and keeps samples of one model, and shows them through its domain's panel.
+    """Generates and caches samples of one model, and shows them with its domain's panel.
 
-    Not safe for use by several threads at once.
+    Not thread-safe.
 
     Args:
         model: a trained model.
-        title: what the page calls it.
+        title: title of the page.
 
     Raises:
-        PluginError: if the domain's panel is none.
+        PluginError: if the domain's panel is not a `Panel`.
     """
 
     def __init__(self, model: Model, title: str) -> None:
@@ -51,14 +52,14 @@ class Session:
         self.panel: Panel = domain.build("panel", model.settings, model.renderer)
         if not isinstance(self.panel, Panel) or self.panel.gesture not in GESTURES:
             raise PluginError(
-                f"domain {domain.name!r}: {domain.panel} gives no Panel with one of the gestures {', '.join(GESTURES)}"
+                f"domain {domain.name!r}: {domain.panel} must return a Panel with a gesture of {', '.join(GESTURES)}"
             )
         self.views: Sequence[tuple[str, Any]] = domain.build("report_views", model.settings)
         self._batches: OrderedDict[str, Batch] = OrderedDict()
         self._fields: OrderedDict[Mixture, Field] = OrderedDict()
 
     def about(self) -> dict[str, Any]:
-        """What the page needs to know of the model, for JSON."""
+        """Facts of the model for the page, as JSON values."""
         model, own, panel = self.model, self.model.config.sampling, self.panel
         texts = model.condition is not None
         choices = list(model.condition.examples()) if model.condition else list(model.classes)
@@ -84,57 +85,61 @@ class Session:
         }
 
     @torch.no_grad()
-    def sample(self, wanted: Wanted, told: Callable[[int, int], None]) -> list[str]:
-        """Names of samples, made now unless they are kept; `told` hears steps done and steps in all.
+    def sample(self, request: SampleRequest, report: Callable[[int, int], None]) -> list[str]:
+        """Names of samples, generated unless they are cached.
+
+        Args:
+            request: the samples.
+            report: called with the completed and the total number of steps; an exception from it ends the sampling.
 
         Raises:
-            RequestError: for what the model cannot use. What `told` raises ends the work.
+            RequestError: for values that the model does not accept.
         """
-        key = hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
+        key = hashlib.sha256(repr(request).encode()).hexdigest()[:16]
         if key not in self._batches:
 
             def callback(progress: Progress) -> None:
-                told(progress.step, progress.steps)
+                report(progress.step, progress.steps)
 
-            latents = self.model.sample_latents(wanted.n, wanted.sampling, callback)
-            _keep(self._batches, key, Batch(wanted, latents), BATCHES)
+            latents = self.model.sample_latents(request.n, request.sampling, callback)
+            _keep(self._batches, key, Batch(request, latents), BATCHES)
         self._batches.move_to_end(key)
-        return [f"{key}-{number}" for number in range(wanted.n)]
+        return [f"{key}-{number}" for number in range(request.n)]
 
     def show(self, mixture: Mixture, query: Query) -> Shown:
-        """What the panel shows of a field as a query asks."""
+        """The panel's view of a field for a query."""
         return self.panel.show(self.field(mixture), self.look(query))
 
     def thumbnail(self, mixture: Mixture) -> Shown:
-        """A field as it is shown among others."""
+        """The thumbnail of a field."""
         return self.panel.thumbnail(self.field(mixture))
 
     def play(self, mixture: Mixture, query: Query) -> Shown:
         """A field as a file that browsers play.
 
         Raises:
-            RequestError: if the domain writes none.
+            RequestError: if the domain writes no such files.
         """
         if not self._player:
             raise RequestError("this domain writes no files that browsers play")
         return Shown(playable(self._player), self._written(mixture, self._player, self._view(query)))
 
     def file(self, mixture: Mixture, query: Query) -> tuple[str, Shown]:
-        """A field as a file of a type that the domain writes, and a name for it.
+        """File name and content of a field for the query's suffix.
 
         Raises:
-            RequestError: if it writes no such files.
+            RequestError: if the domain writes no such files.
         """
         suffix = query.text("suffix")
         if suffix not in self.model.domain.exporters:
             raise RequestError(unknown_name("file type", suffix, self.model.domain.exporters))
-        seed, number = self._batch(mixture.first).wanted.sampling.seed, mixture.first.number
+        seed, number = self._batch(mixture.first).request.sampling.seed, mixture.first.number
         name = f"{self.model.domain.name}-{seed}-{number}{'-mixed' if mixture.second else ''}{suffix}"
         data = self._written(mixture, suffix, self._view(query))
         return name, Shown("application/octet-stream", data)
 
     def look(self, query: Query) -> Look:
-        """The look that a query asks for.
+        """The `Look` of a query.
 
         Raises:
             RequestError: if a number is wrong or missing.
@@ -143,12 +148,12 @@ class Session:
         bounds, at = query.numbers("bounds", -1, 1), query.numbers("at", -1, 1)
         if len(bounds) not in (0, 2 * len(panel.axes)) or len(at) not in (0, len(panel.sliders)):
             raise RequestError(
-                f"bounds takes two numbers for each of the {len(panel.axes)} zoomed axes, and at one for each of the "
-                f"{len(panel.sliders)} sliders"
+                f"`bounds` takes two numbers for each of the {len(panel.axes)} zoomed axes, and `at` one for each of "
+                f"the {len(panel.sliders)} sliders"
             )
         pairs = tuple(zip(bounds[::2], bounds[1::2], strict=True))
         if any(not low < high for low, high in pairs):
-            raise RequestError("bounds takes a lower and a higher end for each zoomed axis")
+            raise RequestError("`bounds` takes a lower and a higher end for each zoomed axis")
         return Look(
             size=(query.whole("rows", 1, LARGEST_SIDE, 256), query.whole("columns", 1, LARGEST_SIDE, 256)),
             bounds=pairs,
@@ -162,10 +167,10 @@ class Session:
 
     @torch.no_grad()
     def field(self, mixture: Mixture) -> Field:
-        """The field of a sample, or of what lies between two.
+        """The field of a sample, or of the interpolation of two.
 
         Raises:
-            RequestError: if a sample is not kept any more, or the two do not fit.
+            RequestError: if a sample is not in the cache.
         """
         if mixture not in self._fields:
             latent = self._latent(mixture)
@@ -185,29 +190,29 @@ class Session:
         return norm.invert(spherical(norm.apply(first[None])[0], norm.apply(second[None])[0], mixture.mix))
 
     def _between_noises(self, mixture: Mixture, second: Sample) -> Tensor:
-        """Sampled anew from what lies between the two noises, under the condition of the nearer one."""
+        """A sample from the interpolated noise, under the condition of the nearer end."""
         model = self.model
-        ends = [(self._batch(sample).wanted, sample.number) for sample in (mixture.first, second)]
-        start, end = (model.noise(wanted.sampling.seed, number) for wanted, number in ends)
-        wanted, number = ends[round(mixture.mix)]
-        given = model.conditions(number + 1, wanted.sampling.seed, wanted.sampling.condition)[-1:]
+        ends = [(self._batch(sample).request.sampling, sample.number) for sample in (mixture.first, second)]
+        start, end = (model.noise(sampling.seed, number) for sampling, number in ends)
+        sampling, number = ends[round(mixture.mix)]
+        given = model.conditions(number + 1, sampling.seed, sampling.condition)[-1:]
         noise = spherical(start, end, mixture.mix)[None]
-        return model.denoised(noise, given, [number], wanted.sampling)[0]
+        return model.denoised(noise, given, [number], sampling)[0]
 
     def _batch(self, sample: Sample) -> Batch:
         batch = self._batches.get(sample.batch)
-        if batch is None or sample.number >= batch.wanted.n:
-            raise RequestError("this sample is not kept any more; generate it again")
+        if batch is None or sample.number >= batch.request.n:
+            raise RequestError("this sample is no longer in the cache; generate it again")
         return batch
 
     def _view(self, query: Query) -> Any:
-        """The domain's view of a number, counted from 1; 0 is the native one."""
+        """The domain's view with a number from 1; 0 is the native view."""
         number = query.whole("view", 0, len(self.views), 0)
         return self.views[number - 1][1] if number else None
 
     @property
     def _player(self) -> str:
-        """The first suffix of files that browsers play, or nothing."""
+        """The first suffix of files that browsers play; empty if there is none."""
         return next(filter(playable, self.model.domain.exporters), "")
 
     def _written(self, mixture: Mixture, suffix: str, view: Any) -> bytes:
@@ -221,18 +226,15 @@ def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
         kept.popitem(last=False)
 
 
-PARALLEL = 1e-4  # radians, and how near to half a turn: the arc is then not defined
-
-
 def spherical(first: Tensor, second: Tensor, mix: float) -> Tensor:
-    """The vector `mix` of the way along the arc from one to another; its length changes evenly as well.
+    """Spherical linear interpolation (slerp), with linear interpolation of the lengths.
 
     High-dimensional Gaussian noise lies near a sphere, and a straight line between two of its points leaves it.
-    Vectors along one line, which have no arc, are joined by that line.
+    Parallel vectors, which have no unique arc, are interpolated linearly.
 
     Args:
         first, second: `(L,)`.
-        mix: 0 gives the first and 1 the second.
+        mix: fraction of the way from the first to the second.
     """
     lengths = first.norm(), second.norm()
     if not min(lengths) > 0:

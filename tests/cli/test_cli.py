@@ -296,9 +296,9 @@ def test_sources_are_listed(tiny, engine):
     ("classes", "examples", "text", "names"),
     [
         (2, None, "red\nblue\n", ["red", "blue"]),
-        (0, None, "this model was trained without conditions, so it takes no --condition\n", []),
+        (0, None, "this model was trained without conditions, so it accepts no --condition\n", []),
         (0, ["a cat", "a dog"], "a cat\na dog\n", ["a cat", "a dog"]),
-        (0, [], "this model takes texts as --condition; the plugin's documentation says which\n", []),
+        (0, [], "this model accepts texts as --condition; see the plugin's documentation\n", []),
     ],
 )
 def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
@@ -363,16 +363,16 @@ def test_plugins_lists_and_narrows(tiny, monkeypatch):
     assert records["tiny"]["status"] == "ready"
     assert records["image"]["status"] == "disabled"
     text = ddmi("--no-plugins", "plugins")
-    assert "To mend it: unset DDMI_PLUGINS" in text
+    assert "Fix: unset DDMI_PLUGINS" in text
 
 
 def test_what_only_loading_tells_has_a_footnote():
     text = ddmi("plugins")
     assert re.search(r"image +\S+ +ddmi +- +- +found", text)
-    assert "shown by --check" in text
+    assert "use --check" in text
     text = ddmi("plugins", "--check")
     assert re.search(r"image +\S+ +ddmi +1 +x y +ready", text)
-    assert "shown by --check" not in text
+    assert "use --check" not in text
 
 
 def test_doctor_reports_as_lines_and_json():

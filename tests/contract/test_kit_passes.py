@@ -107,7 +107,7 @@ def test_the_command_says_what_is_broken_and_what_to_change(registered):
     assert result.exit_code == 1
     assert "FAILED   views" in result.stdout
     assert "cells (" in result.stdout
-    assert "mend: order them by size" in result.stdout
+    assert "fix: order them by size" in result.stdout
 
 
 def test_the_command_prints_json_alone(registered):

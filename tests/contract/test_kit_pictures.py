@@ -48,8 +48,8 @@ def write_notes(artefact, path: Path) -> None:
 
 
 BROKEN = {
-    "sampler_covers": ({"sampler": "test_kit_pictures:stuck"}, "many draws have few places"),
-    "render_sizes": ({"parse_view": "test_kit_pictures:one_size"}, "another size than was asked for"),
+    "sampler_covers": ({"sampler": "test_kit_pictures:stuck"}, "many draws have few different coordinates"),
+    "render_sizes": ({"parse_view": "test_kit_pictures:one_size"}, "another size than requested"),
     "original": ({"ground_truth": "test_kit_pictures:the_first"}, "equal to the first 3"),
     "exporters": ({"exporters": {".glb": "test_kit_pictures:write_nothing"}}, "it holds no vertices"),
 }

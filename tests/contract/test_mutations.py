@@ -40,21 +40,21 @@ BROKEN = [
     ("settings", part("settings", "MutableSettings"), "can be changed"),
     ("settings", part("settings", "BareSettings"), "needed"),
     ("presets", {"presets": {"quick": "broken_presets:unknown_key.toml"}}, "sample"),
-    ("presets", part("settings", "GrowingSettings"), "comes back changed"),
+    ("presets", part("settings", "GrowingSettings"), "changes when it is written"),
     ("data_load", source("none_held_out"), "held out 0"),
     ("names_and_labels", source("labels_beyond_classes"), "highest 5"),
     ("held_out_is_apart", source("trained_on_what_is_held_out"), "in both 2"),
-    ("signals_move", source("batch_last"), "batch first"),
+    ("signals_move", source("batch_last"), "first axis of tensors is not the batch"),
     ("batches_repeat", source("changed_by_augmentation"), "augmented batch changed"),
     ("augmentation_repeats", source("random_by_itself"), "one state of the generator"),
     ("encoder", part("encoder", "too_many_channels"), "channels 6"),
     ("encoder_sees_signals", part("encoder", "deaf"), "difference 0"),
-    ("signals_are_coded_alone", part("encoder", "batch_statistics"), "others of its batch"),
+    ("signals_are_coded_alone", part("encoder", "batch_statistics"), "other signals of its batch"),
     ("weights_are_all", part("encoder", "forgetful"), "stored weights"),
     ("decoder", part("decoder", "fine_to_coarse"), "coarse to fine"),
     ("devices", part("decoder", "on_the_cpu"), "device"),
     ("queries", part("sampler", "double_precision"), "float64"),
-    ("patches", part("sampler", "rows_reversed"), "does not rise"),
+    ("patches", part("sampler", "rows_reversed"), "does not increase"),
     ("sampler_repeats", part("sampler", "global_numbers"), "one state of the generator"),
     ("sampler_repeats", part("sampler", "still"), "every state"),
     ("sampler_covers", part("sampler", "first_half"), "missed (4, 5, 6, 7)"),
@@ -64,31 +64,31 @@ BROKEN = [
     ("extra_columns", part("sampler", "no_footprint"), "difference 1"),
     ("lattice", part("sampler", "wrong_lattice"), "highest 2"),
     ("decode", part("decoder", "constant"), "every coordinate"),
-    ("observe", part("renderer", "noisy"), "second time"),
+    ("observe", part("renderer", "noisy"), "repeated calls of observe"),
     ("points_are_independent", part("renderer", "normalising"), "in chunks of"),
-    ("observe_agrees_with_render", part("renderer", "shifted"), "other values than observe"),
+    ("observe_agrees_with_render", part("renderer", "shifted"), "differs from the values of observe"),
     ("native_size", part("settings", "WrongNative"), "signals (512)"),
-    ("render_sizes", part("renderer", "native_alone"), "than was asked for"),
+    ("render_sizes", part("renderer", "native_alone"), "than requested"),
     ("render_repeats", part("renderer", "grainy"), "differ"),
-    ("render_leaves_no_gradient", part("renderer", "switching"), "whether gradients are computed"),
+    ("render_leaves_no_gradient", part("renderer", "switching"), "changed the gradient mode"),
     ("original", part("ground_truth", "always_the_first"), "index 1"),
     ("views", part("report_views", "large_to_small"), "small to large"),
     ("pictures", part("picture", "array"), "ndarray"),
-    ("loss", part("loss", "one_number"), "one finite error a point"),
-    ("loss_is_least_at_the_target", part("loss", "of_the_sum"), "not least"),
+    ("loss", part("loss", "one_number"), "one finite error per point"),
+    ("loss_is_least_at_the_target", part("loss", "of_the_sum"), "not minimal"),
     ("perceptual", table("perceptual", "spectral", "OnePerSignal"), "not one finite number"),
     ("metrics", table("metrics", "psnr_db", "mean_over_all"), "wanted (4)"),
     ("metrics", table("metrics", "score", "error_called_score"), "better higher"),
     ("describe", part("signal_features", "describe_signal"), "of signals 16"),
     ("conditions", table("conditions", "mood", "ForgottenBatch"), "length 3"),
-    ("autoencoder_learns", part("loss", "rounded"), "does not fall"),
+    ("autoencoder_learns", part("loss", "rounded"), "does not decrease"),
     ("gradients_reach_weights", part("renderer", "detached"), "no gradient reaches"),
     ("gradients_reach_weights", part("decoder", "with_spare_weights"), "decoder.spare"),
     ("denoiser_learns", part("encoder", "exploding"), "not finite"),
     ("samples_render", part("decoder", "failing_far_out"), "not finite"),
     ("exporters", table("exporters", ".wav", "write_beside"), ".txt"),
     ("exporters", table("exporters", ".wav", "write_words"), "cannot be opened"),
-    ("exporters_repeat", table("exporters", ".wav", "write_time"), "second time"),
+    ("exporters_repeat", table("exporters", ".wav", "write_time"), "different bytes"),
     ("exporters_pass_errors_on", table("exporters", ".wav", "write_if_possible"), "no error"),
     ("files_read_back", table("exporters", ".wav", "write_backwards"), "correlation"),
     ("bad_files", part("read", "read_unguarded"), "FileNotFoundError"),
@@ -100,7 +100,7 @@ BROKEN = [
     ("weights", {"weights": "broken_presets:"}, "ships no weights"),
 ]
 OUTSIDE = [
-    ("fingerprints", source("hashed_by_python"), "another process"),
+    ("fingerprints", source("hashed_by_python"), "differs between processes"),
     ("no_network", source("fetching"), "203.0.113.1"),
     ("global_state", source("seeding"), "numpy's random state"),
     ("nothing_is_left", source("leaving_a_file"), ".cache"),
@@ -128,8 +128,8 @@ def test_a_broken_contract_is_found(sound, subject, name, changes, word):
     assert found.check == name
     assert word in str(found)
     assert found.numbers, "a message says what was measured"
-    assert len(found.mend) > 10
-    assert f"contract {name!r} is broken: {found.found}. To mend it: {found.mend}" == str(found)
+    assert len(found.fix) > 10
+    assert f"contract {name!r} is broken: {found.found}. Fix: {found.fix}" == str(found)
 
 
 def test_every_check_can_fail():
@@ -174,7 +174,7 @@ def test_a_field_that_changes_in_its_file_is_found(sound, subject, monkeypatch):
 
 def test_a_gpu_in_use_is_found(sound, subject):
     with examined(sound, {}, subject.split) as variant:
-        variant.made["visit"] = SimpleNamespace(cuda=True)
+        variant.made["process_report"] = SimpleNamespace(cuda=True)
         with pytest.raises(ContractBroken, match="GPU"):
             check_named("cpu")(variant)
 
@@ -216,7 +216,7 @@ def check_that_raises(subject) -> None:
 
 
 def test_a_connection_is_refused_and_reported_by_the_check_that_sees_it(subject):
-    with pytest.raises(ContractBroken, match="reach the network") as caught:
+    with pytest.raises(ContractBroken, match="access the network") as caught:
         Check(check_that_connects)(subject)
     assert caught.value.numbers == {"connections": 1, "first": "('203.0.113.1', 80)"}
     assert socket.socket.connect.__qualname__ != "offline.<locals>.connect"

@@ -117,5 +117,5 @@ def test_renders_carry_the_extent_and_coordinates_are_its_default():
 
 @pytest.mark.parametrize("extent", [(1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (-1.0, 1.0), ()])
 def test_an_extent_that_does_not_fit_is_refused(extent):
-    with pytest.raises(ValueError, match="one positive length for each of 2 axes"):
+    with pytest.raises(ValueError, match="a positive length for each of 2 axes"):
         GridRenderer(LAYOUTS[2], (8, 8), extent=extent)

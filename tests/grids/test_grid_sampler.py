@@ -134,7 +134,7 @@ def test_floats_become_single_precision(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64, torch.bool])
 def test_types_that_say_no_range_are_refused(dtype):
-    with pytest.raises(ValueError, match="give bytes, int16 or floats"):
+    with pytest.raises(ValueError, match="use bytes, int16 or floats"):
         as_values(torch.zeros(2, dtype=dtype))
 
 
@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_refused():
     sampler = GridSampler(layout(2))
     with pytest.raises(ValueError, match="2 axes"):
         sampler.sample(Grids((torch.zeros(1, 1, 4),)), 4, generator())
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="the minimum is 1"):
         sampler.sample(Grids((torch.zeros(1, 1, 4, 4),)), 0, generator())
     with pytest.raises(ValueError, match="probability"):
         GridSampler(layout(2), native_share=1.5)

@@ -93,8 +93,8 @@ def test_a_window_is_a_part_of_a_finer_render(field):
     ("size", "bounds", "message"),
     [
         ((4,), ((-1.0, 1.0), (-1.0, 1.0)), "one entry for each axis"),
-        ((4,), ((0.5, 0.5),), "0.5 to 0.5 are no interval"),
-        ((4,), ((0.0, 1.5),), "0 to 1.5 are no interval"),
+        ((4,), ((0.5, 0.5),), r"invalid bounds \(0.5, 0.5\)"),
+        ((4,), ((0.0, 1.5),), r"invalid bounds \(0, 1.5\)"),
     ],
 )
 def test_windows_that_show_nothing_are_refused(size, bounds, message):

@@ -60,7 +60,7 @@ def test_whole_numbers_of_16_bits_are_values():
 
 
 def test_other_types_are_refused():
-    with pytest.raises(ValueError, match="int64 have no meaning"):
+    with pytest.raises(ValueError, match="int64 are not supported"):
         GridSet([np.zeros((1, 1, 4), np.int64)], ["a"]).batch([0])
 
 
@@ -181,13 +181,13 @@ def test_what_does_not_fit_is_told():
         GridSet(levels(), ("a", "b"), rows=range(6))
     with pytest.raises(ValueError, match="6 names, 6 rows, 1 labels"):
         GridSet(levels(), NAMES, labels=[1])
-    with pytest.raises(ValueError, match="captions for each signal or none; got 1 for 6"):
+    with pytest.raises(ValueError, match="captions for all signals or none; got 1 of 6"):
         GridSet(levels(), NAMES, captions=[["a"]])
-    with pytest.raises(ValueError, match="row 6 is beyond the levels, which hold 6, 6 signals"):
+    with pytest.raises(ValueError, match="row 6 is out of range; the levels hold 6, 6 signals"):
         GridSet(levels(), ("a", "b"), rows=[1, 6])
-    with pytest.raises(ValueError, match="row -1 is beyond"):
+    with pytest.raises(ValueError, match="row -1 is out of range"):
         GridSet(levels(), ("a", "b"), rows=[0, -1])
-    with pytest.raises(ValueError, match="row 3 is beyond the levels, which hold 6, 3"):
+    with pytest.raises(ValueError, match="row 3 is out of range; the levels hold 6, 3"):
         GridSet([levels()[0], levels(3)[1]], NAMES)
 
 

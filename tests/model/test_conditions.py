@@ -111,7 +111,7 @@ def test_an_unknown_condition_is_refused_before_anything_is_done(conditioned):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("wrong", r"Wrong.of gives vectors of shape \(3, 1\)"), ("unfinished", "not finite")]
+    ("name", "message"), [("wrong", r"Wrong.of returns vectors of shape \(3, 1\)"), ("unfinished", "not finite")]
 )
 def test_vectors_that_do_not_fit_are_refused_with_their_author(conditioned, tmp_path, name, message):
     with pytest.raises(PluginError, match=message):

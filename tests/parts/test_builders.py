@@ -121,7 +121,7 @@ def test_the_renderer_takes_the_extent_of_the_settings_if_they_have_one():
 
 @pytest.mark.parametrize("build", [grid_renderer, grid_report_views, native_size])
 def test_settings_without_a_native_size_are_told_what_to_give(build):
-    with pytest.raises(PluginError, match=r"Nothing\.native: give it a property .*slowest first \(y, x\)"):
+    with pytest.raises(PluginError, match=r"Nothing\.native: add a property .*slowest first \(y, x\)"):
         build(domain(2), Nothing())
 
 

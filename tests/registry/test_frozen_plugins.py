@@ -65,11 +65,11 @@ def test_a_plugin_of_the_version_before_is_ready_with_a_warning(version, monkeyp
     found, about = loaded(f"frozen-{version}")
     assert found.record.status is Status.READY
     assert found.domain is not None
-    assert found.record.reason == f"written for API version {version}, which the next API version ends"
-    assert f"--upgrade ddmi-frozen-{version}" in found.record.mend
+    assert found.record.reason == f"written for API version {version}, which the next API version removes"
+    assert f"--upgrade ddmi-frozen-{version}" in found.record.fix
     (sentence,) = about
     assert f"'frozen-{version}'" in sentence
-    assert found.record.mend in sentence
+    assert found.record.fix in sentence
 
 
 def test_a_plugin_of_two_versions_before_is_incompatible(version, monkeypatch):
@@ -78,7 +78,7 @@ def test_a_plugin_of_two_versions_before_is_incompatible(version, monkeypatch):
     assert found.record.status is Status.INCOMPATIBLE
     assert found.domain is None
     assert f"accepts {version + 1} and {version + 2}" in found.record.reason
-    assert f"--upgrade ddmi-frozen-{version}" in found.record.mend
+    assert f"--upgrade ddmi-frozen-{version}" in found.record.fix
 
 
 def test_a_version_that_was_never_released_is_not_accepted():

@@ -110,19 +110,19 @@ def test_a_loaded_plugin_is_described(install):
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "reason", "mend"),
+    ("code", "status", "reason", "fix"),
     [
         ("1 / 0", Status.BROKEN, "ZeroDivisionError", "report this"),
         ("def broken(:", Status.BROKEN, "SyntaxError", "report this"),
         ("import sys; sys.exit(3)", Status.BROKEN, "sys.exit(3)", "report this"),
-        ("import not_installed_at_all.x", Status.BROKEN, "not_installed_at_all", "is missing"),
+        ("import not_installed_at_all.x", Status.BROKEN, "not_installed_at_all", "missing module"),
         ("from ddmi_core.api import Gone", Status.BROKEN, "Gone", "another version of ddmi"),
         ("", Status.BROKEN, "no hook ddmi_domains", "hookimpl"),
         (
             "from ddmi_core.api import hookimpl\n@hookimpl\ndef ddmi_domains(unknown): return []",
             Status.BROKEN,
-            "does not fit",
-            "no parameters",
+            "wrong signature",
+            "without parameters",
         ),
         (
             "from ddmi_core.api import hookimpl\n@hookimpl\ndef ddmi_domains(): raise ValueError('inside')",
@@ -152,15 +152,15 @@ def test_a_loaded_plugin_is_described(install):
         (good("bad", API_VERSION - 2), Status.INCOMPATIBLE, "API version", "--upgrade ddmi-bad"),
     ],
 )
-def test_a_faulty_plugin_says_reason_and_mend_and_stops_no_other(install, code, status, reason, mend):
+def test_a_faulty_plugin_says_reason_and_mend_and_stops_no_other(install, code, status, reason, fix):
     install("bad", code)
     install("fine", good("fine"))
     record = registry.loaded("bad").record
     assert record.status is status
     assert reason in record.reason
-    assert mend in record.mend
+    assert fix in record.fix
     text = refusal("bad")
-    for part in ("'bad'", "ddmi-bad 1.2", status, record.reason, record.mend):
+    for part in ("'bad'", "ddmi-bad 1.2", status, record.reason, record.fix):
         assert part in text
     assert registry.domain_named("fine").name == "fine"
     assert record_of("bad").status is Status.FOUND
@@ -252,7 +252,7 @@ def test_a_registration_may_not_take_an_installed_name(own, install):
 
 
 def test_a_registration_must_be_a_domain_of_this_api(own):
-    with pytest.raises(PluginError, match="given a str"):
+    with pytest.raises(PluginError, match="got a str"):
         registry.register("own")
     with pytest.raises(PluginError, match="API version"):
         registry.register(attrs.evolve(own, api_version=API_VERSION + 1))

@@ -29,7 +29,7 @@ def test_listing_shows_all_and_imports_none(folder, good):
     assert len([record for record in ours if record["distribution"] in known(good)]) == COUNT
     assert {records[name, f"ddmi-{name}"]["status"] for name in [*good, *BROKEN]} == {"found"}
     assert {records["clash", name]["status"] for name in CLASHING} == {"clash"}
-    assert "pip uninstall" in records["clash", CLASHING[0]]["mend"]
+    assert "pip uninstall" in records["clash", CLASHING[0]]["fix"]
 
 
 def known(good: list[str]) -> set[str]:
@@ -44,12 +44,12 @@ def test_help_lists_no_plugin_and_imports_none(folder, good):
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_asking_for_a_broken_one_names_reason_and_mend(folder, good, name):
-    _, reason, mend = BROKEN[name]
+    _, reason, fix = BROKEN[name]
     done = ddmi(folder, "settings", "--plugin", name)
     assert done.returncode == 2
     assert f"'{name}' from ddmi-{name} 1.0" in done.stderr
     assert reason in done.stderr
-    assert mend in done.stderr
+    assert fix in done.stderr
 
 
 def test_asking_for_a_clash_names_both(folder, good):

@@ -27,11 +27,11 @@ def ddmi_domains():
     return [DOMAIN]
 """
 HEAVY = "import time; time.sleep(1)  # stands for a plugin that imports much"
-# name -> code, and a word of the reason and of the mend
+# name -> code, and a word of the reason and of the fix
 BROKEN = {
     "import-error": ("raise RuntimeError('bang')", "RuntimeError: bang", "report this"),
     "syntax-error": ("def broken(:", "SyntaxError", "report this"),
-    "missing-dependency": ("import not_installed_at_all", "not_installed_at_all", "install what it needs"),
+    "missing-dependency": ("import not_installed_at_all", "not_installed_at_all", "install the missing module"),
     "wrong-api": (GOOD, "API version 99", "--upgrade ddmi"),
     "endless": ("while True: pass", "took longer than", "report this"),
 }

@@ -39,7 +39,7 @@ def test_any_finite_points_lie_inside_the_frame(given_points, log_x, log_y):
     svg = chart([Line("loss", given_points)], "step", "loss", log_x=log_x, log_y=log_y)
     kept = [(x, y) for x, y in given_points if (x > 1e-99 or not log_x) and (y > 1e-99 or not log_y)]
     if not kept:
-        assert "nothing recorded yet" in svg
+        assert "no data" in svg
         return
     (line,) = drawn(svg)
     assert len(line) == len(kept)
@@ -103,7 +103,7 @@ def test_points_that_are_not_finite_are_left_out(bad):
 
 @pytest.mark.parametrize("lines", [[], [Line("a", ())], [Line("a", ((0, math.nan),))]])
 def test_nothing_to_draw_is_said(lines):
-    assert chart(lines, "x", "y") == "<p>nothing recorded yet</p>"
+    assert chart(lines, "x", "y") == "<p>no data</p>"
 
 
 def test_a_chart_names_no_address():

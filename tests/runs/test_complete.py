@@ -268,7 +268,7 @@ def test_scattered_values_need_no_input(finished_runs, tmp_path, few):
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ([], "say what is observed"),
+        ([], "nothing is observed"),
         (["--observe", "x<0"], "unknown axis 'x'"),
         (["--observe", "t<-0.99"], "known places is observed"),
         (["--observe", "t<0", "--hide", "t<0.5"], "known places is observed"),

@@ -297,7 +297,7 @@ def test_a_signal_in_a_step_keeps_what_was_done(finished_runs, tmp_path, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", interrupting)
-        with pytest.raises(Interrupted, match=r"in the step 'latents'; what is done is saved.*--resume"):
+        with pytest.raises(Interrupted, match=r"in the step 'latents'; completed work is saved.*--resume"):
             run(DOMAINS["wave"], out)
     run(DOMAINS["wave"], out, resume=True)
     assert contents(out) == contents(finished_runs["wave"])
@@ -315,7 +315,7 @@ def test_a_signal_ends_a_long_evaluation_at_once(finished_runs, tmp_path, monkey
     with monkeypatch.context() as patched:
         patched.setattr(evaluate, "describe_latents", interrupting)
         with pytest.raises(
-            Interrupted, match=r"in the step 'evaluation'; what is done is saved: continue with: .*--resume"
+            Interrupted, match=r"in the step 'evaluation'; completed work is saved: continue with: .*--resume"
         ):
             run(DOMAINS["wave"], out)
     assert not (out / "metrics.json").exists()
@@ -342,7 +342,7 @@ def test_a_new_run_does_not_take_a_folder_in_use(copied_run, formula_domain, tmp
     assert moments(copied_run) == before
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not empty and not a run"):
+    with pytest.raises(OutputError, match="neither empty nor a run"):
         run(formula_domain, tmp_path / "notes")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="is a file"):
@@ -420,7 +420,9 @@ def test_a_full_disk_loses_nothing_that_was_done(finished_runs, tmp_path, monkey
             write(path, data)
 
         patched.setattr(checkpoint, "write_synced", full)
-        words = rf"no space left.*; what is done is saved: continue with: ddmi run --plugin wave --out {out} --resume$"
+        words = (
+            rf"no space left.*; completed work is saved: continue with: ddmi run --plugin wave --out {out} --resume$"
+        )
         with pytest.raises(OutputError, match=words):
             run(DOMAINS["wave"], out)
     assert [path.name for path in (out / "denoiser").iterdir()] == ["step-00000020"]
@@ -587,8 +589,8 @@ def test_a_rate_that_diverges_ends_with_the_stage_the_step_and_the_mend(stage, t
     sets = (f"{table}.training.rate=1e30", f"{table}.training.warmup=0")
     with pytest.raises(TrainingError) as caught:
         run(DOMAINS["wave"], tmp_path / "run", *sets)
-    mend = rf"lower {table}\.training\.rate, which is 1e\+30\. .*start anew with another --out folder, or remove .*run$"
-    assert re.search(rf"of stage '{stage}' is (nan|inf) at step \d+; .*{mend}", str(caught.value))
+    fix = rf"lower {table}\.training\.rate, which is 1e\+30\. .*start a new run with another --out folder, or .*run$"
+    assert re.search(rf"of stage '{stage}' is (nan|inf) at step \d+; .*{fix}", str(caught.value))
     assert caught.value.exit_status == 1
     assert not (tmp_path / "run" / stage / "final").exists()
 

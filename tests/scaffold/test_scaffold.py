@@ -100,18 +100,18 @@ def test_a_summary_may_hold_any_character(summary: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Sonar", ["'Sonar'", "did you mean 'sonar'?", "small letters"]),
+        ("Sonar", ["'Sonar'", "did you mean 'sonar'?", "lower-case letters"]),
         ("3d scans", ["did you mean 'd-scans'?"]),
         ("my.sound", ["did you mean 'my-sound'?"]),
         ("sonar-", ["did you mean 'sonar'?"]),
-        ("_", ["cannot be the name", "a letter first"]),
-        ("", ["cannot be the name"]),
+        ("_", ["is not a valid plugin name", "starting with a letter"]),
+        ("", ["is not a valid plugin name"]),
         ("../sonar", ["did you mean 'sonar'?"]),
         ("s" * (LONGEST + 1), [f"up to {LONGEST}"]),
-        ("ddmi-sonar", ["begins with ddmi", "leave it out"]),
+        ("ddmi-sonar", ["begins with ddmi", "omit it"]),
         ("ddmi_core", ["begins with ddmi"]),
         ("core", ["package ddmi_core", "choose another name"]),
-        ("lambda", ["a word of the Python language"]),
+        ("lambda", ["a keyword of Python"]),
         ("image", ["taken by the plugin 'image' from ddmi 0.", "choose another name"]),
     ],
 )

@@ -186,7 +186,7 @@ def test_without_a_cache_small_arrays_are_made_each_time_and_large_ones_are_told
         assert maker.made(cache, "a")[0].tolist() == [0, 1, 2, 3, 4]
     assert maker.count == 2
     cache.tidy()
-    with pytest.raises(OutputError, match=r"an array of 0\.0 GiB cannot be kept in the cache: .*XDG_CACHE_HOME"):
+    with pytest.raises(OutputError, match=r"an array of 0\.0 GiB cannot be stored in the cache: .*XDG_CACHE_HOME"):
         maker.filled(cache, "a")
 
 

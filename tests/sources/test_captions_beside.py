@@ -54,13 +54,13 @@ def test_where_some_have_captions_they_are_left_out_with_a_warning(folder, caplo
     (folder / "1.txt").unlink()
     with caplog.at_level(logging.WARNING):
         assert beside(folder) == {}
-    assert "captions are left out: 2 of 3 tones" in caplog.text
+    assert "captions are ignored: only 2 of 3 tones" in caplog.text
     assert "1.txt" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b" \n", "1.txt: empty; write one"), (b"\xff\xfe\xff", "not text in UTF-8"), (b"a" * 70000, "more than 65536")],
+    [(b" \n", "1.txt: empty; write one"), (b"\xff\xfe\xff", "not UTF-8 text"), (b"a" * 70000, "more than 65536")],
 )
 def test_files_that_are_no_captions_are_told(folder, content, message):
     (folder / "1.txt").write_bytes(content)

@@ -9,7 +9,7 @@ from attrs import evolve
 from ddmi_core.errors import DataError
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
-from ddmi_core.sources.decoding import Decoding, decode_files
+from ddmi_core.sources.decoding import Decoding, damaged, decode_files
 from ddmi_core.sources.files import find_files
 
 
@@ -111,3 +111,31 @@ def test_decoding_that_is_cut_off_leaves_nothing_that_counts_as_done(folder, cac
         decode(folder, how(Stopping()))
     assert list(cache.iterdir()) == []
     assert len(decode(folder, how())[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("no header"), "a.png: not a picture, or damaged: no header; save it again"),
+        (
+            OSError("cannot identify image file <_io.BytesIO object at 0x7f00>"),
+            "damaged: cannot identify image file;",
+        ),
+        (EOFError(), "a.png: not a picture, or damaged: cut short; save it again"),
+        (ZeroDivisionError(), "damaged: ZeroDivisionError; save"),
+        (FileNotFoundError(2, "No such file"), "a.png: cannot be read: No such file"),
+        (MemoryError(), "a.png: not enough memory to decode it"),
+    ],
+)
+def test_what_decoders_raise_becomes_a_data_error(error, sentence):
+    with pytest.raises(DataError) as caught, damaged("a.png", "a picture", "save it again"):
+        raise error
+    assert sentence in str(caught.value)
+    assert caught.value.__cause__ is error
+
+
+def test_errors_that_are_sentences_already_pass_unchanged():
+    refused = DataError("a.png: too large")
+    with pytest.raises(DataError) as caught, damaged("a.png", "a picture"):
+        raise refused
+    assert caught.value is refused

@@ -75,7 +75,7 @@ def test_missing_foreign_and_empty_places_are_told_with_the_kind(tmp_path):
     with pytest.raises(DataError, match="no such folder or zip archive"):
         find_files(tmp_path / "none", WANTED, "things")
     fill(tmp_path, "a.png")
-    with pytest.raises(DataError, match=r"no things in it; files ending in \.wav, \.txt"):
+    with pytest.raises(DataError, match=r"contains no things; accepted suffixes: \.wav, \.txt"):
         find_files(tmp_path, WANTED, "things")
     with pytest.raises(DataError, match="neither a folder nor a zip archive; give a folder of things"):
         find_files(tmp_path / "a.png", WANTED, "things")

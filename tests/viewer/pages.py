@@ -50,7 +50,7 @@ class Page:
     def wait_for(self, channel: str, serial: int) -> None:
         """Until the server has heard of a request."""
         end = monotonic() + 10
-        while self.server.turns.newest(channel) < serial:
+        while self.server.queue.newest(channel) < serial:
             assert monotonic() < end
             sleep(0.001)
 

@@ -70,10 +70,10 @@ class Stuck(server.Server):
         time.sleep(0.2)
         raise KeyboardInterrupt
     def hold(self):
-        with self.turns.turn("", 0):
+        with self.queue.admit("", 0):
             time.sleep(60)
 server.Server, server.Session = Stuck, lambda *given: None
-server.serve(lambda: None, "stuck", 0, browser=False, told=lambda line: None)
+server.serve(lambda: None, "stuck", 0, browser=False, notice=lambda line: None)
 """
     begin = time.monotonic()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -127,4 +127,4 @@ def test_a_wrong_request_ends_with_status_2(arguments, said, tmp_path, monkeypat
 def test_help_imports_no_torch():
     program = "import sys; sys.argv = ['ddmi', 'view', '--help']\nfrom ddmi_core.cli.main import app\ntry: app()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "Show samples on a page" in done.stdout
+    assert "Serve a local page" in done.stdout

@@ -172,9 +172,9 @@ def test_something_else_in_its_place_is_told(models):
 
 def test_no_gradients_are_kept(models):
     session = Session(models["wave"], "tiny")
-    from ddmi_core.viewer.params import Mixture, Sample, Wanted
+    from ddmi_core.viewer.params import Mixture, Sample, SampleRequest
 
-    (name,) = session.sample(Wanted(n=1, sampling=Sampling(steps=2)), lambda step, steps: None)
+    (name,) = session.sample(SampleRequest(n=1, sampling=Sampling(steps=2)), lambda step, steps: None)
     batch, _, number = name.partition("-")
     field = session.field(Mixture(Sample(batch, int(number))))
     assert not any(plane.requires_grad for planes in field.basis for plane in planes)

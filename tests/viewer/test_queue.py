@@ -6,36 +6,36 @@ from threading import Event, Lock, Thread
 
 import pytest
 
-from ddmi_core.viewer.queue import MOST_CHANNELS, Superseded, Turns
+from ddmi_core.viewer.queue import MOST_CHANNELS, RequestQueue, Superseded
 
 
 def test_an_older_request_of_a_channel_is_dropped_and_one_of_another_is_not():
-    turns = Turns()
-    with turns.turn("zoom", 5):
+    queue = RequestQueue()
+    with queue.admit("zoom", 5):
         pass
-    with pytest.raises(Superseded), turns.turn("zoom", 4):
+    with pytest.raises(Superseded), queue.admit("zoom", 4):
         pass
-    with turns.turn("other", 1), pytest.raises(AssertionError):
+    with queue.admit("other", 1), pytest.raises(AssertionError):
         raise AssertionError
-    with turns.turn("zoom", 5):
+    with queue.admit("zoom", 5):
         pass
 
 
 def test_those_without_a_channel_are_all_served():
-    turns, served = Turns(), []
+    queue, served = RequestQueue(), []
     for serial in (3, 1, 2):
-        with turns.turn("", serial):
+        with queue.admit("", serial):
             served.append(serial)
     assert served == [3, 1, 2]
 
 
 def test_what_is_being_done_hears_that_something_newer_has_come():
-    turns, begun, newer = Turns(), Event(), Event()
+    queue, begun, newer = RequestQueue(), Event(), Event()
     ended = []
 
     def work():
         try:
-            with turns.turn("samples", 1) as check:
+            with queue.admit("samples", 1) as check:
                 check()
                 begun.set()
                 newer.wait(10)
@@ -47,7 +47,7 @@ def test_what_is_being_done_hears_that_something_newer_has_come():
     thread = Thread(target=work)
     thread.start()
     begun.wait(10)
-    second = Thread(target=lambda: turns.turn("samples", 2).__enter__())
+    second = Thread(target=lambda: queue.admit("samples", 2).__enter__())
     newer.set()
     second.start()
     thread.join(10)
@@ -56,16 +56,16 @@ def test_what_is_being_done_hears_that_something_newer_has_come():
 
 
 def test_of_many_waiting_requests_only_the_newest_is_served():
-    turns, begun, free, served = Turns(), Event(), Event(), []
+    queue, begun, free, served = RequestQueue(), Event(), Event(), []
 
     def hold():
-        with turns.turn("", 0):
+        with queue.admit("", 0):
             begun.set()
             free.wait(10)
 
     def ask(serial):
         try:
-            with turns.turn("zoom", serial):
+            with queue.admit("zoom", serial):
                 served.append(serial)
         except Superseded:
             pass
@@ -76,7 +76,7 @@ def test_of_many_waiting_requests_only_the_newest_is_served():
     waiting = [Thread(target=ask, args=(serial,)) for serial in range(1, 9)]
     for thread in waiting:
         thread.start()
-    while turns.newest("zoom") != 8:
+    while queue.newest("zoom") != 8:
         pass
     free.set()
     for thread in (holder, *waiting):
@@ -85,11 +85,11 @@ def test_of_many_waiting_requests_only_the_newest_is_served():
 
 
 def test_never_two_at_once():
-    turns, inside, most = Turns(), [], []
+    queue, inside, most = RequestQueue(), [], []
     notes = Lock()
 
     def work(number):
-        with turns.turn("", number):
+        with queue.admit("", number):
             with notes:
                 inside.append(number)
                 most.append(len(inside))
@@ -105,18 +105,18 @@ def test_never_two_at_once():
 
 
 def test_after_the_end_nobody_is_served_and_who_works_hears_of_it():
-    turns = Turns()
-    with turns.turn("samples", 1) as check:
-        assert not turns.close(0.01)
+    queue = RequestQueue()
+    with queue.admit("samples", 1) as check:
+        assert not queue.close(0.01)
         with pytest.raises(Superseded):
             check()
-    assert turns.close(0.01)
+    assert queue.close(0.01)
 
 
 def test_channels_that_are_long_gone_are_forgotten():
-    turns = Turns()
+    queue = RequestQueue()
     for number in range(2 * MOST_CHANNELS):
-        with turns.turn(f"page-{number}", 1):
+        with queue.admit(f"page-{number}", 1):
             pass
-    known = [number for number in range(2 * MOST_CHANNELS) if turns.newest(f"page-{number}") == 1]
+    known = [number for number in range(2 * MOST_CHANNELS) if queue.newest(f"page-{number}") == 1]
     assert known == list(range(MOST_CHANNELS, 2 * MOST_CHANNELS))

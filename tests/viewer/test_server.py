@@ -143,7 +143,7 @@ WRONG = {
     "guidance=much": "guidance 'much' is not a number",
     "condition=slwo": "unknown class 'slwo'; did you mean 'slow'?",
     "condition=" + "x" * 501: "the condition has 501 characters; at most 500",
-    "channel=A!": "channel 'A!' is not made of",
+    "channel=A!": "channel 'A!' must have",
 }
 
 

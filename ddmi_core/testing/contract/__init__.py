@@ -1,1 +1,1 @@
-"""The checks of the plugin contract, one module a subject."""
+"""The checks of the plugin contract, one module per subject."""

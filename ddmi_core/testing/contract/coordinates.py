@@ -1,4 +1,4 @@
-"""Checks of the coordinate sampler: what it draws, where, and that its targets are the signal's values."""
+"""Checks of the coordinate sampler: shapes, coverage, reproducibility and targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ddmi_core.testing.tensors import difference, finite
 from ddmi_core.training.objective import generator_for
 
 DRAWS = 200
-PARTS = 8  # of each axis, all of which are to be hit
+PARTS = 8  # intervals of each axis, each of which must be sampled
 CLOSE = 1e-5
 TRIALS = 12
 LATTICE = (5, 3, 4, 6)  # cells along the axes, all different
@@ -28,17 +28,19 @@ def check_queries(subject: Subject) -> None:
     layout, batch, measured = subject.domain.layout, subject.count, subject.domain.columns
     for points in (1, 7, POINTS):
         queries = subject.queries(points, points)
-        expect(isinstance(queries, Queries), f"sample gives a {type(queries).__name__}", "return ddmi_core.api.Queries")
+        expect(
+            isinstance(queries, Queries), f"sample returns a {type(queries).__name__}", "return ddmi_core.api.Queries"
+        )
         coords, extra, targets = queries.coords, queries.extra, queries.targets
         count = coords.shape[1]
         expect(
             1 <= count <= 2 * points,
-            "the number of points is far from the number asked for",
+            "the number of points differs too much from the requested number",
             "draw about n points of each signal",
-            asked=points,
+            requested=points,
             drawn=count,
         )
-        # Those of a domain's own kind say in their own way where something was measured.
+        # A domain's own subclass of queries may describe locations in another way.
         own = type(queries) is not Queries
         axes, more = (coords.shape[2], extra.shape[2]) if own else (len(layout.axes), len(layout.extra))
         expect(
@@ -46,8 +48,8 @@ def check_queries(subject: Subject) -> None:
             and extra.shape == (batch, count, more)
             and targets.shape == (batch, count, len(measured)),
             "queries have wrong shapes",
-            "give coords (B, N, axes), extra (B, N, extra columns) and targets (B, N, V), and name the columns of "
-            "targets in `observed` where they are not the field's values",
+            "return coords (B, N, axes), extra (B, N, extra columns) and targets (B, N, V), and name the columns of "
+            "targets in `observed` if they are not the field's values",
             coords=tuple(coords.shape),
             extra=tuple(extra.shape),
             targets=tuple(targets.shape),
@@ -59,15 +61,15 @@ def check_queries(subject: Subject) -> None:
         weights = queries.weights
         expect(
             bool((weights >= 0).all()) and weights.expand(batch, count).shape == (batch, count),
-            "weights of points are negative, or do not fit the points",
-            "give one weight a point, (B, N), or what broadcasts to it",
+            "weights of points are negative, or have a wrong shape",
+            "return one weight per point, (B, N), or a shape that broadcasts to it",
             shape=tuple(weights.shape),
             lowest=float(weights.min()),
         )
         low, high = float(coords.min()), float(coords.max())
         expect(
             type(queries) is not Queries or (low >= -1 and high <= 1),
-            "coordinates leave [-1, 1]",
+            "coordinates are outside [-1, 1]",
             "normalise each axis so that cell i of n is centred at (2 i + 1) / n - 1",
             lowest=low,
             highest=high,
@@ -75,13 +77,13 @@ def check_queries(subject: Subject) -> None:
 
 
 def check_patches(subject: Subject) -> None:
-    """Where queries say that they are a patch, their points are a regular block, slowest axis first."""
+    """If queries declare a patch, their points are a regular block, slowest axis first."""
     queries, axes = subject.queries(0), len(subject.domain.layout.axes)
     if not queries.patch:
         raise NotApplicable("the sampler draws no patches")
     expect(
         prod(queries.patch) == queries.coords.shape[1],
-        "a patch has another number of cells than there are points",
+        "the number of cells of a patch is not the number of points",
         "set `patch` to the sides of the block",
         patch=queries.patch,
         points=queries.coords.shape[1],
@@ -96,25 +98,25 @@ def check_patches(subject: Subject) -> None:
         name = subject.domain.layout.axes[axes - 1 - number]
         expect(
             bool((line == line[:, :1]).all()) and bool((step > 0).all()),
-            f"the points of a patch are no block of rows, slowest axis first: {name} does not rise along side {number}",
-            "order points as a grid's values are stored, with x fastest",
+            f"the points of a patch are not a block, slowest axis first: {name} does not increase along side {number}",
+            "order points like the values of a stored grid, with x fastest",
             patch=queries.patch,
         )
 
 
 def check_sampler_repeats(subject: Subject) -> None:
-    """The same state of the generator gives the same queries, another state other ones."""
+    """Equal states of the generator give equal queries, different states different ones."""
     for seed in range(TRIALS // 4):
         where = difference(subject.queries(seed), subject.queries(seed))
         expect(
             not where,
             f"two draws from one state of the generator differ: {where}",
-            "draw every random number from the generator that sample() is given",
+            "draw every random number from the generator passed to sample()",
             seed=seed,
         )
     points = max(1, POINTS // 64)
     drawn = [subject.queries(seed, points).coords for seed in range(TRIALS)]
-    different = sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
+    different = _different(drawn)
     expect(
         different > 0,
         "every state of the generator gives the same coordinates",
@@ -124,22 +126,22 @@ def check_sampler_repeats(subject: Subject) -> None:
     )
     generator = generator_for(0, "check")
     drawn = [subject.parts.sampler.sample(subject.batch, points, generator).coords for _ in range(TRIALS)]
-    different = sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
+    different = _different(drawn)
     expect(
         different > 0,
-        "one generator gives the same coordinates every time",
-        "draw from the generator itself, without seeding it or a copy of it anew",
+        "repeated calls with one generator give the same coordinates",
+        "draw from the generator itself, without reseeding or copying it",
         different=different,
         of=TRIALS - 1,
     )
 
 
 def check_sampler_covers(subject: Subject) -> None:
-    """Over many draws, every eighth of every axis is hit, in every signal; of rays and the like, many places are."""
+    """Many draws sample every eighth of every axis in every signal; rays and similar queries are varied."""
     queries = [subject.queries(seed, 16) for seed in range(DRAWS)]
     coords = torch.cat([drawn.coords for drawn in queries], dim=1)
     if type(queries[0]) is not Queries:
-        # Where rays begin depends on who looks, so that parts may never be met.
+        # The origins of rays depend on the cameras, so they need not cover the axes.
         _varied(coords)
         return
     for column, axis in enumerate(subject.domain.layout.axes):
@@ -150,8 +152,8 @@ def check_sampler_covers(subject: Subject) -> None:
             missed = sorted(set(range(parts)) - set(hit.tolist()))
             expect(
                 not missed and (places > 1 or _single(subject, column)),
-                f"coordinates never fall into some parts of the axis {axis}",
-                "let offsets reach both ends of every axis",
+                f"some parts of the axis {axis} are never sampled",
+                "let random offsets reach both ends of every axis",
                 signal=number,
                 parts=parts,
                 missed=missed,
@@ -161,7 +163,7 @@ def check_sampler_covers(subject: Subject) -> None:
 
 
 def check_targets(subject: Subject) -> None:
-    """Targets are the signal's values: those of the cell of some level that the coordinate lies in, at its centre."""
+    """Targets are the signal's values in the cell of a level that contains the coordinate, at its centre."""
     levels = levels_of(subject.batch)
     seen: list[list[Tensor]] = [[] for _ in levels]
     for seed in range(TRIALS * len(levels)):
@@ -170,8 +172,8 @@ def check_targets(subject: Subject) -> None:
         error = _error(levels[best], queries)
         expect(
             error <= CLOSE,
-            "targets are not the values of the cells that the coordinates lie in",
-            "check the order of the axes (coords are x first, grids x last) and that each signal gets its own targets",
+            "targets are not the values of the cells that contain the coordinates",
+            "check the order of the axes (coords are x first, grids x last) and that each signal has its own targets",
             error=error,
             tolerance=CLOSE,
             level=best,
@@ -183,7 +185,7 @@ def check_targets(subject: Subject) -> None:
         coords = torch.cat(drawn, dim=1)
         for column, (axis, length) in enumerate(zip(subject.domain.layout.axes, level.shape[:1:-1], strict=True)):
             apart = float(_off(coords[..., column], length).max())
-            # Coordinates that repeat are on a lattice; others may lie anywhere in their cells.
+            # Repeated coordinates are on a lattice; others may lie anywhere in their cells.
             expect(
                 apart <= CLOSE * length or len(torch.unique(coords[..., column])) > length,
                 f"coordinates along {axis} are not at the centres of cells",
@@ -194,12 +196,12 @@ def check_targets(subject: Subject) -> None:
 
 
 def check_extra_columns(subject: Subject) -> None:
-    """Extra columns say the same in training as in a render of that size."""
+    """Extra columns are equal in training and in a render of that size."""
     layout, renderer = subject.domain.layout, subject.parts.renderer
     if not layout.extra:
         raise NotApplicable("the layout has no extra columns")
     if not isinstance(renderer, GridRenderer):
-        raise NotApplicable(f"{type(renderer).__name__} does not tell the extra columns of a render")
+        raise NotApplicable(f"{type(renderer).__name__} does not expose the extra columns of a render")
     levels = levels_of(subject.batch)
     fitting = 0
     for seed in range(TRIALS * len(levels)):
@@ -218,19 +220,19 @@ def check_extra_columns(subject: Subject) -> None:
             cells=tuple(level.shape[2:]),
         )
     if not fitting:
-        raise NotApplicable("targets fit no level, which another check reports")
+        raise NotApplicable("targets match no level, which another check reports")
 
 
 def check_lattice(subject: Subject) -> None:
-    """The sampler's lattice has one rising row of coordinates an axis in [-1, 1], x first, for sizes x last."""
+    """The sampler's lattice has one increasing row of coordinates in [-1, 1] per axis, x first, for sizes x last."""
     axes = subject.domain.layout.axes
     for size in ((1,) * len(axes), tuple(LATTICE[i % len(LATTICE)] for i in range(len(axes)))):
         rows = subject.parts.sampler.lattice(size)
         shapes = [tuple(row.shape) for row in rows]
         expect(
             shapes == [(length,) for length in reversed(size)],
-            "the lattice does not fit its size",
-            "give one 1-D tensor an axis, in the layout's order, for a size with the slowest axis first",
+            "the lattice does not match its size",
+            "return one 1-D tensor per axis, in the layout's order, for a size with the slowest axis first",
             size=size,
             rows=shapes,
         )
@@ -238,11 +240,16 @@ def check_lattice(subject: Subject) -> None:
             low, high = float(row.min()), float(row.max())
             expect(
                 bool((row.diff() > 0).all()) and low >= -1 and high <= 1,
-                f"coordinates along {axis} do not rise within [-1, 1]",
-                "give rising coordinates, such as ddmi_core.parts.cell_centres",
+                f"coordinates along {axis} do not increase within [-1, 1]",
+                "return increasing coordinates, such as ddmi_core.parts.cell_centres",
                 lowest=low,
                 highest=high,
             )
+
+
+def _different(drawn: Sequence[Tensor]) -> int:
+    """Number of tensors that differ from the first one."""
+    return sum(drawn[0].shape != other.shape or not torch.equal(drawn[0], other) for other in drawn[1:])
 
 
 def _varied(coords: Tensor) -> None:
@@ -250,8 +257,8 @@ def _varied(coords: Tensor) -> None:
         places = len(torch.unique(rows, dim=0))
         expect(
             places >= PARTS,
-            "many draws have few places",
-            "draw from all that the signal shows",
+            "many draws have few different coordinates",
+            "sample all of the signal",
             signal=number,
             different=places,
             least=PARTS,
@@ -259,7 +266,7 @@ def _varied(coords: Tensor) -> None:
 
 
 def _single(subject: Subject, column: int) -> bool:
-    """Whether the signals are known to have one cell along an axis."""
+    """Whether the signals are grids with one cell along an axis."""
     try:
         return levels_of(subject.batch)[0].shape[-1 - column] == 1
     except NotApplicable:
@@ -267,7 +274,7 @@ def _single(subject: Subject, column: int) -> bool:
 
 
 def _level(levels: Sequence[Tensor], queries: Queries) -> int:
-    """The level that queries fit best: by the targets, and of several, by the centres of its cells."""
+    """The level that matches queries best: by the targets, then by the centres of its cells."""
 
     def fit(number: int) -> tuple[float, float]:
         level = levels[number]
@@ -278,7 +285,7 @@ def _level(levels: Sequence[Tensor], queries: Queries) -> int:
 
 
 def _error(level: Tensor, queries: Queries) -> float:
-    """Largest difference of targets from the cells of a level that the coordinates lie in."""
+    """Largest difference between targets and the cells of a level that contain the coordinates."""
     index = torch.zeros(queries.coords.shape[:2], dtype=torch.long)
     for column, length in reversed(list(zip(queries.coords.unbind(-1), level.shape[:1:-1], strict=True))):
         index = index * length + ((column + 1) / 2 * length).floor().clamp(0, length - 1).long()
@@ -287,6 +294,6 @@ def _error(level: Tensor, queries: Queries) -> float:
 
 
 def _off(column: Tensor, length: int) -> Tensor:
-    """How far coordinates are from the centres of the cells that they lie in, in cells."""
+    """Distance of coordinates from the centres of their cells, in cells."""
     place = (column + 1) / 2 * length
     return (place - place.floor().clamp(0, length - 1) - 0.5).abs()

@@ -1,4 +1,4 @@
-"""Checks of the data: what sources give, and what sets of signals promise."""
+"""Checks of the data: splits of sources, and the contract of signal sets."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import difference, finite, leaves
 from ddmi_core.training.objective import generator_for
 
-TRIALS = 6  # generator states that augmentation is repeated with
+TRIALS = 6  # generator states for augmentation
 SIGNALS = 8
-COMPARED = 128  # training signals that held-out ones are compared with
+COMPARED = 128  # training signals to compare with held-out ones
 SHORTEST = 16  # characters of a fingerprint
 
 
 def check_data_load(subject: Subject) -> None:
-    """The default source gives a split: two or more signals to train on, and one or more held out."""
+    """The default source gives a split: two or more training signals, and one or more held out."""
     split = subject.split
-    expect(isinstance(split, Split), f"the source gives a {type(split).__name__}", "return a ddmi_core.api.Split")
+    expect(isinstance(split, Split), f"the source returns a {type(split).__name__}", "return a ddmi_core.api.Split")
     for name, found in (("train", split.train), ("held_out", split.held_out)):
         expect(
             isinstance(found, SignalSet),
@@ -32,27 +32,27 @@ def check_data_load(subject: Subject) -> None:
     expect(
         train >= 2 and held >= 1,
         "there are too few signals",
-        "hold out a share of the signals, and leave at least two to train on",
+        "hold out a share of the signals, and keep at least two for training",
         train=train,
         held_out=held,
     )
 
 
 def check_names_and_labels(subject: Subject) -> None:
-    """Names are unique, labels are numbers of classes, and captions, if there are any, are there for each signal."""
+    """Names are unique, labels are class indices, and either all signals have captions or none."""
     for part, signals in (("train", subject.split.train), ("held_out", subject.split.held_out)):
         names, labels = list(signals.names), signals.labels
         expect(
             all(isinstance(name, str) for name in names) and len(set(names)) == len(names) == len(signals),
-            f"names of {part} are not one different text a signal",
+            f"names of {part} are not one unique text per signal",
             "give each signal its own name",
             signals=len(signals),
             different_names=len(set(names)),
         )
         expect(
             labels.shape == (len(signals),) and not labels.is_floating_point() and labels.dtype != torch.bool,
-            f"labels of {part} are not one whole number a signal",
-            "make labels a tensor (len,) of dtype torch.long; zeros where there are no classes",
+            f"labels of {part} are not one integer per signal",
+            "make labels a tensor (len,) of dtype torch.long; zeros if there are no classes",
             shape=tuple(labels.shape),
             dtype=str(labels.dtype),
             signals=len(signals),
@@ -60,7 +60,7 @@ def check_names_and_labels(subject: Subject) -> None:
         captions = list(signals.captions)
         expect(
             not captions or (len(captions) == len(signals) and all(captions)),
-            f"captions of {part} are not one or more sentences for each signal",
+            f"captions of {part} are not one or more sentences per signal",
             "give every signal a sequence of sentences, or leave captions empty",
             captions=len(captions),
             signals=len(signals),
@@ -69,7 +69,7 @@ def check_names_and_labels(subject: Subject) -> None:
         low, high = int(labels.min()), int(labels.max())
         expect(
             low >= 0 and high <= most,
-            f"labels of {part} go beyond its classes",
+            f"labels of {part} are not indices of its classes",
             "number the classes from 0, in the order of `classes`",
             lowest=low,
             highest=high,
@@ -78,15 +78,15 @@ def check_names_and_labels(subject: Subject) -> None:
     first, second = subject.split.train.classes, subject.split.held_out.classes
     expect(
         tuple(first) == tuple(second) and len(set(first)) == len(first),
-        "training and held-out signals have other classes, or names of classes repeat",
-        "give both sets the same tuple of different names",
+        "training and held-out signals have different classes, or class names repeat",
+        "give both sets the same tuple of unique names",
         train=tuple(first),
         held_out=tuple(second),
     )
 
 
 def check_held_out_is_apart(subject: Subject) -> None:
-    """No signal is both trained on and held out."""
+    """No signal is both in the training set and held out."""
     train, held = subject.split.train, subject.split.held_out
     both = sorted(set(train.names) & set(held.names))
     expect(
@@ -103,14 +103,14 @@ def check_held_out_is_apart(subject: Subject) -> None:
             expect(
                 bool(difference(signal, other)),
                 f"the held-out signal {held.names[number]!r} equals the training signal {train.names[place]!r}",
-                "drop doubles before splitting, or split by what they share",
+                "remove duplicates before splitting, or split by a key that duplicates share",
                 held_out=number,
                 train=place,
             )
 
 
 def check_signals_move(subject: Subject) -> None:
-    """A signal is an attrs instance or tuple of tensors with the batch first, which can be moved to a device."""
+    """A signal is an attrs instance or tuple of tensors, batch first, and can be moved to a device."""
     batch = subject.batch
     found = dict(leaves(batch))
     expect(
@@ -122,38 +122,38 @@ def check_signals_move(subject: Subject) -> None:
     wrong = {name: tuple(tensor.shape) for name, tensor in found.items() if tensor.shape[:1] != (subject.count,)}
     expect(
         not wrong,
-        "tensors of a batch do not have the batch first",
+        "the first axis of tensors is not the batch",
         "stack signals along the first axis",
         batch=subject.count,
         shapes=wrong,
     )
-    expect(finite(batch), "values of signals are not finite", "leave out damaged signals, with a warning")
+    expect(finite(batch), "values of signals are not finite", "skip damaged signals, with a warning")
     left = [name for name, tensor in leaves(move(batch, torch.device("meta"))) if tensor.device.type != "meta"]
-    expect(not left, f"moving a signal leaves {left} behind", "let attrs make the class's __init__", left=len(left))
+    expect(not left, f"moving a signal does not move {left}", "let attrs generate the class's __init__", left=len(left))
 
 
 def check_batches_repeat(subject: Subject) -> Remark:
-    """Without a generator, a batch depends on its indices alone: not on calls before, nor on what else is in it."""
+    """Without a generator, a batch depends on its indices alone: not on earlier calls, nor on its other signals."""
     train = subject.train
     indices = list(range(min(SIGNALS, len(train))))
     first = train.batch(indices)
-    mend = "read no random numbers without a generator, and copy what augmentation changes"
+    fix = "draw no random numbers without a generator, and copy signals before augmentation"
     where = difference(first, train.batch(indices))
-    expect(not where, f"two batches of the same indices differ: {where}", mend, signals=len(indices))
+    expect(not where, f"two batches of the same indices differ: {where}", fix, signals=len(indices))
     train.batch(indices, generator_for(0, "augment"))
     where = difference(first, train.batch(indices))
-    expect(not where, f"an augmented batch changed the signals themselves: {where}", mend, signals=len(indices))
+    expect(not where, f"an augmented batch changed the signals themselves: {where}", fix, signals=len(indices))
     remark = None
     for index in indices:
         alone = dict(leaves(train.batch([index])))
         for name, tensor in leaves(first):
             if alone[name].shape != tensor[index : index + 1].shape:
-                remark = f"{name} has another shape alone than in a batch, so these were not compared"
+                remark = f"{name} was not compared: its shape differs between a single signal and a batch"
                 continue
             expect(
                 torch.equal(alone[name], tensor[index : index + 1]),
-                f"signal {index} is another one alone than in a batch: {name}",
-                "let batch(indices) give signal indices[i] at place i",
+                f"signal {index} differs between a single signal and a batch: {name}",
+                "return signal indices[i] at position i of batch(indices)",
                 index=index,
                 values=tensor[index].numel(),
             )
@@ -169,7 +169,7 @@ def check_augmentation_repeats(subject: Subject) -> None:
         expect(
             not where,
             f"two batches drawn with one state of the generator differ: {where}",
-            "draw every random number of augmentation from the generator that batch() is given",
+            "draw every random number of augmentation from the generator passed to batch()",
             trial=trial,
             signals=len(indices),
         )
@@ -178,7 +178,7 @@ def check_augmentation_repeats(subject: Subject) -> None:
 def check_fingerprints(subject: Subject) -> None:
     """Fingerprints are hexadecimal digests, equal in every process and different for different sets."""
     if subject.given:
-        raise NotApplicable("the signals were given, no source loads them again")
+        raise NotApplicable("the signals were passed directly, so no source can load them again")
     names = ("train", "held_out")
     found = (subject.split.train.fingerprint(), subject.split.held_out.fingerprint())
     for name, text in zip(names, found, strict=True):
@@ -191,14 +191,14 @@ def check_fingerprints(subject: Subject) -> None:
     expect(
         found[0] != found[1],
         "training and held-out signals have the same fingerprint",
-        "let the digest cover names and values of the set itself",
+        "compute the digest of the names and values of the set itself",
         fingerprint=found[0][:12],
     )
-    for name, ours, theirs in zip(names, found, subject.visit.fingerprints, strict=True):
+    for name, ours, theirs in zip(names, found, subject.process_report.fingerprints, strict=True):
         expect(
             ours == theirs,
-            f"the fingerprint of {name} is another one in another process",
-            "digest contents in a fixed order; hash() and id() change from process to process",
+            f"the fingerprint of {name} differs between processes",
+            "digest contents in a fixed order; hash() and id() differ between processes",
             here=ours[:12],
             there=theirs[:12],
         )

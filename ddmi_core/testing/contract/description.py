@@ -1,4 +1,4 @@
-"""Checks of the description: light to load, complete, with settings and presets that hold together."""
+"""Checks of the description: light imports, valid references, and consistent settings and presets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ddmi_core.settings.resolve import dumps, loads, resolve
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 
-# Arguments that the core calls each reference with; those of builders come after the description.
+# Number of arguments of each reference; those of builders follow the description.
 BUILDERS = {"encoder": 2, "decoder": 2, "sampler": 1, "renderer": 1, "report_views": 1, "panel": 2}
 FUNCTIONS = {"loss": 2, "field_features": 2, "signal_features": 1, "read": 2, "ground_truth": 3, "picture": 1}
 TABLES = {"sources": 2, "perceptual": 1, "metrics": 3, "evaluations": 4, "conditions": 2, "exporters": 2}
@@ -27,20 +27,20 @@ TABLES = {"sources": 2, "perceptual": 1, "metrics": 3, "evaluations": 4, "condit
 def check_description_is_light(subject: Subject) -> None:
     """Loading a plugin's description imports neither torch nor Pillow, so that help and lists stay fast."""
     if subject.record is None:
-        raise NotApplicable("no installed plugin brings this domain, so nothing is loaded by an entry point")
-    seen = subject.visit
+        raise NotApplicable("no installed plugin provides this domain, so there is no entry point to load")
+    seen = subject.process_report
     entry = subject.record.entry_point
     expect(not seen.reason, f"the plugin cannot be loaded: {seen.reason}", f"make `import {entry}` work")
     expect(
         not seen.heavy,
         f"importing {entry} imports {' and '.join(seen.heavy)}",
-        "keep the description in a module of its own that imports ddmi_core.api alone, and name parts by reference",
+        "keep the description in its own module that imports only ddmi_core.api, and name parts by reference",
         heavy_modules=len(seen.heavy),
     )
 
 
 def check_api_version(subject: Subject) -> None:
-    """A domain declares the version of the interface that it was written for, one that this core accepts."""
+    """A domain declares an API version that this core accepts."""
     version = subject.domain.api_version
     expect(
         version in accepted_versions(),
@@ -52,13 +52,13 @@ def check_api_version(subject: Subject) -> None:
 
 
 def check_references(subject: Subject) -> None:
-    """Every reference of a description can be imported and called with the arguments that the core gives it."""
+    """Every reference of a description can be imported and called with the core's arguments."""
     for name, reference, count in _references(subject.domain):
         target = subject.part(reference)
         expect(
             callable(target),
-            f"{name} names {reference!r}, a {type(target).__name__} that cannot be called",
-            f"let {name} name a function or a class",
+            f"{name} names {reference!r}, a {type(target).__name__}, which is not callable",
+            f"set {name} to a function or a class",
             arguments=count,
         )
         try:
@@ -66,17 +66,17 @@ def check_references(subject: Subject) -> None:
         except TypeError as error:
             expect(
                 False,
-                f"{name} names {reference!r}, which does not take what the core gives it: {error}",
+                f"{name} names {reference!r}, which does not accept the core's arguments: {error}",
                 f"give it {count} positional parameters, as in the documentation of Domain.{name.partition('[')[0]}",
                 arguments=count,
                 signature=str(inspect.signature(target)),
             )
-        except ValueError:  # some functions of extension modules tell no signature
+        except ValueError:  # some functions of extension modules have no signature
             continue
 
 
 def check_names(subject: Subject) -> None:
-    """Value channels have different names, and file suffixes are lower-case and begin with a dot."""
+    """Value channels have unique names, and file suffixes are lower-case and begin with a dot."""
     domain = subject.domain
     for field, names in (("values", domain.values), ("observed", domain.observed)):
         expect(
@@ -88,14 +88,14 @@ def check_names(subject: Subject) -> None:
     for suffix in domain.exporters:
         expect(
             suffix.startswith(".") and suffix == suffix.lower() and len(suffix) > 1,
-            f"the exporter {suffix!r} can never be asked for",
+            f"the exporter {suffix!r} can never be selected",
             f"name it {'.' + suffix.lstrip('.').lower()!r}",
             characters=len(suffix),
         )
 
 
 def check_settings(subject: Subject) -> None:
-    """The settings are a frozen attrs class whose fields all have defaults, and equal settings are equal."""
+    """The settings are a frozen attrs class with defaults for all fields and comparison by value."""
     cls = subject.part(subject.domain.settings)
     expect(
         isinstance(cls, type) and attrs.has(cls),
@@ -121,18 +121,18 @@ def check_settings(subject: Subject) -> None:
     expect(
         cls() == cls(),
         f"two {cls.__name__} with the same values differ",
-        "leave attrs' comparison as it is",
+        "use the default comparison of attrs",
         fields=len(fields),
     )
 
 
 def check_presets(subject: Subject) -> None:
-    """Every preset can be read, fits the settings, and comes back equal from the run.toml that it is written to."""
+    """Every preset can be read, is valid for the settings, and survives writing and reading of run.toml."""
     for preset in subject.domain.presets:
         try:
             config = resolve(subject.domain, preset)
         except DdmiError as error:
-            expect(False, f"preset {preset!r}: {error}", "correct that file", presets=len(subject.domain.presets))
+            expect(False, f"preset {preset!r}: {error}", "correct the file", presets=len(subject.domain.presets))
         text = dumps(config)
         try:
             again = loads(subject.domain, text, "run.toml")
@@ -140,20 +140,20 @@ def check_presets(subject: Subject) -> None:
             expect(
                 False,
                 f"the settings of preset {preset!r} cannot be read back from run.toml: {error}",
-                "use settings of plain types: numbers, texts, flags, and tuples of them",
+                "use settings of plain types: numbers, strings, booleans, and tuples of them",
                 characters=len(text),
             )
         changed = [a.name for a in attrs.fields(type(config)) if getattr(config, a.name) != getattr(again, a.name)]
         expect(
             not changed,
-            f"preset {preset!r} comes back changed from run.toml, in {', '.join(changed)}",
-            "let validators and converters keep values that are valid already as they are",
+            f"preset {preset!r} changes when it is written to run.toml and read: {', '.join(changed)}",
+            "make converters keep valid values unchanged",
             changed=len(changed),
         )
 
 
 def check_weights(subject: Subject) -> None:
-    """Weights that ship with a plugin fit the models that its stored settings give."""
+    """The weights that ship with a plugin match the models built from its stored settings."""
     if not subject.domain.weights:
         raise NotApplicable("the domain ships no weights")
     try:
@@ -166,13 +166,13 @@ def check_weights(subject: Subject) -> None:
         expect(
             False,
             f"the shipped weights cannot be used: {error}",
-            "train them anew with this version, or ship none",
+            "train them again with this version, or ship none",
             folder=subject.domain.weights,
         )
 
 
 def _references(domain: Domain) -> Iterator[tuple[str, str, int]]:
-    """Name, reference and number of arguments of everything that is called."""
+    """Name, reference and number of arguments of all references."""
     for name, count in BUILDERS.items():
         yield name, getattr(domain, name), count + 1
     for name, count in FUNCTIONS.items():

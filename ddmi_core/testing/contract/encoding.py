@@ -1,4 +1,4 @@
-"""Checks of encoder and decoder: shapes, independence of the signals of a batch, devices."""
+"""Checks of encoder and decoder: shapes, independence within a batch, devices, and stored weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLOSE = 1e-4
 
 
 def check_encoder(subject: Subject) -> None:
-    """The encoder gives one float32 latent a plane of the layout, with the configured channels, for any batch."""
+    """The encoder gives one float32 latent per plane of the layout, with the configured channels, for any batch."""
     channels = subject.config.autoencoder.latent_channels
     counts = sorted({1, min(3, subject.count), subject.count})
     for count in counts:
@@ -26,7 +26,7 @@ def check_encoder(subject: Subject) -> None:
             posterior = subject.autoencoder.encode(subject.signals(range(count)))
         expect(
             isinstance(posterior, Posterior),
-            f"the encoder gives a {type(posterior).__name__}",
+            f"the encoder returns a {type(posterior).__name__}",
             "return a ddmi_core.api.Posterior",
         )
         for name in ("mean", "log_variance"):
@@ -35,7 +35,7 @@ def check_encoder(subject: Subject) -> None:
         expect(
             [plane.shape for plane in posterior.mean] == [plane.shape for plane in posterior.log_variance],
             "mean and log_variance of the posterior differ in shape",
-            "give both the same shapes, for example the halves of twice the channels",
+            "return equal shapes, for example the halves of twice the channels",
             mean=_shapes(posterior.mean),
             log_variance=_shapes(posterior.log_variance),
         )
@@ -51,31 +51,31 @@ def check_encoder_sees_signals(subject: Subject) -> None:
     repeated = max(furthest(first, second) for first, second in zip(mean, again, strict=True))
     expect(
         apart > 0,
-        "two different signals have one latent",
-        "let the latent depend on the signal's values",
+        "two different signals have the same latent",
+        "make the latent depend on the signal's values",
         difference=apart,
     )
     expect(
         repeated <= CLOSE,
-        "the same signal has another latent the second time",
-        "draw no random numbers in the encoder; the posterior is sampled by the core",
+        "repeated encoding of a signal gives different latents",
+        "draw no random numbers in the encoder; the core samples the posterior",
         difference=repeated,
         tolerance=CLOSE,
     )
 
 
 def check_signals_are_coded_alone(subject: Subject) -> None:
-    """What a signal is encoded and decoded to does not depend on the other signals of its batch."""
+    """Latents and basis fields of a signal do not depend on the other signals of its batch."""
     subject.several()
     with torch.no_grad():
         alone = subject.autoencoder.encode(subject.signals([1])).mean
         basis = subject.autoencoder.decode(Planes(plane[1:2] for plane in subject.posterior.mean)).basis
     encoded = max(furthest(a, b[1:2]) for a, b in zip(alone, subject.posterior.mean, strict=True))
-    mend = "mix nothing across the batch: no batch normalisation with statistics of the batch, no attention over it"
+    fix = "use no operations across the batch, such as batch normalisation in training mode or attention over it"
     expect(
         encoded <= CLOSE,
-        "the latent of a signal changes with the others of its batch",
-        mend,
+        "the latent of a signal depends on the other signals of its batch",
+        fix,
         difference=encoded,
         tolerance=CLOSE,
     )
@@ -83,15 +83,15 @@ def check_signals_are_coded_alone(subject: Subject) -> None:
     decoded = max(furthest(a, b) for a, b in zip((p for planes in basis for p in planes), together, strict=True))
     expect(
         decoded <= CLOSE,
-        "the basis fields of a signal change with the others of its batch",
-        mend,
+        "the basis fields of a signal depend on the other signals of its batch",
+        fix,
         difference=decoded,
         tolerance=CLOSE,
     )
 
 
 def check_decoder(subject: Subject) -> None:
-    """The decoder gives basis fields as its `channels` say: scales coarse to fine, one float32 grid a plane."""
+    """The decoder gives basis fields with its `channels`: scales coarse to fine, one float32 grid per plane."""
     decoder = subject.autoencoder.decoder
     scales = len(decoder.channels)
     for count in sorted({1, subject.count}):
@@ -99,8 +99,8 @@ def check_decoder(subject: Subject) -> None:
             basis = decoder(Planes(plane[:count] for plane in subject.posterior.mean))
         expect(
             isinstance(basis, tuple) and len(basis) == scales >= 1,
-            "the decoder gives another number of scales than it declares",
-            "return one Planes a scale, and set `channels` to match",
+            "the number of scales differs from the decoder's `channels`",
+            "return one Planes per scale, and set `channels` to match",
             scales=len(basis),
             channels=decoder.channels,
         )
@@ -109,42 +109,42 @@ def check_decoder(subject: Subject) -> None:
         cells = [planes[0][0, 0].numel() for planes in basis]
         expect(
             cells == sorted(cells),
-            "the scales do not go from coarse to fine",
+            "the scales are not ordered from coarse to fine",
             "order the basis fields by the size of their grids, the coarsest first",
             cells=cells,
         )
 
 
 def check_devices(subject: Subject) -> None:
-    """Encoder, decoder, readout and observe compute where their inputs are, and make no tensors elsewhere."""
-    device = torch.device("meta")  # has shapes and no values: shows on any machine what a GPU would refuse
+    """Encoder, decoder, readout and observe compute on the device of their inputs."""
+    device = torch.device("meta")  # has shapes and no values: reveals on any machine what fails on a GPU
     queries = subject.queries(0)
     model = build_autoencoder(subject.domain, subject.config).eval().to(device)
     try:
         field = model.decode(model.encode(move(subject.batch, device)).mean)
         values = subject.parts.renderer.observe(field, move(queries, device))
     except NotImplementedError as error:
-        raise NotApplicable(f"a part looks at values, which a device without values lacks: {error}") from error
+        raise NotApplicable(f"a part reads values, which the meta device does not have: {error}") from error
     except RuntimeError as error:
         if "meta" not in str(error) and "device" not in str(error):
             raise
         expect(
             False,
-            f"tensors are made on another device than the inputs': {str(error).splitlines()[0]}",
-            "make tensors with device=x.device, or register them as buffers of the module",
+            f"tensors are created on another device than that of the inputs: {str(error).splitlines()[0]}",
+            "create tensors with device=x.device, or register them as buffers of the module",
             tried=str(device),
         )
     expect(
         values.device.type == device.type,
-        "observe gives values on another device than the field's",
-        "leave values where they are computed",
+        "observe returns values on another device than that of the field",
+        "do not move the values",
         field=str(device),
         values=str(values.device),
     )
 
 
 def check_weights_are_all(subject: Subject) -> None:
-    """The weights of encoder, decoder and readout are all that they know: stored and loaded, they give the same."""
+    """Encoder, decoder and readout are determined by their weights: stored and loaded, they give the same values."""
     folder = subject.scratch("weights") / "final"
     checkpoint.save(folder, {"weights": subject.autoencoder.state_dict()}, {})
     other = build_autoencoder(subject.domain, evolve(subject.config, seed=subject.config.seed + 1)).eval()
@@ -157,8 +157,8 @@ def check_weights_are_all(subject: Subject) -> None:
     apart = furthest(values, wanted)
     expect(
         apart <= CLOSE,
-        "a model with the stored weights computes other values",
-        "register all that the parts learn or draw when they are built as parameters or buffers",
+        "a model with the stored weights computes different values",
+        "register learned and random values of the parts as parameters or buffers",
         difference=apart,
         tolerance=CLOSE,
     )
@@ -168,7 +168,7 @@ def _planes(subject: Subject, planes: Planes, what: str, batch: int, channels: i
     layout = subject.domain.layout
     expect(
         isinstance(planes, tuple) and len(planes) == len(layout.planes),
-        f"{what} is not one tensor a plane of the layout",
+        f"{what} is not one tensor per plane of the layout",
         "return ddmi_core.api.Planes with one tensor for each of layout.planes",
         tensors=len(planes),
         planes=len(layout.planes),
@@ -177,7 +177,7 @@ def _planes(subject: Subject, planes: Planes, what: str, batch: int, channels: i
         expect(
             plane.ndim == 2 + len(axes) and plane.shape[:2] == (batch, channels) and plane.dtype == torch.float32,
             f"{what} has a wrong shape or type for the plane {'-'.join(axes)}",
-            f"give it the shape (B, C{', cells' * len(axes)}) and float32",
+            f"return float32 of the shape (B, C{', cells' * len(axes)})",
             shape=tuple(plane.shape),
             dtype=str(plane.dtype),
             batch=batch,

@@ -1,4 +1,4 @@
-"""Checks of files: what exporters write, and what `read` and the source `folder` make of good and bad input."""
+"""Checks of files: exporters, and `read` and the source `folder` with valid and invalid input."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ddmi_core.testing.readers import Empty, opened
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import leaves
 
-ALIKE = 0.9  # correlation of a signal with what its file gives back
+ALIKE = 0.9  # least correlation of a signal with the signal read from its file
 TEXT = "This is not what the suffix says.\n" * 20
 
 
 def check_exporters(subject: Subject) -> Remark:
-    """Every exporter writes a render and an original to the very path that it is given, as a file that others open."""
+    """Every exporter writes a render and an original to exactly the given path, as a file that other programs open."""
     left, empty = [], []
     artefacts = {"render": subject.native, "original": _original(subject)}
     for suffix, reference in subject.domain.exporters.items():
@@ -30,13 +30,13 @@ def check_exporters(subject: Subject) -> Remark:
             path = folder / f".partial-{name}{suffix}"
             subject.part(reference)(artefact, path)
             written = sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
-            # A clip's details may lie beside it: a file that the exporter of another suffix writes, too.
+            # A second file, such as the details of a clip, is allowed if the exporter of its suffix writes it as well.
             also = {f"{name}{other}" for other in subject.domain.exporters} - {f"{name}{suffix}"}
             expect(
                 path.name in written and set(written) - {path.name} <= also,
-                f"the exporter {suffix!r} does not write to the path that it is given alone",
-                "write that one file, and beside it none but those of the same name that other exporters write",
-                asked=path.name,
+                f"the exporter {suffix!r} does not write exactly the given path",
+                "write this file, and no others except files of the same name that other exporters write",
+                requested=path.name,
                 files=len(written),
                 written=written,
             )
@@ -45,11 +45,11 @@ def check_exporters(subject: Subject) -> Remark:
             try:
                 reader = opened(path)
             except Empty as error:
-                # Fields of initial weights may show nothing; what was given shows something.
+                # Fields with initial weights may be empty; originals are not.
                 expect(
                     artefact is subject.native,
-                    f"the original's file of the exporter {suffix!r} shows nothing: {error}",
-                    "write what was given, for example as a picture at its place",
+                    f"the exporter {suffix!r} writes an empty file for the original: {error}",
+                    "write the original, for example as a picture at its position",
                     bytes=size,
                 )
                 empty.append(suffix)
@@ -63,8 +63,8 @@ def check_exporters(subject: Subject) -> Remark:
                 )
             if not reader:
                 left.append(suffix)
-    remarks = [f"no reader at hand for {', '.join(dict.fromkeys(left))}"] if left else []
-    remarks += [f"nothing to see in the render as {', '.join(empty)}"] if empty else []
+    remarks = [f"no reader available for {', '.join(dict.fromkeys(left))}"] if left else []
+    remarks += [f"the render is empty as {', '.join(empty)}"] if empty else []
     return "; ".join(remarks) or None
 
 
@@ -78,7 +78,7 @@ def check_exporters_repeat(subject: Subject) -> None:
         different = sum(a != b for a, b in zip(first, second, strict=False)) + abs(len(first) - len(second))
         expect(
             first == second,
-            f"the exporter {suffix!r} writes other bytes the second time",
+            f"the exporter {suffix!r} writes different bytes the second time",
             "write no times, random numbers or paths into files",
             different=different,
             bytes=len(first),
@@ -86,21 +86,21 @@ def check_exporters_repeat(subject: Subject) -> None:
 
 
 def check_exporters_pass_errors_on(subject: Subject) -> None:
-    """An exporter lets OSError through where a file cannot be written, of which the core makes a sentence."""
+    """An exporter raises OSError if a file cannot be written; the core reports it."""
     for suffix, reference in subject.domain.exporters.items():
         path = subject.scratch("nowhere") / "missing" / f"artefact{suffix}"
         raised = _raised(partial(subject.part(reference), subject.native, path))
         expect(
             isinstance(raised, OSError | DdmiError) or path.exists(),
-            f"the exporter {suffix!r} ends with {type(raised).__name__ if raised else 'no error'} "
-            "where the folder does not exist",
-            "let the OSError of open() through",
+            f"the exporter {suffix!r} raises {type(raised).__name__ if raised else 'no error'} "
+            "if the folder does not exist",
+            "do not catch the OSError of open()",
             exists=path.exists(),
         )
 
 
 def check_files_read_back(subject: Subject) -> None:
-    """`read` takes the files that the first exporter writes, as one signal of the native size that shows the same."""
+    """`read` reads files of the first exporter as one signal of the native size with the same content."""
     suffix, reference = next(iter(subject.domain.exporters.items()))
     path = subject.scratch("read") / f"original{suffix}"
     subject.part(reference)(_original(subject), path)
@@ -111,15 +111,15 @@ def check_files_read_back(subject: Subject) -> None:
     batch = sorted({tensor.shape[0] if tensor.ndim else 0 for _, tensor in leaves(signal)})
     expect(
         batch == [1],
-        "read does not give one signal",
+        "read does not return one signal",
         "return a signal with B = 1",
         batch=batch,
     )
     ours, theirs = levels_of(subject.batch)[0][:1], levels_of(signal)[0]
     expect(
         ours.shape == theirs.shape,
-        "what is read has another native shape than the signals of the data",
-        "give the channels and the native size of the settings, whatever the file's size is",
+        "the signal that is read has another native shape than the signals of the data",
+        "return the channels and the native size of the settings, for any size of the file",
         read=tuple(theirs.shape),
         native=tuple(ours.shape),
     )
@@ -127,19 +127,19 @@ def check_files_read_back(subject: Subject) -> None:
         subject.autoencoder.encode(signal)
     pair = torch.stack([ours.flatten(), theirs.flatten()])
     if float(pair.std(dim=1).min()) == 0:
-        raise NotApplicable("the first signal is constant, which correlates with nothing")
+        raise NotApplicable("the first signal is constant, so it has no correlation")
     alike = float(torch.corrcoef(pair)[0, 1])
     expect(
         alike >= ALIKE,
-        "what is read shows something else than what was written",
-        "keep order and direction of the axes, and the range of values, in exporter and read",
+        "the signal that is read differs from the one that was written",
+        "use the same order and direction of the axes, and range of values, in exporter and read",
         correlation=alike,
         wanted=ALIKE,
     )
 
 
 def check_bad_files(subject: Subject) -> None:
-    """`read` answers a missing file, a folder, an empty file and a text with a DataError that names the path."""
+    """`read` raises a DataError with the path for a missing file, a folder, an empty file and a text file."""
     folder = subject.scratch("bad")
     suffix = next(iter(subject.domain.exporters))
     missing, inner = folder / f"missing{suffix}", folder / f"inner{suffix}"
@@ -158,18 +158,18 @@ def check_bad_files(subject: Subject) -> None:
 
 
 def check_bad_folders(subject: Subject) -> None:
-    """The source `folder` answers a place that does not exist, and an empty one, with a DataError that names it."""
+    """The source `folder` raises a DataError with the path for a missing and for an empty folder."""
     if FOLDER not in subject.domain.sources:
         raise NotApplicable("the domain has no source named 'folder'")
     source = subject.part(subject.domain.sources[FOLDER])
     empty = subject.scratch("empty")
-    for what, path in (("a place that does not exist", empty / "missing"), ("an empty folder", empty)):
+    for what, path in (("a path that does not exist", empty / "missing"), ("an empty folder", empty)):
         _refused(f"the source 'folder', given {what},", path, partial(source, path, subject.config.domain), 0)
     raised = _raised(partial(source, None, subject.config.domain))
     expect(
         raised is None or isinstance(raised, DataError),
-        f"the source 'folder', given no place, raises {type(raised).__name__}: {raised}",
-        "raise ddmi_core.errors.DataError with a sentence that asks for --data PATH",
+        f"the source 'folder', given no path, raises {type(raised).__name__}: {raised}",
+        "raise ddmi_core.errors.DataError with a sentence that mentions --data PATH",
         places=0,
     )
 
@@ -193,12 +193,12 @@ def _refused(what: str, path: Path, call: Callable[[], object], size: int) -> No
     expect(
         isinstance(raised, DataError),
         f"{what} raises {type(raised).__name__}: {raised}",
-        "turn what decoders raise into a ddmi_core.errors.DataError that says what is wrong",
+        "convert exceptions of decoders to ddmi_core.errors.DataError, for example with ddmi_core.parts.damaged",
         bytes=size,
     )
     expect(
         path.name in str(raised),
-        f"{what} raises a DataError that does not name the file: {raised}",
+        f"{what} raises a DataError without the file's name: {raised}",
         "begin the sentence with the path",
         bytes=size,
     )

@@ -1,4 +1,4 @@
-"""Checks of fields: what `observe` gives, alone, against a render, and in any order of the points."""
+"""Checks of fields: values of `observe`, agreement with renders, independence of points, and storage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_decode(subject: Subject) -> None:
     expect(
         values.shape == wanted and values.dtype == torch.float32 and finite(values),
         "values of a field have a wrong shape or type, or are not finite",
-        "give the decoder's `channels` and the layout as they are; `values` names one channel each",
+        "make the decoder's `channels` and the layout consistent with its output, and name each channel in `values`",
         shape=tuple(values.shape),
         wanted=wanted,
         dtype=str(values.dtype),
@@ -41,22 +41,22 @@ def check_decode(subject: Subject) -> None:
     expect(
         finite(slope) and min(largest) > 0,
         "values do not depend on every coordinate",
-        "let every axis be spanned by a plane, and basis fields vary along it",
+        "let a plane span every axis, and basis fields vary along it",
         axes=axes,
         largest_slopes=largest,
     )
 
 
 def check_observe(subject: Subject) -> None:
-    """observe gives finite float32 values of the targets' shape, and the same for the same field and queries."""
+    """observe gives finite float32 values of the targets' shape, equal for equal fields and queries."""
     queries = subject.queries(0)
     with torch.no_grad():
         values = subject.parts.renderer.observe(subject.fields, queries)
         again = subject.parts.renderer.observe(subject.fields, queries)
     expect(
         values.shape == queries.targets.shape and values.dtype == queries.targets.dtype and finite(values),
-        "what observe gives does not fit the targets",
-        "give one finite float32 value a target: (B, N, V)",
+        "the values of observe do not match the targets",
+        "return one finite float32 value per target: (B, N, V)",
         shape=tuple(values.shape),
         targets=tuple(queries.targets.shape),
         dtype=str(values.dtype),
@@ -64,14 +64,14 @@ def check_observe(subject: Subject) -> None:
     apart = furthest(values, again)
     expect(
         apart == 0,
-        "observe gives other values the second time",
-        "draw no random numbers in observe; what is to vary comes with the queries",
+        "repeated calls of observe give different values",
+        "draw no random numbers in observe; draw them in the sampler and store them in the queries",
         difference=apart,
     )
 
 
 def check_observe_agrees_with_render(subject: Subject) -> None:
-    """observe at the cells of the native grid gives what a render of that size shows."""
+    """observe at the cells of the native grid gives the values of a render of that size."""
     shown = torch.from_numpy(grid_of(subject.native))
     values = on_native_grid(subject, subject.fields[0])[0]
     # Renders may be clipped, values at points are not.
@@ -79,15 +79,15 @@ def check_observe_agrees_with_render(subject: Subject) -> None:
     values = values.clamp(low, high)
     expect(
         values.shape == shown.shape,
-        "a render has another shape than what is observed",
-        "give (*size, V), slowest axis first",
+        "the shape of a render differs from that of the observed values",
+        "return (*size, V), slowest axis first",
         render=tuple(shown.shape),
         observed=tuple(values.shape),
     )
     apart = float((values - shown).abs().max())
     expect(
         apart <= CLOSE,
-        "a render shows other values than observe gives at its cells",
+        "a render differs from the values of observe at its cells",
         "evaluate both at the same coordinates, cell i of n at (2 i + 1) / n - 1, with the same extra columns",
         difference=apart,
         tolerance=CLOSE,
@@ -113,8 +113,8 @@ def check_points_are_independent(subject: Subject) -> None:
     ):
         expect(
             apart <= CLOSE,
-            f"observe gives other values for points {how}",
-            "mix nothing across points: no normalisation or attention over them",
+            f"observe gives different values for points {how}",
+            "use no operations across points, such as normalisation or attention",
             difference=apart,
             tolerance=CLOSE,
             points=count,
@@ -122,7 +122,7 @@ def check_points_are_independent(subject: Subject) -> None:
 
 
 def check_lattice_agrees_with_points(subject: Subject) -> None:
-    """The fast evaluation on a lattice gives what single points give, whatever its chunk."""
+    """The fast evaluation on a lattice agrees with single points, for any chunk size."""
     field, count = subject.fields[0], len(subject.domain.layout.axes)
     size = tuple(LATTICE[axis % len(LATTICE)] for axis in range(count))
     axes = cell_axes(size)
@@ -134,8 +134,8 @@ def check_lattice_agrees_with_points(subject: Subject) -> None:
         apart = furthest(values, wanted)
         expect(
             apart <= CLOSE,
-            "a lattice gives other values than its points",
-            "leave the readout and the basis fields as the core makes them, in float32",
+            "a lattice gives different values than its points",
+            "keep the readout and the basis fields of the core unchanged, in float32",
             difference=apart,
             tolerance=CLOSE,
             chunk=chunk,
@@ -143,7 +143,7 @@ def check_lattice_agrees_with_points(subject: Subject) -> None:
 
 
 def check_fields_are_stored(subject: Subject) -> None:
-    """A field that is saved and loaded gives the same values, without the plugin."""
+    """A saved and loaded field gives the same values, without the plugin."""
     path = subject.scratch("field") / "field.safetensors"
     subject.fields.save(path)
     coords = _coords(subject)
@@ -151,15 +151,15 @@ def check_fields_are_stored(subject: Subject) -> None:
         apart = furthest(Field.load(path)(coords), subject.fields(coords))
     expect(
         apart <= CLOSE,
-        "a stored field gives other values",
-        "use the core's readout, and basis fields that hold all that a field knows",
+        "a stored field gives different values",
+        "use the core's readout, and keep all state of a field in its basis fields",
         difference=apart,
         tolerance=CLOSE,
     )
 
 
 def check_cpu(subject: Subject) -> None:
-    """Without being asked for, nothing is put on a GPU: signals, queries, weights and fields are on the CPU."""
+    """Nothing is moved to a GPU without request: signals, queries, weights and fields are on the CPU."""
     parts = {
         "signals": subject.batch,
         "queries": subject.queries(0),
@@ -168,8 +168,8 @@ def check_cpu(subject: Subject) -> None:
     }
     for name, item in parts.items():
         places = {tensor.device.type for _, tensor in leaves(item)}
-        expect(places <= {"cpu"}, f"{name} are on {places}", "leave moving to the core", devices=len(places))
-    expect(not subject.visit.cuda, "a GPU was taken into use", "leave devices to the core", processes=1)
+        expect(places <= {"cpu"}, f"{name} are on {places}", "leave devices to the core", devices=len(places))
+    expect(not subject.process_report.cuda, "a GPU was initialised", "leave devices to the core", processes=1)
 
 
 def _coords(subject: Subject) -> Tensor:
@@ -178,12 +178,12 @@ def _coords(subject: Subject) -> Tensor:
 
 
 def _some(queries: Queries, chosen: Tensor) -> Queries:
-    """Some of the points, as points that are no patch."""
+    """A subset of the points, not as a patch."""
     batch, count = queries.targets.shape[:2]
     changed: dict[str, Any] = {"patch": ()}
     for name, tensor in leaves(queries):
         if tensor.shape[:2] == (batch, count):
             if not hasattr(queries, name):
-                raise NotApplicable(f"{name} of {type(queries).__name__} is inside another class")
+                raise NotApplicable(f"{name} of {type(queries).__name__} is an attribute of another class")
             changed[name] = tensor[:, chosen]
     return evolve(queries, **changed)

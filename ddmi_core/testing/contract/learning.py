@@ -1,4 +1,4 @@
-"""Checks of learning: gradients reach every weight, and steps of both stages lower their loss."""
+"""Checks of training: gradients reach every weight, and steps of both stages lower the loss."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.objective import Objective, StepContext, generator_for
 
 STEPS = 16
-BATCHES = 3  # beside that of the steps, that gradients are looked for on
+BATCHES = 3  # further batches on which gradients are computed
 SIGNALS = 16
 CPU = torch.device("cpu")
 
 
 @frozen(eq=False)
 class Fit:
-    """What some steps on one batch did."""
+    """Losses and gradients of some steps on one batch."""
 
     losses: tuple[float, ...]
-    gradients: dict[str, float]  # largest absolute gradient of each weight; infinite where one was not finite
+    gradients: dict[str, float]  # largest absolute gradient of each weight; infinite if one was not finite
 
 
 class Some(SignalSet):
@@ -46,7 +46,7 @@ class Some(SignalSet):
         return self.signals.batch(indices, generator)
 
     def fingerprint(self) -> str:
-        """The whole set's, with the number of signals."""
+        """The fingerprint of the whole set, with the number of signals."""
         return f"{self.signals.fingerprint()}{len(self)}"
 
 
@@ -62,15 +62,15 @@ def check_gradients_reach_weights(subject: Subject) -> None:
     expect(
         not without,
         f"no gradient reaches {without[0] if without else ''}",
-        "keep values differentiable from weights to observe (no detach, no_grad, rounding or numpy), and build no "
-        "weights that nothing uses",
+        "keep values differentiable from weights to observe (no detach, no_grad, rounding or numpy), and create no "
+        "unused weights",
         weights_without=len(without),
         of=len(gradients),
     )
 
 
 def check_denoiser_learns(subject: Subject) -> None:
-    """Latents train a denoiser: a few steps on one batch of them lower its loss."""
+    """A few steps on one batch of latents lower the loss of the denoiser."""
     encoded = subject.once("latents", lambda: _latents(subject))
     vectors = encoded.vectors.shape[2]
     model = build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors)
@@ -81,7 +81,7 @@ def check_denoiser_learns(subject: Subject) -> None:
 
 
 def check_samples_render(subject: Subject) -> None:
-    """Fields of sampled latents, which no signal was encoded to, are finite, and can be described and rendered."""
+    """Fields of sampled latents are finite, and can be described and rendered."""
     encoded = subject.once("latents", lambda: _latents(subject))
     vectors = encoded.vectors.shape[2]
     model = Model(
@@ -101,14 +101,14 @@ def check_samples_render(subject: Subject) -> None:
     expect(
         endless == 0,
         "basis fields of samples are not finite",
-        "bound what the decoder computes, also for latents that no signal has",
+        "bound the decoder's output for all latents",
         values_not_finite=endless,
     )
     with torch.no_grad():
         features = subject.part(subject.domain.field_features)(fields, model.renderer)
-    expect(finite(features), "descriptions of samples are not finite", "bound what describe computes", fields=2)
+    expect(finite(features), "features of samples are not finite", "bound the output of field_features", fields=2)
     drawn = subject.part(subject.domain.picture)(model.render(fields[1]))
-    expect(drawn is not None, "a sample has no picture", "let picture draw every artefact", samples=2)
+    expect(drawn is not None, "a sample has no picture", "make picture draw every artefact", samples=2)
 
 
 def _latents(subject: Subject) -> latent_cache.Latents:
@@ -119,9 +119,9 @@ def _latents(subject: Subject) -> latent_cache.Latents:
 
 
 def _autoencoder(subject: Subject) -> Fit:
-    """Steps of stage 1 with the loss at points alone."""
+    """Steps of stage 1 with only the loss at points."""
     vae = subject.config.autoencoder
-    # Without the divergence, steps move the weights by what the values at points say, and by nothing else.
+    # Without the divergence, only the values at points move the weights.
     adversarial, perceptual = evolve(vae.adversarial, start=0), evolve(vae.perceptual, kind="none")
     plain = evolve(vae, kl=0.0, equivariance=0.0, perceptual=perceptual, adversarial=adversarial)
     config = evolve(subject.config, autoencoder=plain)
@@ -131,7 +131,7 @@ def _autoencoder(subject: Subject) -> Fit:
 
 
 def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
-    """Some steps on one batch with the same random numbers, then the gradients on further batches."""
+    """Steps on one batch with the same random numbers, then gradients on further batches."""
     weights = dict(objective.trained.named_parameters())
     optimiser = torch.optim.Adam(weights.values(), lr=training.rate)
     losses, gradients = [], dict.fromkeys(weights, 0.0)
@@ -165,8 +165,8 @@ def _falls(fit: Fit, what: str) -> None:
     )
     expect(
         fit.losses[-1] < fit.losses[0],
-        f"the loss of the {what} does not fall in {len(fit.losses)} steps on one batch",
-        "see that the loss is differentiable, that targets belong to their coordinates, and that "
+        f"the loss of the {what} does not decrease in {len(fit.losses)} steps on one batch",
+        "check that the loss is differentiable, that targets belong to their coordinates, and that "
         "the preset's learning rate is not too large",
         first=fit.losses[0],
         last=fit.losses[-1],

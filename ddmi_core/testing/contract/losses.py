@@ -1,4 +1,4 @@
-"""Checks of the losses: the one at points, and the terms on patches."""
+"""Checks of the losses: the loss at points, and perceptual terms on patches."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ddmi_core.testing.subject import POINTS, Subject
 from ddmi_core.testing.tensors import finite
 from ddmi_core.training.objective import generator_for
 
-SPAN = 4.0  # values along which a loss is followed
+SPAN = 4.0  # values from -SPAN to SPAN at which a loss is evaluated
 STEPS = 161
 SLACK = 1e-5
 
 
 def check_loss(subject: Subject) -> None:
-    """The loss gives one finite error a point, (B, N), for any values, and looks at every channel."""
+    """The loss gives one finite error per point, (B, N), for any values, and depends on every channel."""
     targets = subject.queries(0).targets
     loss = subject.part(subject.domain.loss)
     values = torch.randn(targets.shape, generator=generator_for(0, "values"))
@@ -29,8 +29,8 @@ def check_loss(subject: Subject) -> None:
         found = loss(given, targets)
         expect(
             found.shape == targets.shape[:2] and finite(found),
-            "the loss is not one finite error a point",
-            "reduce over the channels alone, with .mean(dim=-1), and stay finite for any values",
+            "the loss is not one finite error per point",
+            "reduce over the channels only, with .mean(dim=-1), and return finite errors for any values",
             shape=tuple(found.shape),
             wanted=tuple(targets.shape[:2]),
         )
@@ -49,7 +49,7 @@ def check_loss(subject: Subject) -> None:
 
 
 def check_loss_is_least_at_the_target(subject: Subject) -> None:
-    """Followed along the values, the loss falls to one minimum and rises again; larger targets have theirs higher."""
+    """As a function of the value, the loss has one minimum, which increases with the target."""
     targets = subject.queries(0).targets
     lowest, highest = float(targets.min()), float(targets.max())
     if lowest == highest:
@@ -68,7 +68,7 @@ def check_loss_is_least_at_the_target(subject: Subject) -> None:
         expect(
             max(rises, falls) <= slack and float(errors.max() - errors.min()) > slack,
             "the loss has more than one minimum along the values, or none",
-            "use an error that grows with the distance from the target",
+            "use an error that increases with the distance from the target",
             target=target,
             rises_before=rises,
             falls_after=falls,
@@ -76,15 +76,15 @@ def check_loss_is_least_at_the_target(subject: Subject) -> None:
         least.append(float(values[place]))
     expect(
         least[0] < least[1],
-        "the loss is not least where the values are the targets",
-        "compare values with targets, in this order of arguments: loss(values, targets)",
+        "the loss is not minimal at the targets",
+        "compare values with targets, with the arguments in this order: loss(values, targets)",
         targets=(lowest, highest),
         least_at=least,
     )
 
 
 def check_perceptual(subject: Subject) -> Remark:
-    """A perceptual term gives a finite scalar for patches, with gradients, and is least for equal patches."""
+    """A perceptual term gives a finite scalar for patches, with gradients, and is minimal for equal patches."""
     if not subject.domain.perceptual:
         raise NotApplicable("the domain offers no perceptual term")
     points = max(POINTS, _points(subject))
@@ -108,7 +108,7 @@ def check_perceptual(subject: Subject) -> Remark:
         expect(
             found.ndim == 0 and finite(found) and finite(equal),
             f"the term {kind!r} is not one finite number",
-            "reduce over batch, channels and patch, and stay finite for equal patches",
+            "reduce over batch, channels and patch, and return a finite value for equal patches",
             shape=tuple(found.shape),
             value=float(found.detach().float().mean()),
         )
@@ -122,25 +122,25 @@ def check_perceptual(subject: Subject) -> Remark:
         )
         expect(
             float(equal) < float(found.detach()),
-            f"the term {kind!r} is not least for equal patches",
-            "let it grow with the difference of its arguments",
+            f"the term {kind!r} is not minimal for equal patches",
+            "make it increase with the difference of its arguments",
             equal=float(equal),
             different=float(found.detach()),
         )
     if len(left) == len(subject.domain.perceptual):
         raise NotApplicable("; ".join(left))
-    return f"not looked at: {'; '.join(left)}" if left else None
+    return f"not examined: {'; '.join(left)}" if left else None
 
 
 def _along(subject: Subject, values: Tensor, target: float, channels: int) -> Tensor:
-    """Loss at one target of all given values, every channel alike: `(n,)`."""
+    """Loss of all values for one target, with equal channels: `(n,)`."""
     given = values[None, :, None].expand(1, -1, channels)
     found: Tensor = subject.part(subject.domain.loss)(given, torch.full_like(given, target))
     return found[0]
 
 
 def _points(subject: Subject) -> int:
-    """Points of a training step, which the presets choose so that terms have large enough patches."""
+    """Points of a training step; the presets set them so that patches are large enough for the terms."""
     from ddmi_core.settings.resolve import resolve
 
     return resolve(subject.domain, overrides=subject.settings, data=subject.data).autoencoder.points

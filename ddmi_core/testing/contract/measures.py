@@ -1,4 +1,4 @@
-"""Checks of what fields are measured by: metrics, descriptions, and conditions."""
+"""Checks of metrics, features and conditions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLOSE = 1e-4
 
 
 def check_metrics(subject: Subject) -> Remark:
-    """A metric gives one finite number a signal, the best for a field's own render, by the sense that its name has."""
+    """A metric gives one finite number per signal, the best for a field's own render, in the sense of its name."""
     if not subject.domain.metrics:
         raise NotApplicable("the domain has no metrics")
     subject.several()
@@ -26,7 +26,7 @@ def check_metrics(subject: Subject) -> Remark:
         found = _measured(subject, reference, subject.batch)
         expect(
             found.shape == (subject.count,) and finite(found),
-            f"the metric {name!r} is not one finite number a signal",
+            f"the metric {name!r} is not one finite number per signal",
             "reduce over all but the batch: .flatten(1).mean(dim=1)",
             shape=tuple(found.shape),
             wanted=(subject.count,),
@@ -34,7 +34,7 @@ def check_metrics(subject: Subject) -> Remark:
     try:
         own = own_signal(subject)
     except NotApplicable as reason:
-        return f"which signal a metric prefers was not looked at: {reason}"
+        return f"not examined: the signal that a metric prefers: {reason}"
     other = type(own)(own.values.roll(1, dims=0))
     for name, reference in subject.domain.metrics.items():
         better, worse = _measured(subject, reference, own), _measured(subject, reference, other)
@@ -43,7 +43,7 @@ def check_metrics(subject: Subject) -> Remark:
         expect(
             bool((gain > 0).all()),
             f"the metric {name!r} does not prefer a field's own render to another's",
-            "compare field i with signal i; metrics are better when lower unless their names end in "
+            "compare field i with signal i; lower values are better unless the name ends in "
             f"{', '.join(HIGHER_IS_BETTER)}",
             own=better.tolist(),
             other=worse.tolist(),
@@ -53,19 +53,19 @@ def check_metrics(subject: Subject) -> Remark:
 
 
 def check_describe(subject: Subject) -> Remark:
-    """Fields and signals are described by equally many finite features, the same every time, each its own."""
+    """Fields and signals have the same number of finite features, which are reproducible and differ between signals."""
     subject.several()
     renderer = subject.parts.renderer
-    describe = subject.part(subject.domain.field_features)
-    describe_signal = subject.part(subject.domain.signal_features)
+    field_features = subject.part(subject.domain.field_features)
+    signal_features = subject.part(subject.domain.signal_features)
     with torch.no_grad():
-        ours, again = describe(subject.fields, renderer), describe(subject.fields, renderer)
-        theirs = describe_signal(subject.batch)
-    for name, found in (("describe", ours), ("describe_signal", theirs)):
+        ours, again = field_features(subject.fields, renderer), field_features(subject.fields, renderer)
+        theirs = signal_features(subject.batch)
+    for name, found in (("field_features", ours), ("signal_features", theirs)):
         expect(
             found.ndim == 2 and len(found) == subject.count and found.shape[1] >= 1 and finite(found),
-            f"{name} does not give finite features (B, F)",
-            "return one row of features a field",
+            f"{name} does not return finite features (B, F)",
+            "return one row of features per field",
             shape=tuple(found.shape),
             fields=subject.count,
         )
@@ -77,18 +77,18 @@ def check_describe(subject: Subject) -> Remark:
         of_signals=theirs.shape[1],
     )
     repeated = furthest(ours, again)
-    expect(repeated == 0, "features differ the second time", "draw no random numbers", difference=repeated)
+    expect(repeated == 0, "features are not reproducible", "draw no random numbers", difference=repeated)
     apart = furthest(theirs[:1], theirs[1:2])
-    expect(apart > 0, "different signals have equal features", "describe what differs", difference=apart)
+    expect(apart > 0, "different signals have equal features", "compute features that differ", difference=apart)
     try:
         own = own_signal(subject)
     except NotApplicable as reason:
-        return f"features of a field and of its render were not compared: {reason}"
-    apart = furthest(describe_signal(own), ours)
+        return f"not examined: features of a field and its render: {reason}"
+    apart = furthest(signal_features(own), ours)
     expect(
         apart <= CLOSE,
-        "a field and the signal that shows its native render have different features",
-        "compute both from native values by one function",
+        "a field and the signal of its native render have different features",
+        "compute both from native values with one function",
         difference=apart,
         tolerance=CLOSE,
     )
@@ -96,7 +96,7 @@ def check_describe(subject: Subject) -> Remark:
 
 
 def check_conditions(subject: Subject) -> Remark:
-    """A condition gives finite vectors (len, F) or (len, K, F) of signals, and (F,) of each text among its examples."""
+    """A condition gives finite vectors (len, F) or (len, K, F) of signals, and (F,) of each of its example texts."""
     if not subject.domain.conditions:
         raise NotApplicable("the domain offers no conditions")
     signals = Some(subject.train, SIGNALS)
@@ -111,7 +111,7 @@ def check_conditions(subject: Subject) -> Remark:
         shapes = ((len(signals), condition.length), (len(signals), *vectors.shape[1:2], condition.length))
         expect(
             tuple(vectors.shape) in shapes and finite(vectors) and vectors.is_floating_point(),
-            f"vectors of the condition {name!r} do not fit",
+            f"vectors of the condition {name!r} have a wrong shape or type, or are not finite",
             "return floats (len, F) or (len, K, F) with F = length",
             shape=tuple(vectors.shape),
             signals=len(signals),
@@ -121,7 +121,7 @@ def check_conditions(subject: Subject) -> Remark:
             vector = condition.parse(text)
             expect(
                 vector.shape == (condition.length,) and finite(vector),
-                f"the condition {name!r} makes no vector of its own example {text!r}",
+                f"the condition {name!r} returns no valid vector for its own example {text!r}",
                 "return a finite tensor (F,)",
                 shape=tuple(vector.shape),
                 length=condition.length,
@@ -132,7 +132,7 @@ def check_conditions(subject: Subject) -> Remark:
             continue
     if len(left) == len(subject.domain.conditions):
         raise NotApplicable("; ".join(left))
-    return f"not looked at: {'; '.join(left)}" if left else None
+    return f"not examined: {'; '.join(left)}" if left else None
 
 
 def _measured(subject: Subject, reference: str, signal: object) -> Tensor:

@@ -1,4 +1,4 @@
-"""Checks of rendering: sizes, repeatability, gradients, views, and originals beside renders."""
+"""Checks of rendering: sizes, reproducibility, gradients, views, originals and pictures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SIZES = (7, 5, 3, 2)
 
 
 def check_render_sizes(subject: Subject) -> None:
-    """A grid is rendered at the native size, at odd sizes and at one cell, float32 and finite, as asked for."""
+    """A grid is rendered at the native size, at odd sizes and at one cell, float32 and finite, as requested."""
     if not isinstance(subject.native, GridArtefact):
-        _render_sizes_in_words(subject)
+        _render_sizes_by_text(subject)
         return
     native = grid_of(subject.native).shape[:-1]
     odd = tuple(SIZES[axis % len(SIZES)] for axis in range(len(native)))
@@ -34,32 +34,32 @@ def check_render_sizes(subject: Subject) -> None:
         wanted = (*size, len(subject.domain.values))
         expect(
             values.shape == wanted and tuple(artefact.size) == tuple(size) and str(values.dtype) == "float32",
-            "a render has another size or type than was asked for",
-            "give float32 (*size, V), slowest axis first, and `size` as asked",
-            asked=size,
+            "a render has another size or type than requested",
+            "return float32 (*size, V), slowest axis first, and the requested `size`",
+            requested=size,
             shape=values.shape,
             dtype=str(values.dtype),
         )
         expect(finite(values), "a render has values that are not finite", "check the basis fields", size=size)
 
 
-def _render_sizes_in_words(subject: Subject) -> None:
-    """The same of artefacts that tell their size, by what `--size` says."""
+def _render_sizes_by_text(subject: Subject) -> None:
+    """The same check for artefacts not on grids that have a size, through values of `--size`."""
     native = getattr(subject.native, "size", None)
     if not subject.domain.parse_view or not isinstance(native, tuple):
-        raise NotApplicable(f"{type(subject.native).__name__} is not on a grid, and tells no size that --size asks for")
+        raise NotApplicable(f"{type(subject.native).__name__} is not on a grid, and has no size that --size selects")
     for size in (native, tuple(SIZES[axis % len(SIZES)] for axis in range(len(native))), (1,) * len(native)):
         words = "x".join(map(str, size))
         try:
             view = subject.part(subject.domain.parse_view)(words, subject.config.domain)
         except RequestError as error:
-            raise NotApplicable(f"--size does not take {words}: {error}") from error
+            raise NotApplicable(f"--size does not accept {words}: {error}") from error
         artefact = subject.parts.renderer.render(subject.fields[0], view)
         expect(
             tuple(artefact.size) == size and finite(artefact),
-            "a render has another size than was asked for, or values that are not finite",
-            "give `size` as asked, slowest axis first",
-            asked=size,
+            "a render has another size than requested, or values that are not finite",
+            "return the requested `size`, slowest axis first",
+            requested=size,
             size=artefact.size,
         )
 
@@ -71,38 +71,38 @@ def check_render_repeats(subject: Subject) -> None:
     expect(
         not where,
         f"two renders of one field differ: {where}",
-        "draw no random numbers in render, or from a generator with a fixed seed",
+        "draw no random numbers in render, or use a generator with a fixed seed",
         renders=2,
     )
 
 
 def check_render_leaves_no_gradient(subject: Subject) -> None:
-    """A render keeps no gradients: neither in the artefact, nor in the field, nor switched on or off for others."""
+    """A render keeps no gradients in the artefact, and does not change the field or the global gradient mode."""
     field = subject.autoencoder.decode(subject.posterior.mean)[0]
     before = torch.is_grad_enabled()
     artefact = subject.parts.renderer.render(field)
     contents = _contents(subject, artefact)
     after = torch.is_grad_enabled()
     held = [name for name, tensor in leaves(contents) if tensor.requires_grad]
-    mend = "decorate what computes values with @torch.inference_mode(), and switch nothing by hand"
-    expect(not held, f"values of an artefact ask for gradients: {', '.join(held)}", mend, tensors=len(held))
-    expect(before == after, "a render changed whether gradients are computed", mend, before=before, after=after)
+    fix = "decorate the evaluation with @torch.inference_mode(), and do not set the gradient mode"
+    expect(not held, f"values of an artefact require gradients: {', '.join(held)}", fix, tensors=len(held))
+    expect(before == after, "a render changed the gradient mode", fix, before=before, after=after)
     expect(
         field(torch.zeros(1, 1, len(subject.domain.layout.axes))).requires_grad,
         "after a render, a field is no longer differentiable",
-        "render without changing the field that was given",
+        "render without changing the given field",
         renders=1,
     )
 
 
 def check_views(subject: Subject) -> None:
-    """The views of a report have different labels, go from small to large, and each can be rendered."""
+    """The views of a report have unique labels, are ordered from small to large, and can be rendered."""
     views = subject.domain.build("report_views", subject.config.domain)
     labels = [label for label, _ in views]
     expect(
         bool(labels) and all(isinstance(label, str) and label for label in labels) and len(set(labels)) == len(labels),
         "labels of views are missing, or repeat",
-        "give one or more pairs (label, view) with a label each",
+        "return one or more pairs (label, view) with unique labels",
         views=len(labels),
         labels=labels,
     )
@@ -115,14 +115,14 @@ def check_views(subject: Subject) -> None:
             cells.append(grid_of(artefact)[..., 0].size)
     expect(
         cells == sorted(cells),
-        "views do not go from small to large",
-        "order them by size, so that a report can put them side by side",
+        "views are not ordered from small to large",
+        "order them by size, so that a report can show them side by side",
         cells=cells,
     )
 
 
 def check_original(subject: Subject) -> None:
-    """The original of a signal is an artefact like a render: its native values, in the native size."""
+    """The original of a signal is an artefact like a render: its native values at the native size."""
     original = subject.part(subject.domain.ground_truth)
     if not isinstance(subject.native, GridArtefact):
         _originals([original(subject.batch, index, subject.parts.renderer) for index in range(subject.count)])
@@ -137,7 +137,7 @@ def check_original(subject: Subject) -> None:
         expect(
             artefact.size == subject.native.size and artefact.channels == subject.native.channels,
             "the original has another size or number of channels than a render in the native view",
-            "let settings.native be the size of the signals' first level",
+            "set settings.native to the size of the signals' first level",
             original=(*artefact.size, artefact.channels),
             render=(*subject.native.size, subject.native.channels),
         )
@@ -153,8 +153,8 @@ def check_original(subject: Subject) -> None:
         apart = float((values - wanted).abs().max())
         expect(
             apart <= CLOSE,
-            "the original shows other values than the signal has",
-            "take signal `index` of the batch, with the channels last",
+            "the values of the original differ from those of the signal",
+            "use signal `index` of the batch, with the channels last",
             index=index,
             difference=apart,
             tolerance=CLOSE,
@@ -162,16 +162,16 @@ def check_original(subject: Subject) -> None:
 
 
 def _originals(artefacts: Sequence[Any]) -> None:
-    """What can be said of originals that are not on grids: they are finite, and each is of its own signal."""
+    """Checks of originals that are not on grids: finite values, different for different signals."""
     for index, artefact in enumerate(artefacts):
-        expect(finite(artefact), "an original has values that are not finite", "show what the signal has", index=index)
+        expect(finite(artefact), "an original has values that are not finite", "use the signal's values", index=index)
     parts = [list(leaves(artefact)) for artefact in artefacts]
     if len(artefacts) > 1 and parts[0]:
         same = sum(not difference(artefacts[0], artefact) for artefact in artefacts[1:])
         expect(
             same == 0,
             "originals of different signals are equal",
-            "take signal `index` of the batch",
+            "use signal `index` of the batch",
             equal_to_the_first=same,
         )
 
@@ -183,15 +183,15 @@ def check_native_size(subject: Subject) -> None:
     size = tuple(levels_of(subject.batch)[0].shape[2:])
     expect(
         size == subject.parts.renderer.native,
-        "signals have another size than the renderer's native one",
-        "let settings.native give the size of the signals' first level, slowest axis first",
+        "the size of the signals differs from the renderer's native size",
+        "set settings.native to the size of the signals' first level, slowest axis first",
         signals=size,
         renderer=subject.parts.renderer.native,
     )
 
 
 def check_pictures(subject: Subject) -> None:
-    """A picture of a render and of an original is a Pillow image, or a sequence of them, of a sensible size."""
+    """A picture of a render or an original is a Pillow image, or a sequence of them, of a reasonable size."""
     renderer = subject.parts.renderer
     artefacts = {"a render": subject.native}
     artefacts["an original"] = subject.part(subject.domain.ground_truth)(subject.batch, 0, renderer)
@@ -209,8 +209,8 @@ def check_pictures(subject: Subject) -> None:
         sizes = {frame.size for frame in frames}
         expect(
             len(sizes) == 1 and min(frames[0].size) >= 1 and max(frames[0].size) <= LARGEST,
-            f"the picture of {name} is no thumbnail",
-            "draw large artefacts smaller, for example artefact.at(size)",
+            f"the picture of {name} is too large, empty, or changes in size",
+            "reduce large artefacts, for example with artefact.at(size)",
             sizes=sorted(sizes),
             most=LARGEST,
         )
@@ -219,7 +219,7 @@ def check_pictures(subject: Subject) -> None:
 
 
 def _contents(subject: Subject, artefact: Any) -> Any:
-    """What an artefact holds, as something with tensors; where none are found, the bytes of its first file."""
+    """The content of an artefact as tensors; the bytes of its first file if it has none."""
     if isinstance(artefact, GridArtefact):
         return artefact.array()
     if list(leaves(artefact)):

@@ -1,5 +1,5 @@
-// The page: what is asked for, the gallery of samples, and what lies between two of them.
-import { ask, queue, sample } from "/asking.js";
+// The page: sampling controls, gallery of samples, and interpolation of two samples.
+import { ask, queue, sample } from "/requests.js";
 import { Painter, START } from "/mesh.js";
 import { Stage } from "/stage.js";
 
@@ -40,7 +40,7 @@ async function into(element, blob) {
   element.prepend(image);
 }
 
-/** Take what an element shows away, with the memory that it holds. */
+/** Remove the content of an element and free its memory. */
 function forget(element) {
   const old = element.querySelector("canvas, img");
   if (old?.src) URL.revokeObjectURL(old.src);
@@ -163,7 +163,7 @@ let swaying = 0;
 function sway(on) {
   cancelAnimationFrame(swaying);
   swaying = 0;
-  $("sway").textContent = on ? "Stop" : "To and fro";
+  $("sway").textContent = on ? "Stop" : "Animate";
   if (!on) return;
   const begin = performance.now() - 5000 * (Math.acos(1 - 2 * $("mix").value) / Math.PI);
   const step = (now) => {
@@ -180,7 +180,7 @@ function condition({ kind, choices }) {
   chooser.id = "condition";
   if (kind === "class") chooser.append(new Option("any", ""), ...choices.map((name) => new Option(name, name)));
   else {
-    Object.assign(chooser, { placeholder: "any; say what you want", maxLength: 500, spellcheck: false });
+    Object.assign(chooser, { placeholder: "any; describe what to generate", maxLength: 500, spellcheck: false });
     const list = document.createElement("datalist");
     list.id = "examples";
     list.append(...choices.map((text) => new Option(text)));
@@ -192,8 +192,8 @@ function condition({ kind, choices }) {
   $("condition-box").hidden = false;
 }
 
-function scale(id, value, told = (x) => x) {
-  const input = $(id), shown = $(`${id}-shown`), tell = () => { shown.textContent = told(input.value); };
+function scale(id, value, format = (x) => x) {
+  const input = $(id), shown = $(`${id}-shown`), tell = () => { shown.textContent = format(input.value); };
   input.value = value;
   input.oninput = tell;
   input.onchange = generate;

@@ -1,4 +1,4 @@
-// Meshes in glb files: read, and drawn by one WebGL context into any number of canvases.
+// Meshes of glb files: parsing, and drawing with one WebGL context into any number of canvases.
 const VERTEX = `#version 300 es
 in vec3 place; in vec3 normal; uniform mat4 see; uniform vec3 right, up, back; out vec3 facing;
 void main() { facing = vec3(dot(normal, right), dot(normal, up), dot(normal, back)); gl_Position = see * vec4(place, 1.0); gl_PointSize = 3.0; }`;
@@ -20,21 +20,21 @@ void main() { float a = 0.24 * pow(max(1.0 - length(at), 0.0), 1.6); colour = ve
 const FIELD_OF_VIEW = 0.5; // radians
 export const START = { azimuth: 0.6, elevation: 0.34, distance: 1 };
 
-/** Vertices, normals and indices of a glb file; empty where it holds no surface. */
+/** Vertices, normals and indices of a glb file; empty if it has no surface. */
 export function read(buffer) {
   const view = new DataView(buffer);
   const length = view.getUint32(12, true);
-  const told = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 20, length)));
-  const part = told.meshes?.[0]?.primitives?.[0];
+  const gltf = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 20, length)));
+  const part = gltf.meshes?.[0]?.primitives?.[0];
   if (!part) return { places: new Float32Array(0), normals: new Float32Array(0), order: null, points: false };
   const start = 28 + length;
   const array = (number, Kind, width) => {
-    const accessor = told.accessors[number], slice = told.bufferViews[accessor.bufferView];
+    const accessor = gltf.accessors[number], slice = gltf.bufferViews[accessor.bufferView];
     const offset = start + (slice.byteOffset ?? 0) + (accessor.byteOffset ?? 0);
     return new Kind(buffer.slice(offset, offset + accessor.count * width * Kind.BYTES_PER_ELEMENT));
   };
   const places = array(part.attributes.POSITION, Float32Array, 3);
-  const kind = part.indices === undefined ? null : told.accessors[part.indices].componentType === 5125 ? Uint32Array : Uint16Array;
+  const kind = part.indices === undefined ? null : gltf.accessors[part.indices].componentType === 5125 ? Uint32Array : Uint16Array;
   const order = kind && array(part.indices, kind, 1);
   const normals = part.attributes.NORMAL === undefined ? smooth(places, order) : array(part.attributes.NORMAL, Float32Array, 3);
   return { places, normals, order, points: part.mode === 0 };
@@ -51,12 +51,12 @@ function smooth(places, order) {
   return normals;
 }
 
-/** Draws meshes; throws where the browser has no WebGL 2. */
+/** Draws meshes; throws if the browser has no WebGL 2. */
 export class Painter {
   constructor() {
     this.canvas = document.createElement("canvas");
     const gl = this.gl = this.canvas.getContext("webgl2", { antialias: true, alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
-    if (!gl) throw new Error("this browser has no WebGL 2, which meshes need; switch hardware acceleration on, or use another");
+    if (!gl) throw new Error("this browser has no WebGL 2, which meshes require; enable hardware acceleration, or use another browser");
     this.solid = program(gl, VERTEX, FRAGMENT);
     this.ground = program(gl, GROUND_VERTEX, GROUND_FRAGMENT);
     this.floor = gl.createVertexArray();
@@ -94,7 +94,7 @@ export class Painter {
     for (const buffer of mesh.buffers) this.gl.deleteBuffer(buffer);
   }
 
-  /** Draw a mesh over all of a canvas. */
+  /** Draw a mesh on a canvas. */
   draw(mesh, camera, target) {
     const gl = this.gl, { width, height } = target;
     if (this.canvas.width < width || this.canvas.height < height) {

@@ -1,8 +1,8 @@
-// The chosen sample, large: zoomed, turned, orbited, played, by what the domain's panel says.
-import { ask } from "/asking.js";
+// The large view of the selected sample, with the gestures of the domain's panel: zoom, turn, orbit and play.
+import { ask } from "/requests.js";
 import { START } from "/mesh.js";
 
-const NARROWEST = 2e-5; // half of what is in sight, in coordinates; below, the numbers of a field end
+const NARROWEST = 2e-5; // smallest half width of the visible part, in coordinates: limit of single precision
 const MOST_PIXELS = 1024;
 const SETTLED = 140; // milliseconds without movement that count as rest
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -27,7 +27,7 @@ export class Stage {
     new ResizeObserver(() => { this.draw(); this.refresh(true); }).observe(this.box);
   }
 
-  /** Show a sample or a mixture: `values` as the server takes them, `brief` while it changes. */
+  /** Show a sample or a mixture: `values` are request parameters, `brief` is set while they change. */
   show(values, brief = false) {
     const playing = !this.clip.hidden;
     this.what = values; this.whole = null;
@@ -52,7 +52,7 @@ export class Stage {
     this.settle = setTimeout(() => this.refresh(true), SETTLED);
   }
 
-  asked(rest) {
+  parameters(rest) {
     const box = this.box.getBoundingClientRect(), density = (rest ? devicePixelRatio : 0.5);
     const shrink = Math.min(1, MOST_PIXELS / (density * Math.max(box.width, box.height)));
     const values = { ...this.what, view: this.detail, rest: rest ? 1 : 0,
@@ -70,8 +70,8 @@ export class Stage {
     return this.panel.axes.length === 1 ? [part(x)] : [part(y), part(x)];
   }
 
-  // One request at a time; what changes meanwhile is asked for when the answer is there. Movement does not wait for
-  // the fine picture of a rest that is over.
+  // One request at a time; later changes are requested after its response. Movement does not wait for the fine
+  // picture of an earlier rest.
   async refresh(rest) {
     if (!this.what) return;
     if (this.busy && (rest || !this.resting)) { this.waiting = true; this.rest = rest; return; }
@@ -79,7 +79,7 @@ export class Stage {
     this.busy = true;
     this.resting = rest;
     try {
-      const blob = await ask("/show", this.asked(rest), "stage");
+      const blob = await ask("/show", this.parameters(rest), "stage");
       if (blob && turn === this.turn) await this.take(blob, bounds);
     } catch (error) {
       this.complain(error);

@@ -158,8 +158,8 @@ def test_the_command_completes_an_object_that_is_known_by_one_picture(model, tmp
     path = folder / "transforms.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "frames": content["frames"][:1]}))
-    monkeypatch.setattr("ddmi_core.cli.generate.load_model", lambda run, plugin: model)
-    monkeypatch.setattr("ddmi_core.cli.generate.check_source", lambda run, plugin: None)
+    monkeypatch.setattr("ddmi_core.cli.model_source.check_run", lambda run: None)
+    monkeypatch.setattr("ddmi_core.cli.model_source.ModelSource.load", lambda source: model)
     monkeypatch.setattr(complete, "EVALUATIONS", 2)
     monkeypatch.setattr(complete, "REFINE", (0.3, 3))
     rest = ["--observe", "view=0", "-n", "2", "--steps", "1", "--json", "--out", str(tmp_path / "out")]

@@ -68,7 +68,7 @@ def test_the_check_tells_what_is_missing_and_passes_the_defaults(tmp_path, monke
     with pytest.raises(DataError, match=r"inception.pt: no such file; domain.features takes 'colour-and-edges'"):
         preflight(NerfSettings(features=str(tmp_path / "inception.pt")))
     monkeypatch.setitem(__import__("sys").modules, "lpips", None)
-    with pytest.raises(ConfigError, match=r"domain.lpips=vgg needs the extra: pip install 'ddmi\[lpips\]'; or leave"):
+    with pytest.raises(ConfigError, match=r"domain.lpips=vgg requires an extra: pip install 'ddmi\[lpips\]'; or leave"):
         preflight(NerfSettings(lpips="vgg"))
     with pytest.raises(ConfigError, match="views of 32 x 32 pixels, these have 24"):
         preflight(NerfSettings(lpips="vgg", size=24))

@@ -496,7 +496,7 @@ def test_meshes_have_the_captions_beside_them(folder, caplog):
     assert len(split.train) + len(split.held_out) == 8
     files[0].with_suffix(".txt").unlink()
     assert load(folder, SMALL).train.captions == ()
-    assert "captions are left out: 7 of 8 meshes" in caplog.text
+    assert "captions are ignored: only 7 of 8 meshes" in caplog.text
 
 
 def test_empty_places_are_named(tmp_path):

@@ -207,7 +207,7 @@ def test_weights_alone_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("network", "words"),
-    [(Single(), "must give features"), (Narrow(), "cannot take signals of 3 x 2 x 224 x 224: .*7 channels")],
+    [(Single(), "must return features"), (Narrow(), "fails for signals of 3 x 2 x 224 x 224: .*7 channels")],
 )
 def test_networks_for_something_else_are_refused(stored, network, words):
     with pytest.raises(DataError, match=words) as caught:

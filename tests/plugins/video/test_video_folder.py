@@ -233,5 +233,5 @@ def test_missing_and_empty_places_are_told(tmp_path):
         load(None, SMALL)
     with pytest.raises(DataError, match="no such folder"):
         load(tmp_path / "none", SMALL)
-    with pytest.raises(DataError, match=r"no videos in it; files ending in \.mp4"):
+    with pytest.raises(DataError, match=r"contains no videos; accepted suffixes: \.mp4"):
         load(tmp_path, SMALL)

@@ -1,4 +1,4 @@
-// What the page asks the server for: fields as files, samples as lines; the newest request of a channel wins.
+// Requests to the server: fields as files, samples as lines of JSON; the newest request of a channel wins.
 const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
 const running = new Map();
 let serial = 0;
@@ -11,12 +11,12 @@ function begin(channel) {
 }
 
 async function failure(response) {
-  const told = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
-  if (!told.superseded) throw new Error(told.error);
+  const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
+  if (!answer.superseded) throw new Error(answer.error);
   return null;
 }
 
-async function quiet(work, signal) {
+async function unlessAborted(work, signal) {
   try {
     return await work();
   } catch (error) {
@@ -26,19 +26,19 @@ async function quiet(work, signal) {
   }
 }
 
-/** A blob, or null where something newer was asked for. */
+/** A blob, or null if a newer request was sent. */
 export async function ask(path, values = {}, channel = "") {
   const { signal, given } = begin(channel);
-  return quiet(async () => {
+  return unlessAborted(async () => {
     const response = await fetch(`${path}?${new URLSearchParams({ ...values, ...given })}`, { signal });
     return response.ok ? await response.blob() : failure(response);
   }, signal);
 }
 
-/** Names of samples, or null where others were asked for; `told` hears steps done and all steps. */
-export async function sample(values, told) {
+/** Names of samples, or null if a newer request was sent; `report` gets the completed and the total steps. */
+export async function sample(values, report) {
   const { signal, given } = begin("samples");
-  return quiet(async () => {
+  return unlessAborted(async () => {
     const body = JSON.stringify({ ...values, ...given });
     const response = await fetch("/samples", { method: "POST", body, signal });
     if (!response.ok) return failure(response);
@@ -52,14 +52,14 @@ export async function sample(values, told) {
         if (line.error) throw new Error(line.error);
         if (line.superseded) return null;
         if (line.samples) return line.samples;
-        told(line.step, line.steps);
+        report(line.step, line.steps);
       }
-      if (done) throw new Error("the server stopped before the samples were made");
+      if (done) throw new Error("the server stopped before the samples were complete");
     }
   }, signal);
 }
 
-/** Calls that wait for each other, a few at a time, so that what is looked at never waits behind many. */
+/** A queue of asynchronous calls with at most `most` at a time, so that the main view never waits for all of them. */
 export function queue(most) {
   const waiting = [];
   let active = 0;
