@@ -26,6 +26,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """The tests with coverage of lines, which makes them slower; arguments after `--` go to pytest."""
+    run(session, "pytest", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Lint and format."""
     run(session, "ruff", "check")
