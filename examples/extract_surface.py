@@ -1,7 +1,8 @@
-"""What a refined surface costs against a dense lattice: `python examples/extract_surface.py [RUN]`.
+"""Cost of the refined extraction of a surface and of a dense lattice: `python examples/extract_surface.py [RUN]`.
 
-RUN is a run of the occupancy plugin, or `plugin` for the weights that it ships with, of which one sample is taken.
-Without it, a field with the usual parts is fitted to two solids first, in seconds. All figures are of one thread.
+RUN is a run folder of the occupancy plugin, or `plugin` for its shipped weights; one sample is drawn from it. Without
+RUN, a field with the usual parts is fitted to two solids first, in seconds. All figures are for one thread. The dense
+lattice requires scikit-image: `pip install scikit-image`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def inside(coords: torch.Tensor) -> torch.Tensor:
 
 
 def dense(field: Field, n: int) -> tuple[Any, Any]:
-    """Vertices and faces by the values at all points of a lattice."""
+    """Vertices and faces of scikit-image's marching cubes on all points of a lattice."""
     from skimage.measure import marching_cubes
 
     values = torch.cat([slab[..., 0] for _, slab in field.lattice([cell_centres(n)] * 3).slabs()])
