@@ -1,7 +1,8 @@
 """Compares surface extraction by refinement with a dense lattice: `python benchmarks/extract_surface.py [RUN]`.
 
 RUN is a run of the occupancy plugin, or `plugin` for its shipped weights; the program draws one sample. Without RUN, it
-first fits a field with the usual parts to two solids, in seconds. All figures are for one thread.
+first fits a field with the usual parts to two solids, in seconds. All figures are for one thread. The dense
+lattice requires scikit-image: `pip install scikit-image`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def inside(coords: torch.Tensor) -> torch.Tensor:
 
 
 def dense(field: Field, n: int) -> tuple[Any, Any]:
-    """Vertices and faces from the values at all points of a lattice."""
+    """Vertices and faces of scikit-image's marching cubes on all points of a lattice."""
     from skimage.measure import marching_cubes
 
     values = torch.cat([slab[..., 0] for _, slab in field.lattice([cell_centres(n)] * 3).slabs()])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import log
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.errors import RequestError
-from ddmi_core.parts import lattice_points
+from ddmi_core.parts import extract_surface
 from ddmi_nerf.rendering.scene import Scene
 from ddmi_nerf.rendering.volume_rendering import absorbed
 
@@ -20,6 +19,7 @@ CELLS = 128
 LEAST, LARGEST = 4, 512  # cells along an axis
 LEVEL = 10.0  # density; a layer of 0.1 units has an opacity of 63 %
 THINNEST = 1e-3  # lower limit of the density
+FINE = 2  # spacing in cells of the lattice that searches the cube; larger ones can miss small, separate parts
 VERTICES = 8192  # coloured at once
 OUTWARDS, INWARDS, PARTS = 1.0, 4.0, 10  # start and end of vertices' rays, in cells, and their number of samples
 
@@ -51,40 +51,25 @@ def extract_mesh(scene: Scene, cells: int = CELLS, level: float = LEVEL) -> Colo
     """
     if not LEAST <= cells <= LARGEST:
         raise RequestError(f"{cells} cells are out of range: meshes use {LEAST} to {LARGEST} cells along each axis")
-    values = np.pad(_logarithms(scene, cells), 1, constant_values=log(THINNEST))
-    if not np.isfinite(values).all():
-        raise RequestError("the density of the field is not finite, so it has no surface; check the model's weights")
-    if values.max() <= log(level):
-        empty = np.zeros((0, 3), dtype=np.float32)
-        return ColouredMesh(empty, empty.astype(np.int32), empty, empty)
-    found, faces, _, _ = _measure().marching_cubes(values, log(level), gradient_direction="ascent")
-    vertices = torch.from_numpy(np.clip((found - 1) * (2 / cells) - 1, -1, 1).astype(np.float32))
     place = scene.background.device
+    found = extract_surface(
+        lambda points: _logarithm(scene, points.to(place)) - log(level), (cells,) * 3, step=FINE, normals=False
+    )
+    if not len(found.faces):
+        return ColouredMesh(found.vertices, found.faces, found.normals, found.vertices)
+    vertices = torch.from_numpy(found.vertices)
     parts = [_coloured(scene, part.to(place), 2 / cells) for part in torch.split(vertices, VERTICES)]
     normals, colours = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
-    return ColouredMesh(vertices.numpy(), faces.astype(np.int32), normals, colours)
+    return ColouredMesh(found.vertices, found.faces, normals, colours)
 
 
-def _measure() -> Any:
-    # Takes half a second to import.
-    from skimage import measure
-
-    return measure
-
-
-def _logarithms(scene: Scene, cells: int) -> npt.NDArray[np.float32]:
-    """Logarithms of the density on a lattice, `(x, y, z)`."""
-    axis = torch.linspace(-1, 1, cells + 1, device=scene.background.device)
-    slabs = []
-    for height in axis:
-        points = lattice_points([axis, axis, height[None]])
-        full = torch.ones_like(points[:, 0], dtype=torch.bool) if scene.grid is None else scene.grid.at(points)
-        values = torch.full_like(points[:, 0], log(THINNEST))
-        if full.any():
-            values[full] = scene.radiance(points[full])[0].clamp_min(THINNEST).log()
-        slabs.append(values.view(len(axis), len(axis)).t().cpu())
-    found: npt.NDArray[np.float32] = torch.stack(slabs, dim=-1).numpy()
-    return found
+def _logarithm(scene: Scene, points: Tensor) -> Tensor:
+    """Logarithm `(N,)` of the density at points `(N, 3)`; that of the thinnest one outside of occupied cells."""
+    full = torch.ones_like(points[:, 0], dtype=torch.bool) if scene.grid is None else scene.grid.at(points)
+    values = torch.full_like(points[:, 0], log(THINNEST))
+    if full.any():
+        values[full] = scene.radiance(points[full])[0].clamp_min(THINNEST).log()
+    return values
 
 
 def _coloured(scene: Scene, vertices: Tensor, cell: float) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from ddmi_core.errors import RequestError
 from ddmi_nerf.cameras.camera import Camera, from_json
 from ddmi_nerf.cameras.orbit import orbit, turned
 from ddmi_nerf.rendering import export
-from ddmi_nerf.rendering.mesh import extract_mesh
+from ddmi_nerf.rendering.mesh import LEVEL, extract_mesh
 from ddmi_nerf.rendering.scene import Picture, Scene, frames
 
 WHITE = torch.ones(3)
@@ -208,6 +208,21 @@ def test_axes_of_a_surface_are_those_of_the_scene():
     scene = Scene.of(lambda p: (90.0 * ((p / p.new_tensor([0.2, 0.4, 0.8])).norm(dim=1) < 1), p), WHITE)
     low, high = (extract_mesh(scene, cells=64).vertices.min(0), extract_mesh(scene, cells=64).vertices.max(0))
     np.testing.assert_allclose(high - low, [0.4, 0.8, 1.6], atol=0.04)
+
+
+def test_vertices_have_the_density_of_the_level(scene, mesh):
+    density, _ = scene.radiance(torch.from_numpy(mesh.vertices))
+    np.testing.assert_allclose(density, LEVEL, rtol=0.02)
+
+
+def test_small_parts_that_touch_no_other_are_found():
+    middles = torch.tensor([[x, y, z] for x in (-0.55, 0.1) for y in (-0.3, 0.42) for z in (-0.71, 0.63)])
+
+    def specks(points):
+        return 80.0 * (torch.cdist(points, middles).amin(dim=1) < 0.055), torch.zeros_like(points)
+
+    found = extract_mesh(Scene.of(specks, WHITE), cells=64)
+    assert trimesh.Trimesh(found.vertices, found.faces, process=False).body_count == len(middles)
 
 
 def test_what_the_cube_cuts_off_is_closed():

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import extract_surface
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.training import distributed
 from ddmi_occupancy.data import mesh_files
@@ -18,6 +19,7 @@ from ddmi_occupancy.data.folder import load, read
 from ddmi_occupancy.data.furniture.attributes import measure
 from ddmi_occupancy.data.furniture.building import build
 from ddmi_occupancy.data.furniture.parameters import furniture
+from ddmi_occupancy.data.furniture.solids import distance
 from ddmi_occupancy.data.mesh_points import occupied, surface
 from ddmi_occupancy.geometry import winding_number as winding_numbers
 from ddmi_occupancy.geometry.mesh import TriangleMesh, cleaned, normalised
@@ -206,18 +208,11 @@ def test_occupied_cells_are_those_of_the_solid():
 
 
 def test_properties_are_measured_on_meshes_as_on_solids():
-    from skimage.measure import marching_cubes
-
-    from ddmi_occupancy.data.furniture.solids import distance
-
-    centres = (2 * np.arange(56) + 1) / 56 - 1
-    z, y, x = np.meshgrid(centres, centres, centres, indexing="ij")
     for number in (0, 6, 27):
-        values = distance(build(furniture(number)), np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1))
-        corners, faces, _, _ = marching_cubes(values.reshape(56, 56, 56), 0.0)
-        vertices = ((2 * corners + 1) / 56 - 1)[:, ::-1]
-        part = outwards(TriangleMesh(vertices, faces.astype(np.int64)))
-        found, piece = measure(occupied(part)), furniture(number)
+        piece = furniture(number)
+        parts = build(piece)
+        made = extract_surface(lambda p: -torch.from_numpy(distance(parts, p.numpy())), (56,) * 3, normals=False)  # noqa: B023
+        found = measure(occupied(mesh(made)))
         assert found.legs == {"legs": piece.legs, "panels": 1, "pedestal": 1}[piece.support]
         assert found.back == (piece.back != "none")
         assert found.panels == (piece.support == "panels")
