@@ -93,7 +93,7 @@ def _loss_of_a_picture(folder: Path) -> Callable[[], object]:
     from ddmi_core.model.data import load_data
     from ddmi_core.registry.registry import domain_named
     from ddmi_core.settings.resolve import resolve
-    from ddmi_core.training.objective import Moment, generator_for
+    from ddmi_core.training.objective import StepContext, generator_for
 
     domain = domain_named("image")
     config = resolve(domain, data=str(folder))
@@ -103,7 +103,7 @@ def _loss_of_a_picture(folder: Path) -> Callable[[], object]:
         parts = build_parts(domain, config)
         model = build_autoencoder(domain, config)
         objective = autoencoder_objectives(domain, config, model, split, parts)["autoencoder"]
-        return objective(Moment(0, (0, 1), generator_for(0, "step"), torch.device("cpu")))
+        return objective(StepContext(0, (0, 1), generator_for(0, "step"), torch.device("cpu")))
 
     return journey
 

@@ -10,6 +10,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from ddmi_core.fields import storage
 from ddmi_core.fields.fast.folding import FoldedReadout, fold
 from ddmi_core.fields.fast.lattice import CHUNK, LatticeEvaluator
 from ddmi_core.fields.fast.scattered import CHUNK as POINTS
@@ -192,9 +193,7 @@ class Field:
         Raises:
             OutputError: if the file cannot be written.
         """
-        from ddmi_core.fields import storage
-
-        storage.save(self, Path(path))
+        storage.save(self.basis, self.readout, self.layout, Path(path))
 
     @staticmethod
     def load(path: str | Path) -> Field:
@@ -203,6 +202,4 @@ class Field:
         Raises:
             CheckpointError: if the file is not a field, is damaged, or comes from a newer version.
         """
-        from ddmi_core.fields import storage
-
-        return storage.load(Path(path))
+        return storage.load(Path(path), Field)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import safetensors
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError
-from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
@@ -22,34 +22,40 @@ from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 FORMAT = 1
 _RECORD = "ddmi.field"
 
+Built = TypeVar("Built", bound=Callable[[Tensor], Tensor])
 
-def save(field: Field, path: Path) -> None:
-    """Write a field with its readout and layout.
+
+def save(basis: Sequence[Planes], readout: CoarseToFineReadout, layout: Layout, path: Path) -> None:
+    """Write the parts of a field.
 
     Raises:
         OutputError: if the file cannot be written; an existing file stays unchanged.
     """
     tensors = {
         f"basis.{scale}.{plane}": grid.detach().cpu().contiguous()
-        for scale, planes in enumerate(field.basis)
+        for scale, planes in enumerate(basis)
         for plane, grid in enumerate(planes)
     }
-    tensors |= {f"readout.{name}": weight.cpu().contiguous() for name, weight in field.readout.state_dict().items()}
+    tensors |= {f"readout.{name}": weight.cpu().contiguous() for name, weight in readout.state_dict().items()}
     record = {
         "format": FORMAT,
-        "layout": attrs.asdict(field.layout),
-        "readout": attrs.asdict(field.readout.config),
-        "embedding": field.readout.embedding,
-        "values": field.readout.values,
-        "planes": [len(planes) for planes in field.basis],
+        "layout": attrs.asdict(layout),
+        "readout": attrs.asdict(readout.config),
+        "embedding": readout.embedding,
+        "values": readout.values,
+        "planes": [len(planes) for planes in basis],
     }
     data = safetensors.torch.save(tensors, metadata={_RECORD: json.dumps(record)})
     with written_aside(path) as aside:
         aside.write_bytes(data)
 
 
-def load(path: Path) -> Field:
+def load(path: Path, build: Callable[[tuple[Planes, ...], CoarseToFineReadout, Layout], Built]) -> Built:
     """Read a field.
+
+    Args:
+        path: a file that `save` wrote.
+        build: makes a field of its parts.
 
     Raises:
         CheckpointError: if the file is not a field, is damaged, or comes from a newer version.
@@ -59,7 +65,7 @@ def load(path: Path) -> Field:
             record = json.loads((stored.metadata() or {})[_RECORD])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if record["format"] <= FORMAT:
-            return _build(record, tensors)
+            return _built(record, tensors, build)
     except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a stored field, or is damaged: {error}") from error
     raise CheckpointError(
@@ -67,8 +73,12 @@ def load(path: Path) -> Field:
     )
 
 
-def _build(record: dict[str, Any], tensors: dict[str, Tensor]) -> Field:
-    """Build a field from its record and tensors, and evaluate it once, which detects inconsistent shapes."""
+def _built(
+    record: dict[str, Any],
+    tensors: dict[str, Tensor],
+    build: Callable[[tuple[Planes, ...], CoarseToFineReadout, Layout], Built],
+) -> Built:
+    """The field of a record and its tensors, evaluated once, which detects inconsistent shapes."""
     layout = Layout(**record["layout"])
     # On the meta device, the readout allocates nothing and draws no random numbers; the stored tensors replace it.
     with torch.device("meta"):
@@ -80,7 +90,7 @@ def _build(record: dict[str, Any], tensors: dict[str, Tensor]) -> Field:
         Planes(tensors[f"basis.{scale}.{plane}"] for plane in range(count))
         for scale, count in enumerate(record["planes"])
     )
-    field = Field(basis, readout.requires_grad_(False), layout)
+    field = build(basis, readout.requires_grad_(False), layout)
     with torch.no_grad():
-        field(basis[0][0].new_zeros(len(field), 1, len(layout.axes)))
+        field(basis[0][0].new_zeros(basis[0].batch, 1, len(layout.axes)))
     return field

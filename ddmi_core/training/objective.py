@@ -21,9 +21,6 @@ class StepContext:
     device: torch.device
 
 
-Moment = StepContext  # the name that the trainer imports
-
-
 @frozen(eq=False)
 class Losses:
     """The loss to minimise, and its named parts for the log."""

@@ -19,7 +19,7 @@ from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Moment, Objective, generator_for, indices_for
+from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -177,7 +177,7 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
     generator = generator_for(stage.seed, stage.name, player.name, step, rank)
     dtype = _AUTOCAST.get(config.precision)
     with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
-        losses: Losses = player.model(Moment(step, indices, generator, accelerator.device))
+        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device))
     _check_finite("loss", losses.total, stage, step)
     torch.autograd.backward(player.scaler.scale(losses.total))
     player.scaler.unscale_(player.optimiser)

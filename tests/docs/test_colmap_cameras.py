@@ -74,7 +74,7 @@ def test_pinhole_cameras_are_read(tmp_path, model, expected):
     assert tuple(frame[key] for key in ("fl_x", "fl_y", "cx", "cy")) == expected
 
 
-def test_distorted_cameras_are_refused_with_the_mend(tmp_path):
+def test_distorted_cameras_are_refused_with_the_fix(tmp_path):
     write(
         tmp_path / "sparse", [Camera.orbit(90 * number, 10, 3.0) for number in range(4)], "RADIAL 40 30 33 20 15 0.1 0"
     )

@@ -22,7 +22,7 @@ from ddmi_core.settings.config import Sampling
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.readers import Empty, opened
 from ddmi_core.training.log import Log
-from ddmi_core.viewer.params import Query, Wanted
+from ddmi_core.viewer.params import Query, SampleRequest
 from ddmi_core.viewer.session import Session
 from known_plugins import AUDIO, make_known
 
@@ -141,7 +141,7 @@ def test_the_report_shows_pictures_that_decode(run):
 
 @pytest.mark.parametrize("rest", ["0", "1"])
 def test_the_page_gets_what_it_asks_for(session, rest):
-    samples = session.sample(Wanted(n=2, sampling=Sampling(seed=5)), lambda step, steps: None)
+    samples = session.sample(SampleRequest(n=2, sampling=Sampling(seed=5)), lambda step, steps: None)
     mixture = Query({"a": samples[0]}).mixture()
     between = Query({"a": samples[0], "b": samples[1], "mix": "0.5"}).mixture()
     query = Query({"rows": "24", "columns": "24", "rest": rest})

@@ -152,7 +152,7 @@ def test_a_loaded_plugin_is_described(install):
         (good("bad", API_VERSION - 2), Status.INCOMPATIBLE, "API version", "--upgrade ddmi-bad"),
     ],
 )
-def test_a_faulty_plugin_says_reason_and_mend_and_stops_no_other(install, code, status, reason, fix):
+def test_a_faulty_plugin_says_reason_and_fix_and_stops_no_other(install, code, status, reason, fix):
     install("bad", code)
     install("fine", good("fine"))
     record = registry.loaded("bad").record

@@ -43,7 +43,7 @@ def test_help_lists_no_plugin_and_imports_none(folder, good):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_asking_for_a_broken_one_names_reason_and_mend(folder, good, name):
+def test_asking_for_a_broken_one_names_reason_and_fix(folder, good, name):
     _, reason, fix = BROKEN[name]
     done = ddmi(folder, "settings", "--plugin", name)
     assert done.returncode == 2

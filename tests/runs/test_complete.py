@@ -280,7 +280,7 @@ def test_scattered_values_need_no_input(finished_runs, tmp_path, few):
         (["--observe", "t<0", "--condition", "brisk"], "unknown class"),
     ],
 )
-def test_a_wrong_request_ends_with_status_2_and_what_to_mend(what, said, finished_runs, wave_file, tmp_path):
+def test_a_wrong_request_ends_with_status_2_and_what_to_fix(what, said, finished_runs, wave_file, tmp_path):
     done = invoke(finished_runs["wave"], wave_file, *what, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert said in done.stderr.replace("\n", " ")

@@ -585,7 +585,7 @@ def test_damaged_metrics_tell_how_to_make_them_again(copied_run, formula_domain,
 
 
 @pytest.mark.parametrize(("stage", "table"), [("autoencoder", "autoencoder"), ("denoiser", "diffusion")])
-def test_a_rate_that_diverges_ends_with_the_stage_the_step_and_the_mend(stage, table, tmp_path):
+def test_a_rate_that_diverges_ends_with_the_stage_the_step_and_the_fix(stage, table, tmp_path):
     sets = (f"{table}.training.rate=1e30", f"{table}.training.warmup=0")
     with pytest.raises(TrainingError) as caught:
         run(DOMAINS["wave"], tmp_path / "run", *sets)

@@ -176,7 +176,7 @@ def test_set_takes_lists_tables_and_choices(domain):
         ("domain=3", ["'domain'", "table"]),
     ],
 )
-def test_a_wrong_override_names_key_source_and_mend(domain, override, words):
+def test_a_wrong_override_names_key_source_and_fix(domain, override, words):
     text = message(domain, override)
     assert f"--set {override}" in text
     for word in words:
@@ -214,7 +214,7 @@ def test_a_wrong_key_in_a_file_names_the_file(domain, tmp_path):
     assert f"'sampling.cuont' from configuration file {file}" in message(domain, file=file)
 
 
-def test_a_later_layer_mends_an_earlier_one(domain, tmp_path):
+def test_a_later_layer_overrides_a_wrong_earlier_one(domain, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text("[sampling]\ncount = 0\n")
     assert resolve(domain, "quick", file, ["sampling.count=3"]).sampling.count == 3

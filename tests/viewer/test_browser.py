@@ -86,7 +86,7 @@ def test_dragging_the_mixture_to_its_end_shows_the_other_sample(browser):
     browser.wait(f"Math.abs({PAINTED}[1] - {other[1]}) < 1")
 
 
-def test_a_wrong_seed_is_told_on_the_page_and_a_right_one_mends_it(browser):
+def test_a_wrong_seed_is_told_on_the_page_and_a_right_one_clears_it(browser):
     browser.js("const s = document.getElementById('seed'); s.value = 'x'; s.onchange()")
     browser.wait("!document.getElementById('error').hidden")
     told = browser.js("document.getElementById('error').firstElementChild.textContent")
