@@ -84,7 +84,8 @@ def test_frames_are_reduced_as_they_come(files, monkeypatch):
         plain = np.empty
         monkeypatch.setattr(np, "empty", lambda shape, **kw: sizes.append(shape) or plain(shape, **kw))
         assert video.frames_at(video.times, side=16).shape == (FRAMES, 3, 16, 16)
-    assert sizes == [(FRAMES, 3, 16, 16)]
+    # numpy 1 makes masks of its own with np.empty
+    assert [size for size in sizes if size != (FRAMES,)] == [(FRAMES, 3, 16, 16)]
 
 
 def test_the_square_is_central_and_smooth():
