@@ -18,9 +18,9 @@ from attrs import evolve
 
 from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
-from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.evaluation import evaluate
-from ddmi_core.model import folder, latent_cache
+from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import assemble
@@ -50,9 +50,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="learning rate; by default the run's")
     parser.add_argument("--samples", type=int, default=256)
     arguments = parser.parse_args()
-    place = folder.RunFolder(arguments.run)
-    domain = domain_named(folder.read_head(place).plugin)
-    config = folder.read_config(place, domain)
+    place = run_folder.RunFolder(arguments.run)
+    domain = domain_named(run_folder.read_head(place).plugin)
+    config = run_folder.read_config(place, domain)
     split = load_data(domain, config.data, config.domain)
     autoencoder = build_autoencoder(domain, config)
     weights = load_stage(domain, place.autoencoder, autoencoder).digest("weights")

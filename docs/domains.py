@@ -166,7 +166,7 @@ def lines_of_code(source: str) -> int:
 def weights() -> str:
     """Table of the shipped weights: sizes and figures."""
     from ddmi_core.errors import RequestError
-    from ddmi_core.model.folder import pretrained
+    from ddmi_core.model.run_folder import pretrained
 
     places = {}
     for domain in domains():

@@ -42,7 +42,7 @@ class ModelSource:
         if run is not None:
             check_run(run)
         else:
-            from ddmi_core.model.folder import pretrained
+            from ddmi_core.model.run_folder import pretrained
 
             pretrained(source._domain())
         return source
@@ -55,7 +55,7 @@ class ModelSource:
         """
         if not size:
             return None
-        from ddmi_core.model.folder import RunFolder, pretrained, read_config
+        from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
 
         domain = self._domain()
         if not domain.parse_view:
@@ -85,7 +85,7 @@ class ModelSource:
         return load(plugin=self.plugin) if self.run is None else load(self.run)
 
     def _domain(self) -> Domain:
-        from ddmi_core.model.folder import RunFolder, read_head
+        from ddmi_core.model.run_folder import RunFolder, read_head
         from ddmi_core.registry.registry import domain_named
 
         return domain_named(self.plugin if self.run is None else read_head(RunFolder(self.run)).plugin)

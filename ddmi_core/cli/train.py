@@ -48,7 +48,7 @@ def run(
     from rich.console import Console
 
     from ddmi_core.evaluation.results import Evaluation
-    from ddmi_core.model.folder import RunFolder
+    from ddmi_core.model.run_folder import RunFolder
     from ddmi_core.runs import pipeline
     from ddmi_core.training.distributed import is_main
 

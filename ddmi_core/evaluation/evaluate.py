@@ -19,8 +19,8 @@ from ddmi_core.errors import DataError
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
 from ddmi_core.model.build import check_needs
 from ddmi_core.model.data import load_data
-from ddmi_core.model.folder import RunFolder, read_head
 from ddmi_core.model.model import Model, load
+from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.parts.distance import frechet
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 

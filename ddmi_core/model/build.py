@@ -16,8 +16,8 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.objective import DiscriminatorObjective, ReconstructionObjective
+from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.model import LatentDiffusion
 from ddmi_core.errors import ConfigError, unknown_name
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.objective import Objective, generator_for

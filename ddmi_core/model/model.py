@@ -24,16 +24,16 @@ from ddmi_core.completion.sitcom import NOISE, STEPS
 from ddmi_core.completion.solve import solve
 from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import classifier_free
+from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
-from ddmi_core.diffusion.model import Denoise, LatentDiffusion
 from ddmi_core.diffusion.samplers import Progress, sampler_named
 from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, build_parts
-from ddmi_core.model.folder import RunFolder, pretrained, read_config, read_head
 from ddmi_core.model.provenance import check_origin, load_stage
+from ddmi_core.model.run_folder import RunFolder, pretrained, read_config, read_head
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig, Sampling
 from ddmi_core.training import checkpoint

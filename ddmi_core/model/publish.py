@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ddmi_core.errors import CheckpointError, OutputError
-from ddmi_core.model.folder import RunFolder, read_head
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
+from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, finished
 

@@ -17,8 +17,8 @@ from ddmi_core.evaluation.evaluate import check_data, describe_signals
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
 from ddmi_core.model.data import load_data
-from ddmi_core.model.folder import RunFolder
 from ddmi_core.model.model import Model, load
+from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.parts.distance import nearest
 from ddmi_core.report.charts import Line, chart
 from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse, playable

@@ -18,11 +18,11 @@ from torch import Tensor
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
-from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import Interrupted, OutputError, RequestError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model import folder, latent_cache
+from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import (
     autoencoder_objectives,
     build_autoencoder,
@@ -54,7 +54,7 @@ class _Run:
 
     config: RunConfig
     domain: Domain
-    folder: folder.RunFolder
+    folder: run_folder.RunFolder
     split: Split
     vectors: Tensor | None  # of the condition, for the main process, where latents are still to be encoded
     log: Log
@@ -100,20 +100,20 @@ def execute(
     """
     console = console if distributed.is_main() else Console(quiet=True)
     open_writer = partial(_summary_writer(), str(out / "tensorboard")) if tensorboard else lambda: None
-    place = folder.RunFolder(out)
+    place = run_folder.RunFolder(out)
     config = evolve(config, data=absolute(domain, config.data))
-    if resume and distributed.on_main(lambda: folder.is_empty(place)):
+    if resume and distributed.on_main(lambda: run_folder.is_empty(place)):
         _note(console, f"there is no run in {out} yet; starting one with the requested settings")
         resume = False
     if resume:
-        stored = folder.read_config(place, domain)
+        stored = run_folder.read_config(place, domain)
         stored = evolve(stored, data=absolute(domain, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
         config = stored
     check_needs(domain, config)
     if not resume:
-        distributed.on_main(lambda: folder.claim(place))
+        distributed.on_main(lambda: run_folder.claim(place))
     split = distributed.main_first(lambda: load_data(domain, config.data, config.domain))
     found = summarize(split, config.data or domain.default_source)
     for line in found.lines():
@@ -122,7 +122,7 @@ def execute(
     if resume:
         evaluate.check_data(place, split)
     else:
-        distributed.on_main(lambda: folder.create(place, config, found.fingerprint))
+        distributed.on_main(lambda: run_folder.create(place, config, found.fingerprint))
     with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
         state = _Run(config, domain, place, split, vectors, log, console, stop)
         try:
@@ -131,7 +131,7 @@ def execute(
             raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
 
 
-def _vectors(config: RunConfig, domain: Domain, place: folder.RunFolder, split: Split) -> Tensor | None:
+def _vectors(config: RunConfig, domain: Domain, place: run_folder.RunFolder, split: Split) -> Tensor | None:
     """Vectors of the condition, computed before training, so that errors of the captions are reported at once."""
     found: list[Tensor] = []
 

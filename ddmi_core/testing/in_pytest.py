@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from ddmi_core.api.domain import Domain
-from ddmi_core.testing.catalogue import CHECKS, check_named
 from ddmi_core.testing.check import Check
+from ddmi_core.testing.check_list import CHECKS, check_named
 from ddmi_core.testing.subject import Subject
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import asdict, field, frozen
 
 from ddmi_core.errors import counted
-from ddmi_core.testing.catalogue import CHECKS, IN_A_FRESH_PROCESS
 from ddmi_core.testing.check import Check, ContractBroken, NotApplicable
+from ddmi_core.testing.check_list import CHECKS, IN_A_FRESH_PROCESS
 from ddmi_core.testing.subject import Subject
 
 OK, FAILED, SKIPPED = "ok", "FAILED", "skipped"

@@ -15,7 +15,7 @@ from small_sound import SMALL
 from ddmi_core.fields import storage
 from ddmi_core.fields.field import Field
 from ddmi_core.testing import CHECKS, Check, ContractBroken, Subject, check_named, examine
-from ddmi_core.testing.catalogue import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
+from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
 from ddmi_core.testing.outcomes import OK, SKIPPED
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, VectorCondition, marked
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.model import DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.samplers import sampler_named
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import LAYOUTS, cells_of, planes

@@ -9,7 +9,7 @@ from torch import Tensor
 from ddmi_core.api import Planes
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, TimeEmbedding, sinusoids
-from ddmi_core.diffusion.model import DENOISERS
+from ddmi_core.diffusion.latent_diffusion import DENOISERS
 from ddmi_core.networks import Attention, as_maps, as_planes
 from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
 

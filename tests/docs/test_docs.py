@@ -185,7 +185,7 @@ def test_the_program_of_the_first_page_runs(started: Path) -> None:
 
 def test_shipped_weights_draw_as_getting_started_says(tmp_path: Path) -> None:
     from ddmi_core.errors import RequestError
-    from ddmi_core.model.folder import pretrained
+    from ddmi_core.model.run_folder import pretrained
     from ddmi_core.registry.registry import domain_named
 
     try:

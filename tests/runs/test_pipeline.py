@@ -31,7 +31,7 @@ from ddmi_core.errors import (
 )
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model import folder
+from ddmi_core.model import run_folder
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.report import report
@@ -331,7 +331,7 @@ def test_resuming_says_which_settings_of_the_request_are_not_used(tmp_path):
     assert "note" not in run(wave, tmp_path / "run", resume=True)
     assert "note" not in run(wave, tmp_path / "run", *sets, resume=True)
     text = run(wave, tmp_path / "run", "seed=4", "sampling.steps=2", "evaluation.samples=8", resume=True)
-    assert "differs in: seed, sampling.steps\n" in text
+    assert "ignored settings: seed, sampling.steps\n" in text
     assert "autoencoder" not in text.split("differs in")[1].splitlines()[0]
 
 
@@ -375,7 +375,7 @@ def test_a_run_on_a_relative_path_goes_on_in_any_directory(tmp_path, monkeypatch
     for number, data in enumerate(("signals", "folder:signals")):
         monkeypatch.chdir(tmp_path)
         run(wave, tmp_path / f"run-{number}", *FEW, f"data={data}")
-        stored = folder.read_config(folder.RunFolder(tmp_path / f"run-{number}"), wave).data
+        stored = run_folder.read_config(run_folder.RunFolder(tmp_path / f"run-{number}"), wave).data
         assert stored == data.replace("signals", str(tmp_path / "signals"))
         assert "differs" not in run(wave, tmp_path / f"run-{number}", *FEW, f"data={data}", resume=True)
         monkeypatch.chdir("/")
@@ -538,7 +538,7 @@ def test_stages_name_the_autoencoder_s_weights(finished_run):
 @pytest.mark.parametrize("stage", ["latents", "denoiser"])
 def test_a_stage_of_another_autoencoder_is_refused_and_its_folder_named(stage, copied_run, formula_domain):
     change_record(copied_run / stage / "final", autoencoder="0" * 64)
-    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*folder .*{stage} and go on"):
+    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*remove .*{stage} and continue"):
         run(formula_domain, copied_run, resume=True)
     if stage == "denoiser":
         with pytest.raises(CheckpointError, match="other weights of the autoencoder"):

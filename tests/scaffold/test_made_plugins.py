@@ -17,7 +17,7 @@ from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
 from ddmi_core.scaffold.choices import CHOICES
 from ddmi_core.testing import Subject, examine
-from ddmi_core.testing.catalogue import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
+from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
 
 ROOT = Path(__file__).parents[2]
 TINY = (

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ddmi_core.autoencoder.config import AdversarialConfig
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.model import DenoisingObjective
 from ddmi_core.errors import CheckpointError, Interrupted, OutputError, TrainingError
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion, build_parts
 from ddmi_core.model.data import load_data

@@ -11,9 +11,9 @@ import attrs
 from ddmi_core.api.domain import API_VERSION, Domain, accepted_versions
 from ddmi_core.errors import DdmiError
 from ddmi_core.model.build import build_autoencoder
-from ddmi_core.model.folder import pretrained, read_config
 from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
+from ddmi_core.model.run_folder import pretrained, read_config
 from ddmi_core.settings.resolve import dumps, loads, resolve
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject

@@ -9,7 +9,7 @@ import torch
 from attrs import evolve, frozen
 
 from ddmi_core.api.signals import SignalSet
-from ddmi_core.diffusion.model import DenoisingObjective
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.model import Model

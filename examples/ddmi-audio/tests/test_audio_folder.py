@@ -91,7 +91,7 @@ def test_nothing_to_use_is_refused(tmp_path, write_pcm):
     with pytest.raises(DataError, match="no such folder"):
         load(tmp_path / "missing", SMALL)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no sounds in it"):
+    with pytest.raises(DataError, match="contains no sounds"):
         load(tmp_path / "empty", SMALL)
     write_pcm("short/a.wav", np.zeros(10), 8000)
     with pytest.raises(DataError, match="none of its sounds"):

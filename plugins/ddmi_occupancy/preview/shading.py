@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ddmi_occupancy.preview.raster import Floats
+from ddmi_occupancy.preview.rasterizer import Floats
 
 # Linear colours.
 BACKGROUND = np.array([0.90, 0.89, 0.87], dtype=np.float32)

@@ -12,7 +12,7 @@ from attrs import frozen
 from PIL import Image
 
 from ddmi_core.parts import Mesh, PointCloud, write_h264
-from ddmi_occupancy.preview.raster import Floats, Hits, rasterise
+from ddmi_occupancy.preview.rasterizer import Floats, Hits, rasterise
 from ddmi_occupancy.preview.shading import BACKGROUND, lit, occluded, shadow_map, shadowed
 
 FRAMES, SIDE = 18, 176  # frames and pixels in a report

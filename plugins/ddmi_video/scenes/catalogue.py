@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ddmi_core.errors import DataError
 from ddmi_core.parts import pick
 from ddmi_video.scenes import balls, digits, skies
-from ddmi_video.scenes.scene import Scene, draws
+from ddmi_video.scenes.procedural_clip import Scene, draws
 
 Family = Mapping[str, float]  # share of each kind of scene
 

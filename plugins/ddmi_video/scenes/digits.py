@@ -10,7 +10,7 @@ from attrs import field, frozen, validators
 from ddmi_core.parts import between, pick
 from ddmi_video.scenes.captions import digit_captions
 from ddmi_video.scenes.glyphs import Glyph, glyphs
-from ddmi_video.scenes.scene import (
+from ddmi_video.scenes.procedural_clip import (
     PIXEL_A_FRAME,
     Doubles,
     Floats,

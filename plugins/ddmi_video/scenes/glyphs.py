@@ -11,7 +11,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from ddmi_core.errors import DataError
-from ddmi_video.scenes.scene import Doubles, Floats
+from ddmi_video.scenes.procedural_clip import Doubles, Floats
 
 FILE = "handwritten_digits.npz"
 COUNT = 1797  # of originals

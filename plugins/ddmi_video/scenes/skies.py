@@ -9,7 +9,7 @@ from attrs import field, frozen, validators
 
 from ddmi_core.parts import between, chance, pick
 from ddmi_video.scenes.captions import sky_captions
-from ddmi_video.scenes.scene import PIXEL_A_FRAME, Doubles, Floats, Scene, centres, draws, smooth
+from ddmi_video.scenes.procedural_clip import PIXEL_A_FRAME, Doubles, Floats, Scene, centres, draws, smooth
 
 KINDS = ("day", "sunset", "sunrise", "night")
 WINDS = ("left", "right", "nearer", "away", "opposite")

@@ -9,7 +9,7 @@ import numpy as np
 from ddmi_core.api import Split
 from ddmi_core.parts import ArrayCache, GridSet, choose, mirroring, source_digest
 from ddmi_video.scenes.catalogue import DIGITS, SCENES, Family, scene
-from ddmi_video.scenes.scene import Pixels, Scene, centres
+from ddmi_video.scenes.procedural_clip import Pixels, Scene, centres
 from ddmi_video.settings import VideoSettings
 
 CACHE = ArrayCache("scenes", room=2 << 30)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddmi_core.model.folder import pretrained
+from ddmi_core.model.run_folder import pretrained
 from ddmi_image.folder import load_all
 from ddmi_image.openmoji import drawings, load
 from ddmi_image.openmoji_captions import captions

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 import ddmi_core
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
-from ddmi_core.model.folder import pretrained
+from ddmi_core.model.run_folder import pretrained
 from ddmi_core.parts import psnr_db
 
 

@@ -10,7 +10,7 @@ import ddmi_core
 from ddmi_core.api import Split
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
-from ddmi_core.model.folder import pretrained
+from ddmi_core.model.run_folder import pretrained
 from ddmi_nerf.evaluation.metrics import depth_consistency, psnr_db, views
 
 CARS = 100  # of the default source, of which tests need no more

@@ -498,7 +498,7 @@ def test_empty_places_are_named(tmp_path):
     with pytest.raises(DataError, match="requires a folder or zip archive of meshes: --data PATH"):
         load(None, SMALL)
     (tmp_path / "note.txt").write_text("x")
-    with pytest.raises(DataError, match="no meshes in it"):
+    with pytest.raises(DataError, match="contains no meshes"):
         load(tmp_path, SMALL)
     (tmp_path / "bad.obj").write_text("v 0 0 0\n")
     with pytest.raises(DataError, match=r"none of its meshes \(1\) can be used"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddmi_core.parts import Mesh, PointCloud, extract_surface
 from ddmi_occupancy.preview import turntable as preview
-from ddmi_occupancy.preview.raster import rasterise
+from ddmi_occupancy.preview.rasterizer import rasterise
 from ddmi_occupancy.preview.turntable import DURATION, SIDE, frames, picture, write_turntable, write_turntable_mp4
 
 

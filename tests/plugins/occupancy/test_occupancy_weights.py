@@ -9,7 +9,7 @@ from ddmi_core.api import Split
 from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
-from ddmi_core.model.folder import pretrained
+from ddmi_core.model.run_folder import pretrained
 from ddmi_occupancy.data.furniture.attributes import measure
 from ddmi_occupancy.data.furniture.prompt_adherence import adherence
 from ddmi_occupancy.evaluation.metrics import iou

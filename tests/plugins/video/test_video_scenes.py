@@ -18,7 +18,7 @@ from ddmi_video.scenes.balls import SPEEDS as ROLLS
 from ddmi_video.scenes.catalogue import DIGITS, SCENES, scene
 from ddmi_video.scenes.digits import MARGIN, SHEET, SPEEDS, Digits
 from ddmi_video.scenes.glyphs import CENTRES, LEAST_HOLE, glyphs, handwritten, readable, splines
-from ddmi_video.scenes.scene import PIXEL_A_FRAME, centres, folded, mean
+from ddmi_video.scenes.procedural_clip import PIXEL_A_FRAME, centres, folded, mean
 from ddmi_video.scenes.skies import HIGH, PALETTE, Disc, Sky, colours
 from ddmi_video.scenes.skies import SPEEDS as WINDS
 from ddmi_video.scenes.source import digits as load_digits_source

@@ -8,7 +8,7 @@ import ddmi_core
 from ddmi_core.api import Split
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
-from ddmi_core.model.folder import pretrained
+from ddmi_core.model.run_folder import pretrained
 from ddmi_core.parts import psnr_db
 from ddmi_video.evaluations import agreement_of_changes, temporal_consistency
 

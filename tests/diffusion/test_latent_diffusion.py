@@ -7,8 +7,8 @@ import torch
 from attrs import evolve
 
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConfig
+from ddmi_core.diffusion.latent_diffusion import DENOISERS, DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.model import DENOISERS, DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.parameterization import TARGETS, Parameterization
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
