@@ -340,7 +340,7 @@ def test_resuming_says_which_settings_of_the_request_are_not_used(tmp_path):
     assert "note" not in run(wave, tmp_path / "run", resume=True)
     assert "note" not in run(wave, tmp_path / "run", *sets, resume=True)
     text = run(wave, tmp_path / "run", "seed=4", "sampling.steps=2", "evaluation.samples=8", resume=True)
-    assert "differs in: seed, sampling.steps\n" in text
+    assert "ignored settings: seed, sampling.steps\n" in text
     assert "autoencoder" not in text.split("differs in")[1].splitlines()[0]
 
 
@@ -547,7 +547,7 @@ def test_stages_name_the_autoencoder_s_weights(finished_run):
 @pytest.mark.parametrize("stage", ["latents", "denoiser"])
 def test_a_stage_of_another_autoencoder_is_refused_and_its_folder_named(stage, copied_run, formula_domain):
     change_record(copied_run / stage / "final", autoencoder="0" * 64)
-    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*folder .*{stage} and go on"):
+    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*folder .*{stage} and continue"):
         run(formula_domain, copied_run, resume=True)
     if stage == "denoiser":
         with pytest.raises(CheckpointError, match="other weights of the autoencoder"):

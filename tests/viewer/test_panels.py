@@ -166,7 +166,7 @@ def test_a_domain_brings_its_own_panel(models):
 
 def test_something_else_in_its_place_is_told(models):
     model = evolve(models["wave"], domain=evolve(models["wave"].domain, panel="test_panels:wrong"))
-    with pytest.raises(PluginError, match="test_panels:wrong gives no Panel"):
+    with pytest.raises(PluginError, match="test_panels:wrong must return a Panel"):
         Session(model, "own")
 
 

@@ -142,7 +142,7 @@ WRONG = {
     "guidance=-1": "guidance '-1' is not a number from 0 to 100",
     "guidance=much": "guidance 'much' is not a number",
     "condition=slwo": "unknown class 'slwo'; did you mean 'slow'?",
-    "condition=" + "x" * 501: "the condition has 501 characters; at most 500",
+    "condition=" + "x" * 501: "the condition has 501 characters; the limit is 500",
     "channel=A!": "channel 'A!' must have",
 }
 
@@ -171,17 +171,17 @@ def test_a_body_that_is_too_long_is_not_read(page):
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "names no sample"),
-        ("a=../../etc", "names no sample"),
+        ("", "is not a sample"),
+        ("a=../../etc", "is not a sample"),
         (f"a={'0' * 16}-0", "generate it again"),
         ("a={name}&rows=0", "rows '0' is not a whole number from 1 to 2048"),
-        ("a={name}&bounds=1", "bounds takes two numbers for each"),
+        ("a={name}&bounds=1", "`bounds` takes two numbers for each"),
         ("a={name}&bounds=nan,1", "bounds 'nan' is not a number"),
         ("a={name}&bounds=0.5,0.5", "a lower and a higher end"),
-        ("a={name}&at=0,0,0", "at one for each"),
+        ("a={name}&at=0,0,0", "`at` one for each"),
         ("a={name}&view=9", "view '9' is not a whole number from 0 to"),
         ("a={name}&b={name}&mix=2", "mix '2' is not a number from 0 to 1"),
-        ("a={name}&b={name}&through=walls", "through 'walls' is none of latents, noise"),
+        ("a={name}&b={name}&through=walls", "through 'walls' is not one of latents, noise"),
     ],
 )
 def test_a_wrong_look_is_told_in_a_sentence(query, said, models):
