@@ -116,7 +116,7 @@ def test_a_request_without_words_is_refused(model):
 @pytest.mark.parametrize("name", ["words", "text"])
 def test_what_a_condition_lacks_is_told_before_anything_is_trained(domain, tmp_path, monkeypatch, name):
     monkeypatch.setattr(sentences, "find_spec", lambda name: None)
-    error, message = (DataError, "need captions") if name == "words" else (RequestError, r"ddmi\[text\]")
+    error, message = (DataError, "require captions") if name == "words" else (RequestError, r"ddmi\[text\]")
     with pytest.raises(error, match=message):
         run(domain, tmp_path / "run", f"diffusion.condition={name}", "data=formulas")
     assert not any((tmp_path / "run").rglob("*.safetensors"))
