@@ -538,7 +538,7 @@ def test_stages_name_the_autoencoder_s_weights(finished_run):
 @pytest.mark.parametrize("stage", ["latents", "denoiser"])
 def test_a_stage_of_another_autoencoder_is_refused_and_its_folder_named(stage, copied_run, formula_domain):
     change_record(copied_run / stage / "final", autoencoder="0" * 64)
-    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*remove .*{stage} and continue"):
+    with pytest.raises(CheckpointError, match=f"other weights of the autoencoder.*folder .*{stage} and continue"):
         run(formula_domain, copied_run, resume=True)
     if stage == "denoiser":
         with pytest.raises(CheckpointError, match="other weights of the autoencoder"):
