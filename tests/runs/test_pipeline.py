@@ -332,7 +332,7 @@ def test_resuming_says_which_settings_of_the_request_are_not_used(tmp_path):
     assert "note" not in run(wave, tmp_path / "run", *sets, resume=True)
     text = run(wave, tmp_path / "run", "seed=4", "sampling.steps=2", "evaluation.samples=8", resume=True)
     assert "ignored settings: seed, sampling.steps\n" in text
-    assert "autoencoder" not in text.split("differs in")[1].splitlines()[0]
+    assert "autoencoder" not in text.split("ignored settings:")[1].splitlines()[0]
 
 
 def test_a_new_run_does_not_take_a_folder_in_use(copied_run, formula_domain, tmp_path):

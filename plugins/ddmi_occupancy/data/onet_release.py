@@ -57,13 +57,13 @@ def read_shape(folder: Path, packing: Packing) -> Rows:
     within = np.flatnonzero((np.abs(placed) <= 1).all(axis=1))
     if not len(within):
         raise DataError(f"{folder / POINTS}: no points in the cube around the shape; unpack the data again")
-    asked = within[_chosen(len(within), packing.points, draw)]
+    drawn = within[_chosen(len(within), packing.points, draw)]
     length = np.linalg.norm(normals[shown], axis=1, keepdims=True)
     return packing.row(
         (surface[shown] - (low + high) / 2) * scale,
         normals[shown] / np.maximum(length, 1e-9),
-        placed[asked],
-        lambda kept: bits[asked].astype(np.bool_),
+        placed[drawn],
+        lambda kept: bits[drawn].astype(np.bool_),
     )
 
 

@@ -59,7 +59,7 @@ def _figures(
             f"mmd_{name}", minimum_matching_distance(between), protocol, "held-out to nearest sample; lower is better"
         ),
         Figure(f"cov_{name}", coverage(between), protocol, "held-out that are some sample's nearest; higher is better"),
-        Figure(f"1nna_{name}", accuracy, protocol, "samples told from held-out; 0.5 is best"),
+        Figure(f"1nna_{name}", accuracy, protocol, "accuracy of telling samples from held-out; 0.5 is best"),
     ]
 
 

@@ -108,7 +108,7 @@ def filled(mesh: TriangleMesh) -> TriangleMesh:
 
 
 def outwards(mesh: TriangleMesh) -> TriangleMesh:
-    """The mesh with outward faces. Components inside of others are left as they are: they may be cavities."""
+    """The mesh with outward faces; components inside of others are unchanged, since they may be cavities."""
     count, part = components(mesh)
     if count == 1:
         return mesh if mesh.volume > 0 else TriangleMesh(mesh.vertices, mesh.faces[:, ::-1])

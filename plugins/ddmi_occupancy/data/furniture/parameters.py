@@ -18,7 +18,7 @@ SEED = 20240  # of all pieces; another seed gives another data set
 STEPS = 9  # values of a length in its range
 
 
-@frozen
+@frozen(kw_only=True)
 class Furniture:
     """Parameters of one piece, in units of its width. Each class uses some of them."""
 
@@ -27,22 +27,22 @@ class Furniture:
     support: str = field(validator=validators.in_(SUPPORTS))
     legs: int  # 0 for other supports
     leg: str = field(validator=validators.in_(LEGS))
-    splayed: bool  # legs lean outwards
+    splayed: bool = False  # legs lean outwards
     top: str = field(validator=validators.in_(TOPS))
-    back: str = field(validator=validators.in_(BACKS))
-    arms: bool
-    stretchers: bool  # beams between the legs
-    boards: int  # of a shelf, their number; of a table, 1 if there is a second board below its top, otherwise 0
-    closed: bool  # a shelf with a rear wall; a chair whose arms are walls
-    divided: bool  # a shelf with a wall in its middle
+    back: str = field(default="none", validator=validators.in_(BACKS))
+    arms: bool = False
+    stretchers: bool = False  # beams between the legs
+    boards: int = 0  # of a shelf, their number; of a table, 1 if there is a second board below its top, otherwise 0
+    closed: bool = False  # a shelf with a rear wall; a chair whose arms are walls
+    divided: bool = False  # a shelf with a wall in its middle
     stature: str = field(validator=validators.in_(STATURES))
     depth: float
     height: float
-    seat: float  # height of the upper side of the seat as a share of the height; 1 without a back
+    seat: float = 1.0  # height of the upper side of the seat as a share of the height; 1 without a back
     part: float  # thickness of legs and boards as a share of the longest side
     slab: float  # thickness of seat or top, likewise
-    lean: float  # backward shift of the back per unit of height
-    soft: bool  # round edges
+    lean: float = 0.0  # backward shift of the back per unit of height
+    soft: bool = False  # round edges
 
     @property
     def name(self) -> str:
@@ -109,9 +109,7 @@ def chair(number: int, draw: np.random.Generator) -> Furniture:
         back=pick(draw, BACKS[1:], (0.32, 0.26, 0.24, 0.18)),
         arms=arms,
         stretchers=legs == 4 and not splayed and chance(draw, 0.35),
-        boards=0,
         closed=arms and chance(draw, 0.3),
-        divided=False,
         stature=stature,
         depth=between(draw, 0.9, 1.0),
         height=height,
@@ -140,19 +138,12 @@ def table(number: int, draw: np.random.Generator) -> Furniture:
         leg=pick(draw, LEGS),
         splayed=splayed,
         top=top,
-        back="none",
-        arms=False,
-        stretchers=False,
         boards=int(legs == 4 and not splayed and stature != "low" and chance(draw, 0.3)),
-        closed=False,
-        divided=False,
         stature=stature,
         depth=between(draw, 0.5, 0.62) if top == "long" else 1.0,
         height=between(draw, *{"low": (0.34, 0.44), "medium": (0.56, 0.68), "tall": (0.82, 0.98)}[stature]),
-        seat=1.0,
         part=part,
         slab=between(draw, 0.062, 0.078),
-        lean=0.0,
         soft=chance(draw, 0.3),
     )
 
@@ -171,19 +162,12 @@ def stool(number: int, draw: np.random.Generator) -> Furniture:
         leg=pick(draw, LEGS),
         splayed=legs > 0 and chance(draw, 0.4),
         top=top,
-        back="none",
-        arms=False,
         stretchers=legs > 0 and stature != "low" and chance(draw, 0.5),
-        boards=0,
-        closed=False,
-        divided=False,
         stature=stature,
         depth=1.0,
         height=between(draw, *{"low": (0.8, 0.9), "medium": (1.1, 1.3), "tall": (1.6, 1.95)}[stature]),
-        seat=1.0,
         part=thickness(draw),
         slab=between(draw, 0.15, 0.21),
-        lean=0.0,
         soft=chance(draw, 0.6),
     )
 
@@ -203,22 +187,15 @@ def shelf(number: int, draw: np.random.Generator) -> Furniture:
         support="legs" if posts else "panels",
         legs=4 if posts else 0,
         leg=pick(draw, LEGS[:2]),
-        splayed=False,
         top="long",
-        back="none",
-        arms=False,
-        stretchers=False,
         boards=boards,
         closed=not posts and chance(draw, 0.5),
         divided=not posts and stature != "tall" and chance(draw, 0.35),
         stature=stature,
         depth=deep,
         height=height,
-        seat=1.0,
         part=between(draw, 0.062, 0.068 if stature == "tall" or boards > 4 else 0.085),
         slab=0.062,
-        lean=0.0,
-        soft=False,
     )
 
 
@@ -235,14 +212,10 @@ def bench(number: int, draw: np.random.Generator) -> Furniture:
         support=support,
         legs=legs,
         leg=pick(draw, LEGS[:2]),
-        splayed=False,
         top="long",
         back=back,
         arms=not low and chance(draw, 0.5),
         stretchers=legs == 4 and chance(draw, 0.3),
-        boards=0,
-        closed=False,
-        divided=False,
         stature="medium",
         depth=between(draw, 0.32, 0.4),
         height=between(draw, 0.36, 0.48) if low else between(draw, 0.68, 0.9),
