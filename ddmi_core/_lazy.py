@@ -32,6 +32,8 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     def resolve(name: str) -> Any:
         if name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(exports[name]), name)
+        value = getattr(import_module(exports[name]), name)
+        setattr(sys.modules[package], name, value)  # the next access finds it without this function
+        return value
 
     return resolve, lambda: sorted(exports), list(exports)

@@ -23,7 +23,7 @@ CORE = ROOT / "ddmi_core"
 OPENING = """\
 # Map of the code
 
-Every module in one sentence, and three journeys through the code, as lists of the functions that they call. Read the
+Every module in one sentence, and four journeys through the code, as lists of the functions that they call. Read the
 packages from the top, from commands down to fields, or follow a journey with the editor beside it.
 
 This page is generated: `python tools/code_map.py` writes it again after modules or functions have moved.

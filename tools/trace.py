@@ -1,4 +1,4 @@
-"""Lists and counts the functions that three journeys through the code call.
+"""Lists and counts the functions that four journeys through the code call.
 
     python tools/trace.py              # files and functions of each journey
     python tools/trace.py --list       # each function too, in the order of first calls
@@ -81,6 +81,7 @@ def journeys() -> Iterator[tuple[str, list[Function]]]:
         _import_all("ddmi_core", "ddmi_image")
         _draw(folder / "pictures")
         yield "A picture to its loss", traced(_loss_of_a_picture(folder / "pictures"))
+        yield "A run folder to a model", traced(_model_of_a_folder())
         yield "Noise to a PNG file", traced(_files_from_noise(folder / "samples"))
         yield "`--set` to a module", traced(_module_of_a_setting())
 
@@ -108,19 +109,21 @@ def _loss_of_a_picture(folder: Path) -> Callable[[], object]:
     return journey
 
 
-def _files_from_noise(folder: Path) -> Callable[[], object]:
-    """The shipped weights to two files, as `ddmi sample` writes them."""
+def _model_of_a_folder() -> Callable[[], object]:
+    """The folder of the shipped weights to a model, with the discovery of its plugin."""
     import ddmi_core
-    from ddmi_core.registry.registry import domain_named
+
+    return lambda: ddmi_core.load(plugin="image")
+
+
+def _files_from_noise(folder: Path) -> Callable[[], object]:
+    """The noise of two samples to two files, as `ddmi sample` writes them with a loaded model."""
+    import ddmi_core
     from ddmi_core.runs.generate import sample_files
     from ddmi_core.settings.config import Sampling
 
-    domain_named("image")
-
-    def journey() -> object:
-        return sample_files(ddmi_core.load(plugin="image"), 2, Sampling(), folder)
-
-    return journey
+    model = ddmi_core.load(plugin="image")
+    return lambda: sample_files(model, 2, Sampling(), folder)
 
 
 def _module_of_a_setting() -> Callable[[], object]:
@@ -172,7 +175,7 @@ def _counted(functions: Sequence[Function]) -> str:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description="Counts the functions that three journeys through the code call.")
+    parser = argparse.ArgumentParser(description="Counts the functions that four journeys through the code call.")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--list", action="store_true", help="list each function, in the order of first calls")
     form.add_argument("--markdown", action="store_true", help="write the lists of the map of the code")

@@ -71,14 +71,13 @@ class GridEncoder(Encoder):
         self.stem = (
             patch_embedding(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
         )
+        kernels: tuple[int | tuple[int, ...], ...] = ((1, 3, 3), (3, 1, 1)) if config.factorised else (3,)
         stages: list[nn.Module] = []
         before = first
         for number, width in enumerate(config.widths):
             if number:
                 stages.append(convolution(axes, before, width, stride=2))
-            stages.extend(
-                ResidualBlock(axes, width, width, kernel) for _ in range(config.blocks) for kernel in _kernels(config)
-            )
+            stages.extend(ResidualBlock(axes, width, width, kernel) for _ in range(config.blocks) for kernel in kernels)
             before = width
         self.stages = nn.Sequential(*stages)
         self.norm = group_norm(before)
@@ -99,11 +98,6 @@ class GridEncoder(Encoder):
             means.append(mean)
             log_variances.append(log_variance.clamp(-20, 10))
         return Posterior(Planes(means), Planes(log_variances))
-
-
-def _kernels(config: EncoderConfig) -> tuple[int | tuple[int, ...], ...]:
-    """Kernels of consecutive residual blocks."""
-    return ((1, 3, 3), (3, 1, 1)) if config.factorised else (3,)
 
 
 class PlaneStagesEncoder(Encoder):

@@ -43,7 +43,7 @@ class Field:
 
     def __len__(self) -> int:
         """Number of functions, B."""
-        return self.basis[0].batch
+        return len(self.basis[0][0])
 
     @property
     def device(self) -> torch.device:
