@@ -18,7 +18,7 @@ from ddmi_core.sources.files import Entry
 IN_MEMORY = 1 << 30  # bytes; larger decoded data are memory-mapped
 CACHE = ArrayCache("decoded", arrays=4)
 
-_ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object, in messages of decoders
+_ADDRESS = re.compile(r" ?<[^<>]* (at 0x[0-9a-f]+|name=[^<>]*)>")  # of an object or open file, in messages of decoders
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def required_location(location: Path | None, files: str) -> Path:
         DataError: if there is none.
     """
     if location is None:
-        raise DataError(f"the source 'folder' needs a folder or zip archive of {files}: --data PATH")
+        raise DataError(f"the source 'folder' requires a folder or zip archive of {files}: --data PATH")
     return location
 
 

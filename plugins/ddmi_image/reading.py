@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import damaged
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 SMALLEST_SIDE = 8
@@ -77,25 +78,18 @@ def eight_bit_rgb(image: Image.Image, name: str) -> Image.Image:
 @contextmanager
 def _opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
     """Open a picture and check the limits; errors of the decoder become a DataError with the name."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(source)
-        with image:
-            _check_limits(image.size, name)
-            yield image
-    except DataError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DataError(
-            f"{name}: too large; the limit is {MOST_PIXELS:,} pixels and {LARGEST_SIDE:,} a side ({error})"
-        ) from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not a picture in a known format ({', '.join(SUFFIXES)})") from error
-    except MemoryError as error:
-        raise DataError(f"{name}: not enough memory to decode it") from error
-    except Exception as error:  # decoders raise many kinds for damaged files
-        raise DataError(f"{name}: damaged or cut short: {error}") from error
+    with damaged(name, f"a picture in a known format ({', '.join(SUFFIXES)})"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(source)
+            with image:
+                _check_limits(image.size, name)
+                yield image
+        except Image.DecompressionBombError as error:
+            raise DataError(
+                f"{name}: too large; the limit is {MOST_PIXELS:,} pixels and {LARGEST_SIDE:,} a side ({error})"
+            ) from error
 
 
 def _check_limits(size: tuple[int, int], name: str) -> None:

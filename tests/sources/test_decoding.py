@@ -121,6 +121,10 @@ def test_decoding_that_is_cut_off_leaves_nothing_that_counts_as_done(folder, cac
             OSError("cannot identify image file <_io.BytesIO object at 0x7f00>"),
             "damaged: cannot identify image file;",
         ),
+        (
+            OSError("cannot identify image file <_io.BufferedReader name='/data/a.png'>"),
+            "damaged: cannot identify image file;",
+        ),
         (EOFError(), "a.png: not a picture, or damaged: cut short; save it again"),
         (ZeroDivisionError(), "damaged: ZeroDivisionError; save"),
         (FileNotFoundError(2, "No such file"), "a.png: cannot be read: No such file"),

@@ -132,7 +132,7 @@ def test_a_cache_keeps_rows_of_single_files(numbers, tmp_path, monkeypatch):
 
 def test_a_source_without_a_location_says_how_to_give_one(tmp_path):
     assert required_location(tmp_path, "numbers") == tmp_path
-    with pytest.raises(DataError, match="the source 'folder' needs a folder or zip archive of numbers: --data PATH"):
+    with pytest.raises(DataError, match="the source 'folder' requires a folder or zip archive of numbers: --data PATH"):
         required_location(None, "numbers")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry
+from ddmi_core.parts import Entry, damaged
 from ddmi_nerf.cameras.camera import Floats
 
 FEWEST = 16
@@ -30,15 +30,11 @@ def read_points(entry: Entry, centre: npt.NDArray[np.float64], extent: float) ->
     """
     import trimesh
 
-    try:
+    with damaged(entry.name, "a PLY file"):
         with entry.opened() as file:
             cloud: Any = trimesh.load(file, file_type="ply", process=False)
         points = np.asarray(cloud.vertices, dtype=np.float64)
         colours = cloud.visual.vertex_colors if cloud.visual.kind == "vertex" else np.zeros((0, 4))
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"{entry.name}: cannot be read as ply: {error or type(error).__name__}") from error
     if len(colours) != len(points):
         raise DataError(f"{entry.name}: the vertices have no colours; save them with red, green and blue")
     placed = (points - centre) / extent

@@ -9,9 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import damaged
 from ddmi_nerf.cameras.camera import Camera
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -87,7 +88,7 @@ def _resized(values: npt.NDArray[np.float32], size: int) -> Pixels:
 @contextmanager
 def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     """Open an image; any exception of a decoder becomes a DataError with the file's name."""
-    try:
+    with damaged(name, f"an image in a supported format ({', '.join(SUFFIXES)})", "copy it again"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)
@@ -97,9 +98,3 @@ def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
                     f"{name}: {image.width} x {image.height} pixels is too large; the limit is {MOST_PIXELS:,} pixels"
                 )
             yield image
-    except DataError:
-        raise
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not an image in a supported format ({', '.join(SUFFIXES)})") from error
-    except Exception as error:  # decoders raise many kinds for damaged files
-        raise DataError(f"{name}: damaged or truncated: {error}; copy it again") from error

@@ -8,19 +8,7 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import (
-    ArrayCache,
-    Decoding,
-    Entry,
-    captions_beside,
-    choose,
-    classes_of,
-    decode_files,
-    find_files,
-    report_unusable,
-    source_digest,
-    tell_sides,
-)
+from ddmi_core.parts import ArrayCache, Decoding, Entry, FolderSource, required_location, source_digest
 from ddmi_occupancy.data.mesh_files import SUFFIXES, read_mesh
 from ddmi_occupancy.data.mesh_points import pack
 from ddmi_occupancy.data.sampling import SPARE, Packing, Rows, point_weights
@@ -38,7 +26,7 @@ PACKAGE = Path(__file__).parent.parent
 CACHE = ArrayCache("meshes", room=4 << 30)
 
 
-def load(location: Path, settings: OccupancySettings) -> Split:
+def load(location: Path | None, settings: OccupancySettings) -> Split:
     """Meshes of a folder or zip archive (obj, ply, stl, off, glb, gltf); a stable hash of their names holds some out.
 
     If all meshes are in two or more sub-folders, these are the classes. Meshes are normalised; `settings.up` names the
@@ -49,36 +37,23 @@ def load(location: Path, settings: OccupancySettings) -> Split:
     Raises:
         DataError: without a location, without usable meshes, or, with `settings.strict`, if any file cannot be used.
     """
-    if location is None:
-        raise DataError("the source 'folder' requires a folder or zip archive of meshes: --data PATH")
-    entries = find_files(location, SUFFIXES, "meshes")
-    entries = [entries[i] for i in choose([entry.name for entry in entries], settings.limit)]
+    location = required_location(location, "meshes")
+    folder = FolderSource(location, "meshes", SUFFIXES, settings.strict, settings.classes)
+    entries = folder.entries(settings.limit)
     packing = Packing(SPARE * settings.surface, settings.points)
-    version = source_digest(*(PACKAGE / name for name in MAKERS))
-
-    def row(entry: Entry) -> Rows:
-        return _row(location, entry, settings, packing, version)
-
-    key = ("occupancy", "mesh", version, settings.up, int(settings.repair), packing.surface, packing.points)
-    rows, problems = decode_files(location, entries, Decoding(packing.length, np.dtype(np.uint8), row, key))
-    CACHE.tidy()
-    report_unusable(location, problems, settings.strict)
-    good = [i for i, entry in enumerate(entries) if entry.name not in problems]
-    if not good:
-        raise DataError(f"{location}: none of its meshes ({len(entries)}) can be used")
+    rows, good = folder.decode(entries, _decoding(location, settings, packing), cache=CACHE)
     names = [entries[i].name for i in good]
-    classes, labels = classes_of(names) if settings.classes else ((), [0] * len(names))
-    captions = captions_beside(location, names, SUFFIXES, "meshes")
+    found = folder.labels(names)
     whole = ShapeSet(
         packing.clouds(rows),
         point_weights(settings.points),
         names,
         settings.surface,
         rows=good,
-        classes=classes,
-        labels=labels,
-        captions=captions,
-        mirrored=[settings.augment and not tell_sides(texts) for texts in captions or [()] * len(names)],
+        classes=found.classes,
+        labels=found.labels,
+        captions=found.captions,
+        mirrored=[settings.augment and may for may in found.mirrorable],
     )
     return whole.split(settings.held_out)
 
@@ -100,13 +75,15 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
     return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
 
 
-def _row(location: Path, entry: Entry, settings: OccupancySettings, packing: Packing, version: str) -> Rows:
-    """A file as a row, from the cache if it was read before."""
-    beside = (location / entry.name).parent if location.is_dir() else None
+def _decoding(location: Path, settings: OccupancySettings, packing: Packing) -> Decoding:
+    """How a mesh file becomes a packed row, and everything that the row depends on."""
 
-    def make() -> Rows:
+    def row(entry: Entry) -> Rows:
+        neighbours = (location / entry.name).parent if location.is_dir() else None
         with entry.opened() as file:
-            return pack(read_mesh(file, entry.name, beside, settings.up, settings.repair), entry.name, packing)
+            mesh = read_mesh(file, entry.name, neighbours, settings.up, settings.repair)
+            return pack(mesh, entry.name, packing)
 
-    how = [version, settings.up, settings.repair, packing.surface, packing.points, kaolin_available()]
-    return CACHE.made(["mesh", str(location.resolve()), entry.name, entry.stamp, *how], make)
+    version = source_digest(*(PACKAGE / name for name in MAKERS))
+    how = (version, settings.up, int(settings.repair), packing.surface, packing.points, int(kaolin_available()))
+    return Decoding(packing.length, np.dtype(np.uint8), row, ("occupancy", "mesh", *how))

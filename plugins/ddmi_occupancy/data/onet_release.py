@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry
+from ddmi_core.parts import Entry, damaged
 from ddmi_occupancy.data.sampling import Packing, Rows
 from ddmi_occupancy.geometry.mesh import EXTENT, Array
 
@@ -68,17 +67,15 @@ def read_shape(folder: Path, packing: Packing) -> Rows:
 
 
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
-    try:
+    with damaged(str(path), "an NPZ file", "unpack the data again"):
+        if not path.exists():
+            raise DataError(f"{path}: missing, although a list names its folder; unpack the data again")
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in names if name not in file]
             if missing:
                 have = ", ".join(file) or "none"
                 raise DataError(f"{path}: no array {' or '.join(missing)}; it has {have}; unpack the data again")
             return {name: file[name] for name in names}
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: missing, although a list names its folder; unpack the data again") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged: {error}; unpack the data again") from error
 
 
 def _columns(values: npt.NDArray[Any], path: Path) -> Array:

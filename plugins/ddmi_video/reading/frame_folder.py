@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry
+from ddmi_core.parts import Entry, damaged
 from ddmi_video.reading.centre_crop import centre_crop
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError, check_size, size_changes
@@ -59,22 +59,20 @@ class FrameFolder:
         """Do nothing: no file stays open between pictures."""
 
     def _cropped(self, entry: Entry, side: int) -> Pixels:
-        with entry.opened() as file, warnings.catch_warnings():
+        kind = f"a picture ({', '.join(SUFFIXES)})"
+        with (
+            entry.opened() as file,
+            damaged(entry.name, kind, "copy it again, or remove it"),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            try:
-                with Image.open(file) as picture:
-                    check_size(*picture.size, entry.name)
-                    size = (picture.height, picture.width)
-                    if self.size not in (None, size):
-                        raise size_changes(self.name, self.size or size, size)
-                    self.size = size
-                    return centre_crop(_rgb(ImageOps.exif_transpose(picture)), side)
-            except DataError:
-                raise
-            except UnidentifiedImageError as error:
-                raise DataError(f"{entry.name}: not a picture ({', '.join(SUFFIXES)}); remove it") from error
-            except Exception as error:  # decoders raise many kinds for damaged files
-                raise DataError(f"{entry.name}: damaged or cut short: {error}; copy it again") from error
+            with Image.open(file) as picture:
+                check_size(*picture.size, entry.name)
+                size = (picture.height, picture.width)
+                if self.size not in (None, size):
+                    raise size_changes(self.name, self.size or size, size)
+                self.size = size
+                return centre_crop(_rgb(ImageOps.exif_transpose(picture)), side)
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

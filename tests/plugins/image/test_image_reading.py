@@ -157,7 +157,7 @@ def truncated():
     [
         (b"this is no picture", "not a picture"),
         (b"", "not a picture"),
-        (truncated(), "damaged or cut short"),
+        (truncated(), "or damaged: image file is truncated"),
         (png_header(1, 1), "1 x 1 pixels is too small; each side needs 8"),
         (png_header(40000, 40000), "too large; the limit is 170,000,000 pixels and 20,000 a side"),
         (png_header(20001, 16), "20001 x 16 pixels is too large"),

@@ -164,7 +164,7 @@ def damage_numbers(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_points, r"points\.npz: damaged"),
+        (damage_points, r"points\.npz: not an NPZ file, or damaged: "),
         (damage_names, r"points\.npz: no array points or occupancies; it has coordinates"),
         (damage_lengths, "4 points in space but 3 occupancies"),
         (damage_columns, r"pointcloud\.npz: .*shape \(4, 2\)"),
