@@ -120,10 +120,10 @@ def _files_from_noise(folder: Path) -> Callable[[], object]:
     """The noise of two samples to two files, as `ddmi sample` writes them with a loaded model."""
     import ddmi_core
     from ddmi_core.runs.generate import sample_files
-    from ddmi_core.settings.config import Sampling
+    from ddmi_core.settings.config import Export, Sampling
 
     model = ddmi_core.load(plugin="image")
-    return lambda: sample_files(model, 2, Sampling(), folder)
+    return lambda: sample_files(model, 2, Sampling(), Export(out=folder))
 
 
 def _module_of_a_setting() -> Callable[[], object]:

@@ -11,7 +11,7 @@ from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import DataError, RequestError, counted
-from ddmi_core.settings.config import Sampling, known_sampler
+from ddmi_core.settings.config import Export, Sampling, known_sampler
 
 
 def sample(
@@ -50,7 +50,7 @@ def sample(
     from ddmi_core.runs.generate import sample_files
 
     sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
-    paths = sample_files(model, n, sampling, out, size=view, suffix=suffix, overwrite=overwrite)
+    paths = sample_files(model, n, sampling, Export(out=out, size=view, suffix=suffix, overwrite=overwrite))
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
 
 
@@ -79,7 +79,7 @@ def reconstruct(
 
     from ddmi_core.runs.generate import reconstruct_files
 
-    paths = reconstruct_files(model, inputs, out, size=view, suffix=suffix, overwrite=overwrite)
+    paths = reconstruct_files(model, inputs, Export(out=out, size=view, suffix=suffix, overwrite=overwrite))
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
 
 

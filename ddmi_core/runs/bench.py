@@ -134,10 +134,10 @@ def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         work = (
             "import sys, time; from pathlib import Path; import ddmi_core\n"
-            "from ddmi_core.runs.generate import sample_files; from ddmi_core.settings.config import Sampling\n"
+            "from ddmi_core.runs.generate import sample_files; from ddmi_core.settings.config import Export, Sampling\n"
             "model = ddmi_core.load(plugin=sys.argv[1]); started = time.perf_counter()\n"
             "size = tuple(map(int, sys.argv[2].split(','))) if sys.argv[2] else None\n"
-            "sample_files(model, 1, Sampling(), Path(sys.argv[3]), size=size)\n"
+            "sample_files(model, 1, Sampling(), Export(out=Path(sys.argv[3]), size=size))\n"
             "print('seconds', time.perf_counter() - started)\n"
         )
         rows = {}

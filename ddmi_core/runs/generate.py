@@ -5,79 +5,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import OutputError
 from ddmi_core.model.model import Model
-from ddmi_core.settings.config import Sampling
+from ddmi_core.settings.config import Export, Sampling
 
 
-def sample_files(
-    model: Model,
-    n: int,
-    sampling: Sampling,
-    out: Path,
-    *,
-    size: Any = None,
-    suffix: str | None = None,
-    overwrite: bool = False,
-) -> list[Path]:
+def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> list[Path]:
     """Generate fields and export one artefact each, `sample-0000.*`.
-
-    Args:
-        model: a trained model.
-        n: number of samples.
-        sampling: options of sampling.
-        out: output folder; created if missing.
-        size: rendered view; the native one if `None`.
-        suffix: type of the files; the domain's first if `None`.
-        overwrite: whether to replace existing files.
 
     Raises:
         RequestError: for names or numbers that the model does not accept.
         OutputError: if files exist already or cannot be written.
     """
-    suffix = suffix or model.suffix
-    model.exporter(suffix)
-    paths = [out / f"sample-{number:04d}{suffix}" for number in range(n)]
-    prepare(out, paths, overwrite)
+    paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
     fields = model.fields(model.sample_latents(n, sampling))
     for field, path in zip(fields, paths, strict=True):
-        model.write(model.render(field, size), path)
+        model.write(model.render(field, export.size), path)
     return paths
 
 
-def reconstruct_files(
-    model: Model,
-    inputs: Sequence[Path],
-    out: Path,
-    *,
-    size: Any = None,
-    suffix: str | None = None,
-    overwrite: bool = False,
-) -> list[Path]:
+def reconstruct_files(model: Model, inputs: Sequence[Path], export: Export) -> list[Path]:
     """Encode and decode signals from files, and export one artefact each, named by `output_names`.
-
-    Args:
-        model: a trained model.
-        inputs: files of signals.
-        out: output folder; created if missing.
-        size: rendered view; the native one if `None`.
-        suffix: type of the files; the domain's first if `None`.
-        overwrite: whether to replace existing files.
 
     Raises:
         DataError: if an input cannot be read.
         RequestError: if the domain writes no files of the suffix.
         OutputError: if files exist already or cannot be written.
     """
-    suffix = suffix or model.suffix
-    model.exporter(suffix)
-    paths = [out / f"{name}{suffix}" for name in output_names(inputs)]
-    prepare(out, paths, overwrite)
+    paths = _paths(model, export, output_names(inputs))
     for source, path in zip(inputs, paths, strict=True):
-        model.write(model.render(model.reconstruct(model.read(source)), size), path)
+        model.write(model.render(model.reconstruct(model.read(source)), export.size), path)
+    return paths
+
+
+def _paths(model: Model, export: Export, names: Sequence[str]) -> list[Path]:
+    """Paths of new files, in a folder that is ready for them."""
+    suffix = export.suffix or model.suffix
+    model.exporter(suffix)
+    paths = [export.out / f"{name}{suffix}" for name in names]
+    prepare(export.out, paths, export.overwrite)
     return paths
 
 

@@ -37,7 +37,7 @@ from ddmi_core.model.provenance import AUTOENCODER, load_stage
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
-from ddmi_core.settings.config import RunConfig, Sampling
+from ddmi_core.settings.config import Export, RunConfig, Sampling
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
@@ -217,7 +217,7 @@ def _samples(run: _Run, model: Model) -> None:
     suffix = model.suffix
     if len(list(place.glob(f"sample-*{suffix}"))) < count:
         with _step(run, "samples"):
-            sample_files(model, count, Sampling(seed=run.config.seed), place, overwrite=True)
+            sample_files(model, count, Sampling(seed=run.config.seed), Export(out=place, overwrite=True))
 
 
 def _evaluation(run: _Run, model: Model) -> Evaluation:

@@ -1,7 +1,8 @@
-"""The configuration of a run, the names of presets and samplers, and requests for samples."""
+"""The configuration of a run, the names of presets and samplers, and requests for samples and files."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen, validators
@@ -94,6 +95,23 @@ class Sampling:
             known_sampler(self.sampler)
         if self.steps is not None and self.steps < 1:
             raise RequestError(f"steps={self.steps} must be at least 1")
+
+
+@frozen(kw_only=True)
+class Export:
+    """A request for files of artefacts.
+
+    Args:
+        out: output folder; created if missing.
+        size: rendered view; the native one if `None`.
+        suffix: type of the files; the domain's first if `None`.
+        overwrite: whether to replace existing files.
+    """
+
+    out: Path
+    size: Any = None
+    suffix: str | None = None
+    overwrite: bool = False
 
 
 @frozen

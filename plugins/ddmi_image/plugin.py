@@ -10,11 +10,7 @@ IMAGE = Domain(
     layout=Layout(axes=("x", "y"), planes=(("x", "y"),), extra=("footprint",)),
     values=("red", "green", "blue"),
     settings="ddmi_image.settings:ImageSettings",
-    presets={
-        "quick": "ddmi_image:presets/quick.toml",
-        "base": "ddmi_image:presets/base.toml",
-        "paper": "ddmi_image:presets/paper.toml",
-    },
+    presets={name: f"ddmi_image:presets/{name}.toml" for name in ("quick", "base", "paper")},
     sources={
         "openmoji": "ddmi_image.openmoji:load",
         "folder": "ddmi_image.folder:load",

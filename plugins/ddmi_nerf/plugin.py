@@ -12,12 +12,7 @@ NERF = Domain(
     channels="ddmi_nerf.parts:channels",
     observed=("red", "green", "blue"),
     settings="ddmi_nerf.settings:NerfSettings",
-    presets={
-        "quick": "ddmi_nerf:presets/quick.toml",
-        "tiny": "ddmi_nerf:presets/tiny.toml",
-        "base": "ddmi_nerf:presets/base.toml",
-        "paper": "ddmi_nerf:presets/paper.toml",
-    },
+    presets={name: f"ddmi_nerf:presets/{name}.toml" for name in ("quick", "tiny", "base", "paper")},
     sources={
         "cars": "ddmi_nerf.data.cars.source:load",
         "folder": "ddmi_nerf.data.folder:load",

@@ -10,11 +10,7 @@ OCCUPANCY = Domain(
     layout=Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))),
     values=("occupancy",),
     settings="ddmi_occupancy.settings:OccupancySettings",
-    presets={
-        "quick": "ddmi_occupancy:presets/quick.toml",
-        "base": "ddmi_occupancy:presets/base.toml",
-        "paper": "ddmi_occupancy:presets/paper.toml",
-    },
+    presets={name: f"ddmi_occupancy:presets/{name}.toml" for name in ("quick", "base", "paper")},
     sources={
         "furniture": "ddmi_occupancy.data.furniture:load",
         "folder": "ddmi_occupancy.data.folder:load",

@@ -10,11 +10,7 @@ VIDEO = Domain(
     layout=Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t"))),
     values=("red", "green", "blue"),
     settings="ddmi_video.settings:VideoSettings",
-    presets={
-        "quick": "ddmi_video:presets/quick.toml",
-        "base": "ddmi_video:presets/base.toml",
-        "paper": "ddmi_video:presets/paper.toml",
-    },
+    presets={name: f"ddmi_video:presets/{name}.toml" for name in ("quick", "base", "paper")},
     sources={
         "scenes": "ddmi_video.scenes.source:load",
         "digits": "ddmi_video.scenes.source:digits",

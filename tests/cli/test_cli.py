@@ -19,7 +19,7 @@ from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.registry import registry
-from ddmi_core.settings.config import Sampling
+from ddmi_core.settings.config import Export, Sampling
 
 
 @attrs.frozen
@@ -206,9 +206,7 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     out = tmp_path / "drawn"
     text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
     assert loads == [((), {"plugin": "tiny"})]
-    arguments, options = samples[0]
-    assert arguments == ("the model", 2, Sampling(condition="red"), out)
-    assert options == {"size": (48, 64), "suffix": None, "overwrite": False}
+    assert samples[0] == (("the model", 2, Sampling(condition="red"), Export(out=out, size=(48, 64))), {})
     assert text == f"wrote 2 files to {out}\n"
     ddmi("sample", "--plugin", "tiny", "--steps", 3, "--sampler", "ddim", "--guidance", 2, "--out", out)
     assert samples[1][0][2] == Sampling(steps=3, sampler="ddim", guidance=2.0)
@@ -222,8 +220,8 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     ddmi("reconstruct", finished, file, "--out", "o")
     ddmi("reconstruct", file, "--plugin", "tiny", "--out", "o", "--size", 32)
     assert loads == [((finished,), {}), ((), {"plugin": "tiny"})]
-    assert [call[0] for call in calls] == [("the model", [file], Path("o"))] * 2
-    assert [call[1]["size"] for call in calls] == [None, (32,)]
+    exports = [Export(out=Path("o"), size=size) for size in (None, (32,))]
+    assert [given for given, _ in calls] == [("the model", [file], export) for export in exports]
 
 
 @pytest.mark.parametrize("command", ["sample", "reconstruct"])
@@ -236,7 +234,7 @@ def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, 
     inputs = ["in.txt"] if command == "reconstruct" else []
     ddmi(command, finished, *inputs, "--format", written, "--out", "o")
     ddmi(command, *inputs, "--plugin", "tiny", "--format", written, "--out", "o")
-    assert [options["suffix"] for _, options in calls] == [".txt", ".txt"]
+    assert [given[-1].suffix for given, _ in calls] == [".txt", ".txt"]
 
 
 @pytest.mark.parametrize("command", [["sample"], ["reconstruct", "in.txt"]])
@@ -261,7 +259,7 @@ def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
     calls = engine("ddmi_core.runs.generate", "sample_files", [])
     ddmi("sample", "--plugin", "tiny", "--out", "drawn")
     ddmi("sample", "--plugin", "tiny", "--out", "drawn", "--overwrite")
-    assert [options["overwrite"] for _, options in calls] == [False, True]
+    assert [given[-1].overwrite for given, _ in calls] == [False, True]
 
 
 def test_evaluate_and_bench_print_figures_or_json(engine, finished):

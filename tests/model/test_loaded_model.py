@@ -22,7 +22,7 @@ from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.runs import generate
 from ddmi_core.settings.config import SAMPLERS as SAMPLER_NAMES
-from ddmi_core.settings.config import Sampling
+from ddmi_core.settings.config import Export, Sampling
 from whole_runs import DOMAINS
 
 
@@ -257,13 +257,7 @@ def test_exactly_one_source_is_loaded(finished_run, formula_domain, tmp_path):
 
 
 def test_samples_are_written_as_files_and_not_over_others(model, tmp_path):
-    paths = generate.sample_files(
-        model,
-        2,
-        Sampling(seed=4),
-        tmp_path / "out",
-        size=(6,),
-    )
+    paths = generate.sample_files(model, 2, Sampling(seed=4), Export(out=tmp_path / "out", size=(6,)))
     assert [path.name for path in paths] == ["sample-0000.npy", "sample-0001.npy"]
     fields, axes = model.sample(2, seed=4), len(model.domain.layout.axes)
     for field, path in zip(fields, paths, strict=True):
@@ -271,9 +265,9 @@ def test_samples_are_written_as_files_and_not_over_others(model, tmp_path):
         np.testing.assert_array_equal(np.load(path), model.render(field, 6).array())
     before = paths[0].read_bytes()
     with pytest.raises(OutputError, match=r"sample-0000.npy exists already.*--overwrite"):
-        generate.sample_files(model, 2, Sampling(seed=5), tmp_path / "out")
+        generate.sample_files(model, 2, Sampling(seed=5), Export(out=tmp_path / "out"))
     assert paths[0].read_bytes() == before
-    generate.sample_files(model, 2, Sampling(seed=5), tmp_path / "out", overwrite=True)
+    generate.sample_files(model, 2, Sampling(seed=5), Export(out=tmp_path / "out", overwrite=True))
     assert paths[0].read_bytes() != before
 
 
@@ -282,18 +276,15 @@ def test_files_are_reconstructed_under_their_own_names(model, tmp_path):
     inputs = [tmp_path / "a.npy", tmp_path / "b.npy"]
     for number, path in enumerate(inputs):
         np.save(path, signal.values[number, 0].numpy())
-    paths = generate.reconstruct_files(model, inputs, tmp_path / "out")
+    paths = generate.reconstruct_files(model, inputs, Export(out=tmp_path / "out"))
     fields = model.reconstruct(signal)
     for field, path in zip(fields, paths, strict=True):
         np.testing.assert_allclose(np.load(path), model.render(field).array(), atol=1e-4)
     assert [path.name for path in paths] == ["a.npy", "b.npy"]
     (tmp_path / "other").mkdir()
     shutil.copy(inputs[1], tmp_path / "other" / "a.npy")
-    paths = generate.reconstruct_files(
-        model,
-        [inputs[0], tmp_path / "other" / "a.npy"],
-        tmp_path / "out2",
-    )
+    sources = [inputs[0], tmp_path / "other" / "a.npy"]
+    paths = generate.reconstruct_files(model, sources, Export(out=tmp_path / "out2"))
     assert [path.name for path in paths] == [f"{tmp_path.name}-a.npy", "other-a.npy"]
     assert not np.array_equal(*map(np.load, paths))
 
@@ -354,21 +345,21 @@ def test_files_of_another_type_are_written_if_it_is_asked_for(model, tmp_path, m
     exporters = {**model.domain.exporters, ".grid": "formula_domains:write"}
     both = evolve(model, domain=evolve(model.domain, exporters=exporters))
     np.save(tmp_path / "a.npy", held_out(model.domain, 1).values[0, 0].numpy())
-    (drawn,) = generate.sample_files(both, 1, Sampling(), tmp_path, suffix=".grid")
+    (drawn,) = generate.sample_files(both, 1, Sampling(), Export(out=tmp_path, suffix=".grid"))
     assert drawn.name == "sample-0000.grid"
-    (again,) = generate.reconstruct_files(both, [tmp_path / "a.npy"], tmp_path, suffix=".grid")
+    (again,) = generate.reconstruct_files(both, [tmp_path / "a.npy"], Export(out=tmp_path, suffix=".grid"))
     assert again.name == "a.grid"
     assert again.exists()
     monkeypatch.setattr(type(model), "sample", lambda *_, **__: pytest.fail("the type is seen before the work"))
     with pytest.raises(RequestError, match=r"unknown file type '.gird'; did you mean '.grid'"):
-        generate.sample_files(both, 1, Sampling(), tmp_path, suffix=".gird")
+        generate.sample_files(both, 1, Sampling(), Export(out=tmp_path, suffix=".gird"))
 
 
 def test_an_output_folder_that_is_a_file_is_refused(model, tmp_path):
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match=r"is a file|cannot write"):
-            generate.sample_files(model, 1, Sampling(), place)
+            generate.sample_files(model, 1, Sampling(), Export(out=place))
     assert (tmp_path / "file").read_text() == "mine"
 
 
