@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from ddmi_core.api.interfaces import BasisFieldDecoder
@@ -75,12 +75,9 @@ class PlaneDecoder(BasisFieldDecoder):
         parts = zip(self.entries, self.stages, self.exchanges, self.heads, strict=True)
         for number, (entry, stage, exchange, head) in enumerate(parts):
             if number:
-                maps = [self._double(m, len(plane)) for m, plane in zip(maps, self.layout.planes, strict=True)]
+                doubled = ((2.0 if len(plane) == 2 else 1.0, 2.0) for plane in self.layout.planes)  # a line has H = 1
+                maps = [F.interpolate(m, scale_factor=scale) for m, scale in zip(maps, doubled, strict=True)]
             maps = exchange(apply_shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
             if number >= self.first_scale:
                 scales.append(as_planes(apply_shared(head, maps), self.layout))
         return tuple(scales)
-
-    @staticmethod
-    def _double(features: Tensor, axes: int) -> Tensor:
-        return F.interpolate(features, scale_factor=(2.0 if axes == 2 else 1.0, 2.0), mode="nearest")

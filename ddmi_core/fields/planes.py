@@ -56,12 +56,9 @@ class Posterior:
 
     def sample(self, generator: torch.Generator | None = None) -> Planes:
         """Draw `mean + exp(log_variance / 2) * noise`, differentiable in both parameters."""
-
-        def draw(mean: Tensor, log_variance: Tensor) -> Tensor:
-            noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device)
-            return mean + torch.exp(0.5 * log_variance) * noise
-
-        return Planes(draw(m, v) for m, v in zip(self.mean, self.log_variance, strict=True))
+        noises = (torch.randn(m.shape, generator=generator, dtype=m.dtype).to(m.device) for m in self.mean)
+        parts = zip(self.mean, self.log_variance, noises, strict=True)
+        return Planes(mean + torch.exp(0.5 * log_variance) * noise for mean, log_variance, noise in parts)
 
     def kl(self) -> Tensor:
         """KL divergence from the standard normal for each signal, `(B,)`: `sum (mean^2 + var - 1 - log var) / 2`."""
