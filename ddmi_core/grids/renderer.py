@@ -22,6 +22,41 @@ from ddmi_core.grids.sampler import FOOTPRINT
 LARGEST = 65536
 
 
+def checked_size(
+    size: Any, axes: Sequence[str], least: int = 1, largest: int = LARGEST, *, repeat: bool = True
+) -> tuple[int, ...]:
+    """Validate the size of a grid: cells along each axis, slowest first.
+
+    Args:
+        size: one whole number for all axes, or one per axis.
+        axes: names of the axes, slowest first.
+        least, largest: range of the numbers.
+        repeat: whether one number stands for all axes.
+
+    Raises:
+        RequestError: if there are too few or too many numbers, or one is not whole or out of range.
+
+    Example:
+        >>> checked_size(64, ("y", "x"))
+        (64, 64)
+    """
+    lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
+    shown = "x".join(map(str, lengths))
+    if len(lengths) == 1 and repeat:
+        lengths *= len(axes)
+    if len(lengths) != len(axes):
+        raise RequestError(
+            f"size {shown} has {counted(len(lengths), 'number')}; give one for all axes, or {len(axes)}, slowest axis "
+            f"first: {', '.join(axes)}"
+        )
+    for length in lengths:
+        if isinstance(length, bool) or not isinstance(length, Integral) or not least <= int(length) <= largest:
+            raise RequestError(
+                f"size {shown} is out of range: each axis takes a whole number from {least} to {largest}"
+            )
+    return tuple(int(length) for length in lengths)
+
+
 class GridRenderer(Renderer):
     """Plain evaluation of fields, at points (`observe`) and on regular grids (`render`).
 
@@ -47,8 +82,8 @@ class GridRenderer(Renderer):
         limits: tuple[float, float] = (-1.0, 1.0),
         extent: Sequence[float] | None = None,
     ) -> None:
-        self.layout, self.limits = layout, limits
-        self.native = self._checked(native)
+        self.layout, self.limits, self.axes = layout, limits, tuple(reversed(layout.axes))
+        self.native = checked_size(native, self.axes)
         self.extent = (2.0,) * len(self.native) if extent is None else tuple(map(float, extent))
         if len(self.extent) != len(self.native) or min(self.extent) <= 0:
             raise ValueError(f"extent {self.extent} must have a positive length for each of {len(self.native)} axes")
@@ -72,9 +107,9 @@ class GridRenderer(Renderer):
         if len(field) != 1:
             raise ValueError(f"render takes a batch of one field; got {len(field)}, so render field[i]")
         if isinstance(view, Window):
-            size, window = self._checked(view.size, repeat=False), view
+            size, window = checked_size(view.size, self.axes, repeat=False), view
         else:
-            size = self.native if view is None else self._checked(view)
+            size = self.native if view is None else checked_size(view, self.axes)
             window = Window.whole(size)
         extent = tuple(length * share for length, share in zip(self.extent, window.share, strict=True))
         return Raster(field=field, size=size, bounds=window.bounds, extra=self.extra, limits=self.limits, extent=extent)
@@ -102,19 +137,3 @@ class GridRenderer(Renderer):
             targets=coords.new_zeros(batch, len(coords), 0),
             patch=self.native,
         )
-
-    def _checked(self, size: Any, repeat: bool = True) -> tuple[int, ...]:
-        axes = ", ".join(reversed(self.layout.axes))
-        lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
-        shown = "x".join(map(str, lengths))
-        if len(lengths) == 1 and repeat:
-            lengths *= len(self.layout.axes)
-        if len(lengths) != len(self.layout.axes):
-            raise RequestError(
-                f"size {shown} has {counted(len(lengths), 'number')}; give one for all axes, or "
-                f"{len(self.layout.axes)}, slowest axis first: {axes}"
-            )
-        for length in lengths:
-            if isinstance(length, bool) or not isinstance(length, Integral) or not 1 <= int(length) <= LARGEST:
-                raise RequestError(f"size {shown} is out of range: each axis takes a whole number from 1 to {LARGEST}")
-        return tuple(int(length) for length in lengths)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ddmi_core.grids.raster import StoredGrid as StoredGrid
     from ddmi_core.grids.raster import Window as Window
     from ddmi_core.grids.renderer import GridRenderer as GridRenderer
+    from ddmi_core.grids.renderer import checked_size as checked_size
     from ddmi_core.grids.sampler import GridSampler as GridSampler
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal

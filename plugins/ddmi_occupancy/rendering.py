@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddmi_core.api import Domain, Field, Queries, Renderer
-from ddmi_core.errors import RequestError, counted
-from ddmi_core.parts import Mesh, PointCloud, extract_surface
+from ddmi_core.parts import Mesh, PointCloud, checked_size, extract_surface
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.signal import ShapeSignal
 
+AXES = ("z", "y", "x")  # slowest first
 LEAST, LARGEST = 4, 1024  # cells along an axis
 LARGEST_VIEW = 256  # in a report
 VIEWS = 4  # resolutions in a report
@@ -31,7 +30,7 @@ class OccupancyRenderer(Renderer):
     """
 
     def __init__(self, native: Sequence[int]) -> None:
-        self.native = checked(native)
+        self.native = checked_size(native, AXES, LEAST, LARGEST)
 
     def observe(self, field: Field, queries: Queries) -> Tensor:
         """Logits `(B, N, 1)` of the fields at the queries' coordinates: positive inside; differentiable."""
@@ -55,27 +54,7 @@ class OccupancyRenderer(Renderer):
         """
         if len(field) != 1:
             raise ValueError(f"render requires a batch of one field, got {len(field)}; render field[i]")
-        return extract_surface(field, self.native if view is None else checked(view))
-
-
-def checked(size: Any) -> tuple[int, ...]:
-    """Cells along z, y and x, from one number or three.
-
-    Raises:
-        RequestError: if there are neither one nor three numbers, or a number is out of range.
-    """
-    lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
-    shown = "x".join(map(str, lengths))
-    if len(lengths) not in (1, 3):
-        raise RequestError(
-            f"size {shown} has {counted(len(lengths), 'number')}; give one number of cells, or one each for z, y and x"
-        )
-    for length in lengths:
-        if isinstance(length, bool) or not isinstance(length, Integral) or not LEAST <= int(length) <= LARGEST:
-            raise RequestError(
-                f"size {shown} is out of range: surfaces are extracted with {LEAST} to {LARGEST} cells along each axis"
-            )
-    return tuple(int(length) for length in lengths) * (3 // len(lengths))
+        return extract_surface(field, self.native if view is None else checked_size(view, AXES, LEAST, LARGEST))
 
 
 def renderer(domain: Domain, settings: OccupancySettings) -> OccupancyRenderer:

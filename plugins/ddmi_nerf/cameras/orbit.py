@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from attrs import evolve
 
 from ddmi_core.api import Domain
-from ddmi_core.errors import RequestError, counted
+from ddmi_core.errors import RequestError
+from ddmi_core.parts import checked_size
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.settings import NerfSettings
 
@@ -90,18 +89,10 @@ def parse_view(text: str, settings: NerfSettings) -> Camera:
 
 
 def view_size(size: Any) -> tuple[int, int]:
-    """Validate a view size given as one number (square) or as rows and columns.
+    """Rows and columns of pixels, from one number for both or from two.
 
     Raises:
         RequestError: if there are not one or two numbers, or one is out of range.
     """
-    lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
-    shown = "x".join(map(str, lengths))
-    if len(lengths) not in (1, 2):
-        raise RequestError(
-            f"size {shown} has {counted(len(lengths), 'number')}; give one number of pixels, or rows and columns"
-        )
-    for length in lengths:
-        if isinstance(length, bool) or not isinstance(length, Integral) or not 1 <= int(length) <= LARGEST:
-            raise RequestError(f"size {shown} is out of range: views have 1 to {LARGEST} pixels a side")
-    return int(lengths[0]), int(lengths[-1])
+    rows, columns = checked_size(size, ("rows", "columns"), largest=LARGEST)
+    return rows, columns
