@@ -21,7 +21,7 @@ import ddmi_core as ddmi
 from ddmi_core.api import Observations, Planes, Queries, Split
 from ddmi_core.completion.metrics import hidden, predicted, with_cells
 from ddmi_core.completion.regions import columns, region, union
-from ddmi_core.completion.sitcom import NOISE, STEPS
+from ddmi_core.settings.config import NOISE, STEPS
 from ddmi_core.model.data import load_data
 
 Task = list[str] | tuple[int, ...]  # observed regions, or the cells whose means are observed

@@ -29,6 +29,25 @@ packages from the top, from commands down to fields, or follow a journey with th
 This page is generated: `python tools/code_map.py` writes it again after modules or functions have moved.
 
 """
+# Frequent changes, and the files where each begins.
+TASKS = {
+    "a sampler": ("ddmi_core/diffusion/samplers.py", "ddmi_core/settings/config.py"),
+    "a reconstruction loss": ("ddmi_core/autoencoder/losses.py", "ddmi_core/parts/__init__.py"),
+    "a denoising network": ("ddmi_core/diffusion/denoisers/denoiser.py", "ddmi_core/diffusion/latent_diffusion.py"),
+    "a setting, its default or its help": ("ddmi_core/settings/config.py", "ddmi_core/autoencoder/config.py"),
+    "the error for a wrong setting": ("ddmi_core/settings/convert.py", "ddmi_core/settings/schema.py"),
+    "the optimiser or the learning rate": ("ddmi_core/training/trainer.py",),
+    "what is held out": ("ddmi_core/sources/splits.py",),
+    "completions and their defaults": ("ddmi_core/completion/solve.py", "ddmi_core/settings/config.py"),
+    "the report": ("ddmi_core/report/report.py", "ddmi_core/report/templates/report.html"),
+    "a command": ("ddmi_core/cli/main.py", "ddmi_core/cli/generate.py"),
+    "the page of `ddmi view`": ("ddmi_core/viewer/session.py", "ddmi_core/viewer/page/stage.js"),
+    "a check of the plugin contract": ("ddmi_core/testing/check_list.py", "ddmi_core/testing/contract/data.py"),
+    "the public names": ("ddmi_core/api/__init__.py", "ddmi_core/parts/__init__.py"),
+    "a file format of a domain": ("plugins/ddmi_image/plugin.py", "plugins/ddmi_image/export.py"),
+    "the glb of radiance fields": ("plugins/ddmi_nerf/rendering/mesh.py", "plugins/ddmi_nerf/rendering/export.py"),
+    "inside tests of meshes": ("plugins/ddmi_occupancy/geometry/winding_number.py",),
+}
 JOURNEYS = """\
 ## Journeys
 
@@ -36,6 +55,21 @@ Each list follows one run of the code (`python tools/trace.py`). An item is a vi
 are called for the first time on that visit. Imports and the discovery of plugins happen before a journey begins.
 
 """
+
+
+def tasks() -> Iterator[str]:
+    """Yield the table of frequent changes, with the files where each begins.
+
+    Raises:
+        FileNotFoundError: if a file is not there any more.
+    """
+    yield "| to change | look at |"
+    yield "| --- | --- |"
+    for change, paths in TASKS.items():
+        for path in paths:
+            if not (ROOT / path).is_file():
+                raise FileNotFoundError(f"{path} ({change}) does not exist. Fix: TASKS in tools/code_map.py")
+        yield f"| {change} | {', '.join(f'`{path}`' for path in paths)} |"
 
 
 def layers() -> Iterator[str]:
@@ -49,7 +83,7 @@ def layers() -> Iterator[str]:
 def sentence(path: Path) -> str:
     """The first paragraph of a module's docstring, which is one sentence."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
 
 
 def rows(folder: Path) -> Iterator[str]:
@@ -83,6 +117,7 @@ def page() -> str:
     return "".join(
         [
             OPENING,
+            "\n".join(["## Where to begin", "", *tasks(), "", ""]),
             "## The core\n\n",
             *(package(CORE / name) for name in names if (CORE / name).is_dir()),
             "\n".join([*own, "", ""]),

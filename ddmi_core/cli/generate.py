@@ -11,7 +11,7 @@ from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import DataError, RequestError, counted
-from ddmi_core.settings.config import Export, Sampling, known_sampler
+from ddmi_core.settings.config import NOISE, STEPS, Export, Sampling, known_sampler
 
 
 def sample(
@@ -126,8 +126,8 @@ def complete(
             "--noise",
             help="Standard deviation of the noise of observed values; for labels, the probability of an error.",
         ),
-    ] = 0.05,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = 32,
+    ] = NOISE,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = STEPS,
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,

@@ -1,1 +1,1 @@
-"""Posterior sampling from measurements (SITCOM, arXiv 2410.04479): solver, likelihoods, regions and metrics."""
+"""Completion of partly known signals: observed regions, likelihoods, the SITCOM sampler, and metrics."""

@@ -13,8 +13,6 @@ from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.samplers import Callback, Denoise, Generators, Progress, noise_like
 from ddmi_core.diffusion.timesteps import Timestep, timestep_grid
 
-NOISE = 0.05  # default noise of the measurements
-STEPS = 32  # default number of noise levels
 RADIUS = 2.0  # of the proximal term around a noisy state, in units of its noise
 SELECTION = 3  # keep only the best candidate after the first 1/SELECTION of the levels
 

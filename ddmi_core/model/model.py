@@ -20,7 +20,6 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.losses import bernoulli_loss
 from ddmi_core.completion.measurement import MeasurementModel
-from ddmi_core.completion.sitcom import NOISE, STEPS
 from ddmi_core.completion.solve import solve
 from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import classifier_free
@@ -35,7 +34,7 @@ from ddmi_core.model.build import build_autoencoder, build_condition, build_diff
 from ddmi_core.model.provenance import check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, pretrained, read_config, read_head
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.settings.config import RunConfig, Sampling
+from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, finished
 from ddmi_core.training.distributed import default_device

@@ -17,13 +17,13 @@ from ddmi_core.api.observations import Observations
 from ddmi_core.atomic import written_aside
 from ddmi_core.completion.metrics import hidden, score_name, scores, spread, with_cells
 from ddmi_core.completion.regions import columns, region, union
-from ddmi_core.completion.sitcom import NOISE, STEPS
 from ddmi_core.completion.tables import read_values
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import StoredGrid
 from ddmi_core.model.model import Model
 from ddmi_core.runs.generate import prepare
+from ddmi_core.settings.config import NOISE, STEPS
 
 GAP = 6
 

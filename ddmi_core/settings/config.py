@@ -11,8 +11,9 @@ from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.errors import RequestError, unknown_name
 
+NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
 PRESETS = ("quick", "base", "paper")
-SAMPLERS = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "unipc")
+SAMPLERS = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "unipc")  # those of `diffusion.samplers`, known without torch
 
 
 def known_sampler(name: str) -> str:

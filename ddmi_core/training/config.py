@@ -1,4 +1,4 @@
-"""Settings of the trainer, equal for all stages."""
+"""Settings of one training stage; both stages use the same class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TrainingConfig:
         steps: optimiser steps.
         batch: signals per step and process.
         rate: peak learning rate of AdamW.
-        warmup: steps of linear warm-up, followed by a cosine decay to zero.
+        warmup: steps of linear warm-up, followed by a cosine decay to 1 % of the peak.
         weight_decay: decoupled weight decay.
         clip: maximum norm of the gradient.
         ema: final decay of the exponential moving average of the weights, after a ramp.

@@ -23,11 +23,7 @@ NERF = Domain(
     sampler="ddmi_nerf.parts:sampler",
     renderer="ddmi_nerf.parts:renderer",
     perceptual={},
-    metrics={
-        "psnr_db": "ddmi_nerf.evaluation.metrics:psnr_db",
-        "ssim": "ddmi_nerf.evaluation.metrics:ssim",
-        "depth_consistency": "ddmi_nerf.evaluation.metrics:depth_consistency",
-    },
+    metrics={name: f"ddmi_nerf.evaluation.metrics:{name}" for name in ("psnr_db", "ssim", "depth_consistency")},
     evaluations={
         "novel_views": "ddmi_nerf.evaluation.evaluations:novel_views",
         "sampled_depths": "ddmi_nerf.evaluation.evaluations:sampled_depths",

@@ -26,10 +26,8 @@ OCCUPANCY = Domain(
     perceptual={},
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
     metrics={
-        "iou": "ddmi_occupancy.evaluation.metrics:iou",
-        "chamfer": "ddmi_occupancy.evaluation.metrics:chamfer",
-        "f_score": "ddmi_occupancy.evaluation.metrics:f_score",
-        "normal_consistency": "ddmi_occupancy.evaluation.metrics:normal_consistency",
+        name: f"ddmi_occupancy.evaluation.metrics:{name}"
+        for name in ("iou", "chamfer", "f_score", "normal_consistency")
     },
     evaluations={
         "generation": "ddmi_occupancy.evaluation.generation:generation",
@@ -40,10 +38,7 @@ OCCUPANCY = Domain(
     report_views="ddmi_occupancy.rendering:views",
     read="ddmi_occupancy.data.folder:read",
     exporters={
-        ".glb": "ddmi_occupancy.export:write",
-        ".ply": "ddmi_occupancy.export:write",
-        ".stl": "ddmi_occupancy.export:write",
-        ".obj": "ddmi_occupancy.export:write",
+        **dict.fromkeys((".glb", ".ply", ".stl", ".obj"), "ddmi_occupancy.export:write"),
         ".gif": "ddmi_occupancy.preview.turntable:write_turntable",
         ".mp4": "ddmi_occupancy.preview.turntable:write_turntable_mp4",
     },

@@ -26,10 +26,7 @@ VIDEO = Domain(
         "ssim": "ddmi_core.parts:ssim",
         "temporal_consistency": "ddmi_video.evaluations:temporal_consistency",
     },
-    evaluations={
-        "video_distance": "ddmi_video.evaluations:video_distance",
-        "between_frames": "ddmi_video.evaluations:between_frames",
-    },
+    evaluations={name: f"ddmi_video.evaluations:{name}" for name in ("video_distance", "between_frames")},
     preflight="ddmi_video.features:check",
     conditions={"text": "ddmi_core.parts:text_condition", "words": "ddmi_core.parts:word_condition"},
     field_features="ddmi_video.features:describe",

@@ -1,4 +1,4 @@
-"""TriangleMesh repair: consistent orientation of faces, hole filling, and outward orientation."""
+"""Mesh repair: consistent orientation of faces, hole filling, and outward orientation."""
 
 from __future__ import annotations
 

@@ -6,21 +6,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import ddmi_core
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model.data import load_data
 from ddmi_core.model.run_folder import pretrained
 from ddmi_core.parts import psnr_db
 
-
-@pytest.fixture(scope="module")
-def model():
-    return ddmi_core.load(plugin="image")
+PLUGIN = "image"
 
 
 @pytest.fixture(scope="module")
-def held_out(model):
-    split = load_data(model.domain, model.config.data, model.config.domain)
+def held_out(split):
     return split.held_out.batch(range(0, len(split.held_out), 4))
 
 

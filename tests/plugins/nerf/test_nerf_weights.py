@@ -13,12 +13,8 @@ from ddmi_core.model.data import load_data
 from ddmi_core.model.run_folder import pretrained
 from ddmi_nerf.evaluation.metrics import depth_consistency, psnr_db, views
 
+PLUGIN = "nerf"
 CARS = 100  # of the default source, of which tests need no more
-
-
-@pytest.fixture(scope="module")
-def model() -> ddmi_core.Model:
-    return ddmi_core.load(plugin="nerf")
 
 
 @pytest.fixture(scope="module")

@@ -5,25 +5,15 @@ from __future__ import annotations
 import pytest
 
 import ddmi_core
-from ddmi_core.api import Split
 from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model.data import load_data
 from ddmi_core.model.run_folder import pretrained
 from ddmi_occupancy.data.furniture.attributes import measure
 from ddmi_occupancy.data.furniture.prompt_adherence import adherence
 from ddmi_occupancy.evaluation.metrics import iou
 from ddmi_occupancy.evaluation.prompt_adherence import occupied
 
-
-@pytest.fixture(scope="module")
-def model() -> ddmi_core.Model:
-    return ddmi_core.load(plugin="occupancy")
-
-
-@pytest.fixture(scope="module")
-def split(model) -> Split:
-    return load_data(model.domain, model.config.data, model.config.domain)
+PLUGIN = "occupancy"
 
 
 @pytest.mark.slow

@@ -5,22 +5,12 @@ from __future__ import annotations
 import pytest
 
 import ddmi_core
-from ddmi_core.api import Split
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model.data import load_data
 from ddmi_core.model.run_folder import pretrained
 from ddmi_core.parts import psnr_db
 from ddmi_video.evaluations import agreement_of_changes, temporal_consistency
 
-
-@pytest.fixture(scope="module")
-def model() -> ddmi_core.Model:
-    return ddmi_core.load(plugin="video")
-
-
-@pytest.fixture(scope="module")
-def split(model) -> Split:
-    return load_data(model.domain, model.config.data, model.config.domain)
+PLUGIN = "video"
 
 
 @pytest.mark.slow
