@@ -98,27 +98,6 @@ def test_regions_can_name_what_tells_places_apart(text, held, model):
     assert int(found.sum()) == held
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("z<0", "unknown column 'z'.*turned, x, y"),
-        ("turned", "is not a bound.*turned=0"),
-        ("turned=0, turned=1", "is empty along turned"),
-        ("turned=1, turned<1", "is empty along turned"),
-        ("turned>3, turned<2", "is empty along turned"),
-        ("x=0", "selects a single point of axis x"),
-        ("x<2", "run from -1 to 1"),
-    ],
-)
-def test_a_region_of_labels_that_means_nothing_is_refused(text, said):
-    with pytest.raises(RequestError, match=said):
-        region(text, ("x", "y"), ("turned",))
-
-
-def test_labels_may_be_any_numbers():
-    assert region("turned=24, turned>=3", ("x",), ("turned",)).bounds == ((1, "=", 24.0), (1, ">=", 3.0))
-
-
 @pytest.fixture
 def blob(model, tmp_path):
     path = tmp_path / "blob.npy"

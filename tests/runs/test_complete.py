@@ -13,14 +13,11 @@ from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.signals import Queries
 from ddmi_core.cli.main import app
 from ddmi_core.completion import measurement, metrics, solve
-from ddmi_core.completion.regions import region, union
-from ddmi_core.completion.tables import read_values
-from ddmi_core.errors import DataError, RequestError
+from ddmi_core.errors import RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.parts import bernoulli_loss
 from ddmi_core.runs import complete
-from whole_runs import DOMAINS
 
 
 @pytest.fixture
@@ -142,65 +139,6 @@ def test_the_loss_of_a_domain_says_whether_its_values_are_labels(wave):
     labelled = evolve(wave, domain=evolve(wave.domain, loss="ddmi_core.parts:bernoulli_loss"))
     assert wave.domain.resolve(labelled.domain.loss) is bernoulli_loss
     assert labelled.measurement.bernoulli
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("q<0", "unknown axis 'q'"),
-        ("t", "is not a bound"),
-        ("t<", "is not a bound"),
-        ("t<1.5", "run from -1 to 1"),
-        ("t<-0.5, t>0.5", "is empty along t"),
-        ("t>1", "is empty along t"),
-        ("", "is not a bound"),
-    ],
-)
-def test_a_region_that_means_nothing_is_refused(text, said):
-    with pytest.raises(RequestError, match=said):
-        region(text, ("t",))
-
-
-def test_bounds_of_a_region_all_hold_and_regions_join():
-    coords = torch.tensor([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])
-    assert region("x<0, -0.6<=y<0", ("x", "y")).holds(coords).tolist() == [True, False, False, False]
-    both = [region("x<0, y<0", ("x", "y")), region("0.5>=x>0, y>=0.5", ("x", "y"))]
-    assert union(both, coords).tolist() == [True, False, False, True]
-
-
-@pytest.mark.parametrize(
-    ("rows", "said"),
-    [
-        ("t\n0\n", "column 'height' is missing"),
-        ("t,height,u\n0,0,0\n", "unknown column 'u'"),
-        ("t,height\n2,0\n", "row 1 has t = 2"),
-        ("t,height\n0,nan\n", "row 1 of column 'height' is not a finite number"),
-        ("t,height\n0,high\n", "must be numbers"),
-        ("t,height\n0\n", "row 1 has 1 cells"),
-        ("t,height\n", "from 1 to"),
-        ("", "is missing"),
-    ],
-)
-def test_a_table_that_cannot_be_used_says_why(rows, said, tmp_path):
-    path = tmp_path / "values.csv"
-    path.write_text(rows)
-    with pytest.raises(DataError, match=said):
-        read_values(path, DOMAINS["wave"])
-
-
-def test_tables_of_both_kinds_hold_the_same(tmp_path):
-    (tmp_path / "values.csv").write_text("height, t\n0.5,-0.25\n-1,1\n")
-    np.savez(tmp_path / "values.npz", t=[-0.25, 1], height=[0.5, -1])
-    for name in ("values.csv", "values.npz"):
-        seen = read_values(tmp_path / name, DOMAINS["wave"])
-        torch.testing.assert_close(seen.values, torch.tensor([[0.5], [-1.0]]))
-        torch.testing.assert_close(seen.queries.coords, torch.tensor([[[-0.25], [1.0]]]))
-
-
-def test_an_npz_file_of_something_else_is_refused(tmp_path):
-    (tmp_path / "values.npz").write_bytes(b"no archive")
-    with pytest.raises(DataError, match="not an NPZ file"):
-        read_values(tmp_path / "values.npz", DOMAINS["wave"])
 
 
 def test_observations_that_do_not_fit_are_refused(wave):
