@@ -167,7 +167,7 @@ def test_a_lattice_that_differs_from_its_points_is_found(sound, subject, monkeyp
 
 def test_a_field_that_changes_in_its_file_is_found(sound, subject, monkeypatch):
     plain = storage.load
-    monkeypatch.setattr(storage, "load", lambda path: plain(path).map(lambda grid: grid + 0.1))
+    monkeypatch.setattr(storage, "load", lambda path, build: plain(path, build).map(lambda grid: grid + 0.1))
     with examined(sound, {}, subject.split) as variant, pytest.raises(ContractBroken, match="stored field"):
         check_named("fields_are_stored")(variant)
 
