@@ -21,8 +21,8 @@ import ddmi_core as ddmi
 from ddmi_core.api import Observations, Planes, Queries, Split
 from ddmi_core.completion.metrics import hidden, predicted, with_cells
 from ddmi_core.completion.regions import columns, region, union
-from ddmi_core.settings.config import NOISE, STEPS
 from ddmi_core.model.data import load_data
+from ddmi_core.settings.config import NOISE, STEPS
 
 Task = list[str] | tuple[int, ...]  # observed regions, or the cells whose means are observed
 TASKS: dict[str, dict[str, Task]] = {

@@ -13,7 +13,14 @@ from ddmi_core.errors import RequestError, unknown_name
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
 PRESETS = ("quick", "base", "paper")
-SAMPLERS = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "unipc")  # those of `diffusion.samplers`, known without torch
+SAMPLERS = (
+    "ancestral",
+    "ddim",
+    "dpmpp_2m",
+    "euler",
+    "heun",
+    "unipc",
+)  # of `diffusion.samplers`, without torch
 
 
 def known_sampler(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Strict conversion between settings classes (attrs) and plain values, by cattrs, with faults that name the key."""
+"""Strict conversion between settings classes (attrs) and plain values, with faults that name the key."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import BaseConverter, Converter
-from cattrs.errors import BaseValidationError, ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
-from cattrs.gen import make_dict_structure_fn, override
 
 from ddmi_core.errors import PluginError, nearest, unknown_name
 from ddmi_core.settings.schema import choices, hints, settable, takes
 
 T = TypeVar("T")
-Hook = Callable[[Any, Any], Any]
 
 
 class Fault(Exception):  # noqa: N818 - becomes a ConfigError once the source of the key is known
@@ -38,16 +35,12 @@ class Fault(Exception):  # noqa: N818 - becomes a ConfigError once the source of
 
 
 def structure(values: Mapping[str, Any], cls: type[T]) -> T:
-    """Build an instance of an attrs class from plain values; missing keys take their defaults.
+    """An instance of an attrs class from plain values; keys left out take their defaults.
 
     Raises:
         Fault: at the first key that is unknown or whose value does not fit.
-        PluginError: if the class has a setting of a type that settings cannot have.
     """
-    try:
-        return converter().structure(values, cls)
-    except BaseValidationError as error:
-        raise _fault(error, values, cls) from error
+    return converter().structure(values, cls)
 
 
 def unstructure(settings: Any) -> dict[str, Any]:
@@ -58,13 +51,26 @@ def unstructure(settings: Any) -> dict[str, Any]:
 
 @cache
 def converter() -> Converter:
-    """The strict converter: unknown keys are refused, and values are not coerced."""
-    strict = Converter(forbid_extra_keys=True, detailed_validation=True)
+    """The strict converter."""
+    strict = Converter()
     for kind, exact in _SCALARS.items():
         strict.register_structure_hook(kind, exact)
-    strict.register_structure_hook_factory(lambda kind: get_origin(kind) in _UNIONS, _union_hook)
-    strict.register_structure_hook_factory(attrs.has, _class_hook)
+    strict.register_structure_hook_factory(_is_list, _list_hook)
+    strict.register_structure_hook_factory(_is_union, _union_hook)
+    strict.register_structure_hook_factory(_is_settings, _class_hook)
     return strict
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) in _LISTS
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in _UNIONS
+
+
+def _is_settings(kind: Any) -> bool:
+    return isinstance(kind, type) and attrs.has(kind)
 
 
 def _integer(value: object, kind: type[int]) -> int:
@@ -91,98 +97,111 @@ def _boolean(value: object, _: Any) -> bool:
     return value
 
 
-_SCALARS: dict[Any, Hook] = {int: _integer, float: _number, str: _text, bool: _boolean}
+_SCALARS: dict[Any, Callable[[Any, Any], Any]] = {
+    int: _integer,
+    float: _number,
+    str: _text,
+    bool: _boolean,
+}
+_LISTS: tuple[Any, ...] = (tuple, list)
 _UNIONS: tuple[Any, ...] = (Union, UnionType)
 
 
-def _union_hook(kind: Any, strict: BaseConverter) -> Hook:
-    """The first arm that fits; `None` only where the type allows it."""
+def _list_hook(kind: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
+    """Lists, and tuples of any or of a fixed length."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    fixed = origin is tuple and arguments[1:] != (Ellipsis,)
+
+    def build(given: Any, _: Any) -> Any:
+        if isinstance(given, str) and not fixed and arguments[0] is str:
+            given = [_single(given)]
+        if not isinstance(given, list | tuple) or (fixed and len(given) != len(arguments)):
+            raise TypeError
+        kinds = arguments if fixed else [arguments[0]] * len(given)
+        return origin(
+            _value(strict, item, inner, None, f"[{index}]")
+            for index, (item, inner) in enumerate(zip(given, kinds, strict=True))
+        )
+
+    return build
+
+
+def _single(text: str) -> str:
+    """A text that stands for a list of itself, unless it looks like a list whose quotes are missing."""
+    if not text.lstrip().startswith("["):
+        return text
+    quoted = ", ".join(f'"{part.strip()}"' for part in text.strip().strip("[]").split(",") if part.strip())
+    raise Fault((), f"""it was given {text}, whose texts have no quotes; write [{quoted}], in a shell '[{quoted}]'""")
+
+
+def _union_hook(kind: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
+    """The first arm that fits; `None` only where the type says so."""
     arms = [arm for arm in get_args(kind) if arm is not NoneType]
 
     def build(given: Any, _: Any) -> Any:
         if given is None and len(arms) < len(get_args(kind)):
             return None
-        for arm in arms[:-1]:
+        for arm in arms:
             try:
                 return strict.structure(given, arm)
-            except Exception:
-                continue
-        return strict.structure(given, arms[-1])
+            except Exception as error:
+                last = error
+        raise last
 
     return build
 
 
-def _class_hook(cls: Any, strict: BaseConverter) -> Hook:
-    """Build an attrs class from a table, with each attribute's own validator applied to its value."""
-    for attribute in settable(cls):
-        kind = hints(cls)[attribute.name]
-        if (get_origin(kind) or kind) in (dict, Mapping):
-            raise PluginError(f"setting {attribute.name!r} of {cls.__qualname__} is a mapping; make it an attrs class")
-    fields = {a.name: override(struct_hook=_attribute_hook(a, hints(cls)[a.name], strict)) for a in settable(cls)}
-    fill: Hook = make_dict_structure_fn(cls, strict, **fields)  # type: ignore[arg-type]
+def _class_hook(cls: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
+    """An attrs class from a table; every fault carries its key."""
+    attributes = {attribute.name: attribute for attribute in settable(cls)}
+    for name in attributes:
+        if (get_origin(hints(cls)[name]) or hints(cls)[name]) in (dict, Mapping):
+            raise PluginError(f"setting {name!r} of {cls.__qualname__} is a mapping; make it an attrs class")
 
     def build(given: Any, _: Any) -> Any:
         if not isinstance(given, Mapping):
             raise TypeError
-        return fill(given, cls)
+        for name in given:
+            if name not in attributes:
+                raise Fault((name,), unknown_name("key", name, attributes))
+        arguments = {
+            str(attribute.alias): _value(strict, given[name], hints(cls)[name], attribute.validator, name)
+            for name, attribute in attributes.items()
+            if name in given
+        }
+        try:
+            return cls(**arguments)
+        except (ValueError, TypeError) as error:
+            for name, attribute in attributes.items():
+                if str(attribute.alias) in arguments:
+                    _validate(attribute, hints(cls)[name], arguments[str(attribute.alias)])
+            raise Fault((), str(error.args[0]) if error.args else str(error)) from error
 
     return build
 
 
-def _attribute_hook(attribute: attrs.Attribute[Any], kind: Any, strict: BaseConverter) -> Hook:
-    def build(given: Any, _: Any) -> Any:
-        value = strict.structure(_as_list(given, kind), kind)
-        if attribute.validator is not None:
-            attribute.validator(None, attribute, value)
-        return value
-
-    return build
-
-
-def _as_list(given: Any, kind: Any) -> Any:
-    """The value, if it may be a list where the type is one; one text stands for a list of itself."""
-    if get_origin(kind) not in (tuple, list):
-        return given
-    inner, fixed = get_args(kind)[0], get_origin(kind) is tuple and get_args(kind)[1:] != (Ellipsis,)
-    if isinstance(given, str) and inner is str and not fixed:
-        if given.lstrip().startswith("["):
-            quoted = ", ".join(f'"{part.strip()}"' for part in given.strip().strip("[]").split(",") if part.strip())
-            raise Fault(
-                (), f"""it was given {given}, whose texts have no quotes; write [{quoted}], in a shell '[{quoted}]'"""
-            )
-        return [given]
-    if not isinstance(given, list | tuple):
-        raise TypeError
-    return given if fixed else [_as_list(item, inner) for item in given]
+def _value(strict: BaseConverter, given: Any, kind: Any, validator: Any, name: str) -> Any:
+    """One value; any failure becomes a fault that names it."""
+    try:
+        return strict.structure(given, kind)
+    except Fault as fault:
+        raise fault.below(name) from fault.__cause__
+    except PluginError:
+        raise
+    except Exception as error:
+        raise Fault((name,), _mismatch(given, kind, validator)) from error
 
 
-def _fault(error: Exception, given: Any, kind: Any, validator: Any = None) -> Fault:
-    """The first fault in an error of cattrs.
-
-    Args:
-        error: raised while the value was converted.
-        given: the value.
-        kind: the type that it was converted to.
-        validator: of the attribute that it was given for.
-    """
-    if isinstance(error, Fault):
-        return error
-    if isinstance(error, ClassValidationError):
-        inside, whole = error.group_exceptions()
-        known = {attribute.name: attribute for attribute in settable(error.cl)}
-        for problem in whole:
-            if isinstance(problem, ForbiddenExtraKeysError):
-                name = next(name for name in given if name in problem.extra_fields)
-                return Fault((name,), unknown_name("key", name, known))
-        for problem, note in inside:
-            kind, validator = hints(error.cl)[note.name], known[note.name].validator
-            return _fault(problem, given[note.name], kind, validator).below(note.name)
-        return Fault((), str(whole[0].args[0]) if whole[0].args else str(whole[0]))
-    if isinstance(error, IterableValidationError):
-        items = [given] if isinstance(given, str) else given
-        for problem, item in error.group_exceptions()[0]:
-            return _fault(problem, items[int(item.index)], item.type).below(f"[{item.index}]")
-    return Fault((), _mismatch(given, kind, validator))
+def _validate(attribute: attrs.Attribute[Any], kind: Any, value: Any) -> None:
+    """Raise the fault of one field if its own validator refuses the value."""
+    if attribute.validator is None:
+        return
+    try:
+        attribute.validator(None, attribute, value)
+    except (ValueError, TypeError) as error:
+        raise Fault((attribute.name,), _mismatch(value, kind, attribute.validator)) from error
+    except AttributeError:
+        return  # it looks at other settings of the instance, which does not exist
 
 
 def _mismatch(given: Any, kind: Any, validator: Any) -> str:

@@ -19,7 +19,7 @@ class TrainingConfig:
         ema: final decay of the exponential moving average of the weights, after a ramp.
         checkpoint: steps between checkpoints.
         log: steps between records in `log.jsonl`.
-        precision: `fp32`, `bf16` or `fp16`; mixed precision by `accelerate`.
+        precision: `fp32`, `bf16` or `fp16`; the last two by autocast.
         compile: whether to compile the model with `torch.compile`.
     """
 

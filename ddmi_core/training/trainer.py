@@ -102,7 +102,8 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
     Raises:
         Interrupted: a stop was asked for; the state is saved.
-        TrainingError: a loss or a gradient is not finite; the newest checkpoint is kept.
+        TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
+            an `Accelerator` with other settings.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
@@ -110,7 +111,13 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
     config = stage.config
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
-    accelerator = Accelerator(mixed_precision="no", cpu=distributed.default_device().type == "cpu")
+    try:
+        accelerator = Accelerator(mixed_precision="no", cpu=distributed.default_device().type == "cpu")
+    except ValueError as error:
+        raise TrainingError(
+            "this program has created an accelerate.Accelerator with other settings than this training requires. Fix: "
+            "create it with mixed_precision='no', or train in a process of its own"
+        ) from error
     players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
     main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)

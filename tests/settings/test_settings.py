@@ -16,6 +16,7 @@ from ddmi_core.autoencoder.config import AutoencoderConfig, DecoderConfig, Encod
 from ddmi_core.diffusion.config import DiffusionConfig, PathConfig
 from ddmi_core.errors import ConfigError, PluginError, RequestError
 from ddmi_core.settings.config import RunConfig, SamplingConfig
+from ddmi_core.settings.convert import Fault, structure
 from ddmi_core.settings.resolve import dumps, keys, loads, resolve
 from ddmi_core.training.config import TrainingConfig
 
@@ -317,3 +318,78 @@ def test_keys_list_every_setting_with_type_default_and_summary():
     assert found["domain.crop.offset"].default == (1, 2.0)
     assert found["diffusion.training.precision"].takes == "one of 'fp32', 'bf16', 'fp16'"
     assert len(keys(TrainingConfig)) == len(attrs.fields(TrainingConfig))
+
+
+@frozen
+class Part:
+    name: str
+    sizes: tuple[tuple[str, ...], ...] = ()
+
+
+def _known(instance, attribute, value):
+    if value == "unknown":
+        raise RequestError("a sentence of the domain")
+
+
+@frozen
+class Inner:
+    table: dict[str, int] = attrs.Factory(dict)
+
+
+@frozen
+class Special:
+    """Settings of kinds that no built-in domain has."""
+
+    texts: tuple[str, ...] | None = None
+    parts: tuple[Part, ...] = ()
+    pair: tuple[tuple[str, ...], int] = ((), 0)
+    checked: str = field(default="", validator=_known)
+    low: int = 0
+    high: int = field(default=9)
+
+    @high.validator
+    def _above(self, attribute, value):
+        if value < self.low:
+            raise ValueError("high is below low")
+
+
+@frozen
+class Nested:
+    inner: Inner = Inner()
+
+
+def special(**values):
+    return structure(values, Special)
+
+
+def test_one_text_is_a_list_of_it_inside_unions_and_lists_too():
+    assert special(texts="abc").texts == ("abc",)
+    assert special(pair=["abc", 1]).pair == (("abc",), 1)
+    assert special(parts=[{"name": "a", "sizes": ["xy", ["z"]]}]).parts == (Part("a", (("xy",), ("z",))),)
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "words"),
+    [
+        ({"texts": {"a": 1}}, ("texts",), "a table with the keys a"),
+        ({"parts": [{"name": "a"}, {"sizes": []}]}, ("parts", "[1]"), "name"),
+        ({"parts": [{"name": "a", "sizes": [["b"], 3]}]}, ("parts", "[0]", "sizes", "[1]"), "the integer 3"),
+        ({"low": 5, "high": 3}, (), "high is below low"),
+    ],
+)
+def test_a_fault_inside_is_found_at_its_path(values, path, words):
+    with pytest.raises(Fault) as caught:
+        special(**values)
+    assert caught.value.path == path
+    assert words in caught.value.problem
+
+
+def test_validators_may_look_at_other_settings():
+    assert special(low=3, high=5).high == 5
+
+
+def test_an_error_of_the_domain_keeps_its_sentence():
+    with pytest.raises(RequestError, match=r"^a sentence of the domain$"):
+        special(checked="unknown")
+    with pytest.raises(PluginError, match="is a mapping; make it an attrs class"):
+        structure({"inner": {"table": {}}}, Nested)

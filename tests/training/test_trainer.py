@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -447,6 +449,23 @@ def test_matrices_are_multiplied_in_the_precision_of_the_settings(precision, dty
     train(stage(tmp_path, evolve(CONFIG, steps=2, precision=precision)), {"main": objective})
     assert seen == {dtype}
     assert objective.trained[0].weight.dtype == torch.float32
+
+
+def test_an_accelerator_of_the_program_with_other_settings_is_named(tmp_path):
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from accelerate import Accelerator\n"
+        "Accelerator(mixed_precision='bf16', cpu=True)\n"
+        "from test_trainer import CONFIG, Regression, stage\n"
+        "from ddmi_core.errors import TrainingError\n"
+        "from ddmi_core.training.trainer import train\n"
+        "try: train(stage(Path(sys.argv[2]), CONFIG), {'main': Regression()})\n"
+        "except TrainingError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "mixed_precision='no'" in done.stdout
 
 
 def test_fp16_skips_a_step_whose_gradient_overflows(tmp_path):

@@ -1,4 +1,4 @@
-"""One process of a data-parallel run, for `test_processes.py`: trains, runs a formula domain, and tells what it saw."""
+"""One process of a data-parallel run, for `test_distributed.py`: trains, runs a domain, and reports what it saw."""
 
 from __future__ import annotations
 
