@@ -119,11 +119,13 @@ def _decode(
     shape = (3, *settings.native)
     files = {source.name: (source.stamp, source.entries[0].reader) for source in sources}
     entries = [Entry(clip.name(settings), *files[clip.video]) for clip in clips]
-    outcomes = reader.clips(clips)
+    outcomes = zip(clips, reader.clips(clips), strict=True)
 
     def read_next(entry: Entry) -> Pixels:
-        # workers read ahead; `decode` takes the entries in the same order
-        outcome = next(outcomes)
+        # workers read ahead, in the order of the entries
+        clip, outcome = next(outcomes)
+        if clip.name(settings) != entry.name:
+            raise RuntimeError(f"{entry.name} was requested, but {clip.name(settings)} is next")
         if isinstance(outcome, DataError):
             raise outcome
         return outcome.reshape(-1)
