@@ -46,6 +46,12 @@ TASKS = {
     "the public names": ("ddmi_core/api/__init__.py", "ddmi_core/parts/__init__.py"),
     "a file format of a domain": ("plugins/ddmi_image/plugin.py", "plugins/ddmi_image/export.py"),
     "the glb of radiance fields": ("plugins/ddmi_nerf/rendering/mesh.py", "plugins/ddmi_nerf/rendering/export.py"),
+    "a plugin's defaults": ("plugins/ddmi_image/presets/quick.toml", "plugins/ddmi_image/settings.py"),
+    "how planes are joined": ("ddmi_core/fields/interpolate.py", "ddmi_core/fields/fast/folding.py"),
+    "the plugin that `ddmi plugins new` writes": (
+        "ddmi_core/scaffold/writing.py",
+        "ddmi_core/scaffold/templates/shared/plugin.py.jinja",
+    ),
     "inside tests of meshes": ("plugins/ddmi_occupancy/geometry/winding_number.py",),
 }
 JOURNEYS = """\

@@ -1,4 +1,4 @@
-"""Linear interpolation of basis fields at scattered coordinates."""
+"""Embeddings: linear interpolation of basis fields at scattered coordinates, and joining of planes."""
 
 from __future__ import annotations
 

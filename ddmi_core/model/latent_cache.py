@@ -1,4 +1,4 @@
-"""The latent cache: all training signals encoded once, with normalisation statistics."""
+"""The latent cache: training signals encoded once, with statistics, checked against data and autoencoder."""
 
 from __future__ import annotations
 

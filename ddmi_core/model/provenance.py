@@ -1,4 +1,4 @@
-"""Provenance of a stage: the plugin and the autoencoder weights that its record names."""
+"""Provenance of latents and denoiser: the plugin and the autoencoder weights that their records name."""
 
 from __future__ import annotations
 

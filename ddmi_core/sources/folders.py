@@ -1,4 +1,4 @@
-"""Data sources of files in a folder or zip archive: finding, checking, decoding and labelling."""
+"""Data sources of files in a folder or zip archive: finding, checking, cached decoding and labelling."""
 
 from __future__ import annotations
 
