@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
+
+from ddmi_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 def as_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -17,6 +27,45 @@ def _planes(planes: Iterable[Iterable[str]]) -> tuple[tuple[str, ...], ...]:
 
 
 @frozen
+class Embedding:
+    """A map from the coordinates of a domain to those of its planes.
+
+    With it, the planes can lie in a space without the seams or poles of the domain's own coordinates, such as
+    longitude and latitude, while renders, regions and files keep the domain's axes.
+
+    Args:
+        axes: names of the mapped coordinates, each normalised to [-1, 1].
+        function: `"package.module:function"`, differentiable: `(..., D) -> (..., len(axes))`, both in [-1, 1].
+
+    Example:
+        >>> Embedding(axes=("x", "y", "z"), function="ddmi_sphere.maps:on_the_sphere").axes
+        ('x', 'y', 'z')
+    """
+
+    axes: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
+    function: str = field(validator=validators.matches_re(REFERENCE))
+
+    def __call__(self, coords: Tensor) -> Tensor:
+        """Coordinates of the planes, `(..., D) -> (..., len(axes))`.
+
+        Raises:
+            PluginError: if the function cannot be imported, or returns another number of columns.
+        """
+        module, _, name = self.function.partition(":")
+        try:
+            function = getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(f"the layout's embedding {self.function!r} cannot be imported: {error}") from error
+        mapped: Tensor = function(coords)
+        if mapped.shape != (*coords.shape[:-1], len(self.axes)):
+            raise PluginError(
+                f"the layout's embedding {self.function!r} maps coordinates {tuple(coords.shape)} to "
+                f"{tuple(mapped.shape)}; it must return {len(self.axes)} columns: {', '.join(self.axes)}"
+            )
+        return mapped
+
+
+@frozen
 class Layout:
     """Named axes, and the planes of the basis fields.
 
@@ -26,9 +75,11 @@ class Layout:
 
     Args:
         axes: names of the coordinates, each normalised to [-1, 1].
-        planes: one tuple of one or two axis names per plane; any number of planes.
+        planes: one tuple of one or two names of `plane_axes` per plane; any number of planes.
         extra: names of readout inputs that no plane spans (for example a view direction or the
             footprint of a sample). Their neutral value is zero.
+        periodic: names of axes on which -1 and 1 are the same place, such as a longitude or an angle.
+        embedding: map from the coordinates to the axes that the planes span, if these are not `axes`.
 
     Example:
         >>> Layout(axes=("x", "y"), planes=(("x", "y"),)).columns
@@ -40,6 +91,8 @@ class Layout:
     axes: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
     planes: tuple[tuple[str, ...], ...] = field(converter=_planes)
     extra: tuple[str, ...] = field(default=(), converter=as_names)
+    periodic: tuple[str, ...] = field(default=(), converter=as_names)
+    embedding: Embedding | None = field(default=None, validator=validators.optional(validators.instance_of(Embedding)))
 
     def __attrs_post_init__(self) -> None:
         """Check that names are unique, and that every plane spans one or two known axes."""
@@ -48,17 +101,38 @@ class Layout:
             raise ValueError(
                 f"duplicate layout names: {', '.join(names)}. Fix: use a unique name for each axis and extra column"
             )
+        everywhere = tuple(dict.fromkeys(self.axes + self.plane_axes))
+        if unknown := set(self.periodic) - set(everywhere):
+            raise ValueError(f"periodic has unknown axes: {', '.join(sorted(unknown))}. Valid: {', '.join(everywhere)}")
         if not self.planes:
             raise ValueError("a layout needs at least one plane")
         for plane in self.planes:
             if not 1 <= len(plane) <= 2 or len(set(plane)) != len(plane):
                 raise ValueError(f"plane {plane} is invalid: a plane spans one or two different axes")
-            if unknown := set(plane) - set(self.axes):
-                raise ValueError(
-                    f"plane {plane} has unknown axes: {', '.join(sorted(unknown))}. Valid: {', '.join(self.axes)}"
-                )
+            if unknown := set(plane) - set(self.plane_axes):
+                valid = ", ".join(self.plane_axes)
+                raise ValueError(f"plane {plane} has unknown axes: {', '.join(sorted(unknown))}. Valid: {valid}")
+
+    @property
+    def plane_axes(self) -> tuple[str, ...]:
+        """Axes of the space that the planes span: `axes`, or those of the embedding."""
+        return self.axes if self.embedding is None else self.embedding.axes
 
     @property
     def columns(self) -> tuple[tuple[int, ...], ...]:
-        """Coordinate columns of each plane."""
-        return tuple(tuple(self.axes.index(axis) for axis in plane) for plane in self.planes)
+        """Columns of each plane, in coordinates of the planes' space."""
+        return tuple(tuple(self.plane_axes.index(axis) for axis in plane) for plane in self.planes)
+
+    @property
+    def wraps(self) -> tuple[bool, ...]:
+        """Whether each of `axes` is periodic."""
+        return tuple(axis in self.periodic for axis in self.axes)
+
+    @property
+    def plane_wraps(self) -> tuple[tuple[bool, ...], ...]:
+        """Whether the axes of each plane are periodic, in the plane's own order."""
+        return tuple(tuple(axis in self.periodic for axis in plane) for plane in self.planes)
+
+    def in_planes(self, coords: Tensor) -> Tensor:
+        """Coordinates `(..., D)` in the space of the planes; unchanged without an embedding."""
+        return coords if self.embedding is None else self.embedding(coords)
