@@ -34,6 +34,7 @@ from ddmi_core.model.build import (
 from ddmi_core.model.data import absolute, load_data, summarize
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
+from ddmi_core.model.run_plugin import recorded
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
@@ -122,7 +123,7 @@ def execute(
     if resume:
         evaluate.check_data(place, split)
     else:
-        distributed.on_main(lambda: run_folder.create(place, config, found.fingerprint))
+        distributed.on_main(lambda: run_folder.create(place, config, recorded(domain), found.fingerprint))
     with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
         state = _Run(config, domain, place, split, vectors, log, console, stop)
         try:
