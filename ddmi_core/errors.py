@@ -46,6 +46,10 @@ class OutputError(DdmiError):
     """Results cannot be written: no permission, no space, or a folder in use."""
 
 
+class HubError(DdmiError):
+    """The hub cannot be reached, or refuses the request."""
+
+
 class TrainingError(DdmiError):
     """Training cannot continue, for example because a loss is not finite."""
 

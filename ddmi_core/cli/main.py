@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.cli import doctor, generate, inspect, plugins, train
+from ddmi_core.cli import doctor, generate, inspect, plugins, share, train
 from ddmi_core.cli.errors import Commands
 from ddmi_core.cli.output import short_warning
 from ddmi_core.errors import DdmiDeprecationWarning
@@ -32,6 +32,9 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     inspect.evaluate,
     inspect.report,
     inspect.view,
+    share.publish,
+    share.push,
+    share.fetch,
     train.settings,
     doctor.doctor,
     inspect.bench,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import dumps, loads
 
 FORMAT = 1
+_PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
 
 
 @frozen
@@ -87,6 +89,11 @@ class RunHead:
     distribution: str | None = None
     version: str = ""
     api_version: int | None = None
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs, `ddmi-sphere==0.1.0`; empty if the distribution is unknown."""
+        return f"{self.distribution}=={self.version}" if self.distribution and self.version else self.distribution or ""
 
 
 def pretrained(domain: Domain) -> RunFolder:
@@ -166,12 +173,15 @@ def read_head(folder: RunFolder) -> RunHead:
             f"{folder.path} was written by ddmi {made} in format {found}; this version reads up to {FORMAT}: "
             "install a newer ddmi"
         )
-    distribution, api = head.get("distribution"), head.get("api_version")
+    # A run may come from elsewhere, and messages show both in a command: other characters make them unknown.
+    distribution, made = (str(head.get(key, "")) for key in ("distribution", "version"))
+    known = "distribution" in head and _PLAIN.fullmatch(distribution + made) is not None
+    api = head.get("api_version")
     return RunHead(
         plugin=str(head["plugin"]),
         fingerprint=str(head.get("fingerprint", "")),
-        distribution=distribution if isinstance(distribution, str) else None,
-        version=str(head.get("version", "")),
+        distribution=distribution if known else None,
+        version=made if known else "",
         api_version=api if isinstance(api, int) else None,
     )
 

@@ -40,10 +40,9 @@ def domain_of(folder: RunFolder) -> Domain:
 def _missing(folder: RunFolder, head: RunHead) -> str:
     """Message for a plugin that is not installed: which one the run needs, and how to get it."""
     if head.distribution:
-        pinned = f"=={head.version}" if head.version else ""
         return (
             f"{folder.path} needs plugin {head.plugin!r} of {head.distribution} {head.version}".rstrip()
-            + f", which is not installed. Fix: pip install {head.distribution}{pinned}"
+            + f", which is not installed. Fix: pip install {head.requirement}"
         )
     if head.distribution == "":
         return (
@@ -68,12 +67,12 @@ def _difference(head: RunHead, record: PluginRecord, api_version: int) -> str:
     if record.distribution and head.distribution != record.distribution:
         source = f"{head.distribution} {head.version}" if head.distribution else "a domain that a program registered"
         return f"{source}; the installed plugin {head.plugin!r} comes from {record.distribution} {record.version}" + (
-            f". To get the run's own: pip install {head.distribution}=={head.version}" if head.distribution else ""
+            f". To get the run's own: pip install {head.requirement}" if head.distribution else ""
         )
     if _series(head.version) != _series(record.version):
         return (
             f"{head.distribution} {head.version}, and {record.version} is installed, which may draw other samples. "
-            f"To get the run's own: pip install {head.distribution}=={head.version}"
+            f"To get the run's own: pip install {head.requirement}"
         )
     if head.api_version not in (None, api_version):
         return f"API version {head.api_version} of plugin {head.plugin!r}; the installed plugin has {api_version}"

@@ -119,6 +119,8 @@ def load(folder: Path) -> Checkpoint:
                 f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}. "
                 "Fix: install a newer ddmi"
             )
+        if inside := [name for name in record["files"] if Path(name).name != name]:
+            raise ValueError(f"{inside[0]!r} is not the name of a file")
         files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in record["files"].items()}
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {STATE}") from error

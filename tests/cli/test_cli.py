@@ -498,3 +498,19 @@ def test_a_warning_of_ddmi_is_one_line_without_code():
     found = [short_warning("told", category, "file.py", 3) for category in (DdmiWarning, UserWarning)]
     assert found[0] == "warning: told\n"
     assert "file.py:3: UserWarning: told" in found[1]
+
+
+def test_publish_push_and_fetch_call_the_engine_and_print_where_it_is(engine, finished, monkeypatch):
+    (finished / "run.toml").write_text(RECORD)
+    monkeypatch.chdir(finished.parent)
+    published = engine("ddmi_core.runs.publish", "publish", 3_210_000)
+    pushed = engine("ddmi_core.runs.hub", "push", "https://hub.test/me/x")
+    fetched = engine("ddmi_core.runs.hub", "fetch", finished)
+    assert "wrote out, 3.2 MB" in ddmi("publish", finished, "out", "--license", "mit", "--task", "other")
+    assert published == [((finished, Path("out")), {"license_name": "mit", "task": "other"})]
+    assert ddmi("push", finished, "me/x", "--private") == "https://hub.test/me/x\n"
+    assert pushed == [((finished, "me/x"), {"private": True})]
+    text = ddmi("fetch", "me/x", "there", "--revision", "v1")
+    assert fetched == [(("me/x", Path("there")), {"revision": "v1"})]
+    assert f"wrote {finished}; sample it with: ddmi sample {finished} --out samples" in text
+    assert "first install its plugin 'sphere': pip install ddmi-sphere==0.1.0" in text

@@ -170,3 +170,17 @@ def test_a_run_without_the_record_is_used_or_refused_without_guesses(install, fo
     text = refusal(folder)
     assert "needs plugin 'wav', which is not installed; did you mean 'wave'?" in text
     assert "does not record its distribution" in text
+
+
+@pytest.mark.parametrize("key", ["distribution", "version"])
+def test_a_record_that_is_no_name_or_version_is_not_shown_in_a_command(install, folder, key):
+    install("ddmi-wave", "0.1.0")
+    start(folder)
+    lines = [
+        f'{key} = "x; rm -rf ~"' if line.startswith(f"{key} =") else line
+        for line in folder.toml.read_text().splitlines()
+    ]
+    folder.toml.write_text("\n".join(lines))
+    install("", "")
+    assert read_head(folder).requirement == ""
+    assert "rm -rf" not in refusal(folder)

@@ -1,4 +1,4 @@
-"""Publishing of a finished run as a small folder of weights that a plugin can ship."""
+"""Publishing of a finished run as a small folder of weights with a model card, to ship with a plugin or to upload."""
 
 from __future__ import annotations
 
@@ -11,32 +11,40 @@ from torch import Tensor
 from ddmi_core.errors import CheckpointError, OutputError
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.model.run_folder import RunFolder, read_head
+from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, finished
 
 
-def publish(run: Path, out: Path) -> int:
-    """Copy the files of a finished run that `load` requires, with weights in half precision.
+def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: str = "") -> int:
+    """Copy the files of a finished run that `load` requires, with weights in half precision, and write a model card.
+
+    The plugin of the run need not be installed. Figures are copied if the run has been evaluated.
 
     Args:
         run: folder of a finished run.
         out: folder to create.
+        license_name: licence of the weights for the card, as the Hugging Face hub spells it.
+        task: task for the card, as the hub spells it, such as `text-to-3d`; empty for none.
 
     Returns:
         size of the folder in bytes.
 
     Raises:
-        CheckpointError: if the run is not finished.
+        CheckpointError: if the run is not finished, or its figures are damaged.
         OutputError: if the folder exists already, or cannot be written.
+        RequestError: if the licence or the task has an invalid form.
     """
     source, target = RunFolder(run), RunFolder(out)
     read_head(source)
     if out.exists():
         raise OutputError(f"{out} exists already; remove it first, or choose another folder")
-    own = copied = ""  # digests of the autoencoder's weights, here and in the copy
     for stage in (source.autoencoder, source.denoiser):
         if not finished(stage):
             raise CheckpointError(f"{run} is not finished: {stage.name}/{FINAL} is missing")
+    card = model_card(source, out.name, license_name, task)
+    own = copied = ""  # digests of the autoencoder's weights, here and in the copy
+    for stage in (source.autoencoder, source.denoiser):
         stored = checkpoint.load(stage / FINAL)
         groups = {Path(name).stem: stored.tensors(Path(name).stem) for name in stored.record["files"]}
         groups["weights"] = {name: _half(tensor) for name, tensor in groups["weights"].items()}
@@ -46,7 +54,10 @@ def publish(run: Path, out: Path) -> int:
             facts[AUTOENCODER] = copied
         own = stored.digest("weights")
         copied = checkpoint.save(out / stage.name / FINAL, groups, facts).digest("weights")
-    shutil.copyfile(source.toml, target.toml)
+    for path in (source.metrics, source.toml):
+        if path.is_file():
+            shutil.copyfile(path, out / path.name)
+    (target.path / CARD).write_text(card, encoding="utf-8")
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 
