@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
+from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.networks import (
@@ -167,6 +168,8 @@ class PointEncoder(PlaneStagesEncoder):
         latent_channels: C of the latent.
         config: widths of the stages, of which the first is also the width of the network on points; blocks per stage.
         point_blocks: residual blocks of the network on points.
+        mask: function from a signal to booleans `(B, M)`, False for padding, which has no influence on the result. By
+            default all points are real.
 
     Example:
         >>> layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("z",)))
@@ -185,10 +188,11 @@ class PointEncoder(PlaneStagesEncoder):
         latent_channels: int,
         config: EncoderConfig,
         point_blocks: int = 3,
+        mask: Callable[[Any], Tensor] | None = None,
     ) -> None:
         axes, first = len(layout.axes), config.widths[0]
         super().__init__(first + 1, layout, latent_channels, config)
-        self.points, self.features = points, features
+        self.points, self.features, self.mask = points, features, mask
         self.cells = (cells,) * axes if isinstance(cells, int) else tuple(cells)
         if len(self.cells) != axes:
             raise ValueError(f"cells={self.cells} needs one number for each axis, slowest first: {layout.axes[::-1]}")
@@ -197,9 +201,10 @@ class PointEncoder(PlaneStagesEncoder):
 
     def planes(self, signal: Any) -> Planes:
         """Mean features per cell; see `scattered`."""
-        return self.scattered(self.points(signal), self.features(signal))
+        mask = None if self.mask is None else self.mask(signal)
+        return self.scattered(self.points(signal), self.features(signal), mask)
 
-    def scattered(self, points: Tensor, features: Tensor) -> Planes:
+    def scattered(self, points: Tensor, features: Tensor, mask: Tensor | None = None) -> Planes:
         """Input of the convolutions: mean features and density of the points in each cell.
 
         Empty cells are zero.
@@ -207,33 +212,59 @@ class PointEncoder(PlaneStagesEncoder):
         Args:
             points: `(B, M, D)`.
             features: `(B, M, channels)`.
+            mask: `(B, M)`, True for real points; None if all are real.
 
         Returns:
             one `(B, W + 1, *cells)` per plane, W the first width
+
+        Raises:
+            DataError: if a signal has no real point.
+            ValueError: if the mask has another shape.
         """
         batch, count, _ = points.shape
+        own: int | Tensor = max(1, count)  # points of each signal
+        if mask is not None:
+            mask = mask.bool()
+            own = _real_points(mask, (batch, count)).view(batch, 1, 1)
+            points, features = (part.where(mask.unsqueeze(-1), 0) for part in (points, features))
         lengths = points.new_tensor(self.cells[::-1])
         places = (points + 1) * (lengths / 2)
         index = places.floor().clamp(min=0).minimum(lengths - 1)
         # Position within the cell, which the cell index lacks.
         inner = 2 * (places - index) - 1
-        bins = [self._bins(index.long(), columns) for columns in self.layout.columns]
+        bins = [self._bins(index.long(), columns, mask) for columns in self.layout.columns]
         hidden = self.entry(torch.cat([points, inner, features], dim=-1).flatten(0, 1))
         for number, block in enumerate(self.blocks):
             if number:
                 pooled = [part.means(hidden).index_select(0, part.rows) for part in bins]
                 hidden = torch.cat([hidden, reduce(torch.add, pooled)], dim=1)
             hidden = block(hidden)
-        return Planes(part.plane(hidden, batch, count) for part in bins)
+        return Planes(part.plane(hidden, batch, own) for part in bins)
 
-    def _bins(self, index: Tensor, columns: tuple[int, ...]) -> Bins:
+    def _bins(self, index: Tensor, columns: tuple[int, ...], mask: Tensor | None) -> Bins:
         """Cell of each point on one plane, from its cell along each axis `(B, M, D)`."""
         grid = tuple(self.cells[-1 - column] for column in reversed(columns))
         rows = torch.arange(len(index), device=index.device).unsqueeze(1)
         for length, column in zip(grid, reversed(columns), strict=True):
             rows = rows * length + index[..., column]
+        cells = len(index) * prod(grid)
+        if mask is not None:
+            rows = rows.where(mask, cells)  # padding shares one cell after those of the signals
         rows = rows.flatten()
-        return Bins(grid, rows, torch.bincount(rows, minlength=len(index) * prod(grid)).unsqueeze(1))
+        return Bins(grid, rows, torch.bincount(rows, minlength=cells + (mask is not None)).unsqueeze(1))
+
+
+def _real_points(mask: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Number of real points of each signal, `(B,)`, at least 1."""
+    if mask.shape != shape:
+        raise ValueError(f"the mask of points has the shape {tuple(mask.shape)}; return one boolean per point, {shape}")
+    numbers = mask.sum(dim=1)
+    if not bool((numbers > 0).all()):
+        raise DataError(
+            f"signal {int(numbers.argmin())} of the batch has no points to encode: its mask is False everywhere. "
+            "Fix: leave out signals without points when the data load"
+        )
+    return numbers
 
 
 class PointBlock(nn.Module):
@@ -262,8 +293,8 @@ class Bins:
     """Assignment of points to the cells of one plane."""
 
     grid: tuple[int, ...]  # cells along the plane's axes, slowest first
-    rows: Tensor  # (B * M,), the cell of each point; signals are concatenated
-    counts: Tensor  # (B * cells, 1), number of points per cell
+    rows: Tensor  # (B * M,), the cell of each point; signals are concatenated, padding is in the last cell
+    counts: Tensor  # (B * cells, 1), number of points per cell; one more if there is padding
 
     def means(self, features: Tensor) -> Tensor:
         """Mean over the points of each cell, `(B * M, W) -> (B * cells, W)`; zero for empty cells."""
@@ -271,8 +302,15 @@ class Bins:
         sums = features.new_zeros(len(self.counts), features.shape[1]).index_add(0, self.rows, features)
         return sums / self.counts.clamp(min=1)
 
-    def plane(self, features: Tensor, batch: int, count: int) -> Tensor:
-        """Means, and the logarithmic density relative to uniformly distributed points, `(B, W + 1, *grid)`."""
-        density = torch.log1p(self.counts * (prod(self.grid) / max(1, count)))
-        cells = torch.cat([self.means(features), density], dim=1)
-        return cells.view(batch, *self.grid, -1).movedim(-1, 1)
+    def plane(self, features: Tensor, batch: int, own: int | Tensor) -> Tensor:
+        """Means, and the logarithmic density relative to uniformly distributed points, `(B, W + 1, *grid)`.
+
+        Args:
+            features: `(B * M, W)`.
+            batch: B.
+            own: number of points of each signal, the same for all or `(B, 1, 1)`.
+        """
+        cells = prod(self.grid)
+        means, counts = (part[: batch * cells].view(batch, cells, -1) for part in (self.means(features), self.counts))
+        density = torch.log1p(counts * (cells / own))
+        return torch.cat([means, density], dim=-1).view(batch, *self.grid, -1).movedim(-1, 1)

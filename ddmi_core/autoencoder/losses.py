@@ -24,6 +24,12 @@ def bernoulli_loss(values: Tensor, targets: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(values, targets, reduction="none").mean(dim=-1)
 
 
+def weighted_mean(errors: Tensor, weights: Tensor) -> Tensor:
+    """Mean of errors `(B, N)` with weights that broadcast to them, as a scalar; 0 if all weights are 0."""
+    weights = weights.float()
+    return (errors * weights).mean() / weights.mean().clamp(min=1e-12)
+
+
 def as_patch(points: Tensor, patch: tuple[int, ...]) -> Tensor:
     """Points `(B, N, V)` of a regular patch as a grid `(B, V, *patch)`."""
     batch, _, values = points.shape
