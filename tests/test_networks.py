@@ -16,6 +16,7 @@ from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.encoders import GridEncoder, PointEncoder
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.latent_diffusion import DENOISERS
+from ddmi_core.fields.layout import Embedding
 from ddmi_core.networks import as_maps, as_planes, convolution, patch_embedding, resized
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed, planes
 
@@ -205,3 +206,12 @@ def test_a_patch_embedding_of_four_axes_sees_its_own_block_alone():
         changed = (layer(grid) != before).any(dim=1)[0]
     assert before.shape == (1, 2, 2, 2, 2, 2)
     assert changed.nonzero().tolist() == [[1, 1, 0, 1]]
+
+
+def test_denoisers_of_a_layout_with_an_embedding_have_positions_on_its_planes_axes():
+    around = Embedding(axes=("u", "v", "w"), function="maps:around")
+    layout = Layout(axes=("angle",), planes=(("u", "v"), ("w",)), embedding=around)
+    for kind, config in DENOISING.items():
+        maps = as_maps(planes(layout, 3, {"u": 4, "v": 6, "w": 5}))
+        result = perturbed(DENOISERS[kind](layout, 3, 12, config))(maps, torch.zeros(2, 12))
+        assert [m.shape for m in result] == [m.shape for m in maps]
