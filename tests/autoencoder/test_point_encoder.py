@@ -12,6 +12,7 @@ from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.encoders import Bins, PointEncoder
 from ddmi_core.errors import DataError
+from ddmi_core.fields.layout import Embedding
 from ddmi_core.parts import cell_centres
 from plane_layouts import LAYOUTS, cells_of, differs, grids, perturbed
 
@@ -272,3 +273,23 @@ def test_a_signal_without_real_points_is_named_and_a_wrong_mask_is_refused():
         encoder(layout).scattered(points, features, mask)
     with pytest.raises(ValueError, match=r"\(3, 5, 1\).*one boolean per point, \(3, 5\)"):
         encoder(layout).scattered(points, features, mask[..., None])
+
+
+def test_points_beyond_the_border_of_a_periodic_axis_belong_to_the_cells_at_its_other_end():
+    layout = Layout(axes=("x", "y"), planes=(("x", "y"),), periodic=("x",))
+    module = encoder(layout, channels=0)
+    points = 2 * torch.rand(2, 30, 2, generator=torch.Generator().manual_seed(0)) - 1
+    around, above = points.clone(), points.clone()
+    around[..., 0] += 2
+    above[..., 1] += 2
+    (plane,), (wrapped,), (clipped,) = (module.scattered(p, p[..., :0]) for p in (points, around, above))
+    torch.testing.assert_close(wrapped, plane, atol=1e-5, rtol=1e-5)
+    assert not clipped[:, :, :-1].any()  # y is not periodic: all points are in its last cells
+
+
+def test_points_of_a_layout_with_an_embedding_have_the_coordinates_of_its_planes():
+    around = Embedding(axes=("u", "v", "w"), function="maps:around")
+    layout = Layout(axes=("angle",), planes=(("u", "v"), ("w",)), embedding=around)
+    points = 2 * torch.rand(2, 30, 3, generator=torch.Generator().manual_seed(0)) - 1
+    mean = encoder(layout, channels=0)((points, points[..., :0])).mean
+    assert [tuple(plane.shape) for plane in mean] == [(2, 3, 2, 2), (2, 3, 2)]
