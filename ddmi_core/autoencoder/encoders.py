@@ -30,7 +30,7 @@ from ddmi_core.networks import (
 )
 
 
-class GridEncoder(Encoder):
+class GridEncoder(Encoder[Any]):
     """Convolutional stages that halve the grid, then a projection to each plane.
 
     A plane with fewer axes than the grid receives the mean over the other axes.
@@ -100,7 +100,7 @@ class GridEncoder(Encoder):
         return Posterior(Planes(means), Planes(log_variances))
 
 
-class PlaneStagesEncoder(Encoder):
+class PlaneStagesEncoder(Encoder[Any]):
     """Stages on planes that share weights, exchange features along common axes, and halve the grid.
 
     A subclass maps a signal to planes in its method `planes`.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import frozen
+from ddmi_core.parts.builders import LARGEST_VIEW, grid_features, native_size
 
 import ddmi_core.parts
 from ddmi_core.api import Domain, Field, Layout, Planes
@@ -32,7 +33,6 @@ from ddmi_core.parts import (
     plane_decoder,
     psnr_db,
 )
-from ddmi_core.parts.builders import LARGEST_VIEW, grid_features, native_size
 
 LAYOUTS = {
     1: Layout(axes=("t",), planes=(("t",),)),
