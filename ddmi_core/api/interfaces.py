@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.api.observations import select
+from ddmi_core.api.observations import known, select
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.coordinates import cell_axes
 from ddmi_core.fields.field import Field
@@ -75,17 +75,17 @@ class CoordinateSampler(ABC, Generic[S]):
         """
 
     def places(self, signal: S, most: int, generator: torch.Generator) -> Queries:
-        """Distinct places at which a signal is known, with targets; by default the ones that `sample` draws.
+        """Distinct places at which a signal is known, with targets; by default those of weight > 0 that `sample` draws.
 
         Args:
             signal: one signal, B = 1.
             most: maximum number of places.
             generator: random generator.
         """
-        queries = self.sample(signal, most, generator)
+        queries = known(self.sample(signal, most, generator))
         rows = torch.cat([queries.coords[0], queries.extra[0]], dim=1)
-        _, number = torch.unique(rows, dim=0, return_inverse=True)
-        first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
+        different, number = torch.unique(rows, dim=0, return_inverse=True)
+        first = torch.full((len(different),), len(rows), device=rows.device)
         first = first.scatter_reduce(0, number, torch.arange(len(rows), device=rows.device), "amin")
         return select(queries, first.sort().values[:most])
 

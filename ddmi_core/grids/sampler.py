@@ -36,6 +36,8 @@ class GridSampler(CoordinateSampler[OnGrids]):
     one: `log2(native cells / level's cells)` along the last grid axis, 0 at native size, -2 on a grid of four times
     as many cells. Other extra columns are zero.
 
+    Patches start anywhere on a periodic axis and continue across its border.
+
     Args:
         layout: axes, and the names of the extra columns.
         scattered: draw cells independently, with replacement, instead of a patch.
@@ -140,14 +142,16 @@ class GridSampler(CoordinateSampler[OnGrids]):
         if not patch:
             return [torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size]
         cells = []
-        for axis, (length, side) in enumerate(zip(size, patch, strict=True)):
+        for axis, (length, side, wraps) in enumerate(zip(size, patch, reversed(self.layout.wraps), strict=True)):
             # Offsets are drawn beyond the grid and clipped, so that side / (length + side - 1) of the patches contain
             # the first cell of an axis; with valid offsets only, 1 / (length - side + 1) would. Large patches still
             # contain the middle more often: with 48 cells and patches of 32, 41 % (instead of 6 %) of the patches
             # contain the outermost cells, and all contain the middle ones.
-            low, high = 1 - side, length
+            # A periodic axis needs none of this: offsets are uniform, and every cell is equally frequent.
+            low, high = 0 if wraps else 1 - side, length
             offset = torch.randint(low, high, (batch, 1), generator=generator, device=device).cpu()
-            run = offset.clamp(0, length - side) + torch.arange(side)
+            run = (offset if wraps else offset.clamp(0, length - side)) + torch.arange(side)
+            run = run % length  # across the border of a periodic axis
             view = [batch] + [1] * len(patch)
             view[1 + axis] = side
             cells.append(run.view(view))

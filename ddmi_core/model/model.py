@@ -14,7 +14,7 @@ from torch import Tensor
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
-from ddmi_core.api.observations import Observations
+from ddmi_core.api.observations import Observations, known
 from ddmi_core.api.signals import move
 from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
@@ -252,8 +252,11 @@ class Model:
         Args:
             signal: B = 1, for example of `read`.
             most: maximum number of places; the domain's limit if `None`.
+
+        Raises:
+            RequestError: if no place of the signal has a weight above zero.
         """
-        queries = self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places"))
+        queries = known(self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places")))
         return self.measurement.on_device(Observations(queries, queries.targets[0]))
 
     @cached_property

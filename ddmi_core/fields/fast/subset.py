@@ -40,11 +40,11 @@ class SubsetEvaluator:
             # Consecutive points mostly differ along the first axis, where they share taps.
             first, *others = term.columns
             grid = term.grid.movedim(0, -2)
-            taps = axis_taps(axes[first], grid.shape[-2])
+            taps = axis_taps(axes[first], grid.shape[-2], readout.wraps[first])
             self.rows[first][:, own] = torch.stack([taps.low, taps.high], dim=1) + start
             self.weights[first][:, own] = torch.stack([1 - taps.weight, taps.weight], dim=1)
             for column in others:
-                along = axis_taps(axes[column], len(grid))
+                along = axis_taps(axes[column], len(grid), readout.wraps[column])
                 grid = grid[along.low].lerp_(grid[along.high], along.weight[:, None, None])
                 self.rows[column][:, own] = (torch.arange(len(grid), device=grid.device) * grid.shape[1])[:, None]
             tables.append(grid.reshape(-1, grid.shape[-1]))

@@ -50,7 +50,8 @@ def check_loss(subject: Subject) -> None:
 
 def check_loss_is_least_at_the_target(subject: Subject) -> None:
     """As a function of the value, the loss has one minimum, which increases with the target."""
-    targets = subject.queries(0).targets
+    queries = subject.queries(0)
+    targets = queries.targets[(queries.weights > 0).expand(queries.targets.shape[:2])]
     lowest, highest = float(targets.min()), float(targets.max())
     if lowest == highest:
         raise NotApplicable(f"all targets are {lowest:g}, so none can be compared")
