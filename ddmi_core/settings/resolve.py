@@ -19,6 +19,7 @@ from ddmi_core.settings.convert import Fault, structure, unstructure
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
 
+RESERVED = ("none", "class")  # conditions of the core
 QUICK = "quick"  # the preset of `ddmi run` by default; without a file, the default values of all settings
 
 
@@ -256,6 +257,12 @@ def _literal(value: Any) -> str:
 
 
 def _check_condition(domain: Domain, config: RunConfig) -> None:
-    known = ("none", "class", *build_parts(domain, config.domain).conditions())
+    own = build_parts(domain, config.domain).conditions()
+    if taken := set(RESERVED) & set(own):
+        raise PluginError(
+            f"domain {domain.name!r}: conditions() names {taken.pop()!r}, which the core reserves. Fix: choose another "
+            "name"
+        )
+    known = (*RESERVED, *own)
     if config.diffusion.condition not in known:
         raise Fault(("diffusion", "condition"), unknown_name("condition", config.diffusion.condition, known))

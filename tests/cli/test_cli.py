@@ -44,8 +44,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     domain = bare_domain(
-        settings=f"{__name__}:TinySettings",
-        presets={"quick": "tiny_cli:quick.toml"},
+        implementation=TinyParts,
         weights="tiny_cli:weights",
     )
     registry.register(domain)
