@@ -2,11 +2,10 @@
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
 import attrs
-from pathlib import Path
-
 import pytest
 from attrs import field, frozen, validators
 from hypothesis import HealthCheck, given, settings
