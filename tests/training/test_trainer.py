@@ -218,10 +218,8 @@ def test_two_objectives_resume_together_even_before_the_second_joins(step, start
 
 def autoencoder_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Stage, dict[str, Objective]]:
     folder.mkdir(exist_ok=True)
-    model, split = (
-        build_autoencoder(build_parts(domain, config.domain), config),
-        load_data(build_parts(domain, config.domain), ""),
-    )
+    parts = build_parts(domain, config.domain)
+    model, split = build_autoencoder(parts, config), load_data(parts, "")
     job = Stage(
         "autoencoder", folder / "stage", config.autoencoder.training, config.seed, Log(folder / "log"), stop=stop
     )
