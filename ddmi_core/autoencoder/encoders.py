@@ -246,10 +246,7 @@ class PointEncoder(PlaneStagesEncoder):
         lengths = points.new_tensor(self.cells[::-1])
         places = (points + 1) * (lengths / 2)
         if self.periodic:
-            wrapped = places.remainder(lengths)
-            places = torch.stack(
-                [(wrapped if c in self.periodic else places)[..., c] for c in range(len(lengths))], dim=-1
-            )
+            places[..., self.periodic] = places[..., self.periodic].remainder(lengths[self.periodic])
             points = points[..., self.fixed]
         index = places.floor().clamp(min=0).minimum(lengths - 1)
         # Position within the cell, which the cell index lacks.
