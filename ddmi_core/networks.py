@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
+from ddmi_core.fields.coordinates import cell_centres
+from ddmi_core.fields.interpolate import axis_taps
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
@@ -245,12 +247,8 @@ def resized(line: Tensor, size: int, wraps: bool) -> Tensor:
     """Linear interpolation of lines `(B, C, W)` to `size` cells; across the border if the axis is periodic."""
     if not wraps:
         return F.interpolate(line, size=size, mode="linear", align_corners=False)
-    length = line.shape[-1]
-    places = (torch.arange(size, device=line.device) + 0.5) * (length / size) - 0.5
-    first = places.floor()
-    before = line[..., first.long() % length]
-    after = line[..., (first.long() + 1) % length]
-    return torch.lerp(before, after, (places - first).to(line.dtype))
+    taps = axis_taps(cell_centres(size, line.device), line.shape[-1], wraps)
+    return torch.lerp(line[..., taps.low], line[..., taps.high], taps.weight.to(line.dtype))
 
 
 class AxisExchange(nn.Module):

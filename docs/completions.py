@@ -49,7 +49,7 @@ def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS, noise
     """Print the figures of each task."""
     run = Path(which).is_dir()
     model = ddmi.load(which) if run else ddmi.load(plugin=which)
-    split = load_data(model.domain, model.config.data if run else "", model.config.domain)
+    split = load_data(model.parts, model.config.data if run else "")
     step = max(1, len(split.held_out) // count)
     for name, task in TASKS[model.domain.name].items():
         print(name, flush=True)
@@ -96,7 +96,7 @@ def measured(
             spread.append(values.std(0).square().mean())
         add("hidden, nearest training signal", []).append(nearest(model, split, seen, rest))
         for name in METRICS.get(model.domain.name, []):
-            metric = model.domain.resolve(model.domain.metrics[name])
+            metric = model.parts.metrics()[name]
             own_rows.setdefault(name, []).append(metric(fields, signal, model.renderer).mean())
             own_rows.setdefault(f"{name}, own reconstruction", []).append(metric(own, signal, model.renderer).mean())
     lines = [f"  {name:34} {figure(model, torch.stack(found))}" for name, found in rows.items()]

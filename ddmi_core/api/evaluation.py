@@ -56,7 +56,7 @@ class Trained(Protocol):
     """Interface of a trained model for evaluations of a domain; `ddmi_core.Model` implements it."""
 
     @property
-    def renderer(self) -> Renderer:
+    def renderer(self) -> Renderer[Any, Any]:
         """The domain's renderer."""
 
     @property

@@ -33,7 +33,7 @@ from ddmi_core.networks import (
 )
 
 
-class GridEncoder(Encoder):
+class GridEncoder(Encoder[Any]):
     """Convolutional stages that halve the grid, then a projection to each plane.
 
     A plane with fewer axes than the grid receives the mean over the other axes. Convolutions over four axes and more
@@ -111,7 +111,7 @@ class GridEncoder(Encoder):
         return Posterior(Planes(means), Planes(log_variances))
 
 
-class PlaneStagesEncoder(Encoder):
+class PlaneStagesEncoder(Encoder[Any]):
     """Stages on planes that share weights, exchange features along common axes, and halve the grid.
 
     A subclass maps a signal to planes in its method `planes`.
@@ -246,10 +246,7 @@ class PointEncoder(PlaneStagesEncoder):
         lengths = points.new_tensor(self.cells[::-1])
         places = (points + 1) * (lengths / 2)
         if self.periodic:
-            wrapped = places.remainder(lengths)
-            places = torch.stack(
-                [(wrapped if c in self.periodic else places)[..., c] for c in range(len(lengths))], dim=-1
-            )
+            places[..., self.periodic] = places[..., self.periodic].remainder(lengths[self.periodic])
             points = points[..., self.fixed]
         index = places.floor().clamp(min=0).minimum(lengths - 1)
         # Position within the cell, which the cell index lacks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
-from ddmi_core.model.build import check_needs
-from ddmi_core.model.data import load_data
+from ddmi_core.model.data import load_data, source_name
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.parts.distance import frechet
@@ -37,8 +36,8 @@ def evaluate_run(run: Path) -> Evaluation:
     """
     folder = RunFolder(run)
     model = load(run)
-    check_needs(model.domain, model.config)
-    split = load_data(model.domain, model.config.data, model.config.domain)
+    model.parts.preflight()
+    split = load_data(model.parts, model.config.data)
     check_data(folder, split)
     result = measure(model, split)
     result.save(folder.metrics)
@@ -64,7 +63,7 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     settings = model.config.evaluation
     common = {
         "data": split.fingerprint(),
-        "source": model.config.data or model.domain.default_source,
+        "source": source_name(model.parts, model.config.data),
         "versions": {name: version(name) for name in ("ddmi", "torch")},
     }
     progress("held-out reconstructions")
@@ -73,7 +72,7 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     samples, own = settings.samples, model.config.sampling
     distance = {
         **common,
-        "features": model.domain.field_features,
+        "features": f"{type(model.parts).__module__}:{type(model.parts).__qualname__}.field_features",
         "samples": samples,
         "reference": f"{len(split.train)} training signals",
         "seed": SEED,
@@ -100,9 +99,9 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     else:
         value = chosen.distance
     figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
-    for name, evaluation in model.domain.evaluations.items():
+    for name, evaluation in model.parts.evaluations().items():
         progress(name)
-        found: Sequence[Figure] = model.domain.resolve(evaluation)(model, split, samples, SEED)
+        found = evaluation(model, split, samples, SEED)
         sampling = {"sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
         figures += [evolve(figure, protocol={**common, **sampling, **figure.protocol}) for figure in found]
     return Evaluation(tuple(figures), tuple(rows))
@@ -110,16 +109,15 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
 
 def describe_signals(model: Model, signals: SignalSet) -> Tensor:
     """Features of all signals of a set: `(len, F)`."""
-    describe = model.domain.resolve(model.domain.signal_features)
+    describe = model.parts.signal_features
     return torch.cat([describe(signal).cpu() for _, signal in batches(signals, len(signals))])
 
 
 @torch.no_grad()
 def describe_latents(model: Model, flat: Tensor) -> Tensor:
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
-    describe = model.domain.resolve(model.domain.field_features)
     parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
-    return torch.cat([describe(fields, model.renderer).cpu() for fields in parts])
+    return torch.cat([model.parts.field_features(fields).cpu() for fields in parts])
 
 
 def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
@@ -132,7 +130,7 @@ def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
 
 @torch.no_grad()
 def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
-    metrics = {name: model.domain.resolve(reference) for name, reference in model.domain.metrics.items()}
+    metrics = model.parts.metrics()
     values: dict[str, list[Tensor]] = {name: [] for name in metrics}
     count = 0
     for indices, signal in batches(split.held_out, model.config.evaluation.held_out):

@@ -28,7 +28,7 @@ class OnGrids(Protocol):
         """
 
 
-class GridSampler(CoordinateSampler):
+class GridSampler(CoordinateSampler[OnGrids]):
     """Samples cells of a grid, with their values as targets.
 
     Each call draws one of the signal's levels, then one regular patch, or random cells, of every signal in the
@@ -171,6 +171,11 @@ def as_values(level: Tensor) -> Tensor:
     if not level.is_floating_point():
         raise ValueError(f"levels of type {level.dtype} are not supported; use bytes, int16 or floats")
     return level.float()
+
+
+def native_grid(signal: OnGrids) -> Tensor:
+    """Values of signals on the native grid: `(B, V, *grid)`, in [-1, 1]."""
+    return as_values(signal.levels()[0])
 
 
 def patch_shape(size: Sequence[int], n: int) -> tuple[int, ...]:

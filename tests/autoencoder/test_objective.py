@@ -10,10 +10,12 @@ from ddmi_core.api import Queries
 from ddmi_core.autoencoder.config import AdversarialConfig, PerceptualConfig
 from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
 from ddmi_core.errors import ConfigError
-from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import perturbed
+from variants import returning, variant
 
 CPU = torch.device("cpu")
 
@@ -24,9 +26,9 @@ def context(step: int, indices=(0, 3, 5, 6)) -> StepContext:
 
 def objectives(domain, config, **changes):
     config = evolve(config, autoencoder=evolve(config.autoencoder, **changes))
-    model = build_autoencoder(domain, config)
-    split = load_data(domain, "", config.domain)
-    return autoencoder_objectives(domain, config, model, split, build_parts(domain, config))
+    model = build_autoencoder(build_parts(domain, config.domain), config)
+    split = load_data(build_parts(domain, config.domain), "")
+    return autoencoder_objectives(build_parts(domain, config.domain), config, model, split)
 
 
 def parts_of(losses) -> dict[str, torch.Tensor]:
@@ -87,7 +89,7 @@ class DrawnTerm(torch.nn.Module):
 
 
 def test_a_perceptual_term_is_built_from_the_seed_of_the_run_alone(formula_domain, formula_config):
-    domain = evolve(formula_domain, perceptual={"drawn": f"{__name__}:DrawnTerm"})
+    domain = variant(formula_domain, perceptual=returning({"drawn": DrawnTerm}))
     options = PerceptualConfig(kind="drawn")
     built = []
     for seed in (0, 0, 1):

@@ -24,6 +24,7 @@ from ddmi_core.testing.check import ContractBroken
 from ddmi_core.testing.contract.coordinates import check_queries
 from ddmi_core.testing.subject import Subject
 from lines_domain import LINES, LineRenderer, grid, shades
+from variants import returning, variant
 from whole_runs import run
 
 
@@ -49,7 +50,7 @@ def rows_and_columns(model) -> tuple[Observations, Observations]:
 
 
 def held_out(model: Model) -> GridSignal:
-    return load_data(model.domain, "", model.config.domain).held_out.batch([0])
+    return load_data(model.parts, "").held_out.batch([0])
 
 
 def test_fields_of_two_values_agree_with_one_column_of_shades(model, rows_and_columns):
@@ -156,5 +157,8 @@ def test_the_contract_wants_targets_in_the_columns_that_are_named():
     with Subject(LINES) as subject:
         check_queries(subject)
     for wrong in ((), ("shade", "tint")):
-        with Subject(evolve(LINES, observed=wrong)) as subject, pytest.raises(ContractBroken, match="wrong shapes"):
+        with (
+            Subject(variant(LINES, observed=returning(wrong))) as subject,
+            pytest.raises(ContractBroken, match="wrong shapes"),
+        ):
             check_queries(subject)

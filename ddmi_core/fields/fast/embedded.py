@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.fields.fast.scattered import PointEvaluator
+from ddmi_core.fields.fast.subset import checked_indices
 
 
 class EmbeddedLattice:
@@ -50,10 +51,8 @@ class EmbeddedLattice:
             ValueError: if the indices have another number of rows.
             IndexError: if an index is outside the lattice.
         """
-        if indices.ndim != 2 or len(indices) != len(self.axes):
-            shape = tuple(indices.shape)
-            raise ValueError(f"indices have shape {shape}; this lattice takes ({len(self.axes)}, N)")
-        return self.points.at(self._coordinates(indices.to(self.axes[0].device))).t()
+        indices = checked_indices(indices, len(self.axes)).to(self.axes[0].device)
+        return self.points.at(self._coordinates(indices)).t()
 
     def _indices(self, numbers: Tensor) -> list[Tensor]:
         """Indices along each axis of points that are numbered with the first axis fastest."""

@@ -25,7 +25,7 @@ LATTICE = (5, 3, 4, 6)  # cells along the axes, all different
 
 def check_queries(subject: Subject) -> None:
     """Queries are float32 and finite: coords (B, N, D) in [-1, 1], extra (B, N, X), targets (B, N, V), about n."""
-    layout, batch, measured = subject.domain.layout, subject.count, subject.domain.columns
+    layout, batch, measured = subject.domain.layout, subject.count, subject.parts.observed()
     for points in (1, 7, POINTS):
         queries = subject.queries(points, points)
         expect(
