@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
+import json
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
+import tomli_w
 import torch
 from torch import Tensor
 
@@ -14,6 +18,9 @@ from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, finished
+
+# An absolute path, of Windows too, with or without the name of a data source.
+ABSOLUTE = re.compile(r"(?P<source>(?:[A-Za-z][\w-]+:)?)(?P<path>(?:~?/(?!/)|[A-Za-z]:[/\\]).*)", re.DOTALL)
 
 
 def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: str = "") -> int:
@@ -54,11 +61,33 @@ def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: 
             facts[AUTOENCODER] = copied
         own = stored.digest("weights")
         copied = checkpoint.save(out / stage.name / FINAL, groups, facts).digest("weights")
-    for path in (source.metrics, source.toml):
-        if path.is_file():
-            shutil.copyfile(path, out / path.name)
+    _write(target.toml, tomli_w.dumps(shortened(tomllib.loads(source.toml.read_text(encoding="utf-8")))))
+    if source.metrics.is_file():
+        _write(target.metrics, json.dumps(shortened(json.loads(source.metrics.read_text())), indent=1) + "\n")
     (target.path / CARD).write_text(card, encoding="utf-8")
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def shortened(value: Any) -> Any:
+    """A value of a configuration or of figures, in which each absolute path is reduced to its last part.
+
+    Absolute paths of the author's machine are invalid elsewhere, and may be private.
+
+    Example:
+        >>> shortened({"data": "folder:/home/anna/cats", "size": 48})
+        {'data': 'folder:cats', 'size': 48}
+    """
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shortened(item) for item in value]
+    if isinstance(value, str) and (match := ABSOLUTE.fullmatch(value)):
+        return match["source"] + re.split(r"[/\\]", match["path"].rstrip("/\\"))[-1]
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _half(tensor: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.model import load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.publish import publish
+from ddmi_core.runs.publish import publish, shortened
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import checkpoint
 from formula_domains import WAVE
@@ -45,6 +45,39 @@ def test_the_published_denoiser_names_the_published_autoencoder(run, tmp_path):
     weights = checkpoint.load(tmp_path / "weights" / "autoencoder" / "final").digest("weights")
     assert weights != checkpoint.load(run / "autoencoder" / "final").digest("weights")
     assert checkpoint.load(tmp_path / "weights" / "denoiser" / "final").record["autoencoder"] == weights
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [
+        ("/home/anna/cats", "cats"),
+        ("~/cats/", "cats"),
+        ("folder:/home/anna/cats", "folder:cats"),
+        (r"folder:C:\Users\anna\cats", "folder:cats"),
+        (r"C:\Users\anna\cats", "cats"),
+        ("openmoji", "openmoji"),
+        ("a/b", "a/b"),
+        ("12:30", "12:30"),
+        ("https://example.org/cats", "https://example.org/cats"),
+    ],
+)
+def test_absolute_paths_are_reduced_to_their_last_part(value, short):
+    assert shortened({"a": [value, 3]}) == {"a": [short, 3]}
+
+
+def test_no_path_of_the_machine_is_published(run, tmp_path):
+    private = shutil.copytree(run, tmp_path / "private")
+    text = (private / "run.toml").read_text()
+    (private / "run.toml").write_text(text.replace('data = ""', 'data = "/home/anna/waves"'))
+    (private / "metrics.json").write_text(
+        json.dumps({"figures": [{"name": "e", "value": 1, "protocol": {"source": "/home/anna/waves"}}], "samplers": []})
+    )
+    publish(private, tmp_path / "weights")
+    files = [path for path in (tmp_path / "weights").rglob("*") if path.suffix in (".toml", ".json", ".md")]
+    assert len(files) >= 4
+    assert not [path for path in files if "anna" in path.read_text()]
+    assert 'data = "waves"' in (tmp_path / "weights" / "run.toml").read_text()
+    load(tmp_path / "weights")
 
 
 def test_publishing_overwrites_nothing_and_needs_a_finished_run(run, tmp_path):
