@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ddmi_core.cli.options import parse_size
-from ddmi_core.errors import CheckpointError, RequestError, unknown_name
+from ddmi_core.errors import CheckpointError, RequestError
+from ddmi_core.registry.extensions import offer
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
@@ -67,15 +68,14 @@ class ModelSource:
         """The suffix for the value of `--format`, with or without its dot; `None` for an empty text.
 
         Raises:
-            RequestError: if the domain writes no such files.
+            RequestError: if neither the domain nor an extension writes such files.
         """
         if not file_type:
             return None
         domain = self._domain()
         suffix = f".{file_type.lower().removeprefix('.')}"
         if suffix not in domain.exporters:
-            known = [known.removeprefix(".") for known in domain.exporters]
-            raise RequestError(unknown_name(f"format of plugin {domain.name!r}:", suffix.removeprefix("."), known))
+            offer("exporters", suffix, domain, domain.exporters)
         return suffix
 
     def load(self) -> Model:

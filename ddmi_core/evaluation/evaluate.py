@@ -12,16 +12,20 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, Figure
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, FeatureNetwork, Figure
+from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
+from ddmi_core.fields.field import Field
 from ddmi_core.model.build import check_needs
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.parts.distance import frechet
+from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 BATCH = 32
@@ -73,7 +77,7 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     samples, own = settings.samples, model.config.sampling
     distance = {
         **common,
-        "features": model.domain.field_features,
+        "features": settings.features or model.domain.field_features,
         "samples": samples,
         "reference": f"{len(split.train)} training signals",
         "seed": SEED,
@@ -108,16 +112,46 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     return Evaluation(tuple(figures), tuple(rows))
 
 
+class DomainFeatures(FeatureNetwork):
+    """The domain's own features."""
+
+    def __init__(self, domain: Domain) -> None:
+        self._fields = domain.resolve(domain.field_features)
+        self._signals = domain.resolve(domain.signal_features)
+
+    def of_fields(self, fields: Field, renderer: Renderer) -> Tensor:
+        """See `Domain.field_features`."""
+        features: Tensor = self._fields(fields, renderer)
+        return features
+
+    def of_signals(self, signal: Any) -> Tensor:
+        """See `Domain.signal_features`."""
+        features: Tensor = self._signals(signal)
+        return features
+
+
+def features_of(model: Model) -> FeatureNetwork:
+    """The feature network that the run's settings name, or the domain's own features.
+
+    Raises:
+        RequestError: if there is no such network for the domain.
+    """
+    if not (name := model.config.evaluation.features):
+        return DomainFeatures(model.domain)
+    network: FeatureNetwork = part("features", name, model.domain)()
+    return network
+
+
 def describe_signals(model: Model, signals: SignalSet) -> Tensor:
     """Features of all signals of a set: `(len, F)`."""
-    describe = model.domain.resolve(model.domain.signal_features)
+    describe = features_of(model).of_signals
     return torch.cat([describe(signal).cpu() for _, signal in batches(signals, len(signals))])
 
 
 @torch.no_grad()
 def describe_latents(model: Model, flat: Tensor) -> Tensor:
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
-    describe = model.domain.resolve(model.domain.field_features)
+    describe = features_of(model).of_fields
     parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
     return torch.cat([describe(fields, model.renderer).cpu() for fields in parts])
 
@@ -133,6 +167,7 @@ def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
 @torch.no_grad()
 def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
     metrics = {name: model.domain.resolve(reference) for name, reference in model.domain.metrics.items()}
+    metrics |= {name: part("metrics", name, model.domain) for name in model.config.evaluation.metrics}
     values: dict[str, list[Tensor]] = {name: [] for name in metrics}
     count = 0
     for indices, signal in batches(split.held_out, model.config.evaluation.held_out):

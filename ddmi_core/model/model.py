@@ -33,6 +33,7 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, build_parts
 from ddmi_core.model.provenance import check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, pretrained, read_config, read_head
+from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training import checkpoint
@@ -322,15 +323,17 @@ class Model:
             export(artefact, aside)
 
     def exporter(self, suffix: str) -> Callable[[Any, Path], None]:
-        """The exporter for files with a suffix.
+        """The exporter for files with a suffix: the domain's own, or that of an extension.
 
         Raises:
-            RequestError: if the domain writes no such files.
+            RequestError: if neither writes such files.
         """
-        exporters = self.domain.exporters
-        if suffix.lower() not in exporters:
-            raise RequestError(unknown_name("file type", suffix, exporters))
-        export: Callable[[Any, Path], None] = self.domain.resolve(exporters[suffix.lower()])
+        exporters, suffix = self.domain.exporters, suffix.lower()
+        export: Callable[[Any, Path], None]
+        if suffix in exporters:
+            export = self.domain.resolve(exporters[suffix])
+        else:
+            export = offer("exporters", suffix, self.domain, exporters).load()
         return export
 
     def denoiser(self, given: Tensor, guidance: float) -> Denoise:

@@ -15,8 +15,10 @@ from attrs import frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
-from ddmi_core.errors import CheckpointError, OutputError, RequestError
-from ddmi_core.settings.config import RunConfig
+from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.registry.extensions import names, offer
+from ddmi_core.registry.records import KINDS
+from ddmi_core.settings.config import RunConfig, named_parts
 from ddmi_core.settings.resolve import dumps, loads
 
 FORMAT = 1
@@ -135,9 +137,37 @@ def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
         },
     }
     lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items() if key != "versions")]
+    if provided := _provided(config):
+        lines += ["", "[run.extensions]", *provided]
     lines += ["", "[run.versions]", *(f"{k} = {json.dumps(v)}" for k, v in head["versions"].items())]  # type: ignore[attr-defined]
     with written_aside(folder.toml) as aside:
         aside.write_text(dumps(config) + "\n" + "\n".join(lines) + "\n")
+
+
+def _provided(config: RunConfig) -> list[str]:
+    """The parts that are not built in, with the distributions that provide them, as lines of TOML."""
+    used = dict.fromkeys((kind, name) for _, kind, name in named_parts(config) if name not in names(kind))
+    found = (offer(kind, name) for kind, name in used)
+    return [
+        f"{own.kind}.{own.name} = {json.dumps(f'{own.record.distribution}=={own.record.version}')}" for own in found
+    ]
+
+
+def _check_extensions(folder: RunFolder, table: dict[str, Any]) -> None:
+    """Check that the parts that a run uses of extensions are there.
+
+    Raises:
+        PluginError: names the distribution that provided a missing one.
+    """
+    for kind, provided in table.get("extensions", {}).items():
+        for name, requirement in provided.items():
+            try:
+                offer(kind, name)
+            except RequestError as error:
+                raise PluginError(
+                    f"{folder.path} uses the {KINDS[kind]} {name!r}, which {requirement} provided: {error}. "
+                    f"Fix: pip install {requirement}"
+                ) from error.__cause__
 
 
 def read_head(folder: RunFolder) -> RunHead:
@@ -164,11 +194,13 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
 
     Raises:
         CheckpointError: as `read_head`, or if the run belongs to another plugin.
+        PluginError: if an extension that it uses is missing.
         ConfigError: if a setting is unknown to this version.
     """
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
+    _check_extensions(folder, _table(folder)["run"])
     return loads(domain, folder.toml.read_text(), str(folder.toml))
 
 

@@ -1,9 +1,12 @@
-"""Loading of one plugin: import, hook call, and conversion of every fault to a status."""
+"""Loading of one plugin or extension: import, hook calls, and conversion of every fault to a status."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import pluggy
@@ -14,7 +17,10 @@ from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
 from ddmi_core.registry.limit import ImportTimeout, limited
-from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.registry.records import KINDS, Contribution, PluginRecord, Status
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_SUFFIX = re.compile(r"\.[a-z0-9]+")
 
 
 @frozen(eq=False)
@@ -23,6 +29,15 @@ class Loaded:
 
     record: PluginRecord
     domain: Domain | None = None
+    error: BaseException | None = None
+
+
+@frozen(eq=False)
+class LoadedExtension:
+    """Result of loading an extension: its contributions by kind and name if the record is `ready`."""
+
+    record: PluginRecord
+    contributions: Mapping[tuple[str, str], Contribution] = {}
     error: BaseException | None = None
 
 
@@ -71,8 +86,77 @@ def described(record: PluginRecord, domain: Domain) -> PluginRecord:
     )
 
 
+def load_extension(record: PluginRecord) -> LoadedExtension:
+    """Import the module with the hooks of an extension, whose record has the status `found`, and call them.
+
+    Exceptions of the extension, `SystemExit` included, become a status and are not raised.
+    """
+    if record.status is not Status.FOUND:
+        return LoadedExtension(record)
+    try:
+        manager = _manager(record)
+        found = {
+            (kind, name): contribution
+            for kind in KINDS
+            for given in _answers(record, manager, f"ddmi_{kind}")
+            for name, contribution in _contributions(kind, given).items()
+        }
+        if not found:
+            raise _Fault(
+                f"{record.entry_point} provides nothing",
+                "define a hook such as ddmi_samplers there and mark it with ddmi_core.api.hookimpl",
+            )
+    except _Fault as fault:
+        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, fix=fault.fix)
+        return LoadedExtension(broken, error=fault.__cause__)
+    provides = {kind: tuple(name for other, name in found if other == kind) for kind in KINDS}
+    provides = {kind: names for kind, names in provides.items() if names}
+    return LoadedExtension(attrs.evolve(record, status=Status.READY, provides=provides), found)
+
+
+def _contributions(kind: str, given: object) -> dict[str, Contribution]:
+    """What one hook returns, checked."""
+    hook, valid = f"ddmi_{kind}", _SUFFIX if kind == "exporters" else _NAME
+    if not isinstance(given, Mapping):
+        raise _Fault(f"its hook {hook} returns a {type(given).__name__}", "return names with references, as a dict")
+    for name in given:
+        if not isinstance(name, str) or not valid.fullmatch(name):
+            form = "a suffix such as '.npy'" if kind == "exporters" else "lower-case letters, digits, - and _"
+            raise _Fault(f"its hook {hook} returns the name {name!r}", f"use {form}")
+    try:
+        return {name: x if isinstance(x, Contribution) else Contribution(x) for name, x in given.items()}
+    except (TypeError, ValueError) as error:
+        raise _Fault(
+            f"its hook {hook} returns a value that is not a reference: {error.args[0]}",
+            "return 'package.module:attribute' or a ddmi_core.api.Contribution for each name",
+        ) from error
+
+
 def _domains(record: PluginRecord) -> list[object]:
     """The objects that the plugin's hook returns."""
+    manager = _manager(record)
+    if not manager.hook.ddmi_domains.get_hookimpls():
+        raise _Fault(
+            f"{record.entry_point} has no hook ddmi_domains",
+            "define ddmi_domains() there and mark it with ddmi_core.api.hookimpl",
+        )
+    try:
+        return [domain for domains in _answers(record, manager, "ddmi_domains") for domain in domains]
+    except TypeError as error:
+        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", report_fix(record)) from error
+
+
+def _answers(record: PluginRecord, manager: pluggy.PluginManager, hook: str) -> list[Any]:
+    """What the implementations of a hook return."""
+    try:
+        with limited():
+            return list(getattr(manager.hook, hook)())
+    except (Exception, SystemExit, ImportTimeout) as error:
+        raise _Fault(f"its hook {hook} failed: {_as_text(error)}", _fix_for(record, error)) from error
+
+
+def _manager(record: PluginRecord) -> pluggy.PluginManager:
+    """Import the object that an entry point names, and register it alone."""
     manager = pluggy.PluginManager("ddmi")
     manager.add_hookspecs(hooks)
     try:
@@ -84,19 +168,13 @@ def _domains(record: PluginRecord) -> list[object]:
         manager.register(plugin)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise _Fault(f"its hook has a wrong signature: {error}", "define ddmi_domains without parameters") from error
+        fix = "define hooks without parameters, under the names in ddmi_core.registry.hooks"
+        raise _Fault(f"its hook has a wrong name or a wrong signature: {error}", fix) from error
     except Exception as error:
         raise _Fault(f"it cannot be registered: {_as_text(error)}", report_fix(record)) from error
-    if inspect.isclass(plugin) or not manager.hook.ddmi_domains.get_hookimpls():
-        raise _Fault(
-            f"{record.entry_point} has no hook ddmi_domains",
-            "define ddmi_domains() there and mark it with ddmi_core.api.hookimpl",
-        )
-    try:
-        with limited():
-            return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
-    except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", _fix_for(record, error)) from error
+    if inspect.isclass(plugin):
+        raise _Fault(f"{record.entry_point} is a class and has no hooks of its own", "name a module, or an instance")
+    return manager
 
 
 def _select(record: PluginRecord, domains: list[object]) -> Domain:

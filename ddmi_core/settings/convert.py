@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 from cattrs import BaseConverter, Converter
 
-from ddmi_core.errors import PluginError, nearest, unknown_name
+from ddmi_core.errors import PluginError, RequestError, nearest, unknown_name
 from ddmi_core.settings.schema import choices, hints, settable, takes
 
 T = TypeVar("T")
@@ -171,7 +171,7 @@ def _class_hook(cls: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
         }
         try:
             return cls(**arguments)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RequestError) as error:
             for name, attribute in attributes.items():
                 if str(attribute.alias) in arguments:
                     _validate(attribute, hints(cls)[name], arguments[str(attribute.alias)])
@@ -198,6 +198,8 @@ def _validate(attribute: attrs.Attribute[Any], kind: Any, value: Any) -> None:
         return
     try:
         attribute.validator(None, attribute, value)
+    except RequestError as error:
+        raise Fault((attribute.name,), str(error)) from error
     except (ValueError, TypeError) as error:
         raise Fault((attribute.name,), _mismatch(value, kind, attribute.validator)) from error
     except AttributeError:

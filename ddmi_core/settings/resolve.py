@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, time
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,8 @@ from attrs import field, frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_name
-from ddmi_core.settings.config import RunConfig, known_sampler, sampler_and_steps
+from ddmi_core.registry.extensions import offer
+from ddmi_core.settings.config import RunConfig, named_parts, sampler_and_steps
 from ddmi_core.settings.convert import Fault, structure, unstructure
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
@@ -205,7 +207,7 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
         config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
-        _check_samplers(config)
+        _check_names(domain, config)
         _check_condition(domain, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
@@ -223,14 +225,23 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
         raise fault.below("domain") from fault.__cause__
 
 
-def _check_samplers(config: RunConfig) -> None:
-    """Check the names of samplers."""
-    path: tuple[str, ...] = ("sampling", "sampler")
-    try:
-        known_sampler(config.sampling.sampler)
-        for number, row in enumerate(config.evaluation.grid):
-            path = ("evaluation", "grid", f"[{number}]")
+def _check_names(domain: Domain, config: RunConfig) -> None:
+    """Check the rows of the table of samplers, and that each part exists and works for the domain."""
+    for path, kind, name in named_parts(config):
+        with _at(path):
+            offer(kind, name, domain)
+    if taken := set(config.evaluation.metrics) & set(domain.metrics):
+        raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
+    for number, row in enumerate(config.evaluation.grid):
+        with _at(("evaluation", "grid", f"[{number}]")):
             sampler_and_steps(row)
+
+
+@contextmanager
+def _at(path: tuple[str, ...]) -> Iterator[None]:
+    """Turn errors of a request into faults of a key."""
+    try:
+        yield
     except RequestError as error:
         raise Fault(path, str(error)) from error
 
