@@ -6,7 +6,7 @@ from ddmi_core.api.domain import API_VERSION, Domain, accepted_versions
 from ddmi_core.errors import PluginError, unknown_name
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.loader import Loaded, described, load
-from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.registry.records import EXTENSIONS, PluginRecord, Status
 
 _REGISTERED: dict[str, Domain] = {}
 
@@ -40,6 +40,11 @@ def listed() -> tuple[PluginRecord, ...]:
     """All plugins by name, from metadata only: neither plugins nor torch are imported."""
     own = [described(PluginRecord(name=name), domain) for name, domain in _REGISTERED.items()]
     return tuple(sorted([*discover(), *own], key=lambda record: (record.name, record.distribution)))
+
+
+def listed_extensions() -> tuple[PluginRecord, ...]:
+    """All extensions by name, from metadata only."""
+    return discover(EXTENSIONS)
 
 
 def loaded(name: str) -> Loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.atomic import file_bytes, written_aside
-from ddmi_core.evaluation.evaluate import check_data, describe_signals
+from ddmi_core.evaluation.evaluate import check_data, describe_signals, features_of
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.parts.distance import nearest
+from ddmi_core.registry.extensions import offers
 from ddmi_core.report.charts import Line, chart
 from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse, playable
 from ddmi_core.training.log import Log
@@ -70,6 +72,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
         sizes=_sizes(model, fields[0]),
         samplers=sorted(result.samplers, key=lambda row: row.distance),
         cost=_cost(result),
+        sections=list(_sections(model, split, result)),
         settings=folder.toml.read_text(),
     )
     with written_aside(folder.report) as aside:
@@ -128,7 +131,7 @@ def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
 
 def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
     """Samples with their nearest training signals in the domain's feature space."""
-    describe = model.domain.resolve(model.domain.field_features)
+    describe = features_of(model).of_fields
     closest = nearest(describe(fields, model.renderer).cpu(), describe_signals(model, signals))
     neighbours = signals.batch(closest)
     for number, field in enumerate(fields):
@@ -157,6 +160,16 @@ def _cost(result: Evaluation) -> str:
         rows = sorted((row for row in result.samplers if row.sampler == name), key=lambda row: row.evaluations)
         lines.append(Line(name, tuple((row.evaluations, row.distance) for row in rows), markers=True))
     return chart(lines, "denoiser evaluations", "distance to the training signals", log_x=True)
+
+
+def _sections(model: Model, split: Split, result: Evaluation) -> Iterator[tuple[str, str]]:
+    """Headings and HTML of the sections of extensions; a section that fails says why, and the others go on."""
+    for own in offers("report_sections", model.domain):
+        try:
+            text = str(own.load()(model, split, result))
+        except Exception as error:
+            text = f"<p>{escape(f'The {own} failed: {type(error).__name__}: {error}')}</p>"
+        yield own.contribution.summary or own.name, text
 
 
 def _views(model: Model) -> Sequence[tuple[str, Any]]:

@@ -118,13 +118,15 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
         3,
         "--data",
         "d",
+        "--tracker",
+        "tensorboard",
         "--resume",
     )
     ((config, domain, folder), options) = calls[0]
     assert domain is tiny
     assert (config.domain.size, config.seed, config.data, config.preset) == (4, 3, "d", "quick")
     assert folder == Path("runs/tiny")
-    assert (options["resume"], options["tensorboard"]) == (True, False)
+    assert (options["resume"], options["trackers"], options["callbacks"]) == (True, ["tensorboard"], [])
     assert text.strip() == str(report)
 
 
@@ -457,10 +459,3 @@ def test_completion_imports_no_torch_and_no_plugin(words, value):
     )
     assert value in result.stdout.split()
     assert "HEAVY []" in result.stdout
-
-
-def test_the_list_of_samplers_is_that_of_the_engine():
-    engine = pytest.importorskip("ddmi_core.diffusion.samplers")
-    from ddmi_core.settings.config import SAMPLERS
-
-    assert set(SAMPLERS) == set(engine.SAMPLERS)
