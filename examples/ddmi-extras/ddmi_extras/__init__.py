@@ -1,0 +1,1 @@
+"""A sampler, a denoiser and a tracker for ddmi."""
