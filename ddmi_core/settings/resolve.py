@@ -227,11 +227,11 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
 
 def _check_names(domain: Domain, config: RunConfig) -> None:
     """Check the rows of the table of samplers, and that each part exists and works for the domain."""
+    if taken := set(config.evaluation.metrics) & set(domain.metrics):
+        raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
     for path, kind, name in named_parts(config):
         with _at(path):
             offer(kind, name, domain)
-    if taken := set(config.evaluation.metrics) & set(domain.metrics):
-        raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
     for number, row in enumerate(config.evaluation.grid):
         with _at(("evaluation", "grid", f"[{number}]")):
             sampler_and_steps(row)
