@@ -12,6 +12,7 @@ import attrs
 from cattrs import BaseConverter, Converter
 
 from ddmi_core.errors import PluginError, RequestError, nearest, unknown_name
+from ddmi_core.registry.extensions import Named
 from ddmi_core.settings.schema import choices, hints, settable, takes
 
 T = TypeVar("T")
@@ -175,6 +176,8 @@ def _class_hook(cls: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
             for name, attribute in attributes.items():
                 if str(attribute.alias) in arguments:
                     _validate(attribute, hints(cls)[name], arguments[str(attribute.alias)])
+            if isinstance(error, RequestError):  # a domain's own sentence
+                raise
             raise Fault((), str(error.args[0]) if error.args else str(error)) from error
 
     return build
@@ -199,7 +202,8 @@ def _validate(attribute: attrs.Attribute[Any], kind: Any, value: Any) -> None:
     try:
         attribute.validator(None, attribute, value)
     except RequestError as error:
-        raise Fault((attribute.name,), str(error)) from error
+        if isinstance(attribute.validator, Named):
+            raise Fault((attribute.name,), str(error)) from error
     except (ValueError, TypeError) as error:
         raise Fault((attribute.name,), _mismatch(value, kind, attribute.validator)) from error
     except AttributeError:

@@ -244,7 +244,7 @@ def test_a_type_of_files_that_is_not_written_is_refused_before_the_model_is_load
     loads = engine("ddmi_core.model.model", "load", "the model")
     (tmp_path / "in.txt").write_text("")
     text = ddmi(*command, "--plugin", "tiny", "--format", ".tx", "--out", "o", status=2)
-    assert text == "error: unknown format of plugin 'tiny': 'tx'; did you mean 'txt'? Valid: txt\n"
+    assert text == "error: unknown file type '.tx'; did you mean '.txt'? Valid: .txt\n"
     assert not loads
     assert not Path("o").exists()
 
