@@ -26,6 +26,7 @@ from ddmi_core.model.data import load_data
 from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
 from ddmi_core.parts.distance import frechet
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig, Sampling
 from ddmi_core.training.log import Log
@@ -53,8 +54,8 @@ def main() -> None:
     place = run_folder.RunFolder(arguments.run)
     domain = domain_named(run_folder.read_head(place).plugin)
     config = run_folder.read_config(place, domain)
-    split = load_data(domain, config.data, config.domain)
-    autoencoder = build_autoencoder(domain, config)
+    split = load_data(build_parts(domain, config.domain), config.data)
+    autoencoder = build_autoencoder(build_parts(domain, config.domain), config)
     weights = load_stage(domain, place.autoencoder, autoencoder).digest("weights")
     encoded = latent_cache.load(place.latents, split.fingerprint(), weights)
     print("| denoiser | parameters | steps | steps a second | loss | distance |\n| --- | --- | --- | --- | --- | --- |")
@@ -73,8 +74,9 @@ def main() -> None:
             trained = Path(temporary) / "trained"
             model = assemble(domain, candidate, autoencoder, weights, trained, torch.device("cpu"))
             flat = model.sample_latents(arguments.samples, Sampling(seed=evaluate.SEED))
-            reference = evaluate.describe_signals(model, split.train)
-            distance = frechet(evaluate.describe_latents(model, flat), reference)
+            features = evaluate.features_of(model)
+            reference = evaluate.describe_signals(features, split.train)
+            distance = frechet(evaluate.describe_latents(features, model, flat), reference)
         parameters = sum(p.numel() for p in model.diffusion.parameters()) / 1e6
         tail = losses[-20:]
         print(

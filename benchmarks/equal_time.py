@@ -18,9 +18,10 @@ import torch
 
 from ddmi_core.api import Domain
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
-from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
 from ddmi_core.parts import evenly
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
@@ -31,9 +32,9 @@ AVERAGED = 0.99  # largest decay of the weights' moving average; short trainings
 
 def trial(domain: Domain, config: RunConfig, seconds: float) -> tuple[int, dict[str, float]]:
     """Train one variant, and return its steps and the mean of each metric on held-out signals."""
-    split, parts = load_data(domain, config.data, config.domain), build_parts(domain, config)
-    model = build_autoencoder(domain, config)
-    objective = autoencoder_objectives(domain, config, model, split, parts)["autoencoder"]
+    split, parts = load_data(build_parts(domain, config.domain), config.data), build_parts(domain, config.domain)
+    model = build_autoencoder(build_parts(domain, config.domain), config)
+    objective = autoencoder_objectives(parts, config, model, split)["autoencoder"]
     steps = fit(model, objective, config, seconds)
     held = split.held_out
     count = min(config.evaluation.held_out, len(held))

@@ -20,8 +20,9 @@ from torch import Tensor
 
 import ddmi_core as ddmi
 from ddmi_core.api import Field
-from ddmi_core.model.build import build_autoencoder, build_parts
+from ddmi_core.model.build import build_autoencoder
 from ddmi_core.parts import GridArtefact, GridSignal, cell_centres, lattice_points
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.resolve import resolve
 from ddmi_video.export import write_mp4
@@ -36,9 +37,9 @@ def clip(source: str, view: str) -> GridArtefact:
     domain = domain_named("video")
     config = resolve(domain, "quick")
     noise = torch.rand(1, 3, *config.domain.native, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    autoencoder = build_autoencoder(domain, config).eval().requires_grad_(False)
+    autoencoder = build_autoencoder(build_parts(domain, config.domain), config).eval().requires_grad_(False)
     field = autoencoder.decode(autoencoder.encode(GridSignal(noise)).mean)
-    return build_parts(domain, config).renderer.render(field, parse(view, config.domain))
+    return build_parts(domain, config.domain).renderer.render(field, parse(view, config.domain))
 
 
 @torch.inference_mode()

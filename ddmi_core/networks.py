@@ -1,4 +1,8 @@
-"""Network blocks shared by autoencoders and denoisers: convolutions, attention, and exchange between planes."""
+"""Network blocks shared by autoencoders and denoisers: convolutions, attention, and exchange between planes.
+
+Blocks with convolutions take `wraps`: whether each grid axis is periodic, slowest first; empty for none. It is an
+argument of `forward`, because planes of different periodicity share weights.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +11,122 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
 
+from ddmi_core.fields.coordinates import cell_centres
+from ddmi_core.fields.interpolate import axis_taps
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
-_CONVOLUTIONS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
-    1: nn.Conv1d,
-    2: nn.Conv2d,
-    3: nn.Conv3d,
-}
+Wraps = tuple[bool, ...]  # whether each grid axis is periodic, slowest first; empty for none
+
+_CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+class _Wrapping(_ConvNd):
+    """A convolution that pads periodic axes with the cells at their other end, and the others with zeros."""
+
+    def forward(self, features: Tensor, wraps: Wraps = ()) -> Tensor:
+        """Map `(B, C_in, *grid)` to `(B, C_out, *grid / stride)`."""
+        sizes = [int(size) for size in self.padding]
+        if not any(wrap and size for wrap, size in zip(wraps, sizes, strict=False)):
+            return self._conv_forward(features, self.weight, self.bias)
+        around = [size if wrap else 0 for wrap, size in zip(wraps, sizes, strict=True)]
+        features = F.pad(features, [size for size in reversed(around) for _ in range(2)], mode="circular")
+        zeros = [size - wrapped for size, wrapped in zip(sizes, around, strict=True)]
+        return _CONVOLVE[len(sizes)](features, self.weight, self.bias, self.stride, zeros)
+
+
+class _Convolution1d(_Wrapping, nn.Conv1d):
+    pass
+
+
+class _Convolution2d(_Wrapping, nn.Conv2d):
+    pass
+
+
+class _Convolution3d(_Wrapping, nn.Conv3d):
+    pass
+
+
+class _Factorised(nn.Module):
+    """Convolution over four or more axes: one over the three fastest axes, then one over the others.
+
+    The arguments are those of `_convolution`.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.fast = _convolution(inputs, outputs, kernel[-3:], stride[-3:], padding[-3:])
+        self.slow = _convolution(outputs, outputs, kernel[:-3], stride[:-3], padding[:-3])
+
+    @property
+    def last(self) -> nn.Module:
+        """The convolution that is applied last."""
+        return self.slow.last if isinstance(self.slow, _Factorised) else self.slow
+
+    def forward(self, features: Tensor, wraps: Wraps = ()) -> Tensor:
+        """Map `(B, C_in, *grid)` to `(B, C_out, *grid / stride)`."""
+        slow = features.ndim - 5
+        # The axes that a convolution does not span join the batch.
+        rows = features.movedim(1, 1 + slow)
+        batch = rows.shape[: 1 + slow]
+        rows = self.fast(rows.flatten(0, slow), wraps[-3:]).unflatten(0, batch)
+        rows = rows.movedim((-3, -2, -1), (1, 2, 3)).movedim(4 + slow, 4)
+        batch = rows.shape[:4]
+        rows = self.slow(rows.flatten(0, 3), wraps[:-3]).unflatten(0, batch)
+        output: Tensor = rows.movedim((1, 2, 3), (-3, -2, -1))
+        return output
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
+) -> nn.Module:
+    """A convolution over as many axes as `kernel` has numbers."""
+    if len(kernel) > 3:
+        return _Factorised(inputs, outputs, kernel, stride, padding)
+    kind = {1: _Convolution1d, 2: _Convolution2d, 3: _Convolution3d}[len(kernel)]
+    return kind(inputs, outputs, tuple(kernel), tuple(stride), tuple(padding))  # type: ignore[arg-type]
 
 
 def convolution(axes: int, inputs: int, outputs: int, kernel: int | tuple[int, ...] = 3, stride: int = 1) -> nn.Module:
-    """A convolution over `axes` grid axes; it keeps the size (stride 1) or divides it by the stride, rounded up."""
+    """A convolution over `axes` grid axes; it keeps the size (stride 1) or divides it by the stride, rounded up.
+
+    Four axes and more are factorised: three axes at a time, fastest first. Its forward method takes `wraps`.
+    """
     sizes = kernel if isinstance(kernel, tuple) else (kernel,) * axes
-    padding = tuple(size // 2 for size in sizes)
-    return _CONVOLUTIONS[axes](inputs, outputs, sizes, stride=stride, padding=padding)  # type: ignore[arg-type]
+    return _convolution(inputs, outputs, sizes, (stride,) * axes, tuple(size // 2 for size in sizes))
 
 
 def patch_embedding(axes: int, inputs: int, outputs: int, sides: tuple[int, ...]) -> nn.Module:
     """A convolution that maps each block of `sides` cells to one cell."""
-    return _CONVOLUTIONS[axes](inputs, outputs, sides, stride=sides)  # type: ignore[arg-type]
+    return _convolution(inputs, outputs, sides, sides, (0,) * axes)
+
+
+def apply(module: nn.Module, features: Tensor, wraps: Wraps) -> Tensor:
+    """Apply a module, with `wraps` if it has convolutions."""
+    convolves = isinstance(module, _Wrapping | _Factorised | ResidualBlock | Stages)
+    output: Tensor = module(features, wraps=wraps) if convolves else module(features)
+    return output
+
+
+class Stages(nn.Sequential):
+    """Modules in sequence, which pass `wraps` to their convolutions."""
+
+    def forward(self, features: Tensor, wraps: Wraps = ()) -> Tensor:
+        """Map `(B, C_in, *grid)` to `(B, C_out, *grid / stride)`."""
+        for module in self:
+            features = apply(module, features, wraps)
+        return features
+
+
+def start_at_zero(module: nn.Module) -> None:
+    """Let a convolution return zero before training."""
+    last = module.last if isinstance(module, _Factorised) else module
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -42,7 +141,7 @@ class ResidualBlock(nn.Module):
     """Two normalised convolutions and a skip connection, optionally modulated by a conditioning vector.
 
     Args:
-        axes: grid axes, 1 to 3.
+        axes: number of grid axes.
         inputs, outputs: channels.
         kernel: size of the convolutions.
         condition: width of the conditioning vector that scales and shifts the inner activation; 0 for none.
@@ -59,31 +158,34 @@ class ResidualBlock(nn.Module):
         self.skip = convolution(axes, inputs, outputs, 1) if inputs != outputs else nn.Identity()
         self.modulation = nn.Linear(condition, 2 * outputs) if condition else None
         # A block starts as its skip connection.
-        nn.init.zeros_(self.conv2.weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+        start_at_zero(self.conv2)
         if self.modulation is not None:
             nn.init.zeros_(self.modulation.weight)
             nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, condition: Tensor | None = None, wraps: Wraps = ()) -> Tensor:
         """Map `(B, C_in, *grid)` and an optional `(B, condition)` to `(B, C_out, *grid)`."""
-        hidden = self.norm2(self.conv1(F.silu(self.norm1(features))))
+        hidden = self.norm2(self.conv1(F.silu(self.norm1(features)), wraps))
         if self.modulation is not None and condition is not None:
             scale, shift = self.modulation(condition).view(len(hidden), -1, *[1] * (hidden.ndim - 2)).chunk(2, dim=1)
             hidden = torch.addcmul(shift, hidden, 1 + scale)
-        output: Tensor = self.skip(features) + self.conv2(F.silu(hidden))
+        output: Tensor = self.skip(features) + self.conv2(F.silu(hidden), wraps)
         return output
 
 
 class Attention(nn.Module):
     """Multi-head self-attention over tokens, with normalised queries and keys.
 
+    On periodic axes, the score of two tokens has an additional term that depends on their distance d alone:
+    `sum over k of a_k cos(k d) + b_k sin(k d)`, where the query determines a_k and b_k. It is exactly periodic.
+
     Args:
         width: channels of a token.
         heads: number of heads; lowered to divide the width.
+        harmonics: number of harmonics of all periodic axes together.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, harmonics: int = 0) -> None:
         super().__init__()
         while width % heads:
             heads -= 1
@@ -92,11 +194,26 @@ class Attention(nn.Module):
         self.output = nn.Linear(width, width)
         self.query_norm = nn.RMSNorm(width // heads)
         self.key_norm = nn.RMSNorm(width // heads)
+        self.relative = nn.Linear(width, 2 * heads * harmonics) if harmonics else None
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map `(B, T, width)` to the same shape."""
+    def forward(self, tokens: Tensor, harmonics: Tensor | None = None) -> Tensor:
+        """Map `(B, T, width)` to the same shape.
+
+        Args:
+            tokens: `(B, T, width)`.
+            harmonics: cosines and sines of the tokens' positions on periodic axes, `(2, T, harmonics)`; zero for
+                a token that has no position on an axis.
+        """
         query, key, value = self.inputs(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(self.query_norm(query), self.key_norm(key), value)
+        query, key, scale = self.query_norm(query), self.key_norm(key), query.shape[-1] ** -0.5
+        if self.relative is not None and harmonics is not None:
+            even, odd = self.relative(tokens).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            cosines, sines = harmonics
+            # cos(q - k) = cos q cos k + sin q sin k, and sin(q - k) = sin q cos k - cos q sin k.
+            query = torch.cat([query, even * cosines + odd * sines, even * sines - odd * cosines], dim=-1)
+            waves = torch.cat([cosines, sines], dim=-1).to(key.dtype).expand(*key.shape[:2], -1, -1)
+            key = torch.cat([key, waves], dim=-1)
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=scale)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return output
 
@@ -114,11 +231,24 @@ def as_planes(maps: Sequence[Tensor], layout: Layout) -> Planes:
     return Planes(m if len(plane) == 2 else m.squeeze(2) for m, plane in zip(maps, layout.planes, strict=True))
 
 
-def apply_shared(function: Callable[[Tensor], Tensor], maps: Maps) -> Maps:
-    """Apply one module to the maps of all planes, as a single batch if their sizes agree."""
-    if len(maps) > 1 and len({tuple(m.shape[1:]) for m in maps}) == 1:
-        return list(function(torch.cat(maps)).chunk(len(maps)))
-    return [function(m) for m in maps]
+def map_wraps(layout: Layout) -> list[Wraps]:
+    """Whether H and W of each plane's map are periodic."""
+    return [(False, *wraps) if len(wraps) == 1 else wraps[::-1] for wraps in layout.plane_wraps]
+
+
+def apply_shared(function: Callable[[Tensor, Wraps], Tensor], maps: Maps, wraps: Sequence[Wraps]) -> Maps:
+    """Apply one module to the maps of all planes, as a single batch if their sizes and periodic axes agree."""
+    if len(maps) > 1 and len({tuple(m.shape[1:]) for m in maps}) == 1 and len(set(wraps)) == 1:
+        return list(function(torch.cat(maps), wraps[0]).chunk(len(maps)))
+    return [function(m, wrap) for m, wrap in zip(maps, wraps, strict=True)]
+
+
+def resized(line: Tensor, size: int, wraps: bool) -> Tensor:
+    """Linear interpolation of lines `(B, C, W)` to `size` cells; across the border if the axis is periodic."""
+    if not wraps:
+        return F.interpolate(line, size=size, mode="linear", align_corners=False)
+    taps = axis_taps(cell_centres(size, line.device), line.shape[-1], wraps)
+    return torch.lerp(line[..., taps.low], line[..., taps.high], taps.weight.to(line.dtype))
 
 
 class AxisExchange(nn.Module):
@@ -135,7 +265,7 @@ class AxisExchange(nn.Module):
     def __init__(self, layout: Layout, channels: int) -> None:
         super().__init__()
         self.pairs = [
-            (here, there, plane.index(axis), other.index(axis))
+            (here, there, plane.index(axis), other.index(axis), axis in layout.periodic)
             for here, plane in enumerate(layout.planes)
             for there, other in enumerate(layout.planes)
             if here != there
@@ -152,11 +282,11 @@ class AxisExchange(nn.Module):
         if self.project is None:
             return maps
         exchanged = list(maps)
-        for here, there, place, other_place in self.pairs:
+        for here, there, place, other_place, wraps in self.pairs:
             # The first axis of a plane runs along W (dimension 3), the second along H (dimension 2).
             line = self.project(maps[there].mean(dim=2 + other_place))
             size = maps[here].shape[3 - place]
             if line.shape[-1] != size:
-                line = F.interpolate(line, size=size, mode="linear", align_corners=False)
+                line = resized(line, size, wraps)
             exchanged[here] = exchanged[here] + line.unsqueeze(2 + place)
         return exchanged

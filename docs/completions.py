@@ -96,7 +96,7 @@ def measured(
             spread.append(values.std(0).square().mean())
         add("hidden, nearest training signal", []).append(nearest(model, split, seen, rest))
         for name in METRICS.get(model.domain.name, []):
-            metric = model.domain.resolve(model.domain.metrics[name])
+            metric = model.parts.metrics()[name]
             own_rows.setdefault(name, []).append(metric(fields, signal, model.renderer).mean())
             own_rows.setdefault(f"{name}, own reconstruction", []).append(metric(own, signal, model.renderer).mean())
     lines = [f"  {name:34} {figure(model, torch.stack(found))}" for name, found in rows.items()]

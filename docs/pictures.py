@@ -45,7 +45,7 @@ def reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     indices = range(0, len(split.held_out), max(1, len(split.held_out) // 8))[:8]
     signal = split.held_out.batch(list(indices))
     fields = model.reconstruct(signal)
-    picture = model.domain.resolve(model.domain.picture)
+    picture = model.parts.picture
     originals = [enlarged(picture(model.ground_truth(signal, i)), TILE) for i in range(len(fields))]
     return sheet(
         [
@@ -75,7 +75,7 @@ def scales(model: ddmi.Model, split: Split) -> Image.Image:
 
 def sounds(model: ddmi.Model, split: Split) -> Image.Image:
     """Sixteen uncurated samples, as the domain draws them."""
-    picture = model.domain.resolve(model.domain.picture)
+    picture = model.parts.picture
     return sheet([[picture(model.render(field)) for field in row] for row in rows_of(model.sample(16, seed=0), 4)])
 
 
@@ -84,7 +84,7 @@ def sound_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     labels = split.held_out.labels.tolist()
     signal = split.held_out.batch([labels.index(label) for label in sorted(set(labels))[:4]])
     fields = model.reconstruct(signal)
-    picture = model.domain.resolve(model.domain.picture)
+    picture = model.parts.picture
     originals = [picture(model.ground_truth(signal, i)) for i in range(len(fields))]
     return sheet([originals, [picture(model.render(field)) for field in fields]])
 
@@ -104,7 +104,7 @@ def shapes_from_text(model: ddmi.Model, split: Split) -> Image.Image:
 
 def first_frame(model: ddmi.Model, field: ddmi.Field) -> Image.Image:
     """The first picture of a turntable."""
-    frames: Sequence[Image.Image] = model.domain.resolve(model.domain.picture)(model.render(field, 96))
+    frames: Sequence[Image.Image] = model.parts.picture(model.render(field, 96))
     return enlarged(frames[0], TILE)
 
 
@@ -272,7 +272,7 @@ def rows_of(fields: ddmi.Field, columns: int) -> list[ddmi.Field]:
 
 def drawn(model: ddmi.Model, field: ddmi.Field, side: int, shown: int = 0) -> Image.Image:
     """One field drawn at one size and shown at another."""
-    picture = model.domain.resolve(model.domain.picture)
+    picture = model.parts.picture
     return enlarged(picture(model.render(field, (side, side))), shown or side)
 
 

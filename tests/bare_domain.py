@@ -1,4 +1,4 @@
-"""A description whose parts cannot be imported, for tests that look at descriptions alone."""
+"""A description whose implementation cannot be imported, for tests that look at descriptions alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from ddmi_core.api import Domain, Layout
 
-PART = "nowhere:part"
+PART = "nowhere:Parts"
 
 
 def bare_domain(**given: Any) -> Domain:
@@ -17,12 +17,6 @@ def bare_domain(**given: Any) -> Domain:
         "api_version": 1,
         "layout": Layout(axes=("t",), planes=(("t",),)),
         "values": ("v",),
-        "settings": PART,
-        "presets": {"quick": "nowhere:quick.toml"},
-        "sources": {"folder": PART},
-        "default_source": "folder",
-        "read": PART,
-        "exporters": {".txt": PART},
-        "picture": PART,
+        "implementation": PART,
     }
     return Domain(**(facts | given))

@@ -12,9 +12,10 @@ from attrs import field, frozen
 from PIL import Image
 from torch import Tensor
 
+import formula_presets
 from ddmi_core.api import Domain, Layout, SignalSet, Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import GridRenderer, GridSignal, cell_centres, grid_features_by
+from ddmi_core.parts import GridDomain, GridRenderer, GridSignal, cell_centres
 
 
 @frozen
@@ -100,9 +101,6 @@ def features(grids: Tensor) -> Tensor:
     return rows[:, :: max(1, rows.shape[1] // 8)][:, :8]
 
 
-describe, describe_signal = grid_features_by(features)
-
-
 def read(path: Path, settings: FormulaSettings) -> GridSignal:
     try:
         grid = torch.from_numpy(np.load(path)).float()
@@ -128,25 +126,49 @@ def _drawn(grid: np.ndarray) -> Image.Image:
     return Image.fromarray(((rows.clip(-1, 1) + 1) * 127.5).astype(np.uint8))
 
 
-def _domain(name: str, layout: Layout) -> Domain:
+class Waves(GridDomain[WaveSettings]):
+    """Files of numpy, features of rows, and one metric."""
+
+    def sources(self):
+        return {"formulas": wave_source}
+
+    @classmethod
+    def presets(cls):
+        return {"quick": Path(formula_presets.__file__).with_name("quick.toml")}
+
+    def metrics(self):
+        return {"error": error}
+
+    def features(self, values: Tensor) -> Tensor:
+        return features(values)
+
+    def read(self, path: Path) -> GridSignal:
+        return read(path, self.settings)
+
+    def exporters(self):
+        return {".npy": write}
+
+    def picture(self, artefact) -> Image.Image:
+        return picture(artefact)
+
+
+class Blocks(Waves, GridDomain[BlockSettings]):
+    """The same over three axes."""
+
+    def sources(self):
+        return {"formulas": block_source}
+
+
+def _domain(name: str, layout: Layout, implementation: str) -> Domain:
     return Domain(
         api_version=1,
         name=name,
         summary=f"Waves over {', '.join(layout.axes)}",
         layout=layout,
         values=("height",),
-        settings=f"formula_domains:{name.title()}Settings",
-        presets={"quick": "formula_presets:quick.toml"},
-        sources={"formulas": f"formula_domains:{name}_source"},
-        default_source="formulas",
-        metrics={"error": "formula_domains:error"},
-        field_features="formula_domains:describe",
-        signal_features="formula_domains:describe_signal",
-        read="formula_domains:read",
-        exporters={".npy": "formula_domains:write"},
-        picture="formula_domains:picture",
+        implementation=f"formula_domains:{implementation}",
     )
 
 
-WAVE = _domain("wave", WAVE_LAYOUT)
-BLOCK = _domain("block", BLOCK_LAYOUT)
+WAVE = _domain("wave", WAVE_LAYOUT, "Waves")
+BLOCK = _domain("block", BLOCK_LAYOUT, "Blocks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from ddmi_core.api import CoordinateSampler, Domain, Field, Layout, Queries, Split
-from ddmi_core.parts import GridRenderer, GridSet, GridSignal, cell_centres
-from formula_domains import FormulaSettings
+from ddmi_core.parts import GridDomain, GridRenderer, GridSet, GridSignal, cell_centres
+from formula_domains import FormulaSettings, Waves, picture, read, write
 
 LAYOUT = Layout(axes=("x", "y"), planes=(("x", "y"),))
 
@@ -87,20 +88,41 @@ class LineRenderer(GridRenderer):
         return shades(field(points.flatten(1, 2)).view(*points.shape[:3], 2))
 
 
-def sampler(domain: Domain, settings: Settings) -> LineSampler:
-    return LineSampler()
+class Lines(GridDomain[Settings]):
+    @classmethod
+    def presets(cls):
+        return Waves.presets()
 
+    def sources(self):
+        return {"formulas": load}
 
-def renderer(domain: Domain, settings: Settings) -> LineRenderer:
-    return LineRenderer(domain.layout, settings.native)
+    def observed(self) -> tuple[str, ...]:
+        return ("shade",)
 
+    @cached_property
+    def sampler(self) -> LineSampler:
+        return LineSampler()
 
-def contact(
-    signal: GridSignal, queries: LineQueries, fields: Field, renderer: LineRenderer
-) -> Sequence[Sequence[Image.Image]]:
-    """A picture as wide as there are lines, then two a field."""
-    first = Image.new("L", (queries.coords.shape[1], 16), 0)
-    return [[first], *([Image.new("L", (16, 16), 128)] * 2 for _ in fields)]
+    @cached_property
+    def renderer(self) -> LineRenderer:
+        return LineRenderer(self.domain.layout, self.settings.native)
+
+    def metrics(self):
+        return {}
+
+    def read(self, path: Path) -> GridSignal:
+        return read(path, self.settings)
+
+    def exporters(self):
+        return {".npy": write}
+
+    def picture(self, artefact) -> Image.Image:
+        return picture(artefact)
+
+    def contact_sheet(self, signal, seen, fields, artefacts) -> Sequence[Sequence[Image.Image]]:
+        """A picture as wide as there are lines, then two a field."""
+        first = Image.new("L", (seen.queries.coords.shape[1], 16), 0)
+        return [[first], *([Image.new("L", (16, 16), 128)] * 2 for _ in fields)]
 
 
 LINES = Domain(
@@ -109,15 +131,5 @@ LINES = Domain(
     summary="Shades along lines through blobs",
     layout=LAYOUT,
     values=("cover", "tone"),
-    observed=("shade",),
-    settings="lines_domain:Settings",
-    presets={"quick": "formula_presets:quick.toml"},
-    sources={"formulas": "lines_domain:load"},
-    default_source="formulas",
-    sampler="lines_domain:sampler",
-    renderer="lines_domain:renderer",
-    read="formula_domains:read",
-    exporters={".npy": "formula_domains:write"},
-    contact_sheet="lines_domain:contact",
-    picture="formula_domains:picture",
+    implementation="lines_domain:Lines",
 )

@@ -90,7 +90,7 @@ def _loss_of_a_picture(folder: Path) -> Callable[[], object]:
     """A folder of pictures to the loss of one step of stage 1, with the preset `quick`."""
     import torch
 
-    from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+    from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
     from ddmi_core.model.data import load_data
     from ddmi_core.registry.registry import domain_named
     from ddmi_core.settings.resolve import resolve
@@ -100,10 +100,10 @@ def _loss_of_a_picture(folder: Path) -> Callable[[], object]:
     config = resolve(domain, data=str(folder))
 
     def journey() -> object:
-        split = load_data(domain, config.data, config.domain)
-        parts = build_parts(domain, config)
-        model = build_autoencoder(domain, config)
-        objective = autoencoder_objectives(domain, config, model, split, parts)["autoencoder"]
+        parts = build_parts(domain, config.domain)
+        split = load_data(parts, config.data)
+        model = build_autoencoder(parts, config)
+        objective = autoencoder_objectives(parts, config, model, split)["autoencoder"]
         return objective(StepContext(0, (0, 1), generator_for(0, "step"), torch.device("cpu")))
 
     return journey

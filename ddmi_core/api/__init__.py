@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.signals import SignalSet as SignalSet
     from ddmi_core.api.signals import Split as Split
     from ddmi_core.fields.field import Field as Field
+    from ddmi_core.fields.layout import Embedding as Embedding
     from ddmi_core.fields.layout import Layout as Layout
     from ddmi_core.fields.planes import Planes as Planes
     from ddmi_core.fields.planes import Posterior as Posterior

@@ -66,19 +66,19 @@ class FeatureNetwork(ABC):
     """
 
     @abstractmethod
-    def of_fields(self, fields: Field, renderer: Renderer) -> Tensor:
-        """Features `(B, F)` of a batch of fields; as `Domain.field_features`."""
+    def of_fields(self, fields: Field, renderer: Renderer[Any, Any]) -> Tensor:
+        """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`."""
 
     @abstractmethod
     def of_signals(self, signal: Any) -> Tensor:
-        """Features `(B, F)` of a batch of signals; as `Domain.signal_features`."""
+        """Features `(B, F)` of a batch of signals; as `DomainParts.signal_features`."""
 
 
 class Trained(Protocol):
     """Interface of a trained model for evaluations of a domain; `ddmi_core.Model` implements it."""
 
     @property
-    def renderer(self) -> Renderer:
+    def renderer(self) -> Renderer[Any, Any]:
         """The domain's renderer."""
 
     @property

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.api.observations import select
+from ddmi_core.api.observations import known, select
 from ddmi_core.api.signals import Queries
 from ddmi_core.fields.coordinates import cell_axes
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 
+S = TypeVar("S", contravariant=True)  # signal
+V = TypeVar("V", contravariant=True)  # view
+A = TypeVar("A", covariant=True)  # artefact
 
-class Encoder(nn.Module, ABC):
+
+class Encoder(nn.Module, ABC, Generic[S]):
     """Maps a signal to a posterior over latents.
 
     It raises `DataError` for signals that it cannot encode, such as an empty point cloud. They can still be
@@ -33,7 +37,7 @@ class Encoder(nn.Module, ABC):
     """
 
     @abstractmethod
-    def forward(self, signal: Any) -> Posterior:
+    def forward(self, signal: S) -> Posterior:
         """Posterior with one latent `(B, C, *grid)` for each plane of the layout."""
 
 
@@ -51,7 +55,7 @@ class BasisFieldDecoder(nn.Module, ABC):
         """Basis fields: one `Planes` of `(B, C_s, *grid_s)` per scale, coarse to fine."""
 
 
-class CoordinateSampler(ABC):
+class CoordinateSampler(ABC, Generic[S]):
     """Draws the coordinates at which training compares a field with its signal.
 
     Attributes:
@@ -64,24 +68,24 @@ class CoordinateSampler(ABC):
     most_places: int = 16384
 
     @abstractmethod
-    def sample(self, signal: Any, n: int, generator: torch.Generator) -> Queries:
+    def sample(self, signal: S, n: int, generator: torch.Generator) -> Queries:
         """About `n` random coordinates per signal, with targets.
 
         The same generator state gives the same queries.
         """
 
-    def places(self, signal: Any, most: int, generator: torch.Generator) -> Queries:
-        """Distinct places at which a signal is known, with targets; by default the ones that `sample` draws.
+    def places(self, signal: S, most: int, generator: torch.Generator) -> Queries:
+        """Distinct places at which a signal is known, with targets; by default those of weight > 0 that `sample` draws.
 
         Args:
             signal: one signal, B = 1.
             most: maximum number of places.
             generator: random generator.
         """
-        queries = self.sample(signal, most, generator)
+        queries = known(self.sample(signal, most, generator))
         rows = torch.cat([queries.coords[0], queries.extra[0]], dim=1)
-        _, number = torch.unique(rows, dim=0, return_inverse=True)
-        first = torch.full((int(number.max()) + 1,), len(rows), device=rows.device)
+        different, number = torch.unique(rows, dim=0, return_inverse=True)
+        first = torch.full((len(different),), len(rows), device=rows.device)
         first = first.scatter_reduce(0, number, torch.arange(len(rows), device=rows.device), "amin")
         return select(queries, first.sort().values[:most])
 
@@ -97,7 +101,7 @@ class CoordinateSampler(ABC):
         return cell_axes(size)
 
 
-class Renderer(ABC):
+class Renderer(ABC, Generic[V, A]):
     """Forward model of measurements (`observe`) and rendering of artefacts (`render`).
 
     Attributes:
@@ -112,11 +116,11 @@ class Renderer(ABC):
     def observe(self, field: Field, queries: Queries) -> Tensor:
         """Predicted measurements at the queries, `(B, N, V)`; differentiable in the field.
 
-        The V columns are the field's values, or those of `Domain.observed`.
+        The V columns are the field's values, or those of `DomainParts.observed`.
         """
 
     @abstractmethod
-    def render(self, field: Field, view: Any = None) -> Any:
+    def render(self, field: Field, view: V | None = None) -> A:
         """An artefact of one field (B = 1), without gradients and with bounded memory.
 
         Args:

@@ -113,6 +113,11 @@ def select(queries: Queries, index: Tensor | slice) -> Queries:
     return _map_tensors(queries, lambda part: part[:, index] if part.ndim > 1 and part.shape[1] == places else part)
 
 
+def known(queries: Queries) -> Queries:
+    """The queries of one signal whose weight is not zero."""
+    return select(queries, (queries.weights > 0).expand(1, queries.coords.shape[1])[0])
+
+
 def expand(queries: Queries, batch: int) -> Queries:
     """Queries of one signal, expanded to a batch of fields."""
     return _map_tensors(

@@ -33,7 +33,9 @@ class Queries:
     extra: Tensor  # (B, N, X), X >= 0
     targets: Tensor  # (B, N, V)
     patch: tuple[int, ...] = ()  # if not empty, the N points are a regular patch of this shape, slowest axis first
-    weights: Tensor = field(factory=_uniform)  # broadcasts to (B, N): weight of each point in the loss
+    # (B, N), or 1 in place of B or N: relative weight of each point in the loss, >= 0. A point of weight 0 has no
+    # influence, and is not a known place; its target may be any finite number.
+    weights: Tensor = field(factory=_uniform)
 
 
 class SignalSet(ABC):

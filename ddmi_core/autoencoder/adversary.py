@@ -13,7 +13,7 @@ class PatchDiscriminator(nn.Module):
     """Classifies overlapping parts of patches as real or rendered (PatchGAN, arXiv 1611.07004, section 3.2).
 
     Args:
-        axes: grid axes of the patches, 1 to 3.
+        axes: number of grid axes of the patches.
         values: value channels.
         width: channels of the first layer.
     """

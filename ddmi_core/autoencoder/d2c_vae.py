@@ -26,7 +26,7 @@ class D2CVAE(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder[Any],
         decoder: BasisFieldDecoder,
         layout: Layout,
         values: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.api.interfaces import BasisFieldDecoder
@@ -14,11 +14,15 @@ from ddmi_core.networks import (
     AxisExchange,
     Maps,
     ResidualBlock,
+    Stages,
+    Wraps,
+    apply,
     apply_shared,
     as_maps,
     as_planes,
     convolution,
     group_norm,
+    map_wraps,
 )
 
 
@@ -42,6 +46,7 @@ class PlaneDecoder(BasisFieldDecoder):
     def __init__(self, layout: Layout, latent_channels: int, config: DecoderConfig) -> None:
         super().__init__()
         self.layout, self.channels = layout, config.basis
+        self.wraps = map_wraps(layout)
         lines = all(len(plane) == 1 for plane in layout.planes)
         kernel = (1, 3) if lines else (3, 3)
         first = config.widths[0]
@@ -53,10 +58,10 @@ class PlaneDecoder(BasisFieldDecoder):
         for number, width in enumerate(config.widths):
             self.entries.append(convolution(2, before, width, kernel) if number else nn.Identity())
             blocks = (ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
-            self.stages.append(nn.Sequential(*blocks))
+            self.stages.append(Stages(*blocks))
             self.exchanges.append(AxisExchange(layout, width))
             if number >= first_scale:
-                head = nn.Sequential(
+                head = Stages(
                     group_norm(width),
                     nn.SiLU(),
                     convolution(2, width, config.basis[number - first_scale], kernel),
@@ -69,7 +74,7 @@ class PlaneDecoder(BasisFieldDecoder):
 
     def forward(self, latent: Planes) -> tuple[Planes, ...]:
         """Basis fields `(B, C_s, *grid * 2^s)`, coarse to fine."""
-        maps: Maps = apply_shared(self.stem, as_maps(latent))
+        maps: Maps = apply_shared(self.stem, as_maps(latent), self.wraps)
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
         scales = []
         parts = zip(self.entries, self.stages, self.exchanges, self.heads, strict=True)
@@ -77,7 +82,11 @@ class PlaneDecoder(BasisFieldDecoder):
             if number:
                 doubled = ((2.0 if len(plane) == 2 else 1.0, 2.0) for plane in self.layout.planes)  # a line has H = 1
                 maps = [F.interpolate(m, scale_factor=scale) for m, scale in zip(maps, doubled, strict=True)]
-            maps = exchange(apply_shared(lambda m, e=entry, s=stage: s(e(m)), maps))  # type: ignore[misc]
+
+            def block(features: Tensor, wraps: Wraps, entry: nn.Module = entry, stage: nn.Module = stage) -> Tensor:
+                return apply(stage, apply(entry, features, wraps), wraps)
+
+            maps = exchange(apply_shared(block, maps, self.wraps))
             if number >= self.first_scale:
-                scales.append(as_planes(apply_shared(head, maps), self.layout))
+                scales.append(as_planes(apply_shared(head, maps, self.wraps), self.layout))
         return tuple(scales)

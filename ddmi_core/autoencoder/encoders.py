@@ -1,4 +1,4 @@
-"""Encoders for signals on grids of one to three axes and for point clouds, for any layout."""
+"""Encoders for signals on grids and for point clouds, for any layout."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from torch.nn import functional as F
 
 from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
+from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.networks import (
     AxisExchange,
     Maps,
     ResidualBlock,
+    Stages,
     apply_shared,
     as_maps,
     as_planes,
     convolution,
     group_norm,
+    map_wraps,
     patch_embedding,
 )
 
 
-class GridEncoder(Encoder):
+class GridEncoder(Encoder[Any]):
     """Convolutional stages that halve the grid, then a projection to each plane.
 
-    A plane with fewer axes than the grid receives the mean over the other axes.
+    A plane with fewer axes than the grid receives the mean over the other axes. Convolutions over four axes and more
+    are factorised; see `convolution`.
 
     Args:
         grid: function from a signal to its grid `(B, channels, *grid)`, slowest axis first.
@@ -43,7 +47,7 @@ class GridEncoder(Encoder):
         config: widths, blocks, patch and factorisation.
 
     Raises:
-        ValueError: if the configuration does not match the number of axes.
+        ValueError: if the configuration does not match the number of axes, or the layout has an embedding.
 
     Example:
         >>> layout = Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t")))
@@ -62,11 +66,18 @@ class GridEncoder(Encoder):
     ) -> None:
         super().__init__()
         axes = len(layout.axes)
+        if layout.embedding is not None:
+            raise ValueError(
+                f"GridEncoder projects a grid to planes by means over its axes ({', '.join(layout.axes)}), but the "
+                f"planes of this layout span other axes ({', '.join(layout.plane_axes)}). Fix: use PointEncoder, with "
+                "layout.in_planes(cell centres) as points and the cells' values as features"
+            )
         if config.patch and len(config.patch) != axes:
             raise ValueError(f"encoder.patch={config.patch} needs one number for each of {axes} axes, slowest first")
         if config.factorised and axes != 3:
             raise ValueError(f"encoder.factorised requires a grid of three axes; this one has {axes}")
         self.grid, self.layout = grid, layout
+        self.wraps = layout.wraps[::-1]
         first = config.widths[0]
         self.stem = (
             patch_embedding(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
@@ -79,13 +90,13 @@ class GridEncoder(Encoder):
                 stages.append(convolution(axes, before, width, stride=2))
             stages.extend(ResidualBlock(axes, width, width, kernel) for _ in range(config.blocks) for kernel in kernels)
             before = width
-        self.stages = nn.Sequential(*stages)
+        self.stages = Stages(*stages)
         self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(len(plane), before, 2 * latent_channels, 1) for plane in layout.planes)
 
     def forward(self, signal: Any) -> Posterior:
         """Posterior with one latent per plane: `(B, C, *grid)`, the grid divided by the patch and by 2^(stages - 1)."""
-        features = F.silu(self.norm(self.stages(self.stem(self.grid(signal)))))
+        features = F.silu(self.norm(self.stages(self.stem(self.grid(signal), self.wraps), self.wraps)))
         axes = len(self.layout.axes)
         means, log_variances = [], []
         for head, columns in zip(self.heads, self.layout.columns, strict=True):
@@ -100,7 +111,7 @@ class GridEncoder(Encoder):
         return Posterior(Planes(means), Planes(log_variances))
 
 
-class PlaneStagesEncoder(Encoder):
+class PlaneStagesEncoder(Encoder[Any]):
     """Stages on planes that share weights, exchange features along common axes, and halve the grid.
 
     A subclass maps a signal to planes in its method `planes`.
@@ -115,7 +126,7 @@ class PlaneStagesEncoder(Encoder):
     def __init__(self, channels: int, layout: Layout, latent_channels: int, config: EncoderConfig) -> None:
         super().__init__()
         first = config.widths[0]
-        self.layout = layout
+        self.layout, self.wraps = layout, map_wraps(layout)
         self.stem = convolution(2, channels, first, 1)
         self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(first, 1, 1)) for _ in layout.planes)
         kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
@@ -124,7 +135,7 @@ class PlaneStagesEncoder(Encoder):
         for number, width in enumerate(config.widths):
             stage: list[nn.Module] = [convolution(2, before, width, kernel, stride=2)] if number else []
             stage.extend(ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
-            self.stages.append(nn.Sequential(*stage))
+            self.stages.append(Stages(*stage))
             self.exchanges.append(AxisExchange(layout, width))
             before = width
         self.norm = group_norm(before)
@@ -136,11 +147,11 @@ class PlaneStagesEncoder(Encoder):
 
     def forward(self, signal: Any) -> Posterior:
         """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` per plane."""
-        maps = apply_shared(self.stem, as_maps(self.planes(signal)))
+        maps = apply_shared(self.stem, as_maps(self.planes(signal)), self.wraps)
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
         for stage, exchange in zip(self.stages, self.exchanges, strict=True):
-            maps = exchange(apply_shared(stage, maps))
-        maps = apply_shared(lambda m: F.silu(self.norm(m)), maps)
+            maps = exchange(apply_shared(stage, maps, self.wraps))
+        maps = apply_shared(lambda m, _: F.silu(self.norm(m)), maps, self.wraps)
         means: Maps = []
         log_variances: Maps = []
         for head, plane in zip(self.heads, maps, strict=True):
@@ -158,15 +169,18 @@ class PointEncoder(PlaneStagesEncoder):
     exchange features along common axes. The result does not depend on the order of the points.
 
     Args:
-        points: function from a signal to its points `(B, M, D)`, in [-1, 1], columns in the order of `layout.axes`;
-            points beyond the border belong to the outermost cells.
+        points: function from a signal to its points `(B, M, D)`, in [-1, 1], columns in the order of
+            `layout.plane_axes` (for a layout with an embedding, apply `layout.in_planes` first). Points beyond the
+            border belong to the outermost cells, or to the cells at the other end of a periodic axis.
         features: function from a signal to features of the points, `(B, M, channels)`.
         channels: of the features; may be 0.
-        layout: axes of the points, and planes.
+        layout: planes, and the axes of their space, which are those of the points.
         cells: cells along each axis of the finest planes, slowest axis first, or one number for all axes.
         latent_channels: C of the latent.
         config: widths of the stages, of which the first is also the width of the network on points; blocks per stage.
         point_blocks: residual blocks of the network on points.
+        mask: function from a signal to booleans `(B, M)`, False for padding, which has no influence on the result. By
+            default all points are real.
 
     Example:
         >>> layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("z",)))
@@ -185,55 +199,91 @@ class PointEncoder(PlaneStagesEncoder):
         latent_channels: int,
         config: EncoderConfig,
         point_blocks: int = 3,
+        mask: Callable[[Any], Tensor] | None = None,
     ) -> None:
-        axes, first = len(layout.axes), config.widths[0]
+        axes, first = len(layout.plane_axes), config.widths[0]
         super().__init__(first + 1, layout, latent_channels, config)
-        self.points, self.features = points, features
+        self.points, self.features, self.mask = points, features, mask
         self.cells = (cells,) * axes if isinstance(cells, int) else tuple(cells)
         if len(self.cells) != axes:
-            raise ValueError(f"cells={self.cells} needs one number for each axis, slowest first: {layout.axes[::-1]}")
-        self.entry = nn.Linear(2 * axes + channels, 2 * first)
+            raise ValueError(
+                f"cells={self.cells} needs one number for each axis, slowest first: {layout.plane_axes[::-1]}"
+            )
+        # A coordinate of a periodic axis has no origin, so the network sees the position within the cell alone.
+        self.fixed = [column for column, axis in enumerate(layout.plane_axes) if axis not in layout.periodic]
+        self.periodic = [column for column in range(axes) if column not in self.fixed]
+        self.entry = nn.Linear(axes + len(self.fixed) + channels, 2 * first)
         self.blocks = nn.ModuleList(PointBlock(2 * first, first) for _ in range(point_blocks))
 
     def planes(self, signal: Any) -> Planes:
         """Mean features per cell; see `scattered`."""
-        return self.scattered(self.points(signal), self.features(signal))
+        mask = None if self.mask is None else self.mask(signal)
+        return self.scattered(self.points(signal), self.features(signal), mask)
 
-    def scattered(self, points: Tensor, features: Tensor) -> Planes:
+    def scattered(self, points: Tensor, features: Tensor, mask: Tensor | None = None) -> Planes:
         """Input of the convolutions: mean features and density of the points in each cell.
 
         Empty cells are zero.
 
         Args:
-            points: `(B, M, D)`.
+            points: `(B, M, D)`, in the space of the planes.
             features: `(B, M, channels)`.
+            mask: `(B, M)`, True for real points; None if all are real.
 
         Returns:
             one `(B, W + 1, *cells)` per plane, W the first width
+
+        Raises:
+            DataError: if a signal has no real point.
+            ValueError: if the mask has another shape.
         """
         batch, count, _ = points.shape
+        own: int | Tensor = max(1, count)  # points of each signal
+        if mask is not None:
+            mask = mask.bool()
+            own = _real_points(mask, (batch, count)).view(batch, 1, 1)
+            points, features = (part.where(mask.unsqueeze(-1), 0) for part in (points, features))
         lengths = points.new_tensor(self.cells[::-1])
         places = (points + 1) * (lengths / 2)
+        if self.periodic:
+            places[..., self.periodic] = places[..., self.periodic].remainder(lengths[self.periodic])
+            points = points[..., self.fixed]
         index = places.floor().clamp(min=0).minimum(lengths - 1)
         # Position within the cell, which the cell index lacks.
         inner = 2 * (places - index) - 1
-        bins = [self._bins(index.long(), columns) for columns in self.layout.columns]
+        bins = [self._bins(index.long(), columns, mask) for columns in self.layout.columns]
         hidden = self.entry(torch.cat([points, inner, features], dim=-1).flatten(0, 1))
         for number, block in enumerate(self.blocks):
             if number:
                 pooled = [part.means(hidden).index_select(0, part.rows) for part in bins]
                 hidden = torch.cat([hidden, reduce(torch.add, pooled)], dim=1)
             hidden = block(hidden)
-        return Planes(part.plane(hidden, batch, count) for part in bins)
+        return Planes(part.plane(hidden, batch, own) for part in bins)
 
-    def _bins(self, index: Tensor, columns: tuple[int, ...]) -> Bins:
+    def _bins(self, index: Tensor, columns: tuple[int, ...], mask: Tensor | None) -> Bins:
         """Cell of each point on one plane, from its cell along each axis `(B, M, D)`."""
         grid = tuple(self.cells[-1 - column] for column in reversed(columns))
         rows = torch.arange(len(index), device=index.device).unsqueeze(1)
         for length, column in zip(grid, reversed(columns), strict=True):
             rows = rows * length + index[..., column]
+        cells = len(index) * prod(grid)
+        if mask is not None:
+            rows = rows.where(mask, cells)  # padding shares one cell after those of the signals
         rows = rows.flatten()
-        return Bins(grid, rows, torch.bincount(rows, minlength=len(index) * prod(grid)).unsqueeze(1))
+        return Bins(grid, rows, torch.bincount(rows, minlength=cells + (mask is not None)).unsqueeze(1))
+
+
+def _real_points(mask: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Number of real points of each signal, `(B,)`, at least 1."""
+    if mask.shape != shape:
+        raise ValueError(f"the mask of points has the shape {tuple(mask.shape)}; return one boolean per point, {shape}")
+    numbers = mask.sum(dim=1)
+    if not bool((numbers > 0).all()):
+        raise DataError(
+            f"signal {int(numbers.argmin())} of the batch has no points to encode: its mask is False everywhere. "
+            "Fix: leave out signals without points when the data load"
+        )
+    return numbers
 
 
 class PointBlock(nn.Module):
@@ -262,8 +312,8 @@ class Bins:
     """Assignment of points to the cells of one plane."""
 
     grid: tuple[int, ...]  # cells along the plane's axes, slowest first
-    rows: Tensor  # (B * M,), the cell of each point; signals are concatenated
-    counts: Tensor  # (B * cells, 1), number of points per cell
+    rows: Tensor  # (B * M,), the cell of each point; signals are concatenated, padding is in the last cell
+    counts: Tensor  # (B * cells, 1), number of points per cell; one more if there is padding
 
     def means(self, features: Tensor) -> Tensor:
         """Mean over the points of each cell, `(B * M, W) -> (B * cells, W)`; zero for empty cells."""
@@ -271,8 +321,15 @@ class Bins:
         sums = features.new_zeros(len(self.counts), features.shape[1]).index_add(0, self.rows, features)
         return sums / self.counts.clamp(min=1)
 
-    def plane(self, features: Tensor, batch: int, count: int) -> Tensor:
-        """Means, and the logarithmic density relative to uniformly distributed points, `(B, W + 1, *grid)`."""
-        density = torch.log1p(self.counts * (prod(self.grid) / max(1, count)))
-        cells = torch.cat([self.means(features), density], dim=1)
-        return cells.view(batch, *self.grid, -1).movedim(-1, 1)
+    def plane(self, features: Tensor, batch: int, own: int | Tensor) -> Tensor:
+        """Means, and the logarithmic density relative to uniformly distributed points, `(B, W + 1, *grid)`.
+
+        Args:
+            features: `(B * M, W)`.
+            batch: B.
+            own: number of points of each signal, the same for all or `(B, 1, 1)`.
+        """
+        cells = prod(self.grid)
+        means, counts = (part[: batch * cells].view(batch, cells, -1) for part in (self.means(features), self.counts))
+        density = torch.log1p(counts * (cells / own))
+        return torch.cat([means, density], dim=-1).view(batch, *self.grid, -1).movedim(-1, 1)

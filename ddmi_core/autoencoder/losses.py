@@ -24,6 +24,12 @@ def bernoulli_loss(values: Tensor, targets: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(values, targets, reduction="none").mean(dim=-1)
 
 
+def weighted_mean(errors: Tensor, weights: Tensor) -> Tensor:
+    """Mean of errors `(B, N)` with weights that broadcast to them, as a scalar; 0 if all weights are 0."""
+    weights = weights.float()
+    return (errors * weights).mean() / weights.mean().clamp(min=1e-12)
+
+
 def as_patch(points: Tensor, patch: tuple[int, ...]) -> Tensor:
     """Points `(B, N, V)` of a regular patch as a grid `(B, V, *patch)`."""
     batch, _, values = points.shape
@@ -33,6 +39,11 @@ def as_patch(points: Tensor, patch: tuple[int, ...]) -> Tensor:
 def pool(grid: Tensor) -> Tensor:
     """Mean over blocks of two cells along every axis (axes of size one stay): `(B, V, *grid)`."""
     sizes = [2 if size > 1 else 1 for size in grid.shape[2:]]
+    if len(sizes) > 3:
+        for axis, size in enumerate(sizes, start=2):
+            before, length, after = grid.shape[:axis], grid.shape[axis] // size, grid.shape[axis + 1 :]
+            grid = grid.narrow(axis, 0, length * size).reshape(*before, length, size, *after).mean(dim=axis + 1)
+        return grid
     function = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[len(sizes)]
     pooled: Tensor = function(grid, sizes)
     return pooled
@@ -43,6 +54,9 @@ class MultiScaleTerm(nn.Module):
 
     At every scale, it compares the finite differences of prediction and target along each axis in the L1 norm. A
     blurred or shifted edge then contributes at all scales, while a pointwise loss sees it at one scale only.
+
+    A patch on a periodic axis starts anywhere on it (`GridSampler`), so that all differences, including those across
+    the border, are compared equally often, also by patches that span the whole axis.
 
     Args:
         options: unused; every perceptual term takes them.

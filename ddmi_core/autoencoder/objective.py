@@ -13,7 +13,7 @@ from ddmi_core.api.signals import Queries, SignalSet, move
 from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight, hinge_loss
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
-from ddmi_core.autoencoder.losses import as_patch, pool
+from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
 from ddmi_core.fields.field import Field
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
@@ -23,8 +23,9 @@ PointLoss = Callable[[Tensor, Tensor], Tensor]
 class ReconstructionObjective(Objective):
     """Negative evidence lower bound at sampled coordinates, with the configured additional terms.
 
-    `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the KL
-    weight increases linearly over `kl_anneal` steps.
+    `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the loss is the
+    weighted mean over the queries, and the KL weight increases linearly over `kl_anneal` steps. Queries of weight zero
+    have no influence on any term.
 
     Args:
         model: the D2C-VAE.
@@ -40,8 +41,8 @@ class ReconstructionObjective(Objective):
         self,
         model: D2CVAE,
         signals: SignalSet,
-        sampler: CoordinateSampler,
-        renderer: Renderer,
+        sampler: CoordinateSampler[Any],
+        renderer: Renderer[Any, Any],
         point_loss: PointLoss,
         perceptual: nn.Module | None,
         config: AutoencoderConfig,
@@ -72,15 +73,14 @@ class ReconstructionObjective(Objective):
         latent = posterior.sample(context.generator)
         field = model.decode(latent)
         values = self.renderer.observe(field, queries)
-        reconstruction = (self.point_loss(values, queries.targets) * queries.weights).mean()
+        reconstruction = weighted_mean(self.point_loss(values, queries.targets), queries.weights)
         elements = sum(plane[0].numel() for plane in posterior.mean)
         kl = posterior.kl().mean() / elements
         anneal = min(1.0, (context.step + 1) / max(1, self.config.kl_anneal))
         parts = [("reconstruction", reconstruction), ("kl", kl)]
         total = reconstruction + self.config.kl * anneal * kl
         if queries.patch:
-            patch = as_patch(values, queries.patch)
-            truth = as_patch(queries.targets, queries.patch)
+            patch, truth = _patch(values, queries), _patch(queries.targets, queries)
             if self.perceptual is not None and self.config.perceptual.weight:
                 perceptual = self.perceptual(patch, truth)
                 parts.append(("perceptual", perceptual))
@@ -106,7 +106,7 @@ class ReconstructionObjective(Objective):
     def _equivariance(self, latent: Any, queries: Queries, truth: Tensor) -> Tensor:
         """A latent downsampled by two must decode to the signal downsampled by two (arXiv 2502.14831, equation 3)."""
         field = self.trained.decode(latent.map(pool))  # type: ignore[operator]
-        values = as_patch(self.renderer.observe(field, queries), queries.patch)
+        values = _patch(self.renderer.observe(field, queries), queries)
         return (pool(values) - pool(truth)).abs().mean()
 
 
@@ -138,6 +138,11 @@ class DiscriminatorObjective(Objective):
             values = autoencoder.renderer.observe(field, queries)
         if not queries.patch:
             return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
-        real = self.trained(as_patch(queries.targets, queries.patch))
-        rendered = self.trained(as_patch(values, queries.patch))
+        real = self.trained(_patch(queries.targets, queries))
+        rendered = self.trained(_patch(values, queries))
         return Losses(hinge_loss(real, rendered))
+
+
+def _patch(points: Tensor, queries: Queries) -> Tensor:
+    """Values or targets of a patch as a grid; zero at queries of weight zero, which terms on patches then ignore."""
+    return as_patch(points.where(queries.weights.unsqueeze(-1) > 0, 0), queries.patch)

@@ -11,6 +11,7 @@ from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import DataError, RequestError, counted
+from ddmi_core.grids.sizes import parse_size
 from ddmi_core.registry.extensions import offer
 from ddmi_core.settings.config import NOISE, STEPS, Export, Sampling
 
@@ -138,7 +139,7 @@ def complete(
     """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
     run = None if plugin else (given.pop(0) if given else None)
-    coarse_cells = options.parse_size(coarse, "--coarse")
+    coarse_cells = parse_size(coarse, "--coarse") if coarse else None
     source = ModelSource.checked(run, plugin)
     view = source.view(size)
     if len(given) > 1:

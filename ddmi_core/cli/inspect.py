@@ -9,6 +9,7 @@ import typer
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource, check_run
 from ddmi_core.cli.output import print_result
+from ddmi_core.grids.sizes import parse_size
 
 
 def evaluate(run: options.RunFolder, as_json: options.Json = False) -> None:
@@ -52,7 +53,7 @@ def bench(plugin: options.ShippedPlugin = "", size: options.Size = "", as_json: 
 
     With --plugin and --size, also measure the time and memory of one exported sample of the shipped weights.
     """
-    view = options.parse_size(size)
+    view = parse_size(size) if size else None
     if plugin:
         ModelSource.checked(None, plugin)
 

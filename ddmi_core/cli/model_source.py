@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ddmi_core.cli.options import parse_size
 from ddmi_core.errors import CheckpointError, RequestError
 from ddmi_core.registry.extensions import offer
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
     from ddmi_core.model.model import Model
+    from ddmi_core.parts.domain_parts import AnyParts
 
 
 @frozen
@@ -56,13 +56,7 @@ class ModelSource:
         """
         if not size:
             return None
-        from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
-
-        domain = self._domain()
-        if not domain.parse_view:
-            return parse_size(size)
-        config = read_config(pretrained(domain) if self.run is None else RunFolder(self.run), domain)
-        return domain.resolve(domain.parse_view)(size, config.domain)
+        return self._parts().parse_view(size)
 
     def suffix(self, file_type: str) -> str | None:
         """The suffix for the value of `--format`, with or without its dot; `None` for an empty text.
@@ -72,10 +66,10 @@ class ModelSource:
         """
         if not file_type:
             return None
-        domain = self._domain()
+        parts = self._parts()
         suffix = f".{file_type.lower().removeprefix('.')}"
-        if suffix not in domain.exporters:
-            offer("exporters", suffix, domain, domain.exporters)
+        if suffix not in (exporters := parts.exporters()):
+            offer("exporters", suffix, parts.domain, exporters)
         return suffix
 
     def load(self) -> Model:
@@ -83,6 +77,14 @@ class ModelSource:
         from ddmi_core.model.model import load
 
         return load(plugin=self.plugin) if self.run is None else load(self.run)
+
+    def _parts(self) -> AnyParts:
+        from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
+        from ddmi_core.parts.domain_parts import build_parts
+
+        domain = self._domain()
+        config = read_config(pretrained(domain) if self.run is None else RunFolder(self.run), domain)
+        return build_parts(domain, config.domain)
 
     def _domain(self) -> Domain:
         from ddmi_core.model.run_folder import RunFolder, read_head

@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.errors import RequestError
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import PRESETS
 
-LARGEST_SIDE = 65_536
 MOST_SAMPLES = 100_000
 MOST_STEPS = 100_000
 
@@ -108,21 +106,3 @@ Format = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def parse_size(text: str, option: str = "--size") -> tuple[int, ...] | None:
-    """Cells along each axis from `1024` or `768x1024`; `None` from an empty text.
-
-    Raises:
-        RequestError: if it has another form, or a number is zero or too large.
-    """
-    if not text:
-        return None
-    parts = text.lower().split("x")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise RequestError(
-            f"{option} {text} is not a size; use whole numbers joined by x, slowest axis first: 1024 or 768x1024"
-        )
-    if any(len(part) > 9 or not 1 <= int(part) <= LARGEST_SIDE for part in parts):
-        raise RequestError(f"{option} {text} is out of range; each number must be from 1 to {LARGEST_SIDE}")
-    return tuple(map(int, parts))

@@ -137,19 +137,21 @@ def check(
     """Load a data set as training does, and print its summary or its errors."""
     domain, settings = configured(plugin, preset, config, sets, data)
 
-    from ddmi_core.model.data import load_data, summarize
+    from ddmi_core.model.data import load_data, source_name, summarize
+    from ddmi_core.parts.domain_parts import build_parts
 
-    split = load_data(domain, settings.data, settings.domain)
-    print_result(summarize(split, settings.data or domain.default_source), as_json)
+    parts = build_parts(domain, settings.domain)
+    print_result(summarize(load_data(parts, settings.data), source_name(parts, settings.data)), as_json)
 
 
 @data_app.command("sources")
 def list_sources(plugin: options.Plugin, as_json: options.Json = False) -> None:
     """List the data sources of a plugin, with their `--data` values."""
-    from ddmi_core.model.data import sources
-    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.model import data
+    from ddmi_core.parts.domain_parts import build_parts
 
-    print_result(sources(domain_named(plugin)), as_json)
+    domain, settings = configured(plugin)
+    print_result(data.list_sources(build_parts(domain, settings.domain)), as_json)
 
 
 def configured(

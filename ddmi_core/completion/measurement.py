@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from attrs import evolve, frozen
@@ -32,7 +33,7 @@ class MeasurementModel:
         device: of the fields.
     """
 
-    renderer: Renderer
+    renderer: Renderer[Any, Any]
     layout: Layout
     columns: tuple[str, ...]
     bernoulli: bool

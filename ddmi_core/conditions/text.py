@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddmi_core.api.conditions import Condition
-from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import SignalSet
 from ddmi_core.conditions.sentences import HashedWords, MiniLm, SentenceEncoder
 from ddmi_core.errors import DataError, RequestError
@@ -68,7 +66,7 @@ class TextCondition(Condition):
         return self.encoder.embed(texts) * math.sqrt(self.length)
 
 
-def text_condition(domain: Domain, settings: Any) -> TextCondition:
+def text_condition() -> TextCondition:
     """Text condition by a learned sentence encoder, which requires `pip install 'ddmi[text]'`.
 
     Raises:
@@ -77,7 +75,7 @@ def text_condition(domain: Domain, settings: Any) -> TextCondition:
     return TextCondition(MiniLm())
 
 
-def word_condition(domain: Domain, settings: Any) -> TextCondition:
+def word_condition() -> TextCondition:
     """Text condition by words alone, which requires only the base install."""
     return TextCondition(HashedWords())
 

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from ddmi_core.fields import storage
+from ddmi_core.fields.fast.embedded import EmbeddedLattice
 from ddmi_core.fields.fast.folding import FoldedReadout, fold
 from ddmi_core.fields.fast.lattice import CHUNK, LatticeEvaluator
 from ddmi_core.fields.fast.scattered import CHUNK as POINTS
@@ -74,8 +75,8 @@ class Field:
         if extra is None:
             extra = coords.new_zeros(extras)
         extra = extra.to(coords).expand(*coords.shape[:2], extras)
-        join = self.readout.config.planes
-        values: Tensor = self.readout([embed(basis, coords, self.layout, join) for basis in self.basis], extra)
+        join, places = self.readout.config.planes, self.layout.in_planes(coords)
+        values: Tensor = self.readout([embed(basis, places, self.layout, join) for basis in self.basis], extra)
         return values
 
     def __getitem__(self, index: int | slice) -> Field:
@@ -122,7 +123,9 @@ class Field:
         basis = tuple(Planes(torch.cat(grids) for grids in zip(*planes, strict=True)) for planes in scales)
         return evolve(first, basis=basis)
 
-    def lattice(self, axes: Sequence[Tensor], extra: Tensor | None = None, chunk: int = CHUNK) -> LatticeEvaluator:
+    def lattice(
+        self, axes: Sequence[Tensor], extra: Tensor | None = None, chunk: int = CHUNK
+    ) -> LatticeEvaluator | EmbeddedLattice:
         """The fast path for one field (B = 1) on a regular lattice, without gradients.
 
         Args:
@@ -133,11 +136,13 @@ class Field:
         Raises:
             ValueError: if the batch is not one, or the number of axes differs from the layout's.
         """
+        if self.layout.embedding is not None:
+            return EmbeddedLattice(self.points(extra, chunk), self._on_lattice(axes))
         return LatticeEvaluator(self._folded(extra), self._on_lattice(axes), chunk)
 
     def lattice_subset(
         self, axes: Sequence[Tensor], extra: Tensor | None = None, chunk: int = POINTS
-    ) -> SubsetEvaluator:
+    ) -> SubsetEvaluator | EmbeddedLattice:
         """The fast path for one field (B = 1) at selected points of a regular lattice, without gradients.
 
         Arguments and errors are those of `lattice`.
@@ -149,6 +154,8 @@ class Field:
             >>> field.lattice_subset([torch.linspace(-1, 1, 100)]).at(torch.tensor([[0, 7, 99]])).shape
             torch.Size([1, 3])
         """
+        if self.layout.embedding is not None:
+            return EmbeddedLattice(self.points(extra, chunk), self._on_lattice(axes))
         return SubsetEvaluator(self._folded(extra), self._on_lattice(axes), chunk)
 
     def points(self, extra: Tensor | None = None, chunk: int = POINTS) -> PointEvaluator:
@@ -168,7 +175,7 @@ class Field:
             >>> field.points().at(torch.zeros(5, 1)).shape
             torch.Size([5, 1])
         """
-        return PointEvaluator(self._folded(extra), len(self.layout.axes), chunk)
+        return PointEvaluator(self._folded(extra), self.layout, chunk)
 
     def _folded(self, extra: Tensor | None) -> FoldedReadout:
         """The readout with the basis fields and the extra columns `(X,)` folded in; zeros if omitted."""
@@ -200,6 +207,7 @@ class Field:
         """Load a field or a batch that `save` wrote, on the CPU, with frozen weights.
 
         Raises:
-            CheckpointError: if the file is not a field, is damaged, or comes from a newer version.
+            CheckpointError: if the file is not a field, is damaged, comes from a newer version, or needs the embedding
+                of a package that is not imported.
         """
         return storage.load(Path(path), Field)

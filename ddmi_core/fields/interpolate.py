@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from attrs import frozen
 from torch import Tensor
@@ -11,12 +13,15 @@ from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
 
-def interpolate(grid: Tensor, coords: Tensor) -> Tensor:
+def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, False)) -> Tensor:
     """Interpolate one plane linearly; values are constant beyond the outermost cell centres.
+
+    Along a periodic axis the last cell comes before the first, and coordinates count modulo 2.
 
     Args:
         grid: `(B, C, H, W)` or, for a line, `(B, C, W)`.
         coords: `(B, N, 2)` or `(B, N, 1)`, in [-1, 1]; column 0 runs along W.
+        wraps: whether the axis of each column is periodic.
 
     Returns:
         `(B, N, C)`
@@ -24,6 +29,15 @@ def interpolate(grid: Tensor, coords: Tensor) -> Tensor:
     if grid.ndim == 3:
         grid = grid.unsqueeze(2)
         coords = torch.cat([coords, torch.zeros_like(coords)], dim=-1)
+    if any(wraps):
+        columns = list(coords.unbind(dim=-1))
+        for column, wrap in enumerate(wraps):
+            if wrap:
+                size = grid.shape[-1 - column]
+                # With one more cell on either side, no point lies beyond the outermost centres.
+                grid = F.pad(grid, (0, 0, 1, 1) if column else (1, 1, 0, 0), mode="circular")
+                columns[column] = (torch.remainder(columns[column] + 1, 2) - 1) * (size / (size + 2))
+        coords = torch.stack(columns, dim=-1)
     sampled = F.grid_sample(grid, coords.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False)
     return sampled.squeeze(2).transpose(1, 2)
 
@@ -33,14 +47,17 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
 
     Args:
         basis: one plane `(B, C, *grid)` for each plane of the layout.
-        coords: `(B, N, D)`, in [-1, 1].
-        layout: coordinate columns of each plane.
+        coords: `(B, N, D)`, in [-1, 1], in the space of the planes (`Layout.in_planes`).
+        layout: coordinate columns of each plane, and periodic axes.
         join: `"sum"` or `"concatenate"`.
 
     Returns:
         `(B, N, E)`, where E is C for a sum and P * C for a concatenation.
     """
-    parts = [interpolate(grid, coords[..., list(columns)]) for grid, columns in zip(basis, layout.columns, strict=True)]
+    parts = [
+        interpolate(grid, coords[..., list(columns)], wraps)
+        for grid, columns, wraps in zip(basis, layout.columns, layout.plane_wraps, strict=True)
+    ]
     if len(parts) == 1:
         return parts[0]
     return torch.stack(parts).sum(dim=0) if join == "sum" else torch.cat(parts, dim=-1)
@@ -55,8 +72,16 @@ class Taps:
     weight: Tensor  # (n,), in [0, 1]
 
 
-def axis_taps(coords: Tensor, size: int) -> Taps:
-    """Taps for coordinates `(n,)` in [-1, 1] on an axis of `size` cells, constant beyond the outer centres."""
-    position = ((coords.double() + 1) * (size / 2) - 0.5).clamp(0, size - 1)
+def axis_taps(coords: Tensor, size: int, wraps: bool = False) -> Taps:
+    """Taps for coordinates `(n,)` in [-1, 1] on an axis of `size` cells.
+
+    Beyond the outer centres, values are constant or, if the axis wraps, continue on the other side.
+    """
+    position = (coords.double() + 1) * (size / 2) - 0.5
+    if wraps:
+        below = position.floor()
+        low = below.long() % size
+        return Taps(low, (low + 1) % size, (position - below).to(coords.dtype))
+    position = position.clamp(0, size - 1)
     low = position.floor().long()
     return Taps(low, (low + 1).clamp(max=size - 1), (position - low).to(coords.dtype))

@@ -38,8 +38,10 @@ class Embedding:
         function: `"package.module:function"`, differentiable: `(..., D) -> (..., len(axes))`, both in [-1, 1].
 
     Example:
-        >>> Embedding(axes=("x", "y", "z"), function="ddmi_sphere.maps:on_the_sphere").axes
-        ('x', 'y', 'z')
+        >>> import torch
+        >>> on_sphere = Embedding(axes=("x", "y", "z"), function="ddmi_core.fields.embeddings:sphere")
+        >>> on_sphere(torch.zeros(5, 2)).shape
+        torch.Size([5, 3])
     """
 
     axes: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ddmi_core.atomic import written_aside
-from ddmi_core.errors import CheckpointError
-from ddmi_core.fields.layout import Layout
+from ddmi_core.errors import CheckpointError, PluginError
+from ddmi_core.fields.layout import Embedding, Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
-FORMAT = 1
+FORMAT = 2  # since 2, layouts with periodic axes or an embedding; other fields still have format 1
 _RECORD = "ddmi.field"
 
 Built = TypeVar("Built", bound=Callable[[Tensor], Tensor])
@@ -38,8 +39,8 @@ def save(basis: Sequence[Planes], readout: CoarseToFineReadout, layout: Layout, 
     }
     tensors |= {f"readout.{name}": weight.cpu().contiguous() for name, weight in readout.state_dict().items()}
     record = {
-        "format": FORMAT,
-        "layout": attrs.asdict(layout),
+        "format": FORMAT if layout.periodic or layout.embedding else 1,
+        "layout": attrs.asdict(layout, filter=lambda part, value: value or part.name not in ("periodic", "embedding")),
         "readout": attrs.asdict(readout.config),
         "embedding": readout.embedding,
         "values": readout.values,
@@ -58,7 +59,8 @@ def load(path: Path, build: Callable[[tuple[Planes, ...], CoarseToFineReadout, L
         build: makes a field of its parts.
 
     Raises:
-        CheckpointError: if the file is not a field, is damaged, or comes from a newer version.
+        CheckpointError: if the file is not a field, is damaged, comes from a newer version, or needs the embedding
+            of a package that is not imported.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as stored:
@@ -66,6 +68,8 @@ def load(path: Path, build: Callable[[tuple[Planes, ...], CoarseToFineReadout, L
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         if record["format"] <= FORMAT:
             return _built(record, tensors, build)
+    except PluginError as error:
+        raise CheckpointError(f"{path} cannot be evaluated: {error}") from error
     except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a stored field, or is damaged: {error}") from error
     raise CheckpointError(
@@ -79,7 +83,7 @@ def _built(
     build: Callable[[tuple[Planes, ...], CoarseToFineReadout, Layout], Built],
 ) -> Built:
     """The field of a record and its tensors, evaluated once, which detects inconsistent shapes."""
-    layout = Layout(**record["layout"])
+    layout = _layout(record["layout"])
     # On the meta device, the readout allocates nothing and draws no random numbers; the stored tensors replace it.
     with torch.device("meta"):
         config = ReadoutConfig(**record["readout"])
@@ -94,3 +98,17 @@ def _built(
     with torch.no_grad():
         field(basis[0][0].new_zeros(basis[0].batch, 1, len(layout.axes)))
     return field
+
+
+def _layout(record: dict[str, Any]) -> Layout:
+    """The layout of a record; a file cannot make a program import a package that it does not use already."""
+    if not record.get("embedding"):
+        return Layout(**record)
+    embedding = Embedding(**record["embedding"])
+    package = embedding.function.split(":")[0].split(".")[0]
+    if package not in sys.modules:
+        raise PluginError(
+            f"its layout's embedding {embedding.function!r} belongs to the package {package!r}, which is not imported. "
+            f"Fix: install the plugin that contains it, and write `import {package}` before loading the field"
+        )
+    return Layout(**{**record, "embedding": embedding})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log2
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -12,52 +11,15 @@ from torch import Tensor
 
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import Queries
-from ddmi_core.errors import RequestError, counted
 from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
-from ddmi_core.grids.raster import Raster, Window
+from ddmi_core.grids.raster import GridArtefact, Raster, Window
 from ddmi_core.grids.sampler import FOOTPRINT
-
-LARGEST = 65536
-
-
-def checked_size(
-    size: Any, axes: Sequence[str], least: int = 1, largest: int = LARGEST, *, repeat: bool = True
-) -> tuple[int, ...]:
-    """Validate the size of a grid: cells along each axis, slowest first.
-
-    Args:
-        size: one whole number for all axes, or one per axis.
-        axes: names of the axes, slowest first.
-        least, largest: range of the numbers.
-        repeat: whether one number stands for all axes.
-
-    Raises:
-        RequestError: if there are too few or too many numbers, or one is not whole or out of range.
-
-    Example:
-        >>> checked_size(64, ("y", "x"))
-        (64, 64)
-    """
-    lengths = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size,)
-    shown = "x".join(map(str, lengths))
-    if len(lengths) == 1 and repeat:
-        lengths *= len(axes)
-    if len(lengths) != len(axes):
-        raise RequestError(
-            f"size {shown} has {counted(len(lengths), 'number')}; give one for all axes, or {len(axes)}, slowest axis "
-            f"first: {', '.join(axes)}"
-        )
-    for length in lengths:
-        if isinstance(length, bool) or not isinstance(length, Integral) or not least <= int(length) <= largest:
-            raise RequestError(
-                f"size {shown} is out of range: each axis takes a whole number from {least} to {largest}"
-            )
-    return tuple(int(length) for length in lengths)
+from ddmi_core.grids.sizes import checked_size
 
 
-class GridRenderer(Renderer):
+class GridRenderer(Renderer[Any, GridArtefact]):
     """Plain evaluation of fields, at points (`observe`) and on regular grids (`render`).
 
     If the layout has the extra column `footprint`, a render fills it with `log2(native / size)` of the

@@ -28,13 +28,15 @@ class OnGrids(Protocol):
         """
 
 
-class GridSampler(CoordinateSampler):
+class GridSampler(CoordinateSampler[OnGrids]):
     """Samples cells of a grid, with their values as targets.
 
     Each call draws one of the signal's levels, then one regular patch, or random cells, of every signal in the
     batch. If the layout has the extra column `footprint`, it is the cell size of the level relative to the native
     one: `log2(native cells / level's cells)` along the last grid axis, 0 at native size, -2 on a grid of four times
     as many cells. Other extra columns are zero.
+
+    Patches start anywhere on a periodic axis and continue across its border.
 
     Args:
         layout: axes, and the names of the extra columns.
@@ -140,14 +142,16 @@ class GridSampler(CoordinateSampler):
         if not patch:
             return [torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size]
         cells = []
-        for axis, (length, side) in enumerate(zip(size, patch, strict=True)):
+        for axis, (length, side, wraps) in enumerate(zip(size, patch, reversed(self.layout.wraps), strict=True)):
             # Offsets are drawn beyond the grid and clipped, so that side / (length + side - 1) of the patches contain
             # the first cell of an axis; with valid offsets only, 1 / (length - side + 1) would. Large patches still
             # contain the middle more often: with 48 cells and patches of 32, 41 % (instead of 6 %) of the patches
             # contain the outermost cells, and all contain the middle ones.
-            low, high = 1 - side, length
+            # A periodic axis needs none of this: offsets are uniform, and every cell is equally frequent.
+            low, high = 0 if wraps else 1 - side, length
             offset = torch.randint(low, high, (batch, 1), generator=generator, device=device).cpu()
-            run = offset.clamp(0, length - side) + torch.arange(side)
+            run = (offset if wraps else offset.clamp(0, length - side)) + torch.arange(side)
+            run = run % length  # across the border of a periodic axis
             view = [batch] + [1] * len(patch)
             view[1 + axis] = side
             cells.append(run.view(view))
@@ -167,6 +171,11 @@ def as_values(level: Tensor) -> Tensor:
     if not level.is_floating_point():
         raise ValueError(f"levels of type {level.dtype} are not supported; use bytes, int16 or floats")
     return level.float()
+
+
+def native_grid(signal: OnGrids) -> Tensor:
+    """Values of signals on the native grid: `(B, V, *grid)`, in [-1, 1]."""
+    return as_values(signal.levels()[0])
 
 
 def patch_shape(size: Sequence[int], n: int) -> tuple[int, ...]:

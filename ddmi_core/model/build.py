@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from attrs import frozen
 from torch import nn
 
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
-from ddmi_core.api.interfaces import CoordinateSampler, Renderer
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
@@ -19,16 +17,9 @@ from ddmi_core.autoencoder.objective import DiscriminatorObjective, Reconstructi
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import ConfigError, unknown_name
+from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.objective import Objective, generator_for
-
-
-@frozen(eq=False)
-class Parts:
-    """Parts of a domain without weights."""
-
-    sampler: CoordinateSampler
-    renderer: Renderer
 
 
 @contextmanager
@@ -39,34 +30,25 @@ def initial_weights(seed: int, purpose: str) -> Iterator[None]:
         yield
 
 
-def build_parts(domain: Domain, config: RunConfig) -> Parts:
-    """The domain's coordinate sampler and renderer."""
-    return Parts(
-        sampler=domain.build("sampler", config.domain),
-        renderer=domain.build("renderer", config.domain),
-    )
-
-
-def build_autoencoder(domain: Domain, config: RunConfig) -> D2CVAE:
+def build_autoencoder(parts: AnyParts, config: RunConfig) -> D2CVAE:
     """The D2C-VAE with the initial weights of the run's seed."""
     sizes: AutoencoderConfig = config.autoencoder
     with initial_weights(config.seed, "autoencoder"):
         return D2CVAE(
-            domain.build("encoder", sizes, config.domain),
-            domain.build("decoder", sizes, config.domain),
-            domain.layout,
-            len(domain.channels_of(config.domain)),
+            parts.encoder(sizes),
+            parts.decoder(sizes),
+            parts.domain.layout,
+            len(parts.channels()),
             sizes.readout,
         )
 
 
-def build_condition(domain: Domain, config: RunConfig) -> Condition | None:
+def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
     """The domain's condition that the configuration names; `None` for no condition and for classes."""
     name = config.diffusion.condition
     if name in ("none", "class"):
         return None
-    condition: Condition = domain.resolve(domain.conditions[name])(domain, config.domain)
-    return condition
+    return parts.conditions()[name]()
 
 
 def build_diffusion(
@@ -86,9 +68,7 @@ def build_diffusion(
         return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors)
 
 
-def autoencoder_objectives(
-    domain: Domain, config: RunConfig, model: D2CVAE, split: Split, parts: Parts
-) -> dict[str, Objective]:
+def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, split: Split) -> dict[str, Objective]:
     """The objectives of stage 1: reconstruction, and the discriminator if it is configured.
 
     Raises:
@@ -97,29 +77,25 @@ def autoencoder_objectives(
     options = config.autoencoder.perceptual
     perceptual: nn.Module | None = None
     if options.kind != "none":
-        if options.kind not in domain.perceptual:
-            known = (*domain.perceptual, "none")
+        terms = parts.perceptual()
+        if options.kind not in terms:
+            known = (*terms, "none")
             raise ConfigError(f"autoencoder.perceptual.kind: {unknown_name('term', options.kind, known)}")
-        term = domain.resolve(domain.perceptual[options.kind])
         with initial_weights(config.seed, "perceptual"):
-            perceptual = term(options)
+            perceptual = terms[options.kind](options)
     main = ReconstructionObjective(
         model,
         split.train,
         parts.sampler,
         parts.renderer,
-        domain.resolve(domain.loss),
+        parts.loss,
         perceptual,
         config.autoencoder,
     )
     objectives: dict[str, Objective] = {"autoencoder": main}
     if config.autoencoder.adversarial.start:
         with initial_weights(config.seed, "discriminator"):
-            objectives["discriminator"] = DiscriminatorObjective(main, len(domain.layout.axes), len(domain.columns))
+            objectives["discriminator"] = DiscriminatorObjective(
+                main, len(parts.domain.layout.axes), len(parts.observed())
+            )
     return objectives
-
-
-def check_needs(domain: Domain, config: RunConfig) -> None:
-    """Run the domain's preflight, which checks requirements of the last steps before training."""
-    if domain.preflight:
-        domain.resolve(domain.preflight)(config.domain)

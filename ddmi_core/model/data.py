@@ -5,56 +5,61 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 from attrs import asdict, frozen
 
-from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.errors import DataError, counted, nearest
+from ddmi_core.parts.domain_parts import AnyParts
 
 FOLDER = "folder"  # the source for a path without a source name
 
 
-def load_data(domain: Domain, data: str, settings: Any) -> Split:
+def load_data(parts: AnyParts, data: str) -> Split:
     """Load the signals of a source.
 
     Args:
-        domain: the domain with the sources.
+        parts: the domain with the sources.
         data: `NAME`, `NAME:PATH`, `PATH`, or empty for the domain's default.
-        settings: the domain's own settings.
 
     Raises:
         DataError: if there is no such source, or the data cannot be used.
     """
-    name, location = _located(domain, data)
-    split: Split = domain.resolve(domain.sources[name])(location, settings)
-    return split
+    name, location = _located(parts, data)
+    return parts.sources()[name](location, parts.settings)
 
 
-def absolute(domain: Domain, data: str) -> str:
+def source_name(parts: AnyParts, data: str) -> str:
+    """The value of `--data` for messages: the name of the default source if it is empty."""
+    return data or next(iter(parts.sources()))
+
+
+def absolute(parts: AnyParts, data: str) -> str:
     """The value of `--data` with an absolute path, valid in any working directory.
 
     Raises:
         DataError: if there is no such source.
     """
-    name, location = _located(domain, data)
+    name, location = _located(parts, data)
     if location is None:
         return data
     return f"{name}:{location.absolute()}" if data.startswith(f"{name}:") else str(location.absolute())
 
 
-def _located(domain: Domain, data: str) -> tuple[str, Path | None]:
+def _located(parts: AnyParts, data: str) -> tuple[str, Path | None]:
     """Name and path of the source."""
-    name, _, place = (data or domain.default_source).partition(":")
+    sources = parts.sources()
+    name, _, place = source_name(parts, data).partition(":")
     location = Path(place) if place else None
-    if name not in domain.sources:
+    if name not in sources:
         path = Path(data)
-        if FOLDER not in domain.sources or not (path.exists() or {"/", "."} & set(data)):
-            missing = "there is no such folder and no such source" if FOLDER in domain.sources else "no such source"
-            known = f"{nearest(name, domain.sources)} Sources: {', '.join(sorted(domain.sources))}"
+        if FOLDER not in sources or not (path.exists() or {"/", "."} & set(data)):
+            missing = "there is no such folder and no such source" if FOLDER in sources else "no such source"
+            known = f"{nearest(name, sources)} Sources: {', '.join(sorted(sources))}"
             raise DataError(f"data {data!r}: {missing}{known}")
         return FOLDER, path
     return name, location
@@ -125,13 +130,14 @@ class Sources:
         return json.dumps([asdict(source) for source in self.sources], indent=1)
 
 
-def sources(domain: Domain) -> Sources:
+def list_sources(parts: AnyParts) -> Sources:
     """The sources of a domain, from the signatures and docstrings of their functions."""
-    return Sources(tuple(_source(domain, name) for name in domain.sources))
+    found = parts.sources()
+    default = next(iter(found))
+    return Sources(tuple(_source(name, load, name == default) for name, load in found.items()))
 
 
-def _source(domain: Domain, name: str) -> Source:
-    load = domain.resolve(domain.sources[name])
+def _source(name: str, load: Callable[..., Split], default: bool) -> Source:
     summary = (inspect.getdoc(load) or "").partition("\n")[0]
     location = get_type_hints(load).get("location")
     if location is NoneType:
@@ -140,4 +146,4 @@ def _source(domain: Domain, name: str) -> Source:
         usage = f"{name}[:PATH]"
     else:
         usage = "PATH" if name == FOLDER else f"{name}:PATH"
-    return Source(name, f"--data {usage}", summary, name == domain.default_source)
+    return Source(name, f"--data {usage}", summary, default)

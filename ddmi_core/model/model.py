@@ -14,11 +14,10 @@ from torch import Tensor
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
-from ddmi_core.api.observations import Observations
+from ddmi_core.api.observations import Observations, known
 from ddmi_core.api.signals import move
 from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
-from ddmi_core.autoencoder.losses import bernoulli_loss
 from ddmi_core.completion.measurement import MeasurementModel
 from ddmi_core.completion.solve import solve
 from ddmi_core.diffusion.denoisers.embeddings import marked
@@ -30,9 +29,10 @@ from ddmi_core.errors import CheckpointError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
-from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, build_parts
+from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.provenance import check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, pretrained, read_config, read_head
+from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
@@ -59,12 +59,11 @@ class Model:
         >>> model.write(picture, "large.png")  # doctest: +SKIP
     """
 
-    domain: Domain
+    parts: AnyParts
     config: RunConfig
     autoencoder: D2CVAE
     diffusion: LatentDiffusion
     normalisation: Normalisation
-    renderer: Renderer
     classes: tuple[str, ...]
     counts: tuple[int, ...]  # number of training latents of each class
     vectors: Tensor  # (M, F), the condition's vectors of training signals; F = 0 without a condition
@@ -74,6 +73,21 @@ class Model:
     def shape(self) -> LatentShape:
         """Channels and grids of the latent."""
         return self.diffusion.shape
+
+    @property
+    def domain(self) -> Domain:
+        """The description of the domain."""
+        return self.parts.domain
+
+    @property
+    def renderer(self) -> Renderer[Any, Any]:
+        """The domain's renderer."""
+        return self.parts.renderer
+
+    @property
+    def sampler(self) -> CoordinateSampler[Any]:
+        """The domain's coordinate sampler."""
+        return self.parts.sampler
 
     @property
     def settings(self) -> Any:
@@ -229,9 +243,9 @@ class Model:
     @cached_property
     def measurement(self) -> MeasurementModel:
         """The measurement model of fields, for completions and their metrics."""
-        domain = self.domain
-        bernoulli = domain.resolve(domain.loss) is bernoulli_loss
-        return MeasurementModel(self.renderer, domain.layout, domain.columns, bernoulli, self.device)
+        parts = self.parts
+        bernoulli = parts.likelihood == "bernoulli"
+        return MeasurementModel(parts.renderer, parts.domain.layout, parts.observed(), bernoulli, self.device)
 
     def observations(self, signal: Any, most: int | None = None) -> Observations:
         """Observations of one signal for `complete`: its values at different places.
@@ -239,19 +253,17 @@ class Model:
         Args:
             signal: B = 1, for example of `read`.
             most: maximum number of places; the domain's limit if `None`.
-        """
-        queries = self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places"))
-        return self.measurement.on_device(Observations(queries, queries.targets[0]))
 
-    @cached_property
-    def sampler(self) -> CoordinateSampler:
-        """The domain's coordinate sampler."""
-        return build_parts(self.domain, self.config).sampler
+        Raises:
+            RequestError: if no place of the signal has a weight above zero.
+        """
+        queries = known(self.sampler.places(signal, most or self.sampler.most_places, generator_for(0, "places")))
+        return self.measurement.on_device(Observations(queries, queries.targets[0]))
 
     @cached_property
     def condition(self) -> Condition | None:
         """The domain's condition other than classes, if the model was trained with it."""
-        return build_condition(self.domain, self.config) if self.vectors.shape[1] else None
+        return build_condition(self.parts, self.config) if self.vectors.shape[1] else None
 
     def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
         """Condition of each sample for the diffusion model: classes `(n,)`, or marked vectors `(n, F + 1)`.
@@ -300,16 +312,16 @@ class Model:
         Raises:
             DataError: if the file is missing or cannot be used.
         """
-        return self.domain.resolve(self.domain.read)(Path(path), self.config.domain)
+        return self.parts.read(Path(path))
 
     def ground_truth(self, signal: Any, index: int = 0) -> Any:
         """One signal of a batch as an artefact for `write` and the domain's `picture`, like a render."""
-        return self.domain.resolve(self.domain.ground_truth)(signal, index, self.renderer)
+        return self.parts.ground_truth(signal, index)
 
     @property
     def suffix(self) -> str:
         """Default suffix of files: the first of the domain's exporters."""
-        return next(iter(self.domain.exporters))
+        return next(iter(self.parts.exporters()))
 
     def write(self, artefact: Any, path: str | Path) -> None:
         """Write an artefact of `render` or `ground_truth` in the format of the path's suffix, atomically.
@@ -328,12 +340,10 @@ class Model:
         Raises:
             RequestError: if neither writes such files.
         """
-        exporters, suffix = self.domain.exporters, suffix.lower()
-        export: Callable[[Any, Path], None]
+        exporters, suffix = self.parts.exporters(), suffix.lower()
         if suffix in exporters:
-            export = self.domain.resolve(exporters[suffix])
-        else:
-            export = offer("exporters", suffix, self.domain, exporters).load()
+            return exporters[suffix]
+        export: Callable[[Any, Path], None] = offer("exporters", suffix, self.domain, exporters).load()
         return export
 
     def denoiser(self, given: Tensor, guidance: float) -> Denoise:
@@ -375,18 +385,19 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
                 f"ddmi run --plugin {domain.name} --out {folder.path} --resume"
             )
     place = torch.device(device) if device else default_device()
-    autoencoder = build_autoencoder(domain, config)
+    parts = build_parts(domain, config.domain)
+    autoencoder = build_autoencoder(parts, config)
     weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
-    return assemble(domain, config, autoencoder, weights, folder.denoiser, place)
+    return assemble(parts, config, autoencoder, weights, folder.denoiser, place)
 
 
 def assemble(
-    domain: Domain, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
+    parts: AnyParts, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
 ) -> Model:
     """Assemble the model from both stages.
 
     Args:
-        domain: the domain.
+        parts: the domain, for the settings of the run.
         config: of the run.
         autoencoder: trained autoencoder.
         weights: digest of its stored weights.
@@ -400,16 +411,15 @@ def assemble(
     check_origin(stored, weights)
     facts = latent_cache.described(stored)
     vectors = stored.tensors("condition")["vectors"] if stored.has("condition") else torch.zeros(0, 0)
-    diffusion = build_diffusion(domain, config, facts.shape, len(facts.classes), vectors.shape[1])
-    load_stage(domain, denoiser, diffusion)
+    diffusion = build_diffusion(parts.domain, config, facts.shape, len(facts.classes), vectors.shape[1])
+    load_stage(parts.domain, denoiser, diffusion)
     statistics = stored.tensors("normalisation")
     return Model(
-        domain=domain,
+        parts=parts,
         config=config,
         autoencoder=autoencoder.to(device).eval().requires_grad_(False),
         diffusion=diffusion.to(device).eval().requires_grad_(False),
         normalisation=Normalisation(statistics["mean"].to(device), statistics["std"].to(device)),
-        renderer=build_parts(domain, config).renderer,
         classes=facts.classes,
         counts=facts.counts,
         vectors=vectors,

@@ -32,32 +32,31 @@ if TYPE_CHECKING:
     from ddmi_core.grids.raster import StoredGrid as StoredGrid
     from ddmi_core.grids.raster import Window as Window
     from ddmi_core.grids.renderer import GridRenderer as GridRenderer
-    from ddmi_core.grids.renderer import checked_size as checked_size
     from ddmi_core.grids.sampler import GridSampler as GridSampler
+    from ddmi_core.grids.sampler import OnGrids as OnGrids
+    from ddmi_core.grids.sampler import native_grid as native_grid
     from ddmi_core.grids.signals import GridSet as GridSet
     from ddmi_core.grids.signals import GridSignal as GridSignal
     from ddmi_core.grids.signals import mirroring as mirroring
-    from ddmi_core.parts.builders import grid_encoder as grid_encoder
-    from ddmi_core.parts.builders import grid_features_by as grid_features_by
-    from ddmi_core.parts.builders import grid_field_features as grid_field_features
-    from ddmi_core.parts.builders import grid_ground_truth as grid_ground_truth
-    from ddmi_core.parts.builders import grid_renderer as grid_renderer
-    from ddmi_core.parts.builders import grid_report_views as grid_report_views
-    from ddmi_core.parts.builders import grid_sampler as grid_sampler
-    from ddmi_core.parts.builders import grid_signal_features as grid_signal_features
-    from ddmi_core.parts.builders import native_grid as native_grid
-    from ddmi_core.parts.builders import plane_decoder as plane_decoder
-    from ddmi_core.parts.builders import psnr_db as psnr_db
+    from ddmi_core.grids.sizes import checked_size as checked_size
+    from ddmi_core.grids.sizes import parse_size as parse_size
     from ddmi_core.parts.distance import frechet as frechet
     from ddmi_core.parts.distance import frechet_figures as frechet_figures
+    from ddmi_core.parts.domain_parts import DomainParts as DomainParts
+    from ddmi_core.parts.domain_parts import Evaluation as Evaluation
+    from ddmi_core.parts.domain_parts import Metric as Metric
+    from ddmi_core.parts.domain_parts import Source as Source
     from ddmi_core.parts.features import Features as Features
     from ddmi_core.parts.features import chosen_features as chosen_features
+    from ddmi_core.parts.grid_domain import GridDomain as GridDomain
+    from ddmi_core.parts.grid_domain import grid_features as grid_features
+    from ddmi_core.parts.grid_domain import psnr_db as psnr_db
+    from ddmi_core.parts.media import Drawn as Drawn
     from ddmi_core.parts.media import write_animated_gif as write_animated_gif
     from ddmi_core.parts.media import write_h264 as write_h264
     from ddmi_core.parts.panels import GridPanel as GridPanel
     from ddmi_core.parts.panels import MeshPanel as MeshPanel
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
-    from ddmi_core.parts.panels import ready_panel as ready_panel
     from ddmi_core.parts.perceptual import lpips_network as lpips_network
     from ddmi_core.parts.prompt_adherence import measurable_captions as measurable_captions
     from ddmi_core.parts.prompt_adherence import prompt_adherence_figures as prompt_adherence_figures

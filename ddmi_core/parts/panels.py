@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.panels import Look, Panel, Shown
 from ddmi_core.atomic import file_bytes
 from ddmi_core.fields.field import Field
+from ddmi_core.fields.layout import Layout
 from ddmi_core.grids.raster import Window
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.parts.media import Drawn, encoded
@@ -30,19 +30,25 @@ class GridPanel(Panel):
     1024 cells.
 
     Args:
-        domain: the description.
+        layout: its axes.
         renderer: of grids.
-        draw: draws the artefact of a part; if it returns frames, the first is shown. The domain's `picture` by default.
+        picture: draws an artefact.
+        draw: draws the artefact of a part; if it returns frames, the first is shown. `picture` by default.
     """
 
     gesture = "zoom"
 
-    def __init__(self, domain: Domain, renderer: GridRenderer, draw: Callable[[Any], Drawn] | None = None) -> None:
-        names = tuple(reversed(domain.layout.axes))
-        self.domain, self.renderer, self.native = domain, renderer, renderer.native
+    def __init__(
+        self,
+        layout: Layout,
+        renderer: GridRenderer,
+        picture: Callable[[Any], Drawn],
+        draw: Callable[[Any], Drawn] | None = None,
+    ) -> None:
+        names = tuple(reversed(layout.axes))
+        self.renderer, self.native = renderer, renderer.native
         self.axes, self.sliders = names[-ZOOMED:], names[:-ZOOMED]
-        self.picture: Callable[[Any], Drawn] = domain.resolve(domain.picture)
-        self.draw = draw or self.picture
+        self.picture, self.draw = picture, draw or picture
         self.aspect = self.native[-1] / self.native[-2] if len(self.native) >= ZOOMED else LINE_ASPECT
 
     def show(self, field: Field, look: Look) -> Shown:
@@ -75,15 +81,14 @@ class MeshPanel(Panel):
     """Fields as the meshes that the domain writes as `.glb`; the page rotates them.
 
     Args:
-        domain: the description.
         renderer: renders the artefacts.
+        write: the exporter of `.glb` files.
     """
 
     gesture = "turn"
 
-    def __init__(self, domain: Domain, renderer: Renderer) -> None:
-        self.renderer = renderer
-        self.write: Callable[[Any, Path], None] = domain.resolve(domain.exporters[GLB])
+    def __init__(self, renderer: Renderer[Any, Any], write: Callable[[Any, Path], None]) -> None:
+        self.renderer, self.write = renderer, write
 
     def show(self, field: Field, look: Look) -> Shown:
         """The mesh at the view, or at the native view while the user moves."""
@@ -95,26 +100,16 @@ class PicturePanel(Panel):
     """Fields as the domain's pictures for reports.
 
     Args:
-        domain: the description.
         renderer: renders the artefacts.
+        picture: draws an artefact.
     """
 
-    def __init__(self, domain: Domain, renderer: Renderer) -> None:
-        self.renderer = renderer
-        self.picture: Callable[[Any], Drawn] = domain.resolve(domain.picture)
+    def __init__(self, renderer: Renderer[Any, Any], picture: Callable[[Any], Drawn]) -> None:
+        self.renderer, self.picture = renderer, picture
 
     def show(self, field: Field, look: Look) -> Shown:
         """The picture at the view, or an animation."""
         return Shown(*encoded(self.picture(self.renderer.render(field, look.view)), small=False))
-
-
-def ready_panel(domain: Domain, settings: Any, renderer: Renderer) -> Panel:
-    """The default panel of a domain, by its renderer and its exporters."""
-    if isinstance(renderer, GridRenderer):
-        return GridPanel(domain, renderer)
-    if GLB in domain.exporters:
-        return MeshPanel(domain, renderer)
-    return PicturePanel(domain, renderer)
 
 
 def _around(place: float, cells: int) -> tuple[float, float]:

@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.grids.sampler import OnGrids
-from ddmi_core.parts.builders import native_grid
+from ddmi_core.grids.sampler import OnGrids, native_grid
 
 RANGE = 2.0  # pixels lie in [-1, 1]
 WINDOW, SIGMA = 11, 1.5

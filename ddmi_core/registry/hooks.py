@@ -100,7 +100,7 @@ def ddmi_callbacks() -> Contributions:  # type: ignore[empty-body]
 
 @hookspec
 def ddmi_metrics() -> Contributions:  # type: ignore[empty-body]
-    """Return metrics for `evaluation.metrics`: functions `(fields, signal, renderer) -> (B,)`, as `Domain.metrics`.
+    """Return metrics for `evaluation.metrics`: functions `(fields, signal, renderer) -> (B,)`.
 
     Example:
         >>> @hookimpl

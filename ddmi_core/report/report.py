@@ -46,7 +46,7 @@ def build_report(run: Path) -> Path:
     """
     folder = RunFolder(run)
     model = load(run)
-    split = load_data(model.domain, model.config.data, model.config.domain)
+    split = load_data(model.parts, model.config.data)
     check_data(folder, split)
     write_report(folder, model, split, Evaluation.load(folder.metrics))
     return folder.report
@@ -131,8 +131,8 @@ def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
 
 def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
     """Samples with their nearest training signals in the domain's feature space."""
-    describe = features_of(model).of_fields
-    closest = nearest(describe(fields, model.renderer).cpu(), describe_signals(model, signals))
+    features = features_of(model)
+    closest = nearest(features.of_fields(fields, model.renderer).cpu(), describe_signals(features, signals))
     neighbours = signals.batch(closest)
     for number, field in enumerate(fields):
         name = signals.names[closest[number]]
@@ -173,8 +173,7 @@ def _sections(model: Model, split: Split, result: Evaluation) -> Iterator[tuple[
 
 
 def _views(model: Model) -> Sequence[tuple[str, Any]]:
-    views: Sequence[tuple[str, Any]] = model.domain.build("report_views", model.config.domain)
-    return list(islice(views, 4))
+    return list(islice(model.parts.report_views(), 4))
 
 
 def _picture(model: Model, field: Field, view: Any, caption: str) -> Picture:
@@ -186,7 +185,7 @@ def _original(model: Model, signal: Any, index: int, caption: str) -> Picture:
 
 
 def _drawn(model: Model, artefact: Any, caption: str) -> Picture:
-    drawn = model.domain.resolve(model.domain.picture)(artefact)
+    drawn = model.parts.picture(artefact)
     return embedded(drawn, caption, _media(model, artefact, moving=isinstance(drawn, Sequence)))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
 from attrs import asdict, frozen
 from PIL import Image
@@ -20,8 +19,8 @@ from ddmi_core.completion.regions import columns, region, union
 from ddmi_core.completion.tables import read_values
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
-from ddmi_core.grids.raster import StoredGrid
 from ddmi_core.model.model import Model
+from ddmi_core.parts.domain_parts import Sheet
 from ddmi_core.runs.generate import prepare
 from ddmi_core.settings.config import NOISE, STEPS
 
@@ -129,17 +128,12 @@ def complete_files(
         guidance=request.guidance,
     )
     artefacts = [model.render(field, size) for field in fields]
-    first = []
+    rows: Sheet = [[model.parts.still(artefact) for artefact in artefacts]]
     if signal is not None:
-        artefact = model.ground_truth(signal)
-        model.write(artefact, original)
-        first = [artefact, *_seen_picture(model, artefact, seen)]
+        model.write(model.ground_truth(signal), original)
+        rows = model.parts.contact_sheet(signal, seen, fields, artefacts)
     for artefact, path in zip(artefacts, paths, strict=True):
         model.write(artefact, path)
-    if signal is not None and model.domain.contact_sheet:
-        rows = model.domain.resolve(model.domain.contact_sheet)(signal, seen.queries, fields, model.renderer)
-    else:
-        rows = [[_picture(model, artefact) for artefact in (*first, *artefacts)]]
     with written_aside(contact) as aside:
         _sheet(rows).save(aside)
     return [*paths, contact, *([original] if signal is not None else [])], _figures(
@@ -155,9 +149,9 @@ def _observed(model: Model, request: Request, whole: Observations | None) -> tup
         )
     if request.values is not None and request.coarse:
         raise RequestError("--coarse averages a whole INPUT, and --values gives single values; use one of them")
-    if (request.values is not None or request.coarse) and model.domain.observed:
+    if (request.values is not None or request.coarse) and model.parts.observed() != model.parts.channels():
         raise RequestError(
-            f"the measurements of this domain ({', '.join(model.domain.observed)}) are not point values along "
+            f"the measurements of this domain ({', '.join(model.parts.observed())}) are not point values along "
             f"{', '.join(model.domain.layout.axes)}, so --coarse and --values do not apply; select parts of an INPUT "
             "with --observe and --hide"
         )
@@ -216,28 +210,6 @@ def _reconstruction(model: Model, signal: Any) -> Field | None:
     except DataError as error:
         log.warning("the signal cannot be encoded, so there is no reconstruction to compare with: %s", error)
         return None
-
-
-def _seen_picture(model: Model, original: Any, seen: Observations) -> list[StoredGrid]:
-    """The observed values on the grid of the original, with the middle of the range elsewhere; empty without a grid."""
-    if not isinstance(original, StoredGrid):
-        return []
-    low, high = model.measurement.limits
-    values = np.full_like(original.values, (low + high) / 2)
-    coords = seen.queries.coords[0].cpu()
-    cells = tuple(
-        ((coords[:, column] + 1) / 2 * length).long().clamp(0, length - 1).numpy()
-        for column, length in zip(reversed(range(coords.shape[1])), original.size, strict=True)
-    )
-    values[cells] = seen.values[seen.cells].cpu().numpy()
-    return [StoredGrid(size=original.size, extent=original.extent, values=values)]
-
-
-def _picture(model: Model, artefact: Any) -> Image.Image:
-    """The picture of an artefact; the first frame of an animation."""
-    picture = model.domain.resolve(model.domain.picture)(artefact)
-    first: Image.Image = picture if isinstance(picture, Image.Image) else picture[0]
-    return first
 
 
 def _sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:

@@ -28,17 +28,16 @@ from ddmi_core.model.build import (
     build_autoencoder,
     build_condition,
     build_diffusion,
-    build_parts,
-    check_needs,
 )
-from ddmi_core.model.data import absolute, load_data, summarize
+from ddmi_core.model.data import absolute, load_data, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
+from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
-from ddmi_core.settings.config import Export, RunConfig, Sampling
+from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
@@ -55,7 +54,7 @@ class _Run:
     """Shared state of the steps of one run."""
 
     config: RunConfig
-    domain: Domain
+    parts: AnyParts
     folder: run_folder.RunFolder
     split: Split
     vectors: Tensor | None  # of the condition, for the main process, where latents are still to be encoded
@@ -67,7 +66,7 @@ class _Run:
     @property
     def hint(self) -> str:
         out = shlex.quote(str(self.folder.path))
-        return f"continue with: ddmi run --plugin {self.domain.name} --out {out} --resume"
+        return f"continue with: ddmi run --plugin {self.parts.domain.name} --out {out} --resume"
 
     def failure_hint(self, key: str, training: TrainingConfig) -> str:
         """The fix for values that are not finite; `key` is the table of the training's settings."""
@@ -117,42 +116,46 @@ def execute(
         partial(_note, console),
     )
     place = run_folder.RunFolder(out)
-    config = evolve(config, data=absolute(domain, config.data))
+    parts = build_parts(domain, config.domain)
+    config = evolve(config, data=absolute(parts, config.data))
     if resume and distributed.on_main(lambda: run_folder.is_empty(place)):
         _note(console, f"there is no run in {out} yet; starting one with the requested settings")
         resume = False
     if resume:
         stored = run_folder.read_config(place, domain)
-        stored = evolve(stored, data=absolute(domain, stored.data))
+        stored = evolve(stored, data=absolute(parts, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
         config = stored
-    check_needs(domain, config)
+        parts = build_parts(domain, config.domain)
+    parts.preflight()
+    for _, kind, name in named_parts(config):
+        part(kind, name, domain)  # one that cannot be imported ends the run before any training
     if not resume:
         distributed.on_main(lambda: run_folder.claim(place))
-    split = distributed.main_first(lambda: load_data(domain, config.data, config.domain))
-    found = summarize(split, config.data or domain.default_source)
+    split = distributed.main_first(lambda: load_data(parts, config.data))
+    found = summarize(split, source_name(parts, config.data))
     for line in found.lines():
         console.print(f"[dim]data[/] {line}", highlight=False)
-    vectors = _vectors(config, domain, place, split)
+    vectors = _vectors(config, parts, place, split)
     if resume:
         evaluate.check_data(place, split)
     else:
         distributed.on_main(lambda: run_folder.create(place, config, found.fingerprint))
     with closing(observers), stop_requests() as stop:
-        state = _Run(config, domain, place, split, vectors, Log(place.log), observers, console, stop)
+        state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
         try:
             return _steps(state)
         except OutputError as error:
             raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
 
 
-def _vectors(config: RunConfig, domain: Domain, place: run_folder.RunFolder, split: Split) -> Tensor | None:
+def _vectors(config: RunConfig, parts: AnyParts, place: run_folder.RunFolder, split: Split) -> Tensor | None:
     """Vectors of the condition, computed before training, so that errors of the captions are reported at once."""
     found: list[Tensor] = []
 
     def find() -> None:
-        condition = None if finished(place.latents) else build_condition(domain, config)
+        condition = None if finished(place.latents) else build_condition(parts, config)
         if condition is not None:
             found.append(latent_cache.vectors_of(condition, split.train))
 
@@ -180,15 +183,14 @@ def _results(run: _Run, model: Model) -> None:
 
 def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
     """The trained autoencoder, and the digest of its weights."""
-    model = build_autoencoder(run.domain, run.config)
+    model = build_autoencoder(run.parts, run.config)
     place = run.folder.autoencoder
     if not finished(place):
-        parts = build_parts(run.domain, run.config)
-        objectives = autoencoder_objectives(run.domain, run.config, model, run.split, parts)
+        objectives = autoencoder_objectives(run.parts, run.config, model, run.split)
         training = run.config.autoencoder.training
         with _stage(run, "autoencoder", place, "autoencoder.training", training) as stage:
             train(stage, objectives)
-    weights = load_stage(run.domain, place, model).digest("weights")
+    weights = load_stage(run.parts.domain, place, model).digest("weights")
     return model.eval().cpu(), weights
 
 
@@ -214,7 +216,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
     place = run.folder.denoiser
     if not finished(place):
         vectors = encoded.vectors.shape[2]
-        diffusion = build_diffusion(run.domain, run.config, encoded.shape, len(encoded.classes), vectors)
+        diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), vectors)
         normalised = encoded.normalisation.apply(encoded.flat)
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
@@ -225,7 +227,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
         given = encoded.vectors if vectors else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
-    return assemble(run.domain, run.config, autoencoder, weights, place, distributed.default_device())
+    return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 
 def _samples(run: _Run, model: Model) -> None:
@@ -281,7 +283,7 @@ def _stage(
             config=training,
             seed=run.config.seed,
             log=run.log,
-            record={"plugin": run.domain.name, **(record or {})},
+            record={"plugin": run.parts.domain.name, **(record or {})},
             tensors=tensors or {},
             stop=run.stop,
             progress=progress,

@@ -26,6 +26,7 @@ FILES = {
     "{package}/__init__.py": "shared/__init__.py",
     "{package}/py.typed": "shared/py.typed",
     "{package}/plugin.py": "shared/plugin.py",
+    "{package}/parts.py": "shared/parts.py",
     "{package}/settings.py": "{axes}/settings.py",
     "{package}/formulas.py": "{axes}/formulas.py",
     "{package}/source.py": "shared/source.py",

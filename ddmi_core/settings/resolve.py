@@ -6,21 +6,23 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, time
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import attrs
 import tomli_w
 from attrs import field, frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_name
+from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.extensions import offer
 from ddmi_core.settings.config import RunConfig, named_parts, sampler_and_steps
 from ddmi_core.settings.convert import Fault, structure, unstructure
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
+
+RESERVED = ("none", "class")  # conditions of the core
+QUICK = "quick"  # the preset of `ddmi run` by default; without a file, the default values of all settings
 
 
 @frozen
@@ -139,7 +141,7 @@ def resolve(
     named = given.pop("preset", "")
     if preset and named and named != preset:
         raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
-    preset = str(preset or named or "quick")
+    preset = str(preset or named or QUICK)
     text, place = _preset(domain, preset)
     layers = _defaults(domain)
     layers.add(parsed(text, place) | {"preset": preset}, place)
@@ -183,22 +185,21 @@ def _without_record(values: dict[str, Any]) -> dict[str, Any]:
 
 def _preset(domain: Domain, name: str) -> tuple[str, str]:
     """Text of a preset, and its name in messages."""
-    if name not in domain.presets:
-        raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, domain.presets))
-    package, _, path = domain.presets[name].partition(":")
+    presets = {QUICK: "", **implementation(domain).presets()}
+    if name not in presets:
+        raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, presets))
+    preset = presets[name]
+    if isinstance(preset, str):
+        return preset, f"preset {name!r} of plugin {domain.name!r}"
     try:
-        text = files(package).joinpath(path).read_text(encoding="utf-8")
-    except (OSError, ImportError) as error:
-        reference = domain.presets[name]
-        raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {reference}, cannot be read: {error}") from error
-    return text, f"preset {name!r} ({Path(path).name} of plugin {domain.name!r})"
+        text = preset.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}") from error
+    return text, f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
 
 
 def _defaults(domain: Domain) -> Layers:
-    settings = domain.resolve(domain.settings)
-    if not (isinstance(settings, type) and attrs.has(settings)):
-        raise PluginError(f"domain {domain.name!r}: its settings, {domain.settings}, are not an attrs class")
-    return Layers(unstructure(RunConfig(plugin=domain.name, domain=settings())))
+    return Layers(unstructure(RunConfig(plugin=domain.name, domain=implementation(domain).settings_type())))
 
 
 def _built(domain: Domain, layers: Layers) -> RunConfig:
@@ -207,8 +208,9 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
         config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
-        _check_names(domain, config)
-        _check_condition(domain, config)
+        parts = build_parts(domain, config.domain)
+        _check_names(parts, config)
+        _check_condition(parts, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
         raise ConfigError(f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}") from fault.__cause__
@@ -216,7 +218,7 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
 
 
 def _domain_settings(domain: Domain, values: Any) -> Any:
-    cls = domain.resolve(domain.settings)
+    cls = implementation(domain).settings_type
     try:
         if not isinstance(values, Mapping):
             raise Fault((), f"it was given {values!r}; it takes the table of {domain.name!r}'s own settings")
@@ -225,9 +227,10 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
         raise fault.below("domain") from fault.__cause__
 
 
-def _check_names(domain: Domain, config: RunConfig) -> None:
+def _check_names(parts: AnyParts, config: RunConfig) -> None:
     """Check the rows of the table of samplers, and that each part exists and works for the domain."""
-    if taken := set(config.evaluation.metrics) & set(domain.metrics):
+    domain = parts.domain
+    if taken := set(config.evaluation.metrics) & set(parts.metrics()):
         raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
     for path, kind, name in named_parts(config):
         with _at(path):
@@ -266,7 +269,13 @@ def _literal(value: Any) -> str:
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
 
 
-def _check_condition(domain: Domain, config: RunConfig) -> None:
-    known = ("none", "class", *domain.conditions)
+def _check_condition(parts: AnyParts, config: RunConfig) -> None:
+    own = parts.conditions()
+    if taken := set(RESERVED) & set(own):
+        raise PluginError(
+            f"domain {parts.domain.name!r}: conditions() names {taken.pop()!r}, which the core reserves. "
+            "Fix: choose another name"
+        )
+    known = (*RESERVED, *own)
     if config.diffusion.condition not in known:
         raise Fault(("diffusion", "condition"), unknown_name("condition", config.diffusion.condition, known))

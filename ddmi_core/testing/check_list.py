@@ -23,7 +23,7 @@ IN_THIS_PROCESS = tuple(
         Check,
         (
             description.check_api_version,
-            description.check_references,
+            description.check_implementation,
             description.check_names,
             description.check_settings,
             description.check_presets,

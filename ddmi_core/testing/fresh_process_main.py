@@ -67,29 +67,32 @@ def _import_core() -> None:
 
 
 def _use(arguments: dict[str, Any], found: dict[str, Any]) -> None:
-    from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+    import torch
+
+    from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
     from ddmi_core.model.data import load_data
+    from ddmi_core.parts.domain_parts import build_parts
     from ddmi_core.settings.resolve import resolve
     from ddmi_core.training.objective import generator_for
 
     domain = pickle.loads(arguments["domain"])
     config = resolve(domain, arguments["preset"], overrides=arguments["settings"], data=arguments["data"])
-    split = load_data(domain, config.data, config.domain)
+    parts = build_parts(domain, config.domain)
+    split = load_data(parts, config.data)
     found["fingerprints"] = [split.train.fingerprint(), split.held_out.fingerprint()]
-    parts = build_parts(domain, config)
-    model = build_autoencoder(domain, config)
-    autoencoder_objectives(domain, config, model, split, parts)
+    model = build_autoencoder(parts, config)
+    autoencoder_objectives(parts, config, model, split)
     signal_ = split.train.batch([0], generator_for(0, "fresh process"))
     fields = model.decode(model.encode(signal_).mean)
     queries = parts.sampler.sample(signal_, 64, generator_for(1, "fresh process"))
-    loss = domain.resolve(domain.loss)(parts.renderer.observe(fields, queries), queries.targets)
-    loss.mean().backward()
-    for reference in domain.metrics.values():
-        domain.resolve(reference)(fields, signal_, parts.renderer)
+    loss = parts.loss(parts.renderer.observe(fields, queries), queries.targets)
+    torch.autograd.backward(loss.mean())
+    for metric in parts.metrics().values():
+        metric(fields, signal_, parts.renderer)
     artefact = parts.renderer.render(fields[0])
-    domain.resolve(domain.picture)(artefact)
-    for suffix, reference in domain.exporters.items():
-        domain.resolve(reference)(artefact, Path(arguments["out"]) / f"artefact{suffix}")
+    parts.picture(artefact)
+    for suffix, export in parts.exporters().items():
+        export(artefact, Path(arguments["out"]) / f"artefact{suffix}")
 
 
 def state() -> dict[str, str]:

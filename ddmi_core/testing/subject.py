@@ -16,8 +16,9 @@ from ddmi_core.api.signals import Queries, SignalSet, Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Posterior
-from ddmi_core.model.build import Parts, build_autoencoder, build_parts
+from ddmi_core.model.build import build_autoencoder
 from ddmi_core.model.data import load_data
+from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.records import PluginRecord
 from ddmi_core.registry.registry import domain_named
@@ -119,10 +120,6 @@ class Subject:
             self._folder = tempfile.TemporaryDirectory(prefix="ddmi-check-")
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder.name))
 
-    def part(self, reference: str) -> Any:
-        """The object that a reference of the domain names."""
-        return self.domain.resolve(reference)
-
     @_Once
     def config(self) -> RunConfig:
         """The preset with the subject's changes."""
@@ -133,17 +130,17 @@ class Subject:
     @_Once
     def split(self) -> Split:
         """Training and held-out signals."""
-        return self.given or load_data(self.domain, self.data, self.config.domain)
+        return self.given or load_data(self.parts, self.data)
 
     @_Once
-    def parts(self) -> Parts:
-        """Sampler and renderer."""
-        return build_parts(self.domain, self.config)
+    def parts(self) -> AnyParts:
+        """The domain's implementation for the configuration."""
+        return build_parts(self.domain, self.config.domain)
 
     @_Once
     def autoencoder(self) -> D2CVAE:
         """Encoder, decoder and readout with their initial weights, in evaluation mode."""
-        return build_autoencoder(self.domain, self.config).eval()
+        return build_autoencoder(self.parts, self.config).eval()
 
     @_Once
     def batch(self) -> Any:
@@ -175,16 +172,15 @@ class Subject:
     @_Once
     def fresh_process(self) -> FreshProcess:
         """The fresh process, started at the first access."""
-        for reference in (self.domain.settings, *self.domain.sources.values()):
-            if reference.startswith("__main__:"):
-                raise NotApplicable("its parts are in the main program, which a fresh process does not have")
+        if self.domain.package == "__main__" or isinstance(self.domain.implementation, type):
+            raise NotApplicable("its implementation is a class of this program, which a fresh process does not have")
         name = self.record.name if self.record else ""
         return FreshProcess(self.domain, self.preset, self.data, self.settings, name, self.scratch("process"))
 
     @property
     def preset(self) -> str:
         """Name of the preset; empty for the default of `ddmi run`."""
-        return TINY if TINY in self.domain.presets else ""
+        return TINY if TINY in implementation(self.domain).presets() else ""
 
     @property
     def record(self) -> PluginRecord | None:

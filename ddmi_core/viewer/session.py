@@ -48,13 +48,12 @@ class Session:
 
     def __init__(self, model: Model, title: str) -> None:
         self.model, self.title = model, title
-        domain = model.domain
-        self.panel: Panel = domain.build("panel", model.settings, model.renderer)
+        self.panel: Panel = model.parts.panel()
         if not isinstance(self.panel, Panel) or self.panel.gesture not in GESTURES:
             raise PluginError(
-                f"domain {domain.name!r}: {domain.panel} must return a Panel with a gesture of {', '.join(GESTURES)}"
+                f"domain {model.domain.name!r}: panel() must return a Panel with a gesture of {', '.join(GESTURES)}"
             )
-        self.views: Sequence[tuple[str, Any]] = domain.build("report_views", model.settings)
+        self.views: Sequence[tuple[str, Any]] = model.parts.report_views()
         self._batches: OrderedDict[str, Batch] = OrderedDict()
         self._fields: OrderedDict[Mixture, Field] = OrderedDict()
 
@@ -81,7 +80,7 @@ class Session:
             },
             "views": [label for label, _ in self.views],
             "plays": playable(self._player) if self._player else "",
-            "files": list(model.domain.exporters),
+            "files": list(model.parts.exporters()),
         }
 
     @torch.no_grad()
@@ -131,8 +130,8 @@ class Session:
             RequestError: if the domain writes no such files.
         """
         suffix = query.text("suffix")
-        if suffix not in self.model.domain.exporters:
-            raise RequestError(unknown_name("file type", suffix, self.model.domain.exporters))
+        if suffix not in (known := self.model.parts.exporters()):
+            raise RequestError(unknown_name("file type", suffix, known))
         seed, number = self._batch(mixture.first).request.sampling.seed, mixture.first.number
         name = f"{self.model.domain.name}-{seed}-{number}{'-mixed' if mixture.second else ''}{suffix}"
         data = self._written(mixture, suffix, self._view(query))
@@ -213,7 +212,7 @@ class Session:
     @property
     def _player(self) -> str:
         """The first suffix of files that browsers play; empty if there is none."""
-        return next(filter(playable, self.model.domain.exporters), "")
+        return next(filter(playable, self.model.parts.exporters()), "")
 
     def _written(self, mixture: Mixture, suffix: str, view: Any) -> bytes:
         artefact = self.model.render(self.field(mixture), view)

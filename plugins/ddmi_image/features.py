@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.parts import grid_features_by
-
 COLOUR_GRID = 4
 EDGE_GRID = 3
 DIRECTIONS = 4
@@ -43,6 +41,3 @@ def features(pixels: Tensor) -> Tensor:
     distance = torch.minimum(distance, DIRECTIONS - distance)
     edges = F.adaptive_avg_pool2d(strength.unsqueeze(1) * (1 - distance).clamp(min=0), EDGE_GRID)
     return torch.cat([colours.flatten(1), EDGE_SCALE * edges.flatten(1)], dim=1)
-
-
-describe, describe_signal = grid_features_by(features)

@@ -1,67 +1,127 @@
-"""Parts of the domain: the sampler of training points, and the encoder of surface points."""
+"""The implementation of the occupancy domain."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from PIL import Image
 from torch import Tensor
 
-from ddmi_core.api import CoordinateSampler, Domain, Queries
-from ddmi_core.parts import AutoencoderConfig, PointEncoder
+from ddmi_core.api import Field
+from ddmi_core.parts import (
+    AutoencoderConfig,
+    DomainParts,
+    Evaluation,
+    Mesh,
+    Metric,
+    PointCloud,
+    PointEncoder,
+    Source,
+    bernoulli_loss,
+    parse_size,
+)
+from ddmi_occupancy import export
+from ddmi_occupancy.data import folder, furniture, shapenet
+from ddmi_occupancy.evaluation import features, metrics
+from ddmi_occupancy.evaluation.generation import generation
+from ddmi_occupancy.evaluation.prompt_adherence import prompt_adherence
+from ddmi_occupancy.point_sampler import PointSampler
+from ddmi_occupancy.preview import turntable
+from ddmi_occupancy.rendering import OccupancyRenderer, report_views
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.signal import ShapeSignal
 
-# The loss is a mix of its mean near the surface, with this weight, and its mean over [-1, 1]^3. At one half, all points
-# have equal weight, since half of them are near the surface.
-NEAR = 0.5
+Solid = Mesh | PointCloud
 
 
-class PointSampler(CoordinateSampler):
-    """Draws points in space of a signal; targets are 1 inside and 0 outside.
+class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int, ...], Solid]):
+    """Solid shapes as functions of x, y and z."""
 
-    Args:
-        near: weight of the mean near the surface in the loss, in [0, 1].
-    """
+    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "bernoulli"
 
-    def __init__(self, near: float = NEAR) -> None:
-        if not 0 <= near <= 1:
-            raise ValueError(f"near={near} is out of range; give a number from 0 to 1")
-        self.near = near
+    def sources(self) -> Mapping[str, Source]:
+        """Furniture by formulas, folders of meshes, and the data sets of the paper."""
+        return {
+            "furniture": furniture.load,
+            "folder": folder.load,
+            "shapenet": shapenet.shapenet,
+            "shapenet-chair": shapenet.shapenet_chair,
+            "text2shape": shapenet.text2shape,
+        }
 
-    def sample(self, signal: ShapeSignal, n: int, generator: torch.Generator) -> Queries:
-        """`n` points of each shape, drawn with replacement.
+    def read(self, path: Path) -> ShapeSignal:
+        """The shape in a file."""
+        return folder.read(path, self.settings)
 
-        Raises:
-            ValueError: if `n` is below 1.
-        """
-        if n < 1:
-            raise ValueError(f"n={n} is out of range; sample at least 1 point")
-        batch, count, axes = signal.points.shape
-        drawn = torch.randint(count, (batch, n), generator=generator, device=generator.device).to(signal.points.device)
-
-        def of(column: Tensor) -> Tensor:
-            return column.gather(1, drawn)
-
-        coords = signal.points.gather(1, drawn[..., None].expand(-1, -1, axes))
-        # Weights w give the mean over the cube, and 2 - w the mean near the surface, where half of the points are.
-        weights = 2 * self.near + (1 - 2 * self.near) * of(signal.weights)
-        return Queries(
-            coords=coords,
-            extra=coords.new_zeros(batch, n, 0),
-            targets=of(signal.inside)[..., None].float(),
-            weights=weights,
+    def encoder(self, config: AutoencoderConfig) -> PointEncoder:
+        """Surface points with normals, scattered to planes of `settings.plane` cells along each axis."""
+        layout = self.domain.layout
+        return PointEncoder(
+            surface, normals, len(layout.axes), layout, self.settings.plane, config.latent_channels, config.encoder
         )
 
+    @cached_property
+    def sampler(self) -> PointSampler:
+        """Points in space, half of them uniform and half near the surface."""
+        return PointSampler()
 
-def sampler(domain: Domain, settings: OccupancySettings) -> PointSampler:
-    """The sampler of points, half of them uniform and half near the surface."""
-    return PointSampler()
+    @cached_property
+    def renderer(self) -> OccupancyRenderer:
+        """Meshes of any resolution; `settings.native` is the native one."""
+        return OccupancyRenderer(self.settings.native)
 
+    def loss(self, values: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of logits."""
+        return bernoulli_loss(values, targets)
 
-def encoder(domain: Domain, config: AutoencoderConfig, settings: OccupancySettings) -> PointEncoder:
-    """The encoder: surface points with normals are scattered to planes of `settings.plane` cells along each axis."""
-    return PointEncoder(
-        surface, normals, len(domain.layout.axes), domain.layout, settings.plane, config.latent_channels, config.encoder
-    )
+    def metrics(self) -> Mapping[str, Metric]:
+        """Overlap of volumes, and distances of surfaces."""
+        return {
+            "iou": metrics.iou,
+            "chamfer": metrics.chamfer,
+            "f_score": metrics.f_score,
+            "normal_consistency": metrics.normal_consistency,
+        }
+
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """Set metrics of samples, and agreement with prompts."""
+        return {"generation": generation, "prompt_adherence": prompt_adherence}
+
+    def field_features(self, fields: Field) -> Tensor:
+        """Filled shares of cells."""
+        return features.describe(fields, self.renderer)
+
+    def signal_features(self, signal: ShapeSignal) -> Tensor:
+        """Filled shares of cells."""
+        return features.describe_signal(signal)
+
+    def exporters(self) -> Mapping[str, Callable[[Solid, Path], None]]:
+        """Mesh files, and turntables."""
+        return {
+            **dict.fromkeys((".glb", ".ply", ".stl", ".obj"), export.write),
+            ".gif": turntable.write_turntable,
+            ".mp4": turntable.write_turntable_mp4,
+        }
+
+    def picture(self, artefact: Solid) -> Image.Image | Sequence[Image.Image]:
+        """A small turntable."""
+        return turntable.picture(artefact)
+
+    def ground_truth(self, signal: ShapeSignal, index: int) -> PointCloud:
+        """The surface points of one shape, with normals."""
+        points, normals = (part[index].float().cpu().contiguous().numpy() for part in (signal.surface, signal.normals))
+        return PointCloud(points, normals)
+
+    def report_views(self) -> Sequence[tuple[str, int]]:
+        """Four resolutions, each twice the previous one."""
+        return report_views(self.settings)
+
+    def parse_view(self, text: str) -> int | tuple[int, ...]:
+        """`64` cells along each axis, or `48x64x64`."""
+        return parse_size(text)
 
 
 def surface(signal: ShapeSignal) -> Tensor:

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Domain, Field, Queries, Renderer
-from ddmi_core.parts import Mesh, PointCloud, checked_size, extract_surface
+from ddmi_core.api import Field, Queries, Renderer
+from ddmi_core.parts import Mesh, checked_size, extract_surface
 from ddmi_occupancy.settings import OccupancySettings
-from ddmi_occupancy.signal import ShapeSignal
 
 AXES = ("z", "y", "x")  # slowest first
 LEAST, LARGEST = 4, 1024  # cells along an axis
@@ -19,7 +18,7 @@ LARGEST_VIEW = 256  # in a report
 VIEWS = 4  # resolutions in a report
 
 
-class OccupancyRenderer(Renderer):
+class OccupancyRenderer(Renderer[int | tuple[int, ...], Mesh]):
     """Evaluates occupancy logits at points (`observe`) and extracts surfaces as meshes (`render`).
 
     Args:
@@ -57,19 +56,8 @@ class OccupancyRenderer(Renderer):
         return extract_surface(field, self.native if view is None else checked_size(view, AXES, LEAST, LARGEST))
 
 
-def renderer(domain: Domain, settings: OccupancySettings) -> OccupancyRenderer:
-    """The renderer of the domain; `settings.native` is its native size."""
-    return OccupancyRenderer(settings.native)
-
-
-def views(domain: Domain, settings: OccupancySettings) -> tuple[tuple[str, int], ...]:
+def report_views(settings: OccupancySettings) -> tuple[tuple[str, int], ...]:
     """Four resolutions in a report, each twice the previous one, up to four times the native one and 256 cells."""
     largest = min(LARGEST_VIEW, 4 * settings.resolution)
     sizes = [largest >> back for back in reversed(range(VIEWS))]
     return tuple((f"{size} cells", size) for size in sizes if size >= LEAST)
-
-
-def original(signal: ShapeSignal, index: int, renderer: OccupancyRenderer) -> PointCloud:
-    """The surface points of one shape, with normals."""
-    points, normals = (part[index].float().cpu().contiguous().numpy() for part in (signal.surface, signal.normals))
-    return PointCloud(points, normals)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.parts import Features, chosen_features, grid_features_by
-from ddmi_video.settings import VideoSettings
+from ddmi_core.parts import Features, chosen_features
 
 PLAIN = "colour-and-motion"
 WORKING = 32  # rows and columns of frames for the hand-crafted features
@@ -29,15 +28,6 @@ def clip_features(choice: str) -> Features:
     """
     ready = Features(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)
     return chosen_features(choice, ready, resized, f"frames resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]")
-
-
-def check(settings: VideoSettings) -> None:
-    """Check that the features can be loaded.
-
-    Raises:
-        DataError: if they cannot.
-    """
-    clip_features(settings.features)
 
 
 def resized(clips: Tensor) -> Tensor:
@@ -93,6 +83,3 @@ def _directions(grey: Tensor) -> Tensor:
     distance = torch.minimum(distance, DIRECTIONS - distance)
     shares = strength.unsqueeze(1) * (1 - distance).clamp(min=0)
     return F.adaptive_avg_pool2d(shares.mean(dim=2), MOTION_GRID).flatten(1)
-
-
-describe, describe_signal = grid_features_by(colour_and_motion)

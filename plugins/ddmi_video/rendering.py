@@ -7,8 +7,8 @@ from typing import Any
 from attrs import evolve, frozen
 from PIL import Image
 
-from ddmi_core.api import Domain, Field
-from ddmi_core.parts import GridArtefact, GridPanel, GridRenderer, GridSampler, Raster, Window
+from ddmi_core.api import Field
+from ddmi_core.parts import GridArtefact, GridRenderer, Raster, Window
 from ddmi_video.export import frames as frames_of
 from ddmi_video.settings import VideoSettings
 from ddmi_video.views import ClipView
@@ -55,17 +55,7 @@ class ClipRenderer(GridRenderer):
         return evolve(clip, extent=(view.seconds, *clip.extent[1:]))
 
 
-def sampler(domain: Domain, settings: VideoSettings) -> GridSampler:
-    """Training samples at scattered coordinates, which vary more than a block and never need a whole clip."""
-    return GridSampler(domain.layout, scattered=True)
-
-
-def renderer(domain: Domain, settings: VideoSettings) -> ClipRenderer:
-    """The renderer for the native size of the settings."""
-    return ClipRenderer(domain.layout, settings.native, extent=settings.extent)
-
-
-def views(domain: Domain, settings: VideoSettings) -> tuple[tuple[str, Any], ...]:
+def report_views(settings: VideoSettings) -> tuple[tuple[str, Any], ...]:
     """A slice through time, the native clip, and clips of two and four times its frame rate, the last one larger."""
     frames, rows, columns = settings.native
     large = min(2 * rows, max(rows, LARGEST_VIEW)), min(2 * columns, max(columns, LARGEST_VIEW))
@@ -75,11 +65,6 @@ def views(domain: Domain, settings: VideoSettings) -> tuple[tuple[str, Any], ...
         (f"{2 * frames} frames", (2 * frames, rows, columns)),
         (f"{4 * frames} frames, {large[0]} x {large[1]}", (4 * frames, *large)),
     )
-
-
-def panel(domain: Domain, settings: VideoSettings, renderer: GridRenderer) -> GridPanel:
-    """The viewer's panel: one frame at the requested size, where reports show small ones."""
-    return GridPanel(domain, renderer, first_frame)
 
 
 def first_frame(artefact: GridArtefact) -> Image.Image:

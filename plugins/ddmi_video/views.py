@@ -77,7 +77,7 @@ class ClipView:
         return self.frames / self.seconds
 
 
-def parse(text: str, settings: VideoSettings) -> ClipView:
+def parse_view(text: str, settings: VideoSettings) -> ClipView:
     """Parse a view such as `1080x1920@30`, `96x96@24,0.5-1.5s` or `16x48x48`.
 
     Defaults are native: frame size, frame rate, and the whole clip at its original speed. A given number of frames is

@@ -10,6 +10,7 @@ import torch
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.encoders import GridEncoder
+from ddmi_core.fields.layout import Embedding
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
 CONFIG = EncoderConfig(widths=(8, 12, 16))
@@ -122,3 +123,24 @@ def test_factorised_blocks_cost_less_than_half():
 def test_options_that_do_not_fit_the_axes_are_refused(layout, options, message):
     with pytest.raises(ValueError, match=message):
         GridEncoder(lambda signal: signal, 1, layout, 2, EncoderConfig(widths=(8,), **options))
+
+
+def test_a_grid_of_four_axes_is_projected_to_its_planes():
+    layout = Layout(axes=("x", "y", "z", "t"), planes=(("x", "y"), ("z", "t"), ("t",)))
+    module = perturbed(encoder(layout, config=EncoderConfig(widths=(8, 16), patch=(1, 2, 1, 2))))
+    mean = module(signal(layout, {"x": 8, "y": 4, "z": 6, "t": 3})).mean
+    # Cells along (t, z, y, x) after the patch: (3, 3, 4, 4); after the second stage: (2, 2, 2, 2).
+    assert [tuple(plane.shape) for plane in mean] == [(2, 3, 2, 2), (2, 3, 2, 2), (2, 3, 2)]
+    sum(plane.square().sum() for plane in mean).backward()
+    untouched = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()]
+    assert untouched == []
+
+
+def test_planes_over_other_axes_than_the_grid_s_are_refused():
+    sphere = Layout(
+        axes=("lon", "lat"),
+        planes=(("x", "y"), ("y", "z")),
+        embedding=Embedding(axes=("x", "y", "z"), function="maps:on_the_sphere"),
+    )
+    with pytest.raises(ValueError, match=r"span other axes \(x, y, z\). Fix: use PointEncoder"):
+        encoder(sphere)

@@ -12,7 +12,7 @@ from ddmi_core.api import Planes, Posterior
 from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight, hinge_loss
 from ddmi_core.autoencoder.losses import MultiScaleTerm, as_patch, bernoulli_loss, l1_loss, l2_loss, pool
 
-PATCHES = [(1,), (2,), (9,), (1, 1), (1, 7), (5, 4), (8, 8), (1, 1, 1), (3, 4, 5)]
+PATCHES = [(1,), (2,), (9,), (1, 1), (1, 7), (5, 4), (8, 8), (1, 1, 1), (3, 4, 5), (2, 3, 1, 5)]
 every_patch = pytest.mark.parametrize("patch", PATCHES, ids=str)
 
 
@@ -124,7 +124,7 @@ def test_hinge_loss_is_zero_only_beyond_the_margins(real, rendered):
     assert (loss == 0) == (min(real) >= 1 and max(rendered) <= -1)
 
 
-@pytest.mark.parametrize("patch", [(1,), (9,), (1, 1), (5, 16), (3, 4, 5)], ids=str)
+@pytest.mark.parametrize("patch", [(1,), (9,), (1, 1), (5, 16), (3, 4, 5), (2, 3, 1, 5)], ids=str)
 def test_the_discriminator_judges_patches_of_any_size(patch):
     torch.manual_seed(0)
     logits = PatchDiscriminator(len(patch), 2, 4)(random(3, 2, *patch))

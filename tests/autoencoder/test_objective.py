@@ -8,10 +8,11 @@ from attrs import evolve
 
 from ddmi_core.api import Queries
 from ddmi_core.autoencoder.config import AdversarialConfig, PerceptualConfig
-from ddmi_core.autoencoder.losses import as_patch, pool
+from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
 from ddmi_core.errors import ConfigError
-from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_parts
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import perturbed
 
@@ -24,9 +25,9 @@ def context(step: int, indices=(0, 3, 5, 6)) -> StepContext:
 
 def objectives(domain, config, **changes):
     config = evolve(config, autoencoder=evolve(config.autoencoder, **changes))
-    model = build_autoencoder(domain, config)
-    split = load_data(domain, "", config.domain)
-    return autoencoder_objectives(domain, config, model, split, build_parts(domain, config))
+    model = build_autoencoder(build_parts(domain, config.domain), config)
+    split = load_data(build_parts(domain, config.domain), "")
+    return autoencoder_objectives(build_parts(domain, config.domain), config, model, split)
 
 
 def parts_of(losses) -> dict[str, torch.Tensor]:
@@ -206,6 +207,48 @@ def test_some_steps_lower_the_loss_with_every_term_on(formula_domain, formula_co
         loss.backward()
         optimiser.step()
     assert held() < 0.8 * before
+
+
+class Weighted:
+    """A sampler whose weights are zero in the first half of the queries, with the targets that are given there."""
+
+    def __init__(self, sampler, fill: float, weight: float = 1.0) -> None:
+        self.sampler, self.fill, self.weight = sampler, fill, weight
+
+    def sample(self, signal, n, generator) -> Queries:
+        queries = self.sampler.sample(signal, n, generator)
+        weights = self.weight * (torch.arange(queries.coords.shape[1]) >= queries.coords.shape[1] // 2).float()[None]
+        targets = torch.where(weights[..., None] > 0, queries.targets, self.fill)
+        return evolve(queries, targets=targets, weights=weights)
+
+
+@pytest.mark.parametrize("patch", [True, False])
+def test_queries_of_weight_zero_have_no_influence(formula_domain, formula_config, patch):
+    """Whatever their targets: on all terms, on gradients, and on those of the discriminator."""
+    options = {"perceptual": PerceptualConfig(weight=0.7), "equivariance": 0.3, "adversarial": adversarial(1)}
+    both = objectives(formula_domain, formula_config, **options)
+    main, plain = both["autoencoder"], both["autoencoder"].sampler
+    plain.scattered = not patch
+    found = []
+    for fill, weight in ((0.0, 1.0), (1e4, 1.0), (-3.0, 5.0)):
+        main.sampler = Weighted(plain, fill, weight)
+        losses, other = main(context(3)), both["discriminator"](context(3))
+        assert ("adversarial" in parts_of(losses)) == patch
+        gradients = torch.autograd.grad(losses.total, list(main.parameters()), allow_unused=True)
+        found.append([losses.total, other.total, *(g for g in gradients if g is not None)])
+    for more in found[1:]:
+        torch.testing.assert_close(more, found[0])
+
+
+def test_the_loss_is_the_mean_over_the_sum_of_the_weights():
+    errors = torch.rand(2, 6, generator=torch.Generator().manual_seed(0))
+    half = torch.tensor([[1.0, 1, 1, 0, 0, 0]])
+    torch.testing.assert_close(weighted_mean(errors, half), errors[:, :3].mean())
+    torch.testing.assert_close(weighted_mean(errors, half.bool()), errors[:, :3].mean())
+    uneven = torch.tensor([[3.0], [1.0]])
+    torch.testing.assert_close(weighted_mean(errors, uneven), (3 * errors[0].mean() + errors[1].mean()) / 4)
+    assert torch.equal(weighted_mean(errors, torch.ones(1, 1)), errors.mean())
+    assert weighted_mean(errors.requires_grad_(), torch.zeros(1, 6)) == 0
 
 
 def test_draws_move_with_their_shapes_to_the_device(formula_domain, formula_config):

@@ -11,6 +11,8 @@ import torch
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.encoders import Bins, PointEncoder
+from ddmi_core.errors import DataError
+from ddmi_core.fields.layout import Embedding
 from ddmi_core.parts import cell_centres
 from plane_layouts import LAYOUTS, cells_of, differs, grids, perturbed
 
@@ -236,3 +238,58 @@ def test_it_learns_a_function_from_its_values_at_random_points():
     with torch.no_grad():
         reached = torch.stack([error() for _ in range(10)]).mean()
     assert reached < 0.1  # the waves have a mean square of 0.5
+
+
+@every_layout
+def test_padding_has_no_influence(layout):
+    """The oracle is each signal encoded alone without padding; values of padding may be anything, even NaN."""
+    module = perturbed(PointEncoder(lambda s: s[0], lambda s: s[1], 2, layout, 8, 3, CONFIG, mask=lambda s: s[2]))
+    points, features = cloud(layout, batch=3, count=40)
+    mask = torch.arange(40) < torch.tensor([[40], [1], [17]])
+    mask = mask[:, torch.randperm(40, generator=torch.Generator().manual_seed(4))]
+    points[~mask], features[~mask] = float("nan"), float("inf")
+    with torch.no_grad():
+        found = module((points, features, mask))
+        for number, real in enumerate(mask):
+            alone = (points[number : number + 1, real], features[number : number + 1, real])
+            module.mask = None
+            expected = module(alone)
+            module.mask = lambda s: s[2]
+            for a, b in zip((*found.mean, *found.log_variance), (*expected.mean, *expected.log_variance), strict=True):
+                torch.testing.assert_close(a[number : number + 1], b, atol=1e-6, rtol=1e-6)
+    points.requires_grad_()
+    sum(p.square().sum() for p in module((points, features, mask)).mean).backward()
+    assert not points.grad[~mask].any()
+    assert points.grad[mask].any()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_a_signal_without_real_points_is_named_and_a_wrong_mask_is_refused():
+    layout = LAYOUTS["plane"]
+    points, features = cloud(layout, batch=3, count=5)
+    mask = torch.ones(3, 5)
+    mask[2] = 0
+    with pytest.raises(DataError, match="signal 2 of the batch has no points"):
+        encoder(layout).scattered(points, features, mask)
+    with pytest.raises(ValueError, match=r"\(3, 5, 1\).*one boolean per point, \(3, 5\)"):
+        encoder(layout).scattered(points, features, mask[..., None])
+
+
+def test_points_beyond_the_border_of_a_periodic_axis_belong_to_the_cells_at_its_other_end():
+    layout = Layout(axes=("x", "y"), planes=(("x", "y"),), periodic=("x",))
+    module = encoder(layout, channels=0)
+    points = 2 * torch.rand(2, 30, 2, generator=torch.Generator().manual_seed(0)) - 1
+    around, above = points.clone(), points.clone()
+    around[..., 0] += 2
+    above[..., 1] += 2
+    (plane,), (wrapped,), (clipped,) = (module.scattered(p, p[..., :0]) for p in (points, around, above))
+    torch.testing.assert_close(wrapped, plane, atol=1e-5, rtol=1e-5)
+    assert not clipped[:, :, :-1].any()  # y is not periodic: all points are in its last cells
+
+
+def test_points_of_a_layout_with_an_embedding_have_the_coordinates_of_its_planes():
+    around = Embedding(axes=("u", "v", "w"), function="maps:around")
+    layout = Layout(axes=("angle",), planes=(("u", "v"), ("w",)), embedding=around)
+    points = 2 * torch.rand(2, 30, 3, generator=torch.Generator().manual_seed(0)) - 1
+    mean = encoder(layout, channels=0)((points, points[..., :0])).mean
+    assert [tuple(plane.shape) for plane in mean] == [(2, 3, 2, 2), (2, 3, 2)]

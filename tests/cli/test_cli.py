@@ -18,6 +18,7 @@ from ddmi_core.cli.options import parse_size
 from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
+from ddmi_core.parts import GridDomain
 from ddmi_core.registry import registry
 from ddmi_core.settings.config import Export, Sampling
 
@@ -33,19 +34,37 @@ class TinySettings:
     size: int = 16
 
 
+class TinyParts(GridDomain[TinySettings]):
+    """Has settings and names of files, and nothing that runs."""
+
+    @classmethod
+    def presets(cls):
+        return {"quick": "[domain]\nsize = 8\n"}
+
+    def sources(self):
+        return {"folder": None}
+
+    def read(self, path):
+        raise NotImplementedError
+
+    def exporters(self):
+        return {".txt": None}
+
+    def picture(self, artefact):
+        raise NotImplementedError
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """A domain named `tiny` with shipped weights, known to this process."""
     (tmp_path / "tiny_cli").mkdir()
     (tmp_path / "tiny_cli" / "__init__.py").write_text("")
-    (tmp_path / "tiny_cli" / "quick.toml").write_text("[domain]\nsize = 8\n")
     (tmp_path / "tiny_cli" / "weights").mkdir()
     (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     domain = bare_domain(
-        settings=f"{__name__}:TinySettings",
-        presets={"quick": "tiny_cli:quick.toml"},
+        implementation=TinyParts,
         weights="tiny_cli:weights",
     )
     registry.register(domain)

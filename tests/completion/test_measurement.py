@@ -49,7 +49,7 @@ def rows_and_columns(model) -> tuple[Observations, Observations]:
 
 
 def held_out(model: Model) -> GridSignal:
-    return load_data(model.domain, "", model.config.domain).held_out.batch([0])
+    return load_data(model.parts, "").held_out.batch([0])
 
 
 def test_fields_of_two_values_agree_with_one_column_of_shades(model, rows_and_columns):

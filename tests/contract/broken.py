@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 import wave
+from functools import cached_property
 from pathlib import Path
 
 import attrs
@@ -16,21 +17,18 @@ import numpy as np
 import torch
 from attrs import evolve, field, frozen
 from ddmi_audio import export, folder, notes
+from ddmi_audio.parts import AudioParts
 from ddmi_audio.settings import AudioSettings
 from torch import nn
 
 from ddmi_core.api import Condition, Posterior, SignalSet, Split
 from ddmi_core.parts import (
+    GridDomain,
     GridRenderer,
     GridSampler,
     GridSignal,
     StoredGrid,
-    grid_encoder,
-    grid_features_by,
-    grid_ground_truth,
-    grid_report_views,
     l1_loss,
-    plane_decoder,
     psnr_db,
 )
 
@@ -207,24 +205,13 @@ class Exploding(_Encoder):
         return Posterior(found.mean.map(lambda plane: plane * factor), found.log_variance)
 
 
-def batch_statistics(domain, config, settings):
-    return BatchStatistics(grid_encoder(domain, config, settings))
+def encoded_by(cls):
+    """Members of an implementation with this encoder around the ready one."""
+    return {"encoder": lambda self, config: cls(AudioParts.encoder(self, config))}
 
 
-def deaf(domain, config, settings):
-    return Deaf(grid_encoder(domain, config, settings))
-
-
-def forgetful(domain, config, settings):
-    return Forgetful(grid_encoder(domain, config, settings))
-
-
-def exploding(domain, config, settings):
-    return Exploding(grid_encoder(domain, config, settings))
-
-
-def too_many_channels(domain, config, settings):
-    return grid_encoder(domain, evolve(config, latent_channels=config.latent_channels + 1), settings)
+def too_many_channels(self, config):
+    return AudioParts.encoder(self, evolve(config, latent_channels=config.latent_channels + 1))
 
 
 # Decoders
@@ -277,24 +264,9 @@ class FailingFarOut(_Decoder):
         return tuple(scale.map(lambda plane: plane * factor) for scale in super().forward(latent))
 
 
-def fine_to_coarse(domain, config, settings):
-    return FineToCoarse(plane_decoder(domain, config, settings))
-
-
-def constant(domain, config, settings):
-    return Constant(plane_decoder(domain, config, settings))
-
-
-def on_the_cpu(domain, config, settings):
-    return OnTheCpu(plane_decoder(domain, config, settings))
-
-
-def with_spare_weights(domain, config, settings):
-    return WithSpareWeights(plane_decoder(domain, config, settings))
-
-
-def failing_far_out(domain, config, settings):
-    return FailingFarOut(plane_decoder(domain, config, settings))
+def decoded_by(cls):
+    """Members of an implementation with this decoder around the ready one."""
+    return {"decoder": lambda self, config: cls(AudioParts.decoder(self, config))}
 
 
 # Samplers
@@ -359,20 +331,9 @@ class WrongLattice(GridSampler):
         return tuple(torch.linspace(-1, 2, length) for length in reversed(size))
 
 
-def _sampler(cls):
-    return lambda domain, settings: cls(domain.layout)
-
-
-double_precision = _sampler(DoublePrecision)
-rows_reversed = _sampler(RowsReversed)
-global_numbers = _sampler(GlobalNumbers)
-still = _sampler(Still)
-first_half = _sampler(FirstHalf)
-mirrored = _sampler(Mirrored)
-aligned_corners = _sampler(AlignedCorners)
-first_signals_targets = _sampler(FirstSignalsTargets)
-no_footprint = _sampler(NoFootprint)
-wrong_lattice = _sampler(WrongLattice)
+def sampled_by(cls):
+    """Members of an implementation with this sampler."""
+    return {"sampler": cached_property(lambda self: cls(self.domain.layout))}
 
 
 # Renderers
@@ -424,31 +385,23 @@ class Switching(GridRenderer):
         return super().render(field, view)
 
 
-def _renderer(cls):
-    return lambda domain, settings: cls(domain.layout, settings.native, extent=settings.extent)
-
-
-detached = _renderer(Detached)
-noisy = _renderer(Noisy)
-normalising = _renderer(Normalising)
-shifted = _renderer(Shifted)
-grainy = _renderer(Grainy)
-native_alone = _renderer(NativeAlone)
-switching = _renderer(Switching)
+def rendered_by(cls):
+    """Members of an implementation with this renderer."""
+    return {"renderer": cached_property(lambda self: cls(self.domain.layout, self.native, extent=self.settings.extent))}
 
 
 # Losses and measures
 
 
-def one_number(values, targets):
+def one_number(self, values, targets):
     return l1_loss(values, targets).mean()
 
 
-def of_the_sum(values, targets):
+def of_the_sum(self, values, targets):
     return l1_loss(values, -targets)
 
 
-def rounded(values, targets):
+def rounded(self, values, targets):
     return (values - targets).abs().mean(dim=-1).mul(4).round().div(4)
 
 
@@ -468,15 +421,12 @@ def error_called_score(fields, signal, renderer):
     return -psnr_db(fields, signal, renderer)
 
 
-describe, _ = grid_features_by(lambda values: values.flatten(1)[:, ::16])
-_, describe_signal = grid_features_by(lambda values: values.flatten(1)[:, ::32])
+def half_of_the_features(self, signal):
+    return AudioParts.signal_features(self, signal)[:, ::2]
 
 
 class ForgottenBatch(Condition):
     length = 3
-
-    def __init__(self, domain, settings) -> None:
-        pass
 
     def of(self, signals):
         return torch.zeros(self.length)
@@ -488,20 +438,20 @@ class ForgottenBatch(Condition):
 # Artefacts
 
 
-def large_to_small(domain, settings):
-    return tuple(reversed(grid_report_views(domain, settings)))
+def large_to_small(self):
+    return tuple(reversed(GridDomain.report_views(self)))
 
 
-def views_of_settings(settings):
+def views_of_settings(self, settings):
     return (("native", settings.native),)
 
 
-def array(artefact):
+def array(self, artefact):
     return artefact.array()
 
 
-def always_the_first(signal, index, renderer):
-    return grid_ground_truth(signal, 0, renderer)
+def always_the_first(self, signal, index):
+    return GridDomain.ground_truth(self, signal, 0)
 
 
 def write_beside(artefact, path: Path) -> None:
@@ -529,7 +479,30 @@ def write_backwards(artefact, path: Path) -> None:
     export.write_wav(StoredGrid(values=values, size=artefact.size, extent=artefact.extent), path)
 
 
-def read_unguarded(path: Path, settings):
+def read_unguarded(self, path: Path):
     with wave.open(str(path)) as file:
         assert file.getnframes()
-    return folder.read(path, settings)
+    return folder.read(path, self.settings)
+
+
+# Implementations for a fresh process, which imports them
+
+
+def _with_source(load):
+    return lambda self: {"notes": load}
+
+
+class HashedByPythonParts(AudioParts):
+    sources = _with_source(hashed_by_python)
+
+
+class FetchingParts(AudioParts):
+    sources = _with_source(fetching)
+
+
+class SeedingParts(AudioParts):
+    sources = _with_source(seeding)
+
+
+class LeavingAFileParts(AudioParts):
+    sources = _with_source(leaving_a_file)

@@ -6,110 +6,118 @@ import socket
 from textwrap import dedent
 from types import SimpleNamespace
 
+import attrs
 import broken
 import pytest
 import torch
 from attrs import evolve
+from ddmi_audio import notes
+from ddmi_audio.parts import AudioParts
+from PIL import Image
 from small_sound import SMALL
 
+from ddmi_core.api import Domain
 from ddmi_core.fields import storage
 from ddmi_core.fields.field import Field
 from ddmi_core.testing import CHECKS, Check, ContractBroken, Subject, check_named, examine
 from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
 from ddmi_core.testing.outcomes import OK, SKIPPED
+from variants import returning, variant
 
 
-def part(name: str, attribute: str) -> dict[str, str]:
-    return {name: f"broken:{attribute}"}
+def table(name: str, key: str, value: object) -> dict[str, object]:
+    """A member of an implementation: a table with one other entry."""
+    return {name: lambda self: {**getattr(AudioParts, name)(self), key: value}}
 
 
-def table(name: str, key: str, attribute: str) -> dict[str, dict[str, str]]:
-    return {name: {key: f"broken:{attribute}"}}
-
-
-def source(attribute: str) -> dict[str, dict[str, str]]:
-    return table("sources", "notes", attribute)
+def source(load: object) -> dict[str, object]:
+    return {"sources": returning({"notes": load})}
 
 
 # The check that is meant, what breaks it, and a word of what it says.
 BROKEN = [
     ("api_version", {"api_version": 99}, "accepted"),
-    ("references", table("metrics", "error", "nowhere"), "nowhere"),
-    ("references", part("report_views", "views_of_settings"), "2 positional"),
-    ("names", table("exporters", "WAV", "write_words"), "'.wav'"),
-    ("settings", part("settings", "MutableSettings"), "can be changed"),
-    ("settings", part("settings", "BareSettings"), "needed"),
-    ("presets", {"presets": {"quick": "broken_presets:unknown_key.toml"}}, "sample"),
-    ("presets", part("settings", "GrowingSettings"), "changes when it is written"),
-    ("data_load", source("none_held_out"), "held out 0"),
-    ("names_and_labels", source("labels_beyond_classes"), "highest 5"),
-    ("held_out_is_apart", source("trained_on_what_is_held_out"), "in both 2"),
-    ("signals_move", source("batch_last"), "first axis of tensors is not the batch"),
-    ("batches_repeat", source("changed_by_augmentation"), "augmented batch changed"),
-    ("augmentation_repeats", source("random_by_itself"), "one state of the generator"),
-    ("encoder", part("encoder", "too_many_channels"), "channels 6"),
-    ("encoder_sees_signals", part("encoder", "deaf"), "difference 0"),
-    ("signals_are_coded_alone", part("encoder", "batch_statistics"), "other signals of its batch"),
-    ("weights_are_all", part("encoder", "forgetful"), "stored weights"),
-    ("decoder", part("decoder", "fine_to_coarse"), "coarse to fine"),
-    ("devices", part("decoder", "on_the_cpu"), "device"),
-    ("queries", part("sampler", "double_precision"), "float64"),
-    ("patches", part("sampler", "rows_reversed"), "does not increase"),
-    ("sampler_repeats", part("sampler", "global_numbers"), "one state of the generator"),
-    ("sampler_repeats", part("sampler", "still"), "every state"),
-    ("sampler_covers", part("sampler", "first_half"), "missed (4, 5, 6, 7)"),
-    ("targets", part("sampler", "mirrored"), "not the values of the cells"),
-    ("targets", part("sampler", "aligned_corners"), "centres of cells"),
-    ("targets", part("sampler", "first_signals_targets"), "not the values of the cells"),
-    ("extra_columns", part("sampler", "no_footprint"), "difference 1"),
-    ("lattice", part("sampler", "wrong_lattice"), "highest 2"),
-    ("decode", part("decoder", "constant"), "every coordinate"),
-    ("observe", part("renderer", "noisy"), "repeated calls of observe"),
-    ("points_are_independent", part("renderer", "normalising"), "in chunks of"),
-    ("observe_agrees_with_render", part("renderer", "shifted"), "differs from the values of observe"),
-    ("native_size", part("settings", "WrongNative"), "signals (512)"),
-    ("render_sizes", part("renderer", "native_alone"), "than requested"),
-    ("render_repeats", part("renderer", "grainy"), "differ"),
-    ("render_leaves_no_gradient", part("renderer", "switching"), "changed the gradient mode"),
-    ("original", part("ground_truth", "always_the_first"), "index 1"),
-    ("views", part("report_views", "large_to_small"), "small to large"),
-    ("pictures", part("picture", "array"), "ndarray"),
-    ("loss", part("loss", "one_number"), "one finite error per point"),
-    ("loss_is_least_at_the_target", part("loss", "of_the_sum"), "not minimal"),
-    ("perceptual", table("perceptual", "spectral", "OnePerSignal"), "not one finite number"),
-    ("metrics", table("metrics", "psnr_db", "mean_over_all"), "wanted (4)"),
-    ("metrics", table("metrics", "score", "error_called_score"), "better higher"),
-    ("describe", part("signal_features", "describe_signal"), "of signals 16"),
-    ("conditions", table("conditions", "mood", "ForgottenBatch"), "length 3"),
-    ("autoencoder_learns", part("loss", "rounded"), "does not decrease"),
-    ("gradients_reach_weights", part("renderer", "detached"), "no gradient reaches"),
-    ("gradients_reach_weights", part("decoder", "with_spare_weights"), "decoder.spare"),
-    ("denoiser_learns", part("encoder", "exploding"), "not finite"),
-    ("samples_render", part("decoder", "failing_far_out"), "not finite"),
-    ("exporters", table("exporters", ".wav", "write_beside"), ".txt"),
-    ("exporters", table("exporters", ".wav", "write_words"), "cannot be opened"),
-    ("exporters_repeat", table("exporters", ".wav", "write_time"), "different bytes"),
-    ("exporters_pass_errors_on", table("exporters", ".wav", "write_if_possible"), "no error"),
-    ("files_read_back", table("exporters", ".wav", "write_backwards"), "correlation"),
-    ("bad_files", part("read", "read_unguarded"), "FileNotFoundError"),
+    ("implementation", {"implementation": "broken:Nowhere"}, "Nowhere"),
+    ("implementation", {"picture": Image.new("1", (1, 1))}, "not a method"),
+    ("implementation", {"report_views": broken.views_of_settings}, "settings"),
+    ("names", table("exporters", "WAV", broken.write_words), "'.wav'"),
+    ("settings", {"settings_type": broken.MutableSettings}, "can be changed"),
+    ("settings", {"settings_type": broken.BareSettings}, "needed"),
+    ("presets", {"presets": classmethod(returning({"quick": "[sample]\nsteps = 3\n"}))}, "sample"),
+    ("presets", {"settings_type": broken.GrowingSettings}, "changes when it is written"),
+    ("data_load", source(broken.none_held_out), "held out 0"),
+    ("names_and_labels", source(broken.labels_beyond_classes), "highest 5"),
+    ("held_out_is_apart", source(broken.trained_on_what_is_held_out), "in both 2"),
+    ("signals_move", source(broken.batch_last), "first axis of tensors is not the batch"),
+    ("batches_repeat", source(broken.changed_by_augmentation), "augmented batch changed"),
+    ("augmentation_repeats", source(broken.random_by_itself), "one state of the generator"),
+    ("encoder", {"encoder": broken.too_many_channels}, "channels 6"),
+    ("encoder_sees_signals", broken.encoded_by(broken.Deaf), "difference 0"),
+    ("signals_are_coded_alone", broken.encoded_by(broken.BatchStatistics), "other signals of its batch"),
+    ("weights_are_all", broken.encoded_by(broken.Forgetful), "stored weights"),
+    ("decoder", broken.decoded_by(broken.FineToCoarse), "coarse to fine"),
+    ("devices", broken.decoded_by(broken.OnTheCpu), "device"),
+    ("queries", broken.sampled_by(broken.DoublePrecision), "float64"),
+    ("patches", broken.sampled_by(broken.RowsReversed), "does not increase"),
+    ("sampler_repeats", broken.sampled_by(broken.GlobalNumbers), "one state of the generator"),
+    ("sampler_repeats", broken.sampled_by(broken.Still), "every state"),
+    ("sampler_covers", broken.sampled_by(broken.FirstHalf), "missed (4, 5, 6, 7)"),
+    ("targets", broken.sampled_by(broken.Mirrored), "not the values of the cells"),
+    ("targets", broken.sampled_by(broken.AlignedCorners), "centres of cells"),
+    ("targets", broken.sampled_by(broken.FirstSignalsTargets), "not the values of the cells"),
+    ("extra_columns", broken.sampled_by(broken.NoFootprint), "difference 1"),
+    ("lattice", broken.sampled_by(broken.WrongLattice), "highest 2"),
+    ("decode", broken.decoded_by(broken.Constant), "every coordinate"),
+    ("observe", broken.rendered_by(broken.Noisy), "repeated calls of observe"),
+    ("points_are_independent", broken.rendered_by(broken.Normalising), "in chunks of"),
+    ("observe_agrees_with_render", broken.rendered_by(broken.Shifted), "differs from the values of observe"),
+    ("native_size", {"settings_type": broken.WrongNative}, "signals (512)"),
+    ("render_sizes", broken.rendered_by(broken.NativeAlone), "than requested"),
+    ("render_repeats", broken.rendered_by(broken.Grainy), "differ"),
+    ("render_leaves_no_gradient", broken.rendered_by(broken.Switching), "changed the gradient mode"),
+    ("original", {"ground_truth": broken.always_the_first}, "index 1"),
+    ("views", {"report_views": broken.large_to_small}, "small to large"),
+    ("pictures", {"picture": broken.array}, "ndarray"),
+    ("loss", {"loss": broken.one_number}, "one finite error per point"),
+    ("loss_is_least_at_the_target", {"loss": broken.of_the_sum}, "not minimal"),
+    ("perceptual", table("perceptual", "spectral", broken.OnePerSignal), "not one finite number"),
+    ("metrics", table("metrics", "psnr_db", broken.mean_over_all), "wanted (4)"),
+    ("metrics", table("metrics", "score", broken.error_called_score), "better higher"),
+    ("describe", {"signal_features": broken.half_of_the_features}, "of signals 16"),
+    ("conditions", table("conditions", "mood", broken.ForgottenBatch), "length 3"),
+    ("autoencoder_learns", {"loss": broken.rounded}, "does not decrease"),
+    ("gradients_reach_weights", broken.rendered_by(broken.Detached), "no gradient reaches"),
+    ("gradients_reach_weights", broken.decoded_by(broken.WithSpareWeights), "decoder.spare"),
+    ("denoiser_learns", broken.encoded_by(broken.Exploding), "not finite"),
+    ("samples_render", broken.decoded_by(broken.FailingFarOut), "not finite"),
+    ("exporters", table("exporters", ".wav", broken.write_beside), ".txt"),
+    ("exporters", table("exporters", ".wav", broken.write_words), "cannot be opened"),
+    ("exporters_repeat", table("exporters", ".wav", broken.write_time), "different bytes"),
+    ("exporters_pass_errors_on", table("exporters", ".wav", broken.write_if_possible), "no error"),
+    ("files_read_back", table("exporters", ".wav", broken.write_backwards), "correlation"),
+    ("bad_files", {"read": broken.read_unguarded}, "FileNotFoundError"),
     (
         "bad_folders",
-        {"sources": {"notes": "ddmi_audio.notes:load", "folder": "broken:failing_folder"}},
+        {"sources": returning({"notes": notes.load, "folder": broken.failing_folder})},
         "FileNotFoundError",
     ),
     ("weights", {"weights": "broken_presets:"}, "ships no weights"),
 ]
 OUTSIDE = [
-    ("fingerprints", source("hashed_by_python"), "differs between processes"),
-    ("no_network", source("fetching"), "203.0.113.1"),
-    ("global_state", source("seeding"), "numpy's random state"),
-    ("nothing_is_left", source("leaving_a_file"), ".cache"),
+    ("fingerprints", {"implementation": "broken:HashedByPythonParts"}, "differs between processes"),
+    ("no_network", {"implementation": "broken:FetchingParts"}, "203.0.113.1"),
+    ("global_state", {"implementation": "broken:SeedingParts"}, "numpy's random state"),
+    ("nothing_is_left", {"implementation": "broken:LeavingAFileParts"}, ".cache"),
 ]
 
 
 def examined(sound, changes, split) -> Subject:
     """The variant, with the signals that are loaded already unless it loads others."""
-    return Subject(evolve(sound, **changes), settings=SMALL, split=None if "sources" in changes else split)
+    described = {name: value for name, value in changes.items() if name in attrs.fields_dict(Domain)}
+    members = {name: value for name, value in changes.items() if name not in described}
+    changed = evolve(variant(sound, **members) if members else sound, **described)
+    other = {"sources", "implementation"} & changes.keys()
+    return Subject(changed, settings=SMALL, split=None if other else split)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +153,11 @@ def test_the_sound_plugin_keeps_the_contract(subject, name):
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        (table("exporters", ".wav", "write_words"), "exporters"),
-        (part("report_views", "large_to_small"), "views"),
-        (table("metrics", "psnr_db", "mean_over_all"), "metrics"),
-        (part("sampler", "mirrored"), "targets"),
-        (part("decoder", "with_spare_weights"), "gradients_reach_weights"),
+        (table("exporters", ".wav", broken.write_words), "exporters"),
+        ({"report_views": broken.large_to_small}, "views"),
+        (table("metrics", "psnr_db", broken.mean_over_all), "metrics"),
+        (broken.sampled_by(broken.Mirrored), "targets"),
+        (broken.decoded_by(broken.WithSpareWeights), "gradients_reach_weights"),
     ],
 )
 def test_one_fault_is_reported_by_one_check(sound, subject, changes, wanted):
@@ -234,7 +242,7 @@ def test_what_cannot_be_made_is_reported_once_and_skipped_after_that(sound, monk
         raise RuntimeError("no data today")
 
     monkeypatch.setattr(broken, "none_held_out", load)
-    with examined(sound, source("none_held_out"), None) as variant:
+    with examined(sound, source(broken.none_held_out), None) as variant:
         found = examine(variant, IN_THIS_PROCESS)
     states = {outcome.check: outcome.state for outcome in found.outcomes}
     assert [outcome.check for outcome in found.failed] == ["data_load"]

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 import ddmi_core
+from ddmi_core.parts.domain_parts import build_parts, implementation
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import pipeline
@@ -74,7 +75,7 @@ def _surroundings(tmp_path_factory):
 def run(request, tmp_path_factory):
     """The folder of a finished run."""
     domain, out = domain_named(request.param), tmp_path_factory.mktemp(request.param)
-    preset = "tiny" if "tiny" in domain.presets else ""
+    preset = "tiny" if "tiny" in implementation(domain).presets() else ""
     config = resolve(domain, preset, overrides=[*EVERYWHERE, *SMALL.get(domain.name, ())])
     pipeline.execute(config, domain, out / "run", resume=False, console=Console(file=StringIO()))
     return out / "run"
@@ -107,7 +108,7 @@ def test_both_stages_train(run):
 def test_weights_differ_from_the_initial_ones(model):
     from ddmi_core.model.build import build_autoencoder
 
-    initial = build_autoencoder(model.domain, model.config).state_dict()
+    initial = build_autoencoder(build_parts(model.domain, model.config.domain), model.config).state_dict()
     trained = model.autoencoder.state_dict()
     floats = [name for name, value in initial.items() if value.is_floating_point() and value.numel() > 1]
     assert sum(not torch.equal(initial[name], trained[name].cpu()) for name in floats) > len(floats) / 2
@@ -125,7 +126,7 @@ def test_figures_are_finite_and_tell_their_protocol(run, model):
     names = [figure["name"] for figure in figures]
     assert all(math.isfinite(figure["value"]) for figure in figures)
     assert all(figure["protocol"]["data"] for figure in figures)
-    assert {f"reconstruction_{metric}" for metric in model.domain.metrics} <= set(names)
+    assert {f"reconstruction_{metric}" for metric in model.parts.metrics()} <= set(names)
 
 
 def test_the_report_shows_pictures_that_decode(run):
@@ -162,7 +163,7 @@ def shows(shown) -> None:
 
 def test_every_file_opens(model, tmp_path):
     artefact = model.render(model.sample(1, seed=0)[0])
-    for suffix in model.domain.exporters:
+    for suffix in model.parts.exporters():
         path = tmp_path / f"sample{suffix}"
         model.write(artefact, path)
         try:

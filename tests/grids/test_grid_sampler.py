@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +44,47 @@ def looked_up(grid, coords):
             )
             out[b, n] = grid[(b, slice(None), *cell)]
     return out
+
+
+def periodic(axes, *names):
+    return evolve(layout(axes), periodic=names)
+
+
+def test_patches_cover_a_periodic_axis_uniformly():
+    sampler, source, seen = GridSampler(periodic(2, "x")), generator(), torch.zeros(10, 8)
+    for _ in range(60):
+        coords = sampler.sample(Grids((torch.zeros(64, 1, 10, 8),)), 9, source).coords.reshape(-1, 2)
+        assert coords.abs().max() < 1
+        rows = ((coords[:, 1] + 1) * 5 - 0.5).round().long()
+        columns = ((coords[:, 0] + 1) * 4 - 0.5).round().long()
+        seen.index_put_((rows, columns), torch.ones(len(rows)), accumulate=True)
+    along = seen.sum(dim=0)
+    # 11520 runs of 3 of 8 cells: the standard deviation of a cell's share is about 1 %.
+    assert along.max() / along.min() < 1.1
+    across = seen.sum(dim=1)
+    assert across.max() / across.min() > 1.3  # y is not periodic
+
+
+def test_patches_across_the_border_have_the_targets_of_the_rolled_signal():
+    grid = torch.randn(2, 3, 7, 9)
+    queries = GridSampler(periodic(2, "x", "y")).sample(Grids((grid,)), 30, generator())
+    assert torch.equal(queries.targets, looked_up(grid, queries.coords))
+    patch = queries.targets.transpose(1, 2).reshape(2, 3, *queries.patch)
+    corner = queries.coords.reshape(2, *queries.patch, 2)[:, 0, 0]
+    for found, signal, (x, y) in zip(patch, grid, corner.tolist(), strict=True):
+        first = round(((y + 1) * 7 - 1) / 2), round(((x + 1) * 9 - 1) / 2)
+        rolled = signal.roll((-first[0], -first[1]), (1, 2))
+        assert torch.equal(found, rolled[:, : queries.patch[0], : queries.patch[1]])
+
+
+def test_a_patch_of_a_whole_periodic_axis_starts_anywhere():
+    sampler, source = GridSampler(periodic(1, "x")), generator()
+    starts = {
+        start
+        for _ in range(20)
+        for start in sampler.sample(Grids((torch.zeros(16, 1, 6),)), 6, source).coords[:, 0, 0].tolist()
+    }
+    assert len(starts) == 6
 
 
 @pytest.mark.parametrize("size", [(30,), (9, 14), (3, 7, 5)])

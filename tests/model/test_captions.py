@@ -18,6 +18,7 @@ from ddmi_core.conditions import sentences
 from ddmi_core.errors import DataError, RequestError
 from ddmi_core.model import latent_cache
 from ddmi_core.registry.registry import unregister
+from variants import returning, variant
 from whole_runs import run
 
 CAPTIONS = (("a slow wave", "slow and calm"), ("a fast wave", "fast and hasty", "a wave that is fast"))
@@ -45,13 +46,8 @@ def described(location: Path | None, settings: formula_domains.WaveSettings) -> 
 @pytest.fixture(scope="module")
 def domain() -> Iterator[Domain]:
     """The wave domain with captions and conditions of text."""
-    domain = evolve(
-        formula_domains.WAVE,
-        name="told",
-        sources={"described": "test_captions:described", **formula_domains.WAVE.sources},
-        default_source="described",
-        conditions={"words": "ddmi_core.parts:word_condition", "text": "ddmi_core.parts:text_condition"},
-    )
+    wave = evolve(formula_domains.WAVE, name="told")
+    domain = variant(wave, sources=returning({"described": described, "formulas": formula_domains.wave_source}))
     ddmi_core.register(domain)
     yield domain
     unregister("told")

@@ -15,6 +15,7 @@ from ddmi_core.api import Condition, Domain
 from ddmi_core.errors import ConfigError, PluginError, RequestError
 from ddmi_core.registry.registry import unregister
 from ddmi_core.settings.resolve import resolve
+from variants import returning, variant
 from whole_runs import run
 
 
@@ -48,25 +49,13 @@ class Unfinished(Speed):
         return vectors
 
 
-def speed(domain, settings):
-    return Speed()
-
-
-def wrong(domain, settings):
-    return Wrong()
-
-
-def unfinished(domain, settings):
-    return Unfinished()
-
-
-CONDITIONS = {name: f"test_conditions:{name}" for name in ("speed", "wrong", "unfinished")}
+CONDITIONS = {"speed": Speed, "wrong": Wrong, "unfinished": Unfinished}
 
 
 @pytest.fixture(scope="module")
 def conditioned() -> Iterator[Domain]:
     """The wave domain with conditions of its own."""
-    domain = evolve(formula_domains.WAVE, name="speedy", conditions=CONDITIONS)
+    domain = variant(evolve(formula_domains.WAVE, name="speedy"), conditions=returning(CONDITIONS))
     ddmi_core.register(domain)
     yield domain
     unregister("speedy")
@@ -119,5 +108,5 @@ def test_vectors_that_do_not_fit_are_refused_with_their_author(conditioned, tmp_
 
 
 def test_the_cores_own_names_are_taken():
-    with pytest.raises(ValueError, match="which the core reserves"):
-        evolve(formula_domains.WAVE, conditions={"class": CONDITIONS["speed"]})
+    with pytest.raises(PluginError, match=r"conditions\(\) names 'class', which the core reserves"):
+        resolve(variant(formula_domains.WAVE, conditions=returning({"class": Speed})))

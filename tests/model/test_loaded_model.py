@@ -17,17 +17,18 @@ import formula_domains
 from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
-from ddmi_core.model.build import build_parts
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.extensions import names
 from ddmi_core.runs import generate
 from ddmi_core.settings.config import Export, Sampling
+from variants import model_variant, returning
 from whole_runs import DOMAINS
 
 
 def held_out(domain, count: int = 3):
-    return load_data(domain, "", formula_domains.FormulaSettings()).held_out.batch(range(count))
+    return load_data(build_parts(domain, formula_domains.FormulaSettings()), "").held_out.batch(range(count))
 
 
 def values(fields) -> torch.Tensor:
@@ -96,7 +97,7 @@ def test_encoding_decoding_and_rendering_agree_with_observation(model):
     posterior = model.encode(signal)
     fields = model.decode(posterior.mean)
     assert len(fields) == 3
-    parts = build_parts(model.domain, model.config)
+    parts = build_parts(model.domain, model.settings)
     observed = parts.renderer.observe(fields, parts.renderer.native_queries(3)).clamp(-1, 1)
     rendered = np.stack([model.render(field).array() for field in fields])
     np.testing.assert_allclose(rendered.reshape(observed.shape), observed.detach().numpy(), atol=1e-4)
@@ -338,8 +339,7 @@ def test_a_file_type_that_the_domain_does_not_write_is_named(model, tmp_path):
 
 
 def test_files_of_another_type_are_written_if_it_is_asked_for(model, tmp_path, monkeypatch):
-    exporters = {**model.domain.exporters, ".grid": "formula_domains:write"}
-    both = evolve(model, domain=evolve(model.domain, exporters=exporters))
+    both = model_variant(model, exporters=returning({".npy": formula_domains.write, ".grid": formula_domains.write}))
     np.save(tmp_path / "a.npy", held_out(model.domain, 1).values[0, 0].numpy())
     (drawn,) = generate.sample_files(both, 1, Sampling(), Export(out=tmp_path, suffix=".grid"))
     assert drawn.name == "sample-0000.grid"

@@ -18,4 +18,4 @@ def model(request: pytest.FixtureRequest) -> ddmi_core.Model:
 @pytest.fixture(scope="module")
 def split(model: ddmi_core.Model) -> Split:
     """The data that the weights were trained on."""
-    return load_data(model.domain, model.config.data, model.config.domain)
+    return load_data(model.parts, model.config.data)

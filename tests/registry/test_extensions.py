@@ -10,6 +10,7 @@ import pytest
 
 import formula_domains
 from ddmi_core.errors import ConfigError, PluginError, RequestError
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry import extensions
 from ddmi_core.registry.extensions import names, offer, offers, part
 from ddmi_core.registry.probe import checked
@@ -200,12 +201,13 @@ def test_settings_accept_names_of_extensions_and_refuse_others(install):
     wave = formula_domains.WAVE
     config = resolve(wave, overrides=["diffusion.denoiser.kind=mixer", 'evaluation.metrics=["edges"]'])
     assert config.diffusion.denoiser.kind == "mixer"
+    own = next(iter(build_parts(wave, config.domain).metrics()))
     for override, words in {
         "diffusion.denoiser.kind=mixr": "did you mean 'mixer'",
         'evaluation.metrics=["edge"]': "unknown metric 'edge'; did you mean 'edges'",
         "evaluation.features=dino": "unknown feature network 'dino'",
         "diffusion.target=velocty": "did you mean 'velocity'",
-        f'evaluation.metrics=["{next(iter(wave.metrics))}"]': "of its own",
+        f'evaluation.metrics=["{own}"]': "of its own",
     }.items():
         with pytest.raises(ConfigError, match=words) as caught:
             resolve(wave, overrides=[override])

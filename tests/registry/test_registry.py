@@ -31,20 +31,15 @@ def ddmi_domains():
 
 def described(name, version=API_VERSION):
     """A domain that refers to parts that do not exist: describing needs none of them."""
-    part = "nowhere:part"
-    given = {
-        "name": name,
-        "summary": "Of tests.",
-        "layout": Layout(axes=("t",), planes=(("t",),)),
-        "values": ("v",),
-        "presets": {"quick": "nowhere:quick.toml"},
-        "sources": {"folder": part},
-        "default_source": "folder",
-        "exporters": {".txt": part},
-        "api_version": version,
-    }
-    parts = [a.name for a in attrs.fields(Domain) if a.default is attrs.NOTHING and a.name not in given]
-    return Domain(**given, **dict.fromkeys(parts, part))
+    layout = Layout(axes=("t",), planes=(("t",),))
+    return Domain(
+        name=name,
+        summary="Of tests.",
+        layout=layout,
+        values=("v",),
+        implementation="nowhere:Parts",
+        api_version=version,
+    )
 
 
 @pytest.fixture

@@ -17,9 +17,7 @@ import {module}_heavy
 
 DOMAIN = Domain(
     name="{name}", summary="Of tests", layout=Layout(axes=("t",), planes=(("t",),)), values=("v",),
-    settings="nowhere:Settings", presets={{"quick": "nowhere:quick.toml"}}, sources={{"folder": "nowhere:folder"}},
-    default_source="folder", read="nowhere:read", exporters={{".txt": "nowhere:write"}}, picture="nowhere:picture",
-    api_version={version},
+    implementation="nowhere:Parts", api_version={version},
 )
 
 @hookimpl

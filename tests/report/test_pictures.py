@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attrs import evolve
 from PIL import Image
 
 import ddmi_core
@@ -19,6 +18,7 @@ import formula_domains
 from ddmi_core.registry.registry import unregister
 from ddmi_core.report import report
 from ddmi_core.report.pictures import Media, Picture, data_url, embedded, playable
+from variants import returning, variant
 
 
 def write_sound(artefact, path: Path) -> None:
@@ -37,9 +37,9 @@ def decoded(url: str, kind: str) -> bytes:
 @pytest.fixture
 def sounding() -> Iterator[None]:
     """The domain with one axis as one whose files are sounds."""
-    exporters = {".wav": "test_pictures:write_sound", **formula_domains.WAVE.exporters}
+    exporters = {".wav": write_sound, ".npy": formula_domains.write}
     unregister("wave")
-    ddmi_core.register(evolve(formula_domains.WAVE, exporters=exporters))
+    ddmi_core.register(variant(formula_domains.WAVE, exporters=returning(exporters)))
     yield
     unregister("wave")
     ddmi_core.register(formula_domains.WAVE)
@@ -141,7 +141,7 @@ def animated(artefact) -> list[Image.Image]:
 @pytest.mark.parametrize("formula_domain", ["wave"], indirect=True)
 def test_signals_and_fields_of_a_domain_that_moves_are_animated_in_the_report(copied_run):
     unregister("wave")
-    ddmi_core.register(evolve(formula_domains.WAVE, picture="test_pictures:animated"))
+    ddmi_core.register(variant(formula_domains.WAVE, picture=lambda self, artefact: animated(artefact)))
     try:
         page = page_of(copied_run)
     finally:

@@ -16,8 +16,8 @@ from ddmi_core.completion import measurement, metrics, solve
 from ddmi_core.errors import RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
-from ddmi_core.parts import bernoulli_loss
 from ddmi_core.runs import complete
+from variants import model_variant
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def few(monkeypatch) -> None:
 
 
 def known(model: Model, most: int = 512) -> Observations:
-    signal = load_data(model.domain, "", model.config.domain).held_out.batch([0])
+    signal = load_data(model.parts, "").held_out.batch([0])
     return model.observations(signal, most)
 
 
@@ -103,7 +103,7 @@ def test_a_coarse_grid_with_hardly_a_value_a_cell_is_refused(model):
 
 
 def test_every_native_cell_is_a_place_once_and_large_grids_give_some_of_them(model):
-    signal = load_data(model.domain, "", model.config.domain).held_out.batch([0])
+    signal = load_data(model.parts, "").held_out.batch([0])
     few_places = model.observations(signal, 10)
     every = model.observations(signal, 10**6)
     assert len(few_places) == 10
@@ -125,7 +125,7 @@ def test_a_sampler_of_points_gives_each_of_its_places_once():
 
 
 def test_labels_are_completed_by_their_own_likelihood_and_judged_by_their_overlap(wave):
-    wave = evolve(wave, domain=evolve(wave.domain, loss="ddmi_core.parts:bernoulli_loss"))
+    wave = model_variant(wave, likelihood="bernoulli")
     seen, _ = half(wave)
     labels = evolve(seen, values=(seen.values > 0).float())
     fields = wave.complete(labels, 2, steps=6)
@@ -134,10 +134,9 @@ def test_labels_are_completed_by_their_own_likelihood_and_judged_by_their_overla
         wave.complete(seen, 1)
 
 
-def test_the_loss_of_a_domain_says_whether_its_values_are_labels(wave):
+def test_the_likelihood_of_a_domain_says_whether_its_values_are_labels(wave):
     assert not wave.measurement.bernoulli
-    labelled = evolve(wave, domain=evolve(wave.domain, loss="ddmi_core.parts:bernoulli_loss"))
-    assert wave.domain.resolve(labelled.domain.loss) is bernoulli_loss
+    labelled = model_variant(wave, likelihood="bernoulli")
     assert labelled.measurement.bernoulli
 
 
@@ -165,7 +164,7 @@ def test_observations_that_do_not_fit_are_refused(wave):
 
 @pytest.fixture
 def wave_file(wave, tmp_path):
-    signal = load_data(wave.domain, "", wave.config.domain).held_out.batch([0])
+    signal = load_data(wave.parts, "").held_out.batch([0])
     np.save(tmp_path / "wave.npy", signal.values[0, 0].numpy())
     return tmp_path / "wave.npy"
 
@@ -232,7 +231,7 @@ def test_one_input_is_completed_at_a_time(finished_runs, wave_file, tmp_path):
 
 
 def test_the_picture_of_what_was_observed_is_the_middle_of_the_range_elsewhere(wave):
-    signal = load_data(wave.domain, "", wave.config.domain).held_out.batch([0])
+    signal = load_data(wave.parts, "").held_out.batch([0])
     original = wave.ground_truth(signal)
     seen, _ = half(wave)
     (grid,) = complete._seen_picture(wave, original, seen)

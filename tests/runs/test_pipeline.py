@@ -34,10 +34,12 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import run_folder
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.report import report
 from ddmi_core.runs import pipeline
 from ddmi_core.training import checkpoint
 from ddmi_core.training.log import Log
+from variants import model_variant, returning, variant
 from whole_runs import DOMAINS, FILES, run
 
 STEPS = {
@@ -125,10 +127,10 @@ def test_tensorboard_is_written_when_it_is_asked_for(copied_run, formula_domain)
 
 def test_reconstructions_are_decoded_once_for_all_metrics(finished_runs, monkeypatch):
     model = report.load(finished_runs["wave"])
-    several = evolve(model, domain=evolve(model.domain, metrics=dict.fromkeys("abc", model.domain.metrics["error"])))
+    several = model_variant(model, metrics=returning(dict.fromkeys("abc", formula_domains.error)))
     decoded, reconstruct = [], Model.reconstruct
     monkeypatch.setattr(Model, "reconstruct", lambda *given: decoded.append(True) or reconstruct(*given))
-    result = evaluate.measure(several, load_data(DOMAINS["wave"], "", formula_domains.FormulaSettings()))
+    result = evaluate.measure(several, load_data(model.parts, ""))
     assert decoded == [True]
     stored = Evaluation.load(finished_runs["wave"] / "metrics.json").value("reconstruction_error")
     assert [result.value(f"reconstruction_{name}") for name in "abc"] == [stored] * 3
@@ -349,9 +351,8 @@ def test_a_start_that_was_cut_off_before_run_toml_can_be_repeated(resume, finish
 
 
 def test_a_run_on_a_relative_path_goes_on_in_any_directory(tmp_path, monkeypatch):
-    wave = evolve(
-        DOMAINS["wave"], sources={"formulas": DOMAINS["wave"].sources["formulas"], "folder": f"{__name__}:kept"}
-    )
+    sources = {"formulas": formula_domains.wave_source, "folder": kept}
+    wave = variant(DOMAINS["wave"], sources=returning(sources))
     (tmp_path / "signals").mkdir()
     for number, data in enumerate(("signals", "folder:signals")):
         monkeypatch.chdir(tmp_path)
@@ -483,8 +484,8 @@ def test_only_a_run_can_be_resumed(formula_domain, tmp_path):
 
 
 def test_changed_data_are_refused_on_resumption_evaluation_and_report(copied_run, formula_domain, monkeypatch):
-    def changed(domain, data, settings) -> Split:
-        return load_data(domain, data, evolve(settings, count=settings.count + 6))
+    def changed(parts, data) -> Split:
+        return load_data(build_parts(parts.domain, evolve(parts.settings, count=parts.settings.count + 6)), data)
 
     for module in (pipeline, evaluate, report):
         monkeypatch.setattr(module, "load_data", changed)
@@ -617,7 +618,7 @@ def test_without_held_out_signals_the_data_are_refused_in_words(finished_runs, m
             return ""
 
     wave = DOMAINS["wave"]
-    split = load_data(wave, "", formula_domains.FormulaSettings())
+    split = load_data(build_parts(wave, formula_domains.FormulaSettings()), "")
     model = report.load(finished_runs["wave"])
     with pytest.raises(DataError, match="no signal is held out"):
         evaluate.measure(model, Split(split.train, Nothing()))

@@ -2,6 +2,7 @@
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -19,6 +20,7 @@ from ddmi_core.settings.config import RunConfig, SamplingConfig
 from ddmi_core.settings.convert import Fault, structure
 from ddmi_core.settings.resolve import dumps, keys, loads, resolve
 from ddmi_core.training.config import TrainingConfig
+from variants import returning, variant
 
 
 class Colour(StrEnum):
@@ -252,11 +254,13 @@ def test_a_stored_configuration_serves_as_file(domain, tmp_path):
 
 def test_a_domain_with_broken_references_is_named(domain):
     with pytest.raises(PluginError, match="nowhere"):
-        resolve(tiny(settings="nowhere:Settings"), "quick")
-    with pytest.raises(PluginError, match="attrs"):
-        resolve(tiny(settings="builtins:dict"), "quick")
+        resolve(tiny(implementation="nowhere:Parts"), "quick")
+    with pytest.raises(PluginError, match="not derived from"):
+        resolve(tiny(implementation="builtins:dict"), "quick")
+    with pytest.raises(PluginError, match="no attrs class of settings"):
+        resolve(variant(domain, settings_type=dict), "quick")
     with pytest.raises(PluginError, match=r"missing\.toml"):
-        resolve(tiny(presets={"quick": "tiny_presets:missing.toml"}), "quick")
+        resolve(variant(domain, presets=classmethod(returning({"quick": Path("missing.toml")}))), "quick")
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

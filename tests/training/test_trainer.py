@@ -20,8 +20,9 @@ from ddmi_core.autoencoder.config import AdversarialConfig
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import CheckpointError, Interrupted, OutputError, TrainingError
-from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion, build_parts
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, finished, load_final
 from ddmi_core.training.config import TrainingConfig
@@ -217,11 +218,12 @@ def test_two_objectives_resume_together_even_before_the_second_joins(step, start
 
 def autoencoder_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Stage, dict[str, Objective]]:
     folder.mkdir(exist_ok=True)
-    model, split = build_autoencoder(domain, config), load_data(domain, "", config.domain)
+    parts = build_parts(domain, config.domain)
+    model, split = build_autoencoder(parts, config), load_data(parts, "")
     job = Stage(
         "autoencoder", folder / "stage", config.autoencoder.training, config.seed, Log(folder / "log"), stop=stop
     )
-    return job, autoencoder_objectives(domain, config, model, split, build_parts(domain, config))
+    return job, autoencoder_objectives(parts, config, model, split)
 
 
 def denoiser_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Stage, dict[str, Objective]]:

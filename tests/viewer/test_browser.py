@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from attrs import evolve
 from chromium import PROGRAM, Browser
 from pages import served
-from viewed import SHEET, renderer
+from viewed import sheet
 
 from ddmi_core.model.model import Model
 from ddmi_core.viewer.session import Session
@@ -48,8 +47,7 @@ def browser(request, models, opened) -> Iterator[Browser]:
 def viewed_model(name: str, models: dict[str, Model]) -> Model:
     if name != "sheet":
         return models[name]
-    model = models["block"]
-    return evolve(model, domain=SHEET, renderer=renderer(model.domain, model.settings))
+    return sheet(models["block"])
 
 
 def middle(browser: Browser) -> tuple[float, float]:

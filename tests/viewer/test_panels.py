@@ -8,15 +8,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from attrs import evolve
 from PIL import Image
-from viewed import SHEET
+from viewed import sheet
 
+import formula_domains
 from ddmi_core.api import Look, Panel, Shown
 from ddmi_core.errors import PluginError
-from ddmi_core.parts import GridPanel, MeshPanel, PicturePanel, Window, ready_panel
+from ddmi_core.parts import GridPanel, MeshPanel, PicturePanel, Window
 from ddmi_core.settings.config import Sampling
 from ddmi_core.viewer.session import Session
+from variants import model_variant, returning
 
 
 def pixels(shown: Shown) -> np.ndarray:
@@ -31,11 +32,11 @@ def field(model):
 
 @pytest.fixture
 def panel(model) -> Panel:
-    return ready_panel(model.domain, model.settings, model.renderer)
+    return model.parts.panel()
 
 
 def test_grids_are_zoomed_with_sliders_for_the_axes_beyond_two(models):
-    panels = {name: ready_panel(model.domain, model.settings, model.renderer) for name, model in models.items()}
+    panels = {name: model.parts.panel() for name, model in models.items()}
     assert {name: (panel.gesture, panel.axes, panel.sliders) for name, panel in panels.items()} == {
         "wave": ("zoom", ("t",), ()),
         "block": ("zoom", ("y", "x"), ("z",)),
@@ -109,15 +110,12 @@ def test_a_look_out_of_range_is_refused(wrong):
 
 def turned(models):
     """The model of three axes, with a renderer of its own and files of meshes."""
-    model = models["block"]
-    import viewed
-
-    return evolve(model, domain=SHEET, renderer=viewed.renderer(model.domain, model.settings))
+    return sheet(models["block"])
 
 
 def test_meshes_are_turned_and_are_as_fine_as_the_view_at_rest(models):
     model = turned(models)
-    panel = ready_panel(model.domain, model.settings, model.renderer)
+    panel = model.parts.panel()
     assert isinstance(panel, MeshPanel)
     assert panel.gesture == "turn"
     field = model.sample(1, steps=2)
@@ -133,8 +131,7 @@ def test_meshes_are_turned_and_are_as_fine_as_the_view_at_rest(models):
 
 def test_what_is_neither_a_grid_nor_a_mesh_is_shown_by_its_picture(models):
     model = turned(models)
-    domain = evolve(model.domain, exporters={".npy": "formula_domains:write"})
-    panel = ready_panel(domain, model.settings, model.renderer)
+    panel = model_variant(model, exporters=returning({".npy": formula_domains.write})).parts.panel()
     assert isinstance(panel, PicturePanel)
     native = model.settings.size
     assert pixels(panel.show(model.sample(1, steps=2), Look())).shape == (native, native)
@@ -149,24 +146,16 @@ class Seen(Panel):
         return Shown("text/plain", f"{look.azimuth:g} {look.elevation:g} {look.distance:g} {look.rest}".encode())
 
 
-def seen(domain, settings, renderer) -> Seen:
-    return Seen()
-
-
-def wrong(domain, settings, renderer) -> str:
-    return "no panel"
-
-
 def test_a_domain_brings_its_own_panel(models):
-    model = evolve(models["wave"], domain=evolve(models["wave"].domain, panel="test_panels:seen"))
+    model = model_variant(models["wave"], panel=returning(Seen()))
     session = Session(model, "own")
     assert session.about()["panel"]["gesture"] == "orbit"
     assert session.panel.thumbnail(model.sample(1, steps=2)).data == b"0 0 1 True"
 
 
 def test_something_else_in_its_place_is_told(models):
-    model = evolve(models["wave"], domain=evolve(models["wave"].domain, panel="test_panels:wrong"))
-    with pytest.raises(PluginError, match="test_panels:wrong must return a Panel"):
+    model = model_variant(models["wave"], panel=returning("no panel"))
+    with pytest.raises(PluginError, match=r"panel\(\) must return a Panel"):
         Session(model, "own")
 
 

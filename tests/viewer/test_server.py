@@ -8,14 +8,15 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
-from attrs import evolve
 from pages import served
 from PIL import Image
 
+import formula_domains
 from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.viewer.params import LARGEST_SEED, Mixture, Query, Sample
 from ddmi_core.viewer.server import PAGE, Server
 from ddmi_core.viewer.session import Session
+from variants import model_variant, returning
 
 
 def grey(data: bytes) -> np.ndarray:
@@ -121,8 +122,8 @@ def test_a_sample_is_saved_as_the_domain_writes_it(page, model, session):
 
 
 def test_what_browsers_play_is_played(model):
-    exporters = {".npy": "formula_domains:write", ".wav": "formula_domains:write"}
-    for page in served(Session(evolve(model, domain=evolve(model.domain, exporters=exporters)), "tiny")):
+    exporters = dict.fromkeys((".npy", ".wav"), formula_domains.write)
+    for page in served(Session(model_variant(model, exporters=returning(exporters)), "tiny")):
         assert json.loads(page.get("/about")[2])["plays"] == "audio/wav"
         (name,) = page.samples(n=1, steps=2)
         status, headers, data = page.get(f"/play?a={name}")

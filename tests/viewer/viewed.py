@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from io import StringIO
 from pathlib import Path
 
@@ -15,19 +16,12 @@ from rich.console import Console
 import ddmi_core
 import formula_domains
 from ddmi_core.api import Field, Renderer
-from ddmi_core.parts import grid_renderer
+from ddmi_core.model.model import Model
+from ddmi_core.parts import DomainParts, GridRenderer
 from ddmi_core.registry.registry import unregister
 from ddmi_core.runs import pipeline
 from ddmi_core.settings.resolve import resolve
 
-SHEET = evolve(
-    formula_domains.BLOCK,
-    name="sheet",
-    renderer="viewed:renderer",
-    settings="formula_domains:BlockSettings",
-    sources={"formulas": "formula_domains:block_source"},
-    exporters={".glb": "viewed:write_triangle", ".wav": "formula_domains:write"},
-)
 DOMAINS = {"wave": formula_domains.WAVE, "block": formula_domains.BLOCK}
 
 
@@ -45,10 +39,6 @@ class Other(Renderer):
         return self.inner.render(field, view)
 
 
-def renderer(domain, settings) -> Other:
-    return Other(grid_renderer(domain, settings))
-
-
 def write_triangle(artefact, path: Path) -> None:
     """One triangle as glb, as large as the grid is fine."""
     size = artefact.size[-1]
@@ -60,6 +50,27 @@ def write_triangle(artefact, path: Path) -> None:
     header += b" " * (-len(header) % 4)
     chunks = struct.pack("<I4s", len(header), b"JSON") + header + struct.pack("<I4s", 36, b"BIN\0") + places
     path.write_bytes(struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks)
+
+
+class Sheets(formula_domains.Blocks):
+    """Blocks whose files are meshes, with a renderer of their own."""
+
+    @cached_property
+    def renderer(self) -> Other:
+        return Other(GridRenderer(self.domain.layout, self.native))
+
+    def exporters(self):
+        return {".glb": write_triangle, ".wav": formula_domains.write}
+
+    panel = DomainParts.panel
+
+
+SHEET = evolve(formula_domains.BLOCK, name="sheet", implementation="viewed:Sheets")
+
+
+def sheet(model: Model) -> Model:
+    """The model of blocks as one of sheets."""
+    return evolve(model, parts=Sheets(SHEET, model.settings))
 
 
 @contextmanager

@@ -8,9 +8,20 @@ from torch.nn import functional as F
 
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
-from ddmi_core.diffusion.denoisers.embeddings import AxisPositions
+from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks import Attention, AxisExchange, Maps, ResidualBlock, apply_shared, convolution, group_norm
+from ddmi_core.networks import (
+    Attention,
+    AxisExchange,
+    Maps,
+    ResidualBlock,
+    Wraps,
+    apply_shared,
+    convolution,
+    group_norm,
+    map_wraps,
+    start_at_zero,
+)
 
 
 class _Level(nn.Module):
@@ -20,18 +31,19 @@ class _Level(nn.Module):
         self, layout: Layout, inputs: tuple[int, ...], width: int, kernel: tuple[int, ...], condition: int
     ) -> None:
         super().__init__()
+        self.wraps = map_wraps(layout)
         self.blocks = nn.ModuleList(ResidualBlock(2, size, width, kernel, condition) for size in inputs)
         self.exchanges = nn.ModuleList(AxisExchange(layout, width) for _ in inputs)
 
     def forward(self, maps: Maps, condition: Tensor) -> Maps:
         for block, exchange in zip(self.blocks, self.exchanges, strict=True):
 
-            def apply(features: Tensor, block: nn.Module = block) -> Tensor:
+            def apply(features: Tensor, wraps: Wraps, block: nn.Module = block) -> Tensor:
                 repeat = len(features) // len(condition)
-                result: Tensor = block(features, condition.repeat(repeat, 1))
+                result: Tensor = block(features, condition.repeat(repeat, 1), wraps)
                 return result
 
-            maps = exchange(apply_shared(apply, maps))
+            maps = exchange(apply_shared(apply, maps, self.wraps))
         return maps
 
 
@@ -42,14 +54,16 @@ class _JointAttention(nn.Module):
         super().__init__()
         self.norm = group_norm(width)
         self.positions = AxisPositions(layout, width)
-        self.attention = Attention(width, heads)
+        self.harmonics = Harmonics(layout)
+        self.attention = Attention(width, heads, self.harmonics.count)
 
     def forward(self, maps: Maps) -> Maps:
         tokens = []
         for plane, features in enumerate(maps):
             rows = self.norm(features).permute(0, 2, 3, 1)
             tokens.append((rows + self.positions(plane, tuple(rows.shape[1:3]))).flatten(1, 2))
-        mixed = self.attention(torch.cat(tokens, dim=1)).split([t.shape[1] for t in tokens], dim=1)
+        harmonics = self.harmonics([tuple(m.shape[2:]) for m in maps], maps[0].device)
+        mixed = self.attention(torch.cat(tokens, dim=1), harmonics).split([t.shape[1] for t in tokens], dim=1)
         return [
             features + part.transpose(1, 2).unflatten(2, features.shape[2:])
             for features, part in zip(maps, mixed, strict=True)
@@ -66,7 +80,7 @@ class PlaneUNet(PlaneDenoiser):
         super().__init__(layout, channels, condition, config)
         kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
         widths = [config.width * multiple for multiple in config.multipliers]
-        self.layout = layout
+        self.layout, self.wraps = layout, map_wraps(layout)
         self.stem = convolution(2, channels, widths[0], kernel)
         self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(widths[0], 1, 1)) for _ in layout.planes)
         self.down, self.shrink, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
@@ -82,18 +96,17 @@ class PlaneUNet(PlaneDenoiser):
             before = width
         self.norm = group_norm(before)
         self.head = convolution(2, before, channels, kernel)
-        nn.init.zeros_(self.head.weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        start_at_zero(self.head)
 
     def forward(self, maps: Maps, condition: Tensor) -> Maps:
         """Predictions for noisy planes; see `PlaneDenoiser`."""
-        maps = [m + offset for m, offset in zip(apply_shared(self.stem, maps), self.offsets, strict=True)]
+        maps = [m + offset for m, offset in zip(apply_shared(self.stem, maps, self.wraps), self.offsets, strict=True)]
         skips: list[Maps] = []
         for level, shrink in zip(self.down, self.shrink, strict=True):
             maps = level(maps, condition)
             skips.append(maps)
             if not isinstance(shrink, nn.Identity):
-                maps = apply_shared(shrink, [self._halve(m) for m in maps])
+                maps = apply_shared(shrink, [self._halve(m) for m in maps], self.wraps)
         maps = self.middle(maps)
         for level, skip in zip(self.up, reversed(skips), strict=True):
             maps = [
@@ -107,7 +120,7 @@ class PlaneUNet(PlaneDenoiser):
                 for m, s in zip(maps, skip, strict=True)
             ]
             maps = level(maps, condition)
-        return apply_shared(lambda m: self.head(F.silu(self.norm(m))), maps)
+        return apply_shared(lambda m, wraps: self.head(F.silu(self.norm(m)), wraps), maps, self.wraps)
 
     @staticmethod
     def _halve(features: Tensor) -> Tensor:

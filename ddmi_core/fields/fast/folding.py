@@ -43,6 +43,7 @@ class FoldedReadout:
     blocks: tuple[FoldedBlock, ...]
     head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
     activation: Callable[[Tensor], Tensor]  # may work in place
+    wraps: tuple[bool, ...]  # whether each column of the coordinates is periodic
 
     @property
     def channels(self) -> int:
@@ -96,7 +97,8 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
             blocks.append(FoldedBlock(last.terms, last.state, last.rest + more))
         hidden = config.width
     weight, bias = _affine(readout.head)
-    return FoldedReadout(tuple(blocks), (weight.contiguous(), bias[:, None]), _IN_PLACE[config.activation])
+    wraps = tuple(axis in layout.periodic for axis in layout.plane_axes)
+    return FoldedReadout(tuple(blocks), (weight.contiguous(), bias[:, None]), _IN_PLACE[config.activation], wraps)
 
 
 def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:

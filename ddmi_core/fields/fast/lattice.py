@@ -49,12 +49,13 @@ class AxisTaps:
         return low.lerp_(high, self.weight.view(shape))
 
 
-def axis_interpolation(coords: Tensor, size: int) -> AxisWindow | AxisTaps:
-    """Interpolation at coordinates `(n,)` in [-1, 1] on an axis of `size` cells, constant beyond the outer centres."""
-    taps = axis_taps(coords, size)
+def axis_interpolation(coords: Tensor, size: int, wraps: bool = False) -> AxisWindow | AxisTaps:
+    """Interpolation at coordinates `(n,)` in [-1, 1] on an axis of `size` cells, with the taps of `axis_taps`."""
+    taps = axis_taps(coords, size, wraps)
     low, high, weight = taps.low, taps.high, taps.weight
-    first = int(low.min())
-    cells = slice(first, int(high.max()) + 1)
+    # Across the ends of a periodic axis, the higher tap has the lower index.
+    first = int(torch.minimum(low, high).min())
+    cells = slice(first, int(torch.maximum(low, high).max()) + 1)
     low, high = low - first, high - first
     if cells.stop - first > min(len(coords), _WIDEST):
         return AxisTaps(cells, low, high, weight)
@@ -92,7 +93,7 @@ class LatticeEvaluator:
             for column, grid_size in zip(term.columns, term.grid.shape, strict=False)
         }
         self.interpolations = {
-            (column, size, cut.start): axis_interpolation(self.axes[column][cut], size)
+            (column, size, cut.start): axis_interpolation(self.axes[column][cut], size, readout.wraps[column])
             for column, size in cells
             for cut in self.cuts[column]
         }

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ddmi_core.fields.fast.folding import FoldedReadout, Term
+from ddmi_core.fields.layout import Layout
 
 CHUNK = 8192
 
@@ -34,12 +35,12 @@ class PointEvaluator:
 
     Args:
         readout: the readout with the basis fields of one signal folded in.
-        axes: number of axes, D.
+        layout: of the field: its axes, D, and its embedding.
         chunk: most points evaluated at once; bounds the memory.
     """
 
-    def __init__(self, readout: FoldedReadout, axes: int, chunk: int = CHUNK) -> None:
-        self.readout, self.axes, self.chunk = readout, axes, chunk
+    def __init__(self, readout: FoldedReadout, layout: Layout, chunk: int = CHUNK) -> None:
+        self.readout, self.layout, self.axes, self.chunk = readout, layout, len(layout.axes), chunk
         self.device = readout.head[0].device
         positions: dict[tuple[int, int], int] = {}  # (column, cells) to its index
         self.gathers: list[list[Gather]] = []
@@ -47,7 +48,7 @@ class PointEvaluator:
         for block in self.readout.blocks:
             gathers, rows, start = [], [], 0
             for term in block.terms:
-                grid = _at_least_two(term)
+                grid = _extended(term, readout.wraps)
                 numbers = [
                     positions.setdefault((column, cells), len(positions))
                     for column, cells in zip(term.columns, term.grid.shape, strict=False)
@@ -64,8 +65,12 @@ class PointEvaluator:
         columns, cells = zip(*positions, strict=True)
         self.columns = torch.tensor(columns, device=self.device)
         size = readout.head[0].new_tensor(cells)[:, None]
-        self.half, self.shift, self.last = size / 2, size / 2 - 0.5, size - 1
+        self.size, self.half, self.shift, self.last = size, size / 2, size / 2 - 0.5, size - 1
         self.last_low = (size - 2).clamp_min(0)
+        wraps = [readout.wraps[column] for column in columns]
+        self.wraps = torch.tensor(wraps, device=self.device)[:, None] if any(wraps) else None
+        if self.wraps is not None:
+            self.last_low = torch.where(self.wraps, self.last, self.last_low)
 
     @torch.no_grad()
     def at(self, coords: Tensor) -> Tensor:
@@ -113,8 +118,11 @@ class PointEvaluator:
         """Values `(N, V)` of one chunk."""
         # Points along the last dimension: short runs per point would take several times longer.
         # `index_select`, because plain indexing adds up gradients in any order of the threads.
-        position = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
-        position = torch.minimum(position.clamp_min(0), self.last)
+        coords = self.layout.in_planes(coords)
+        unlimited = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
+        position = torch.minimum(unlimited.clamp_min(0), self.last)
+        if self.wraps is not None:
+            position = torch.where(self.wraps, torch.remainder(unlimited, self.size), position)
         low = torch.minimum(position.detach().floor(), self.last_low)
         upper = position - low
         lower, cells = 1 - upper, low.to(torch.int32)
@@ -147,10 +155,13 @@ def _weights(gather: Gather, lower: Tensor, upper: Tensor) -> Tensor:
     return torch.cat([second * lower[gather.first], second * upper[gather.first]])
 
 
-def _at_least_two(term: Term) -> Tensor:
-    """The grid of a term, with single cells repeated, so that every point has two taps along each axis."""
+def _extended(term: Term, wraps: Sequence[bool]) -> Tensor:
+    """The grid of a term, extended so that every point has two neighbouring taps along each axis.
+
+    The first cell is repeated after a single cell, and after the last cell of a periodic axis.
+    """
     grid = term.grid
-    for dim in range(len(term.columns)):
-        if grid.shape[dim] == 1:
-            grid = torch.cat([grid, grid], dim=dim)
+    for dim, column in enumerate(term.columns):
+        if grid.shape[dim] == 1 or wraps[column]:
+            grid = torch.cat([grid, grid.narrow(dim, 0, 1)], dim=dim)
     return grid

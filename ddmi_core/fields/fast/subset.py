@@ -40,11 +40,11 @@ class SubsetEvaluator:
             # Consecutive points mostly differ along the first axis, where they share taps.
             first, *others = term.columns
             grid = term.grid.movedim(0, -2)
-            taps = axis_taps(axes[first], grid.shape[-2])
+            taps = axis_taps(axes[first], grid.shape[-2], readout.wraps[first])
             self.rows[first][:, own] = torch.stack([taps.low, taps.high], dim=1) + start
             self.weights[first][:, own] = torch.stack([1 - taps.weight, taps.weight], dim=1)
             for column in others:
-                along = axis_taps(axes[column], len(grid))
+                along = axis_taps(axes[column], len(grid), readout.wraps[column])
                 grid = grid[along.low].lerp_(grid[along.high], along.weight[:, None, None])
                 self.rows[column][:, own] = (torch.arange(len(grid), device=grid.device) * grid.shape[1])[:, None]
             tables.append(grid.reshape(-1, grid.shape[-1]))
@@ -63,10 +63,7 @@ class SubsetEvaluator:
             ValueError: if the indices have another number of rows.
             IndexError: if an index is outside the lattice.
         """
-        if indices.ndim != 2 or len(indices) != len(self.rows):
-            shape = tuple(indices.shape)
-            raise ValueError(f"indices have shape {shape}; this lattice takes ({len(self.rows)}, N)")
-        indices = indices.to(self.table.device)
+        indices = checked_indices(indices, len(self.rows)).to(self.table.device)
         values = self.table.new_empty(self.readout.channels, indices.shape[1])
         for start in range(0, indices.shape[1], self.chunk):
             part = slice(start, start + self.chunk)
@@ -78,6 +75,17 @@ class SubsetEvaluator:
             totals = sums.view(index.shape[1], len(self.readout.blocks), -1).unbind(dim=1)
             values[:, part] = self.readout.values(totals)
         return values
+
+
+def checked_indices(indices: Tensor, axes: int) -> Tensor:
+    """The indices of points of a lattice, if they have one row per axis, `(D, N)`.
+
+    Raises:
+        ValueError: if they have another number of rows.
+    """
+    if indices.ndim != 2 or len(indices) != axes:
+        raise ValueError(f"indices have shape {tuple(indices.shape)}; this lattice takes ({axes}, N)")
+    return indices
 
 
 def _sum(tables: Sequence[Tensor], index: Tensor) -> Tensor:

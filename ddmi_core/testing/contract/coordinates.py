@@ -25,7 +25,7 @@ LATTICE = (5, 3, 4, 6)  # cells along the axes, all different
 
 def check_queries(subject: Subject) -> None:
     """Queries are float32 and finite: coords (B, N, D) in [-1, 1], extra (B, N, X), targets (B, N, V), about n."""
-    layout, batch, measured = subject.domain.layout, subject.count, subject.domain.columns
+    layout, batch, measured = subject.domain.layout, subject.count, subject.parts.observed()
     for points in (1, 7, POINTS):
         queries = subject.queries(points, points)
         expect(
@@ -57,14 +57,25 @@ def check_queries(subject: Subject) -> None:
         )
         types = {str(tensor.dtype) for tensor in (coords, extra, targets)}
         expect(types == {"torch.float32"}, "queries are not float32", "convert them with .float()", dtypes=types)
-        expect(finite(queries), "queries have values that are not finite", "draw finite coordinates and targets")
-        weights = queries.weights
         expect(
-            bool((weights >= 0).all()) and weights.expand(batch, count).shape == (batch, count),
+            finite(queries),
+            "queries have values that are not finite",
+            "draw finite coordinates and targets; where a target is unknown, give it weight 0 and any finite number",
+        )
+        weights = queries.weights
+        fits = weights.ndim == 2 and len(weights) in (1, batch) and weights.shape[1] in (1, count)
+        expect(
+            fits and bool((weights >= 0).all()),
             "weights of points are negative, or have a wrong shape",
-            "return one weight per point, (B, N), or a shape that broadcasts to it",
+            "return one weight per point, (B, N), with 1 in place of B or N if all are equal",
             shape=tuple(weights.shape),
             lowest=float(weights.min()),
+        )
+        expect(
+            points < POINTS or bool((weights > 0).any(dim=1).all()),
+            "all points of a signal have weight 0",
+            "draw coordinates at which the signal is known; a signal without known points belongs in no data set",
+            points=count,
         )
         low, high = float(coords.min()), float(coords.max())
         expect(
@@ -285,12 +296,14 @@ def _level(levels: Sequence[Tensor], queries: Queries) -> int:
 
 
 def _error(level: Tensor, queries: Queries) -> float:
-    """Largest difference between targets and the cells of a level that contain the coordinates."""
+    """Largest difference between targets of weight > 0 and the cells of a level that contain the coordinates."""
     index = torch.zeros(queries.coords.shape[:2], dtype=torch.long)
     for column, length in reversed(list(zip(queries.coords.unbind(-1), level.shape[:1:-1], strict=True))):
         index = index * length + ((column + 1) / 2 * length).floor().clamp(0, length - 1).long()
     values = level.flatten(2).gather(2, index[:, None].expand(-1, level.shape[1], -1)).transpose(1, 2)
-    return float("inf") if values.shape != queries.targets.shape else float((values - queries.targets).abs().max())
+    if values.shape != queries.targets.shape:
+        return float("inf")
+    return float(((values - queries.targets).abs() * (queries.weights.unsqueeze(-1) > 0)).max())
 
 
 def _off(column: Tensor, length: int) -> Tensor:

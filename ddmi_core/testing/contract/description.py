@@ -1,27 +1,21 @@
-"""Checks of the description: light imports, valid references, and consistent settings and presets."""
+"""Checks of the description: light imports, a valid implementation, and consistent settings and presets."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from typing import Any
 
 import attrs
 
-from ddmi_core.api.domain import API_VERSION, Domain, accepted_versions
-from ddmi_core.errors import DdmiError
+from ddmi_core.api.domain import API_VERSION, accepted_versions
+from ddmi_core.errors import DdmiError, PluginError
 from ddmi_core.model.build import build_autoencoder
 from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
 from ddmi_core.model.run_folder import pretrained, read_config
+from ddmi_core.parts.domain_parts import DomainParts, build_parts, implementation
 from ddmi_core.settings.resolve import dumps, loads, resolve
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
-
-# Number of arguments of each reference; those of builders follow the description.
-BUILDERS = {"encoder": 2, "decoder": 2, "sampler": 1, "renderer": 1, "report_views": 1, "panel": 2}
-FUNCTIONS = {"loss": 2, "field_features": 2, "signal_features": 1, "read": 2, "ground_truth": 3, "picture": 1}
-TABLES = {"sources": 2, "perceptual": 1, "metrics": 3, "evaluations": 4, "conditions": 2, "exporters": 2}
 
 
 def check_description_is_light(subject: Subject) -> None:
@@ -34,7 +28,7 @@ def check_description_is_light(subject: Subject) -> None:
     expect(
         not seen.heavy,
         f"importing {entry} imports {' and '.join(seen.heavy)}",
-        "keep the description in its own module that imports only ddmi_core.api, and name parts by reference",
+        "keep the description in a module that imports only ddmi_core.api, and refer to the implementation",
         heavy_modules=len(seen.heavy),
     )
 
@@ -51,41 +45,46 @@ def check_api_version(subject: Subject) -> None:
     )
 
 
-def check_references(subject: Subject) -> None:
-    """Every reference of a description can be imported and called with the core's arguments."""
-    for name, reference, count in _references(subject.domain):
-        target = subject.part(reference)
+def check_implementation(subject: Subject) -> None:
+    """The implementation is a class derived from DomainParts whose methods accept the core's arguments."""
+    try:
+        cls = implementation(subject.domain)
+    except PluginError as error:
+        expect(False, str(error), "correct the class, or the description's implementation")
+    for name, ours in inspect.getmembers(DomainParts, inspect.isfunction):
+        method = getattr(cls, name)
+        if name.startswith("_") or method is ours:
+            continue
+        wanted = list(inspect.signature(ours).parameters)
         expect(
-            callable(target),
-            f"{name} names {reference!r}, a {type(target).__name__}, which is not callable",
-            f"set {name} to a function or a class",
-            arguments=count,
+            callable(method),
+            f"{cls.__name__}.{name} is a {type(method).__name__}, not a method",
+            f"define it as a method: def {name}({', '.join(wanted)})",
+            arguments=len(wanted),
         )
         try:
-            inspect.signature(target).bind(*[None] * count)
+            inspect.signature(method).bind(*[None] * len(wanted))
         except TypeError as error:
             expect(
                 False,
-                f"{name} names {reference!r}, which does not accept the core's arguments: {error}",
-                f"give it {count} positional parameters, as in the documentation of Domain.{name.partition('[')[0]}",
-                arguments=count,
-                signature=str(inspect.signature(target)),
+                f"{cls.__name__}.{name} does not accept the core's arguments: {error}",
+                f"define it as in DomainParts: def {name}({', '.join(wanted)})",
+                arguments=len(wanted),
+                signature=str(inspect.signature(method)),
             )
-        except ValueError:  # some functions of extension modules have no signature
-            continue
 
 
 def check_names(subject: Subject) -> None:
     """Value channels have unique names, and file suffixes are lower-case and begin with a dot."""
-    domain = subject.domain
-    for field, names in (("values", domain.values), ("observed", domain.observed)):
+    named = subject.domain.values, subject.parts.channels(), subject.parts.observed()
+    for field, names in zip(("values", "channels", "observed"), named, strict=True):
         expect(
             len(set(names)) == len(names),
             "names of value channels repeat",
             f"give each channel its own name in `{field}`",
             names=names,
         )
-    for suffix in domain.exporters:
+    for suffix in subject.parts.exporters():
         expect(
             suffix.startswith(".") and suffix == suffix.lower() and len(suffix) > 1,
             f"the exporter {suffix!r} can never be selected",
@@ -96,12 +95,7 @@ def check_names(subject: Subject) -> None:
 
 def check_settings(subject: Subject) -> None:
     """The settings are a frozen attrs class with defaults for all fields and comparison by value."""
-    cls = subject.part(subject.domain.settings)
-    expect(
-        isinstance(cls, type) and attrs.has(cls),
-        f"{subject.domain.settings} is not an attrs class",
-        "write the settings as a class with @attrs.frozen",
-    )
+    cls = implementation(subject.domain).settings_type
     fields = attrs.fields(cls)
     bare = [field.name for field in fields if field.init and field.default is attrs.NOTHING]
     expect(
@@ -128,11 +122,12 @@ def check_settings(subject: Subject) -> None:
 
 def check_presets(subject: Subject) -> None:
     """Every preset can be read, is valid for the settings, and survives writing and reading of run.toml."""
-    for preset in subject.domain.presets:
+    presets = implementation(subject.domain).presets()
+    for preset in presets:
         try:
             config = resolve(subject.domain, preset)
         except DdmiError as error:
-            expect(False, f"preset {preset!r}: {error}", "correct the file", presets=len(subject.domain.presets))
+            expect(False, f"preset {preset!r}: {error}", "correct the file", presets=len(presets))
         text = dumps(config)
         try:
             again = loads(subject.domain, text, "run.toml")
@@ -159,9 +154,10 @@ def check_weights(subject: Subject) -> None:
     try:
         folder = pretrained(subject.domain)
         config = read_config(folder, subject.domain)
-        model = build_autoencoder(subject.domain, config)
+        parts = build_parts(subject.domain, config.domain)
+        model = build_autoencoder(parts, config)
         weights = load_stage(subject.domain, folder.autoencoder, model).digest("weights")
-        assemble(subject.domain, config, model, weights, folder.denoiser, next(model.parameters()).device)
+        assemble(parts, config, model, weights, folder.denoiser, next(model.parameters()).device)
     except DdmiError as error:
         expect(
             False,
@@ -169,21 +165,3 @@ def check_weights(subject: Subject) -> None:
             "train them again with this version, or ship none",
             folder=subject.domain.weights,
         )
-
-
-def _references(domain: Domain) -> Iterator[tuple[str, str, int]]:
-    """Name, reference and number of arguments of all references."""
-    for name, count in BUILDERS.items():
-        yield name, getattr(domain, name), count + 1
-    for name, count in FUNCTIONS.items():
-        yield name, getattr(domain, name), count
-    if domain.channels:
-        yield "channels", domain.channels, 1
-    if domain.preflight:
-        yield "preflight", domain.preflight, 1
-    if domain.contact_sheet:
-        yield "contact_sheet", domain.contact_sheet, 4
-    for name, count in TABLES.items():
-        table: dict[str, Any] = getattr(domain, name)
-        for key, reference in table.items():
-            yield f"{name}[{key!r}]", reference, count

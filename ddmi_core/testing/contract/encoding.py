@@ -119,7 +119,7 @@ def check_devices(subject: Subject) -> None:
     """Encoder, decoder, readout and observe compute on the device of their inputs."""
     device = torch.device("meta")  # has shapes and no values: reveals on any machine what fails on a GPU
     queries = subject.queries(0)
-    model = build_autoencoder(subject.domain, subject.config).eval().to(device)
+    model = build_autoencoder(subject.parts, subject.config).eval().to(device)
     try:
         field = model.decode(model.encode(move(subject.batch, device)).mean)
         values = subject.parts.renderer.observe(field, move(queries, device))
@@ -147,7 +147,7 @@ def check_weights_are_all(subject: Subject) -> None:
     """Encoder, decoder and readout are determined by their weights: stored and loaded, they give the same values."""
     folder = subject.scratch("weights") / "final"
     checkpoint.save(folder, {"weights": subject.autoencoder.state_dict()}, {})
-    other = build_autoencoder(subject.domain, evolve(subject.config, seed=subject.config.seed + 1)).eval()
+    other = build_autoencoder(subject.parts, evolve(subject.config, seed=subject.config.seed + 1)).eval()
     other.load_state_dict(checkpoint.load(folder).tensors("weights"))
     coords = 2 * torch.rand(1, 64, len(subject.domain.layout.axes), generator=generator_for(0, "coords")) - 1
     with torch.no_grad():

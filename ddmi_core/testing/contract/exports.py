@@ -24,14 +24,14 @@ def check_exporters(subject: Subject) -> Remark:
     """Every exporter writes a render and an original to exactly the given path, as a file that other programs open."""
     left, empty = [], []
     artefacts = {"render": subject.native, "original": _original(subject)}
-    for suffix, reference in subject.domain.exporters.items():
+    for suffix, export in subject.parts.exporters().items():
         for name, artefact in artefacts.items():
             folder = subject.scratch("export")
             path = folder / f".partial-{name}{suffix}"
-            subject.part(reference)(artefact, path)
+            export(artefact, path)
             written = sorted(str(file.relative_to(folder)) for file in folder.rglob("*"))
             # A second file, such as the details of a clip, is allowed if the exporter of its suffix writes it as well.
-            also = {f"{name}{other}" for other in subject.domain.exporters} - {f"{name}{suffix}"}
+            also = {f"{name}{other}" for other in subject.parts.exporters()} - {f"{name}{suffix}"}
             expect(
                 path.name in written and set(written) - {path.name} <= also,
                 f"the exporter {suffix!r} does not write exactly the given path",
@@ -70,10 +70,10 @@ def check_exporters(subject: Subject) -> Remark:
 
 def check_exporters_repeat(subject: Subject) -> None:
     """One artefact written twice gives equal bytes."""
-    for suffix, reference in subject.domain.exporters.items():
+    for suffix, export in subject.parts.exporters().items():
         paths = [subject.scratch("repeat") / f"artefact{suffix}" for _ in range(2)]
         for path in paths:
-            subject.part(reference)(subject.native, path)
+            export(subject.native, path)
         first, second = (path.read_bytes() for path in paths)
         different = sum(a != b for a, b in zip(first, second, strict=False)) + abs(len(first) - len(second))
         expect(
@@ -87,9 +87,9 @@ def check_exporters_repeat(subject: Subject) -> None:
 
 def check_exporters_pass_errors_on(subject: Subject) -> None:
     """An exporter raises OSError if a file cannot be written; the core reports it."""
-    for suffix, reference in subject.domain.exporters.items():
+    for suffix, export in subject.parts.exporters().items():
         path = subject.scratch("nowhere") / "missing" / f"artefact{suffix}"
-        raised = _raised(partial(subject.part(reference), subject.native, path))
+        raised = _raised(partial(export, subject.native, path))
         expect(
             isinstance(raised, OSError | DdmiError) or path.exists(),
             f"the exporter {suffix!r} raises {type(raised).__name__ if raised else 'no error'} "
@@ -101,11 +101,11 @@ def check_exporters_pass_errors_on(subject: Subject) -> None:
 
 def check_files_read_back(subject: Subject) -> None:
     """`read` reads files of the first exporter as one signal of the native size with the same content."""
-    suffix, reference = next(iter(subject.domain.exporters.items()))
+    suffix, export = next(iter(subject.parts.exporters().items()))
     path = subject.scratch("read") / f"original{suffix}"
-    subject.part(reference)(_original(subject), path)
+    export(_original(subject), path)
     try:
-        signal = subject.part(subject.domain.read)(path, subject.config.domain)
+        signal = subject.parts.read(path)
     except DataError as error:
         raise NotApplicable(f"read does not take {suffix} files: {str(error).replace(str(path), path.name)}") from error
     batch = sorted({tensor.shape[0] if tensor.ndim else 0 for _, tensor in leaves(signal)})
@@ -141,27 +141,27 @@ def check_files_read_back(subject: Subject) -> None:
 def check_bad_files(subject: Subject) -> None:
     """`read` raises a DataError with the path for a missing file, a folder, an empty file and a text file."""
     folder = subject.scratch("bad")
-    suffix = next(iter(subject.domain.exporters))
+    suffix = next(iter(subject.parts.exporters()))
     missing, inner = folder / f"missing{suffix}", folder / f"inner{suffix}"
     empty, text = folder / f"empty{suffix}", folder / f"text{suffix}"
     inner.mkdir()
     empty.touch()
     text.write_text(TEXT, encoding="utf-8")
-    read = subject.part(subject.domain.read)
     for what, path in (("a missing file", missing), ("a folder", inner), ("an empty file", empty), ("a text", text)):
         _refused(
             f"read, given {what},",
             path,
-            partial(read, path, subject.config.domain),
+            partial(subject.parts.read, path),
             path.stat().st_size if path.is_file() else 0,
         )
 
 
 def check_bad_folders(subject: Subject) -> None:
     """The source `folder` raises a DataError with the path for a missing and for an empty folder."""
-    if FOLDER not in subject.domain.sources:
+    sources = subject.parts.sources()
+    if FOLDER not in sources:
         raise NotApplicable("the domain has no source named 'folder'")
-    source = subject.part(subject.domain.sources[FOLDER])
+    source = sources[FOLDER]
     empty = subject.scratch("empty")
     for what, path in (("a path that does not exist", empty / "missing"), ("an empty folder", empty)):
         _refused(f"the source 'folder', given {what},", path, partial(source, path, subject.config.domain), 0)
@@ -175,7 +175,7 @@ def check_bad_folders(subject: Subject) -> None:
 
 
 def _original(subject: Subject) -> object:
-    original: object = subject.part(subject.domain.ground_truth)(subject.batch, 0, subject.parts.renderer)
+    original: object = subject.parts.ground_truth(subject.batch, 0)
     return original
 
 

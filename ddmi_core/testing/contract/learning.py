@@ -85,12 +85,11 @@ def check_samples_render(subject: Subject) -> None:
     encoded = subject.once("latents", lambda: _latents(subject))
     vectors = encoded.vectors.shape[2]
     model = Model(
-        domain=subject.domain,
+        parts=subject.parts,
         config=subject.config,
         autoencoder=subject.autoencoder,
         diffusion=build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors).eval(),
         normalisation=encoded.normalisation,
-        renderer=subject.parts.renderer,
         classes=tuple(encoded.classes),
         counts=tuple([1] * len(encoded.classes)),
         vectors=latent_cache.kept_vectors(encoded) if vectors else torch.zeros(0, 0),
@@ -105,14 +104,14 @@ def check_samples_render(subject: Subject) -> None:
         values_not_finite=endless,
     )
     with torch.no_grad():
-        features = subject.part(subject.domain.field_features)(fields, model.renderer)
+        features = subject.parts.field_features(fields)
     expect(finite(features), "features of samples are not finite", "bound the output of field_features", fields=2)
-    drawn = subject.part(subject.domain.picture)(model.render(fields[1]))
+    drawn = subject.parts.picture(model.render(fields[1]))
     expect(drawn is not None, "a sample has no picture", "make picture draw every artefact", samples=2)
 
 
 def _latents(subject: Subject) -> latent_cache.Latents:
-    condition = build_condition(subject.domain, subject.config)
+    condition = build_condition(subject.parts, subject.config)
     signals = Some(subject.train, SIGNALS)
     vectors = None if condition is None else latent_cache.vectors_of(condition, signals)
     return latent_cache.encode(subject.autoencoder, signals, 1, 0, CPU, vectors)
@@ -125,8 +124,8 @@ def _autoencoder(subject: Subject) -> Fit:
     adversarial, perceptual = evolve(vae.adversarial, start=0), evolve(vae.perceptual, kind="none")
     plain = evolve(vae, kl=0.0, equivariance=0.0, perceptual=perceptual, adversarial=adversarial)
     config = evolve(subject.config, autoencoder=plain)
-    model = build_autoencoder(subject.domain, config)
-    objective = autoencoder_objectives(subject.domain, config, model, subject.split, subject.parts)["autoencoder"]
+    model = build_autoencoder(subject.parts, config)
+    objective = autoencoder_objectives(subject.parts, config, model, subject.split)["autoencoder"]
     return _fit(objective, plain.training, BATCHES)
 
 

@@ -23,7 +23,7 @@ SLACK = 1e-5
 def check_loss(subject: Subject) -> None:
     """The loss gives one finite error per point, (B, N), for any values, and depends on every channel."""
     targets = subject.queries(0).targets
-    loss = subject.part(subject.domain.loss)
+    loss = subject.parts.loss
     values = torch.randn(targets.shape, generator=generator_for(0, "values"))
     for given in (values, targets.clone(), 100 * values):
         found = loss(given, targets)
@@ -50,7 +50,8 @@ def check_loss(subject: Subject) -> None:
 
 def check_loss_is_least_at_the_target(subject: Subject) -> None:
     """As a function of the value, the loss has one minimum, which increases with the target."""
-    targets = subject.queries(0).targets
+    queries = subject.queries(0)
+    targets = queries.targets[(queries.weights > 0).expand(queries.targets.shape[:2])]
     lowest, highest = float(targets.min()), float(targets.max())
     if lowest == highest:
         raise NotApplicable(f"all targets are {lowest:g}, so none can be compared")
@@ -85,7 +86,8 @@ def check_loss_is_least_at_the_target(subject: Subject) -> None:
 
 def check_perceptual(subject: Subject) -> Remark:
     """A perceptual term gives a finite scalar for patches, with gradients, and is minimal for equal patches."""
-    if not subject.domain.perceptual:
+    terms = subject.parts.perceptual()
+    if not terms:
         raise NotApplicable("the domain offers no perceptual term")
     points = max(POINTS, _points(subject))
     queries = subject.queries(0, points)
@@ -94,11 +96,11 @@ def check_perceptual(subject: Subject) -> Remark:
     truth = as_patch(queries.targets, queries.patch)
     noise = torch.randn(truth.shape, generator=generator_for(0, "patch"))
     left = []
-    for kind, reference in subject.domain.perceptual.items():
+    for kind, build in terms.items():
         options = evolve(subject.config.autoencoder.perceptual, kind=kind)
         try:
             with offline(), initial_weights(0, "perceptual"):
-                term = subject.part(reference)(options)
+                term = build(options)
             equal = term(truth, truth)
         except ConfigError as error:
             left.append(f"{kind}: {error}")
@@ -127,7 +129,7 @@ def check_perceptual(subject: Subject) -> Remark:
             equal=float(equal),
             different=float(found.detach()),
         )
-    if len(left) == len(subject.domain.perceptual):
+    if len(left) == len(terms):
         raise NotApplicable("; ".join(left))
     return f"not examined: {'; '.join(left)}" if left else None
 
@@ -135,7 +137,7 @@ def check_perceptual(subject: Subject) -> Remark:
 def _along(subject: Subject, values: Tensor, target: float, channels: int) -> Tensor:
     """Loss of all values for one target, with equal channels: `(n,)`."""
     given = values[None, :, None].expand(1, -1, channels)
-    found: Tensor = subject.part(subject.domain.loss)(given, torch.full_like(given, target))
+    found: Tensor = subject.parts.loss(given, torch.full_like(given, target))
     return found[0]
 
 

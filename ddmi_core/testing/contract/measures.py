@@ -8,6 +8,7 @@ from torch import Tensor
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.errors import RequestError
+from ddmi_core.parts.domain_parts import Metric
 from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.contract.learning import SIGNALS, Some
 from ddmi_core.testing.grids import own_signal
@@ -19,11 +20,12 @@ CLOSE = 1e-4
 
 def check_metrics(subject: Subject) -> Remark:
     """A metric gives one finite number per signal, the best for a field's own render, in the sense of its name."""
-    if not subject.domain.metrics:
+    metrics = subject.parts.metrics()
+    if not metrics:
         raise NotApplicable("the domain has no metrics")
     subject.several()
-    for name, reference in subject.domain.metrics.items():
-        found = _measured(subject, reference, subject.batch)
+    for name, metric in metrics.items():
+        found = _measured(subject, metric, subject.batch)
         expect(
             found.shape == (subject.count,) and finite(found),
             f"the metric {name!r} is not one finite number per signal",
@@ -36,8 +38,8 @@ def check_metrics(subject: Subject) -> Remark:
     except NotApplicable as reason:
         return f"not examined: the signal that a metric prefers: {reason}"
     other = type(own)(own.values.roll(1, dims=0))
-    for name, reference in subject.domain.metrics.items():
-        better, worse = _measured(subject, reference, own), _measured(subject, reference, other)
+    for name, metric in metrics.items():
+        better, worse = _measured(subject, metric, own), _measured(subject, metric, other)
         higher = name.endswith(HIGHER_IS_BETTER)
         gain = (better - worse) if higher else (worse - better)
         expect(
@@ -55,11 +57,9 @@ def check_metrics(subject: Subject) -> Remark:
 def check_describe(subject: Subject) -> Remark:
     """Fields and signals have the same number of finite features, which are reproducible and differ between signals."""
     subject.several()
-    renderer = subject.parts.renderer
-    field_features = subject.part(subject.domain.field_features)
-    signal_features = subject.part(subject.domain.signal_features)
+    field_features, signal_features = subject.parts.field_features, subject.parts.signal_features
     with torch.no_grad():
-        ours, again = field_features(subject.fields, renderer), field_features(subject.fields, renderer)
+        ours, again = field_features(subject.fields), field_features(subject.fields)
         theirs = signal_features(subject.batch)
     for name, found in (("field_features", ours), ("signal_features", theirs)):
         expect(
@@ -72,7 +72,7 @@ def check_describe(subject: Subject) -> Remark:
     expect(
         ours.shape == theirs.shape,
         "fields and signals have different numbers of features",
-        "compute both from one function, as ddmi_core.parts.grid_features_by does",
+        "compute both from one function, as GridDomain.features does",
         of_fields=ours.shape[1],
         of_signals=theirs.shape[1],
     )
@@ -97,13 +97,14 @@ def check_describe(subject: Subject) -> Remark:
 
 def check_conditions(subject: Subject) -> Remark:
     """A condition gives finite vectors (len, F) or (len, K, F) of signals, and (F,) of each of its example texts."""
-    if not subject.domain.conditions:
+    conditions = subject.parts.conditions()
+    if not conditions:
         raise NotApplicable("the domain offers no conditions")
     signals = Some(subject.train, SIGNALS)
     left = []
-    for name, reference in subject.domain.conditions.items():
+    for name, build in conditions.items():
         try:
-            condition: Condition = subject.part(reference)(subject.domain, subject.config.domain)
+            condition: Condition = build()
             vectors = condition.of(signals)
         except RequestError as error:  # an optional package is missing, or these signals have no captions
             left.append(f"{name}: {error}")
@@ -130,12 +131,11 @@ def check_conditions(subject: Subject) -> Remark:
             condition.parse("\N{REPLACEMENT CHARACTER} no such thing")
         except RequestError:
             continue
-    if len(left) == len(subject.domain.conditions):
+    if len(left) == len(conditions):
         raise NotApplicable("; ".join(left))
     return f"not examined: {'; '.join(left)}" if left else None
 
 
-def _measured(subject: Subject, reference: str, signal: object) -> Tensor:
+def _measured(subject: Subject, metric: Metric, signal: object) -> Tensor:
     with torch.no_grad():
-        found: Tensor = subject.part(reference)(subject.fields, signal, subject.parts.renderer)
-    return found
+        return metric(subject.fields, signal, subject.parts.renderer)

@@ -46,12 +46,12 @@ def check_render_sizes(subject: Subject) -> None:
 def _render_sizes_by_text(subject: Subject) -> None:
     """The same check for artefacts not on grids that have a size, through values of `--size`."""
     native = getattr(subject.native, "size", None)
-    if not subject.domain.parse_view or not isinstance(native, tuple):
+    if not isinstance(native, tuple):
         raise NotApplicable(f"{type(subject.native).__name__} is not on a grid, and has no size that --size selects")
     for size in (native, tuple(SIZES[axis % len(SIZES)] for axis in range(len(native))), (1,) * len(native)):
         words = "x".join(map(str, size))
         try:
-            view = subject.part(subject.domain.parse_view)(words, subject.config.domain)
+            view = subject.parts.parse_view(words)
         except RequestError as error:
             raise NotApplicable(f"--size does not accept {words}: {error}") from error
         artefact = subject.parts.renderer.render(subject.fields[0], view)
@@ -97,7 +97,7 @@ def check_render_leaves_no_gradient(subject: Subject) -> None:
 
 def check_views(subject: Subject) -> None:
     """The views of a report have unique labels, are ordered from small to large, and can be rendered."""
-    views = subject.domain.build("report_views", subject.config.domain)
+    views = subject.parts.report_views()
     labels = [label for label, _ in views]
     expect(
         bool(labels) and all(isinstance(label, str) and label for label in labels) and len(set(labels)) == len(labels),
@@ -123,12 +123,12 @@ def check_views(subject: Subject) -> None:
 
 def check_original(subject: Subject) -> None:
     """The original of a signal is an artefact like a render: its native values at the native size."""
-    original = subject.part(subject.domain.ground_truth)
+    original = subject.parts.ground_truth
     if not isinstance(subject.native, GridArtefact):
-        _originals([original(subject.batch, index, subject.parts.renderer) for index in range(subject.count)])
+        _originals([original(subject.batch, index) for index in range(subject.count)])
         return
     for index in range(subject.count):
-        artefact = original(subject.batch, index, subject.parts.renderer)
+        artefact = original(subject.batch, index)
         expect(
             isinstance(artefact, GridArtefact),
             f"the original is a {type(artefact).__name__}, a render a {type(subject.native).__name__}",
@@ -194,11 +194,11 @@ def check_pictures(subject: Subject) -> None:
     """A picture of a render or an original is a Pillow image, or a sequence of them, of a reasonable size."""
     renderer = subject.parts.renderer
     artefacts = {"a render": subject.native}
-    artefacts["an original"] = subject.part(subject.domain.ground_truth)(subject.batch, 0, renderer)
-    label, view = subject.domain.build("report_views", subject.config.domain)[-1]
+    artefacts["an original"] = subject.parts.ground_truth(subject.batch, 0)
+    label, view = subject.parts.report_views()[-1]
     artefacts[f"the view {label}"] = renderer.render(subject.fields[0], view)
     for name, artefact in artefacts.items():
-        drawn = subject.part(subject.domain.picture)(artefact)
+        drawn = subject.parts.picture(artefact)
         frames = list(drawn) if isinstance(drawn, Sequence) else [drawn]
         expect(
             bool(frames) and all(isinstance(frame, Image.Image) for frame in frames),
@@ -224,7 +224,7 @@ def _contents(subject: Subject, artefact: Any) -> Any:
         return artefact.array()
     if list(leaves(artefact)):
         return artefact
-    suffix, reference = next(iter(subject.domain.exporters.items()))
+    suffix, export = next(iter(subject.parts.exporters().items()))
     path = subject.scratch("contents") / f"artefact{suffix}"
-    subject.part(reference)(artefact, path)
+    export(artefact, path)
     return torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)

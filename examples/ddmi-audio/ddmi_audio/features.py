@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddmi_core.parts import grid_features_by
-
 SEGMENTS = 6
 BANDS = 12  # half-octave bands below the highest frequency
 FLOOR = 1e-5  # power of silence, 47 dB below a full-scale sine
@@ -34,5 +32,4 @@ def features(sounds: Tensor) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-describe, describe_signal = grid_features_by(features)
 # --8<-- [end:features]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 
-from ddmi_core.api import Domain
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import checked_size
 from ddmi_nerf.cameras.camera import Camera
@@ -45,7 +44,7 @@ def orbit(camera: Camera, count: int = FRAMES) -> list[Camera]:
     return [turned(camera, 360 * number / count) for number in range(count)]
 
 
-def report_views(domain: Domain, settings: NerfSettings) -> tuple[tuple[str, Camera], ...]:
+def report_views(settings: NerfSettings) -> tuple[tuple[str, Camera], ...]:
     """Labelled cameras for the report: the default view, from behind, from above, and at a higher resolution."""
     size = settings.size
     places = [

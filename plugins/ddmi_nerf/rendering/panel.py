@@ -9,14 +9,13 @@ from math import degrees
 from attrs import evolve
 from PIL import Image
 
-from ddmi_core.api import Domain, Field, Look, Panel, Shown
+from ddmi_core.api import Field, Look, Panel, Shown
 from ddmi_core.errors import RequestError
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.cameras.orbit import DISTANCE, usual_camera
 from ddmi_nerf.rendering.ray_marching import march
 from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.rendering.scene import Scene, as_bytes
-from ddmi_nerf.settings import NerfSettings
 
 MOVING = 96  # pixels of the longer side while the camera moves
 COARSER = 2.0  # factor of the step while the camera moves
@@ -80,8 +79,3 @@ def drawn(scene: Scene, camera: Camera) -> Shown:
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return Shown("image/png", file.getvalue())
-
-
-def panel(domain: Domain, settings: NerfSettings, renderer: NerfRenderer) -> RadiancePanel:
-    """Build the viewer panel."""
-    return RadiancePanel(renderer)

@@ -31,7 +31,7 @@ class PixelQueries(RayQueries):
     column: Tensor  # (B, N), from -1 at its left to 1
 
 
-class RaySampler(CoordinateSampler):
+class RaySampler(CoordinateSampler[ViewSignal]):
     """Sampler of rays through the centres of random pixels of all views of a signal.
 
     Pixels whose rays miss the cube are not drawn. A share of the rays goes to pixels that show the object. Weights

@@ -23,7 +23,7 @@ from ddmi_nerf.signal import ViewSignal
 SAMPLES = 48
 
 
-class NerfRenderer(Renderer):
+class NerfRenderer(Renderer[Camera, Picture]):
     """Renders colours along rays (`observe`), and views by cameras (`render`).
 
     Args:

@@ -7,16 +7,17 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Field, Renderer
+from ddmi_core.api import Field
 from ddmi_core.parts import cell_centres, lattice_points
 from ddmi_occupancy.evaluation.metrics import inside
+from ddmi_occupancy.rendering import OccupancyRenderer
 from ddmi_occupancy.signal import ShapeSignal
 
 CELLS = 5  # of the coarse grid, along each axis
 POINTS = 32  # at which fields are evaluated, along each axis
 
 
-def describe(fields: Field, renderer: Renderer) -> Tensor:
+def describe(fields: Field, renderer: OccupancyRenderer) -> Tensor:
     """Features `(B, 125)` of fields."""
     points = _lattice().expand(len(fields), -1, -1)
     return _shares(points, inside(fields, points, renderer).float(), torch.ones(1))

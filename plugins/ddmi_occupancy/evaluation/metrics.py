@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Field, Queries, Renderer
+from ddmi_core.api import Field, Queries
 from ddmi_core.parts import Mesh
 from ddmi_occupancy.geometry.distances import CloudDistances, cloud_distances
+from ddmi_occupancy.rendering import OccupancyRenderer
 from ddmi_occupancy.signal import ShapeSignal
 
 SURFACE_POINTS = 4096
@@ -16,10 +17,10 @@ EMPTY = CloudDistances(chamfer=1.8, f_score=0.0, normal_consistency=0.0)  # for 
 CHUNK = 16384  # points evaluated at once
 
 # Distances of the latest batch, by identity of its arguments: three metrics in turn use the same meshes.
-_latest: list[tuple[tuple[Field, ShapeSignal, Renderer], tuple[CloudDistances, ...]]] = []
+_latest: list[tuple[tuple[Field, ShapeSignal, OccupancyRenderer], tuple[CloudDistances, ...]]] = []
 
 
-def iou(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
+def iou(fields: Field, signal: ShapeSignal, renderer: OccupancyRenderer) -> Tensor:
     """Volumetric intersection over union `(B,)`, estimated from the signal's weighted points; at most 1."""
     return overlap(inside(fields, signal.points, renderer), signal.inside.bool(), signal.weights)
 
@@ -32,7 +33,7 @@ def overlap(predicted: Tensor, true: Tensor, weights: Tensor) -> Tensor:
     return torch.where(either > 0, common / either.clamp(min=1e-12), torch.ones_like(either)).float()
 
 
-def inside(fields: Field, points: Tensor, renderer: Renderer) -> Tensor:
+def inside(fields: Field, points: Tensor, renderer: OccupancyRenderer) -> Tensor:
     """Whether points `(B, N, 3)` are inside of fields: `(B, N)`."""
     parts = []
     with torch.no_grad():
@@ -42,22 +43,22 @@ def inside(fields: Field, points: Tensor, renderer: Renderer) -> Tensor:
     return torch.cat(parts, dim=1).to(points.device)
 
 
-def chamfer(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
+def chamfer(fields: Field, signal: ShapeSignal, renderer: OccupancyRenderer) -> Tensor:
     """Chamfer distance `(B,)` between the surfaces, in units in which the longest side is 1.8."""
     return torch.tensor([found.chamfer for found in _surfaces(fields, signal, renderer)])
 
 
-def f_score(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
+def f_score(fields: Field, signal: ShapeSignal, renderer: OccupancyRenderer) -> Tensor:
     """F-score `(B,)` at 1 % of the longest side."""
     return torch.tensor([found.f_score for found in _surfaces(fields, signal, renderer)])
 
 
-def normal_consistency(fields: Field, signal: ShapeSignal, renderer: Renderer) -> Tensor:
+def normal_consistency(fields: Field, signal: ShapeSignal, renderer: OccupancyRenderer) -> Tensor:
     """Mean absolute cosine `(B,)` between the normals of the two surfaces."""
     return torch.tensor([found.normal_consistency for found in _surfaces(fields, signal, renderer)])
 
 
-def _surfaces(fields: Field, signal: ShapeSignal, renderer: Renderer) -> tuple[CloudDistances, ...]:
+def _surfaces(fields: Field, signal: ShapeSignal, renderer: OccupancyRenderer) -> tuple[CloudDistances, ...]:
     """Distances between the surfaces of fields and signals; cached for the latest arguments."""
     key = (fields, signal, renderer)
     for kept, found in _latest:

@@ -7,7 +7,9 @@ import torch
 
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.parts import GridSignal
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.resolve import resolve
+from ddmi_image.parts import ImageParts
 from ddmi_image.plugin import IMAGE
 
 
@@ -16,13 +18,13 @@ def built(preset):
     config = resolve(IMAGE, preset)
     size = config.domain.size
     with torch.device("meta"):
-        model = build_autoencoder(IMAGE, config)
+        model = build_autoencoder(build_parts(IMAGE, config.domain), config)
         latent = model.encode(GridSignal(torch.empty(1, 3, size, size))).mean
         basis = model.decode(latent).basis
     return config, latent, basis
 
 
-@pytest.mark.parametrize("preset", IMAGE.presets)
+@pytest.mark.parametrize("preset", ImageParts.presets())
 def test_preset_builds_with_a_term_and_a_sampler_that_exist(preset):
     config, latent, basis = built(preset)
     assert config.autoencoder.perceptual.kind in IMAGE.perceptual

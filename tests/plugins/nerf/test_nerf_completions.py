@@ -17,8 +17,9 @@ from ddmi_core.completion import metrics
 from ddmi_core.completion import solve as complete
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import DataError
-from ddmi_core.model.build import build_autoencoder, build_diffusion, build_parts
+from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.model import Model
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.resolve import resolve
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.cameras.orbit import turned
@@ -117,12 +118,12 @@ def test_cameras_that_look_away_have_no_places(signal):
 def model(signal) -> Model:
     """One without training, whose fields can be fitted a little."""
     config = resolve(NERF, overrides=SMALL)
-    autoencoder = build_autoencoder(NERF, config).eval().requires_grad_(False)
+    autoencoder = build_autoencoder(build_parts(NERF, config.domain), config).eval().requires_grad_(False)
     points = torch.rand(1, 64, 3, generator=generator())
     shape = LatentShape.of(autoencoder.encode(evolve(signal, points=points, point_colours=points)).mean)
     diffusion = build_diffusion(NERF, config, shape, 0).eval().requires_grad_(False)
     length = shape.length
-    renderer = build_parts(NERF, config).renderer
+    renderer = build_parts(NERF, config.domain).renderer
     renderer.step = 0.1  # fog takes time
     return Model(
         domain=NERF,

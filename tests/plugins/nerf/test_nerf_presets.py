@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.model.build import build_autoencoder, build_diffusion, build_parts
+from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.resolve import resolve
+from ddmi_nerf.parts import NerfParts
 from ddmi_nerf.plugin import NERF
 from ddmi_nerf.signal import ViewSignal
 
@@ -19,7 +21,7 @@ from ddmi_nerf.signal import ViewSignal
 def built(preset, *sets):
     """The configuration, and the latent and the basis fields of an object."""
     config = resolve(NERF, preset, overrides=sets)
-    model = build_autoencoder(NERF, config)
+    model = build_autoencoder(build_parts(NERF, config.domain), config)
     size, points = config.domain.size, 2 * torch.rand(1, 64, 3) - 1
     signal = ViewSignal(
         images=torch.zeros(1, 2, 3, size, size),
@@ -35,7 +37,7 @@ def built(preset, *sets):
         return config, latent, model.decode(latent).basis
 
 
-@pytest.mark.parametrize("preset", NERF.presets)
+@pytest.mark.parametrize("preset", NerfParts.presets())
 def test_preset_builds_with_terms_and_conditions_that_exist(preset):
     config, latent, basis = built(preset)
     assert config.autoencoder.perceptual.kind == "none"
@@ -66,8 +68,8 @@ def test_an_encoder_of_views_trains(tmp_path, monkeypatch):
     """Over twenty steps on the same cars, the error falls to less than half."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = resolve(NERF, "tiny", overrides=["domain.encoder=views", "domain.count=8"])
-    model, parts = build_autoencoder(NERF, config), build_parts(NERF, config)
-    signal = load_data(NERF, "", config.domain).train.batch(range(4))
+    model, parts = build_autoencoder(build_parts(NERF, config.domain), config), build_parts(NERF, config.domain)
+    signal = load_data(build_parts(NERF, config.domain), "").train.batch(range(4))
     optimiser, generator, errors = torch.optim.Adam(model.parameters(), 5e-3), torch.Generator().manual_seed(0), []
     for _ in range(20):
         queries = parts.sampler.sample(signal, 64, generator)

@@ -10,6 +10,7 @@ from scipy.special import sph_harm_y
 from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.model.build import build_autoencoder
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.resolve import resolve
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.plugin import NERF
@@ -64,7 +65,7 @@ def test_the_setting_decides_the_number_of_values(degree):
     config = resolve(NERF, "tiny", overrides=[f"domain.directions={degree}"])
     assert len(value_names(degree)) == 1 + 3 * (degree + 1) ** 2
     with torch.device("meta"):
-        model = build_autoencoder(NERF, config)
+        model = build_autoencoder(build_parts(NERF, config.domain), config)
     last = [weight for name, weight in model.readout.named_parameters() if weight.ndim == 2][-1]
     assert len(last) == len(value_names(degree))
 

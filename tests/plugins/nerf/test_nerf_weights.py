@@ -11,6 +11,7 @@ from ddmi_core.api import Split
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
 from ddmi_core.model.run_folder import pretrained
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_nerf.evaluation.metrics import depth_consistency, psnr_db, views
 
 PLUGIN = "nerf"
@@ -19,7 +20,7 @@ CARS = 100  # of the default source, of which tests need no more
 
 @pytest.fixture(scope="module")
 def split(model) -> Split:
-    return load_data(model.domain, model.config.data, evolve(model.config.domain, count=CARS))
+    return load_data(build_parts(model.domain, evolve(model.config.domain, count=CARS)), model.config.data)
 
 
 @pytest.mark.slow

@@ -9,7 +9,9 @@ import torch
 
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.model.build import build_autoencoder, build_diffusion
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.resolve import resolve
+from ddmi_occupancy.parts import OccupancyParts
 from ddmi_occupancy.plugin import OCCUPANCY
 from ddmi_occupancy.signal import ShapeSignal
 
@@ -18,14 +20,14 @@ from ddmi_occupancy.signal import ShapeSignal
 def built(preset):
     """The configuration, and the latent and the basis fields of a shape."""
     config = resolve(OCCUPANCY, preset)
-    model = build_autoencoder(OCCUPANCY, config)
+    model = build_autoencoder(build_parts(OCCUPANCY, config.domain), config)
     points = torch.rand(1, 64, 3)
     with torch.no_grad():
         latent = model.encode(ShapeSignal(points, points, points, points[..., 0], points[..., 0])).mean
         return config, latent, model.decode(latent).basis
 
 
-@pytest.mark.parametrize("preset", OCCUPANCY.presets)
+@pytest.mark.parametrize("preset", OccupancyParts.presets())
 def test_preset_builds_with_terms_and_conditions_that_exist(preset):
     config, latent, basis = built(preset)
     assert config.autoencoder.perceptual.kind == "none"
@@ -36,7 +38,7 @@ def test_preset_builds_with_terms_and_conditions_that_exist(preset):
     assert sum(p.numel() for p in model.parameters()) > 0
 
 
-@pytest.mark.parametrize("preset", OCCUPANCY.presets)
+@pytest.mark.parametrize("preset", OccupancyParts.presets())
 def test_the_loss_does_not_draw_more_points_than_a_shape_has(preset):
     config = resolve(OCCUPANCY, preset)
     assert config.autoencoder.points <= config.domain.points

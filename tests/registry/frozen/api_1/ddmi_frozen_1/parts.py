@@ -1,4 +1,4 @@
-"""The parts, as they were written for API version 1: ready ones, an encoder and a condition of its own."""
+"""The implementation, as it was written for API version 1: ready ones, an encoder and a condition of its own."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from attrs import frozen
 from PIL import Image
 
 from ddmi_core.api import Condition, Encoder
-from ddmi_core.parts import GridEncoder, GridSet, GridSignal, cell_centres
+from ddmi_core.parts import GridDomain, GridEncoder, GridSet, GridSignal, cell_centres
 
 
 @frozen
@@ -25,11 +25,6 @@ class Louder(Encoder):
 
     def forward(self, signal):
         return self.inner(GridSignal(2 * signal.values))
-
-
-def encoder(domain, config, settings):
-    grid = lambda signal: signal.levels()[0]  # noqa: E731
-    return Louder(GridEncoder(grid, 1, domain.layout, config.latent_channels, config.encoder))
 
 
 def tones(location, settings):
@@ -51,19 +46,28 @@ class Pitch(Condition):
         return ("0.5",)
 
 
-def pitch(domain, settings):
-    return Pitch()
+class Tones(GridDomain[Settings]):
+    def sources(self):
+        return {"tones": tones}
 
+    def encoder(self, config):
+        grid = lambda signal: signal.levels()[0]  # noqa: E731
+        return Louder(GridEncoder(grid, 1, self.domain.layout, config.latent_channels, config.encoder))
 
-def read(path, settings):
-    return GridSignal(torch.from_numpy(np.load(path)).movedim(-1, 0)[None])
+    def conditions(self):
+        return {"pitch": Pitch}
+
+    def read(self, path):
+        return GridSignal(torch.from_numpy(np.load(path)).movedim(-1, 0)[None])
+
+    def exporters(self):
+        return {".npy": write}
+
+    def picture(self, artefact):
+        values = artefact.array()[:, 0]
+        return Image.fromarray(np.repeat(((values.clip(-1, 1) + 1) * 127).astype(np.uint8)[None], 8, axis=0))
 
 
 def write(artefact, path):
     with path.open("wb") as file:
         np.save(file, artefact.array())
-
-
-def picture(artefact):
-    values = artefact.array()[:, 0]
-    return Image.fromarray(np.repeat(((values.clip(-1, 1) + 1) * 127).astype(np.uint8)[None], 8, axis=0))

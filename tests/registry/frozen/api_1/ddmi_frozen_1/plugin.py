@@ -7,16 +7,7 @@ FROZEN = Domain(
     summary="Decaying tones",
     layout=Layout(axes=("t",), planes=(("t",),)),
     values=("height",),
-    settings="ddmi_frozen_1.parts:Settings",
-    presets={"quick": "ddmi_frozen_1:quick.toml"},
-    sources={"tones": "ddmi_frozen_1.parts:tones"},
-    default_source="tones",
-    encoder="ddmi_frozen_1.parts:encoder",
-    metrics={"psnr_db": "ddmi_core.parts:psnr_db"},
-    conditions={"pitch": "ddmi_frozen_1.parts:pitch"},
-    read="ddmi_frozen_1.parts:read",
-    exporters={".npy": "ddmi_frozen_1.parts:write"},
-    picture="ddmi_frozen_1.parts:picture",
+    implementation="ddmi_frozen_1.parts:Tones",
     api_version=1,
 )
 

@@ -1,4 +1,4 @@
-"""Ready parts by reference: built from a description, right for one to three axes, and clear about what they need."""
+"""The ready implementation on grids: right for one to three axes, and clear about what it needs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,20 @@ from attrs import frozen
 import ddmi_core.parts
 from ddmi_core.api import Domain, Field, Layout, Planes
 from ddmi_core.errors import PluginError
-from ddmi_core.grids.renderer import LARGEST
+from ddmi_core.grids.sizes import LARGEST
 from ddmi_core.parts import (
     AutoencoderConfig,
     CoarseToFineReadout,
     DecoderConfig,
     EncoderConfig,
+    GridDomain,
     GridSignal,
     ReadoutConfig,
-    grid_encoder,
-    grid_features_by,
-    grid_field_features,
-    grid_ground_truth,
-    grid_renderer,
-    grid_report_views,
-    grid_sampler,
-    grid_signal_features,
+    grid_features,
     native_grid,
-    plane_decoder,
     psnr_db,
 )
-from ddmi_core.parts.builders import LARGEST_VIEW, grid_features, native_size
+from ddmi_core.parts.grid_domain import LARGEST_VIEW
 
 LAYOUTS = {
     1: Layout(axes=("t",), planes=(("t",),)),
@@ -57,22 +50,30 @@ class Nothing:
     """Settings that say no size."""
 
 
-def domain(axes):
-    part = "nowhere:part"
-    return Domain(
+class Things(GridDomain[Settings]):
+    def sources(self):
+        return {}
+
+    def read(self, path):
+        raise NotImplementedError
+
+    def exporters(self):
+        return {}
+
+    def picture(self, artefact):
+        raise NotImplementedError
+
+
+def parts(axes, settings=None, cls=Things):
+    domain = Domain(
         api_version=1,
         name="thing",
         summary="Of tests.",
         layout=LAYOUTS[axes],
         values=("u", "v"),
-        settings=part,
-        presets={"quick": "nowhere:quick.toml"},
-        sources={"folder": part},
-        default_source="folder",
-        read=part,
-        exporters={".txt": part},
-        picture=part,
+        implementation=cls,
     )
+    return cls(domain, settings or Settings(NATIVE[axes]))
 
 
 def fields(axes, batch=2):
@@ -88,7 +89,7 @@ def signal(axes, batch=2):
 
 
 def renderer(axes):
-    return grid_renderer(domain(axes), Settings(NATIVE[axes]))
+    return parts(axes).renderer
 
 
 def test_every_public_name_can_be_imported():
@@ -98,17 +99,17 @@ def test_every_public_name_can_be_imported():
 
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_the_default_parts_work_together(axes):
-    subject, settings = domain(axes), Settings(NATIVE[axes])
+    subject = parts(axes)
     config = AutoencoderConfig(
         latent_channels=3,
         encoder=EncoderConfig(widths=(8, 8), blocks=1),
         decoder=DecoderConfig(widths=(8, 8), blocks=1, basis=(6, 5)),
     )
-    encoder, decoder = grid_encoder(subject, config, settings), plane_decoder(subject, config, settings)
-    queries = grid_sampler(subject, settings).sample(signal(axes), 10, torch.Generator().manual_seed(0))
+    encoder, decoder = subject.encoder(config), subject.decoder(config)
+    queries = subject.sampler.sample(signal(axes), 10, torch.Generator().manual_seed(0))
     basis = decoder(encoder(signal(axes)).mean)
     readout = CoarseToFineReadout(decoder.channels, extra=0, values=2, config=ReadoutConfig(width=8))
-    field = Field(basis=basis, readout=readout, layout=subject.layout)
+    field = Field(basis=basis, readout=readout, layout=LAYOUTS[axes])
     drawing = renderer(axes)
     assert drawing.observe(field, queries).shape == queries.targets.shape == (2, queries.coords.shape[1], 2)
     assert drawing.render(field[0]).size == NATIVE[axes]
@@ -116,24 +117,24 @@ def test_the_default_parts_work_together(axes):
 
 def test_the_renderer_takes_the_extent_of_the_settings_if_they_have_one():
     assert renderer(2).extent == (2.0, 2.0)
-    assert grid_renderer(domain(2), Measured((8, 12), (0.5, 4.0))).extent == (0.5, 4.0)
+    assert parts(2, Measured((8, 12), (0.5, 4.0))).renderer.extent == (0.5, 4.0)
 
 
-@pytest.mark.parametrize("build", [grid_renderer, grid_report_views, native_size])
+@pytest.mark.parametrize("build", [lambda own: own.renderer, lambda own: own.report_views(), lambda own: own.native])
 def test_settings_without_a_native_size_are_told_what_to_give(build):
     with pytest.raises(PluginError, match=r"Nothing\.native: add a property .*slowest first \(y, x\)"):
-        build(domain(2), Nothing())
+        build(parts(2, Nothing()))
 
 
 @pytest.mark.parametrize("native", [(8,), (8, 8, 8), ()])
 def test_a_native_size_that_does_not_fit_the_layout_is_told(native):
     with pytest.raises(PluginError, match=r"one number for each axis, slowest first: y, x") as caught:
-        native_size(domain(2), Settings(native))
+        _ = parts(2, Settings(native)).native
     assert f"Settings.native is {native}" in str(caught.value)
 
 
 def test_a_native_size_may_be_a_list():
-    assert native_size(domain(2), Settings([8, 12])) == (8, 12)
+    assert parts(2, Settings([8, 12])).native == (8, 12)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_a_native_size_may_be_a_list():
     ],
 )
 def test_views_double_to_eight_times_the_native_size_or_what_is_still_handy(native, expected):
-    found = grid_report_views(domain(len(native)), Settings(native))
+    found = parts(len(native), Settings(native)).report_views()
     assert [size for _, size in found] == expected
     assert [label for label, _ in found] == [" x ".join(map(str, size)) for size in expected]
 
@@ -160,16 +161,16 @@ def test_views_double_to_eight_times_the_native_size_or_what_is_still_handy(nati
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_every_view_can_be_rendered(axes):
     for length in (1, 3, 50, 777, 20000, LARGEST):
-        settings = Settings((length,) * axes)
-        sizes = [size for _, size in grid_report_views(domain(axes), settings)]
-        assert all(grid_renderer(domain(axes), settings).render(fields(axes)[0], size).size == size for size in sizes)
+        own = parts(axes, Settings((length,) * axes))
+        sizes = [size for _, size in own.report_views()]
+        assert all(own.renderer.render(fields(axes)[0], size).size == size for size in sizes)
         assert prod(sizes[-1]) <= max(LARGEST_VIEW, length**axes)
 
 
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_an_original_has_the_values_of_its_signal_in_the_form_of_a_render(axes):
-    drawing = grid_renderer(domain(axes), Measured(NATIVE[axes], (3.0,) * axes))
-    original, render = grid_ground_truth(signal(axes), 1, drawing), drawing.render(fields(axes)[0])
+    own = parts(axes, Measured(NATIVE[axes], (3.0,) * axes))
+    original, render = own.ground_truth(signal(axes), 1), own.renderer.render(fields(axes)[0])
     assert original.array().dtype == render.array().dtype
     assert (original.size, original.extent, original.channels) == (render.size, render.extent, render.channels)
     np.testing.assert_array_equal(original.array(), signal(axes).values[1].movedim(0, -1).numpy())
@@ -178,7 +179,7 @@ def test_an_original_has_the_values_of_its_signal_in_the_form_of_a_render(axes):
 def test_bytes_at_the_native_size_are_values():
     kept = GridSignal(torch.tensor([[[0, 255]]], dtype=torch.uint8))
     assert native_grid(kept).tolist() == [[[-1, 1]]]
-    assert grid_ground_truth(kept, 0, grid_renderer(domain(1), Settings((2,)))).array().tolist() == [[-1], [1]]
+    assert parts(1, Settings((2,))).ground_truth(kept, 0).array().tolist() == [[-1], [1]]
 
 
 @pytest.mark.parametrize("axes", LAYOUTS)
@@ -197,16 +198,20 @@ def test_psnr_of_equal_grids_is_100():
 
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_one_function_of_grids_describes_fields_and_signals(axes):
-    describe, describe_signal = grid_features_by(lambda values: values.flatten(2).amax(dim=2))
-    drawn = renderer(axes).native_values(fields(axes))
-    assert torch.equal(describe(fields(axes), renderer(axes)), drawn.flatten(2).amax(dim=2))
-    assert torch.equal(describe_signal(GridSignal(drawn)), drawn.flatten(2).amax(dim=2))
+    class Largest(Things):
+        def features(self, values):
+            return values.flatten(2).amax(dim=2)
+
+    own = parts(axes, cls=Largest)
+    drawn = own.renderer.native_values(fields(axes))
+    assert torch.equal(own.field_features(fields(axes)), drawn.flatten(2).amax(dim=2))
+    assert torch.equal(own.signal_features(GridSignal(drawn)), drawn.flatten(2).amax(dim=2))
 
 
 @pytest.mark.parametrize("axes", LAYOUTS)
 def test_the_plain_description_is_the_same_for_a_field_and_the_signal_that_it_draws(axes):
     same = GridSignal(renderer(axes).native_values(fields(axes)))
-    torch.testing.assert_close(grid_field_features(fields(axes), renderer(axes)), grid_signal_features(same))
+    torch.testing.assert_close(parts(axes).field_features(fields(axes)), parts(axes).signal_features(same))
 
 
 @pytest.mark.parametrize("size", [(1,), (3,), (100,), (1, 1), (5, 9), (64, 48), (2, 3, 4), (16, 16, 16), (1, 7, 2)])

@@ -1,0 +1,275 @@
+"""The base class of a domain's implementation: typed methods with defaults, of which an author overrides some."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from types import FunctionType
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+
+import attrs
+from PIL import Image
+from torch import Tensor, nn
+
+from ddmi_core.api.conditions import Condition
+from ddmi_core.api.domain import Domain
+from ddmi_core.api.evaluation import Figure, Trained
+from ddmi_core.api.interfaces import BasisFieldDecoder, CoordinateSampler, Encoder, Renderer
+from ddmi_core.api.observations import Observations
+from ddmi_core.api.panels import Panel
+from ddmi_core.api.signals import Split
+from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
+from ddmi_core.autoencoder.decoder import PlaneDecoder
+from ddmi_core.autoencoder.losses import l1_loss
+from ddmi_core.conditions.text import text_condition, word_condition
+from ddmi_core.errors import PluginError, RequestError
+from ddmi_core.fields.field import Field
+from ddmi_core.parts.media import Drawn
+from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
+
+T = TypeVar("T")  # settings
+S = TypeVar("S")  # signal
+V = TypeVar("V")  # view
+A = TypeVar("A")  # artefact
+
+Metric = Callable[[Field, Any, Any], Tensor]  # (fields, signal, renderer) -> (B,)
+Evaluation = Callable[[Trained, Split, int, int], Sequence[Figure]]  # (model, split, count, seed)
+Source = Callable[[Any, Any], Split]  # (location, settings)
+Sheet = Sequence[Sequence[Image.Image]]  # rows of pictures
+PRESETS = "presets"
+
+
+class DomainParts(ABC, Generic[T, S, V, A]):
+    """The implementation of a domain, for one configuration of its settings.
+
+    Derive from it, or from `GridDomain` for signals on grids, and override what differs. The type parameters are the
+    attrs class of the domain's own settings (`[domain]` in a configuration), whose fields all have defaults, and the
+    types of its signals, views and artefacts.
+
+    Args:
+        domain: the description.
+        settings: the domain's settings of a run.
+
+    Attributes:
+        settings_type: attrs class of the settings, from the first type parameter.
+        likelihood: `"bernoulli"` if fields give logits and measured values are labels 0 and 1; else `"gaussian"`.
+            Completions use it.
+
+    Example:
+        >>> class Solids(DomainParts[SolidSettings, SolidSignal, int, Mesh]):  # doctest: +SKIP
+        ...     @cached_property
+        ...     def sampler(self) -> PointSampler:
+        ...         return PointSampler(self.settings.near)
+    """
+
+    settings_type: ClassVar[type[Any]]
+    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "gaussian"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take the settings' class from the type parameters, and refuse a sampler or renderer that is a method."""
+        super().__init_subclass__(**options)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            first = next(iter(get_args(base)), None)
+            if isinstance(first, type):
+                cls.settings_type = first
+        for name in ("sampler", "renderer"):
+            if isinstance(cls.__dict__.get(name), FunctionType):
+                raise TypeError(f"{cls.__name__}.{name} is a method. Fix: decorate it with functools.cached_property")
+
+    def __init__(self, domain: Domain, settings: T) -> None:
+        self.domain, self.settings = domain, settings
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Path | str]:
+        """Presets: name to a TOML file, or to TOML text; by default the files `presets/*.toml` beside the class.
+
+        A domain without a preset `quick` has one with the default values of all settings.
+        """
+        package = cls.__module__.rpartition(".")[0]
+        if not package:
+            return {}
+        folder = files(package).joinpath(PRESETS)
+        found = sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
+        return {Path(file.name).stem: Path(str(file)) for file in found if file.name.endswith(".toml")}
+
+    # Data
+
+    @abstractmethod
+    def sources(self) -> Mapping[str, Source]:
+        """Sources of data: name to a function `(location: Path | None, settings) -> Split`; the first is the default.
+
+        A source that takes a location is used as `--data NAME` (default location) or `--data NAME:PATH`; the source
+        named `folder` also handles a bare `--data PATH`. For `ddmi data sources`, annotate `location: None` if it
+        takes no location, and `location: Path` if it requires one.
+        """
+
+    @abstractmethod
+    def read(self, path: Path) -> S:
+        """The signal (B = 1) in a file, for `ddmi reconstruct` and `ddmi complete`.
+
+        Raises:
+            DataError: if the file is missing or cannot be used.
+        """
+
+    def channels(self) -> tuple[str, ...]:
+        """Names of the value channels for these settings; by default those of the description."""
+        return self.domain.values
+
+    def observed(self) -> tuple[str, ...]:
+        """Column names of targets and of the output of `observe`; by default the channels.
+
+        Override it if measurements are not field values at points (e.g. pixel colours along rays). Such measurements
+        cannot be read from a table of point values, or averaged over cells of the axes.
+        """
+        return self.channels()
+
+    def conditions(self) -> Mapping[str, Callable[[], Condition]]:
+        """Conditions other than classes; `diffusion.condition` selects one by name.
+
+        By default `text` and `words`, which apply to data with captions.
+        """
+        return {"text": text_condition, "words": word_condition}
+
+    # Networks and losses
+
+    @abstractmethod
+    def encoder(self, config: AutoencoderConfig) -> Encoder[S]:
+        """The encoder with initial weights."""
+
+    def decoder(self, config: AutoencoderConfig) -> BasisFieldDecoder:
+        """The decoder to basis fields with initial weights; by default a `PlaneDecoder`, for any layout."""
+        return PlaneDecoder(self.domain.layout, config.latent_channels, config.decoder)
+
+    @property
+    @abstractmethod
+    def sampler(self) -> CoordinateSampler[S]:
+        """The coordinate sampler; override it with a `functools.cached_property`."""
+
+    @property
+    @abstractmethod
+    def renderer(self) -> Renderer[V, A]:
+        """The renderer; override it with a `functools.cached_property`."""
+
+    def loss(self, values: Tensor, targets: Tensor) -> Tensor:
+        """Error per point, `(B, N)`, of predicted and true values, both `(B, N, V)`; by default L1."""
+        return l1_loss(values, targets)
+
+    def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
+        """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar."""
+        return {}
+
+    # Evaluation
+
+    def preflight(self) -> None:
+        """Raise errors that would otherwise occur only at the end, such as a missing file for an evaluation.
+
+        Called before a run or an evaluation starts.
+        """
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """Metrics of reconstructions at the native size: `(fields, signal, renderer) -> (B,)`.
+
+        Names ending in `_db`, `iou`, `ssim`, `score` or `consistency` are better when higher.
+        """
+        return {}
+
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """Further figures: `(model, split, count, seed) -> Sequence[Figure]`.
+
+        For example distances between sets of `count` samples and of signals.
+        """
+        return {}
+
+    @abstractmethod
+    def field_features(self, fields: Field) -> Tensor:
+        """Features `(B, F)` of fields, for distances between sets."""
+
+    @abstractmethod
+    def signal_features(self, signal: S) -> Tensor:
+        """Features `(B, F)` of signals, comparable with those of fields."""
+
+    # Artefacts and views
+
+    @abstractmethod
+    def exporters(self) -> Mapping[str, Callable[[A, Path], None]]:
+        """File suffix (`.png`) to a function `(artefact, path) -> None`; the first is the default.
+
+        It writes to the given path, which has this suffix and is renamed once the file is complete, and lets `OSError`
+        propagate; the core turns it into a message. It may write a second file of the same name with another suffix
+        of this mapping.
+        """
+
+    @abstractmethod
+    def picture(self, artefact: A) -> Drawn:
+        """A thumbnail for reports: a picture, or a sequence of them, the frames of an animation."""
+
+    @abstractmethod
+    def ground_truth(self, signal: S, index: int) -> A:
+        """One signal of a batch as an artefact for `picture` and the exporters."""
+
+    @abstractmethod
+    def report_views(self) -> Sequence[tuple[str, V]]:
+        """Labelled views, from small to large, in which a report shows one sample."""
+
+    def parse_view(self, text: str) -> V:
+        """The view that a value of `--size` names.
+
+        Raises:
+            RequestError: with the valid forms.
+        """
+        raise RequestError(f"size {text!r}: domain {self.domain.name!r} renders its native view only; omit --size")
+
+    def contact_sheet(self, signal: S, seen: Observations, fields: Field, artefacts: Sequence[A]) -> Sheet:
+        """Rows of pictures of a completion by `ddmi complete`; by default the original, then each completion.
+
+        Args:
+            signal: the original, B = 1.
+            seen: its observed values.
+            fields: the completions.
+            artefacts: one per completion, at the requested view.
+        """
+        return [[self.still(artefact) for artefact in (self.ground_truth(signal, 0), *artefacts)]]
+
+    def still(self, artefact: A) -> Image.Image:
+        """The picture of an artefact; the first frame of an animation."""
+        drawn = self.picture(artefact)
+        return drawn if isinstance(drawn, Image.Image) else drawn[0]
+
+    def panel(self) -> Panel:
+        """How the page of `ddmi view` shows fields: as meshes to rotate if there is a `.glb` exporter, or pictures."""
+        exporters = self.exporters()
+        if GLB in exporters:
+            return MeshPanel(self.renderer, exporters[GLB])
+        return PicturePanel(self.renderer, self.picture)
+
+
+AnyParts = DomainParts[Any, Any, Any, Any]
+
+
+def implementation(domain: Domain) -> type[AnyParts]:
+    """The class that implements a domain.
+
+    Raises:
+        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, or names no settings.
+    """
+    cls = domain.load()
+    name = f"domain {domain.name!r}: its implementation {cls.__module__}:{cls.__qualname__}"
+    if not issubclass(cls, DomainParts):
+        raise PluginError(f"{name} is not derived from ddmi_core.parts.DomainParts or GridDomain")
+    if missing := sorted(cls.__abstractmethods__):
+        raise PluginError(f"{name} does not define {', '.join(missing)}")
+    settings = getattr(cls, "settings_type", None)
+    if settings is None or not attrs.has(settings):
+        raise PluginError(f"{name} names no attrs class of settings. Fix: class {cls.__name__}(GridDomain[MySettings])")
+    return cls
+
+
+def build_parts(domain: Domain, settings: Any) -> AnyParts:
+    """The implementation of a domain for the settings of a run.
+
+    Raises:
+        PluginError: as `implementation`.
+    """
+    return implementation(domain)(domain, settings)

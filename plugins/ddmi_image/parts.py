@@ -1,0 +1,49 @@
+"""The implementation of the image domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor, nn
+
+from ddmi_core.parts import GridArtefact, GridDomain, GridSignal, PerceptualConfig, Source
+from ddmi_image import afhq_celeba, export, folder, openmoji
+from ddmi_image.features import features
+from ddmi_image.perceptual import LpipsTerm
+from ddmi_image.settings import ImageSettings
+
+
+class ImageParts(GridDomain[ImageSettings]):
+    """Pictures as functions of x and y."""
+
+    def sources(self) -> Mapping[str, Source]:
+        """Emoji by default, folders, and the data sets of the paper."""
+        return {
+            "openmoji": openmoji.load,
+            "folder": folder.load,
+            "afhqv2-cat": afhq_celeba.afhqv2_cat,
+            "afhqv2-dog": afhq_celeba.afhqv2_dog,
+            "celeba-hq": afhq_celeba.celeba_hq,
+        }
+
+    def read(self, path: Path) -> GridSignal:
+        """The picture in a file."""
+        return folder.read(path, self.settings)
+
+    def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
+        """The grid's terms, and `lpips`."""
+        return {**super().perceptual(), "lpips": LpipsTerm}
+
+    def features(self, values: Tensor) -> Tensor:
+        """Colours and edges; see `ddmi_image.features`."""
+        return features(values)
+
+    def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
+        """PNG of any size, and small JPEG and WebP files."""
+        return {".png": export.write_png, ".jpg": export.write_small, ".webp": export.write_small}
+
+    def picture(self, artefact: GridArtefact) -> Image.Image:
+        """A thumbnail."""
+        return export.picture(artefact)

@@ -1,0 +1,101 @@
+"""The implementation of the video domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor, nn
+
+from ddmi_core.parts import (
+    Evaluation,
+    GridArtefact,
+    GridDomain,
+    GridPanel,
+    GridSampler,
+    GridSignal,
+    Metric,
+    PerceptualConfig,
+    Source,
+)
+from ddmi_video import evaluations, export, folder
+from ddmi_video.features import clip_features, colour_and_motion
+from ddmi_video.rendering import ClipRenderer, first_frame, report_views
+from ddmi_video.scenes import source as scenes
+from ddmi_video.settings import VideoSettings
+from ddmi_video.sky_timelapse import sky_timelapse
+from ddmi_video.views import ClipView, parse_view
+
+
+class VideoParts(GridDomain[VideoSettings]):
+    """Clips as functions of x, y and t."""
+
+    def sources(self) -> Mapping[str, Source]:
+        """Drawn skies by default, moving digits, folders, and the data set of the paper."""
+        return {
+            "scenes": scenes.load,
+            "digits": scenes.digits,
+            "folder": folder.load,
+            "sky-timelapse": sky_timelapse,
+        }
+
+    def read(self, path: Path) -> GridSignal:
+        """The clip in a file."""
+        return folder.read(path, self.settings)
+
+    @cached_property
+    def sampler(self) -> GridSampler:
+        """Scattered coordinates, which vary more than a block and never need a whole clip."""
+        return GridSampler(self.domain.layout, scattered=True)
+
+    @cached_property
+    def renderer(self) -> ClipRenderer:
+        """Clips and slices through time."""
+        return ClipRenderer(self.domain.layout, self.native, extent=self.settings.extent)
+
+    def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
+        """None, because scattered coordinates form no patches."""
+        return {}
+
+    def preflight(self) -> None:
+        """Check that the features can be loaded.
+
+        Raises:
+            DataError: if they cannot.
+        """
+        clip_features(self.settings.features)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """The grid's metrics, and the consistency of consecutive frames."""
+        return {**super().metrics(), "temporal_consistency": evaluations.temporal_consistency}
+
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """Fréchet video distance, and sharpness between frames."""
+        return {"video_distance": evaluations.video_distance, "between_frames": evaluations.between_frames}
+
+    def features(self, values: Tensor) -> Tensor:
+        """Colours and motion; see `ddmi_video.features`."""
+        return colour_and_motion(values)
+
+    def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
+        """MP4, GIF, and a zip archive of frames."""
+        return {".mp4": export.write_mp4, ".gif": export.write_gif, ".zip": export.write_frames}
+
+    def picture(self, artefact: GridArtefact) -> Image.Image | Sequence[Image.Image]:
+        """Small frames."""
+        return export.picture(artefact)
+
+    def report_views(self) -> Sequence[tuple[str, Any]]:
+        """A slice through time, the native clip, and higher frame rates."""
+        return report_views(self.settings)
+
+    def parse_view(self, text: str) -> ClipView:
+        """A size with a frame rate and an interval of time; see `ddmi_video.views`."""
+        return parse_view(text, self.settings)
+
+    def panel(self) -> GridPanel:
+        """One frame at the requested size, where reports show small ones."""
+        return GridPanel(self.domain.layout, self.renderer, self.picture, first_frame)
