@@ -10,6 +10,10 @@ class DdmiDeprecationWarning(DeprecationWarning):
     """Use of a part of the public interface that a later version will remove."""
 
 
+class ExtensionWarning(UserWarning):
+    """An extension cannot be used, or one of its parts failed, and the work goes on without it."""
+
+
 class DdmiError(Exception):
     """An error that a user can understand and fix. The command line prints the message without a traceback."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ddmi_core.cli.commands import ExtensibleCommands, add_command
+from ddmi_core.cli.errors import show_warning
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry.extensions import names, part
 from ddmi_core.registry.limit import set_limit
@@ -52,4 +53,5 @@ def _options(
 
 def main() -> None:
     """Entry point of the program."""
+    warnings.showwarning = show_warning
     app()

@@ -64,16 +64,16 @@ def _show(records: Sequence[PluginRecord]) -> None:
 
     console = Console()
     plugins = Table("name", "version", "distribution", "API", "axes", "status", box=box.SIMPLE)
-    extensions = Table("extension", "version", "distribution", "provides", "status", box=box.SIMPLE)
+    extensions = Table("extension", "version", "distribution", "API", "provides", "status", box=box.SIMPLE)
     for record in records:
-        origin = (record.name, record.version, record.distribution or "this program")
+        api = UNKNOWN if record.api_version is None else str(record.api_version)
+        row = (record.name, record.version, record.distribution or "this program", api)
         status = Text(record.status, style=_STYLES.get(record.status, "red"))
         if record.group == EXTENSIONS:
             provides = (f"{KINDS[kind]} {name}" for kind, found in record.provides.items() for name in found)
-            extensions.add_row(*map(Text, (*origin, ", ".join(provides) or UNKNOWN)), status)
+            extensions.add_row(*map(Text, (*row, ", ".join(provides) or UNKNOWN)), status)
         else:
-            api = UNKNOWN if record.api_version is None else str(record.api_version)
-            plugins.add_row(*map(Text, (*origin, api, " ".join(record.axes) or UNKNOWN)), status)
+            plugins.add_row(*map(Text, (*row, " ".join(record.axes) or UNKNOWN)), status)
     for table in (plugins, extensions):
         if table.row_count or table is plugins:
             console.print(table)
@@ -81,8 +81,7 @@ def _show(records: Sequence[PluginRecord]) -> None:
         typer.echo(f"{UNKNOWN} means unknown until the plugin is loaded; use --check")
     for record in records:
         if record.reason:
-            where = f"{record.name} from {record.origin} is {record.status}"
-            console.print(Text(f"{where}: {record.reason}. Fix: {record.fix}"), soft_wrap=True)
+            console.print(Text(record.sentence), soft_wrap=True)
     if not records:
         typer.echo("no plugin is installed")
 

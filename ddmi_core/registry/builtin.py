@@ -1,9 +1,12 @@
-"""The extension of the core: the built-in samplers, denoisers, paths, targets, trackers and commands."""
+"""The extension of the core: samplers, denoisers, paths, targets, trackers, report sections and commands."""
 
 from __future__ import annotations
 
+from ddmi_core.api.domain import API_VERSION
 from ddmi_core.registry.hooks import Contributions, hookimpl
 from ddmi_core.registry.records import Contribution
+
+api_version = API_VERSION
 
 
 @hookimpl
@@ -40,6 +43,21 @@ def ddmi_targets() -> Contributions:
 def ddmi_trackers() -> Contributions:
     """TensorBoard."""
     return {"tensorboard": Contribution("ddmi_core.training.tensorboard:TensorBoard", requires="ddmi[tensorboard]")}
+
+
+@hookimpl
+def ddmi_report_sections() -> Contributions:
+    """The sections, in the order of the report."""
+    headings = {
+        "figures": "Figures",
+        "reconstructions": "Held-out reconstructions",
+        "samples": "Samples with their nearest training signals",
+        "scales": "Scale by scale",
+        "sizes": "One field at several sizes",
+        "sampling": "Sampling: cost and quality",
+        "training": "Training",
+    }
+    return {name: Contribution(f"ddmi_core.report.sections:{name}", summary=it) for name, it in headings.items()}
 
 
 @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -12,7 +13,7 @@ from attrs import Attribute, frozen
 
 from ddmi_core._version import __version__
 from ddmi_core.api.domain import Domain
-from ddmi_core.errors import DdmiError, PluginError, RequestError, unknown_name
+from ddmi_core.errors import DdmiError, ExtensionWarning, PluginError, RequestError, unknown_name
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.loader import LoadedExtension, load_extension, report_fix
 from ddmi_core.registry.records import EXTENSIONS, KINDS, Contribution, PluginRecord, Status
@@ -30,6 +31,11 @@ class Offer:
     name: str
     contribution: Contribution
     record: PluginRecord
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is of the core."""
+        return self.record == BUILT_IN
 
     def load(self) -> Any:
         """Import what the reference names.
@@ -115,18 +121,20 @@ def offer(kind: str, name: str, domain: Domain | None = None, known: Iterable[st
     message = unknown_name(KINDS[kind], name, {*names(kind), *known, *every})
     if not (unusable := [extension for extension in loaded if not extension.contributions]):
         raise RequestError(message)
-    for record in (extension.record for extension in unusable):
-        message += (
-            f". Extension {record.name!r} from {record.origin} is {record.status}, so its names are missing: "
-            f"{record.reason}. Fix: {record.fix}"
-        )
-    raise PluginError(message) from unusable[0].error
+    missing = "; ".join(extension.record.sentence for extension in unusable)
+    raise PluginError(f"{message}; names may be missing, because {missing}") from unusable[0].error
 
 
 def offers(kind: str, domain: Domain | None = None) -> Iterator[Offer]:
-    """Yield the parts of a kind: the built-in ones, then those of extensions; names that clash are left out."""
+    """Yield the parts of a kind: the built-in ones, then those of extensions; names that clash are left out.
+
+    Warns of each extension that cannot be used, or has a name of this kind that is refused.
+    """
     yield from (own for (other, _), own in _built_in().items() if other == kind)
     for extension in extensions():
+        broken = not extension.contributions and extension.record.status is not Status.DISABLED
+        if broken or any(refused == kind for refused, _ in extension.refused):
+            warnings.warn(extension.record.sentence, ExtensionWarning, stacklevel=2)
         for found in extension.offers():
             refused = (kind, found.name) in extension.refused
             if found.kind == kind and not refused and (domain is None or found.contribution.fits(domain)):
@@ -198,6 +206,6 @@ def _filter(contribution: Contribution) -> str:
 def _built_in() -> Mapping[tuple[str, str], Offer]:
     """The built-in parts, by kind and name."""
     loaded = load_extension(BUILT_IN)
-    if loaded.error is not None:
-        raise loaded.error
+    if not loaded.record.usable:
+        raise PluginError(loaded.record.sentence) from loaded.error
     return {(found.kind, found.name): found for found in _offers_of(loaded)}

@@ -3,6 +3,7 @@
 A plugin (entry-point group `ddmi.plugins`) implements `ddmi_domains`. An extension (group `ddmi.extensions`) implements
 any of the others. Each of these returns names with references, `"package.module:attribute"`, or `Contribution`s, which
 add a summary, a filter or a requirement. The module with the hooks must be light: references are imported when used.
+That of an extension also states the API version that it was written for: `api_version = 1`.
 """
 
 from __future__ import annotations
@@ -133,9 +134,9 @@ def ddmi_exporters() -> Contributions:  # type: ignore[empty-body]
 
 @hookspec
 def ddmi_report_sections() -> Contributions:  # type: ignore[empty-body]
-    """Return sections that every report of a fitting domain gets: functions `(model, split, evaluation) -> str` (HTML).
+    """Return sections that every report of a fitting domain gets: functions `(context: ReportContext) -> str` (HTML).
 
-    The summary is the heading.
+    The summary is the heading. They follow the built-in sections.
 
     Example:
         >>> @hookimpl

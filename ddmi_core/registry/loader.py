@@ -19,6 +19,7 @@ from ddmi_core.registry.discovery import entry_point
 from ddmi_core.registry.limit import ImportTimeout, limited
 from ddmi_core.registry.records import KINDS, Contribution, PluginRecord, Status
 
+VERSION = "api_version"  # the attribute of the module with the hooks of an extension
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _SUFFIX = re.compile(r"\.[a-z0-9]+")
 
@@ -62,28 +63,32 @@ def load(record: PluginRecord) -> Loaded:
         broken = attrs.evolve(record, status=fault.status, reason=fault.reason, fix=fault.fix)
         return Loaded(broken, error=fault.__cause__)
     ready = described(record, domain)
-    if ready.reason:
-        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.fix}"
-        warnings.warn(sentence, DdmiDeprecationWarning, stacklevel=2)
+    _warn_if_deprecated(ready)
     return Loaded(ready, domain)
 
 
 def described(record: PluginRecord, domain: Domain) -> PluginRecord:
     """The record as `ready`, with data from its domain, and a reason if its API version is deprecated."""
-    reason = fix = ""
-    if domain.api_version != accepted_versions()[-1]:
-        reason = f"written for API version {domain.api_version}, which the next API version removes"
-        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(
-        record,
-        reason=reason,
-        fix=fix,
-        status=Status.READY,
-        api_version=domain.api_version,
+        _ready(record, domain.api_version),
         axes=domain.layout.axes,
         summary=domain.summary,
         optional=dict(domain.optional),
     )
+
+
+def _ready(record: PluginRecord, version: int) -> PluginRecord:
+    """The record as `ready`, with a reason if its API version is deprecated."""
+    reason = fix = ""
+    if version != accepted_versions()[-1]:
+        reason = f"written for API version {version}, which the next API version removes"
+        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
+    return attrs.evolve(record, status=Status.READY, api_version=version, reason=reason, fix=fix)
+
+
+def _warn_if_deprecated(ready: PluginRecord) -> None:
+    if ready.reason:
+        warnings.warn(ready.sentence, DdmiDeprecationWarning, stacklevel=3)
 
 
 def load_extension(record: PluginRecord) -> LoadedExtension:
@@ -94,7 +99,14 @@ def load_extension(record: PluginRecord) -> LoadedExtension:
     if record.status is not Status.FOUND:
         return LoadedExtension(record)
     try:
-        manager = _manager(record)
+        plugin = _imported(record)
+        version = getattr(plugin, VERSION, None)
+        if not isinstance(version, int):
+            raise _Fault(
+                f"{record.entry_point} has no {VERSION}", f"state there for which API it was written: {VERSION} = 1"
+            )
+        _check_version(record, version)  # first, because a later version may have other hooks
+        manager = _registered(record, plugin)
         found = {
             (kind, name): contribution
             for kind in KINDS
@@ -111,7 +123,9 @@ def load_extension(record: PluginRecord) -> LoadedExtension:
         return LoadedExtension(broken, error=fault.__cause__)
     provides = {kind: tuple(name for other, name in found if other == kind) for kind in KINDS}
     provides = {kind: names for kind, names in provides.items() if names}
-    return LoadedExtension(attrs.evolve(record, status=Status.READY, provides=provides), found)
+    ready = attrs.evolve(_ready(record, version), provides=provides)
+    _warn_if_deprecated(ready)
+    return LoadedExtension(ready, found)
 
 
 def _contributions(kind: str, given: object) -> dict[str, Contribution]:
@@ -134,7 +148,7 @@ def _contributions(kind: str, given: object) -> dict[str, Contribution]:
 
 def _domains(record: PluginRecord) -> list[object]:
     """The objects that the plugin's hook returns."""
-    manager = _manager(record)
+    manager = _registered(record, _imported(record))
     if not manager.hook.ddmi_domains.get_hookimpls():
         raise _Fault(
             f"{record.entry_point} has no hook ddmi_domains",
@@ -155,15 +169,19 @@ def _answers(record: PluginRecord, manager: pluggy.PluginManager, hook: str) -> 
         raise _Fault(f"its hook {hook} failed: {_as_text(error)}", _fix_for(record, error)) from error
 
 
-def _manager(record: PluginRecord) -> pluggy.PluginManager:
-    """Import the object that an entry point names, and register it alone."""
-    manager = pluggy.PluginManager("ddmi")
-    manager.add_hookspecs(hooks)
+def _imported(record: PluginRecord) -> object:
+    """The object that an entry point names."""
     try:
         with limited():
-            plugin = entry_point(record).load()
+            return entry_point(record).load()
     except (Exception, SystemExit, ImportTimeout) as error:
         raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
+
+
+def _registered(record: PluginRecord, plugin: object) -> pluggy.PluginManager:
+    """A manager with the hooks of one plugin or extension."""
+    manager = pluggy.PluginManager("ddmi")
+    manager.add_hookspecs(hooks)
     try:
         manager.register(plugin)
         manager.check_pending()
@@ -193,16 +211,19 @@ def _select(record: PluginRecord, domains: list[object]) -> Domain:
             f"return exactly one domain named {record.name!r}, or rename the entry point",
         )
     domain = named[0]
+    _check_version(record, domain.api_version)
+    return domain
+
+
+def _check_version(record: PluginRecord, version: int) -> None:
+    """Refuse an API version that this ddmi does not accept."""
     accepted = accepted_versions()
-    if domain.api_version not in accepted:
-        old = domain.api_version < accepted[0]
+    if version not in accepted:
         raise _Fault(
-            f"it was written for API version {domain.api_version}; this ddmi accepts "
-            + " and ".join(map(str, accepted)),
-            f"pip install --upgrade {record.distribution if old else 'ddmi'}",
+            f"it was written for API version {version}; this ddmi accepts " + " and ".join(map(str, accepted)),
+            f"pip install --upgrade {record.distribution if version < accepted[0] else 'ddmi'}",
             Status.INCOMPATIBLE,
         )
-    return domain
 
 
 def _as_text(error: BaseException) -> str:

@@ -113,6 +113,13 @@ class PluginRecord:
         return f"{self.distribution} {self.version} ({self.entry_point})"
 
     @property
+    def sentence(self) -> str:
+        """What is wrong and how to correct it, as one sentence; see `reason`."""
+        kind = "extension" if self.group == EXTENSIONS else "plugin"
+        where = f" from {self.origin}" if self.distribution else ""
+        return f"{kind} {self.name!r}{where} is {self.status}: {self.reason}. Fix: {self.fix}"
+
+    @property
     def usable(self) -> bool:
         """Whether loading it may succeed."""
         return self.status in (Status.FOUND, Status.READY)

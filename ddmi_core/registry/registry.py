@@ -70,8 +70,5 @@ def domain_named(name: str) -> Domain:
     """
     result = loaded(name)
     if result.domain is None:
-        record = result.record
-        raise PluginError(
-            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. Fix: {record.fix}"
-        ) from result.error
+        raise PluginError(result.record.sentence) from result.error
     return result.domain

@@ -15,6 +15,8 @@ from whole_runs import DOMAINS, run
 WAVE = DOMAINS["wave"]
 SETS = (
     "diffusion.denoiser.kind=convnet",
+    "diffusion.path.kind=cosine",
+    "diffusion.target=displacement",
     "sampling.sampler=midpoint",
     'evaluation.grid=["midpoint:4", "ddim:4"]',
     'evaluation.metrics=["spread"]',
@@ -22,6 +24,8 @@ SETS = (
 )
 SECOND = """
 from ddmi_core.api import Contribution, FeatureNetwork, hookimpl
+
+api_version = 1
 
 @hookimpl
 def ddmi_metrics():
@@ -60,10 +64,10 @@ class Spread(FeatureNetwork):
 def write(artefact, path):
     path.write_text(type(artefact).__name__)
 
-def section(model, split, evaluation):
-    return f"<p>{len(split.train)} signals, {len(evaluation.figures)} figures</p>"
+def section(context):
+    return f"<p>{len(context.split.train)} signals, {len(context.evaluation.figures)} figures</p>"
 
-def faulty(model, split, evaluation):
+def faulty(context):
     raise ValueError("<no luck>")
 
 def callback(moment):

@@ -9,16 +9,16 @@ import attrs
 import pytest
 
 import formula_domains
-from ddmi_core.errors import ConfigError, PluginError, RequestError
+from ddmi_core.errors import ConfigError, DdmiDeprecationWarning, ExtensionWarning, PluginError, RequestError
 from ddmi_core.parts.domain_parts import build_parts
-from ddmi_core.registry import extensions
+from ddmi_core.registry import extensions, loader
 from ddmi_core.registry.extensions import names, offer, offers, part
 from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import EXTENSIONS, KINDS, Contribution, Status
 from ddmi_core.registry.registry import listed, listed_extensions
 from ddmi_core.settings.resolve import resolve
 
-HEAD = "from ddmi_core.api import Contribution, hookimpl\n"
+HEAD = "from ddmi_core.api import Contribution, hookimpl\napi_version = 1\n"
 SAMPLER = HEAD + "@hookimpl\ndef ddmi_samplers():\n    return {{{name!r}: {reference!r}}}\n"
 
 
@@ -90,7 +90,9 @@ def test_an_unknown_name_offers_built_in_ones_and_those_of_extensions(install):
         ("1 / 0", "ZeroDivisionError", "report this"),
         ("import sys; sys.exit(3)", "sys.exit(3)", "report this"),
         ("import not_installed_at_all", "not_installed_at_all", "missing module"),
-        ("", "provides nothing", "ddmi_samplers"),
+        ("", "has no api_version", "api_version = 1"),
+        ("api_version = '1'", "has no api_version", "api_version = 1"),
+        (HEAD, "provides nothing", "ddmi_samplers"),
         (HEAD + "@hookimpl\ndef ddmi_samplrs(): return {}", "wrong name", "registry.hooks"),
         (HEAD + "@hookimpl\ndef ddmi_samplers(domain): return {}", "wrong signature", "without parameters"),
         (HEAD + "@hookimpl\ndef ddmi_samplers(): raise ValueError('inside')", "inside", "report this"),
@@ -119,6 +121,40 @@ def test_a_broken_extension_has_reason_and_fix_and_stops_no_other(install, code,
         assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(("version", "package"), [(2, "ddmi"), (0, "ddmi-other")])
+def test_an_extension_for_another_api_version_names_the_package_to_upgrade(install, version, package):
+    install("other", f"{HEAD}api_version = {version}\n@hookimpl\ndef ddmi_hook_of_that_version(): return {{}}\n")
+    install("fine", sampler("root"))
+    record = record_of("other")
+    assert record.status is Status.INCOMPATIBLE
+    assert f"written for API version {version}; this ddmi accepts 1" in record.reason
+    assert record.fix == f"pip install --upgrade {package}"
+    assert offer("samplers", "root").record.api_version == 1
+
+
+def test_an_extension_for_the_previous_api_version_works_with_a_warning(install, monkeypatch):
+    monkeypatch.setattr(loader, "accepted_versions", lambda: range(1, 3))
+    install("fine", sampler("root"))
+    with pytest.warns(DdmiDeprecationWarning, match=r"extension 'fine' from ddmi-fine 1\.2 .*upgrade ddmi-fine"):
+        assert offer("samplers", "root").record.usable
+
+
+def test_listing_parts_warns_of_what_is_missing_and_goes_on(install):
+    install("bad", "1 / 0")
+    install("greedy", sampler("ddim"))
+    install("fine", sampler("root"))
+    with pytest.warns(ExtensionWarning) as caught:
+        assert [own.name for own in offers("samplers")] == [*names("samplers"), "root"]
+    assert sorted(str(warning.message).split(" from ")[0] for warning in caught) == [
+        "extension 'bad'",
+        "extension 'greedy'",
+    ]
+    assert all("\n" not in str(warning.message) for warning in caught)
+    with pytest.warns(ExtensionWarning) as caught:
+        assert [own.name for own in offers("trackers")] == [*names("trackers")]
+    assert ["'bad'" in str(warning.message) for warning in caught] == [True]
+
+
 def test_a_reference_that_cannot_be_imported_names_part_and_fix(install):
     install("gone", sampler("gone", "nowhere_at_all:f"))
     with pytest.raises(PluginError, match=r"sampler 'gone' of ddmi-gone 1\.2 .*nowhere_at_all.*report this"):
@@ -141,7 +177,8 @@ def test_a_name_that_is_built_in_is_refused_and_the_rest_goes_on(install):
     assert "'ddim' is refused" in record.reason
     assert "ddmi_core.registry.builtin" in record.reason
     assert offer("samplers", "root").record.name == "greedy"
-    assert [own.name for own in offers("samplers")] == [*names("samplers"), "root"]
+    with pytest.warns(ExtensionWarning, match="'ddim' is refused"):
+        assert [own.name for own in offers("samplers")] == [*names("samplers"), "root"]
 
 
 def test_a_name_of_two_extensions_is_refused_with_both_origins(install):
@@ -153,7 +190,8 @@ def test_a_name_of_two_extensions_is_refused_with_both_origins(install):
         assert words in str(caught.value)
     assert "ddmi-two" in record_of("one").reason
     assert "ddmi-one" in record_of("two").reason
-    assert "same" not in [own.name for own in offers("samplers")]
+    with pytest.warns(ExtensionWarning, match="'same' is refused"):
+        assert "same" not in [own.name for own in offers("samplers")]
 
 
 def metric(name, **filters):
@@ -263,8 +301,12 @@ def test_a_command_is_listed_without_its_import_and_imported_when_called(ddmi, i
     assert refused.returncode == 2
     assert "--lout" in refused.stderr
     install("bad", "1 / 0")
-    assert "Say hello." in ddmi("--help").stdout
-    assert ddmi("hello", "you").stdout == "you\n"
+    shown = ddmi("--help")
+    assert "Say hello." in shown.stdout
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("note: extension 'bad' from ddmi-bad 1.2 (fake_bad) is broken: importing fake_bad failed")
+    done = ddmi("hello", "you")
+    assert (done.stdout, done.stderr) == ("you\n", "imported\n")
     unknown = ddmi("helo")
     assert unknown.returncode == 2
     assert "ZeroDivisionError" in unknown.stderr

@@ -1,1 +1,1 @@
-"""A sampler, a denoiser and a tracker for ddmi."""
+"""Parts of the engine of ddmi: one for each hook."""

@@ -1,19 +1,28 @@
-"""The sampler has second order, the denoiser learns, the tracker writes what it gets, and the hooks are light."""
+"""Each part does what its description says, and the module with the hooks is light."""
 
 import csv
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import torch
+from torch import nn
 
-from ddmi_core.api import Layout
+from ddmi_core.api import Layout, Moment
 from ddmi_core.diffusion import DenoiserConfig
 from ddmi_core.diffusion.paths import RectifiedFlow, VariancePreserving
+from ddmi_core.parts import GridSignal
+from ddmi_core.registry.records import KINDS
 from ddmi_extras import hooks
 from ddmi_extras.convnet import PlaneConvNet
+from ddmi_extras.cosine import Cosine
 from ddmi_extras.csv_tracker import CsvTracker
+from ddmi_extras.displacement import Displacement
+from ddmi_extras.edges import edges
 from ddmi_extras.midpoint import midpoint
+from ddmi_extras.moments import Moments
+from ddmi_extras.weight_norm import write_norm
 
 MEAN, DEVIATION = 0.7, 0.4
 LAYOUT = Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("t",)))
@@ -62,6 +71,63 @@ def test_progress_is_told_after_each_step():
     assert midpoint.evaluations(5) == 5
 
 
+def test_the_rates_of_the_path_are_its_derivatives_and_its_phase_is_regular():
+    path, t = Cosine(), torch.linspace(0.05, 0.95, 7, dtype=torch.float64, requires_grad=True)
+    for value, rate in ((path.alpha(t), path.alpha_rate(t)), (path.sigma(t), path.sigma_rate(t))):
+        torch.testing.assert_close(torch.autograd.grad(value.sum(), t)[0], rate.detach())
+    alpha_slope, sigma_slope = path.phase_rates(t)
+    torch.testing.assert_close(path.alpha(t) * sigma_slope - path.sigma(t) * alpha_slope, torch.ones_like(t))
+
+
+def test_the_path_finds_times_by_their_ratio_of_signal_to_noise():
+    path, t = Cosine(), torch.linspace(0.01, 0.99, 9, dtype=torch.float64)
+    torch.testing.assert_close(path.time_of(path.half_log_snr(t)), t)
+    assert path.times(4).tolist() == [1, 0.75, 0.5, 0.25, 0]
+
+
+@pytest.mark.parametrize("path", [RectifiedFlow(), VariancePreserving(), Cosine()], ids=["flow", "vp", "cosine"])
+def test_the_target_gives_the_clean_data_at_all_times(path):
+    x0, noise = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    t = torch.linspace(0, 1, 5, dtype=torch.float64)
+    target = Displacement(path)
+    found = target.to_data(path.interpolate(x0, noise, t), target.training_target(x0, noise, t), t)
+    torch.testing.assert_close(found, x0)
+
+
+class Values:
+    """A renderer whose fields are their values."""
+
+    def native_values(self, fields):
+        return fields
+
+
+def test_the_metric_is_exact_for_a_step():
+    truth = torch.zeros(2, 1, 4, 4)
+    fields = truth.clone()
+    fields[1, :, :, 2:] = 1.0
+    found = edges(fields, GridSignal(truth), Values())
+    torch.testing.assert_close(found, torch.tensor([0.0, 4 / 12 / 2]))
+    torch.testing.assert_close(edges(fields + 3, GridSignal(truth), Values()), found)
+
+
+def test_features_of_fields_and_of_signals_agree():
+    values = torch.stack([torch.full((3, 3), 2.0), torch.arange(9.0).reshape(3, 3)])[None]
+    network = Moments()
+    expected = torch.tensor([[2.0, 4.0, 0.0, float(torch.arange(9.0).std())]])
+    torch.testing.assert_close(network.of_signals(GridSignal(values)), expected)
+    torch.testing.assert_close(network.of_fields(values, Values()), expected)
+
+
+def test_the_callback_writes_the_norm_of_the_weights(tmp_path):
+    network = nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[3.0, 0.0]]))
+        network.bias.fill_(4.0)
+    for step in (1, 2):
+        write_norm(Moment("denoiser", step, 2, {"loss": 1.0}, network, tmp_path))
+    assert (tmp_path / "weight-norm.txt").read_text() == "denoiser 1 5\ndenoiser 2 5\n"
+
+
 def test_an_untrained_denoiser_predicts_zero_and_learns():
     torch.manual_seed(0)
     network = PlaneConvNet(LAYOUT, 3, 8, DenoiserConfig(kind="unet", width=16))
@@ -92,15 +158,16 @@ def test_the_tracker_writes_all_figures_and_appends(tmp_path):
     assert rows[1:4:2] == [["denoiser", "1", "loss", "0.5"], ["denoiser", "2", "loss", "0.25"]]
 
 
-def test_references_exist():
-    from importlib import import_module
-
-    found = {**hooks.ddmi_samplers(), **hooks.ddmi_denoisers(), "csv": hooks.ddmi_trackers()["csv"].reference}
-    for reference in found.values():
-        module, _, attribute = reference.partition(":")
-        assert hasattr(import_module(module), attribute)
+def test_every_hook_has_a_part_that_exists():
+    found = {kind: getattr(hooks, f"ddmi_{kind}")() for kind in KINDS}
+    for given in found.values():
+        assert given
+        for value in given.values():
+            reference = value if isinstance(value, str) else value.reference
+            module, _, attribute = reference.partition(":")
+            assert callable(getattr(import_module(module), attribute))
 
 
 def test_the_hooks_import_no_torch():
-    code = "import sys, ddmi_extras.hooks as h; h.ddmi_samplers(); h.ddmi_trackers(); sys.exit('torch' in sys.modules)"
+    code = "import sys, ddmi_extras.hooks as h; h.ddmi_samplers(); h.ddmi_features(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
