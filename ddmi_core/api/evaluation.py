@@ -66,7 +66,7 @@ class FeatureNetwork(ABC):
     """
 
     @abstractmethod
-    def of_fields(self, fields: Field, renderer: Renderer[Any, Any]) -> Tensor:
+    def of_fields(self, fields: Field, renderer: Any) -> Tensor:
         """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`."""
 
     @abstractmethod

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
 from ddmi_core.cli.errors import Commands
-from ddmi_core.errors import PluginError, RequestError
+from ddmi_core.errors import RequestError
 from ddmi_core.registry.extensions import Offer, offer, offers
 from ddmi_core.registry.limit import set_limit
 
@@ -21,27 +24,36 @@ class ExtensibleCommands(Commands):
         built_in = super().list_commands(ctx)
         if ctx.params.get("no_plugins"):
             return built_in
-        set_limit()
-        return list(dict.fromkeys([*built_in, *(own.name for own in offers("commands"))]))
+        with _looking(ctx):
+            return list(dict.fromkeys([*built_in, *(own.name for own in offers("commands"))]))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command with a name; `None` if there is none.
+        """The command with a name.
 
         Raises:
-            PluginError: if extensions clash, or one that may have the command is broken.
+            RequestError: if there is none; suggests the nearest.
+            PluginError: if several extensions provide it.
         """
         own = super().get_command(ctx, cmd_name)
         if own is not None or cmd_name.startswith("-") or ctx.params.get("no_plugins"):
             return own
-        set_limit()
         try:
-            return DeferredCommand(offer("commands", cmd_name))
-        except PluginError:
+            with _looking(ctx):
+                return DeferredCommand(offer("commands", cmd_name))
+        except RequestError:
             if ctx.resilient_parsing:
                 return None
             raise
-        except RequestError:
-            return None
+
+
+@contextmanager
+def _looking(ctx: Any) -> Iterator[None]:
+    """Limit the time of imports; without warnings if the shell completes a line."""
+    set_limit()
+    with warnings.catch_warnings():
+        if ctx.resilient_parsing:
+            warnings.simplefilter("ignore")
+        yield
 
 
 class DeferredCommand(TyperCommand):

@@ -13,7 +13,6 @@ from attrs import evolve
 from torch import Tensor
 
 from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, FeatureNetwork, Figure
-from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
@@ -118,7 +117,7 @@ class DomainFeatures(FeatureNetwork):
     def __init__(self, parts: AnyParts) -> None:
         self._parts = parts
 
-    def of_fields(self, fields: Field, renderer: Renderer[Any, Any]) -> Tensor:
+    def of_fields(self, fields: Field, renderer: Any) -> Tensor:
         """See `DomainParts.field_features`."""
         return self._parts.field_features(fields)
 

@@ -18,6 +18,7 @@ from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
 from ddmi_core.registry.extensions import names, offer
 from ddmi_core.registry.records import KINDS
+from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig, named_parts
 from ddmi_core.settings.resolve import dumps, loads
 
@@ -147,13 +148,14 @@ def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
 def _provided(config: RunConfig) -> list[str]:
     """The parts that are not built in, with the distributions that provide them, as lines of TOML."""
     used = dict.fromkeys((kind, name) for _, kind, name in named_parts(config) if name not in names(kind))
-    found = (offer(kind, name) for kind, name in used)
+    domain = domain_named(config.plugin) if used else None
+    found = (offer(kind, name, domain) for kind, name in used)
     return [
         f"{own.kind}.{own.name} = {json.dumps(f'{own.record.distribution}=={own.record.version}')}" for own in found
     ]
 
 
-def _check_extensions(folder: RunFolder, table: dict[str, Any]) -> None:
+def _check_extensions(folder: RunFolder, table: dict[str, Any], domain: Domain) -> None:
     """Check that the parts that a run uses of extensions are there.
 
     Raises:
@@ -162,10 +164,12 @@ def _check_extensions(folder: RunFolder, table: dict[str, Any]) -> None:
     for kind, provided in table.get("extensions", {}).items():
         for name, requirement in provided.items():
             try:
-                offer(kind, name)
+                offer(kind, name, domain)
+            except PluginError as error:
+                raise PluginError(f"{folder.path} uses a part of {requirement}: {error}") from error.__cause__
             except RequestError as error:
                 raise PluginError(
-                    f"{folder.path} uses the {KINDS[kind]} {name!r}, which {requirement} provided: {error}. "
+                    f"{folder.path} uses the {KINDS[kind]} {name!r} of {requirement}, which is not available. "
                     f"Fix: pip install {requirement}"
                 ) from error.__cause__
 
@@ -200,7 +204,7 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
-    _check_extensions(folder, _table(folder)["run"])
+    _check_extensions(folder, _table(folder)["run"], domain)
     return loads(domain, folder.toml.read_text(), str(folder.toml))
 
 

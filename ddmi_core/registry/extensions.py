@@ -94,6 +94,8 @@ def part(kind: str, name: str, domain: Domain | None = None) -> Any:
 def offer(kind: str, name: str, domain: Domain | None = None, known: Iterable[str] = ()) -> Offer:
     """The part with a name. Extensions are loaded only if no built-in part has it.
 
+    Warns of each extension that cannot be used, if there is no such part.
+
     Args:
         kind: a key of `KINDS`.
         name: its name.
@@ -102,7 +104,7 @@ def offer(kind: str, name: str, domain: Domain | None = None, known: Iterable[st
 
     Raises:
         RequestError: if there is none, or none for this domain.
-        PluginError: if several extensions provide it, or if an extension that may provide it is broken.
+        PluginError: if several extensions provide it.
     """
     if (own := _built_in().get((kind, name))) is not None:
         return own
@@ -118,11 +120,11 @@ def offer(kind: str, name: str, domain: Domain | None = None, known: Iterable[st
     if same and domain is not None:
         raise RequestError(f"{same[0]} does not work for plugin {domain.name!r}{_filter(same[0].contribution)}")
     every = [found.name for extension in loaded for found in extension.offers() if found.kind == kind]
+    unusable = [extension for extension in loaded if not extension.contributions]
+    for extension in unusable:
+        warnings.warn(extension.record.sentence, ExtensionWarning, stacklevel=2)
     message = unknown_name(KINDS[kind], name, {*names(kind), *known, *every})
-    if not (unusable := [extension for extension in loaded if not extension.contributions]):
-        raise RequestError(message)
-    missing = "; ".join(extension.record.sentence for extension in unusable)
-    raise PluginError(f"{message}; names may be missing, because {missing}") from unusable[0].error
+    raise RequestError(message) from next((extension.error for extension in unusable), None)
 
 
 def offers(kind: str, domain: Domain | None = None) -> Iterator[Offer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from attrs import field, frozen, validators
@@ -26,6 +26,13 @@ KINDS = {
 }
 
 
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    """Several names as a tuple; a text alone would become its letters."""
+    if isinstance(names, str):
+        raise TypeError(f"{names!r} is a text where several names are expected. Fix: ({names!r},)")
+    return tuple(names)
+
+
 @frozen
 class Contribution:
     """What an extension provides under a name.
@@ -40,8 +47,8 @@ class Contribution:
 
     reference: str = field(validator=validators.matches_re(r"[\w.]+:\w+"))
     summary: str = ""
-    domains: tuple[str, ...] = field(default=(), converter=tuple)
-    axes: tuple[str, ...] = field(default=(), converter=tuple)
+    domains: tuple[str, ...] = field(default=(), converter=_names)
+    axes: tuple[str, ...] = field(default=(), converter=_names)
     requires: str = ""
 
     def fits(self, domain: Domain) -> bool:
@@ -113,11 +120,16 @@ class PluginRecord:
         return f"{self.distribution} {self.version} ({self.entry_point})"
 
     @property
+    def kind(self) -> str:
+        """What it is, for messages."""
+        return "extension" if self.group == EXTENSIONS else "plugin"
+
+    @property
     def sentence(self) -> str:
         """What is wrong and how to correct it, as one sentence; see `reason`."""
-        kind = "extension" if self.group == EXTENSIONS else "plugin"
+        state = "in conflict" if self.status is Status.CLASH else self.status
         where = f" from {self.origin}" if self.distribution else ""
-        return f"{kind} {self.name!r}{where} is {self.status}: {self.reason}. Fix: {self.fix}"
+        return f"{self.kind} {self.name!r}{where} is {state}: {self.reason}. Fix: {self.fix}"
 
     @property
     def usable(self) -> bool:

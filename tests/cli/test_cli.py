@@ -20,7 +20,10 @@ from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingErr
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.parts import GridDomain
 from ddmi_core.registry import registry
+from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import Export, Sampling
+
+COMMANDS = ", ".join(sorted(names("commands")))
 
 
 @attrs.frozen
@@ -202,7 +205,7 @@ def test_a_wrong_request_ends_with_2_and_a_sentence(tiny, finished, arguments, w
     [
         (["data", "check"], "PATH|NAME is missing; see ddmi data check --help"),
         (["sample", "done"], "--out DIR is missing; see ddmi sample --help"),
-        (["smaple"], "no such command 'smaple'; did you mean 'sample'? See ddmi --help"),
+        (["smaple"], "unknown command 'smaple'; did you mean 'sample'? Valid: " + COMMANDS),
         (["--bogus"], "no such option: --bogus; see ddmi --help"),
         (["report"], "RUN is missing; see ddmi report --help"),
     ],

@@ -97,6 +97,11 @@ def test_an_unknown_name_offers_built_in_ones_and_those_of_extensions(install):
         (HEAD + "@hookimpl\ndef ddmi_samplers(domain): return {}", "wrong signature", "without parameters"),
         (HEAD + "@hookimpl\ndef ddmi_samplers(): raise ValueError('inside')", "inside", "report this"),
         (HEAD + "@hookimpl\ndef ddmi_samplers(): return ['a']", "returns a list", "as a dict"),
+        (
+            HEAD + "@hookimpl\ndef ddmi_metrics(): return {'a': Contribution('m:f', domains='image')}",
+            "'image' is a text where several names are expected. Fix: ('image',)",
+            "report this",
+        ),
         (HEAD + "@hookimpl\ndef ddmi_samplers(): return {'A b': 'm:f'}", "'A b'", "lower-case"),
         (HEAD + "@hookimpl\ndef ddmi_exporters(): return {'npy': 'm:f'}", "'npy'", "suffix"),
         (
@@ -115,10 +120,14 @@ def test_a_broken_extension_has_reason_and_fix_and_stops_no_other(install, code,
     assert reason in record.reason
     assert fix in record.fix
     assert offer("samplers", "root").record.name == "fine"
-    with pytest.raises(PluginError, match="unknown sampler 'other'") as caught:
+    with (
+        pytest.raises(RequestError, match=r"unknown sampler 'other'\. Valid: [\w, ]+$"),
+        pytest.warns(ExtensionWarning) as caught,
+    ):
         offer("samplers", "other")
-    for words in ("ddmi-bad 1.2", record.reason, record.fix):
-        assert words in str(caught.value)
+    (warning,) = caught
+    for words in ("extension 'bad' from ddmi-bad 1.2", record.reason, record.fix):
+        assert words in str(warning.message)
 
 
 @pytest.mark.parametrize(("version", "package"), [(2, "ddmi"), (0, "ddmi-other")])
@@ -226,7 +235,7 @@ def test_filters_overlap_unless_domains_or_axes_differ():
 def test_disabled_extensions_are_not_imported_and_say_so(install, monkeypatch):
     install("sleepy", "raise RuntimeError('imported')")
     monkeypatch.setenv("DDMI_PLUGINS", "")
-    with pytest.raises(PluginError, match="--no-plugins"):
+    with pytest.raises(RequestError, match="unknown sampler"), pytest.warns(ExtensionWarning, match="--no-plugins"):
         offer("samplers", "midpoint")
     assert "fake_sleepy" not in sys.modules
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
 from ddmi_core.api import Field
-from ddmi_core.parts import GridSignal
+from ddmi_core.parts import GridRenderer, GridSignal
 
 
-def edges(fields: Field, signal: GridSignal, renderer: Any) -> Tensor:
+def edges(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
     """Mean absolute error of differences between neighbouring cells along the last two axes: `(B,)`."""
     errors = renderer.native_values(fields) - signal.values.cpu()
     rows, columns = errors.diff(dim=-2).abs(), errors.diff(dim=-1).abs()

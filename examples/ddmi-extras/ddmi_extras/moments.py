@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddmi_core.api import FeatureNetwork, Field, Renderer, ReportContext
-from ddmi_core.parts import GridSignal
+from ddmi_core.api import FeatureNetwork, Field, ReportContext
+from ddmi_core.parts import GridRenderer, GridSignal
 
 
 class Moments(FeatureNetwork):
     """Mean and standard deviation of each channel, `(B, 2 V)`, for signals on grids."""
 
-    def of_fields(self, fields: Field, renderer: Renderer[Any, Any]) -> Tensor:
+    def of_fields(self, fields: Field, renderer: GridRenderer) -> Tensor:
         """Moments at the native size."""
         return _moments(renderer.native_values(fields))
 
@@ -26,7 +25,7 @@ class Moments(FeatureNetwork):
 
 def section(context: ReportContext) -> str:
     """A table with the moments of the samples in the report, averaged over them."""
-    found = _moments(context.model.renderer.native_values(context.samples)).mean(dim=0)
+    found = Moments().of_fields(context.samples, context.model.renderer).mean(dim=0)
     names = [f"{moment} of {channel}" for moment in ("mean", "deviation") for channel in context.model.parts.channels()]
     rows = (f"<tr><th>{escape(name)}</th><td>{value:.3f}</td></tr>" for name, value in zip(names, found, strict=True))
     return f"<table>{''.join(rows)}</table>"
