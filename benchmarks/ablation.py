@@ -19,11 +19,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Domain, Field, Renderer, Split
+from ddmi_core.api import Field, Renderer, Split
 from ddmi_core.evaluation.evaluate import batches
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
-from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
@@ -53,10 +53,9 @@ def render(fields: Field, renderer: Renderer, size: tuple[int, ...]) -> Tensor:
     return torch.stack([torch.from_numpy(renderer.render(field, size).array()) for field in fields])
 
 
-def trial(domain: Domain, config: RunConfig, split: Split) -> tuple[float, float, float]:
+def trial(parts: AnyParts, config: RunConfig, split: Split) -> tuple[float, float, float]:
     """Train one variant: held-out PSNR at the native and at the largest level, and the training seconds."""
-    model = build_autoencoder(build_parts(domain, config.domain), config)
-    parts = build_parts(domain, config.domain)
+    model = build_autoencoder(parts, config)
     objectives = autoencoder_objectives(parts, config, model, split)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
@@ -92,7 +91,8 @@ def main() -> None:
         rows = []
         for seed in arguments.seeds:
             config = resolve(domain, overrides=[*budget, *own, *arguments.overrides], seed=seed)
-            rows.append(trial(domain, config, load_data(build_parts(domain, config.domain), config.data)))
+            parts = build_parts(domain, config.domain)
+            rows.append(trial(parts, config, load_data(parts, config.data)))
         native, large, seconds = zip(*rows, strict=True)
         print(
             f"| {name} | {statistics.mean(native):.2f} ± {statistics.pstdev(native):.2f} "

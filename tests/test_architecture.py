@@ -38,9 +38,13 @@ SMALL = {
     "ddmi_core/fields/config.py": "settings of the readout, importable without torch",
     "ddmi_core/training/tensorboard.py": "the tracker whose import needs an extra",
     "ddmi_core/training/config.py": "settings of the trainer, importable without torch",
+    "plugins/ddmi_image/plugin.py": "the description, which imports nothing heavy",
+    "plugins/ddmi_nerf/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/signal.py": "the signal class",
     "plugins/ddmi_occupancy/evaluation/prompt_adherence.py": "the evaluation, apart from the furniture",
+    "plugins/ddmi_occupancy/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_occupancy/signal.py": "the signal class",
+    "plugins/ddmi_video/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_video/reading/centre_crop.py": "the crop that videos and folders of pictures share",
     "plugins/ddmi_video/sky_timelapse.py": "the published data set, apart from folders of videos",
 }

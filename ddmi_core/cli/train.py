@@ -168,7 +168,8 @@ def configured(
         RequestError: if the plugin, the preset, the file or a setting is wrong.
     """
     from ddmi_core.registry.registry import domain_named
-    from ddmi_core.settings.resolve import resolve
 
     domain = domain_named(plugin)
+    from ddmi_core.settings.resolve import resolve  # imports torch
+
     return domain, resolve(domain, preset, config, sets, data, seed)
