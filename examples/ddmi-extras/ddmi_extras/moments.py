@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class Moments(FeatureNetwork):
 
 def section(context: ReportContext) -> str:
     """A table with the moments of the samples in the report, averaged over them."""
-    found = Moments().of_fields(context.samples, context.model.renderer).mean(dim=0)
+    renderer: Any = context.model.renderer  # a GridRenderer in the domains that the hook names
+    found = Moments().of_fields(context.samples, renderer).mean(dim=0)
     names = [f"{moment} of {channel}" for moment in ("mean", "deviation") for channel in context.model.parts.channels()]
     rows = (f"<tr><th>{escape(name)}</th><td>{value:.3f}</td></tr>" for name, value in zip(names, found, strict=True))
     return f"<table>{''.join(rows)}</table>"
