@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ def psnr(drawn: Tensor, truth: Tensor) -> Tensor:
     return 10 * torch.log10(4 / (drawn - truth).square().flatten(1).mean(dim=1).clamp_min(1e-10))
 
 
-def render(fields: Field, renderer: Renderer, size: tuple[int, ...]) -> Tensor:
+def render(fields: Field, renderer: Renderer[Any, Any], size: tuple[int, ...]) -> Tensor:
     """Fields drawn at a size: `(B, H, W, V)`."""
     return torch.stack([torch.from_numpy(renderer.render(field, size).array()) for field in fields])
 
@@ -66,7 +67,8 @@ def trial(parts: AnyParts, config: RunConfig, split: Split) -> tuple[float, floa
         train(stage, objectives)
         seconds = time.perf_counter() - started
         load_final(place / "autoencoder", model)
-    native, large = [], []
+    native: list[Tensor] = []
+    large: list[Tensor] = []
     with torch.no_grad():
         for _, signal in batches(split.held_out, config.evaluation.held_out):
             fields = model.eval().decode(model.encode(signal).mean)
