@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 import attrs
@@ -41,11 +41,10 @@ class Offer:
         """Import what the reference names.
 
         Raises:
-            PluginError: if it cannot be imported.
+            PluginError: if it cannot be imported, or called.
         """
-        module, _, attribute = self.contribution.reference.partition(":")
         try:
-            return getattr(import_module(module), attribute)
+            found = resolve_name(self.contribution.reference)
         except DdmiError:
             raise
         except Exception as error:
@@ -55,6 +54,12 @@ class Offer:
                 f"{type(error).__name__}: {error}. Fix: "
                 + (f"pip install '{requires}'" if requires else report_fix(self.record))
             ) from error
+        if not callable(found):
+            raise PluginError(
+                f"{self} refers to {self.contribution.reference!r}, which is a {type(found).__name__} and cannot be "
+                f"called. Fix: {report_fix(self.record)}"
+            )
+        return found
 
     def __str__(self) -> str:
         """The part for messages: `sampler 'midpoint' of ddmi-extras 0.1.0 (ddmi_extras.hooks)`."""

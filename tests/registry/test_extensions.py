@@ -170,6 +170,12 @@ def test_a_reference_that_cannot_be_imported_names_part_and_fix(install):
         part("samplers", "gone")
 
 
+def test_a_reference_to_what_cannot_be_called_is_refused(install):
+    install("number", sampler("pi", "math:pi"))
+    with pytest.raises(PluginError, match=r"sampler 'pi' of ddmi-number 1\.2 .*is a float and cannot be called"):
+        part("samplers", "pi")
+
+
 def test_what_a_part_requires_is_named_if_it_is_missing(install):
     code = "@hookimpl\ndef ddmi_trackers():\n    return {'t': Contribution('nowhere_at_all:T', requires='ddmi-t[web]')}"
     install("needy", HEAD + code)
