@@ -155,14 +155,14 @@ def _provided(config: RunConfig) -> list[str]:
     ]
 
 
-def _check_extensions(folder: RunFolder, table: dict[str, Any], domain: Domain) -> None:
+def _check_extensions(folder: RunFolder, provided: dict[str, dict[str, str]], domain: Domain) -> None:
     """Check that the parts that a run uses of extensions are there.
 
     Raises:
         PluginError: names the distribution that provided a missing one.
     """
-    for kind, provided in table.get("extensions", {}).items():
-        for name, requirement in provided.items():
+    for kind, requirements in provided.items():
+        for name, requirement in requirements.items():
             try:
                 offer(kind, name, domain)
             except PluginError as error:
@@ -204,7 +204,8 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
-    _check_extensions(folder, _table(folder)["run"], domain)
+    if provided := _table(folder)["run"].get("extensions"):
+        _check_extensions(folder, provided, domain)
     return loads(domain, folder.toml.read_text(), str(folder.toml))
 
 

@@ -63,7 +63,8 @@ def load(record: PluginRecord) -> Loaded:
         broken = attrs.evolve(record, status=fault.status, reason=fault.reason, fix=fault.fix)
         return Loaded(broken, error=fault.__cause__)
     ready = described(record, domain)
-    _warn_if_deprecated(ready)
+    if ready.reason:
+        warnings.warn(ready.sentence, DdmiDeprecationWarning, stacklevel=2)
     return Loaded(ready, domain)
 
 
@@ -84,11 +85,6 @@ def _ready(record: PluginRecord, version: int) -> PluginRecord:
         reason = f"written for API version {version}, which the next API version removes"
         fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(record, status=Status.READY, api_version=version, reason=reason, fix=fix)
-
-
-def _warn_if_deprecated(ready: PluginRecord) -> None:
-    if ready.reason:
-        warnings.warn(ready.sentence, DdmiDeprecationWarning, stacklevel=3)
 
 
 def load_extension(record: PluginRecord) -> LoadedExtension:
@@ -124,7 +120,8 @@ def load_extension(record: PluginRecord) -> LoadedExtension:
     provides = {kind: tuple(name for other, name in found if other == kind) for kind in KINDS}
     provides = {kind: names for kind, names in provides.items() if names}
     ready = attrs.evolve(_ready(record, version), provides=provides)
-    _warn_if_deprecated(ready)
+    if ready.reason:
+        warnings.warn(ready.sentence, DdmiDeprecationWarning, stacklevel=2)
     return LoadedExtension(ready, found)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,23 +230,20 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
 def _check_names(parts: AnyParts, config: RunConfig) -> None:
     """Check the rows of the table of samplers, and that each part exists and works for the domain."""
     domain = parts.domain
-    if taken := set(config.evaluation.metrics) & set(parts.metrics()):
+    if config.evaluation.metrics and (taken := set(config.evaluation.metrics) & set(parts.metrics())):
         raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
-    for path, kind, name in named_parts(config):
-        with _at(path):
-            offer(kind, name, domain)
-    for number, row in enumerate(config.evaluation.grid):
-        with _at(("evaluation", "grid", f"[{number}]")):
-            sampler_and_steps(row)
-
-
-@contextmanager
-def _at(path: tuple[str, ...]) -> Iterator[None]:
-    """Turn errors of a request into faults of a key."""
-    try:
-        yield
-    except RequestError as error:
-        raise Fault(path, str(error)) from error
+    checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
+        *((path, partial(offer, kind, name, domain)) for path, kind, name in named_parts(config)),
+        *(
+            (("evaluation", "grid", f"[{number}]"), partial(sampler_and_steps, row))
+            for number, row in enumerate(config.evaluation.grid)
+        ),
+    ]
+    for path, check in checks:
+        try:
+            check()
+        except RequestError as error:
+            raise Fault(path, str(error)) from error
 
 
 def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
