@@ -74,8 +74,9 @@ def main() -> None:
             trained = Path(temporary) / "trained"
             model = assemble(parts, candidate, autoencoder, weights, trained, torch.device("cpu"))
             flat = model.sample_latents(arguments.samples, Sampling(seed=evaluate.SEED))
-            reference = evaluate.describe_signals(model, split.train)
-            distance = frechet(evaluate.describe_latents(model, flat), reference)
+            features = evaluate.features_of(model)
+            reference = evaluate.describe_signals(features, split.train)
+            distance = frechet(evaluate.describe_latents(features, model, flat), reference)
         parameters = sum(p.numel() for p in model.diffusion.parameters()) / 1e6
         tail = losses[-20:]
         print(

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class DdmiWarning(UserWarning):
-    """A state that a user should know of and that stops nothing, such as a run of another version of its plugin."""
+    """A state that a user should know of and that stops nothing, such as an extension that cannot be used."""
 
 
 class DdmiDeprecationWarning(DeprecationWarning):

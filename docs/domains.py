@@ -30,10 +30,10 @@ Cell = Callable[[Any], str]
 @cache
 def domains() -> tuple[Any, ...]:
     """The built-in domains and the domain of the example plugin."""
-    from ddmi_core.registry.hooks import GROUP
+    from ddmi_core.registry.records import DOMAINS
     from ddmi_core.registry.registry import domain_named
 
-    names = sorted(point.name for point in distribution("ddmi").entry_points.select(group=GROUP))
+    names = sorted(point.name for point in distribution("ddmi").entry_points.select(group=DOMAINS))
     names.sort(key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
     if str(EXAMPLE) not in sys.path:
         sys.path.append(str(EXAMPLE))

@@ -64,9 +64,9 @@ def built_in() -> list[str]:
     """Names of the plugins in the distribution of this program."""
     from importlib.metadata import distribution
 
-    from ddmi_core.registry.hooks import GROUP
+    from ddmi_core.registry.records import DOMAINS
 
-    return sorted(point.name for point in distribution("ddmi").entry_points.select(group=GROUP))
+    return sorted(point.name for point in distribution("ddmi").entry_points.select(group=DOMAINS))
 
 
 def _in_presets(plugin: str) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 AUDIO = Path(__file__).parents[1] / "examples" / "ddmi-audio"
+EXTRAS = AUDIO.with_name("ddmi-extras")
 
 
 def make_known(folder: Path, site: Path) -> None:
@@ -14,6 +15,6 @@ def make_known(folder: Path, site: Path) -> None:
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    points = project["entry-points"]["ddmi.plugins"]
-    lines = "".join(f"{name} = {value}\n" for name, value in points.items())
-    (info / "entry_points.txt").write_text(f"[ddmi.plugins]\n{lines}")
+    groups = project["entry-points"]
+    lines = (f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in points.items()) for group, points in groups.items())
+    (info / "entry_points.txt").write_text("\n".join(lines))

@@ -31,9 +31,9 @@ This page is generated: `python tools/code_map.py` writes it again after modules
 """
 # Frequent changes, and the files where each begins.
 TASKS = {
-    "a sampler": ("ddmi_core/diffusion/samplers.py", "ddmi_core/settings/config.py"),
+    "a sampler": ("ddmi_core/diffusion/samplers.py", "ddmi_core/registry/builtin.py"),
     "a reconstruction loss": ("ddmi_core/autoencoder/losses.py", "ddmi_core/parts/__init__.py"),
-    "a denoising network": ("ddmi_core/diffusion/denoisers/denoiser.py", "ddmi_core/diffusion/latent_diffusion.py"),
+    "a denoising network": ("ddmi_core/diffusion/denoisers/denoiser.py", "ddmi_core/registry/builtin.py"),
     "a setting, its default or its help": ("ddmi_core/settings/config.py", "ddmi_core/autoencoder/config.py"),
     "the error for a wrong setting": ("ddmi_core/settings/convert.py", "ddmi_core/settings/schema.py"),
     "the optimiser or the learning rate": ("ddmi_core/training/trainer.py",),

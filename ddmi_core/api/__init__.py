@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.conditions import Condition as Condition
     from ddmi_core.api.domain import API_VERSION as API_VERSION
     from ddmi_core.api.domain import Domain as Domain
+    from ddmi_core.api.evaluation import FeatureNetwork as FeatureNetwork
     from ddmi_core.api.evaluation import Figure as Figure
     from ddmi_core.api.evaluation import Trained as Trained
     from ddmi_core.api.interfaces import BasisFieldDecoder as BasisFieldDecoder
@@ -28,5 +29,9 @@ if TYPE_CHECKING:
     from ddmi_core.fields.planes import Planes as Planes
     from ddmi_core.fields.planes import Posterior as Posterior
     from ddmi_core.registry.hooks import hookimpl as hookimpl
+    from ddmi_core.registry.records import Contribution as Contribution
+    from ddmi_core.report.sections import ReportContext as ReportContext
+    from ddmi_core.training.trackers import Moment as Moment
+    from ddmi_core.training.trackers import Tracker as Tracker
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from attrs import frozen
+from torch import Tensor
 
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
@@ -50,6 +52,26 @@ class Figure:
             better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
             return f"reconstructions of held-out signals; {better} is better"
         return self.about or _MEANINGS.get(self.name, "")
+
+
+class FeatureNetwork(ABC):
+    """Features of fields and of signals, for distances between sets, with the same meaning for both.
+
+    Example:
+        >>> class Spread(FeatureNetwork):
+        ...     def of_fields(self, fields, renderer):
+        ...         return renderer.native_values(fields).flatten(2).std(dim=2)
+        ...     def of_signals(self, signal):
+        ...         return signal.values.flatten(2).std(dim=2)
+    """
+
+    @abstractmethod
+    def of_fields(self, fields: Field, renderer: Any) -> Tensor:
+        """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`."""
+
+    @abstractmethod
+    def of_signals(self, signal: Any) -> Tensor:
+        """Features `(B, F)` of a batch of signals; as `DomainParts.signal_features`."""
 
 
 class Trained(Protocol):

@@ -127,10 +127,10 @@ def _plugins() -> Iterator[Finding]:
 
     for record in checked():
         if record.usable:
-            yield Finding(f"plugin {record.name}", record.origin, note=record.reason)
+            yield Finding(f"{record.kind} {record.name}", record.origin, note=record.reason)
         else:
             state: Literal["absent", "wrong"] = "absent" if record.status is Status.DISABLED else "wrong"
-            yield Finding(f"plugin {record.name}", record.status, state, f"{record.reason}; {record.fix}")
+            yield Finding(f"{record.kind} {record.name}", record.status, state, f"{record.reason}; {record.fix}")
         for module, adds in record.optional.items():
             found = find_spec(module) is not None
             note = f"{adds}, for {record.name}"

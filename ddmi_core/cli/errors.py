@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from ddmi_core.cli import options
-from ddmi_core.errors import DdmiError, Interrupted, PluginError
+from ddmi_core.errors import DdmiDeprecationWarning, DdmiError, DdmiWarning, Interrupted, PluginError
 
 # The module in which typer keeps this class depends on its version.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+_show_other = warnings.showwarning
 
 
 class Commands(TyperGroup):
@@ -44,6 +46,14 @@ class Commands(TyperGroup):
                 traceback.print_exception(error.__cause__)
             _say("error: ", "bold red", str(error))
             raise typer.Exit(error.exit_status) from error
+
+
+def show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+    """Show warnings of ddmi as one line; for `warnings.showwarning`, whose arguments it takes."""
+    if issubclass(category, DdmiWarning | DdmiDeprecationWarning):
+        _say("warning: ", "yellow", str(message))
+    else:
+        _show_other(message, category, *place, **options)
 
 
 def _refuse(error: Exception) -> NoReturn:

@@ -12,7 +12,8 @@ from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.grids.sizes import parse_size
-from ddmi_core.settings.config import NOISE, STEPS, Export, Sampling, known_sampler
+from ddmi_core.registry.extensions import offer
+from ddmi_core.settings.config import NOISE, STEPS, Export, Sampling
 
 
 def sample(
@@ -42,7 +43,7 @@ def sample(
 ) -> None:
     """Generate signals and write them to files."""
     if sampler is not None:
-        known_sampler(sampler)
+        offer("samplers", sampler)
     source = ModelSource.checked(run, plugin)
     suffix, view = source.suffix(file_type), source.view(size)
     check_writable(out)

@@ -4,45 +4,26 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from ddmi_core.cli import doctor, generate, inspect, plugins, share, train
-from ddmi_core.cli.errors import Commands
-from ddmi_core.cli.output import short_warning
+from ddmi_core.cli.commands import ExtensibleCommands, add_command
+from ddmi_core.cli.errors import show_warning
 from ddmi_core.errors import DdmiDeprecationWarning
+from ddmi_core.registry.extensions import names, part
 from ddmi_core.registry.limit import set_limit
 
 app = typer.Typer(
-    cls=Commands,
+    cls=ExtensibleCommands,
     name="ddmi",
     help="Train, sample and inspect generative models of continuous fields (DDMI).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    train.run,
-    generate.sample,
-    generate.complete,
-    generate.conditions,
-    generate.reconstruct,
-    inspect.evaluate,
-    inspect.report,
-    inspect.view,
-    share.publish,
-    share.push,
-    share.fetch,
-    train.settings,
-    doctor.doctor,
-    inspect.bench,
-)
-for command in _COMMANDS:
-    app.command()(command)
-app.add_typer(train.data_app, name="data")
-app.add_typer(plugins.app, name="plugins")
+for _name in names("commands"):
+    add_command(app, _name, part("commands", _name))
 
 
 def _version(requested: bool) -> None:
@@ -68,9 +49,9 @@ def _options(
         os.environ["DDMI_PLUGINS"] = ""
     set_limit()
     warnings.simplefilter("default", DdmiDeprecationWarning)
-    warnings.formatwarning = short_warning
 
 
 def main() -> None:
     """Entry point of the program."""
+    warnings.showwarning = show_warning
     app()

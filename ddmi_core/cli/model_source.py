@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ddmi_core.errors import CheckpointError, RequestError, unknown_name
+from ddmi_core.errors import CheckpointError, RequestError
+from ddmi_core.registry.extensions import offer
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
@@ -61,15 +62,14 @@ class ModelSource:
         """The suffix for the value of `--format`, with or without its dot; `None` for an empty text.
 
         Raises:
-            RequestError: if the domain writes no such files.
+            RequestError: if neither the domain nor an extension writes such files.
         """
         if not file_type:
             return None
         parts = self._parts()
         suffix = f".{file_type.lower().removeprefix('.')}"
         if suffix not in (exporters := parts.exporters()):
-            name, known = parts.domain.name, [known.removeprefix(".") for known in exporters]
-            raise RequestError(unknown_name(f"format of plugin {name!r}:", suffix.removeprefix("."), known))
+            offer("exporters", suffix, parts.domain, exporters)
         return suffix
 
     def load(self) -> Model:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.settings.config import PRESETS, SAMPLERS
+from ddmi_core.registry.extensions import names
+from ddmi_core.settings.config import PRESETS
 
 MOST_SAMPLES = 100_000
 MOST_STEPS = 100_000
@@ -26,8 +27,13 @@ def presets(incomplete: str) -> list[str]:
 
 
 def samplers(incomplete: str) -> list[str]:
-    """Names of samplers."""
-    return [name for name in SAMPLERS if name.startswith(incomplete)]
+    """Names of the built-in samplers."""
+    return [name for name in names("samplers") if name.startswith(incomplete)]
+
+
+def trackers(incomplete: str) -> list[str]:
+    """Names of the built-in trackers."""
+    return [name for name in names("trackers") if name.startswith(incomplete)]
 
 
 Plugin = Annotated[

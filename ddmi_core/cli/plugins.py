@@ -14,7 +14,7 @@ import typer
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import RequestError
-from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.registry.records import EXTENSIONS, KINDS, PluginRecord, Status
 from ddmi_core.scaffold.choices import CHOICES
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def plugins(
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds per plugin for --check.")] = 30.0,
     as_json: options.Json = False,
 ) -> None:
-    """List plugins with origin and status, and the reason and fix if one cannot be used."""
+    """List plugins and extensions with origin and status, and the reason and fix if one cannot be used."""
     if context.invoked_subcommand:
         return
     if check:
@@ -43,9 +43,9 @@ def plugins(
 
         records = checked(timeout)
     else:
-        from ddmi_core.registry.registry import listed
+        from ddmi_core.registry.registry import listed, listed_extensions
 
-        records = listed()
+        records = (*listed(), *listed_extensions())
     if as_json:
         import attrs
 
@@ -63,24 +63,25 @@ def _show(records: Sequence[PluginRecord]) -> None:
     from rich.text import Text
 
     console = Console()
-    table = Table("name", "version", "distribution", "API", "axes", "status", box=box.SIMPLE)
+    plugins = Table("name", "version", "distribution", "API", "axes", "status", box=box.SIMPLE)
+    extensions = Table("extension", "version", "distribution", "API", "provides", "status", box=box.SIMPLE)
     for record in records:
         api = UNKNOWN if record.api_version is None else str(record.api_version)
-        cells = (
-            record.name,
-            record.version,
-            record.distribution or "this program",
-            api,
-            " ".join(record.axes) or UNKNOWN,
-        )
-        table.add_row(*map(Text, cells), Text(record.status, style=_STYLES.get(record.status, "red")))
-    console.print(table)
+        row = (record.name, record.version, record.distribution or "this program", api)
+        status = Text(record.status, style=_STYLES.get(record.status, "red"))
+        if record.group == EXTENSIONS:
+            provides = (f"{KINDS[kind]} {name}" for kind, found in record.provides.items() for name in found)
+            extensions.add_row(*map(Text, (*row, ", ".join(provides) or UNKNOWN)), status)
+        else:
+            plugins.add_row(*map(Text, (*row, " ".join(record.axes) or UNKNOWN)), status)
+    for table in (plugins, extensions):
+        if table.row_count or table is plugins:
+            console.print(table)
     if any(record.status is Status.FOUND for record in records):
         typer.echo(f"{UNKNOWN} means unknown until the plugin is loaded; use --check")
     for record in records:
         if record.reason:
-            where = f"{record.name} from {record.origin} is {record.status}"
-            console.print(Text(f"{where}: {record.reason}. Fix: {record.fix}"), soft_wrap=True)
+            console.print(Text(record.sentence), soft_wrap=True)
     if not records:
         typer.echo("no plugin is installed")
 

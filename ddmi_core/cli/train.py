@@ -31,9 +31,20 @@ def run(
     seed: options.RunSeed = None,
     config: options.ConfigFile = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a stopped run.")] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write losses for TensorBoard as well; requires ddmi[tensorboard].")
-    ] = False,
+    tracker: Annotated[
+        list[str],
+        typer.Option(
+            "--tracker",
+            metavar="NAME",
+            help="Pass the figures of training to a tracker as well: tensorboard, which requires ddmi[tensorboard], or "
+            "one of an extension. May be repeated.",
+            autocompletion=options.trackers,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    callback: Annotated[
+        list[str],
+        typer.Option("--callback", metavar="NAME", help="Call a callback of an extension after each logged step."),
+    ] = [],  # noqa: B006 - typer copies it
     as_json: options.Json = False,
 ) -> None:
     """Train, sample and evaluate on one data set, and write a report.
@@ -58,7 +69,9 @@ def run(
     from ddmi_core.training.distributed import is_main
 
     console = Console(stderr=True)
-    report = pipeline.execute(settings, domain, folder, resume=resume, console=console, tensorboard=tensorboard)
+    report = pipeline.execute(
+        settings, domain, folder, resume=resume, console=console, trackers=tracker, callbacks=callback
+    )
     if not is_main():
         return
     if as_json:

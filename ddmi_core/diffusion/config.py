@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+from ddmi_core.registry.extensions import Named
 from ddmi_core.training.config import TrainingConfig
 
 
@@ -12,12 +13,12 @@ class PathConfig:
     """The path from data to noise.
 
     Args:
-        kind: `variance_preserving` (the paper) or `rectified_flow`.
+        kind: `variance_preserving` (the paper), `rectified_flow`, or a path of an extension.
         steps, beta_start, beta_end: the paper's discrete schedule (variance preserving only).
         shift: shift of the training and sampling times of the rectified flow towards noise (1: no shift).
     """
 
-    kind: str = field(default="rectified_flow", validator=validators.in_(("variance_preserving", "rectified_flow")))
+    kind: str = field(default="rectified_flow", validator=Named("paths"))
     steps: int = field(default=1000, validator=validators.ge(2))
     beta_start: float = field(default=0.0015, validator=validators.gt(0))
     beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
@@ -29,7 +30,8 @@ class DenoiserConfig:
     """Sizes of the denoiser.
 
     Args:
-        kind: `unet` (plane-aware U-Net, as in the paper) or `transformer` (over the tokens of all planes).
+        kind: `unet` (plane-aware U-Net, as in the paper), `transformer` (over the tokens of all planes), or a denoiser
+            of an extension.
         width: channels (U-Net: of the finest level; transformer: of a token).
         multipliers: U-Net: channels of each level as multiples of the width.
         blocks: U-Net: residual blocks per level; transformer: layers.
@@ -37,7 +39,7 @@ class DenoiserConfig:
         patch: transformer: cells along each axis per token.
     """
 
-    kind: str = field(default="unet", validator=validators.in_(("unet", "transformer")))
+    kind: str = field(default="unet", validator=Named("denoisers"))
     width: int = field(default=64, validator=validators.ge(8))
     multipliers: tuple[int, ...] = field(default=(1, 2, 2), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
@@ -50,13 +52,13 @@ class DiffusionConfig:
     """Latent diffusion.
 
     Args:
-        target: prediction target of the network: `noise`, `data` or `velocity`.
+        target: prediction target of the network: `noise`, `data`, `velocity`, or one of an extension.
         condition: `none`, `class`, or the name of a condition of the domain.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
     """
 
-    target: str = field(default="velocity", validator=validators.in_(("noise", "data", "velocity")))
+    target: str = field(default="velocity", validator=Named("targets"))
     condition: str = "class"
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
     copies: int = field(default=1, validator=validators.ge(1))

@@ -8,19 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from ddmi_core.diffusion.config import DiffusionConfig
-from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
-from ddmi_core.diffusion.denoisers.transformer import PlaneTransformer
-from ddmi_core.diffusion.denoisers.unet import PlaneUNet
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.parameterization import Parameterization
+from ddmi_core.diffusion.parameterization import target_from
 from ddmi_core.diffusion.paths import path_from
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import as_maps
+from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-DENOISERS: dict[str, type[PlaneDenoiser]] = {"unet": PlaneUNet, "transformer": PlaneTransformer}
 
 
 class LatentDiffusion(nn.Module):
@@ -40,14 +37,14 @@ class LatentDiffusion(nn.Module):
         super().__init__()
         self.shape, self.config, self.classes = shape, config, classes
         self.path = path_from(config.path)
-        self.parameterization = Parameterization(config.target, self.path)
+        self.target = target_from(config.target, self.path)
         width = 4 * max(16, config.denoiser.width // 2)
         self.time = TimeEmbedding(width)
         self.condition: ClassCondition | VectorCondition = (
             VectorCondition(vectors, width) if vectors else ClassCondition(classes, width)
         )
         self.activate = nn.SiLU()
-        self.network = DENOISERS[config.denoiser.kind](layout, shape.channels, width, config.denoiser)
+        self.network = part("denoisers", config.denoiser.kind)(layout, shape.channels, width, config.denoiser)
 
     @property
     def conditioned(self) -> bool:
@@ -72,7 +69,7 @@ class LatentDiffusion(nn.Module):
         def denoise(noisy: Tensor, times: Tensor) -> Tensor:
             times = times.expand(len(noisy))
             chosen = self.condition.none(len(noisy)).to(noisy.device) if conditions is None else conditions
-            return self.parameterization.to_data(noisy, self(noisy, times, chosen), times)
+            return self.target.to_data(noisy, self(noisy, times, chosen), times)
 
         return denoise
 
@@ -105,7 +102,7 @@ class DenoisingObjective(Objective):
         times = model.path.draw_times(len(indices), context.generator).to(context.device)
         noise = torch.randn(clean.shape, generator=context.generator).to(context.device)
         predicted = model(model.path.interpolate(clean, noise, times), times, conditions)
-        target = model.parameterization.training_target(clean, noise, times)
+        target = model.target.training_target(clean, noise, times)
         return Losses((predicted - target).square().mean())
 
     def _draw_conditions(self, indices: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from ddmi_core.diffusion.config import PathConfig
 from ddmi_core.errors import RequestError
+from ddmi_core.registry.extensions import part
 
 _SPACING = 1.5  # the best of 1 (angle), 1.25, 1.5, 2, 3, measured over all samplers at 8 to 32 evaluations
 
@@ -226,8 +227,21 @@ def _checked(steps: int) -> int:
     return steps
 
 
-def path_from(config: PathConfig) -> Path:
-    """The path that a configuration describes."""
-    if config.kind == "variance_preserving":
-        return VariancePreserving(config.steps, config.beta_start, config.beta_end)
+def variance_preserving(config: PathConfig) -> Path:
+    """The paper's path, of a configuration."""
+    return VariancePreserving(config.steps, config.beta_start, config.beta_end)
+
+
+def rectified_flow(config: PathConfig) -> Path:
+    """Rectified flow, of a configuration."""
     return RectifiedFlow(config.shift)
+
+
+def path_from(config: PathConfig) -> Path:
+    """The path that a configuration describes.
+
+    Raises:
+        RequestError: if there is no such path.
+    """
+    path: Path = part("paths", config.kind)(config)
+    return path

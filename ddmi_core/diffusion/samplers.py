@@ -11,6 +11,7 @@ common signature, the time-step grid and the callback.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.timesteps import Evaluation, Timestep, corrected, exponential_step, extrapolated, timestep_grid
-from ddmi_core.errors import RequestError, unknown_name
+from ddmi_core.registry.extensions import part
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)
 Generators = torch.Generator | Sequence[torch.Generator]
@@ -46,14 +47,15 @@ class Sampler:
 
     Args:
         loop: generator function `(denoise, x, grid, generator)` that yields x and x0 after each step.
+        evaluations: number of denoiser calls for a number of steps that end at t = 0; by default one per step.
 
     Example:
         >>> path, x = RectifiedFlow(), torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
         >>> data = dpmpp_2m(denoise, path, x, path.times(16))
     """
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    def __init__(self, loop: Loop, evaluations: Callable[[int], int] = int) -> None:
+        self._loop, self.evaluations = loop, evaluations
         self.__name__, self.__doc__ = loop.__name__, loop.__doc__
 
     def __call__(
@@ -135,7 +137,7 @@ def euler(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None)
         yield x, x0
 
 
-@Sampler
+@partial(Sampler, evaluations=lambda steps: 2 * steps - 1)
 def heun(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """EDM's second-order method (arXiv 2206.00364, algorithm 1), in the path's phase.
 
@@ -184,25 +186,14 @@ def unipc(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None)
         yield x, current.x0
 
 
-SAMPLERS: dict[str, Sampler] = {
-    "ddim": ddim,
-    "ancestral": ancestral,
-    "euler": euler,
-    "heun": heun,
-    "dpmpp_2m": dpmpp_2m,
-    "unipc": unipc,
-}
-
-
 def sampler_named(name: str) -> Sampler:
-    """The sampler with this name.
+    """The built-in sampler with this name, or that of an extension.
 
     Raises:
         RequestError: if there is none; the message suggests the nearest name.
     """
-    if name not in SAMPLERS:
-        raise RequestError(unknown_name("sampler", name, SAMPLERS))
-    return SAMPLERS[name]
+    sampler: Sampler = part("samplers", name)
+    return sampler
 
 
 def evaluations(name: str, steps: int) -> int:
@@ -211,4 +202,5 @@ def evaluations(name: str, steps: int) -> int:
     Raises:
         RequestError: if there is no such sampler.
     """
-    return 2 * steps - 1 if sampler_named(name) is heun else steps
+    sampler = sampler_named(name)
+    return sampler.evaluations(steps) if isinstance(sampler, Sampler) else steps

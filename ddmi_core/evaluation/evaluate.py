@@ -12,15 +12,18 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
-from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, Figure
+from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, FeatureNetwork, Figure
 from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
+from ddmi_core.fields.field import Field
 from ddmi_core.model.data import load_data, source_name
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.parts.distance import frechet
+from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 BATCH = 32
@@ -60,7 +63,7 @@ def check_data(folder: RunFolder, split: Split) -> None:
 
 def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda what: None) -> Evaluation:
     """All figures of a model on a split; deterministic for model, data and seed, except the seconds."""
-    settings = model.config.evaluation
+    settings, cls = model.config.evaluation, type(model.parts)
     common = {
         "data": split.fingerprint(),
         "source": source_name(model.parts, model.config.data),
@@ -68,18 +71,19 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     }
     progress("held-out reconstructions")
     figures = list(_reconstruction(model, split, common))
-    reference = describe_signals(model, split.train)
+    features = features_of(model)
+    reference = describe_signals(features, split.train)
     samples, own = settings.samples, model.config.sampling
     distance = {
         **common,
-        "features": f"{type(model.parts).__module__}:{type(model.parts).__qualname__}.field_features",
+        "features": settings.features or f"{cls.__module__}:{cls.__qualname__}.field_features",
         "samples": samples,
         "reference": f"{len(split.train)} training signals",
         "seed": SEED,
         "guidance": own.guidance,
     }
     if len(split.held_out) >= 2:
-        floor = frechet(describe_signals(model, split.held_out), reference)
+        floor = frechet(describe_signals(features, split.held_out), reference)
         protocol = {**distance, "samples": len(split.held_out)}
         figures.append(Figure(HELD_OUT, floor, protocol))
     rows = []
@@ -89,13 +93,13 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
         started = _clock(model.device)
         flat = model.sample_latents(samples, Sampling(seed=SEED, sampler=sampler, steps=steps))
         seconds = _clock(model.device) - started
-        value = frechet(describe_latents(model, flat), reference)
+        value = frechet(describe_latents(features, model, flat), reference)
         rows.append(SamplerFigure(sampler, steps, evaluations(sampler, steps), round(seconds, 2), value))
     progress("samples")
     chosen = next((row for row in rows if (row.sampler, row.steps) == (own.sampler, own.steps)), None)
     if chosen is None:
         flat = model.sample_latents(samples, Sampling(seed=SEED))
-        value = frechet(describe_latents(model, flat), reference)
+        value = frechet(describe_latents(features, model, flat), reference)
     else:
         value = chosen.distance
     figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
@@ -107,17 +111,43 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     return Evaluation(tuple(figures), tuple(rows))
 
 
-def describe_signals(model: Model, signals: SignalSet) -> Tensor:
+class DomainFeatures(FeatureNetwork):
+    """The domain's own features."""
+
+    def __init__(self, parts: AnyParts) -> None:
+        self._parts = parts
+
+    def of_fields(self, fields: Field, renderer: Any) -> Tensor:
+        """See `DomainParts.field_features`."""
+        return self._parts.field_features(fields)
+
+    def of_signals(self, signal: Any) -> Tensor:
+        """See `DomainParts.signal_features`."""
+        return self._parts.signal_features(signal)
+
+
+def features_of(model: Model) -> FeatureNetwork:
+    """The feature network that the run's settings name, or the domain's own features.
+
+    Raises:
+        RequestError: if there is no such network for the domain.
+    """
+    if not (name := model.config.evaluation.features):
+        return DomainFeatures(model.parts)
+    network: FeatureNetwork = part("features", name, model.domain)()
+    return network
+
+
+def describe_signals(features: FeatureNetwork, signals: SignalSet) -> Tensor:
     """Features of all signals of a set: `(len, F)`."""
-    describe = model.parts.signal_features
-    return torch.cat([describe(signal).cpu() for _, signal in batches(signals, len(signals))])
+    return torch.cat([features.of_signals(signal).cpu() for _, signal in batches(signals, len(signals))])
 
 
 @torch.no_grad()
-def describe_latents(model: Model, flat: Tensor) -> Tensor:
+def describe_latents(features: FeatureNetwork, model: Model, flat: Tensor) -> Tensor:
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
     parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
-    return torch.cat([model.parts.field_features(fields).cpu() for fields in parts])
+    return torch.cat([features.of_fields(fields, model.renderer).cpu() for fields in parts])
 
 
 def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
@@ -130,7 +160,8 @@ def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
 
 @torch.no_grad()
 def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
-    metrics = model.parts.metrics()
+    metrics = dict(model.parts.metrics())
+    metrics |= {name: part("metrics", name, model.domain) for name in model.config.evaluation.metrics}
     values: dict[str, list[Tensor]] = {name: [] for name in metrics}
     count = 0
     for indices, signal in batches(split.held_out, model.config.evaluation.held_out):

@@ -34,6 +34,7 @@ from ddmi_core.model.provenance import check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training import checkpoint
@@ -335,15 +336,16 @@ class Model:
             export(artefact, aside)
 
     def exporter(self, suffix: str) -> Callable[[Any, Path], None]:
-        """The exporter for files with a suffix.
+        """The exporter for files with a suffix: the domain's own, or that of an extension.
 
         Raises:
-            RequestError: if the domain writes no such files.
+            RequestError: if neither writes such files.
         """
-        exporters = self.parts.exporters()
-        if suffix.lower() not in exporters:
-            raise RequestError(unknown_name("file type", suffix, exporters))
-        return exporters[suffix.lower()]
+        exporters, suffix = self.parts.exporters(), suffix.lower()
+        if suffix in exporters:
+            return exporters[suffix]
+        export: Callable[[Any, Path], None] = offer("exporters", suffix, self.domain, exporters).load()
+        return export
 
     def denoiser(self, given: Tensor, guidance: float) -> Denoise:
         """Estimator of clean normalised latents under conditions from `conditions`, with guidance."""

@@ -17,8 +17,11 @@ from attrs import frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
-from ddmi_core.errors import CheckpointError, OutputError, RequestError
-from ddmi_core.settings.config import RunConfig
+from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.registry.extensions import names, offer
+from ddmi_core.registry.records import KINDS
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.settings.config import RunConfig, named_parts
 from ddmi_core.settings.resolve import dumps, loads
 
 FORMAT = 1
@@ -152,9 +155,40 @@ def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int]
     head = {"format": FORMAT, "plugin": config.plugin, **plugin, "fingerprint": fingerprint}
     versions = {"ddmi": version("ddmi"), "torch": version("torch"), "python": platform.python_version()}
     lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items())]
+    if provided := _provided(config):
+        lines += ["", "[run.extensions]", *provided]
     lines += ["", "[run.versions]", *(f"{key} = {json.dumps(value)}" for key, value in versions.items())]
     with written_aside(folder.toml) as aside:
         aside.write_text(dumps(config) + "\n" + "\n".join(lines) + "\n")
+
+
+def _provided(config: RunConfig) -> list[str]:
+    """The parts that are not built in, with the distributions that provide them, as lines of TOML."""
+    used = dict.fromkeys((kind, name) for _, kind, name in named_parts(config) if name not in names(kind))
+    domain = domain_named(config.plugin) if used else None
+    found = (offer(kind, name, domain) for kind, name in used)
+    return [
+        f"{own.kind}.{own.name} = {json.dumps(f'{own.record.distribution}=={own.record.version}')}" for own in found
+    ]
+
+
+def _check_extensions(folder: RunFolder, provided: dict[str, dict[str, str]], domain: Domain) -> None:
+    """Check that the parts that a run uses of extensions are there.
+
+    Raises:
+        PluginError: names the distribution that provided a missing one.
+    """
+    for kind, requirements in provided.items():
+        for name, requirement in requirements.items():
+            try:
+                offer(kind, name, domain)
+            except PluginError as error:
+                raise PluginError(f"{folder.path} uses a part of {requirement}: {error}") from error.__cause__
+            except RequestError as error:
+                raise PluginError(
+                    f"{folder.path} uses the {KINDS[kind]} {name!r} of {requirement}, which is not available. "
+                    f"Fix: pip install {requirement}"
+                ) from error.__cause__
 
 
 def read_head(folder: RunFolder) -> RunHead:
@@ -191,11 +225,14 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
 
     Raises:
         CheckpointError: as `read_head`, or if the run belongs to another plugin.
+        PluginError: if an extension that it uses is missing.
         ConfigError: if a setting is unknown to this version.
     """
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
+    if provided := _table(folder)["run"].get("extensions"):
+        _check_extensions(folder, provided, domain)
     return loads(domain, folder.toml.read_text(), str(folder.toml))
 
 

@@ -10,15 +10,14 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 import attrs
 
-from ddmi_core.registry.hooks import GROUP
-from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.registry.records import DOMAINS, PluginRecord, Status
 
 VARIABLE = "DDMI_PLUGINS"
 
 
-def discover() -> tuple[PluginRecord, ...]:
-    """Records of all installed plugins by name: found, clash, disabled, or broken metadata."""
-    records = sorted(_with_disabled(_installed()), key=lambda record: (record.name, record.distribution))
+def discover(group: str = DOMAINS) -> tuple[PluginRecord, ...]:
+    """Records of all installed plugins of a group by name: found, clash, disabled, or broken metadata."""
+    records = sorted(_with_disabled(_installed(group)), key=lambda record: (record.name, record.distribution))
     counts = Counter(record.name for record in records if record.status is not Status.DISABLED)
     return tuple(
         _clash(record, records) if counts[record.name] > 1 and record.status is Status.FOUND else record
@@ -28,10 +27,10 @@ def discover() -> tuple[PluginRecord, ...]:
 
 def entry_point(record: PluginRecord) -> EntryPoint:
     """The entry point of a record."""
-    return EntryPoint(name=record.name, value=record.entry_point, group=GROUP)
+    return EntryPoint(name=record.name, value=record.entry_point, group=record.group)
 
 
-def _installed() -> Iterator[PluginRecord]:
+def _installed(group: str) -> Iterator[PluginRecord]:
     """One record per entry point; of two copies of a distribution, the first on the path."""
     seen = set()
     for distribution in distributions():
@@ -39,7 +38,7 @@ def _installed() -> Iterator[PluginRecord]:
             text = distribution.read_text("entry_points.txt") or ""
         except (OSError, UnicodeDecodeError):
             continue
-        if GROUP not in text:
+        if group not in text:
             continue
         name, version = _identity(distribution)
         normalised = re.sub(r"[-_.]+", "-", name).lower()
@@ -47,7 +46,7 @@ def _installed() -> Iterator[PluginRecord]:
             continue
         seen.add(normalised)
         try:
-            points = [point for point in distribution.entry_points if point.group == GROUP]
+            points = [point for point in distribution.entry_points if point.group == group]
         except Exception as error:
             yield PluginRecord(
                 name=name,
@@ -56,10 +55,13 @@ def _installed() -> Iterator[PluginRecord]:
                 status=Status.BROKEN,
                 reason=f"its entry_points.txt cannot be read: {error}",
                 fix=f"reinstall it: pip install --force-reinstall {name}",
+                group=group,
             )
             continue
         for point in points:
-            yield PluginRecord(name=point.name, distribution=name, version=version, entry_point=point.value)
+            yield PluginRecord(
+                name=point.name, distribution=name, version=version, entry_point=point.value, group=group
+            )
 
 
 def _identity(distribution: Distribution) -> tuple[str, str]:

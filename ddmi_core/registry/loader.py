@@ -1,9 +1,12 @@
-"""Loading of one plugin: import, hook call, and conversion of every fault to a status."""
+"""Loading of one plugin or extension: import, hook calls, and conversion of every fault to a status."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import pluggy
@@ -14,7 +17,11 @@ from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
 from ddmi_core.registry.limit import ImportTimeout, limited
-from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.registry.records import KINDS, Contribution, PluginRecord, Status
+
+VERSION = "api_version"  # the attribute of the module with the hooks of an extension
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_SUFFIX = re.compile(r"\.[a-z0-9]+")
 
 
 @frozen(eq=False)
@@ -23,6 +30,15 @@ class Loaded:
 
     record: PluginRecord
     domain: Domain | None = None
+    error: BaseException | None = None
+
+
+@frozen(eq=False)
+class LoadedExtension:
+    """Result of loading an extension: its contributions by kind and name if the record is `ready`."""
+
+    record: PluginRecord
+    contributions: Mapping[tuple[str, str], Contribution] = {}
     error: BaseException | None = None
 
 
@@ -48,55 +64,132 @@ def load(record: PluginRecord) -> Loaded:
         return Loaded(broken, error=fault.__cause__)
     ready = described(record, domain)
     if ready.reason:
-        sentence = f"plugin {record.name!r} is {ready.reason}. Fix: {ready.fix}"
-        warnings.warn(sentence, DdmiDeprecationWarning, stacklevel=2)
+        warnings.warn(ready.sentence, DdmiDeprecationWarning, stacklevel=2)
     return Loaded(ready, domain)
 
 
 def described(record: PluginRecord, domain: Domain) -> PluginRecord:
     """The record as `ready`, with data from its domain, and a reason if its API version is deprecated."""
-    reason = fix = ""
-    if domain.api_version != accepted_versions()[-1]:
-        reason = f"written for API version {domain.api_version}, which the next API version removes"
-        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
     return attrs.evolve(
-        record,
-        reason=reason,
-        fix=fix,
-        status=Status.READY,
-        api_version=domain.api_version,
+        _ready(record, domain.api_version),
         axes=domain.layout.axes,
         summary=domain.summary,
         optional=dict(domain.optional),
     )
 
 
+def _ready(record: PluginRecord, version: int) -> PluginRecord:
+    """The record as `ready`, with a reason if its API version is deprecated."""
+    reason = fix = ""
+    if version != accepted_versions()[-1]:
+        reason = f"written for API version {version}, which the next API version removes"
+        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
+    return attrs.evolve(record, status=Status.READY, api_version=version, reason=reason, fix=fix)
+
+
+def load_extension(record: PluginRecord) -> LoadedExtension:
+    """Import the module with the hooks of an extension, whose record has the status `found`, and call them.
+
+    Exceptions of the extension, `SystemExit` included, become a status and are not raised.
+    """
+    if record.status is not Status.FOUND:
+        return LoadedExtension(record)
+    try:
+        plugin = _imported(record)
+        version = getattr(plugin, VERSION, None)
+        if not isinstance(version, int):
+            raise _Fault(
+                f"{record.entry_point} has no {VERSION}", f"state there for which API it was written: {VERSION} = 1"
+            )
+        _check_version(record, version)  # first, because a later version may have other hooks
+        manager = _registered(record, plugin)
+        found = {
+            (kind, name): contribution
+            for kind in KINDS
+            for given in _answers(record, manager, f"ddmi_{kind}")
+            for name, contribution in _contributions(kind, given).items()
+        }
+        if not found:
+            raise _Fault(
+                f"{record.entry_point} provides nothing",
+                "define a hook such as ddmi_samplers there and mark it with ddmi_core.api.hookimpl",
+            )
+    except _Fault as fault:
+        broken = attrs.evolve(record, status=fault.status, reason=fault.reason, fix=fault.fix)
+        return LoadedExtension(broken, error=fault.__cause__)
+    provides = {kind: tuple(name for other, name in found if other == kind) for kind in KINDS}
+    provides = {kind: names for kind, names in provides.items() if names}
+    ready = attrs.evolve(_ready(record, version), provides=provides)
+    if ready.reason:
+        warnings.warn(ready.sentence, DdmiDeprecationWarning, stacklevel=2)
+    return LoadedExtension(ready, found)
+
+
+def _contributions(kind: str, given: object) -> dict[str, Contribution]:
+    """What one hook returns, checked."""
+    hook, valid = f"ddmi_{kind}", _SUFFIX if kind == "exporters" else _NAME
+    if not isinstance(given, Mapping):
+        raise _Fault(f"its hook {hook} returns a {type(given).__name__}", "return names with references, as a dict")
+    for name in given:
+        if not isinstance(name, str) or not valid.fullmatch(name):
+            form = "a suffix such as '.npy'" if kind == "exporters" else "lower-case letters, digits, - and _"
+            raise _Fault(f"its hook {hook} returns the name {name!r}", f"use {form}")
+    try:
+        return {name: x if isinstance(x, Contribution) else Contribution(x) for name, x in given.items()}
+    except (TypeError, ValueError) as error:
+        raise _Fault(
+            f"its hook {hook} returns a value that is not a reference: {error.args[0]}",
+            "return 'package.module:attribute' or a ddmi_core.api.Contribution for each name",
+        ) from error
+
+
 def _domains(record: PluginRecord) -> list[object]:
     """The objects that the plugin's hook returns."""
-    manager = pluggy.PluginManager("ddmi")
-    manager.add_hookspecs(hooks)
-    try:
-        with limited():
-            plugin = entry_point(record).load()
-    except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
-    try:
-        manager.register(plugin)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise _Fault(f"its hook has a wrong signature: {error}", "define ddmi_domains without parameters") from error
-    except Exception as error:
-        raise _Fault(f"it cannot be registered: {_as_text(error)}", report_fix(record)) from error
-    if inspect.isclass(plugin) or not manager.hook.ddmi_domains.get_hookimpls():
+    manager = _registered(record, _imported(record))
+    if not manager.hook.ddmi_domains.get_hookimpls():
         raise _Fault(
             f"{record.entry_point} has no hook ddmi_domains",
             "define ddmi_domains() there and mark it with ddmi_core.api.hookimpl",
         )
     try:
+        return [domain for domains in _answers(record, manager, "ddmi_domains") for domain in domains]
+    except TypeError as error:
+        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", report_fix(record)) from error
+
+
+def _answers(record: PluginRecord, manager: pluggy.PluginManager, hook: str) -> list[Any]:
+    """What the implementations of a hook return."""
+    try:
         with limited():
-            return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
+            return list(getattr(manager.hook, hook)())
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _Fault(f"its hook {hook} failed: {_as_text(error)}", _fix_for(record, error)) from error
+
+
+def _imported(record: PluginRecord) -> object:
+    """The object that an entry point names."""
+    try:
+        with limited():
+            return entry_point(record).load()
+    except (Exception, SystemExit, ImportTimeout) as error:
+        raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
+
+
+def _registered(record: PluginRecord, plugin: object) -> pluggy.PluginManager:
+    """A manager with the hooks of one plugin or extension."""
+    manager = pluggy.PluginManager("ddmi")
+    manager.add_hookspecs(hooks)
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        fix = "define hooks without parameters, under the names in ddmi_core.registry.hooks"
+        raise _Fault(f"its hook has a wrong name or a wrong signature: {error}", fix) from error
+    except Exception as error:
+        raise _Fault(f"it cannot be registered: {_as_text(error)}", report_fix(record)) from error
+    if inspect.isclass(plugin):
+        raise _Fault(f"{record.entry_point} is a class and has no hooks of its own", "name a module, or an instance")
+    return manager
 
 
 def _select(record: PluginRecord, domains: list[object]) -> Domain:
@@ -115,16 +208,19 @@ def _select(record: PluginRecord, domains: list[object]) -> Domain:
             f"return exactly one domain named {record.name!r}, or rename the entry point",
         )
     domain = named[0]
+    _check_version(record, domain.api_version)
+    return domain
+
+
+def _check_version(record: PluginRecord, version: int) -> None:
+    """Refuse an API version that this ddmi does not accept."""
     accepted = accepted_versions()
-    if domain.api_version not in accepted:
-        old = domain.api_version < accepted[0]
+    if version not in accepted:
         raise _Fault(
-            f"it was written for API version {domain.api_version}; this ddmi accepts "
-            + " and ".join(map(str, accepted)),
-            f"pip install --upgrade {record.distribution if old else 'ddmi'}",
+            f"it was written for API version {version}; this ddmi accepts " + " and ".join(map(str, accepted)),
+            f"pip install --upgrade {record.distribution if version < accepted[0] else 'ddmi'}",
             Status.INCOMPATIBLE,
         )
-    return domain
 
 
 def _as_text(error: BaseException) -> str:

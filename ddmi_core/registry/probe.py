@@ -11,36 +11,49 @@ from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
+from ddmi_core.registry.discovery import VARIABLE
+from ddmi_core.registry.extensions import extensions
 from ddmi_core.registry.loader import report_fix
-from ddmi_core.registry.records import PluginRecord, Status
-from ddmi_core.registry.registry import listed, loaded
+from ddmi_core.registry.records import EXTENSIONS, PluginRecord, Status
+from ddmi_core.registry.registry import listed, listed_extensions, loaded
 
 _MARK = "\x1eddmi-plugin "
 
 
 def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
-    """All plugins; those with the status `found` are loaded, and become ready, broken or incompatible.
+    """All plugins and extensions; those with the status `found` are loaded, and become ready, broken or incompatible.
+
+    An extension with a name that is taken becomes a clash.
 
     Args:
         timeout: seconds allowed for each.
     """
 
     def check(record: PluginRecord) -> PluginRecord:
-        return _check(record, timeout) if record.status is Status.FOUND else record
+        alone = record.name if record.group == EXTENSIONS else ""
+        return _check(record, timeout, alone) if record.status is Status.FOUND else record
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return tuple(pool.map(check, listed()))
+        plugins, apart = pool.map(check, listed()), list(pool.map(check, listed_extensions()))
+        # Extensions that load alone are then loaded together, which shows whether their names clash.
+        usable = ",".join(record.name for record in apart if record.status is Status.READY)
+
+        def compare(record: PluginRecord) -> PluginRecord:
+            return _check(record, timeout, usable) if record.status is Status.READY and "," in usable else record
+
+        return (*plugins, *pool.map(compare, apart))
 
 
-def _check(record: PluginRecord, timeout: float) -> PluginRecord:
-
+def _check(record: PluginRecord, timeout: float, allowed: str = "") -> PluginRecord:
+    """The record after loading in a process of its own, in which `allowed`, if given, is `DDMI_PLUGINS`."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", __spec__.name, record.name],
+            [sys.executable, "-m", __spec__.name, record.group, record.name],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=timeout,
             check=False,
+            env={**os.environ, VARIABLE: allowed} if allowed else None,
         )
     except subprocess.TimeoutExpired:
         reason = f"loading it took longer than {timeout:g} s"
@@ -50,16 +63,21 @@ def _check(record: PluginRecord, timeout: float) -> PluginRecord:
         reason = f"loading it ended the process with status {child.returncode}"
         return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))
     found = json.loads(marked[-1].removeprefix(_MARK))
-    return PluginRecord(**{**found, "status": Status(found["status"]), "axes": tuple(found["axes"])})
+    provides = {kind: tuple(names) for kind, names in found["provides"].items()}
+    lists = {"axes": tuple(found["axes"]), "provides": provides}
+    return PluginRecord(**{**found, **lists, "status": Status(found["status"])})
 
 
-def _main(name: str) -> None:
-    """Load one plugin and print its record; the plugin's own output goes to standard error."""
+def _main(group: str, name: str) -> None:
+    """Load one plugin or extension and print its record; its own output goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
-        record = loaded(name).record
+        if group == EXTENSIONS:
+            record = next(extension.record for extension in extensions() if extension.record.name == name)
+        else:
+            record = loaded(name).record
     sys.stdout.write(f"\n{_MARK}{json.dumps(attrs.asdict(record))}\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(*sys.argv[1:])

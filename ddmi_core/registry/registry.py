@@ -6,7 +6,7 @@ from ddmi_core.api.domain import API_VERSION, Domain, accepted_versions
 from ddmi_core.errors import PluginError, unknown_name
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.loader import Loaded, described, load
-from ddmi_core.registry.records import PluginRecord, Status
+from ddmi_core.registry.records import EXTENSIONS, PluginRecord, Status
 
 _REGISTERED: dict[str, Domain] = {}
 
@@ -50,6 +50,11 @@ def provider(name: str) -> PluginRecord | None:
     return next((record for record in same if record.status is not Status.DISABLED), same[0] if same else None)
 
 
+def listed_extensions() -> tuple[PluginRecord, ...]:
+    """All extensions by name, from metadata only."""
+    return discover(EXTENSIONS)
+
+
 def loaded(name: str) -> Loaded:
     """Load the plugin with a name: a ready domain, or a record with the reason.
 
@@ -70,8 +75,5 @@ def domain_named(name: str) -> Domain:
     """
     result = loaded(name)
     if result.domain is None:
-        record = result.record
-        raise PluginError(
-            f"plugin {name!r} from {record.origin} is {record.status}: {record.reason}. Fix: {record.fix}"
-        ) from result.error
+        raise PluginError(result.record.sentence) from result.error
     return result.domain

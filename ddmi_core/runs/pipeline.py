@@ -19,7 +19,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
-from ddmi_core.errors import Interrupted, OutputError, RequestError
+from ddmi_core.errors import Interrupted, OutputError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder
@@ -34,10 +34,11 @@ from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
 from ddmi_core.model.run_plugin import recorded
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.registry.extensions import part
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
-from ddmi_core.settings.config import Export, RunConfig, Sampling
+from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
@@ -45,6 +46,7 @@ from ddmi_core.training.checkpoint import finished
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.shutdown import StopRequest, stop_requests
+from ddmi_core.training.trackers import Observers
 from ddmi_core.training.trainer import Report, Stage, train
 
 
@@ -58,6 +60,7 @@ class _Run:
     split: Split
     vectors: Tensor | None  # of the condition, for the main process, where latents are still to be encoded
     log: Log
+    observers: Observers
     console: Console
     stop: StopRequest
 
@@ -76,7 +79,14 @@ class _Run:
 
 
 def execute(
-    config: RunConfig, domain: Domain, out: Path, *, resume: bool, console: Console, tensorboard: bool = False
+    config: RunConfig,
+    domain: Domain,
+    out: Path,
+    *,
+    resume: bool,
+    console: Console,
+    trackers: Sequence[str] = (),
+    callbacks: Sequence[str] = (),
 ) -> Path:
     """Run all steps that are not complete, and return the path of the report.
 
@@ -90,16 +100,22 @@ def execute(
         resume: continue the run in `out` with its stored configuration; a start that was interrupted before the
             configuration was stored is repeated.
         console: shows the progress.
-        tensorboard: write the log's records to `out/tensorboard` as well.
+        trackers: names of trackers that receive the log's records as well; see `Tracker`.
+        callbacks: names of callbacks, called after each logged step; see `Moment`.
 
     Raises:
-        RequestError: `tensorboard` is set and TensorBoard is not installed.
+        RequestError: there is no such tracker or callback, or what it requires is not installed.
         Interrupted: SIGINT or SIGTERM was received; the state is saved.
         OutputError: a file cannot be written; completed work is saved.
         DdmiError: see the steps.
     """
     console = console if distributed.is_main() else Console(quiet=True)
-    open_writer = partial(_summary_writer(), str(out / "tensorboard")) if tensorboard else lambda: None
+    observers = Observers(
+        out,
+        {name: part("trackers", name) for name in trackers},
+        {name: part("callbacks", name) for name in callbacks},
+        partial(_note, console),
+    )
     place = run_folder.RunFolder(out)
     parts = build_parts(domain, config.domain)
     config = evolve(config, data=absolute(parts, config.data))
@@ -114,6 +130,8 @@ def execute(
         config = stored
         parts = build_parts(domain, config.domain)
     parts.preflight()
+    for _, kind, name in named_parts(config):
+        part(kind, name, domain)  # one that cannot be imported ends the run before any training
     if not resume:
         distributed.on_main(lambda: run_folder.claim(place))
     split = distributed.main_first(lambda: load_data(parts, config.data))
@@ -125,8 +143,8 @@ def execute(
         evaluate.check_data(place, split)
     else:
         distributed.on_main(lambda: run_folder.create(place, config, recorded(domain), found.fingerprint))
-    with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
-        state = _Run(config, parts, place, split, vectors, log, console, stop)
+    with closing(observers), stop_requests() as stop:
+        state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
         try:
             return _steps(state)
         except OutputError as error:
@@ -271,6 +289,7 @@ def _stage(
             stop=run.stop,
             progress=progress,
             notice=partial(_note, run.console),
+            logged=run.observers.tell,
             resume_hint=run.hint,
             failure_hint=run.failure_hint(key, training),
         )
@@ -323,15 +342,6 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _summary_writer() -> Any:
-    """TensorBoard's `SummaryWriter`."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise RequestError("--tensorboard requires TensorBoard: pip install 'ddmi[tensorboard]'") from error
-    return SummaryWriter
-
-
 def run(
     plugin: str,
     out: str | Path,
@@ -343,6 +353,8 @@ def run(
     seed: int | None = None,
     resume: bool = False,
     console: Console | None = None,
+    trackers: Sequence[str] = (),
+    callbacks: Sequence[str] = (),
 ) -> Model:
     """Train, sample and evaluate, write a report, and load the model: `ddmi run`, then `ddmi_core.load`.
 
@@ -358,6 +370,8 @@ def run(
         seed: seed of all random numbers of the run; that of the settings by default.
         resume: continue the run in `out` with its stored settings.
         console: shows progress and figures; nothing is shown by default.
+        trackers: names of trackers, such as `tensorboard`, that receive the figures of training.
+        callbacks: names of callbacks of extensions, called after each logged step.
 
     Raises:
         RequestError: if the plugin, the preset, a setting or the data cannot be used.
@@ -372,5 +386,8 @@ def run(
     """
     domain = domain_named(plugin)
     settings = resolve(domain, preset, Path(config) if config else None, overrides, data, seed)
-    execute(settings, domain, Path(out), resume=resume, console=console or Console(quiet=True))
+    quiet = Console(quiet=True)
+    execute(
+        settings, domain, Path(out), resume=resume, console=console or quiet, trackers=trackers, callbacks=callbacks
+    )
     return load(out)

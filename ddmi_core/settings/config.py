@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +10,11 @@ from attrs import field, frozen, validators
 
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig
-from ddmi_core.errors import RequestError, unknown_name
+from ddmi_core.errors import RequestError
+from ddmi_core.registry.extensions import Named, offer
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
 PRESETS = ("quick", "base", "paper")
-SAMPLERS = (
-    "ancestral",
-    "ddim",
-    "dpmpp_2m",
-    "euler",
-    "heun",
-    "unipc",
-)  # of `diffusion.samplers`, without torch
-
-
-def known_sampler(name: str) -> str:
-    """Return the name of a sampler.
-
-    Raises:
-        RequestError: if there is no sampler of this name.
-    """
-    if name not in SAMPLERS:
-        raise RequestError(unknown_name("sampler", name, SAMPLERS))
-    return name
 
 
 def sampler_and_steps(row: str) -> tuple[str, int]:
@@ -41,7 +24,7 @@ def sampler_and_steps(row: str) -> tuple[str, int]:
         RequestError: if the text has another form, or there is no such sampler.
     """
     name, _, steps = row.partition(":")
-    known_sampler(name)
+    offer("samplers", name)
     if not (steps.isascii() and steps.isdigit() and int(steps) > 0):
         raise RequestError(f"it was given {row!r}; it takes sampler:steps, for example 'ddim:50'")
     return name, int(steps)
@@ -53,14 +36,14 @@ class SamplingConfig:
 
     Args:
         count: samples drawn by `ddmi run`.
-        sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m or unipc.
+        sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m, unipc, or one of an extension.
         steps: sampling steps.
         guidance: scale of classifier-free guidance; 1 switches it off.
         guidance_from, guidance_to: interval of times in [0, 1] in which guidance acts; 1 is pure noise.
     """
 
     count: int = field(default=16, validator=validators.ge(1))
-    sampler: str = "dpmpp_2m"
+    sampler: str = field(default="dpmpp_2m", validator=Named("samplers"))
     steps: int = field(default=16, validator=validators.ge(1))
     guidance: float = field(default=1.0, validator=validators.ge(0))
     guidance_from: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
@@ -100,7 +83,7 @@ class Sampling:
     def __attrs_post_init__(self) -> None:
         """Check names and numbers."""
         if self.sampler is not None:
-            known_sampler(self.sampler)
+            offer("samplers", self.sampler)
         if self.steps is not None and self.steps < 1:
             raise RequestError(f"steps={self.steps} must be at least 1")
 
@@ -129,11 +112,15 @@ class EvaluationConfig:
     Args:
         held_out: maximum number of held-out signals that are reconstructed and measured.
         samples: number of samples for each distance to the data.
+        metrics: further metrics of reconstructions, by their names in extensions.
+        features: name of a feature network of an extension for all distances; the domain's own features if empty.
         grid: rows of the table of samplers and steps, as `sampler:steps`.
     """
 
     held_out: int = field(default=256, validator=validators.ge(1))
     samples: int = field(default=128, validator=validators.ge(2))
+    metrics: tuple[str, ...] = ()
+    features: str = ""
     grid: tuple[str, ...] = (
         "dpmpp_2m:8",
         "dpmpp_2m:16",
@@ -169,3 +156,18 @@ class RunConfig:
     diffusion: DiffusionConfig = DiffusionConfig()
     sampling: SamplingConfig = SamplingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def named_parts(config: RunConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield the parts that a configuration names: path of the key, kind, and name."""
+    diffusion, evaluation = config.diffusion, config.evaluation
+    yield ("diffusion", "denoiser", "kind"), "denoisers", diffusion.denoiser.kind
+    yield ("diffusion", "path", "kind"), "paths", diffusion.path.kind
+    yield ("diffusion", "target"), "targets", diffusion.target
+    yield ("sampling", "sampler"), "samplers", config.sampling.sampler
+    for number, row in enumerate(evaluation.grid):
+        yield ("evaluation", "grid", f"[{number}]"), "samplers", row.partition(":")[0]
+    for number, name in enumerate(evaluation.metrics):
+        yield ("evaluation", "metrics", f"[{number}]"), "metrics", name
+    if evaluation.features:
+        yield ("evaluation", "features"), "features", evaluation.features

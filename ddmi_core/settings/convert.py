@@ -11,7 +11,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 from cattrs import BaseConverter, Converter
 
-from ddmi_core.errors import PluginError, nearest, unknown_name
+from ddmi_core.errors import PluginError, RequestError, nearest, unknown_name
+from ddmi_core.registry.extensions import Named
 from ddmi_core.settings.schema import choices, hints, settable, takes
 
 T = TypeVar("T")
@@ -171,10 +172,12 @@ def _class_hook(cls: Any, strict: BaseConverter) -> Callable[[Any, Any], Any]:
         }
         try:
             return cls(**arguments)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RequestError) as error:
             for name, attribute in attributes.items():
                 if str(attribute.alias) in arguments:
                     _validate(attribute, hints(cls)[name], arguments[str(attribute.alias)])
+            if isinstance(error, RequestError):  # a domain's own sentence
+                raise
             raise Fault((), str(error.args[0]) if error.args else str(error)) from error
 
     return build
@@ -198,6 +201,9 @@ def _validate(attribute: attrs.Attribute[Any], kind: Any, value: Any) -> None:
         return
     try:
         attribute.validator(None, attribute, value)
+    except RequestError as error:
+        if isinstance(attribute.validator, Named):
+            raise Fault((attribute.name,), str(error)) from error
     except (ValueError, TypeError) as error:
         raise Fault((attribute.name,), _mismatch(value, kind, attribute.validator)) from error
     except AttributeError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from attrs import field, frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_name
-from ddmi_core.parts.domain_parts import build_parts, implementation
-from ddmi_core.settings.config import RunConfig, known_sampler, sampler_and_steps
+from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
+from ddmi_core.registry.extensions import offer
+from ddmi_core.settings.config import RunConfig, named_parts, sampler_and_steps
 from ddmi_core.settings.convert import Fault, structure, unstructure
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
@@ -206,8 +208,9 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
         config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
-        _check_samplers(config)
-        _check_condition(domain, config)
+        parts = build_parts(domain, config.domain)
+        _check_names(parts, config)
+        _check_condition(parts, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
         raise ConfigError(f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}") from fault.__cause__
@@ -224,16 +227,23 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
         raise fault.below("domain") from fault.__cause__
 
 
-def _check_samplers(config: RunConfig) -> None:
-    """Check the names of samplers."""
-    path: tuple[str, ...] = ("sampling", "sampler")
-    try:
-        known_sampler(config.sampling.sampler)
-        for number, row in enumerate(config.evaluation.grid):
-            path = ("evaluation", "grid", f"[{number}]")
-            sampler_and_steps(row)
-    except RequestError as error:
-        raise Fault(path, str(error)) from error
+def _check_names(parts: AnyParts, config: RunConfig) -> None:
+    """Check the rows of the table of samplers, and that each part exists and works for the domain."""
+    domain = parts.domain
+    if config.evaluation.metrics and (taken := set(config.evaluation.metrics) & set(parts.metrics())):
+        raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
+    checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
+        *((path, partial(offer, kind, name, domain)) for path, kind, name in named_parts(config)),
+        *(
+            (("evaluation", "grid", f"[{number}]"), partial(sampler_and_steps, row))
+            for number, row in enumerate(config.evaluation.grid)
+        ),
+    ]
+    for path, check in checks:
+        try:
+            check()
+        except RequestError as error:
+            raise Fault(path, str(error)) from error
 
 
 def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
@@ -256,12 +266,12 @@ def _literal(value: Any) -> str:
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
 
 
-def _check_condition(domain: Domain, config: RunConfig) -> None:
-    own = build_parts(domain, config.domain).conditions()
+def _check_condition(parts: AnyParts, config: RunConfig) -> None:
+    own = parts.conditions()
     if taken := set(RESERVED) & set(own):
         raise PluginError(
-            f"domain {domain.name!r}: conditions() names {taken.pop()!r}, which the core reserves. Fix: choose another "
-            "name"
+            f"domain {parts.domain.name!r}: conditions() names {taken.pop()!r}, which the core reserves. "
+            "Fix: choose another name"
         )
     known = (*RESERVED, *own)
     if config.diffusion.condition not in known:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,10 @@ class Log:
 
     Args:
         path: the file; created when the first record is written.
-        open_writer: returns an object with `add_scalar(name, value, step)` and `close()` (TensorBoard's
-            `SummaryWriter`), or None; called when the first record is written.
     """
 
-    def __init__(self, path: Path, open_writer: Callable[[], Any] = lambda: None) -> None:
-        self.path, self._open_writer = path, open_writer
-
-    @cached_property
-    def writer(self) -> Any:
-        """The additional writer, or None."""
-        return self._open_writer()
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
         """Append one record.
@@ -39,14 +31,6 @@ class Log:
                 stream.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")
         except OSError as error:
             raise write_error(self.path, error) from error
-        if self.writer is not None:
-            for name, value in values.items():
-                self.writer.add_scalar(f"{stage}/{name}", value, step)
-
-    def close(self) -> None:
-        """Close the additional writer if it was opened."""
-        if (writer := self.__dict__.pop("writer", None)) is not None:
-            writer.close()
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield all complete records; skips a line that a crash truncated."""

@@ -21,6 +21,7 @@ from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
+from ddmi_core.training.trackers import Moment
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -49,6 +50,7 @@ class Stage:
     stop: StopRequest = field(factory=StopRequest)
     progress: Callable[[Report], None] = lambda report: None
     notice: Callable[[str], None] = lambda sentence: None
+    logged: Callable[[Moment], None] = lambda moment: None  # called in the main process after each logged step
     resume_hint: str = "repeat the command with --resume"
     failure_hint: str = "lower the learning rate, or use precision fp32"
 
@@ -162,7 +164,9 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             }
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
-                stage.log.write(stage.name, step, {**values, "steps_per_second": round(speed, 3)})
+                record = {**values, "steps_per_second": round(speed, 3)}
+                stage.log.write(stage.name, step, record)
+                stage.logged(Moment(stage.name, step, config.steps, record, main.trained, stage.log.path.parent))
             stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
         if stopped := distributed.largest(stage.stop.signal_number):
             store_step()

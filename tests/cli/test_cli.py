@@ -13,14 +13,18 @@ import pytest
 from typer.testing import CliRunner
 
 from bare_domain import bare_domain
+from ddmi_core.cli.errors import show_warning
 from ddmi_core.cli.main import app
-from ddmi_core.cli.output import check_writable, short_warning
+from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import DdmiWarning, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.parts import GridDomain
 from ddmi_core.registry import registry
+from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.settings.resolve import dumps, resolve
+
+COMMANDS = ", ".join(sorted(names("commands")))
 
 
 @attrs.frozen
@@ -137,13 +141,15 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
         3,
         "--data",
         "d",
+        "--tracker",
+        "tensorboard",
         "--resume",
     )
     ((config, domain, folder), options) = calls[0]
     assert domain is tiny
     assert (config.domain.size, config.seed, config.data, config.preset) == (4, 3, "d", "quick")
     assert folder == Path("runs/tiny")
-    assert (options["resume"], options["tensorboard"]) == (True, False)
+    assert (options["resume"], options["trackers"], options["callbacks"]) == (True, ["tensorboard"], [])
     assert text.strip() == str(report)
 
 
@@ -200,7 +206,7 @@ def test_a_wrong_request_ends_with_2_and_a_sentence(tiny, finished, arguments, w
     [
         (["data", "check"], "PATH|NAME is missing; see ddmi data check --help"),
         (["sample", "done"], "--out DIR is missing; see ddmi sample --help"),
-        (["smaple"], "no such command 'smaple'; did you mean 'sample'? See ddmi --help"),
+        (["smaple"], "unknown command 'smaple'; did you mean 'sample'? Valid: " + COMMANDS),
         (["--bogus"], "no such option: --bogus; see ddmi --help"),
         (["report"], "RUN is missing; see ddmi report --help"),
     ],
@@ -260,7 +266,7 @@ def test_a_type_of_files_that_is_not_written_is_refused_before_the_model_is_load
     loads = engine("ddmi_core.model.model", "load", "the model")
     (tmp_path / "in.txt").write_text("")
     text = ddmi(*command, "--plugin", "tiny", "--format", ".tx", "--out", "o", status=2)
-    assert text == "error: unknown format of plugin 'tiny': 'tx'; did you mean 'txt'? Valid: txt\n"
+    assert text == "error: unknown file type '.tx'; did you mean '.txt'? Valid: .txt\n"
     assert not loads
     assert not Path("o").exists()
 
@@ -468,13 +474,6 @@ def test_completion_imports_no_torch_and_no_plugin(words, value):
     assert "HEAVY []" in result.stdout
 
 
-def test_the_list_of_samplers_is_that_of_the_engine():
-    engine = pytest.importorskip("ddmi_core.diffusion.samplers")
-    from ddmi_core.settings.config import SAMPLERS
-
-    assert set(SAMPLERS) == set(engine.SAMPLERS)
-
-
 RECORD = '[run]\nformat = 1\nplugin = "sphere"\ndistribution = "ddmi-sphere"\nversion = "0.1.0"\napi_version = 1\n'
 
 
@@ -503,10 +502,13 @@ def test_every_command_that_takes_a_run_says_how_to_get_its_plugin(tiny, finishe
     assert not Path("o").exists()
 
 
-def test_a_warning_of_ddmi_is_one_line_without_code():
-    found = [short_warning("told", category, "file.py", 3) for category in (DdmiWarning, UserWarning)]
-    assert found[0] == "warning: told\n"
-    assert "file.py:3: UserWarning: told" in found[1]
+def test_a_warning_of_ddmi_is_one_line_without_code(capsys, monkeypatch):
+    others = []
+    monkeypatch.setattr("ddmi_core.cli.errors._show_other", lambda *given: others.append(given))
+    show_warning("told", DdmiWarning, "file.py", 3)
+    assert capsys.readouterr().err == "warning: told\n"
+    show_warning("told", UserWarning, "file.py", 3)
+    assert others == [("told", UserWarning, "file.py", 3)]
 
 
 def test_publish_push_and_fetch_call_the_engine_and_print_where_it_is(engine, finished, monkeypatch):

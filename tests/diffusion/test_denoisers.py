@@ -9,8 +9,8 @@ from torch import Tensor
 from ddmi_core.api import Planes
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, TimeEmbedding, sinusoids
-from ddmi_core.diffusion.latent_diffusion import DENOISERS
 from ddmi_core.networks import Attention, as_maps, as_planes
+from ddmi_core.registry import extensions
 from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
 
 CONDITION = 12
@@ -26,7 +26,7 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 def denoiser(layout, config, channels: int = 3):
     torch.manual_seed(0)
-    return DENOISERS[config.kind](layout, channels, CONDITION, config)
+    return extensions.part("denoisers", config.kind)(layout, channels, CONDITION, config)
 
 
 def condition(batch: int = 2, seed: int = 0) -> Tensor:
@@ -118,7 +118,7 @@ def test_a_denoiser_can_learn_from_its_start_at_zero(layout, config):
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("kind", DENOISERS)
+@pytest.mark.parametrize("kind", extensions.names("denoisers"))
 def test_planes_are_told_apart(kind):
     """Equal maps on different planes give different predictions, once the planes' own vectors are learned."""
     layout, config = LAYOUTS["tri-plane"], CONFIGS[kind]

@@ -7,9 +7,10 @@ import torch
 from attrs import evolve
 
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConfig
-from ddmi_core.diffusion.latent_diffusion import DENOISERS, DenoisingObjective, LatentDiffusion
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.parameterization import TARGETS, Parameterization
+from ddmi_core.diffusion.parameterization import target_from
+from ddmi_core.registry.extensions import names
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
 
@@ -38,7 +39,7 @@ def context(step: int = 0, indices=(0, 1, 2, 3)) -> StepContext:
     return StepContext(step, indices, generator_for(0, "test", step), torch.device("cpu"))
 
 
-@pytest.mark.parametrize("kind", DENOISERS)
+@pytest.mark.parametrize("kind", names("denoisers"))
 def test_predictions_are_flat_latents_that_depend_on_noise_time_and_class(kind):
     module = perturbed(model(kind=kind))
     noisy, times, labels = random(4), torch.full((4,), 0.5), torch.tensor([0, 1, 2, 3])
@@ -54,11 +55,11 @@ def test_predictions_are_flat_latents_that_depend_on_noise_time_and_class(kind):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", names("targets"))
 def test_a_denoiser_that_predicts_the_target_exactly_returns_the_clean_latents(kind, path, monkeypatch):
     module = model(target=kind, path=path)
     clean, noise, times = random(5), random(5, seed=1), torch.linspace(0.1, 0.5, 5)
-    exact = Parameterization(kind, module.path).training_target(clean, noise, times)
+    exact = target_from(kind, module.path).training_target(clean, noise, times)
     monkeypatch.setattr(module, "forward", lambda noisy, t, labels: exact)
     noisy = module.path.interpolate(clean, noise, times)
     torch.testing.assert_close(module.denoiser()(noisy, times), clean, atol=1e-4, rtol=1e-4)
@@ -83,7 +84,7 @@ def test_without_labels_the_row_of_no_condition_is_used():
     assert not torch.allclose(silent, other)
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", names("targets"))
 def test_the_loss_of_an_untrained_model_is_the_mean_square_of_the_target(kind):
     """The network starts at zero, so nothing but the target is in the loss."""
     latents, labels = random(6), torch.zeros(6, dtype=torch.long)
@@ -93,7 +94,7 @@ def test_the_loss_of_an_untrained_model_is_the_mean_square_of_the_target(kind):
     torch.rand(4, generator=generator)
     times = objective.trained.path.draw_times(4, generator)
     noise = torch.randn(4, SHAPE.length, generator=generator)
-    wanted = Parameterization(kind, objective.trained.path).training_target(latents[:4], noise, times)
+    wanted = target_from(kind, objective.trained.path).training_target(latents[:4], noise, times)
     torch.testing.assert_close(stated, wanted.square().mean())
 
 
@@ -130,7 +131,7 @@ def labels_given(objective, monkeypatch, steps) -> set[int]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", names("targets"))
 def test_training_lowers_the_loss(kind, path):
     config = evolve(configured(target=kind, path=path), drop_condition=0.0)
     torch.manual_seed(0)

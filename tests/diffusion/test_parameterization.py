@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.diffusion.parameterization import SMALLEST_ALPHA, TARGETS, Parameterization
+from ddmi_core.diffusion.parameterization import SMALLEST_ALPHA, target_from
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import RequestError
+from ddmi_core.registry.extensions import names
 
 PATHS = [VariancePreserving(), RectifiedFlow(), RectifiedFlow(shift=3.0)]
 every_path = pytest.mark.parametrize("path", PATHS, ids=["vp", "rf", "rf-shifted"])
-every_kind = pytest.mark.parametrize("kind", TARGETS)
+every_kind = pytest.mark.parametrize("kind", names("targets"))
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -32,7 +33,7 @@ def test_data_come_back_from_the_target(kind: str, path: Path) -> None:
     if kind == "noise":
         t = t[path.alpha(t) >= SMALLEST_ALPHA]
     x0, noise = pair(len(t))
-    x, parameterization = path.interpolate(x0, noise, t), Parameterization(kind, path)
+    x, parameterization = path.interpolate(x0, noise, t), target_from(kind, path)
     torch.testing.assert_close(parameterization.to_data(x, parameterization.training_target(x0, noise, t), t), x0)
 
 
@@ -40,7 +41,7 @@ def test_data_come_back_from_the_target(kind: str, path: Path) -> None:
 def test_data_seen_through_noise_fade_where_alpha_is_small(path: Path) -> None:
     t = torch.linspace(0.95, 1, 20, dtype=torch.float64)
     x0, noise = pair(20)
-    estimate = Parameterization("noise", path).to_data(path.interpolate(x0, noise, t), noise, t)
+    estimate = target_from("noise", path).to_data(path.interpolate(x0, noise, t), noise, t)
     shown = (path.alpha(t) / SMALLEST_ALPHA).clamp(max=1)
     torch.testing.assert_close(estimate, shown[:, None] * x0)
 
@@ -50,7 +51,7 @@ def test_data_seen_through_noise_fade_where_alpha_is_small(path: Path) -> None:
 def test_estimates_are_finite_at_both_ends(kind: str, path: Path) -> None:
     t = torch.tensor([0.0, 1.0])
     x0, noise = (v.float() for v in pair(2))
-    parameterization = Parameterization(kind, path)
+    parameterization = target_from(kind, path)
     output = parameterization.training_target(x0, noise, t)
     assert output.isfinite().all()
     assert parameterization.to_data(path.interpolate(x0, noise, t), output + 0.01, t).isfinite().all()
@@ -60,9 +61,9 @@ def test_velocity_of_each_path_is_the_customary_one() -> None:
     t = torch.linspace(0.0, 1.0, 20, dtype=torch.float64)
     x0, noise = pair(20)
     flow, chain = RectifiedFlow(), VariancePreserving()
-    torch.testing.assert_close(Parameterization("velocity", flow).training_target(x0, noise, t), noise - x0)
+    torch.testing.assert_close(target_from("velocity", flow).training_target(x0, noise, t), noise - x0)
     expected = chain.alpha(t)[:, None] * noise - chain.sigma(t)[:, None] * x0
-    torch.testing.assert_close(Parameterization("velocity", chain).training_target(x0, noise, t), expected)
+    torch.testing.assert_close(target_from("velocity", chain).training_target(x0, noise, t), expected)
 
 
 @every_path
@@ -71,15 +72,15 @@ def test_velocity_is_the_derivative_in_the_phase(path: Path) -> None:
     x0, noise = pair(20)
     rise = path.interpolate(x0, noise, t + step) - path.interpolate(x0, noise, t - step)
     run = path.phase(t + step) - path.phase(t - step)
-    velocity = Parameterization("velocity", path).training_target(x0, noise, t)
+    velocity = target_from("velocity", path).training_target(x0, noise, t)
     torch.testing.assert_close(velocity, rise / run[:, None], rtol=1e-5, atol=1e-6)
 
 
 def test_unknown_target_names_the_nearest() -> None:
     with pytest.raises(RequestError, match="did you mean 'velocity'"):
-        Parameterization("velocty", RectifiedFlow())
+        target_from("velocty", RectifiedFlow())
     with pytest.raises(RequestError, match="unknown prediction target"):
-        Parameterization("", RectifiedFlow())
+        target_from("", RectifiedFlow())
 
 
 class Network(nn.Module):
@@ -121,7 +122,7 @@ def train(network: Network, kind: str, path: Path, steps: int = 2000, batch: int
         t = path.draw_times(batch, generator)
         predicted = network(path.interpolate(x0, noise, t), t)
         optimizer.zero_grad()
-        (predicted - Parameterization(kind, path).training_target(x0, noise, t)).square().mean().backward()
+        (predicted - target_from(kind, path).training_target(x0, noise, t)).square().mean().backward()
         optimizer.step()
         schedule.step()
 
@@ -129,7 +130,7 @@ def train(network: Network, kind: str, path: Path, steps: int = 2000, batch: int
 @torch.no_grad()
 def drawn(network: Network, kind: str, path: Path, n: int) -> Tensor:
     noise = torch.randn(n, 2, generator=seeded(2))
-    return dpmpp_2m(lambda x, t: Parameterization(kind, path).to_data(x, network(x, t), t), path, noise, path.times(24))
+    return dpmpp_2m(lambda x, t: target_from(kind, path).to_data(x, network(x, t), t), path, noise, path.times(24))
 
 
 def energy_test(a: Tensor, b: Tensor, permutations: int = 400) -> float:

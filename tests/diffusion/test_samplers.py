@@ -14,11 +14,13 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
-from ddmi_core.diffusion.samplers import SAMPLERS, Denoise, Progress, evaluations, sampler_named
+from ddmi_core.diffusion.samplers import Denoise, Progress, evaluations, sampler_named
 from ddmi_core.errors import RequestError
+from ddmi_core.registry.extensions import names
 
 PATHS: dict[str, Path] = {"vp": VariancePreserving(), "rf": RectifiedFlow(), "rf-shifted": RectifiedFlow(3.0)}
 every_path = pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+SAMPLERS = {name: sampler_named(name) for name in names("samplers")}
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 every_solver = pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "ancestral"])
 

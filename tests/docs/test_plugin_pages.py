@@ -6,20 +6,23 @@ import importlib
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 import wave
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from test_docs import ROOT, blocks, environment, masked, run_page
 
-from known_plugins import AUDIO, make_known
+from known_plugins import AUDIO, EXTRAS, make_known
 
 SETTINGS = ("domain.count=6", "domain.samples=1024", "domain.rate=2048", "autoencoder.points=256", "sampling.count=2")
 MEASURED = ("evaluation.samples=4", 'evaluation.grid=["euler:2"]')
 TINY_AUDIO = [word for setting in SETTINGS + MEASURED for word in ("--set", setting)]
+EXTENDING = "how-to/extending-the-engine.md"
 REGISTRY = ROOT / "tests" / "registry"
 
 
@@ -65,6 +68,53 @@ def test_the_commands_about_a_new_modality_run_and_print_what_the_page_shows(tmp
             seconds[name] = file.getnframes() / file.getframerate()
     assert seconds == {"bells": 0.5, "finer": 0.5}
     assert (tmp_path / "again" / "sample-0000.wav").is_file()
+
+
+@pytest.fixture
+def extras(tmp_path: Path) -> str:
+    """Where the extension of the example is found, as if it were installed."""
+    site = tmp_path / "installed"
+    site.mkdir()
+    make_known(EXTRAS, site)
+    return os.pathsep.join([str(site), str(EXTRAS), os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.mark.slow
+def test_the_commands_about_extensions_run_and_print_what_the_page_shows(tmp_path, extras):
+    run_page(EXTENDING, tmp_path, PYTHONPATH=extras)
+    assert {path.name for path in (tmp_path / "arrays").iterdir()} == {"sample-0000.npy", "sample-0001.npy"}
+    page = (tmp_path / "runs" / "a" / "report.html").read_text()
+    assert "<h2>Moments of the samples</h2>" in page
+    assert "deviation of r" in page
+    figures = (tmp_path / "runs" / "f" / "metrics.json").read_text()
+    assert '"reconstruction_edges"' in figures
+    assert '"moments"' in figures
+
+
+def test_every_run_on_the_page_about_extensions_has_settings_that_resolve(tmp_path, extras, monkeypatch):
+    from ddmi_core.registry.registry import domain_named
+    from ddmi_core.settings.resolve import resolve
+
+    for place in extras.split(os.pathsep)[:2]:
+        monkeypatch.syspath_prepend(place)
+    monkeypatch.delenv("DDMI_PLUGINS", raising=False)
+    commands = re.findall(r"^ddmi run .*$", (ROOT / "docs" / EXTENDING).read_text(), re.MULTILINE)
+    assert len(commands) >= 6
+    for words in map(shlex.split, commands):
+        sets = [value for option, value in pairwise(words) if option == "--set"]
+        resolve(domain_named(words[words.index("--plugin") + 1]), overrides=sets)
+
+
+def test_the_page_about_extensions_has_a_screen_for_every_hook():
+    from ddmi_core.registry.records import KINDS
+
+    page = (ROOT / "docs" / EXTENDING).read_text(encoding="utf-8")
+    sections = page.split("\n## ")[1:]
+    for kind in KINDS:
+        (section,) = (text for text in sections if f"`ddmi_{kind}` returns" in text)
+        assert "--8<--" in section or "above" in section
+        assert "ddmi " in section
+        assert len(section.splitlines()) <= 40
 
 
 def test_the_table_of_methods_has_all_of_them_and_says_which_are_required():

@@ -15,13 +15,13 @@ from attrs import evolve
 import ddmi_core
 import formula_domains
 from ddmi_core.diffusion.guidance import autoguidance
-from ddmi_core.diffusion.samplers import SAMPLERS, dpmpp_2m
+from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.registry.extensions import names
 from ddmi_core.runs import generate
-from ddmi_core.settings.config import SAMPLERS as SAMPLER_NAMES
 from ddmi_core.settings.config import Export, Sampling
 from variants import model_variant, returning
 from whole_runs import DOMAINS
@@ -36,7 +36,7 @@ def values(fields) -> torch.Tensor:
     return torch.cat([plane.flatten(1) for scale in fields.basis for plane in scale], dim=1)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", names("samplers"))
 def test_sample_i_depends_on_the_seed_and_i_alone(sampler, model):
     few, many = (model.sample_latents(n, Sampling(seed=3, sampler=sampler, steps=3)) for n in (2, 5))
     torch.testing.assert_close(many[:2], few, atol=1e-5, rtol=1e-5)
@@ -51,7 +51,7 @@ def test_samples_do_not_depend_on_where_batches_are_cut(sampler, model, monkeypa
     assert len(model.sample(5, seed=3)) == 5
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", names("samplers"))
 def test_the_same_seed_gives_the_same_bits_and_another_one_others(sampler, model):
     first, again, other = (model.sample(2, seed=seed, sampler=sampler, steps=3) for seed in (7, 7, 8))
     assert torch.equal(values(first), values(again))
@@ -212,10 +212,6 @@ def evolve_classes(model: Model):
         shape = model.diffusion.shape
 
     return Unconditional()
-
-
-def test_the_names_that_requests_are_checked_against_are_the_samplers():
-    assert sorted(SAMPLER_NAMES) == sorted(SAMPLERS)
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "denoiser"])

@@ -120,29 +120,9 @@ def test_a_duration_is_told_in_one_unit(seconds, words):
 def test_tensorboard_is_written_when_it_is_asked_for(copied_run, formula_domain):
     pytest.importorskip("tensorboard")
     remove(copied_run / "denoiser")
-    run(formula_domain, copied_run, resume=True, tensorboard=True)
+    run(formula_domain, copied_run, resume=True, trackers=["tensorboard"])
     assert [path.name.split(".")[:2] for path in (copied_run / "tensorboard").iterdir()] == [["events", "out"]]
     assert "tensorboard" not in (copied_run / "run.toml").read_text()
-
-
-def test_the_writer_of_tensorboard_is_closed_however_a_run_ends(tmp_path, monkeypatch):
-    calls = []
-
-    class Writer:
-        def __init__(self, place: str) -> None:
-            calls.append(Path(place).name)
-
-        def add_scalar(self, name: str, value: float, step: int) -> None:
-            pass
-
-        def close(self) -> None:
-            calls.append("closed")
-
-    monkeypatch.setattr(pipeline, "_summary_writer", lambda: Writer)
-    monkeypatch.setattr(evaluate, "measure", lambda *arguments: pytest.fail("the end of the run"))
-    with pytest.raises(pytest.fail.Exception):
-        run(DOMAINS["wave"], tmp_path / "run", *FEW, tensorboard=True)
-    assert calls == ["tensorboard", "closed"]
 
 
 def test_reconstructions_are_decoded_once_for_all_metrics(finished_runs, monkeypatch):
@@ -166,8 +146,9 @@ def test_seconds_are_read_after_the_device_has_finished(monkeypatch):
 
 def test_tensorboard_that_is_missing_is_named_before_anything_is_done(formula_domain, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.delitem(sys.modules, "ddmi_core.training.tensorboard", raising=False)
     with pytest.raises(RequestError, match=r"pip install 'ddmi\[tensorboard\]'"):
-        run(formula_domain, tmp_path / "run", tensorboard=True)
+        run(formula_domain, tmp_path / "run", trackers=["tensorboard"])
     assert not (tmp_path / "run").exists()
 
 

@@ -169,7 +169,10 @@ def test_set_takes_lists_tables_and_choices(domain):
         ("domain.crop.offset=[1]", ["'domain.crop.offset'", "a list of 2: an integer, a number"]),
         ("domain.crop.offset=[1, 'x']", ["'domain.crop.offset[1]'", "a number", "the text 'x'"]),
         ("domain.size=65", ["'domain.size'", ">= 2 and <= 64"]),
-        ("diffusion.target=noisy", ["did you mean 'noise'", "one of 'noise', 'data', 'velocity'"]),
+        (
+            "diffusion.target=noisy",
+            ["unknown prediction target", "did you mean 'noise'", "Valid: data, noise, velocity"],
+        ),
         (
             "autoencoder.encoder.widths=8",
             ["'autoencoder.encoder.widths'", "a list of integers with at least 1"],

@@ -329,29 +329,3 @@ def test_rewinding_drops_one_stage_s_later_records_and_the_cut_off_line(tmp_path
 def test_a_log_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OutputError, match=r"cannot write .*log.jsonl"):
         Log(tmp_path / "nowhere" / "log.jsonl").write("a", 1, {})
-
-
-def test_a_second_writer_is_opened_with_the_first_record_gets_all_and_is_closed(tmp_path):
-    opened, scalars, closed = [], [], []
-
-    class Writer:
-        def add_scalar(self, name, value, step):
-            scalars.append((name, value, step))
-
-        def close(self):
-            closed.append(True)
-
-    def open_writer() -> Writer:
-        opened.append(True)
-        return Writer()
-
-    log = Log(tmp_path / "log.jsonl", open_writer)
-    list(log.records())
-    log.close()
-    assert (opened, closed) == ([], [])
-    log.write("a", 1, {"loss": 0.5, "kl": 2.0})
-    log.write("a", 2, {"loss": 0.4})
-    assert opened == [True]
-    assert scalars == [("a/loss", 0.5, 1), ("a/kl", 2.0, 1), ("a/loss", 0.4, 2)]
-    log.close()
-    assert closed == [True]

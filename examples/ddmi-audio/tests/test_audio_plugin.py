@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ddmi_audio
 import pytest
+from ddmi_audio.parts import AudioParts
 from ddmi_audio.plugin import AUDIO, ddmi_domains
 from ddmi_audio.settings import AudioSettings
 
@@ -49,10 +50,10 @@ def test_description_imports_no_torch():
 
 def test_hook_gives_the_domain_and_its_parts_exist():
     assert ddmi_domains() == [AUDIO]
-    for references in (AUDIO.sources, AUDIO.metrics, AUDIO.exporters, AUDIO.perceptual):
-        assert all(callable(AUDIO.resolve(reference)) for reference in references.values())
-    for reference in (AUDIO.settings, AUDIO.field_features, AUDIO.signal_features, AUDIO.read, AUDIO.picture):
-        assert callable(AUDIO.resolve(reference))
+    assert AUDIO.load() is AudioParts
+    parts = AudioParts(AUDIO, AudioSettings())
+    for named in (parts.sources(), parts.metrics(), parts.exporters(), parts.perceptual(), AudioParts.presets()):
+        assert named
 
 
 def test_only_public_names_of_the_core_are_imported():

@@ -1,0 +1,80 @@
+"""The group of all commands: the built-in ones, and those of extensions, which are imported only if they are used."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from ddmi_core.cli.errors import Commands
+from ddmi_core.errors import RequestError
+from ddmi_core.registry.extensions import Offer, offer, offers
+from ddmi_core.registry.limit import set_limit
+
+
+class ExtensibleCommands(Commands):
+    """Command group that looks for names that are not built in among the extensions."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The built-in commands, then those of extensions."""
+        built_in = super().list_commands(ctx)
+        if ctx.params.get("no_plugins"):
+            return built_in
+        with _looking(ctx):
+            return list(dict.fromkeys([*built_in, *(own.name for own in offers("commands"))]))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command with a name.
+
+        Raises:
+            RequestError: if there is none; suggests the nearest.
+            PluginError: if several extensions provide it.
+        """
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name.startswith("-") or ctx.params.get("no_plugins"):
+            return own
+        try:
+            with _looking(ctx):
+                return DeferredCommand(offer("commands", cmd_name))
+        except RequestError:
+            if ctx.resilient_parsing:
+                return None
+            raise
+
+
+@contextmanager
+def _looking(ctx: Any) -> Iterator[None]:
+    """Limit the time of imports; without warnings if the shell completes a line."""
+    set_limit()
+    with warnings.catch_warnings():
+        if ctx.resilient_parsing:
+            warnings.simplefilter("ignore")
+        yield
+
+
+class DeferredCommand(TyperCommand):
+    """Stands for a command of an extension in help and completion, and imports it if it is called."""
+
+    def __init__(self, own: Offer) -> None:
+        super().__init__(own.name, help=own.contribution.summary or f"See {own.record.distribution}.")
+        self.own = own
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the arguments of the command itself, with which its context then invokes it."""
+        app = typer.Typer()
+        app.callback()(lambda: None)  # makes a group of it even if it has one command
+        add_command(app, self.own.name, self.own.load())
+        command: Any = typer.main.get_group(app).commands[self.own.name]
+        return command.make_context(info_name, args, parent=parent, **extra)
+
+
+def add_command(app: typer.Typer, name: str, command: Any) -> None:
+    """Add a function, or a group of commands, under a name."""
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)

@@ -1,0 +1,1 @@
+"""Parts of the engine of ddmi: one for each hook."""
