@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+class DdmiWarning(UserWarning):
+    """A state that a user should know of and that stops nothing, such as a run of another version of its plugin."""
+
+
 class DdmiDeprecationWarning(DeprecationWarning):
     """Use of a part of the public interface that a later version will remove."""
 

@@ -11,6 +11,7 @@ import typer
 
 from ddmi_core.cli import doctor, generate, inspect, plugins, train
 from ddmi_core.cli.errors import Commands
+from ddmi_core.cli.output import short_warning
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry.limit import set_limit
 
@@ -64,6 +65,7 @@ def _options(
         os.environ["DDMI_PLUGINS"] = ""
     set_limit()
     warnings.simplefilter("default", DdmiDeprecationWarning)
+    warnings.formatwarning = short_warning
 
 
 def main() -> None:

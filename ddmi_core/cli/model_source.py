@@ -87,10 +87,11 @@ class ModelSource:
         return build_parts(domain, config.domain)
 
     def _domain(self) -> Domain:
-        from ddmi_core.model.run_folder import RunFolder, read_head
+        from ddmi_core.model.run_folder import RunFolder
+        from ddmi_core.model.run_plugin import domain_of
         from ddmi_core.registry.registry import domain_named
 
-        return domain_named(self.plugin if self.run is None else read_head(RunFolder(self.run)).plugin)
+        return domain_named(self.plugin) if self.run is None else domain_of(RunFolder(self.run))
 
 
 def check_run(run: Path) -> None:

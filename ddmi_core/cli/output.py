@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from ddmi_core.errors import OutputError
+from ddmi_core.errors import DdmiDeprecationWarning, DdmiWarning, OutputError
 
 
 def print_json(value: Any) -> None:
@@ -30,6 +31,18 @@ def print_result(result: Any, as_json: bool) -> None:
         print_json(result.to_json())
     else:
         print_lines(result.lines())
+
+
+_formatwarning = warnings.formatwarning
+
+
+def short_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning as text: those of ddmi without the line of code that raised them."""
+    if issubclass(category, DdmiWarning | DdmiDeprecationWarning):
+        return f"warning: {message}\n"
+    return _formatwarning(message, category, filename, lineno, line)
 
 
 def check_writable(out: Path) -> None:

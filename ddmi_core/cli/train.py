@@ -43,6 +43,11 @@ def run(
     """
     folder = out or Path("runs") / plugin
     check_writable(folder)
+    if resume and (folder / "run.toml").is_file():
+        from ddmi_core.model.run_folder import RunFolder
+        from ddmi_core.model.run_plugin import domain_of
+
+        domain_of(RunFolder(folder))  # names the distribution to install, which the run records
     domain, settings = configured(plugin, preset, config, sets, data, seed)
 
     from rich.console import Console

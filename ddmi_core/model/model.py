@@ -31,7 +31,8 @@ from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.provenance import check_origin, load_stage
-from ddmi_core.model.run_folder import RunFolder, pretrained, read_config, read_head
+from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
+from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
@@ -371,7 +372,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         raise RequestError("give either a run folder or plugin=NAME")
     if run is not None:
         folder = RunFolder(Path(run))
-        domain = domain_named(read_head(folder).plugin)
+        domain = domain_of(folder)
     else:
         domain = domain_named(str(plugin))
         folder = pretrained(domain)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -71,10 +72,21 @@ class RunFolder:
 
 @frozen
 class RunHead:
-    """The `[run]` table of `run.toml`."""
+    """The `[run]` table of `run.toml`.
+
+    Args:
+        plugin: name of the domain.
+        fingerprint: of the data.
+        distribution: distribution of the plugin; empty if a program registered the domain, `None` if unknown.
+        version: version of the distribution.
+        api_version: API version of the plugin; `None` if unknown.
+    """
 
     plugin: str
     fingerprint: str
+    distribution: str | None = None
+    version: str = ""
+    api_version: int | None = None
 
 
 def pretrained(domain: Domain) -> RunFolder:
@@ -117,25 +129,23 @@ def claim(folder: RunFolder) -> None:
         raise OutputError(f"no permission to write {path}; choose another --out folder")
 
 
-def create(folder: RunFolder, config: RunConfig, fingerprint: str) -> None:
+def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int], fingerprint: str) -> None:
     """Claim a run folder and write its `run.toml`.
+
+    Args:
+        folder: the folder.
+        config: the resolved configuration.
+        plugin: the plugin's distribution, version and API version.
+        fingerprint: of the data.
 
     Raises:
         OutputError: if the folder is in use or cannot be written.
     """
     claim(folder)
-    head = {
-        "format": FORMAT,
-        "plugin": config.plugin,
-        "fingerprint": fingerprint,
-        "versions": {
-            "ddmi": version("ddmi"),
-            "torch": version("torch"),
-            "python": platform.python_version(),
-        },
-    }
-    lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items() if key != "versions")]
-    lines += ["", "[run.versions]", *(f"{k} = {json.dumps(v)}" for k, v in head["versions"].items())]  # type: ignore[attr-defined]
+    head = {"format": FORMAT, "plugin": config.plugin, **plugin, "fingerprint": fingerprint}
+    versions = {"ddmi": version("ddmi"), "torch": version("torch"), "python": platform.python_version()}
+    lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items())]
+    lines += ["", "[run.versions]", *(f"{key} = {json.dumps(value)}" for key, value in versions.items())]
     with written_aside(folder.toml) as aside:
         aside.write_text(dumps(config) + "\n" + "\n".join(lines) + "\n")
 
@@ -156,7 +166,14 @@ def read_head(folder: RunFolder) -> RunHead:
             f"{folder.path} was written by ddmi {made} in format {found}; this version reads up to {FORMAT}: "
             "install a newer ddmi"
         )
-    return RunHead(str(head["plugin"]), str(head.get("fingerprint", "")))
+    distribution, api = head.get("distribution"), head.get("api_version")
+    return RunHead(
+        plugin=str(head["plugin"]),
+        fingerprint=str(head.get("fingerprint", "")),
+        distribution=distribution if isinstance(distribution, str) else None,
+        version=str(head.get("version", "")),
+        api_version=api if isinstance(api, int) else None,
+    )
 
 
 def read_config(folder: RunFolder, domain: Domain) -> RunConfig:

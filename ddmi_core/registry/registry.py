@@ -42,19 +42,24 @@ def listed() -> tuple[PluginRecord, ...]:
     return tuple(sorted([*discover(), *own], key=lambda record: (record.name, record.distribution)))
 
 
+def provider(name: str) -> PluginRecord | None:
+    """The record that `domain_named` uses for a name, from metadata only; `None` if no plugin has the name."""
+    if name in _REGISTERED:
+        return described(PluginRecord(name=name), _REGISTERED[name])
+    same = [record for record in discover() if record.name == name]
+    return next((record for record in same if record.status is not Status.DISABLED), same[0] if same else None)
+
+
 def loaded(name: str) -> Loaded:
     """Load the plugin with a name: a ready domain, or a record with the reason.
 
     Raises:
         PluginError: if no plugin has the name.
     """
-    if name in _REGISTERED:
-        return Loaded(described(PluginRecord(name=name), _REGISTERED[name]), _REGISTERED[name])
-    records = discover()
-    same = [record for record in records if record.name == name]
-    if not same:
+    record = provider(name)
+    if record is None:
         raise PluginError(unknown_name("plugin", name, {record.name for record in listed() if record.usable}))
-    return load(next((record for record in same if record.status is not Status.DISABLED), same[0]))
+    return Loaded(record, _REGISTERED[name]) if name in _REGISTERED else load(record)
 
 
 def domain_named(name: str) -> Domain:

@@ -32,6 +32,7 @@ from ddmi_core.model.build import (
 from ddmi_core.model.data import absolute, load_data, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
+from ddmi_core.model.run_plugin import recorded
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.report.report import write_report
@@ -123,7 +124,7 @@ def execute(
     if resume:
         evaluate.check_data(place, split)
     else:
-        distributed.on_main(lambda: run_folder.create(place, config, found.fingerprint))
+        distributed.on_main(lambda: run_folder.create(place, config, recorded(domain), found.fingerprint))
     with closing(Log(place.log, open_writer)) as log, stop_requests() as stop:
         state = _Run(config, parts, place, split, vectors, log, console, stop)
         try:

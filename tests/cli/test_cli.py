@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from bare_domain import bare_domain
 from ddmi_core.cli.main import app
 from ddmi_core.cli.options import parse_size
-from ddmi_core.cli.output import check_writable
-from ddmi_core.errors import Interrupted, OutputError, RequestError, TrainingError
+from ddmi_core.cli.output import check_writable, short_warning
+from ddmi_core.errors import DdmiWarning, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.parts import GridDomain
 from ddmi_core.registry import registry
@@ -483,3 +483,37 @@ def test_the_list_of_samplers_is_that_of_the_engine():
     from ddmi_core.settings.config import SAMPLERS
 
     assert set(SAMPLERS) == set(engine.SAMPLERS)
+
+
+RECORD = '[run]\nformat = 1\nplugin = "sphere"\ndistribution = "ddmi-sphere"\nversion = "0.1.0"\napi_version = 1\n'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sample", "done", "--out", "o"],
+        ["sample", "done", "--size", "8", "--out", "o"],
+        ["reconstruct", "done", "in.txt", "--out", "o"],
+        ["complete", "done", "in.txt", "--observe", "x<0", "--out", "o"],
+        ["conditions", "done"],
+        ["evaluate", "done"],
+        ["report", "done"],
+        ["view", "done", "--no-open", "--port", "0"],
+        ["run", "--plugin", "sphere", "--out", "done", "--resume"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_that_takes_a_run_says_how_to_get_its_plugin(tiny, finished, command):
+    (finished / "run.toml").write_text(RECORD)
+    Path("in.txt").write_text("")
+    assert ddmi(*command, status=2) == (
+        "error: done needs plugin 'sphere' of ddmi-sphere 0.1.0, which is not installed. "
+        "Fix: pip install ddmi-sphere==0.1.0\n"
+    )
+    assert not Path("o").exists()
+
+
+def test_a_warning_of_ddmi_is_one_line_without_code():
+    found = [short_warning("told", category, "file.py", 3) for category in (DdmiWarning, UserWarning)]
+    assert found[0] == "warning: told\n"
+    assert "file.py:3: UserWarning: told" in found[1]
