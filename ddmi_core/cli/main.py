@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -68,6 +68,13 @@ def _options(
     warnings.formatwarning = short_warning
 
 
-def main() -> None:
-    """Entry point of the program."""
-    app()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, and end the program with its exit status.
+
+    Args:
+        arguments: for example `["run", "--plugin", "mine"]`; those of the command line by default.
+
+    Raises:
+        SystemExit: with the exit status.
+    """
+    app(arguments)

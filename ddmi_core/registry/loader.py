@@ -13,7 +13,7 @@ from ddmi_core.api.domain import Domain, accepted_versions
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
-from ddmi_core.registry.limit import ImportTimeout, limited
+from ddmi_core.registry.limit import ImportTimeout, as_text, limited
 from ddmi_core.registry.records import PluginRecord, Status
 
 
@@ -79,14 +79,14 @@ def _domains(record: PluginRecord) -> list[object]:
         with limited():
             plugin = entry_point(record).load()
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _Fault(f"importing {record.entry_point} failed: {as_text(error)}", _fix_for(record, error)) from error
     try:
         manager.register(plugin)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise _Fault(f"its hook has a wrong signature: {error}", "define ddmi_domains without parameters") from error
     except Exception as error:
-        raise _Fault(f"it cannot be registered: {_as_text(error)}", report_fix(record)) from error
+        raise _Fault(f"it cannot be registered: {as_text(error)}", report_fix(record)) from error
     if inspect.isclass(plugin) or not manager.hook.ddmi_domains.get_hookimpls():
         raise _Fault(
             f"{record.entry_point} has no hook ddmi_domains",
@@ -96,7 +96,7 @@ def _domains(record: PluginRecord) -> list[object]:
         with limited():
             return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _Fault(f"its hook ddmi_domains failed: {as_text(error)}", _fix_for(record, error)) from error
 
 
 def _select(record: PluginRecord, domains: list[object]) -> Domain:
@@ -125,15 +125,6 @@ def _select(record: PluginRecord, domains: list[object]) -> Domain:
             Status.INCOMPATIBLE,
         )
     return domain
-
-
-def _as_text(error: BaseException) -> str:
-    """An exception as text."""
-    if isinstance(error, ImportTimeout):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return f"it called sys.exit({error.code!r})"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _fix_for(record: PluginRecord, error: BaseException) -> str:

@@ -40,6 +40,7 @@ class PluginRecord:
         axes: names of its axes, known after loading.
         summary: one sentence about it, known after loading.
         optional: optional modules with their purpose, known after loading.
+        file: absolute path of the file that defines it, for a domain from a single file.
     """
 
     name: str
@@ -53,10 +54,13 @@ class PluginRecord:
     axes: tuple[str, ...] = ()
     summary: str = ""
     optional: Mapping[str, str] = field(factory=dict)
+    file: str = ""
 
     @property
     def origin(self) -> str:
         """Origin for messages: `ddmi-image 0.1.0 (ddmi_image.plugin)`."""
+        if self.file:
+            return f"the file {self.file}"
         if not self.distribution:
             return "registered by this program"
         return f"{self.distribution} {self.version} ({self.entry_point})"
