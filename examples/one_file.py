@@ -1,4 +1,5 @@
-"""A domain in one file: height maps of waves in a pond, `ddmi run --plugin ./one_file.py`."""
+# --8<-- [start:file]
+"""A domain in one file: heights of waves in a pond. Saved as `pond.py`, `ddmi run --plugin ./pond.py` trains it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from ddmi_core import Domain, Layout
 from ddmi_core.api import Split
-from ddmi_core.parts import GridArtefact, GridDomain, GridSet, GridSignal
+from ddmi_core.parts import GridArtefact, GridDomain, GridSet, GridSignal, damaged
 
 QUICK = """
 [autoencoder.training]
@@ -20,6 +21,9 @@ steps = 400
 
 [diffusion.training]
 steps = 600
+
+[evaluation]
+grid = ["dpmpp_2m:8", "dpmpp_2m:16"]
 """
 
 
@@ -61,8 +65,9 @@ class Pond(GridDomain[PondSettings]):
 
     def read(self, path: Path) -> GridSignal:
         """The heights in a grey picture."""
-        grey = Image.open(path).convert("L").resize((self.settings.size, self.settings.size))
-        return GridSignal(torch.from_numpy(np.array(grey, dtype=np.float32) / 127.5 - 1)[None, None])
+        with damaged(str(path), "a picture"):
+            grey = np.array(Image.open(path).convert("L").resize(self.settings.native), dtype=np.float32)
+        return GridSignal(torch.from_numpy(grey / 127.5 - 1)[None, None])
 
     def picture(self, artefact: GridArtefact) -> Image.Image:
         """Heights as grey values."""
@@ -81,3 +86,13 @@ POND = Domain(
     implementation=Pond,
     api_version=1,
 )
+# --8<-- [end:file]
+
+# --8<-- [start:main]
+if __name__ == "__main__":
+    import ddmi_core
+    from ddmi_core.cli.main import main
+
+    ddmi_core.register(POND)
+    main()  # the arguments of the command line, or main(["run", "--plugin", "pond"])
+# --8<-- [end:main]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
-from ddmi_core.errors import DdmiWarning, PluginError, nearest
+from ddmi_core.errors import CheckpointError, DdmiWarning, PluginError, nearest
 from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
 from ddmi_core.registry.consent import has_consent
 from ddmi_core.registry.records import PluginRecord
@@ -71,12 +71,15 @@ def domain_of(folder: RunFolder, plugin: str = "") -> Domain:
         plugin: a file, `./mine.py`, to use instead of the copy.
 
     Raises:
-        CheckpointError: if the folder is no run, is damaged, or comes from a newer version.
+        CheckpointError: if the folder is no run, is damaged, comes from a newer version, or is a run of another domain
+            than the file's.
         PluginError: if the plugin is not installed (with the command that installs it), or cannot be used.
     """
     head = read_head(folder)
     if plugin:
         domain = domain_named(plugin)
+        if domain.name != head.plugin:
+            raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
     else:
         record, file = provider(head.plugin), file_domain(head.plugin)
         if head.file and (record is None or (file and file.sha256 != head.sha256)):
@@ -125,8 +128,8 @@ def _missing(folder: RunFolder, head: RunHead) -> str:
     if head.distribution == "":
         return (
             f"{folder.path} needs domain {head.plugin!r}, which the program that made the run registered. "
-            "Fix: call ddmi_core.register with that domain in a program, and use the run there with ddmi_core.load; "
-            "or make the domain a plugin and install it"
+            "Fix: add --plugin ./FILE.py if one file defines the domain; or use the run in a program that calls "
+            "ddmi_core.register with that domain; or make the domain a plugin and install it"
         )
     usable = [record.name for record in listed() if record.usable]
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import re
 import sys
@@ -18,7 +19,7 @@ import attrs
 from attrs import frozen
 
 from ddmi_core.api.domain import Domain
-from ddmi_core.errors import PluginError
+from ddmi_core.errors import PluginError, nearest
 from ddmi_core.registry.limit import ImportTimeout, as_text, limited
 
 SUFFIX = ".py"
@@ -91,8 +92,8 @@ def load_file(plugin: str) -> FileDomain:
         )
     if len(chosen) != 1:
         names = ", ".join(domain.name for domain in domains)
-        wrong = f"no domain {name!r}" if name and not chosen else "several domains"
-        raise PluginError(f"{shown} defines {wrong}: {names}. Fix: name one, --plugin {shown}:{domains[0].name}")
+        wrong = f"no domain {name!r}; it defines " if name and not chosen else "several domains: "
+        raise PluginError(f"{shown} defines {wrong}{names}. Fix: name one, --plugin {shown}:{domains[0].name}")
     domain = _with_class(chosen[0], module, shown)
     return FileDomain(domain, path, _loader(module).source, len(domains) == 1)
 
@@ -113,7 +114,7 @@ def _checked(shown: str) -> Path:
         there = f" Python files in {path.parent}: {', '.join(near)}." if near else ""
         raise PluginError(f"there is no file {shown}.{there} Fix: give the path of a .py file, or the name of a plugin")
     if path.suffix != SUFFIX:
-        raise PluginError(f"--plugin {shown} is not a Python file. Fix: rename it to {path.with_suffix(SUFFIX).name}")
+        raise PluginError(f"--plugin {shown} is not a Python file. Fix: give a .py file")
     return path.resolve()
 
 
@@ -122,7 +123,7 @@ def _with_class(domain: Domain, module: ModuleType, shown: str) -> Domain:
     if isinstance(domain.implementation, type):
         return domain
     where, _, name = domain.implementation.partition(":")
-    if where not in (Path(shown).stem, module.__name__):
+    if where != Path(shown).stem:
         return domain
     cls = getattr(module, name, None)
     if not isinstance(cls, type):
@@ -156,7 +157,10 @@ def _refuse(error: BaseException, path: Path, shown: str) -> NoReturn:
         trace = trace.tb_next
     line = _line(error, trace, path)
     where = f"{shown}, line {line}" if line else shown
-    raise PluginError(f"{where}: {as_text(error)}{_fix(error, path)}") from error.with_traceback(trace)
+    sentence = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else as_text(error)
+    if isinstance(error, NameError) and trace is not None and error.name:
+        sentence += nearest(error.name, {**trace.tb_frame.f_globals, **vars(builtins)}).removesuffix(".")
+    raise PluginError(f"{where}: {sentence}{_fix(error, path)}") from error.with_traceback(trace)
 
 
 def _line(error: BaseException, trace: TracebackType | None, path: Path) -> int | None:
