@@ -13,6 +13,7 @@ from ddmi_core.cli.output import check_writable, print_json, print_lines
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.grids.sizes import parse_size
 from ddmi_core.registry.extensions import offer
+from ddmi_core.registry.single_file import is_file
 from ddmi_core.settings.config import NOISE, STEPS, Export, Sampling
 
 
@@ -68,7 +69,7 @@ def reconstruct(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Encode and decode files with a trained model."""
-    run, inputs = (None, items) if plugin else (items[0], items[1:])
+    run, inputs = (None, items) if plugin and not is_file(plugin) else (items[0], items[1:])
     source = ModelSource.checked(run, plugin)
     if not inputs:
         raise RequestError(f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}")
@@ -138,7 +139,7 @@ def complete(
 ) -> None:
     """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
-    run = None if plugin else (given.pop(0) if given else None)
+    run = given.pop(0) if given and not (plugin and not is_file(plugin)) else None
     coarse_cells = parse_size(coarse, "--coarse") if coarse else None
     source = ModelSource.checked(run, plugin)
     view = source.view(size)

@@ -12,22 +12,22 @@ from ddmi_core.cli.output import print_result
 from ddmi_core.grids.sizes import parse_size
 
 
-def evaluate(run: options.RunFolder, as_json: options.Json = False) -> None:
+def evaluate(run: options.RunFolder, plugin: options.RunFile = None, as_json: options.Json = False) -> None:
     """Evaluate reconstructions and samples of a run, and write metrics.json."""
     check_run(run)
 
     from ddmi_core.evaluation.evaluate import evaluate_run
 
-    print_result(evaluate_run(run), as_json)
+    print_result(evaluate_run(run, plugin), as_json)
 
 
-def report(run: options.RunFolder) -> None:
+def report(run: options.RunFolder, plugin: options.RunFile = None) -> None:
     """Write report.html again from the files of a run."""
     check_run(run)
 
     from ddmi_core.report.report import build_report
 
-    typer.echo(build_report(run))
+    typer.echo(build_report(run, plugin))
 
 
 def view(

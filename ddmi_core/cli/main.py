@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -51,7 +52,14 @@ def _options(
     warnings.simplefilter("default", DdmiDeprecationWarning)
 
 
-def main() -> None:
-    """Entry point of the program."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, and end the program with its exit status.
+
+    Args:
+        arguments: for example `["run", "--plugin", "mine"]`; those of the command line by default.
+
+    Raises:
+        SystemExit: with the exit status.
+    """
     warnings.showwarning = show_warning
-    app()
+    app(arguments)

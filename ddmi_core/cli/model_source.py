@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ddmi_core.errors import CheckpointError, RequestError
 from ddmi_core.registry.extensions import offer
+from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
@@ -24,7 +25,7 @@ class ModelSource:
 
     Args:
         run: folder of a run; `None` for a plugin's weights.
-        plugin: name of a plugin; empty for a run.
+        plugin: name of a plugin; with a run, the file of its domain, or empty.
     """
 
     run: Path | None
@@ -35,9 +36,14 @@ class ModelSource:
         """The source of a command line.
 
         Raises:
-            RequestError: if none or both are given, or the plugin ships no weights.
+            RequestError: if none or both are given, except a run with a file; or the plugin ships no weights.
         """
-        if (run is None) == (not plugin):
+        file = is_file(plugin)
+        if file and run is None:
+            raise RequestError(
+                f"{plugin} ships no weights. Fix: add the folder of a RUN, or train one: ddmi run --plugin {plugin}"
+            )
+        if not file and (run is None) == (not plugin):
             raise RequestError("give either the folder of a RUN or --plugin NAME" + (", not both" if plugin else ""))
         source = ModelSource(run, plugin)
         if run is not None:
@@ -76,7 +82,7 @@ class ModelSource:
         """Load the model."""
         from ddmi_core.model.model import load
 
-        return load(plugin=self.plugin) if self.run is None else load(self.run)
+        return load(self.run, plugin=self.plugin or None)
 
     def _parts(self) -> AnyParts:
         from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
@@ -91,7 +97,7 @@ class ModelSource:
         from ddmi_core.model.run_plugin import domain_of
         from ddmi_core.registry.registry import domain_named
 
-        return domain_named(self.plugin) if self.run is None else domain_of(RunFolder(self.run))
+        return domain_named(self.plugin) if self.run is None else domain_of(RunFolder(self.run), self.plugin)
 
 
 def check_run(run: Path) -> None:

@@ -15,9 +15,15 @@ MOST_STEPS = 100_000
 
 
 def plugins(incomplete: str) -> list[str]:
-    """Names of usable plugins."""
+    """Names of usable plugins, or Python files for the beginning of a path."""
     from ddmi_core.registry.registry import listed
+    from ddmi_core.registry.single_file import SUFFIX, is_file
 
+    if is_file(incomplete):
+        start = incomplete.rpartition("/")[2]
+        folder = incomplete.removesuffix(start)
+        found = [path for path in sorted(Path(folder).glob(f"{start}*")) if path.is_dir() or path.suffix == SUFFIX]
+        return [f"{folder}{path.name}{'/' * path.is_dir()}" for path in found]
     return [record.name for record in listed() if record.usable and record.name.startswith(incomplete)]
 
 
@@ -38,16 +44,25 @@ def trackers(incomplete: str) -> list[str]:
 
 Plugin = Annotated[
     str,
-    typer.Option("--plugin", metavar="NAME", help="Plugin; see `ddmi plugins`.", autocompletion=plugins),
+    typer.Option(
+        "--plugin",
+        metavar="NAME|FILE",
+        help="Plugin, see `ddmi plugins`; or a file that defines a domain, ./mine.py.",
+        autocompletion=plugins,
+    ),
 ]
 ShippedPlugin = Annotated[
     str,
     typer.Option(
         "--plugin",
-        metavar="NAME",
-        help="Use the weights that ship with a plugin instead of a RUN.",
+        metavar="NAME|FILE",
+        help="Use the weights that ship with a plugin instead of a RUN; or, with a RUN, the file of its domain.",
         autocompletion=plugins,
     ),
+]
+RunFile = Annotated[
+    str | None,
+    typer.Option("--plugin", metavar="FILE", help="File of the run's domain, for a run that was made from a file."),
 ]
 Preset = Annotated[
     str,

@@ -89,7 +89,12 @@ def _show(records: Sequence[PluginRecord]) -> None:
 @app.command("test")
 def check_contract(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Plugin; see `ddmi plugins`.", autocompletion=options.plugins)
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="Plugin, see `ddmi plugins`; or a file that defines a domain, ./mine.py.",
+            autocompletion=options.plugins,
+        ),
     ] = "",
     only: Annotated[
         list[str], typer.Option("--only", metavar="CHECK", help="Run only this check. May be repeated.")

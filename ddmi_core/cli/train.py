@@ -10,6 +10,7 @@ import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable, print_json, print_result
+from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
@@ -52,14 +53,9 @@ def run(
     Progress and figures go to standard error. Standard output contains the path of the report, or with --json the
     figures with their protocols, as in metrics.json.
     """
-    folder = out or Path("runs") / plugin
+    folder = out or Path("runs") / (_domain(plugin).name if is_file(plugin) else plugin)
     check_writable(folder)
-    if resume and (folder / "run.toml").is_file():
-        from ddmi_core.model.run_folder import RunFolder
-        from ddmi_core.model.run_plugin import domain_of
-
-        domain_of(RunFolder(folder))  # names the distribution to install, which the run records
-    domain, settings = configured(plugin, preset, config, sets, data, seed)
+    domain, settings = configured(_domain(plugin, folder if resume else None), preset, config, sets, data, seed)
 
     from rich.console import Console
 
@@ -160,21 +156,33 @@ def list_sources(plugin: options.Plugin, as_json: options.Json = False) -> None:
 
 
 def configured(
-    plugin: str,
+    plugin: Domain | str,
     preset: str = "",
     config: Path | None = None,
     sets: Sequence[str] = (),
     data: str = "",
     seed: int | None = None,
 ) -> tuple[Domain, RunConfig]:
-    """The domain with a name, and the configuration resolved from the options.
+    """The domain, or the one with a name or of a file, and the configuration resolved from the options.
 
     Raises:
         RequestError: if the plugin, the preset, the file or a setting is wrong.
     """
-    from ddmi_core.registry.registry import domain_named
-
-    domain = domain_named(plugin)
+    domain = _domain(plugin) if isinstance(plugin, str) else plugin
     from ddmi_core.settings.resolve import resolve  # imports torch
 
     return domain, resolve(domain, preset, config, sets, data, seed)
+
+
+def _domain(plugin: str, resumed: Path | None = None) -> Domain:
+    """The domain for a value of `--plugin`; that of a resumed run if it has the name."""
+    from ddmi_core.registry.registry import domain_named
+
+    if resumed is None or not (resumed / "run.toml").is_file():
+        return domain_named(plugin)
+
+    from ddmi_core.model.run_folder import RunFolder
+    from ddmi_core.model.run_plugin import domain_of
+
+    domain = domain_of(RunFolder(resumed), plugin if is_file(plugin) else "")
+    return domain if is_file(plugin) or domain.name == plugin else domain_named(plugin)

@@ -30,15 +30,19 @@ BATCH = 32
 SEED = 1000  # of evaluation samples, different from the usual seeds of shown samples
 
 
-def evaluate_run(run: Path) -> Evaluation:
+def evaluate_run(run: Path, plugin: str | None = None) -> Evaluation:
     """Evaluate a finished run again and write its `metrics.json`.
+
+    Args:
+        run: the run folder.
+        plugin: as for `load` with a run.
 
     Raises:
         CheckpointError: if the run is not finished.
         DataError: if its data are missing or have changed.
     """
     folder = RunFolder(run)
-    model = load(run)
+    model = load(run, plugin=plugin)
     model.parts.preflight()
     split = load_data(model.parts, model.config.data)
     check_data(folder, split)

@@ -35,7 +35,8 @@ from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import offer
-from ddmi_core.registry.registry import domain_named
+from ddmi_core.registry.registry import argument, domain_named
+from ddmi_core.registry.single_file import is_file
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, finished
@@ -362,19 +363,21 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
 
     Args:
         run: a run folder.
-        plugin: name of a plugin with shipped weights.
+        plugin: name of a plugin with shipped weights. With a run: the file of its domain, `./mine.py`, for a run that
+            was made from a file (see `ddmi_core.model.run_plugin.domain_of`).
         device: device of the model; by default a GPU if there is one.
 
     Raises:
-        RequestError: unless exactly one of both is given, or if the plugin ships no weights.
+        RequestError: unless exactly one of both, or a run with a file, is given; or if the plugin ships no weights.
         CheckpointError: if the folder holds no finished run.
         PluginError: if the plugin cannot be used.
     """
-    if (run is None) == (plugin is None):
-        raise RequestError("give either a run folder or plugin=NAME")
+    file = plugin is not None and is_file(plugin)
+    if (run is None) == (plugin is None or file):
+        raise RequestError("give either a run folder or plugin=NAME; or a run folder and plugin='./FILE.py'")
     if run is not None:
         folder = RunFolder(Path(run))
-        domain = domain_of(folder)
+        domain = domain_of(folder, plugin or "")
     else:
         domain = domain_named(str(plugin))
         folder = pretrained(domain)
@@ -383,7 +386,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         if not finished(stage):
             raise CheckpointError(
                 f"{folder.path} is not finished: {stage.name}/final is missing; complete it with "
-                f"ddmi run --plugin {domain.name} --out {folder.path} --resume"
+                f"ddmi run --plugin {argument(domain.name)} --out {folder.path} --resume"
             )
     place = torch.device(device) if device else default_device()
     parts = build_parts(domain, config.domain)

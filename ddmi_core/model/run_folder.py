@@ -20,7 +20,7 @@ from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
 from ddmi_core.registry.extensions import names, offer
 from ddmi_core.registry.records import KINDS
-from ddmi_core.registry.registry import domain_named
+from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.settings.config import RunConfig, named_parts
 from ddmi_core.settings.resolve import dumps, loads
 
@@ -38,6 +38,11 @@ class RunFolder:
     def toml(self) -> Path:
         """Resolved configuration, seed, versions and data fingerprint."""
         return self.path / "run.toml"
+
+    @property
+    def plugin(self) -> Path:
+        """Copy of the file that defines the domain, for a domain from a single file."""
+        return self.path / "plugin.py"
 
     @property
     def log(self) -> Path:
@@ -85,6 +90,8 @@ class RunHead:
         distribution: distribution of the plugin; empty if a program registered the domain, `None` if unknown.
         version: version of the distribution.
         api_version: API version of the plugin; `None` if unknown.
+        file: path of the file that defines the domain, relative to the run folder; empty for other domains.
+        sha256: digest of that file.
     """
 
     plugin: str
@@ -92,6 +99,8 @@ class RunHead:
     distribution: str | None = None
     version: str = ""
     api_version: int | None = None
+    file: str = ""
+    sha256: str = ""
 
     @property
     def requirement(self) -> str:
@@ -110,7 +119,9 @@ def pretrained(domain: Domain) -> RunFolder:
         folder = RunFolder(Path(str(files(package).joinpath(name))))
         if folder.toml.is_file():
             return folder
-    raise RequestError(f"plugin {domain.name!r} ships no weights; train some: ddmi run --plugin {domain.name}")
+    raise RequestError(
+        f"plugin {domain.name!r} ships no weights; train some: ddmi run --plugin {argument(domain.name)}"
+    )
 
 
 def is_empty(folder: RunFolder) -> bool:
@@ -145,7 +156,7 @@ def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int]
     Args:
         folder: the folder.
         config: the resolved configuration.
-        plugin: the plugin's distribution, version and API version.
+        plugin: the plugin's distribution, version and API version; for a domain from a file, the file and its digest.
         fingerprint: of the data.
 
     Raises:
@@ -217,6 +228,8 @@ def read_head(folder: RunFolder) -> RunHead:
         distribution=distribution if known else None,
         version=made if known else "",
         api_version=api if isinstance(api, int) else None,
+        file=str(head.get("file", "")),
+        sha256=str(head.get("sha256", "")),
     )
 
 

@@ -2,39 +2,119 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import warnings
+from pathlib import Path
 
 from ddmi_core.api.domain import Domain
-from ddmi_core.errors import DdmiWarning, PluginError, nearest
+from ddmi_core.atomic import write_error, written_aside
+from ddmi_core.errors import CheckpointError, DdmiWarning, PluginError, nearest
 from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
+from ddmi_core.registry.consent import has_consent
 from ddmi_core.registry.records import PluginRecord
-from ddmi_core.registry.registry import domain_named, listed, provider
+from ddmi_core.registry.registry import domain_named, file_domain, listed, provider
+from ddmi_core.registry.single_file import digest, load_file
 
 
-def recorded(domain: Domain) -> dict[str, str | int]:
+def recorded(domain: Domain, folder: RunFolder) -> dict[str, str | int]:
     """Distribution, version and API version of a domain's plugin, for the table `[run]`.
 
-    The distribution is empty for a domain that the program registered or passed as an object.
+    The distribution is empty for a domain that the program registered or passed as an object. A domain from a file also
+    has the path of the file, relative to the run folder, and its digest.
     """
     record = provider(domain.name) or PluginRecord(name=domain.name)
-    return {"distribution": record.distribution, "version": record.version, "api_version": domain.api_version}
+    found: dict[str, str | int] = {
+        "distribution": record.distribution,
+        "version": record.version,
+        "api_version": domain.api_version,
+    }
+    if file := file_domain(domain.name):
+        found |= {"file": os.path.relpath(file.path, folder.path.resolve()), "sha256": file.sha256}
+    return found
 
 
-def domain_of(folder: RunFolder) -> Domain:
-    """The domain of a run; imports only its plugin, and warns if that is not compatible with the run's plugin.
+def keep_file(domain: Domain, folder: RunFolder) -> None:
+    """Copy the file that a domain comes from into the run folder.
+
+    If a resumed run has a copy of another version, that is kept as `plugin-DIGEST.py`, and `run.toml` gets the new
+    digest.
 
     Raises:
-        CheckpointError: if the folder is no run, is damaged, or comes from a newer version.
+        OutputError: if the folder cannot be written.
+    """
+    file, head = file_domain(domain.name), read_head(folder)
+    if file is None or not head.file:
+        return
+    try:
+        if folder.plugin.exists() and (old := digest(folder.plugin.read_bytes())) != file.sha256:
+            folder.plugin.rename(folder.plugin.with_name(f"plugin-{old[:12]}.py"))
+        if not folder.plugin.exists():
+            with written_aside(folder.plugin) as aside:
+                aside.write_bytes(file.source)
+        if head.sha256 != file.sha256:
+            text = folder.toml.read_text(encoding="utf-8")
+            with written_aside(folder.toml) as aside:
+                aside.write_text(text.replace(head.sha256, file.sha256), encoding="utf-8")
+    except OSError as error:
+        raise write_error(folder.path, error) from error
+
+
+def domain_of(folder: RunFolder, plugin: str = "") -> Domain:
+    """The domain of a run; imports only its plugin, and warns if that is not compatible with the run's plugin.
+
+    A run with a domain from a file uses its own copy of the file, if the user has given a file with these contents
+    before: the code of a run from elsewhere is not executed without consent.
+
+    Args:
+        folder: the run.
+        plugin: a file, `./mine.py`, to use instead of the copy.
+
+    Raises:
+        CheckpointError: if the folder is no run, is damaged, comes from a newer version, or is a run of another domain
+            than the file's.
         PluginError: if the plugin is not installed (with the command that installs it), or cannot be used.
     """
     head = read_head(folder)
-    record = provider(head.plugin)
-    if record is None:
-        raise PluginError(_missing(folder, head))
-    domain = domain_named(head.plugin)
-    if difference := _difference(head, record, domain.api_version):
-        warnings.warn(f"{folder.path} was made with {difference}", DdmiWarning, stacklevel=2)
+    if plugin:
+        domain = domain_named(plugin)
+        if domain.name != head.plugin:
+            raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
+    else:
+        record, file = provider(head.plugin), file_domain(head.plugin)
+        if head.file and (record is None or (file and file.sha256 != head.sha256)):
+            return _own_file(folder, head)
+        if record is None:
+            raise PluginError(_missing(folder, head))
+        domain = domain_named(head.plugin)
+    if difference := _difference(head, domain):
+        warnings.warn(f"{folder.path} was made with {difference}", DdmiWarning, stacklevel=1)
     return domain
+
+
+def _own_file(folder: RunFolder, head: RunHead) -> Domain:
+    """The domain of the copy of a file in a run folder, which is not registered."""
+    original = folder.path / head.file
+    made = f"{folder.path} was made with the file {original.name}"
+    if not folder.plugin.is_file():
+        raise PluginError(
+            f"{made} and has no copy of it. Fix: add --plugin with the path of this file, such as "
+            f"--plugin ./{original.name} (in a program: plugin=)"
+        )
+    source = folder.plugin.read_bytes()
+    if not has_consent(source):
+        raise PluginError(
+            f"{made}. Its copy {folder.plugin} is code that you have not run before. Fix: if you trust it, add "
+            f"--plugin {shlex.quote(str(folder.plugin))} (in a program: plugin=)"
+        )
+    if original.is_file() and original.read_bytes() != source:
+        warnings.warn(
+            f"{original.name} has changed since {folder.path} was made; its own copy {folder.plugin} is used. "
+            f"To use the changed file: --plugin {shlex.quote(os.path.relpath(original))}",
+            DdmiWarning,
+            stacklevel=1,
+        )
+    return load_file(f"{folder.plugin}:{head.plugin}").domain
 
 
 def _missing(folder: RunFolder, head: RunHead) -> str:
@@ -47,8 +127,8 @@ def _missing(folder: RunFolder, head: RunHead) -> str:
     if head.distribution == "":
         return (
             f"{folder.path} needs domain {head.plugin!r}, which the program that made the run registered. "
-            "Fix: call ddmi_core.register with that domain in a program, and use the run there with ddmi_core.load; "
-            "or make the domain a plugin and install it"
+            "Fix: add --plugin ./FILE.py if one file defines the domain; or use the run in a program that calls "
+            "ddmi_core.register with that domain; or make the domain a plugin and install it"
         )
     usable = [record.name for record in listed() if record.usable]
     return (
@@ -58,14 +138,19 @@ def _missing(folder: RunFolder, head: RunHead) -> str:
     )
 
 
-def _difference(head: RunHead, record: PluginRecord, api_version: int) -> str:
-    """What distinguishes the run's plugin from the installed one; empty if they are compatible or it is unknown."""
-    if head.distribution is None:
+def _difference(head: RunHead, domain: Domain) -> str:
+    """What distinguishes the run's plugin from the one that is used; empty if they are compatible or it is unknown."""
+    record, file = provider(domain.name), file_domain(domain.name)
+    if head.distribution is None or record is None:
         return ""
+    if head.file and file and head.sha256 != file.sha256:
+        return f"another version of {file.path.name}; the given one is used. To use the run's own, omit --plugin"
     if head.distribution and not record.distribution:
-        return f"plugin {head.plugin!r} of {head.distribution} {head.version}; this program registered another domain"
+        used = f"this is {record.origin}" if file else "this program registered another domain"
+        return f"plugin {head.plugin!r} of {head.distribution} {head.version}; {used}"
     if record.distribution and head.distribution != record.distribution:
-        source = f"{head.distribution} {head.version}" if head.distribution else "a domain that a program registered"
+        program = f"the file {Path(head.file).name}" if head.file else "a domain that a program registered"
+        source = f"{head.distribution} {head.version}" if head.distribution else program
         return f"{source}; the installed plugin {head.plugin!r} comes from {record.distribution} {record.version}" + (
             f". To get the run's own: pip install {head.requirement}" if head.distribution else ""
         )
@@ -74,8 +159,10 @@ def _difference(head: RunHead, record: PluginRecord, api_version: int) -> str:
             f"{head.distribution} {head.version}, and {record.version} is installed, which may draw other samples. "
             f"To get the run's own: pip install {head.requirement}"
         )
-    if head.api_version not in (None, api_version):
-        return f"API version {head.api_version} of plugin {head.plugin!r}; the installed plugin has {api_version}"
+    if head.api_version not in (None, domain.api_version):
+        return (
+            f"API version {head.api_version} of plugin {head.plugin!r}; the installed plugin has {domain.api_version}"
+        )
     return ""
 
 

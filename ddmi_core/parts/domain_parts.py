@@ -28,6 +28,7 @@ from ddmi_core.errors import PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
+from ddmi_core.registry.single_file import PREFIX
 
 T = TypeVar("T")  # settings
 S = TypeVar("S")  # signal
@@ -255,7 +256,7 @@ def implementation(domain: Domain) -> type[AnyParts]:
         PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, or names no settings.
     """
     cls = domain.load()
-    name = f"domain {domain.name!r}: its implementation {cls.__module__}:{cls.__qualname__}"
+    name = f"domain {domain.name!r}: its implementation {cls.__module__.removeprefix(PREFIX)}:{cls.__qualname__}"
     if not issubclass(cls, DomainParts):
         raise PluginError(f"{name} is not derived from ddmi_core.parts.DomainParts or GridDomain")
     if missing := sorted(cls.__abstractmethods__):

@@ -16,7 +16,7 @@ from ddmi_core.api.domain import Domain, accepted_versions
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
-from ddmi_core.registry.limit import ImportTimeout, limited
+from ddmi_core.registry.limit import ImportTimeout, as_text, limited
 from ddmi_core.registry.records import KINDS, Contribution, PluginRecord, Status
 
 VERSION = "api_version"  # the attribute of the module with the hooks of an extension
@@ -154,7 +154,7 @@ def _domains(record: PluginRecord) -> list[object]:
     try:
         return [domain for domains in _answers(record, manager, "ddmi_domains") for domain in domains]
     except TypeError as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", report_fix(record)) from error
+        raise _Fault(f"its hook ddmi_domains failed: {as_text(error)}", report_fix(record)) from error
 
 
 def _answers(record: PluginRecord, manager: pluggy.PluginManager, hook: str) -> list[Any]:
@@ -163,7 +163,7 @@ def _answers(record: PluginRecord, manager: pluggy.PluginManager, hook: str) -> 
         with limited():
             return list(getattr(manager.hook, hook)())
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"its hook {hook} failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _Fault(f"its hook {hook} failed: {as_text(error)}", _fix_for(record, error)) from error
 
 
 def _imported(record: PluginRecord) -> object:
@@ -172,7 +172,7 @@ def _imported(record: PluginRecord) -> object:
         with limited():
             return entry_point(record).load()
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _Fault(f"importing {record.entry_point} failed: {as_text(error)}", _fix_for(record, error)) from error
 
 
 def _registered(record: PluginRecord, plugin: object) -> pluggy.PluginManager:
@@ -186,7 +186,7 @@ def _registered(record: PluginRecord, plugin: object) -> pluggy.PluginManager:
         fix = "define hooks without parameters, under the names in ddmi_core.registry.hooks"
         raise _Fault(f"its hook has a wrong name or a wrong signature: {error}", fix) from error
     except Exception as error:
-        raise _Fault(f"it cannot be registered: {_as_text(error)}", report_fix(record)) from error
+        raise _Fault(f"it cannot be registered: {as_text(error)}", report_fix(record)) from error
     if inspect.isclass(plugin):
         raise _Fault(f"{record.entry_point} is a class and has no hooks of its own", "name a module, or an instance")
     return manager
@@ -221,15 +221,6 @@ def _check_version(record: PluginRecord, version: int) -> None:
             f"pip install --upgrade {record.distribution if version < accepted[0] else 'ddmi'}",
             Status.INCOMPATIBLE,
         )
-
-
-def _as_text(error: BaseException) -> str:
-    """An exception as text."""
-    if isinstance(error, ImportTimeout):
-        return str(error)
-    if isinstance(error, SystemExit):
-        return f"it called sys.exit({error.code!r})"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _fix_for(record: PluginRecord, error: BaseException) -> str:

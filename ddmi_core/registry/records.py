@@ -96,6 +96,7 @@ class PluginRecord:
         optional: optional modules with their purpose, known after loading.
         group: group of the entry point, `ddmi.plugins` or `ddmi.extensions`.
         provides: names that an extension provides, by kind (`samplers`, ...), known after loading.
+        file: absolute path of the file that defines it, for a domain from a single file.
     """
 
     name: str
@@ -111,10 +112,13 @@ class PluginRecord:
     optional: Mapping[str, str] = field(factory=dict)
     group: str = DOMAINS
     provides: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    file: str = ""
 
     @property
     def origin(self) -> str:
         """Origin for messages: `ddmi-image 0.1.0 (ddmi_image.plugin)`."""
+        if self.file:
+            return f"the file {self.file}"
         if not self.distribution:
             return "registered by this program"
         return f"{self.distribution} {self.version} ({self.entry_point})"

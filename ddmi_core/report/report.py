@@ -23,15 +23,19 @@ from ddmi_core.report.sections import ReportContext, environment
 SAMPLES = 16
 
 
-def build_report(run: Path) -> Path:
+def build_report(run: Path, plugin: str | None = None) -> Path:
     """Write the report of a finished and evaluated run again.
+
+    Args:
+        run: the run folder.
+        plugin: as for `load` with a run.
 
     Raises:
         CheckpointError: if the run is not finished or not evaluated.
         DataError: if its data are missing or have changed.
     """
     folder = RunFolder(run)
-    model = load(run)
+    model = load(run, plugin=plugin)
     split = load_data(model.parts, model.config.data)
     check_data(folder, split)
     write_report(folder, model, split, Evaluation.load(folder.metrics))

@@ -32,10 +32,10 @@ from ddmi_core.model.build import (
 from ddmi_core.model.data import absolute, load_data, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
-from ddmi_core.model.run_plugin import recorded
+from ddmi_core.model.run_plugin import keep_file, recorded
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
-from ddmi_core.registry.registry import domain_named
+from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
@@ -67,7 +67,7 @@ class _Run:
     @property
     def hint(self) -> str:
         out = shlex.quote(str(self.folder.path))
-        return f"continue with: ddmi run --plugin {self.parts.domain.name} --out {out} --resume"
+        return f"continue with: ddmi run --plugin {argument(self.parts.domain.name)} --out {out} --resume"
 
     def failure_hint(self, key: str, training: TrainingConfig) -> str:
         """The fix for values that are not finite; `key` is the table of the training's settings."""
@@ -142,7 +142,8 @@ def execute(
     if resume:
         evaluate.check_data(place, split)
     else:
-        distributed.on_main(lambda: run_folder.create(place, config, recorded(domain), found.fingerprint))
+        distributed.on_main(lambda: run_folder.create(place, config, recorded(domain, place), found.fingerprint))
+    distributed.on_main(lambda: keep_file(domain, place))
     with closing(observers), stop_requests() as stop:
         state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
         try:
@@ -361,7 +362,8 @@ def run(
     SIGINT (Ctrl-C) and SIGTERM save the state first, if this is called in the main thread.
 
     Args:
-        plugin: name of an installed plugin, or of a domain that this program has registered.
+        plugin: name of an installed plugin, or of a domain that this program has registered; or a file that defines a
+            domain, `./mine.py`.
         out: folder of the run; new or empty, unless `resume` is set.
         preset: base settings; by default the preset of `config`, or else `quick`.
         config: a TOML file of settings.

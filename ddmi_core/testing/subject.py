@@ -22,6 +22,7 @@ from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.records import PluginRecord
 from ddmi_core.registry.registry import domain_named
+from ddmi_core.registry.single_file import PREFIX
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.check import NotApplicable
@@ -59,7 +60,7 @@ class Subject:
     signals are the first ones of the training data.
 
     Args:
-        domain: the domain, or its name.
+        domain: the domain, its name, or a file that defines it.
         data: data as for `ddmi run --data`; the domain's default if empty.
         settings: changes as for `ddmi run --set`, such as `domain.size=16`.
         split: signals to use instead of those of a source.
@@ -172,7 +173,8 @@ class Subject:
     @_Once
     def fresh_process(self) -> FreshProcess:
         """The fresh process, started at the first access."""
-        if self.domain.package == "__main__" or isinstance(self.domain.implementation, type):
+        own = isinstance(self.domain.implementation, type) and not self.domain.package.startswith(PREFIX)
+        if own or self.domain.package == "__main__":
             raise NotApplicable("its implementation is a class of this program, which a fresh process does not have")
         name = self.record.name if self.record else ""
         return FreshProcess(self.domain, self.preset, self.data, self.settings, name, self.scratch("process"))

@@ -59,7 +59,7 @@ def folder(tmp_path):
 
 
 def start(folder):
-    create(folder, resolve(WAVE), recorded(WAVE), "abc")
+    create(folder, resolve(WAVE), recorded(WAVE, folder), "abc")
 
 
 def told(folder):
