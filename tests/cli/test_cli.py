@@ -518,3 +518,16 @@ def test_a_warning_of_ddmi_is_one_line_without_code():
     found = [short_warning("told", category, "file.py", 3) for category in (DdmiWarning, UserWarning)]
     assert found[0] == "warning: told\n"
     assert "file.py:3: UserWarning: told" in found[1]
+
+
+def test_completion_of_a_plugin_offers_names_or_python_files(tmp_path, monkeypatch):
+    from ddmi_core.cli.options import plugins
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    for name in ("mine.py", "mine.txt", "more/other.py"):
+        Path(name).write_text("")
+    assert "image" in plugins("im")
+    assert plugins("./m") == ["./mine.py", "./more/"]
+    assert plugins("more/") == ["more/other.py"]
+    assert plugins(f"{tmp_path}/mi") == [f"{tmp_path}/mine.py"]
