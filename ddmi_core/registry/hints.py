@@ -25,7 +25,7 @@ def hint(name: str) -> str:
             state = "the installed distribution does not list it" if installed else "its distribution is not installed"
             found += (
                 f". {_relative(folder / PROJECT)} declares the entry point {name}, but {state}. "
-                f"Fix: pip install -e {shlex.quote(_relative(folder))}"
+                f"Fix: pip install -e {shlex.quote(_folder(folder))}"
             )
             break
     if Path(name + SUFFIX).is_file():
@@ -61,6 +61,12 @@ def _declared(project: Path) -> tuple[str, ...]:
         return tuple(table["project"]["entry-points"][DOMAINS])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def _folder(path: Path) -> str:
+    """A folder for pip, which reads a bare name as the name of a distribution."""
+    place = _relative(path)
+    return place if place.startswith((".", "/")) else f"./{place}"
 
 
 def _relative(path: Path) -> str:

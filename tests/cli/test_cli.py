@@ -217,7 +217,8 @@ def test_wrong_usage_is_one_sentence(tiny, arguments, text):
 
 def test_where_the_plugin_is_missing_the_installed_ones_are_named(tiny):
     text = ddmi("run", status=2)
-    assert re.fullmatch(r"error: --plugin NAME is missing; installed: .*image.*, tiny.*; see ddmi run --help\n", text)
+    message = r"error: --plugin NAME\|FILE is missing; installed: .*image.*, tiny.*; see ddmi run --help\n"
+    assert re.fullmatch(message, text)
 
 
 def test_a_group_without_a_command_shows_its_help():
@@ -230,7 +231,7 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     samples = engine("ddmi_core.runs.generate", "sample_files", [Path("a"), Path("b")])
     out = tmp_path / "drawn"
     text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
-    assert loads == [((), {"plugin": "tiny"})]
+    assert loads == [((None,), {"plugin": "tiny"})]
     assert samples[0] == (("the model", 2, Sampling(condition="red"), Export(out=out, size=(48, 64))), {})
     assert text == f"wrote 2 files to {out}\n"
     ddmi("sample", "--plugin", "tiny", "--steps", 3, "--sampler", "ddim", "--guidance", 2, "--out", out)
@@ -244,7 +245,7 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     file.write_text("")
     ddmi("reconstruct", finished, file, "--out", "o")
     ddmi("reconstruct", file, "--plugin", "tiny", "--out", "o", "--size", 32)
-    assert loads == [((finished,), {}), ((), {"plugin": "tiny"})]
+    assert loads == [((finished,), {"plugin": None}), ((None,), {"plugin": "tiny"})]
     exports = [Export(out=Path("o"), size=size) for size in (None, (32,))]
     assert [given for given, _ in calls] == [("the model", [file], export) for export in exports]
 
@@ -525,3 +526,16 @@ def test_publish_push_and_fetch_call_the_engine_and_print_where_it_is(engine, fi
     assert fetched == [(("me/x", Path("there")), {"revision": "v1"})]
     assert f"wrote {finished}; sample it with: ddmi sample {finished} --out samples" in text
     assert "first install its plugin 'sphere': pip install ddmi-sphere==0.1.0" in text
+
+
+def test_completion_of_a_plugin_offers_names_or_python_files(tmp_path, monkeypatch):
+    from ddmi_core.cli.options import plugins
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    for name in ("mine.py", "mine.txt", "more/other.py"):
+        Path(name).write_text("")
+    assert "image" in plugins("im")
+    assert plugins("./m") == ["./mine.py", "./more/"]
+    assert plugins("more/") == ["more/other.py"]
+    assert plugins(f"{tmp_path}/mi") == [f"{tmp_path}/mine.py"]

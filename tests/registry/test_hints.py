@@ -68,7 +68,7 @@ def test_it_is_told_elsewhere(here, editable, tmp_path):
     assert message().endswith("Fix: pip install -e '../a project'")
 
 
-@pytest.mark.parametrize(("folder", "shown"), [(".", "."), ("ddmi-sonar", "ddmi-sonar")])
+@pytest.mark.parametrize(("folder", "shown"), [(".", "."), ("ddmi-sonar", "./ddmi-sonar")])
 def test_a_project_that_is_not_installed_is_told(here, folder, shown):
     Path(folder).mkdir(exist_ok=True)
     (Path(folder) / "pyproject.toml").write_text(PROJECT)

@@ -13,7 +13,7 @@ import pytest
 
 import ddmi_core
 from ddmi_core.errors import PluginError
-from ddmi_core.registry import registry
+from ddmi_core.registry import limit, registry
 from ddmi_core.registry.consent import has_consent
 from ddmi_core.registry.registry import argument, domain_named, file_domain, listed, loaded
 from ddmi_core.registry.single_file import is_file, load_file
@@ -216,6 +216,19 @@ def test_a_folder_with_a_project_is_to_be_installed():
     Path("ddmi-mine").mkdir()
     Path("ddmi-mine/pyproject.toml").write_text("")
     assert "pip install -e ./ddmi-mine" in str(refusal("./ddmi-mine"))
+
+
+def test_a_slow_file_is_stopped(monkeypatch):
+    monkeypatch.setenv("DDMI_PLUGIN_TIMEOUT", "0.2")
+    limit.set_limit()
+    try:
+        message = str(refusal(write("import time\ntime.sleep(5)\n")))
+    finally:
+        monkeypatch.setenv("DDMI_PLUGIN_TIMEOUT", "0")
+        limit.set_limit()
+    assert message.startswith(
+        "./mine.py, line 2: it took longer than 0.2 s. Fix: move slow work into functions, or set "
+    )
 
 
 def test_a_file_with_an_error_is_read_again_after_its_correction():
