@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 import attrs
 import torch
+from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Queries, SignalSet, Split
@@ -26,6 +27,7 @@ from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.check import NotApplicable
 from ddmi_core.testing.fresh_process import FreshProcess, ProcessReport
+from ddmi_core.testing.tensors import copied
 from ddmi_core.training.objective import generator_for
 
 BATCH = 4
@@ -40,7 +42,7 @@ class _Once(Generic[T]):
 
     def __init__(self, make: Callable[[Subject], T]) -> None:
         self.make, self.__doc__ = make, make.__doc__
-        self.name = make.__name__
+        self.name = make.__name__.lstrip("_")
 
     @overload
     def __get__(self, subject: None, owner: type) -> Self: ...
@@ -75,6 +77,7 @@ class Subject:
         self.data, self.settings, self.given = data, tuple(settings), split
         self.made: dict[str, Any] = {}
         self.failed: set[str] = set()
+        self.culprit = ""  # the part that changes its inputs, if a check has found one
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
@@ -142,26 +145,45 @@ class Subject:
         """Encoder, decoder and readout with their initial weights, in evaluation mode."""
         return build_autoencoder(self.parts, self.config).eval()
 
-    @_Once
+    # The following are copies at each access, so that a part that changes its inputs affects one check alone.
+
+    @property
     def batch(self) -> Any:
         """The first training signals, without augmentation."""
+        return copied(self._batch)
+
+    @property
+    def posterior(self) -> Posterior:
+        """Posterior of the batch."""
+        found: Posterior = copied(self._posterior)
+        return found
+
+    @property
+    def fields(self) -> Field:
+        """Fields of the batch, from the posterior's means."""
+        return self._fields.map(Tensor.clone)
+
+    @property
+    def native(self) -> Any:
+        """The first field as an artefact in its native view."""
+        return copied(self._native)
+
+    @_Once
+    def _batch(self) -> Any:
         return self.signals(range(self.count))
 
     @_Once
-    def posterior(self) -> Posterior:
-        """Posterior of the batch."""
+    def _posterior(self) -> Posterior:
         with torch.no_grad():
             return self.autoencoder.encode(self.batch)
 
     @_Once
-    def fields(self) -> Field:
-        """Fields of the batch, from the posterior's means."""
+    def _fields(self) -> Field:
         with torch.no_grad():
             return self.autoencoder.decode(self.posterior.mean)
 
     @_Once
-    def native(self) -> Any:
-        """The first field as an artefact in its native view."""
+    def _native(self) -> Any:
         return self.parts.renderer.render(self.fields[0])
 
     @_Once

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from attrs import evolve
 
-from ddmi_core.api.signals import move
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model.build import build_autoencoder
-from ddmi_core.testing.check import NotApplicable, expect
+from ddmi_core.testing.check import expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, furthest
 from ddmi_core.training import checkpoint
@@ -113,34 +112,6 @@ def check_decoder(subject: Subject) -> None:
             "order the basis fields by the size of their grids, the coarsest first",
             cells=cells,
         )
-
-
-def check_devices(subject: Subject) -> None:
-    """Encoder, decoder, readout and observe compute on the device of their inputs."""
-    device = torch.device("meta")  # has shapes and no values: reveals on any machine what fails on a GPU
-    queries = subject.queries(0)
-    model = build_autoencoder(subject.parts, subject.config).eval().to(device)
-    try:
-        field = model.decode(model.encode(move(subject.batch, device)).mean)
-        values = subject.parts.renderer.observe(field, move(queries, device))
-    except NotImplementedError as error:
-        raise NotApplicable(f"a part reads values, which the meta device does not have: {error}") from error
-    except RuntimeError as error:
-        if "meta" not in str(error) and "device" not in str(error):
-            raise
-        expect(
-            False,
-            f"tensors are created on another device than that of the inputs: {str(error).splitlines()[0]}",
-            "create tensors with device=x.device, or register them as buffers of the module",
-            tried=str(device),
-        )
-    expect(
-        values.device.type == device.type,
-        "observe returns values on another device than that of the field",
-        "do not move the values",
-        field=str(device),
-        values=str(values.device),
-    )
 
 
 def check_weights_are_all(subject: Subject) -> None:
