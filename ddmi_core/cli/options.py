@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,16 @@ def presets(incomplete: str) -> list[str]:
 def samplers(incomplete: str) -> list[str]:
     """Names of samplers."""
     return [name for name in SAMPLERS if name.startswith(incomplete)]
+
+
+def _time_factor(factor: float | None) -> float | None:
+    """Set the factor for this process and those that it starts."""
+    from ddmi_core.registry import limit
+
+    if factor is not None:
+        os.environ[limit.VARIABLE] = f"{factor:g}"
+        limit.set_limit()
+    return factor
 
 
 Plugin = Annotated[
@@ -59,6 +70,17 @@ Data = Annotated[
 Set = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; see `ddmi settings`. May be repeated."),
+]
+TimeFactor = Annotated[
+    float | None,
+    typer.Option(
+        "--time-factor",
+        min=0,
+        metavar="FACTOR",
+        envvar="DDMI_TIME_FACTOR",
+        callback=_time_factor,
+        help="Multiply all limits of CPU time, for a slow machine; 0 removes them.",
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,

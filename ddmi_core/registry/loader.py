@@ -13,7 +13,7 @@ from ddmi_core.api.domain import Domain, accepted_versions
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
-from ddmi_core.registry.limit import ImportTimeout, limited
+from ddmi_core.registry.limit import ImportTimeout, fix, limited
 from ddmi_core.registry.records import PluginRecord, Status
 
 
@@ -79,7 +79,7 @@ def _domains(record: PluginRecord) -> list[object]:
         with limited():
             plugin = entry_point(record).load()
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _fault(f"importing {record.entry_point}", record, error) from error
     try:
         manager.register(plugin)
         manager.check_pending()
@@ -96,7 +96,7 @@ def _domains(record: PluginRecord) -> list[object]:
         with limited():
             return [domain for domains in manager.hook.ddmi_domains() for domain in domains]
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"its hook ddmi_domains failed: {_as_text(error)}", _fix_for(record, error)) from error
+        raise _fault("its hook ddmi_domains", record, error) from error
 
 
 def _select(record: PluginRecord, domains: list[object]) -> Domain:
@@ -127,10 +127,15 @@ def _select(record: PluginRecord, domains: list[object]) -> Domain:
     return domain
 
 
+def _fault(what: str, record: PluginRecord, error: BaseException) -> _Fault:
+    """The fault of an exception; a time limit is not a fault of the plugin."""
+    if isinstance(error, ImportTimeout):
+        return _Fault(f"{what} {str(error).removeprefix('it ')}", slow_fix(record), Status.SLOW)
+    return _Fault(f"{what} failed: {_as_text(error)}", _fix_for(record, error))
+
+
 def _as_text(error: BaseException) -> str:
     """An exception as text."""
-    if isinstance(error, ImportTimeout):
-        return str(error)
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -146,6 +151,11 @@ def _fix_for(record: PluginRecord, error: BaseException) -> str:
             return f"reinstall it: pip install --force-reinstall {record.distribution}"
         return f"install the missing module {package!r}"
     return report_fix(record)
+
+
+def slow_fix(record: PluginRecord) -> str:
+    """The fix for a plugin that exceeds a time limit."""
+    return f"{fix()}; otherwise {report_fix(record)}"
 
 
 def report_fix(record: PluginRecord) -> str:

@@ -7,45 +7,45 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
-from ddmi_core.registry.loader import report_fix
+from ddmi_core.registry.limit import SECONDS, ended
+from ddmi_core.registry.loader import report_fix, slow_fix
 from ddmi_core.registry.records import PluginRecord, Status
 from ddmi_core.registry.registry import listed, loaded
 
 _MARK = "\x1eddmi-plugin "
 
 
-def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
+def checked() -> tuple[PluginRecord, ...]:
     """All plugins; those with the status `found` are loaded, and become ready, broken or incompatible.
 
-    Args:
-        timeout: seconds allowed for each.
+    Each may take 30 s of CPU time, times `DDMI_TIME_FACTOR`.
     """
 
     def check(record: PluginRecord) -> PluginRecord:
-        return _check(record, timeout) if record.status is Status.FOUND else record
+        return _check(record) if record.status is Status.FOUND else record
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return tuple(pool.map(check, listed()))
 
 
-def _check(record: PluginRecord, timeout: float) -> PluginRecord:
-
-    try:
-        child = subprocess.run(
+def _check(record: PluginRecord) -> PluginRecord:
+    with tempfile.TemporaryFile() as printed:
+        child = subprocess.Popen(
             [sys.executable, "-m", __spec__.name, record.name],
-            capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
+            stdout=printed,
+            stderr=subprocess.DEVNULL,
         )
-    except subprocess.TimeoutExpired:
-        reason = f"loading it took longer than {timeout:g} s"
-        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))
-    marked = [line for line in child.stdout.decode(errors="replace").split("\n") if line.startswith(_MARK)]
+        if late := ended(child, SECONDS):
+            return attrs.evolve(record, status=Status.SLOW, reason=f"loading it {late}", fix=slow_fix(record))
+        printed.seek(0)
+        text = printed.read().decode(errors="replace")
+    marked = [line for line in text.split("\n") if line.startswith(_MARK)]
     if not marked:
         reason = f"loading it ended the process with status {child.returncode}"
         return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))

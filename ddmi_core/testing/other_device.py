@@ -25,28 +25,30 @@ class WrongDevice(RuntimeError):  # noqa: N818 - what a GPU would raise
 
 
 class _Moved(Tensor):
-    """A tensor of the second device; its values are in `inner`, on the CPU."""
+    """A tensor of the second device; its values are in `plain`, on the CPU."""
 
-    inner: Tensor
+    plain: Tensor
 
     @staticmethod
-    def __new__(cls, inner: Tensor) -> _Moved:
-        made: _Moved = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
+    def __new__(cls, plain: Tensor) -> _Moved:
+        made: _Moved = Tensor._make_wrapper_subclass(
+            cls, plain.size(), strides=plain.stride(), storage_offset=plain.storage_offset(), dtype=plain.dtype,
             device=DEVICE, requires_grad=False,
         )  # fmt: skip
-        made.inner = inner
+        made.plain = plain
         return made
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        return f"{self.inner!r} on a second device"
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        return f"{self.plain!r} on a second device"
 
     @classmethod
-    def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _apply(function, args, dict(kwargs or {}))
 
 
-class _Factories(TorchDispatchMode):
+class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Operations that create tensors on the second device."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -62,16 +64,16 @@ class _Functions(TorchFunctionMode):
             return function(*args, **{**given, "device": CPU}).to(DEVICE)
         if args and isinstance(args[0], _Moved):
             if function is Tensor.new_tensor:
-                return function(args[0].inner, *args[1:], **{**given, "device": CPU}).to(given.get("device", DEVICE))
+                return function(args[0].plain, *args[1:], **{**given, "device": CPU}).to(given.get("device", DEVICE))
             if function is Tensor.tolist:
-                return args[0].inner.tolist()
+                return args[0].plain.tolist()
             if function in (Tensor.numpy, Tensor.__array__):
                 raise WrongDevice("numpy() of a tensor that is not on the CPU")
         return function(*args, **given)
 
 
 def _apply(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """One operation on the inner tensors, if torch allows it for their devices."""
+    """One operation on the plain tensors, if torch allows it for their devices."""
     name = str(function).removeprefix("aten.")
     tensors = [item for item in tree_flatten((args, kwargs))[0] if isinstance(item, Tensor)]
     moved = [tensor for tensor in tensors if isinstance(tensor, _Moved)]
@@ -82,8 +84,8 @@ def _apply(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     device = kwargs.get("device")
     if device is not None:
         kwargs["device"] = CPU
-    owners = {id(tensor.inner): tensor for tensor in moved}
-    inner_args, inner_kwargs = tree_map_only(_Moved, lambda tensor: tensor.inner, (args, kwargs))
+    owners = {id(tensor.plain): tensor for tensor in moved}
+    inner_args, inner_kwargs = tree_map_only(_Moved, lambda tensor: tensor.plain, (args, kwargs))
     found = function(*inner_args, **inner_kwargs)
     to_cpu = torch.device(device) != DEVICE if device is not None else not moved
     if to_cpu or (name.startswith("copy_") and not isinstance(args[0], _Moved)):
@@ -105,7 +107,7 @@ def second_device() -> Iterator[torch.device]:
         mock.patch.object(inference, "__enter__", _enter),
         mock.patch.object(inference, "__exit__", lambda self, *error: self.off.__exit__(*error)),
         _Functions(),
-        _Factories(),
+        _Factories(),  # type: ignore[no-untyped-call]
     ):
         yield DEVICE
 

@@ -66,7 +66,6 @@ BROKEN = [
     ("targets", broken.sampled_by(broken.AlignedCorners), "centres of cells"),
     ("targets", broken.sampled_by(broken.FirstSignalsTargets), "not the values of the cells"),
     ("extra_columns", broken.sampled_by(broken.NoFootprint), "difference 1"),
-    ("lattice", broken.sampled_by(broken.WrongLattice), "highest 2"),
     ("decode", broken.decoded_by(broken.Constant), "every coordinate"),
     ("observe", broken.rendered_by(broken.Noisy), "repeated calls of observe"),
     ("points_are_independent", broken.rendered_by(broken.Normalising), "in chunks of"),

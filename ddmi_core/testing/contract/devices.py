@@ -21,7 +21,8 @@ FIX = "create tensors with device=x.device or x.new_zeros(...), and register con
 
 def check_devices(subject: Subject) -> Remark:
     """Encoder, decoder, sampler, observe, loss, metrics and features compute on the device of their inputs."""
-    parts, left = subject.parts, []
+    parts = subject.parts
+    left: list[str] = []
     model = build_autoencoder(parts, subject.config).eval()
     generator = generator_for(0, "device")
     with torch.no_grad(), second_device() as device:

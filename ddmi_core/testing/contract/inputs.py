@@ -18,7 +18,7 @@ Call = tuple[str, tuple[Any, ...], Callable[..., object]]
 
 
 def check_inputs_are_left(subject: Subject) -> None:
-    """Encoder, decoder, sampler, renderer, loss, metrics, features, pictures and exporters do not change their inputs."""
+    """Encoder, decoder, sampler, renderer, loss, metrics, features, pictures and exporters leave their inputs as is."""
     for build in _CALLS:
         failed = set(subject.failed)
         try:

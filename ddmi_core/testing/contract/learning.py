@@ -31,6 +31,7 @@ class Fit:
 
     losses: tuple[float, ...]
     gradients: dict[str, float]  # largest absolute gradient of each weight; infinite if one was not finite
+    still: tuple[str, ...]  # weights with gradients that the steps did not change
 
 
 class Some(SignalSet):
@@ -67,6 +68,26 @@ def check_gradients_reach_weights(subject: Subject) -> None:
         weights_without=len(without),
         of=len(gradients),
     )
+
+
+def check_training_changes_weights(subject: Subject) -> None:
+    """Steps of training change every weight that has a gradient, and encoder and decoder are not without weights."""
+    fit = subject.once("fit", lambda: _autoencoder(subject))
+    expect(
+        not fit.still,
+        f"training does not change {fit.still[0] if fit.still else ''}",
+        "set no weights in forward(), and keep them as nn.Parameter; the preset's learning rate must not be 0",
+        unchanged=len(fit.still),
+        of=len(fit.gradients),
+    )
+    for part in ("encoder", "decoder"):
+        count = sum(name.startswith(f"{part}.") for name in fit.gradients)
+        expect(
+            count > 0,
+            f"the {part} has no weights to train",
+            "register its modules as attributes or in an nn.ModuleList, and do not freeze them",
+            weights=count,
+        )
 
 
 def check_denoiser_learns(subject: Subject) -> None:
@@ -134,6 +155,7 @@ def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
     weights = dict(objective.trained.named_parameters())
     optimiser = torch.optim.Adam(weights.values(), lr=training.rate)
     losses, gradients = [], dict.fromkeys(weights, 0.0)
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
     indices = tuple(range(min(4, objective.size)))
     for step in range(STEPS + batches):
         same = step < STEPS
@@ -150,7 +172,8 @@ def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
         if same:
             losses.append(float(loss.detach()))
             optimiser.step()
-    return Fit(tuple(losses), gradients)
+    still = [name for name, weight in weights.items() if gradients[name] and torch.equal(before[name], weight)]
+    return Fit(tuple(losses), gradients, tuple(still))
 
 
 def _falls(fit: Fit, what: str) -> None:
