@@ -73,6 +73,7 @@ IN_THIS_PROCESS = tuple(
             learning.check_training_changes_weights,
             learning.check_denoiser_learns,
             learning.check_samples_render,
+            learning.check_evaluations,
             exports.check_exporters,
             exports.check_exporters_repeat,
             exports.check_exporters_pass_errors_on,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from attrs import evolve, frozen
 
-from ddmi_core.api.signals import SignalSet
+from ddmi_core.api.evaluation import Figure
+from ddmi_core.api.signals import Split
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.model import Model
-from ddmi_core.testing.check import expect
+from ddmi_core.runs import rehearsal
+from ddmi_core.runs.rehearsal import SAMPLES, Some
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, leaves
 from ddmi_core.training.config import TrainingConfig
@@ -32,23 +32,6 @@ class Fit:
     losses: tuple[float, ...]
     gradients: dict[str, float]  # largest absolute gradient of each weight; infinite if one was not finite
     still: tuple[str, ...]  # weights with gradients that the steps did not change
-
-
-class Some(SignalSet):
-    """The first signals of a set."""
-
-    def __init__(self, signals: SignalSet, count: int) -> None:
-        self.signals = signals
-        self.names, self.classes, self.labels = list(signals.names)[:count], signals.classes, signals.labels[:count]
-        self.captions = signals.captions[:count]
-
-    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
-        """The same signals."""
-        return self.signals.batch(indices, generator)
-
-    def fingerprint(self) -> str:
-        """The fingerprint of the whole set, with the number of signals."""
-        return f"{self.signals.fingerprint()}{len(self)}"
 
 
 def check_autoencoder_learns(subject: Subject) -> None:
@@ -103,19 +86,7 @@ def check_denoiser_learns(subject: Subject) -> None:
 
 def check_samples_render(subject: Subject) -> None:
     """Fields of sampled latents are finite, and can be described and rendered."""
-    encoded = subject.once("latents", lambda: _latents(subject))
-    vectors = encoded.vectors.shape[2]
-    model = Model(
-        parts=subject.parts,
-        config=subject.config,
-        autoencoder=subject.autoencoder,
-        diffusion=build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors).eval(),
-        normalisation=encoded.normalisation,
-        classes=tuple(encoded.classes),
-        counts=tuple([1] * len(encoded.classes)),
-        vectors=latent_cache.kept_vectors(encoded) if vectors else torch.zeros(0, 0),
-        device=CPU,
-    )
+    model = subject.once("model", lambda: _untrained(subject))
     fields = model.sample(2, seed=0, steps=2)
     endless = sum(int((~tensor.isfinite()).sum()) for _, tensor in leaves(fields.basis))
     expect(
@@ -129,6 +100,39 @@ def check_samples_render(subject: Subject) -> None:
     expect(finite(features), "features of samples are not finite", "bound the output of field_features", fields=2)
     drawn = subject.parts.picture(model.render(fields[1]))
     expect(drawn is not None, "a sample has no picture", "make picture draw every artefact", samples=2)
+
+
+def check_evaluations(subject: Subject) -> None:
+    """Evaluations give figures with numbers and unique names for few signals and samples of any model."""
+    evaluations = subject.parts.evaluations()
+    if not evaluations:
+        raise NotApplicable("the domain has no evaluations")
+    model, split = subject.once("model", lambda: _untrained(subject)), subject.split
+    names: list[str] = []
+    for name, evaluation in evaluations.items():
+        found = list(evaluation(model, Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS)), SAMPLES, 0))
+        expect(
+            all(isinstance(figure, Figure) and isinstance(figure.value, int | float) for figure in found),
+            f"the evaluation {name!r} does not return figures with numbers",
+            "return a sequence of ddmi_core.api.Figure, with float(...) values",
+            figures=len(found),
+            types=sorted({type(getattr(figure, "value", figure)).__name__ for figure in found}),
+        )
+        names += [figure.name for figure in found]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    expect(
+        not repeated,
+        f"figures of evaluations have the same name: {', '.join(repeated)}",
+        "give each figure its own name",
+        figures=len(names),
+    )
+
+
+def _untrained(subject: Subject) -> Model:
+    condition = build_condition(subject.parts, subject.config)
+    split = Split(Some(subject.split.train, SIGNALS), Some(subject.split.held_out, SIGNALS))
+    vectors = None if condition is None else latent_cache.vectors_of(condition, split.train)
+    return rehearsal.untrained(subject.parts, subject.config, split, vectors)
 
 
 def _latents(subject: Subject) -> latent_cache.Latents:
