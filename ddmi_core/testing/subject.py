@@ -140,6 +140,11 @@ class Subject:
         """The domain's implementation for the configuration."""
         return build_parts(self.domain, self.config.domain)
 
+    def built(self, config: RunConfig) -> D2CVAE:
+        """Another autoencoder with initial weights, in evaluation mode, if `autoencoder` could be built."""
+        _ = self.autoencoder
+        return build_autoencoder(self.parts, config).eval()
+
     @_Once
     def autoencoder(self) -> D2CVAE:
         """Encoder, decoder and readout with their initial weights, in evaluation mode."""

@@ -149,11 +149,11 @@ def check_sampler_repeats(subject: Subject) -> None:
 
 
 def check_sampler_covers(subject: Subject) -> None:
-    """Many draws sample every eighth of every axis in every signal; rays and similar queries are varied."""
+    """Many draws sample every eighth of every axis of grids; rays, points and similar queries are varied."""
     queries = [subject.queries(seed, 16) for seed in range(DRAWS)]
     coords = torch.cat([drawn.coords for drawn in queries], dim=1)
-    if type(queries[0]) is not Queries:
-        # The origins of rays depend on the cameras, so they need not cover the axes.
+    if type(queries[0]) is not Queries or not callable(getattr(subject.batch, "levels", None)):
+        # Rays start at cameras, and measurements at points may leave parts of the axes out.
         _varied(coords)
         return
     for column, axis in enumerate(subject.domain.layout.axes):

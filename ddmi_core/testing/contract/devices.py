@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from ddmi_core.api.signals import move
-from ddmi_core.model.build import build_autoencoder
 from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.other_device import WrongDevice, held, second_device
 from ddmi_core.testing.subject import POINTS, Subject
@@ -23,7 +22,7 @@ def check_devices(subject: Subject) -> Remark:
     """Encoder, decoder, sampler, observe, loss, metrics and features compute on the device of their inputs."""
     parts = subject.parts
     left: list[str] = []
-    model = build_autoencoder(parts, subject.config).eval()
+    model = subject.built(subject.config)
     generator = generator_for(0, "device")
     with torch.no_grad(), second_device() as device:
         signal, one = move(subject.batch, device), move(subject.signals([0]), device)

@@ -6,7 +6,6 @@ import torch
 from attrs import evolve
 
 from ddmi_core.fields.planes import Planes, Posterior
-from ddmi_core.model.build import build_autoencoder
 from ddmi_core.testing.check import expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, furthest
@@ -118,7 +117,7 @@ def check_weights_are_all(subject: Subject) -> None:
     """Encoder, decoder and readout are determined by their weights: stored and loaded, they give the same values."""
     folder = subject.scratch("weights") / "final"
     checkpoint.save(folder, {"weights": subject.autoencoder.state_dict()}, {})
-    other = build_autoencoder(subject.parts, evolve(subject.config, seed=subject.config.seed + 1)).eval()
+    other = subject.built(evolve(subject.config, seed=subject.config.seed + 1))
     other.load_state_dict(checkpoint.load(folder).tensors("weights"))
     coords = 2 * torch.rand(1, 64, len(subject.domain.layout.axes), generator=generator_for(0, "coords")) - 1
     with torch.no_grad():

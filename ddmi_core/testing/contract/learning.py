@@ -9,7 +9,7 @@ from ddmi_core.api.evaluation import Figure
 from ddmi_core.api.signals import Split
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.model import latent_cache
-from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
+from ddmi_core.model.build import autoencoder_objectives, build_condition, build_diffusion
 from ddmi_core.model.model import Model
 from ddmi_core.runs import rehearsal
 from ddmi_core.runs.rehearsal import SAMPLES, Some
@@ -129,6 +129,7 @@ def check_evaluations(subject: Subject) -> None:
 
 
 def _untrained(subject: Subject) -> Model:
+    _ = subject.autoencoder  # an error is reported once
     condition = build_condition(subject.parts, subject.config)
     split = Split(Some(subject.split.train, SIGNALS), Some(subject.split.held_out, SIGNALS))
     vectors = None if condition is None else latent_cache.vectors_of(condition, split.train)
@@ -149,7 +150,7 @@ def _autoencoder(subject: Subject) -> Fit:
     adversarial, perceptual = evolve(vae.adversarial, start=0), evolve(vae.perceptual, kind="none")
     plain = evolve(vae, kl=0.0, equivariance=0.0, perceptual=perceptual, adversarial=adversarial)
     config = evolve(subject.config, autoencoder=plain)
-    model = build_autoencoder(subject.parts, config)
+    model = subject.built(config).train()
     objective = autoencoder_objectives(subject.parts, config, model, subject.split)["autoencoder"]
     return _fit(objective, plain.training, BATCHES)
 
