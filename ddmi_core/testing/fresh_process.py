@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,18 @@ class FreshProcess:
         settings: as for `ddmi run --set`.
         name: of its entry point, or empty.
         folder: an empty folder.
+        environment: environment variables.
     """
 
     def __init__(
-        self, domain: Domain, preset: str, data: str, settings: Sequence[str], name: str, folder: Path
+        self,
+        domain: Domain,
+        preset: str,
+        data: str,
+        settings: Sequence[str],
+        name: str,
+        folder: Path,
+        environment: Mapping[str, str],
     ) -> None:
         here, temporary, out = (folder / part for part in ("here", "temporary", "out"))
         for place in (here, temporary, out):
@@ -75,11 +83,11 @@ class FreshProcess:
         }
         request.write_bytes(pickle.dumps(arguments))
         # Another hash seed reveals dependence on hashes; a separate temporary folder reveals files that are left.
-        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+        seed = "2" if environment.get("PYTHONHASHSEED") == "1" else "1"
         named = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
         # One thread: threads of both processes would compete for processors and be several times slower.
         given = {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
-        environment = {**os.environ, **named, **given}
+        environment = {**environment, **named, **given}
         with self.printed.open("wb") as printed:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", PROGRAM, str(request), str(self.reply)],

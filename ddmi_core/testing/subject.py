@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ class Subject:
     def __init__(
         self, domain: Domain | str, *, data: str = "", settings: Sequence[str] = (), split: Split | None = None
     ) -> None:
+        self.environment = dict(os.environ)  # before the plugin is imported, which may change it
         self.domain = domain_named(domain) if isinstance(domain, str) else domain
         self.data, self.settings, self.given = data, tuple(settings), split
         self.made: dict[str, Any] = {}
@@ -202,7 +204,8 @@ class Subject:
         if self.domain.package == "__main__" or isinstance(self.domain.implementation, type):
             raise NotApplicable("its implementation is a class of this program, which a fresh process does not have")
         name = self.record.name if self.record else ""
-        return FreshProcess(self.domain, self.preset, self.data, self.settings, name, self.scratch("process"))
+        folder = self.scratch("process")
+        return FreshProcess(self.domain, self.preset, self.data, self.settings, name, folder, self.environment)
 
     @property
     def preset(self) -> str:
