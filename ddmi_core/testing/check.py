@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ddmi_core.testing.subject import Subject
 
 PREFIX = "check_"
-INPUTS = "inputs_are_left"  # the check that names a part which changes its inputs
 Remark = str | None  # what a passed check did not examine
 
 
@@ -90,6 +89,7 @@ class Check:
             ContractBroken: if the contract is violated, or the check raised another exception.
             NotApplicable: if the check does not apply.
         """
+        before = subject.cause  # that an earlier check has found
         with offline() as attempts:
             broken = remark = skipped = None
             try:
@@ -103,9 +103,8 @@ class Check:
             except Exception as error:
                 broken = self._raised(error)
                 broken.__cause__ = error
-        if broken and subject.culprit and self.name != INPUTS:
-            skipped = NotApplicable(f"fails, perhaps because {subject.culprit} changes its input; correct that first")
-            broken = None
+        if broken and before:
+            skipped, broken = NotApplicable(f"fails, perhaps because {before}; correct that first"), None
         if attempts:
             raise ContractBroken(
                 self.name,

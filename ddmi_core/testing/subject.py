@@ -79,7 +79,7 @@ class Subject:
         self.data, self.settings, self.given = data, tuple(settings), split
         self.made: dict[str, Any] = {}
         self.failed: set[str] = set()
-        self.culprit = ""  # the part that changes its inputs, if a check has found one
+        self.cause = ""  # a fault that makes other checks fail as well, if a check has found one
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:

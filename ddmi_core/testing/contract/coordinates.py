@@ -28,7 +28,10 @@ def check_queries(subject: Subject) -> None:
     for points in (1, 7, POINTS):
         queries = subject.queries(points, points)
         expect(
-            isinstance(queries, Queries), f"sample returns a {type(queries).__name__}", "return ddmi_core.api.Queries"
+            isinstance(queries, Queries),
+            f"sample returns a {type(queries).__name__}",
+            "return ddmi_core.api.Queries",
+            requested=points,
         )
         coords, extra, targets = queries.coords, queries.extra, queries.targets
         count = coords.shape[1]
@@ -60,6 +63,8 @@ def check_queries(subject: Subject) -> None:
             finite(queries),
             "queries have values that are not finite",
             "draw finite coordinates and targets; where a target is unknown, give it weight 0 and any finite number",
+            in_coords=int((~coords.isfinite()).sum()),
+            in_targets=int((~targets.isfinite()).sum()),
         )
         weights = queries.weights
         fits = weights.ndim == 2 and len(weights) in (1, batch) and weights.shape[1] in (1, count)

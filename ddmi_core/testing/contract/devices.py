@@ -54,7 +54,7 @@ def _on_it(part: str, call: Callable[[], Any], left: list[str]) -> Any:
     try:
         return call()
     except WrongDevice as error:
-        expect(False, f"{part} mixes devices: {error}", FIX, device="a second one")
+        expect(False, f"{part} mixes devices: {error}", FIX, devices=2)
     except (NotImplementedError, RuntimeError, TypeError) as error:
         left.append(f"{part}: {str(error).splitlines()[0]}")
     return None

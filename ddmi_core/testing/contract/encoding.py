@@ -25,7 +25,8 @@ def check_encoder(subject: Subject) -> None:
         expect(
             isinstance(posterior, Posterior),
             f"the encoder returns a {type(posterior).__name__}",
-            "return a ddmi_core.api.Posterior",
+            "return a ddmi_core.api.Posterior, with mean and log_variance",
+            batch=count,
         )
         for name in ("mean", "log_variance"):
             planes: Planes = getattr(posterior, name)
@@ -147,7 +148,7 @@ def _planes(subject: Subject, planes: Planes, what: str, batch: int, channels: i
         expect(
             plane.ndim == 2 + len(axes) and plane.shape[:2] == (batch, channels) and plane.dtype == torch.float32,
             f"{what} has a wrong shape or type for the plane {'-'.join(axes)}",
-            f"return float32 of the shape (B, C{', cells' * len(axes)})",
+            f"return float32 of the shape (B, C{', cells' * len(axes)}), with C = {channels}",
             shape=tuple(plane.shape),
             dtype=str(plane.dtype),
             batch=batch,

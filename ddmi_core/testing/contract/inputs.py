@@ -35,7 +35,7 @@ def check_inputs_are_left(subject: Subject) -> None:
                 continue
             where = [difference(item, before) for item, before in zip(inputs, kept, strict=True)]
             if any(where):
-                subject.culprit = part
+                subject.cause = f"{part} changes its input in place"
             expect(
                 not any(where),
                 f"{part} changes its input in place: {next(filter(None, where), '')}",
@@ -49,7 +49,7 @@ def _sampler(subject: Subject) -> Iterator[Call]:
     signal, sampler = subject.batch, subject.parts.sampler
     yield "the sampler", (signal,), lambda signal: sampler.sample(signal, POINTS, generator_for(0, "inputs"))
     one = copied(subject.signals([0]))
-    yield "the sampler's places", (one,), lambda signal: sampler.places(signal, POINTS, generator_for(0, "inputs"))
+    yield "places() of the sampler", (one,), lambda signal: sampler.places(signal, POINTS, generator_for(0, "inputs"))
 
 
 def _networks(subject: Subject) -> Iterator[Call]:

@@ -33,6 +33,7 @@ def check_loss(subject: Subject) -> None:
             "reduce over the channels only, with .mean(dim=-1), and return finite errors for any values",
             shape=tuple(found.shape),
             wanted=tuple(targets.shape[:2]),
+            not_finite=int((~found.isfinite()).sum()),
         )
     plain = loss(values, targets)
     for channel in range(targets.shape[-1]):

@@ -33,6 +33,7 @@ def check_metrics(subject: Subject) -> Remark:
             "reduce over all but the batch: .flatten(1).mean(dim=1)",
             shape=tuple(found.shape),
             wanted=(subject.count,),
+            not_finite=int((~found.isfinite()).sum()),
         )
     try:
         own = own_signal(subject)
