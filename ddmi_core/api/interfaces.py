@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 
 from ddmi_core.api.observations import known, select
 from ddmi_core.api.signals import Queries
-from ddmi_core.fields.coordinates import cell_axes
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 
@@ -88,17 +86,6 @@ class CoordinateSampler(ABC, Generic[S]):
         first = torch.full((len(different),), len(rows), device=rows.device)
         first = first.scatter_reduce(0, number, torch.arange(len(rows), device=rows.device), "amin")
         return select(queries, first.sort().values[:most])
-
-    def lattice(self, size: Sequence[int]) -> tuple[Tensor, ...]:
-        """Coordinates of a regular grid; by default the cell centres.
-
-        Args:
-            size: cells along each axis, slowest axis first, as a grid's shape: `(H, W)` for `x, y`.
-
-        Returns:
-            one 1-D tensor per axis, in the layout's order: `x` first.
-        """
-        return cell_axes(size)
 
 
 class Renderer(ABC, Generic[V, A]):

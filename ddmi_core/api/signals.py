@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -100,6 +100,19 @@ class Split:
     def fingerprint(self) -> str:
         """Hexadecimal digest of the training and the held-out signals together."""
         return f"{self.train.fingerprint()[:32]}{self.held_out.fingerprint()[:32]}"
+
+
+def tensors(item: Any) -> Iterator[Tensor]:
+    """The tensors of a signal: itself, or those in a tuple or an attrs instance, as `move` finds them."""
+    if isinstance(item, Tensor):
+        yield item
+    elif isinstance(item, tuple):
+        for part in item:
+            yield from tensors(part)
+    elif attrs.has(type(item)):
+        for part in attrs.fields(type(item)):
+            if part.init:
+                yield from tensors(getattr(item, part.name))
 
 
 def move(item: T, device: torch.device) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,16 @@ def trackers(incomplete: str) -> list[str]:
     return [name for name in names("trackers") if name.startswith(incomplete)]
 
 
+def _time_factor(factor: float | None) -> float | None:
+    """Set the factor for this process and those that it starts."""
+    from ddmi_core.registry import limit
+
+    if factor is not None:
+        os.environ[limit.VARIABLE] = f"{factor:g}"
+        limit.set_limit()
+    return factor
+
+
 Plugin = Annotated[
     str,
     typer.Option(
@@ -80,6 +91,17 @@ Data = Annotated[
 Set = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; see `ddmi settings`. May be repeated."),
+]
+TimeFactor = Annotated[
+    float | None,
+    typer.Option(
+        "--time-factor",
+        min=0,
+        metavar="FACTOR",
+        envvar="DDMI_TIME_FACTOR",
+        callback=_time_factor,
+        help="Multiply all limits of CPU time, for a slow machine; 0 removes them.",
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,

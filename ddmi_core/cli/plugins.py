@@ -32,7 +32,7 @@ def plugins(
     check: Annotated[
         bool, typer.Option("--check", help="Load each plugin in a separate process; exit status 1 if one fails.")
     ] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds per plugin for --check.")] = 30.0,
+    time_factor: options.TimeFactor = None,
     as_json: options.Json = False,
 ) -> None:
     """List plugins and extensions with origin and status, and the reason and fix if one cannot be used."""
@@ -41,7 +41,7 @@ def plugins(
     if check:
         from ddmi_core.registry.probe import checked
 
-        records = checked(timeout)
+        records = checked()
     else:
         from ddmi_core.registry.registry import listed, listed_extensions
 
@@ -100,8 +100,18 @@ def check_contract(
         list[str], typer.Option("--only", metavar="CHECK", help="Run only this check. May be repeated.")
     ] = [],  # noqa: B006 - typer copies it
     show: Annotated[bool, typer.Option("--list", help="List the checks with their contracts.")] = False,
+    expect_failure: Annotated[
+        list[str],
+        typer.Option(
+            "--expect-failure",
+            metavar="CHECK=REASON",
+            help="This check must fail; adds to [tool.ddmi.expected-failures] in the plugin's pyproject.toml. "
+            "May be repeated.",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
     data: options.Data = "",
     sets: options.Set = [],  # noqa: B006 - typer copies it
+    time_factor: options.TimeFactor = None,
     as_json: options.Json = False,
 ) -> None:
     """Check a plugin against the plugin contract; exit status 1 if it violates it."""
@@ -110,12 +120,14 @@ def check_contract(
 
     import torch
 
-    from ddmi_core.testing import CHECKS, Subject, check_named, examine
+    from ddmi_core.testing import CHECKS, Subject, check_named, examine, expected_failures
+    from ddmi_core.testing.expected import parsed
 
     checks = [check_named(check) for check in only] or list(CHECKS)
     if show:
         _list(checks, as_json)
         return
+    reasons = {**expected_failures(name), **parsed(expect_failure)}
     out = sys.stdout
 
     def tell(outcome: Outcome) -> None:
@@ -125,7 +137,7 @@ def check_contract(
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # leaves room for the fresh process
     # A plugin's own output goes to standard error, so that standard output stays machine-readable.
     with Subject(name, data=data, settings=sets) as subject, contextlib.redirect_stdout(sys.stderr):
-        found = examine(subject, checks, tell)
+        found = examine(subject, checks, tell, reasons)
     if as_json:
         print_json(found.to_json())
     else:

@@ -179,7 +179,8 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     def evaluations(self) -> Mapping[str, Evaluation]:
         """Further figures: `(model, split, count, seed) -> Sequence[Figure]`.
 
-        For example distances between sets of `count` samples and of signals.
+        For example distances between sets of `count` samples and of signals. A run calls them once before training as
+        well, with initial weights, few signals and a `count` of 4.
         """
         return {}
 

@@ -16,7 +16,7 @@ from ddmi_core.api.domain import Domain, accepted_versions
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import hooks
 from ddmi_core.registry.discovery import entry_point
-from ddmi_core.registry.limit import ImportTimeout, as_text, limited
+from ddmi_core.registry.limit import ImportTimeout, as_text, fix, limited
 from ddmi_core.registry.records import KINDS, Contribution, PluginRecord, Status
 
 VERSION = "api_version"  # the attribute of the module with the hooks of an extension
@@ -80,11 +80,11 @@ def described(record: PluginRecord, domain: Domain) -> PluginRecord:
 
 def _ready(record: PluginRecord, version: int) -> PluginRecord:
     """The record as `ready`, with a reason if its API version is deprecated."""
-    reason = fix = ""
+    reason = repair = ""
     if version != accepted_versions()[-1]:
         reason = f"written for API version {version}, which the next API version removes"
-        fix = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
-    return attrs.evolve(record, status=Status.READY, api_version=version, reason=reason, fix=fix)
+        repair = f"pip install --upgrade {record.distribution}" if record.distribution else "see its migration guide"
+    return attrs.evolve(record, status=Status.READY, api_version=version, reason=reason, fix=repair)
 
 
 def load_extension(record: PluginRecord) -> LoadedExtension:
@@ -163,7 +163,7 @@ def _answers(record: PluginRecord, manager: pluggy.PluginManager, hook: str) -> 
         with limited():
             return list(getattr(manager.hook, hook)())
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"its hook {hook} failed: {as_text(error)}", _fix_for(record, error)) from error
+        raise _fault(f"its hook {hook}", record, error) from error
 
 
 def _imported(record: PluginRecord) -> object:
@@ -172,7 +172,7 @@ def _imported(record: PluginRecord) -> object:
         with limited():
             return entry_point(record).load()
     except (Exception, SystemExit, ImportTimeout) as error:
-        raise _Fault(f"importing {record.entry_point} failed: {as_text(error)}", _fix_for(record, error)) from error
+        raise _fault(f"importing {record.entry_point}", record, error) from error
 
 
 def _registered(record: PluginRecord, plugin: object) -> pluggy.PluginManager:
@@ -183,8 +183,8 @@ def _registered(record: PluginRecord, plugin: object) -> pluggy.PluginManager:
         manager.register(plugin)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        fix = "define hooks without parameters, under the names in ddmi_core.registry.hooks"
-        raise _Fault(f"its hook has a wrong name or a wrong signature: {error}", fix) from error
+        repair = "define hooks without parameters, under the names in ddmi_core.registry.hooks"
+        raise _Fault(f"its hook has a wrong name or a wrong signature: {error}", repair) from error
     except Exception as error:
         raise _Fault(f"it cannot be registered: {as_text(error)}", report_fix(record)) from error
     if inspect.isclass(plugin):
@@ -223,6 +223,13 @@ def _check_version(record: PluginRecord, version: int) -> None:
         )
 
 
+def _fault(what: str, record: PluginRecord, error: BaseException) -> _Fault:
+    """The fault of an exception; a time limit is not a fault of the plugin."""
+    if isinstance(error, ImportTimeout):
+        return _Fault(f"{what} {str(error).removeprefix('it ')}", slow_fix(record), Status.SLOW)
+    return _Fault(f"{what} failed: {as_text(error)}", _fix_for(record, error))
+
+
 def _fix_for(record: PluginRecord, error: BaseException) -> str:
     """The likely fix for an exception."""
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "ddmi_core":
@@ -233,6 +240,11 @@ def _fix_for(record: PluginRecord, error: BaseException) -> str:
             return f"reinstall it: pip install --force-reinstall {record.distribution}"
         return f"install the missing module {package!r}"
     return report_fix(record)
+
+
+def slow_fix(record: PluginRecord) -> str:
+    """The fix for a plugin that exceeds a time limit."""
+    return f"{fix()}; otherwise {report_fix(record)}"
 
 
 def report_fix(record: PluginRecord) -> str:

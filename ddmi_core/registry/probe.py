@@ -7,31 +7,32 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 
 from ddmi_core.registry.discovery import VARIABLE
 from ddmi_core.registry.extensions import extensions
-from ddmi_core.registry.loader import report_fix
+from ddmi_core.registry.limit import SECONDS, ended
+from ddmi_core.registry.loader import report_fix, slow_fix
 from ddmi_core.registry.records import EXTENSIONS, PluginRecord, Status
 from ddmi_core.registry.registry import listed, listed_extensions, loaded
 
 _MARK = "\x1eddmi-plugin "
 
 
-def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
+def checked() -> tuple[PluginRecord, ...]:
     """All plugins and extensions; those with the status `found` are loaded, and become ready, broken or incompatible.
 
     An extension with a name that is taken becomes a clash.
 
-    Args:
-        timeout: seconds allowed for each.
+    Each may take 30 s of CPU time, times `DDMI_TIME_FACTOR`.
     """
 
     def check(record: PluginRecord) -> PluginRecord:
         alone = record.name if record.group == EXTENSIONS else ""
-        return _check(record, timeout, alone) if record.status is Status.FOUND else record
+        return _check(record, alone) if record.status is Status.FOUND else record
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         plugins, apart = pool.map(check, listed()), list(pool.map(check, listed_extensions()))
@@ -39,26 +40,26 @@ def checked(timeout: float = 30.0) -> tuple[PluginRecord, ...]:
         usable = ",".join(record.name for record in apart if record.status is Status.READY)
 
         def compare(record: PluginRecord) -> PluginRecord:
-            return _check(record, timeout, usable) if record.status is Status.READY and "," in usable else record
+            return _check(record, usable) if record.status is Status.READY and "," in usable else record
 
         return (*plugins, *pool.map(compare, apart))
 
 
-def _check(record: PluginRecord, timeout: float, allowed: str = "") -> PluginRecord:
+def _check(record: PluginRecord, allowed: str = "") -> PluginRecord:
     """The record after loading in a process of its own, in which `allowed`, if given, is `DDMI_PLUGINS`."""
-    try:
-        child = subprocess.run(
+    with tempfile.TemporaryFile() as printed:
+        child = subprocess.Popen(
             [sys.executable, "-m", __spec__.name, record.group, record.name],
-            capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
+            stdout=printed,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, VARIABLE: allowed} if allowed else None,
         )
-    except subprocess.TimeoutExpired:
-        reason = f"loading it took longer than {timeout:g} s"
-        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))
-    marked = [line for line in child.stdout.decode(errors="replace").split("\n") if line.startswith(_MARK)]
+        if late := ended(child, SECONDS):
+            return attrs.evolve(record, status=Status.SLOW, reason=f"loading it {late}", fix=slow_fix(record))
+        printed.seek(0)
+        text = printed.read().decode(errors="replace")
+    marked = [line for line in text.split("\n") if line.startswith(_MARK)]
     if not marked:
         reason = f"loading it ended the process with status {child.returncode}"
         return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=report_fix(record))

@@ -65,14 +65,15 @@ class Status(StrEnum):
     """Status of a plugin or an extension.
 
     `found`: metadata read, not imported. `ready`: loaded, or registered by this program. `broken`: loading
-    failed. `incompatible`: written for another API version. `clash`: another plugin has the same name, or a
-    name that an extension provides is taken, and its other names can be used. `disabled`: excluded by
-    `DDMI_PLUGINS` or `--no-plugins`.
+    failed. `slow`: loading exceeded a time limit. `incompatible`: written for another API version. `clash`: another
+    plugin has the same name, or a name that an extension provides is taken, and its other names can be used.
+    `disabled`: excluded by `DDMI_PLUGINS` or `--no-plugins`.
     """
 
     FOUND = "found"
     READY = "ready"
     BROKEN = "broken"
+    SLOW = "slow"
     INCOMPATIBLE = "incompatible"
     CLASH = "clash"
     DISABLED = "disabled"

@@ -20,7 +20,7 @@ from attrs import frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import PluginError, nearest
-from ddmi_core.registry.limit import VARIABLE, ImportTimeout, as_text, limited
+from ddmi_core.registry.limit import ImportTimeout, as_text, fix, limited
 
 SUFFIX = ".py"
 _NAMED = re.compile(r"(?s)(.+\.py):([\w-]+)")
@@ -178,7 +178,7 @@ def _line(error: BaseException, trace: TracebackType | None, path: Path) -> int 
 def _fix(error: BaseException, path: Path) -> str:
     """The fix for a slow import or a missing module, as the end of a message."""
     if isinstance(error, ImportTimeout):
-        return f". Fix: move slow work into functions, or set {VARIABLE} to more seconds"
+        return f". Fix: move slow work into functions; {fix()}"
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     package = error.name.partition(".")[0]

@@ -19,7 +19,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
-from ddmi_core.errors import Interrupted, OutputError
+from ddmi_core.errors import DataError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder
@@ -38,6 +38,7 @@ from ddmi_core.registry.extensions import part
 from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
+from ddmi_core.runs.rehearsal import damaged, rehearse
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
@@ -139,6 +140,9 @@ def execute(
     for line in found.lines():
         console.print(f"[dim]data[/] {line}", highlight=False)
     vectors = _vectors(config, parts, place, split)
+    if not finished(place.latents):
+        for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors)) or ():
+            _note(console, note)
     if resume:
         evaluate.check_data(place, split)
     else:
@@ -191,7 +195,14 @@ def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
         objectives = autoencoder_objectives(run.parts, run.config, model, run.split)
         training = run.config.autoencoder.training
         with _stage(run, "autoencoder", place, "autoencoder.training", training) as stage:
-            train(stage, objectives)
+            try:
+                train(stage, objectives)
+            except TrainingError as error:
+                if name := damaged(run.split.train):
+                    raise DataError(
+                        f"signal {name!r} has values that are not finite, so the loss is not. Fix: remove or repair it"
+                    ) from error
+                raise
     weights = load_stage(run.parts.domain, place, model).digest("weights")
     return model.eval().cpu(), weights
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ddmi_core.testing.check import Check as Check
     from ddmi_core.testing.check import ContractBroken as ContractBroken
     from ddmi_core.testing.check import NotApplicable as NotApplicable
+    from ddmi_core.testing.check import TimeLimit as TimeLimit
     from ddmi_core.testing.check import expect as expect
     from ddmi_core.testing.check_list import CHECKS as CHECKS
     from ddmi_core.testing.check_list import check_named as check_named
+    from ddmi_core.testing.expected import expected_failures as expected_failures
     from ddmi_core.testing.in_pytest import DomainContract as DomainContract
     from ddmi_core.testing.in_pytest import checks as checks
     from ddmi_core.testing.outcomes import Outcome as Outcome

@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import attrs
 from attrs import frozen
 
 from ddmi_core.api.domain import Domain
+from ddmi_core.registry.limit import ended, fix
+from ddmi_core.testing.check import TimeLimit
 
-SECONDS = 300
+SECONDS = 300.0  # of CPU time
 LINES = 5  # of the output of a process that ended early
 PROGRAM = "ddmi_core.testing.fresh_process_main"
 
@@ -29,6 +31,8 @@ class ProcessReport:
     reason: str  # why the plugin could not be loaded by its name; empty if it could
     fingerprints: tuple[str, ...]  # of the training and the held-out signals
     changed: dict[str, tuple[str, str]]  # changed state of the process: before and after
+    variables: dict[str, str]  # changed environment variables, and the module that set each; empty if unknown
+    imports: dict[str, float]  # CPU time in seconds of importing `description` and `implementation`
     connections: tuple[str, ...]  # refused connections
     threads: tuple[str, ...]  # still running
     children: tuple[str, ...]  # processes, still running
@@ -48,10 +52,18 @@ class FreshProcess:
         settings: as for `ddmi run --set`.
         name: of its entry point, or empty.
         folder: an empty folder.
+        environment: environment variables.
     """
 
     def __init__(
-        self, domain: Domain, preset: str, data: str, settings: Sequence[str], name: str, folder: Path
+        self,
+        domain: Domain,
+        preset: str,
+        data: str,
+        settings: Sequence[str],
+        name: str,
+        folder: Path,
+        environment: Mapping[str, str],
     ) -> None:
         here, temporary, out = (folder / part for part in ("here", "temporary", "out"))
         for place in (here, temporary, out):
@@ -71,11 +83,11 @@ class FreshProcess:
         }
         request.write_bytes(pickle.dumps(arguments))
         # Another hash seed reveals dependence on hashes; a separate temporary folder reveals files that are left.
-        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+        seed = "2" if environment.get("PYTHONHASHSEED") == "1" else "1"
         named = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
         # One thread: threads of both processes would compete for processors and be several times slower.
         given = {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
-        environment = {**os.environ, **named, **given}
+        environment = {**environment, **named, **given}
         with self.printed.open("wb") as printed:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", PROGRAM, str(request), str(self.reply)],
@@ -96,13 +108,11 @@ class FreshProcess:
         """Wait for the process and return its report.
 
         Raises:
-            RuntimeError: if it failed or took too long, with the reason.
+            TimeLimit: if it took too long.
+            RuntimeError: if it failed, with the reason.
         """
-        try:
-            self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired as error:
-            self.stop()
-            raise RuntimeError(f"a fresh process did not use the domain within {SECONDS} s") from error
+        if late := ended(self.process, SECONDS):
+            raise TimeLimit(f"a fresh process that uses the domain {late}; {fix()}")
         if not self.reply.exists():
             last = " | ".join(self.printed.read_text(errors="replace").strip().splitlines()[-LINES:])
             status = self.process.returncode
@@ -116,6 +126,8 @@ class FreshProcess:
             reason=found["reason"],
             fingerprints=tuple(found["fingerprints"]),
             changed={key: (before, after) for key, (before, after) in found["changed"].items()},
+            variables=found["variables"],
+            imports=found["imports"],
             connections=tuple(found["connections"]),
             threads=tuple(found["threads"]),
             children=tuple(found["children"]),

@@ -29,11 +29,14 @@ def main(request: str, reply: str) -> None:
     """Use a domain once and write the report."""
     arguments = pickle.loads(Path(request).read_bytes())
     sys.path[:] = arguments["path"]
-    found: dict[str, Any] = {"reason": "", "error": "", "fingerprints": []}
+    found: dict[str, Any] = {"reason": "", "error": "", "fingerprints": [], "imports": {}}
+    environment, setters = dict(os.environ), _watched_environment()
     if arguments["name"]:
         from ddmi_core.registry.registry import loaded
 
+        started = time.process_time()
         record = loaded(arguments["name"]).record
+        found["imports"]["description"] = time.process_time() - started
         found["reason"] = "" if record.usable else record.reason
     found["heavy"] = [name for name in HEAVY if name in sys.modules]
     _import_core()
@@ -53,11 +56,33 @@ def main(request: str, reply: str) -> None:
         time.sleep(0.05)
     after = state()
     found["changed"] = {key: (before[key], after[key]) for key in before if before[key] != after[key]}
+    names = environment.keys() | os.environ.keys()
+    changed = sorted(name for name in names if environment.get(name) != os.environ.get(name))
+    found["variables"] = {name: setters.get(name, "") for name in changed}
     found["connections"] = attempts
     found["threads"] = _left(threads)
     found["children"] = sorted(set(_children()) - children)
     found["cuda"] = _cuda()
     Path(reply).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _watched_environment() -> dict[str, str]:
+    """The module that changes each environment variable from now on, by the variable's name."""
+    setters: dict[str, str] = {}
+    kind: Any = type(os.environ)
+
+    def watched(change: Any) -> Any:
+        def changed(self: Any, name: str, *value: str) -> None:
+            frame = sys._getframe(1)
+            while frame.f_back and frame.f_globals.get("__name__") in ("os", "collections.abc", "_collections_abc"):
+                frame = frame.f_back
+            setters[name] = frame.f_globals.get("__name__", "")
+            change(self, name, *value)
+
+        return changed
+
+    kind.__setitem__, kind.__delitem__ = watched(kind.__setitem__), watched(kind.__delitem__)
+    return setters
 
 
 def _import_core() -> None:
@@ -76,6 +101,9 @@ def _use(arguments: dict[str, Any], found: dict[str, Any]) -> None:
     from ddmi_core.training.objective import generator_for
 
     domain = pickle.loads(arguments["domain"])
+    started = time.process_time()
+    domain.load()
+    found["imports"]["implementation"] = time.process_time() - started
     config = resolve(domain, arguments["preset"], overrides=arguments["settings"], data=arguments["data"])
     parts = build_parts(domain, config.domain)
     split = load_data(parts, config.data)
@@ -113,7 +141,6 @@ def state() -> dict[str, str]:
         "deterministic algorithms": str(torch.are_deterministic_algorithms_enabled()),
         "precision of matrix products": torch.get_float32_matmul_precision(),
         "floating-point errors of numpy": str(np.geterr()),
-        "environment": json.dumps(dict(os.environ), sort_keys=True),
         "working folder": str(Path.cwd()),
         "root logger": f"level {root.level}, handlers {root.handlers}",
         "signal handlers": str(handlers),

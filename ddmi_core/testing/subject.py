@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 import attrs
 import torch
+from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Queries, SignalSet, Split
@@ -27,6 +29,7 @@ from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.check import NotApplicable
 from ddmi_core.testing.fresh_process import FreshProcess, ProcessReport
+from ddmi_core.testing.tensors import copied
 from ddmi_core.training.objective import generator_for
 
 BATCH = 4
@@ -41,7 +44,7 @@ class _Once(Generic[T]):
 
     def __init__(self, make: Callable[[Subject], T]) -> None:
         self.make, self.__doc__ = make, make.__doc__
-        self.name = make.__name__
+        self.name = make.__name__.lstrip("_")
 
     @overload
     def __get__(self, subject: None, owner: type) -> Self: ...
@@ -72,10 +75,12 @@ class Subject:
     def __init__(
         self, domain: Domain | str, *, data: str = "", settings: Sequence[str] = (), split: Split | None = None
     ) -> None:
+        self.environment = dict(os.environ)  # before the plugin is imported, which may change it
         self.domain = domain_named(domain) if isinstance(domain, str) else domain
         self.data, self.settings, self.given = data, tuple(settings), split
         self.made: dict[str, Any] = {}
         self.failed: set[str] = set()
+        self.cause = ""  # a fault that makes other checks fail as well, if a check has found one
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Self:
@@ -138,31 +143,55 @@ class Subject:
         """The domain's implementation for the configuration."""
         return build_parts(self.domain, self.config.domain)
 
+    def built(self, config: RunConfig) -> D2CVAE:
+        """Another autoencoder with initial weights, in evaluation mode, if `autoencoder` could be built."""
+        _ = self.autoencoder
+        return build_autoencoder(self.parts, config).eval()
+
     @_Once
     def autoencoder(self) -> D2CVAE:
         """Encoder, decoder and readout with their initial weights, in evaluation mode."""
         return build_autoencoder(self.parts, self.config).eval()
 
-    @_Once
+    # The following are copies at each access, so that a part that changes its inputs affects one check alone.
+
+    @property
     def batch(self) -> Any:
         """The first training signals, without augmentation."""
+        return copied(self._batch)
+
+    @property
+    def posterior(self) -> Posterior:
+        """Posterior of the batch."""
+        found: Posterior = copied(self._posterior)
+        return found
+
+    @property
+    def fields(self) -> Field:
+        """Fields of the batch, from the posterior's means."""
+        return self._fields.map(Tensor.clone)
+
+    @property
+    def native(self) -> Any:
+        """The first field as an artefact in its native view."""
+        return copied(self._native)
+
+    @_Once
+    def _batch(self) -> Any:
         return self.signals(range(self.count))
 
     @_Once
-    def posterior(self) -> Posterior:
-        """Posterior of the batch."""
+    def _posterior(self) -> Posterior:
         with torch.no_grad():
             return self.autoencoder.encode(self.batch)
 
     @_Once
-    def fields(self) -> Field:
-        """Fields of the batch, from the posterior's means."""
+    def _fields(self) -> Field:
         with torch.no_grad():
             return self.autoencoder.decode(self.posterior.mean)
 
     @_Once
-    def native(self) -> Any:
-        """The first field as an artefact in its native view."""
+    def _native(self) -> Any:
         return self.parts.renderer.render(self.fields[0])
 
     @_Once
@@ -177,7 +206,8 @@ class Subject:
         if own or self.domain.package == "__main__":
             raise NotApplicable("its implementation is a class of this program, which a fresh process does not have")
         name = self.record.name if self.record else ""
-        return FreshProcess(self.domain, self.preset, self.data, self.settings, name, self.scratch("process"))
+        folder = self.scratch("process")
+        return FreshProcess(self.domain, self.preset, self.data, self.settings, name, folder, self.environment)
 
     @property
     def preset(self) -> str:

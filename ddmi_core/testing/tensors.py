@@ -26,8 +26,23 @@ def leaves(item: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
                 yield from leaves(getattr(item, field.name), f"{path}.{field.name}".lstrip("."))
 
 
+def copied(item: Any) -> Any:
+    """A copy of an item in which the tensors and arrays that `leaves` finds are copies; all else is shared."""
+    if isinstance(item, Tensor):
+        return item.clone()
+    if isinstance(item, np.ndarray):
+        return item.copy()
+    if isinstance(item, tuple):
+        parts = [copied(part) for part in item]
+        return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
+    if attrs.has(type(item)):
+        fields = [field for field in attrs.fields(type(item)) if field.init]
+        return attrs.evolve(item, **{field.alias: copied(getattr(item, field.name)) for field in fields})
+    return item
+
+
 def difference(first: Any, second: Any) -> str:
-    """Location of the first difference between two items, bit for bit; empty if they are equal."""
+    """Location of the first difference between two items; empty if they are equal. NaN equals NaN."""
     ours, theirs = dict(leaves(first)), dict(leaves(second))
     if ours.keys() != theirs.keys():
         return f"parts {', '.join(ours)} versus {', '.join(theirs)}"
@@ -36,8 +51,7 @@ def difference(first: Any, second: Any) -> str:
         if tensor.shape != other.shape or tensor.dtype != other.dtype:
             shapes = f"{tuple(tensor.shape)} {tensor.dtype} versus {tuple(other.shape)} {other.dtype}"
             return f"{name} is {shapes}"
-        if not torch.equal(tensor, other):
-            changed = int((tensor != other).sum())
+        if changed := int(((tensor != other) & ~((tensor != tensor) & (other != other))).sum()):
             return f"{name} differs in {changed} of {tensor.numel()} values"
     return ""
 

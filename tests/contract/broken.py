@@ -326,11 +326,6 @@ class NoFootprint(GridSampler):
         return evolve(queries, extra=torch.zeros_like(queries.extra))
 
 
-class WrongLattice(GridSampler):
-    def lattice(self, size):
-        return tuple(torch.linspace(-1, 2, length) for length in reversed(size))
-
-
 def sampled_by(cls):
     """Members of an implementation with this sampler."""
     return {"sampler": cached_property(lambda self: cls(self.domain.layout))}

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import attrs
 import broken
+import broken_inputs
+import broken_outputs
 import pytest
 import torch
 from attrs import evolve
@@ -66,7 +68,6 @@ BROKEN = [
     ("targets", broken.sampled_by(broken.AlignedCorners), "centres of cells"),
     ("targets", broken.sampled_by(broken.FirstSignalsTargets), "not the values of the cells"),
     ("extra_columns", broken.sampled_by(broken.NoFootprint), "difference 1"),
-    ("lattice", broken.sampled_by(broken.WrongLattice), "highest 2"),
     ("decode", broken.decoded_by(broken.Constant), "every coordinate"),
     ("observe", broken.rendered_by(broken.Noisy), "repeated calls of observe"),
     ("points_are_independent", broken.rendered_by(broken.Normalising), "in chunks of"),
@@ -102,6 +103,8 @@ BROKEN = [
         "FileNotFoundError",
     ),
     ("weights", {"weights": "broken_presets:"}, "ships no weights"),
+    *broken_inputs.table(),
+    *broken_outputs.table(),
 ]
 OUTSIDE = [
     ("fingerprints", {"implementation": "broken:HashedByPythonParts"}, "differs between processes"),
@@ -143,7 +146,7 @@ def test_a_broken_contract_is_found(sound, subject, name, changes, word):
 
 
 def test_every_check_can_fail():
-    below = {"lattice_agrees_with_points", "fields_are_stored", "cpu", "description_is_light"}
+    below = {"lattice_agrees_with_points", "fields_are_stored", "cpu", "description_is_light", "imports_are_quick"}
     assert {name for name, *_ in BROKEN + OUTSIDE} | below == {check.name for check in CHECKS}
 
 
@@ -160,12 +163,25 @@ def test_the_sound_plugin_keeps_the_contract(subject, name):
         (table("metrics", "psnr_db", broken.mean_over_all), "metrics"),
         (broken.sampled_by(broken.Mirrored), "targets"),
         (broken.decoded_by(broken.WithSpareWeights), "gradients_reach_weights"),
+        (broken.sampled_by(broken_inputs.SamplerInPlace), "inputs_are_left"),
+        (broken.encoded_by(broken_inputs.EncoderInPlace), "inputs_are_left"),
+        (broken.rendered_by(broken_inputs.ObserveFieldInPlace), "inputs_are_left"),
+        (broken_inputs.metric(broken_inputs.metric_in_place), "inputs_are_left"),
+        (broken_inputs.metric(broken_inputs.metric_on_two_devices), "devices"),
+        (source(broken_inputs.nan_in_one), "values"),
+        (broken.encoded_by(broken_inputs.Overwritten), "training_changes_weights"),
+        ({"evaluations": returning({"depth": broken_outputs.failing_evaluation})}, "evaluations"),
     ],
 )
 def test_one_fault_is_reported_by_one_check(sound, subject, changes, wanted):
     with examined(sound, changes, subject.split) as variant:
         found = examine(variant, IN_THIS_PROCESS)
-    assert [outcome.check for outcome in found.failed] == [wanted]
+    assert [outcome.check for outcome in found.failed] == [wanted], found.summary()
+
+
+def test_there_are_many_variants():
+    assert len(BROKEN + OUTSIDE) >= 90
+    assert len({word for _, _, word in BROKEN + OUTSIDE}) >= 90
 
 
 def test_a_lattice_that_differs_from_its_points_is_found(sound, subject, monkeypatch):

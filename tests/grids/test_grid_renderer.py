@@ -8,7 +8,8 @@ import torch
 
 from ddmi_core.api import Field, Layout, Planes, Queries
 from ddmi_core.errors import RequestError
-from ddmi_core.parts import CoarseToFineReadout, GridRenderer, GridSampler, ReadoutConfig
+from ddmi_core.fields.coordinates import cell_axes
+from ddmi_core.parts import CoarseToFineReadout, GridRenderer, ReadoutConfig
 
 LAYOUTS = {
     1: Layout(axes=("t",), planes=(("t",),), extra=("footprint",)),
@@ -32,7 +33,7 @@ def field(axes, batch=1):
 def test_render_equals_plain_evaluation_with_the_footprint(axes, size):
     subject, layout = field(axes), LAYOUTS[axes]
     raster = GridRenderer(layout, NATIVE[axes], limits=(-0.8, 0.9)).render(subject, size)
-    axes_coords = GridSampler(layout).lattice(size)
+    axes_coords = cell_axes(size)
     grid = torch.stack(torch.meshgrid(*reversed(axes_coords), indexing="ij")[::-1], dim=-1).reshape(1, -1, axes)
     with torch.no_grad():
         plain = subject(grid, torch.tensor([math.log2(NATIVE[axes][-1] / size[-1])])).clamp(-0.8, 0.9)

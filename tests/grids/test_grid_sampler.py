@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ddmi_core.api import Layout
 from ddmi_core.fields.interpolate import interpolate
 from ddmi_core.grids.sampler import GridSampler, as_values, patch_shape
-from ddmi_core.parts import cell_centres
 
 NAMES = ("x", "y", "z")
 
@@ -187,12 +186,6 @@ def test_patches_fit_the_grid_and_have_about_the_wanted_points(size, n):
     wanted = min(n, math.prod(size))
     assert math.prod(patch) <= 2.5 * wanted
     assert math.prod(patch) >= wanted / 2.5
-
-
-def test_lattice_has_cell_centres_in_the_layouts_order():
-    x, y = GridSampler(layout(2)).lattice((3, 5))
-    assert torch.equal(x, cell_centres(5))
-    assert torch.equal(y, cell_centres(3))
 
 
 def test_what_does_not_fit_is_refused():

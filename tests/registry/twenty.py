@@ -66,7 +66,7 @@ def ddmi(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(folder),
-        "DDMI_PLUGIN_TIMEOUT": "3",
+        "DDMI_TIME_FACTOR": "0.1",
         "COLUMNS": "200",
         "OMP_NUM_THREADS": "1",
     }

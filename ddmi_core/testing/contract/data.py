@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ddmi_core.api.signals import SignalSet, Split, move
+from ddmi_core.model.data import source_name
 from ddmi_core.testing.check import NotApplicable, Remark, expect
-from ddmi_core.testing.subject import Subject
-from ddmi_core.testing.tensors import difference, finite, leaves
+from ddmi_core.testing.grids import levels_of
+from ddmi_core.testing.subject import POINTS, Subject
+from ddmi_core.testing.tensors import difference, leaves
 from ddmi_core.training.objective import generator_for
 
 TRIALS = 6  # generator states for augmentation
 SIGNALS = 8
 COMPARED = 128  # training signals to compare with held-out ones
+CHUNK = 32  # signals in a batch when all are examined
+SECONDS = 10.0  # of CPU time for all signals
+SLACK = 1e-3  # of the range of values
 SHORTEST = 16  # characters of a fingerprint
 
 
 def check_data_load(subject: Subject) -> None:
     """The default source gives a split: two or more training signals, and one or more held out."""
     split = subject.split
-    expect(isinstance(split, Split), f"the source returns a {type(split).__name__}", "return a ddmi_core.api.Split")
+    source = source_name(subject.parts, subject.data)
+    expect(
+        isinstance(split, Split),
+        f"the source returns a {type(split).__name__}",
+        "return a ddmi_core.api.Split of training and held-out signals",
+        source=source,
+    )
     for name, found in (("train", split.train), ("held_out", split.held_out)):
         expect(
             isinstance(found, SignalSet),
             f"{name} of the split is a {type(found).__name__}",
             "subclass ddmi_core.api.SignalSet, or use ddmi_core.parts.GridSet",
+            source=source,
         )
     train, held = len(split.train), len(split.held_out)
     expect(
@@ -127,9 +143,60 @@ def check_signals_move(subject: Subject) -> None:
         batch=subject.count,
         shapes=wrong,
     )
-    expect(finite(batch), "values of signals are not finite", "skip damaged signals, with a warning")
     left = [name for name, tensor in leaves(move(batch, torch.device("meta"))) if tensor.device.type != "meta"]
     expect(not left, f"moving a signal does not move {left}", "let attrs generate the class's __init__", left=len(left))
+
+
+def check_values(subject: Subject) -> Remark:
+    """All values of all signals are finite and within the limits of the renderer, to which renders are clipped."""
+    low, high = subject.parts.renderer.limits
+    slack = SLACK * (high - low)
+    started, examined, total = time.process_time(), 0, len(subject.split.train) + len(subject.split.held_out)
+    for part, signals in (("training", subject.split.train), ("held-out", subject.split.held_out)):
+        for start in range(0, len(signals), CHUNK):
+            if examined and time.process_time() - started > SECONDS:
+                return f"not examined: {total - examined} of {total} signals, to save time"
+            indices = range(start, min(start + CHUNK, len(signals)))
+            batch = signals.batch(list(indices))
+            for number in _rows(len(indices), [~tensor.isfinite() for _, tensor in leaves(batch)]):
+                subject.cause = f"the {part} signal {signals.names[start + number]!r} has values that are not finite"
+                expect(
+                    False,
+                    subject.cause,
+                    "leave damaged signals out when they are read, with a warning, or replace the values",
+                    signal=start + number,
+                    of=len(signals),
+                )
+            found = _measured(subject, batch)
+            for number in _rows(len(indices), [(values < low - slack) | (values > high + slack) for values in found]):
+                values = torch.cat([part[number].flatten() for part in found])
+                expect(
+                    False,
+                    f"values of the {part} signal {signals.names[start + number]!r} are outside of the renderer's "
+                    f"limits, {low:g} to {high:g}, to which renders are clipped",
+                    "scale values when signals are read, for example 2 * (x - low) / (high - low) - 1, or give the "
+                    "renderer other `limits`",
+                    lowest=float(values.min()),
+                    highest=float(values.max()),
+                    signal=start + number,
+                )
+            examined += len(indices)
+    return None
+
+
+def _measured(subject: Subject, batch: Any) -> list[Tensor]:
+    """Values of signals `(B, ...)`: those of their grids, or else the targets of weight > 0 at some points."""
+    try:
+        return list(levels_of(batch))
+    except NotApplicable:
+        queries = subject.parts.sampler.sample(batch, POINTS, generator_for(0, "values"))
+        return [queries.targets * (queries.weights > 0).unsqueeze(-1)]
+
+
+def _rows(count: int, wrong: Sequence[Tensor]) -> list[int]:
+    """The first signal of a batch for which any tensor `(B, ...)` has a true value, if there is one."""
+    parts = [part.flatten(1).any(dim=1) for part in wrong if part.shape[:1] == (count,) and part.ndim > 1]
+    return torch.stack(parts).any(dim=0).nonzero()[:1, 0].tolist() if parts else []
 
 
 def check_batches_repeat(subject: Subject) -> Remark:

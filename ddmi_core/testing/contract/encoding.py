@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from attrs import evolve
 
-from ddmi_core.api.signals import move
 from ddmi_core.fields.planes import Planes, Posterior
-from ddmi_core.model.build import build_autoencoder
-from ddmi_core.testing.check import NotApplicable, expect
+from ddmi_core.testing.check import expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, furthest
 from ddmi_core.training import checkpoint
@@ -27,7 +25,8 @@ def check_encoder(subject: Subject) -> None:
         expect(
             isinstance(posterior, Posterior),
             f"the encoder returns a {type(posterior).__name__}",
-            "return a ddmi_core.api.Posterior",
+            "return a ddmi_core.api.Posterior, with mean and log_variance",
+            batch=count,
         )
         for name in ("mean", "log_variance"):
             planes: Planes = getattr(posterior, name)
@@ -115,39 +114,11 @@ def check_decoder(subject: Subject) -> None:
         )
 
 
-def check_devices(subject: Subject) -> None:
-    """Encoder, decoder, readout and observe compute on the device of their inputs."""
-    device = torch.device("meta")  # has shapes and no values: reveals on any machine what fails on a GPU
-    queries = subject.queries(0)
-    model = build_autoencoder(subject.parts, subject.config).eval().to(device)
-    try:
-        field = model.decode(model.encode(move(subject.batch, device)).mean)
-        values = subject.parts.renderer.observe(field, move(queries, device))
-    except NotImplementedError as error:
-        raise NotApplicable(f"a part reads values, which the meta device does not have: {error}") from error
-    except RuntimeError as error:
-        if "meta" not in str(error) and "device" not in str(error):
-            raise
-        expect(
-            False,
-            f"tensors are created on another device than that of the inputs: {str(error).splitlines()[0]}",
-            "create tensors with device=x.device, or register them as buffers of the module",
-            tried=str(device),
-        )
-    expect(
-        values.device.type == device.type,
-        "observe returns values on another device than that of the field",
-        "do not move the values",
-        field=str(device),
-        values=str(values.device),
-    )
-
-
 def check_weights_are_all(subject: Subject) -> None:
     """Encoder, decoder and readout are determined by their weights: stored and loaded, they give the same values."""
     folder = subject.scratch("weights") / "final"
     checkpoint.save(folder, {"weights": subject.autoencoder.state_dict()}, {})
-    other = build_autoencoder(subject.parts, evolve(subject.config, seed=subject.config.seed + 1)).eval()
+    other = subject.built(evolve(subject.config, seed=subject.config.seed + 1))
     other.load_state_dict(checkpoint.load(folder).tensors("weights"))
     coords = 2 * torch.rand(1, 64, len(subject.domain.layout.axes), generator=generator_for(0, "coords")) - 1
     with torch.no_grad():
@@ -177,7 +148,7 @@ def _planes(subject: Subject, planes: Planes, what: str, batch: int, channels: i
         expect(
             plane.ndim == 2 + len(axes) and plane.shape[:2] == (batch, channels) and plane.dtype == torch.float32,
             f"{what} has a wrong shape or type for the plane {'-'.join(axes)}",
-            f"return float32 of the shape (B, C{', cells' * len(axes)})",
+            f"return float32 of the shape (B, C{', cells' * len(axes)}), with C = {channels}",
             shape=tuple(plane.shape),
             dtype=str(plane.dtype),
             batch=batch,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from attrs import evolve, frozen
 
-from ddmi_core.api.signals import SignalSet
+from ddmi_core.api.evaluation import Figure
+from ddmi_core.api.signals import Split
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.model import latent_cache
-from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
+from ddmi_core.model.build import autoencoder_objectives, build_condition, build_diffusion
 from ddmi_core.model.model import Model
-from ddmi_core.testing.check import expect
+from ddmi_core.runs import rehearsal
+from ddmi_core.runs.rehearsal import SAMPLES, Some
+from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, leaves
 from ddmi_core.training.config import TrainingConfig
@@ -31,23 +31,7 @@ class Fit:
 
     losses: tuple[float, ...]
     gradients: dict[str, float]  # largest absolute gradient of each weight; infinite if one was not finite
-
-
-class Some(SignalSet):
-    """The first signals of a set."""
-
-    def __init__(self, signals: SignalSet, count: int) -> None:
-        self.signals = signals
-        self.names, self.classes, self.labels = list(signals.names)[:count], signals.classes, signals.labels[:count]
-        self.captions = signals.captions[:count]
-
-    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
-        """The same signals."""
-        return self.signals.batch(indices, generator)
-
-    def fingerprint(self) -> str:
-        """The fingerprint of the whole set, with the number of signals."""
-        return f"{self.signals.fingerprint()}{len(self)}"
+    still: tuple[str, ...]  # weights with gradients that the steps did not change
 
 
 def check_autoencoder_learns(subject: Subject) -> None:
@@ -69,6 +53,26 @@ def check_gradients_reach_weights(subject: Subject) -> None:
     )
 
 
+def check_training_changes_weights(subject: Subject) -> None:
+    """Steps of training change every weight that has a gradient, and encoder and decoder are not without weights."""
+    fit = subject.once("fit", lambda: _autoencoder(subject))
+    expect(
+        not fit.still,
+        f"training does not change {fit.still[0] if fit.still else ''}",
+        "set no weights in forward(), and keep them as nn.Parameter; the preset's learning rate must not be 0",
+        unchanged=len(fit.still),
+        of=len(fit.gradients),
+    )
+    for part in ("encoder", "decoder"):
+        count = sum(name.startswith(f"{part}.") for name in fit.gradients)
+        expect(
+            count > 0,
+            f"the {part} has no weights to train",
+            "register its modules as attributes or in an nn.ModuleList, and do not freeze them",
+            weights=count,
+        )
+
+
 def check_denoiser_learns(subject: Subject) -> None:
     """A few steps on one batch of latents lower the loss of the denoiser."""
     encoded = subject.once("latents", lambda: _latents(subject))
@@ -82,19 +86,7 @@ def check_denoiser_learns(subject: Subject) -> None:
 
 def check_samples_render(subject: Subject) -> None:
     """Fields of sampled latents are finite, and can be described and rendered."""
-    encoded = subject.once("latents", lambda: _latents(subject))
-    vectors = encoded.vectors.shape[2]
-    model = Model(
-        parts=subject.parts,
-        config=subject.config,
-        autoencoder=subject.autoencoder,
-        diffusion=build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors).eval(),
-        normalisation=encoded.normalisation,
-        classes=tuple(encoded.classes),
-        counts=tuple([1] * len(encoded.classes)),
-        vectors=latent_cache.kept_vectors(encoded) if vectors else torch.zeros(0, 0),
-        device=CPU,
-    )
+    model = subject.once("model", lambda: _untrained(subject))
     fields = model.sample(2, seed=0, steps=2)
     endless = sum(int((~tensor.isfinite()).sum()) for _, tensor in leaves(fields.basis))
     expect(
@@ -108,6 +100,40 @@ def check_samples_render(subject: Subject) -> None:
     expect(finite(features), "features of samples are not finite", "bound the output of field_features", fields=2)
     drawn = subject.parts.picture(model.render(fields[1]))
     expect(drawn is not None, "a sample has no picture", "make picture draw every artefact", samples=2)
+
+
+def check_evaluations(subject: Subject) -> None:
+    """Evaluations give figures with numbers and unique names for few signals and samples of any model."""
+    evaluations = subject.parts.evaluations()
+    if not evaluations:
+        raise NotApplicable("the domain has no evaluations")
+    model, split = subject.once("model", lambda: _untrained(subject)), subject.split
+    names: list[str] = []
+    for name, evaluation in evaluations.items():
+        found = list(evaluation(model, Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS)), SAMPLES, 0))
+        expect(
+            all(isinstance(figure, Figure) and isinstance(figure.value, int | float) for figure in found),
+            f"the evaluation {name!r} does not return figures with numbers",
+            "return a sequence of ddmi_core.api.Figure, with float(...) values",
+            figures=len(found),
+            types=sorted({type(getattr(figure, "value", figure)).__name__ for figure in found}),
+        )
+        names += [figure.name for figure in found]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    expect(
+        not repeated,
+        f"figures of evaluations have the same name: {', '.join(repeated)}",
+        "give each figure its own name",
+        figures=len(names),
+    )
+
+
+def _untrained(subject: Subject) -> Model:
+    _ = subject.autoencoder  # an error is reported once
+    condition = build_condition(subject.parts, subject.config)
+    split = Split(Some(subject.split.train, SIGNALS), Some(subject.split.held_out, SIGNALS))
+    vectors = None if condition is None else latent_cache.vectors_of(condition, split.train)
+    return rehearsal.untrained(subject.parts, subject.config, split, vectors)
 
 
 def _latents(subject: Subject) -> latent_cache.Latents:
@@ -124,7 +150,7 @@ def _autoencoder(subject: Subject) -> Fit:
     adversarial, perceptual = evolve(vae.adversarial, start=0), evolve(vae.perceptual, kind="none")
     plain = evolve(vae, kl=0.0, equivariance=0.0, perceptual=perceptual, adversarial=adversarial)
     config = evolve(subject.config, autoencoder=plain)
-    model = build_autoencoder(subject.parts, config)
+    model = subject.built(config).train()
     objective = autoencoder_objectives(subject.parts, config, model, subject.split)["autoencoder"]
     return _fit(objective, plain.training, BATCHES)
 
@@ -134,6 +160,7 @@ def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
     weights = dict(objective.trained.named_parameters())
     optimiser = torch.optim.Adam(weights.values(), lr=training.rate)
     losses, gradients = [], dict.fromkeys(weights, 0.0)
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
     indices = tuple(range(min(4, objective.size)))
     for step in range(STEPS + batches):
         same = step < STEPS
@@ -150,7 +177,8 @@ def _fit(objective: Objective, training: TrainingConfig, batches: int) -> Fit:
         if same:
             losses.append(float(loss.detach()))
             optimiser.step()
-    return Fit(tuple(losses), gradients)
+    still = [name for name, weight in weights.items() if gradients[name] and torch.equal(before[name], weight)]
+    return Fit(tuple(losses), gradients, tuple(still))
 
 
 def _falls(fit: Fit, what: str) -> None:

@@ -15,7 +15,7 @@ from ddmi_core.testing.subject import POINTS, Subject
 from ddmi_core.testing.tensors import finite
 from ddmi_core.training.objective import generator_for
 
-SPAN = 4.0  # values from -SPAN to SPAN at which a loss is evaluated
+SPAN = 2.0  # ranges of values to both sides of the middle at which a loss is evaluated
 STEPS = 161
 SLACK = 1e-5
 
@@ -33,6 +33,7 @@ def check_loss(subject: Subject) -> None:
             "reduce over the channels only, with .mean(dim=-1), and return finite errors for any values",
             shape=tuple(found.shape),
             wanted=tuple(targets.shape[:2]),
+            not_finite=int((~found.isfinite()).sum()),
         )
     plain = loss(values, targets)
     for channel in range(targets.shape[-1]):
@@ -55,7 +56,9 @@ def check_loss_is_least_at_the_target(subject: Subject) -> None:
     lowest, highest = float(targets.min()), float(targets.max())
     if lowest == highest:
         raise NotApplicable(f"all targets are {lowest:g}, so none can be compared")
-    values = torch.linspace(-SPAN, SPAN, STEPS)
+    low, high = subject.parts.renderer.limits
+    middle, reach = (low + high) / 2, SPAN * (high - low)
+    values = torch.linspace(middle - reach, middle + reach, STEPS)
     least = []
     for target in (lowest, highest):
         errors = _along(subject, values, target, targets.shape[-1])

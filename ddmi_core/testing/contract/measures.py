@@ -9,8 +9,9 @@ from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.errors import RequestError
 from ddmi_core.parts.domain_parts import Metric
+from ddmi_core.runs.rehearsal import Some
 from ddmi_core.testing.check import NotApplicable, Remark, expect
-from ddmi_core.testing.contract.learning import SIGNALS, Some
+from ddmi_core.testing.contract.learning import SIGNALS
 from ddmi_core.testing.grids import own_signal
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, furthest
@@ -32,6 +33,7 @@ def check_metrics(subject: Subject) -> Remark:
             "reduce over all but the batch: .flatten(1).mean(dim=1)",
             shape=tuple(found.shape),
             wanted=(subject.count,),
+            not_finite=int((~found.isfinite()).sum()),
         )
     try:
         own = own_signal(subject)

@@ -1,0 +1,221 @@
+"""The steps after training, once on initial weights, so that their errors are met before training and not after it."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import evolve
+from torch import Tensor
+
+from ddmi_core.api.signals import SignalSet, Split, move, tensors
+from ddmi_core.errors import DataError, DdmiError, PluginError
+from ddmi_core.model import latent_cache
+from ddmi_core.model.build import build_autoencoder, build_diffusion
+from ddmi_core.model.model import Model
+from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.settings.config import RunConfig
+from ddmi_core.training import distributed
+from ddmi_core.training.objective import generator_for
+
+SIGNALS = 8  # of each set
+SAMPLES = 4
+STEPS = 2  # of the sampler
+POINTS = 1024
+SECONDS = 8.0  # of CPU time, after which no further step starts
+SEARCH = 120.0  # seconds of CPU time for the search of damaged signals
+BATCH = 16
+SLACK = 1e-3  # of the range of values
+
+
+class Some(SignalSet):
+    """The first signals of a set."""
+
+    def __init__(self, signals: SignalSet, count: int) -> None:
+        self.signals = signals
+        self.names, self.classes, self.labels = list(signals.names)[:count], signals.classes, signals.labels[:count]
+        self.captions = signals.captions[:count]
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
+        """The same signals."""
+        return self.signals.batch(indices, generator)
+
+    def fingerprint(self) -> str:
+        """The fingerprint of the whole set, with the number of signals."""
+        return f"{self.signals.fingerprint()}{len(self)}"
+
+
+def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None) -> list[str]:
+    """Features, metrics, evaluations, pictures and files of few signals and samples, by a model with initial weights.
+
+    Random states are restored, and nothing else of a run depends on it.
+
+    Args:
+        parts: the domain.
+        config: of the run.
+        split: the data.
+        vectors: the condition's vectors of the training signals; `None` without a condition.
+
+    Returns:
+        notes for the user; empty if all is well.
+
+    Raises:
+        DataError: if values of these signals are not finite.
+        PluginError: if a step fails, with the place.
+        DdmiError: an error that a step raises for the user.
+    """
+    parts = build_parts(parts.domain, config.domain)  # its own, because parts may hold what they have computed
+    small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
+    started = time.process_time()
+    with _undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
+        notes = _values(parts, small)
+        model = _step(parts, "a model with initial weights", partial(untrained, parts, config, small, vectors))
+        for what, step in _steps(model, small, Path(folder)):
+            if time.process_time() - started > SECONDS:
+                break
+            _step(parts, what, step)
+    return notes
+
+
+def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None) -> Model:
+    """The model of a run with initial weights, and few steps of its sampler."""
+    device = distributed.default_device()
+    config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
+    autoencoder = build_autoencoder(parts, config).eval().to(device)
+    given = None if vectors is None else vectors[: len(split.train)]
+    encoded = latent_cache.encode(autoencoder, split.train, 1, config.seed, device, given)
+    length = encoded.vectors.shape[2]
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), length)
+    return Model(
+        parts=parts,
+        config=config,
+        autoencoder=autoencoder,
+        diffusion=diffusion.eval().to(device),
+        normalisation=encoded.normalisation,
+        classes=tuple(encoded.classes),
+        counts=tuple([1] * len(encoded.classes)),
+        vectors=latent_cache.kept_vectors(encoded) if length else torch.zeros(0, 0),
+        device=device,
+    )
+
+
+def damaged(signals: SignalSet) -> str:
+    """Name of the first signal with values that are not finite; empty if none is found within a time limit."""
+    started = time.process_time()
+    for index, name in enumerate(signals.names):
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors(signals.batch([index]))):
+            return name
+        if time.process_time() - started > SEARCH:
+            break
+    return ""
+
+
+def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Cheap steps first; what a run itself does, before the file types that only requests use."""
+    parts = model.parts
+    signal = split.train.batch([0])
+    truth = move(signal, model.device)
+    fields = model.reconstruct(truth)
+    yield "field_features and signal_features", partial(_features, model, fields, truth)
+    for name, metric in parts.metrics().items():
+        yield f"the metric {name!r}", partial(metric, fields, truth, parts.renderer)
+    artefacts = {
+        "render": _step(parts, "render", partial(parts.renderer.render, fields[0])),
+        "original": _step(parts, "ground_truth", partial(parts.ground_truth, signal, 0)),
+    }
+    first, *others = parts.exporters().items()
+    yield from _written(artefacts, folder, [first])
+    for what, artefact in artefacts.items():
+        yield f"picture of the {what}", partial(parts.picture, artefact)
+    yield "report_views", parts.report_views
+    for name, evaluation in parts.evaluations().items():
+        yield f"the evaluation {name!r}", partial(_evaluated, evaluation, model, split)
+    yield from _written(artefacts, folder, others)
+
+
+def _written(
+    artefacts: dict[str, Any], folder: Path, exporters: Iterable[tuple[str, Callable[[Any, Path], None]]]
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    for suffix, export in exporters:
+        for what, artefact in artefacts.items():
+            yield f"the exporter {suffix!r} of the {what}", partial(export, artefact, folder / f"{what}{suffix}")
+
+
+@torch.no_grad()
+def _features(model: Model, fields: Any, signal: Any) -> None:
+    found, wanted = model.parts.field_features(fields), model.parts.signal_features(signal)
+    if found.ndim != 2 or found.shape != wanted.shape:
+        raise ValueError(
+            f"they return shapes {tuple(found.shape)} and {tuple(wanted.shape)}; both must be (signals, features)"
+        )
+
+
+def _evaluated(evaluation: Callable[..., Any], model: Model, split: Split) -> None:
+    for figure in evaluation(model, split, SAMPLES, 0):
+        if not isinstance(figure.value, int | float):
+            raise TypeError(f"the value of {figure.name!r} is a {type(figure.value).__name__}, not a number")
+
+
+def _step(parts: AnyParts, what: str, step: Callable[[], Any]) -> Any:
+    """The result of a step.
+
+    Raises:
+        PluginError: if it raises another exception than a DdmiError.
+    """
+    try:
+        return step()
+    except DdmiError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if not {"ddmi_core", "torch"} & set(Path(frame.filename).parts)]
+        place = (own or frames)[-1]
+        raise PluginError(
+            f"domain {parts.domain.name!r}: {what} fails, as a trial with initial weights shows before training: "
+            f"{type(error).__name__}: {error} ({place.filename}:{place.lineno}). Fix: correct it there, and see "
+            f"`ddmi plugins test {parts.domain.name}`"
+        ) from error
+
+
+def _values(parts: AnyParts, split: Split) -> list[str]:
+    """Check the values of few signals against the renderer's limits.
+
+    Raises:
+        DataError: if values are not finite.
+    """
+    for signals in (split.train, split.held_out):
+        if name := damaged(signals):
+            raise DataError(f"signal {name!r} has values that are not finite. Fix: remove or repair it")
+    signal = split.train.batch(range(len(split.train)))
+    queries = parts.sampler.sample(signal, POINTS, generator_for(0, "rehearsal"))
+    known = queries.targets[(queries.weights > 0).expand(queries.targets.shape[:2])]
+    low, high = parts.renderer.limits
+    slack = SLACK * (high - low)
+    if not known.numel() or (float(known.min()) >= low - slack and float(known.max()) <= high + slack):
+        return []
+    return [
+        f"values of the data reach from {float(known.min()):.3g} to {float(known.max()):.3g}, and renders are clipped "
+        f"to {low:g} to {high:g}; scale the values when signals are read, or give the renderer other limits"
+    ]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Restore the global random states afterwards."""
+    ours, arrays = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=list(devices)):
+        try:
+            yield
+        finally:
+            random.setstate(ours)
+            np.random.set_state(arrays)

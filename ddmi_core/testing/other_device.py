@@ -1,0 +1,117 @@
+"""A second device without hardware: tensors that say `meta`, hold values, and refuse to mix with those of the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+DEVICE = torch.device("meta")
+CPU = torch.device("cpu")
+# Operations that torch itself allows between devices.
+_BETWEEN_DEVICES = ("copy_", "_to_copy", "index.", "index_put", "_index_put", "lift_fresh")
+_FROM_DATA = (torch.tensor, torch.as_tensor, torch.asarray)
+
+
+class WrongDevice(RuntimeError):  # noqa: N818 - what a GPU would raise
+    """An operation mixes tensors of two devices."""
+
+
+class _Moved(Tensor):
+    """A tensor of the second device; its values are in `plain`, on the CPU."""
+
+    plain: Tensor
+
+    @staticmethod
+    def __new__(cls, plain: Tensor) -> _Moved:
+        made: _Moved = Tensor._make_wrapper_subclass(
+            cls, plain.size(), strides=plain.stride(), storage_offset=plain.storage_offset(), dtype=plain.dtype,
+            device=DEVICE, requires_grad=False,
+        )  # fmt: skip
+        made.plain = plain
+        return made
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        return f"{self.plain!r} on a second device"
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        return _apply(function, args, dict(kwargs or {}))
+
+
+class _Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Operations that create tensors on the second device."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _apply(function, args, dict(kwargs or {}))
+
+
+class _Functions(TorchFunctionMode):
+    """Functions that torch handles without operations: `torch.tensor(..., device=...)`, `numpy()` and `tolist()`."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        if function in _FROM_DATA and given.get("device") is not None and torch.device(given["device"]) == DEVICE:
+            return function(*args, **{**given, "device": CPU}).to(DEVICE)
+        if args and isinstance(args[0], _Moved):
+            if function is Tensor.new_tensor:
+                return function(args[0].plain, *args[1:], **{**given, "device": CPU}).to(given.get("device", DEVICE))
+            if function is Tensor.tolist:
+                return args[0].plain.tolist()
+            if function in (Tensor.numpy, Tensor.__array__):
+                raise WrongDevice("numpy() of a tensor that is not on the CPU")
+        return function(*args, **given)
+
+
+def _apply(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """One operation on the plain tensors, if torch allows it for their devices."""
+    name = str(function).removeprefix("aten.")
+    tensors = [item for item in tree_flatten((args, kwargs))[0] if isinstance(item, Tensor)]
+    moved = [tensor for tensor in tensors if isinstance(tensor, _Moved)]
+    others = [tensor for tensor in tensors if not isinstance(tensor, _Moved) and tensor.ndim]
+    if moved and others and not name.startswith(_BETWEEN_DEVICES):
+        shapes = f"{tuple(moved[0].shape)} on the device of the signals, {tuple(others[0].shape)} on the CPU"
+        raise WrongDevice(f"{name.partition('.')[0]} of tensors on two devices: {shapes}")
+    device = kwargs.get("device")
+    if device is not None:
+        kwargs["device"] = CPU
+    owners = {id(tensor.plain): tensor for tensor in moved}
+    inner_args, inner_kwargs = tree_map_only(_Moved, lambda tensor: tensor.plain, (args, kwargs))
+    found = function(*inner_args, **inner_kwargs)
+    to_cpu = torch.device(device) != DEVICE if device is not None else not moved
+    if to_cpu or (name.startswith("copy_") and not isinstance(args[0], _Moved)):
+        return found
+    return tree_map_only(Tensor, lambda tensor: owners[id(tensor)] if id(tensor) in owners else _Moved(tensor), found)
+
+
+def _enter(self: Any) -> None:
+    self.off = torch.no_grad()
+    self.off.__enter__()
+
+
+@contextmanager
+def second_device() -> Iterator[torch.device]:
+    """In the block, `tensor.to(device)` and factories with this device give tensors of a second device."""
+    # Wrappers cannot be created in inference mode, so the block has no_grad in its place.
+    inference = torch.inference_mode
+    with (
+        mock.patch.object(inference, "__enter__", _enter),
+        mock.patch.object(inference, "__exit__", lambda self, *error: self.off.__exit__(*error)),
+        _Functions(),
+        _Factories(),  # type: ignore[no-untyped-call]
+    ):
+        yield DEVICE
+
+
+def held(item: Any) -> bool:
+    """Whether a tensor is on the second device."""
+    return isinstance(item, _Moved)

@@ -1,0 +1,141 @@
+"""Plugins that use the freedoms of the interface keep the contract: the kit is not stricter than the interface."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from unusual import LINE, UNUSUAL, Grids, domain, on_grid
+
+from ddmi_core.registry import limit
+from ddmi_core.testing import ContractBroken, Subject, TimeLimit, check_named, examine
+from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
+from ddmi_core.testing.outcomes import OK, SLOW
+
+# Checks that need what only some plugins have.
+OPTIONAL = {"extra_columns", "conditions", "evaluations", "bad_folders", "weights"}
+POINTS = {
+    *("patches", "targets", "observe_agrees_with_render", "native_size", "render_sizes", "perceptual"),
+    *("metrics", "files_read_back"),
+}
+# Further checks that do not apply, by plugin.
+APART = {
+    "points that are scattered": {"patches", "perceptual"},
+    "another lattice": {"patches", "perceptual"},
+    "artefacts of other axes": {
+        *("observe_agrees_with_render", "native_size", "original", "metrics", "files_read_back", "render_sizes"),
+    },
+    "views of a class of its own": {"render_sizes"},
+    "labels and logits": {"observe_agrees_with_render"},
+    "no metrics and no conditions": {"metrics", "perceptual"},
+    "values in other units": {"perceptual"},
+    "points": POINTS,
+    "ragged points with a mask": POINTS,
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_an_unusual_plugin_keeps_the_contract(name):
+    with Subject(UNUSUAL[name]) as subject:
+        found = examine(subject, IN_THIS_PROCESS)
+    assert not found.failed, found.summary()
+    skipped = {outcome.check for outcome in found.outcomes if outcome.state != OK}
+    assert skipped <= OPTIONAL | APART.get(name, set())
+
+
+def test_a_slow_import_and_variables_of_dependencies_are_allowed():
+    with Subject(domain("slow", LINE, "fresh_parts:SlowToImport")) as subject:
+        found = examine(subject, IN_A_FRESH_PROCESS)
+    assert not found.failed, found.summary()
+    (told,) = (outcome.found for outcome in found.outcomes if outcome.check == "global_state")
+    assert told == "environment variables set by dependencies: DDMI_TEST_VARIABLE by fresh_dependency"
+    assert 1 < subject.made["process_report"].imports["implementation"] < 8
+
+
+@pytest.mark.parametrize(
+    ("report", "check", "told"),
+    [
+        (
+            {"heavy": (), "imports": {"description": 2.5, "implementation": 0.1}},
+            "imports_are_quick",
+            "importing the description takes too long (seconds 2.5, most 2)",
+        ),
+        (
+            {"heavy": (), "imports": {"description": 0.1, "implementation": 9.0}},
+            "imports_are_quick",
+            "importing the implementation takes too long (seconds 9, most 8)",
+        ),
+        (
+            {"changed": {}, "variables": {"MKL_X": "torch", "MINE": "unusual"}},
+            "global_state",
+            "it changed environment variables: MINE (in unusual)",
+        ),
+    ],
+)
+def test_imports_and_variables_of_the_plugin_itself_are_not(report, check, told):
+    with Subject(domain("own", LINE, "unusual:Ready")) as subject:
+        subject.made["process_report"] = SimpleNamespace(**report)
+        with pytest.raises(ContractBroken) as caught:
+            check_named(check)(subject)
+    assert told in str(caught.value)
+
+
+def test_a_factor_raises_the_limits(monkeypatch):
+    monkeypatch.setenv(limit.VARIABLE, "4")
+    with Subject(domain("own", LINE, "unusual:Ready")) as subject:
+        report = SimpleNamespace(heavy=(), imports={"description": 7.0, "implementation": 31.0})
+        subject.made["process_report"] = report
+        check_named("imports_are_quick")(subject)
+
+
+def test_a_time_limit_is_no_broken_contract(monkeypatch):
+    monkeypatch.setenv(limit.VARIABLE, "0.001")
+    with Subject(domain("slow", LINE, "fresh_parts:SlowToImport")) as subject:
+        found = examine(subject, [check_named("no_network"), check_named("nothing_is_left")])
+    first, second = found.outcomes
+    assert (first.state, second.state) == (SLOW, "skipped")
+    assert "took longer than 0.3 s of CPU time" in first.found
+    assert "DDMI_TIME_FACTOR=4" in first.found
+    assert "slow no_network: a fresh process" in found.summary()
+    with Subject(domain("slow", LINE, "fresh_parts:SlowToImport")) as subject, pytest.raises(TimeLimit):
+        check_named("no_network")(subject)
+
+
+def test_a_patch_may_cross_a_periodic_border_but_not_another():
+    with Subject(UNUSUAL["a periodic axis"]) as subject:
+        crossing = [seed for seed in range(40) if bool((subject.queries(seed, 8).coords.diff(dim=1) < 0).any())]
+    assert crossing, "no patch crosses the border, so the check would not meet one"
+
+    class Reversed(type(subject.parts.sampler)):
+        def sample(self, signal, n, generator):
+            queries = super().sample(signal, n, generator)
+            return type(queries)(queries.coords.flip(1), queries.extra, queries.targets.flip(1), queries.patch)
+
+    changed = on_grid(
+        "ring",
+        UNUSUAL["a periodic axis"].layout,
+        (16,),
+        Grids,
+        sampler=property(lambda self: Reversed(self.domain.layout)),
+    )
+    with Subject(changed) as subject, pytest.raises(ContractBroken, match="a does not increase"):
+        check_named("patches")(subject)
+
+
+def test_one_error_is_reported_once():
+    def encoder(self, config):
+        raise ValueError("no such encoder")
+
+    with Subject(on_grid("none", LINE, (16,), Grids, encoder=encoder)) as subject:
+        found = examine(subject, IN_THIS_PROCESS)
+    assert [outcome.check for outcome in found.failed] == ["encoder"]
+
+
+def test_copies_keep_values_and_share_nothing():
+    with Subject(UNUSUAL["one axis, an odd number of cells"]) as subject:
+        before = subject.batch.values.clone()
+        subject.batch.values.zero_()
+        subject.fields.basis[0][0].zero_()
+        assert torch.equal(subject.batch.values, before)
+        assert float(subject.fields.basis[0][0].abs().max()) > 0
