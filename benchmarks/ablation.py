@@ -15,15 +15,16 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Domain, Field, Renderer, Split
+from ddmi_core.api import Field, Renderer, Split
 from ddmi_core.evaluation.evaluate import batches
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
-from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
@@ -48,15 +49,14 @@ def psnr(drawn: Tensor, truth: Tensor) -> Tensor:
     return 10 * torch.log10(4 / (drawn - truth).square().flatten(1).mean(dim=1).clamp_min(1e-10))
 
 
-def render(fields: Field, renderer: Renderer, size: tuple[int, ...]) -> Tensor:
+def render(fields: Field, renderer: Renderer[Any, Any], size: tuple[int, ...]) -> Tensor:
     """Fields drawn at a size: `(B, H, W, V)`."""
     return torch.stack([torch.from_numpy(renderer.render(field, size).array()) for field in fields])
 
 
-def trial(domain: Domain, config: RunConfig, split: Split) -> tuple[float, float, float]:
+def trial(parts: AnyParts, config: RunConfig, split: Split) -> tuple[float, float, float]:
     """Train one variant: held-out PSNR at the native and at the largest level, and the training seconds."""
-    model = build_autoencoder(build_parts(domain, config.domain), config)
-    parts = build_parts(domain, config.domain)
+    model = build_autoencoder(parts, config)
     objectives = autoencoder_objectives(parts, config, model, split)
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
@@ -67,7 +67,8 @@ def trial(domain: Domain, config: RunConfig, split: Split) -> tuple[float, float
         train(stage, objectives)
         seconds = time.perf_counter() - started
         load_final(place / "autoencoder", model)
-    native, large = [], []
+    native: list[Tensor] = []
+    large: list[Tensor] = []
     with torch.no_grad():
         for _, signal in batches(split.held_out, config.evaluation.held_out):
             fields = model.eval().decode(model.encode(signal).mean)
@@ -92,7 +93,8 @@ def main() -> None:
         rows = []
         for seed in arguments.seeds:
             config = resolve(domain, overrides=[*budget, *own, *arguments.overrides], seed=seed)
-            rows.append(trial(domain, config, load_data(build_parts(domain, config.domain), config.data)))
+            parts = build_parts(domain, config.domain)
+            rows.append(trial(parts, config, load_data(parts, config.data)))
         native, large, seconds = zip(*rows, strict=True)
         print(
             f"| {name} | {statistics.mean(native):.2f} ± {statistics.pstdev(native):.2f} "

@@ -16,12 +16,11 @@ from math import cos, pi
 
 import torch
 
-from ddmi_core.api import Domain
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
 from ddmi_core.parts import evenly
-from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
@@ -30,22 +29,22 @@ from ddmi_core.training.objective import Objective, StepContext, generator_for, 
 AVERAGED = 0.99  # largest decay of the weights' moving average; short trainings need a small one
 
 
-def trial(domain: Domain, config: RunConfig, seconds: float) -> tuple[int, dict[str, float]]:
+def trial(parts: AnyParts, config: RunConfig, seconds: float) -> tuple[int, dict[str, float]]:
     """Train one variant, and return its steps and the mean of each metric on held-out signals."""
-    split, parts = load_data(build_parts(domain, config.domain), config.data), build_parts(domain, config.domain)
-    model = build_autoencoder(build_parts(domain, config.domain), config)
+    split, model = load_data(parts, config.data), build_autoencoder(parts, config)
     objective = autoencoder_objectives(parts, config, model, split)["autoencoder"]
     steps = fit(model, objective, config, seconds)
     held = split.held_out
     count = min(config.evaluation.held_out, len(held))
     chosen = evenly(len(held), count)
-    found: dict[str, list[float]] = {name: [] for name in domain.metrics}
+    metrics = parts.metrics()
+    found: dict[str, list[float]] = {name: [] for name in metrics}
     with torch.no_grad():
         for start in range(0, count, config.autoencoder.training.batch):
             signal = held.batch(chosen[start : start + config.autoencoder.training.batch])
             fields = model.decode(model.encode(signal).mean)
-            for name, reference in domain.metrics.items():
-                found[name] += domain.resolve(reference)(fields, signal, parts.renderer).tolist()
+            for name, metric in metrics.items():
+                found[name] += metric(fields, signal, parts.renderer).tolist()
     return steps, {name: sum(values) / len(values) for name, values in found.items()}
 
 
@@ -82,10 +81,13 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="setting for all variants")
     arguments = parser.parse_args()
     domain = domain_named(arguments.plugin)
-    print(f"| variant | steps | {' | '.join(domain.metrics)} |\n| --- | --- |{' --- |' * len(domain.metrics)}")
-    for variant in arguments.variant or [""]:
+    for number, variant in enumerate(arguments.variant or [""]):
         config = resolve(domain, overrides=[*arguments.overrides, *variant.split()])
-        steps, figures = trial(domain, config, arguments.seconds)
+        parts = build_parts(domain, config.domain)
+        if not number:
+            names = parts.metrics()
+            print(f"| variant | steps | {' | '.join(names)} |\n| --- | --- |{' --- |' * len(names)}")
+        steps, figures = trial(parts, config, arguments.seconds)
         print(f"| {variant or 'preset'} | {steps} | {' | '.join(f'{v:.3f}' for v in figures.values())} |", flush=True)
 
 

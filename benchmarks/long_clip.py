@@ -26,20 +26,21 @@ from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.resolve import resolve
 from ddmi_video.export import write_mp4
-from ddmi_video.views import parse
+from ddmi_video.views import parse_view
 
 
 def clip(source: str, view: str) -> GridArtefact:
     """One field of a source, as a clip whose frames are not computed yet."""
     if source:
         model = ddmi.load(plugin="video", device="cpu") if source == "plugin" else ddmi.load(source, device="cpu")
-        return model.renderer.render(model.sample(1, seed=0)[0], parse(view, model.settings))
+        return model.renderer.render(model.sample(1, seed=0)[0], parse_view(view, model.settings))
     domain = domain_named("video")
     config = resolve(domain, "quick")
+    parts = build_parts(domain, config.domain)
     noise = torch.rand(1, 3, *config.domain.native, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    autoencoder = build_autoencoder(build_parts(domain, config.domain), config).eval().requires_grad_(False)
+    autoencoder = build_autoencoder(parts, config).eval().requires_grad_(False)
     field = autoencoder.decode(autoencoder.encode(GridSignal(noise)).mean)
-    return build_parts(domain, config.domain).renderer.render(field, parse(view, config.domain))
+    return parts.renderer.render(field, parse_view(view, config.domain))
 
 
 @torch.inference_mode()

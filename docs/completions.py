@@ -49,7 +49,7 @@ def main(which: str, count: int = 16, seeds: int = 2, levels: int = STEPS, noise
     """Print the figures of each task."""
     run = Path(which).is_dir()
     model = ddmi.load(which) if run else ddmi.load(plugin=which)
-    split = load_data(model.domain, model.config.data if run else "", model.config.domain)
+    split = load_data(model.parts, model.config.data if run else "")
     step = max(1, len(split.held_out) // count)
     for name, task in TASKS[model.domain.name].items():
         print(name, flush=True)

@@ -1,4 +1,4 @@
-"""Tables that compare the domains, generated from their descriptions, code and weights."""
+"""Tables that compare the domains, generated from their descriptions, implementations and weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 import sys
 import tokenize
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import distribution
 from importlib.util import find_spec
@@ -15,12 +15,13 @@ from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
-
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ddmi-audio"
 ORDER = ("image", "occupancy", "video", "nerf")  # other domains follow, sorted by name
 PARTS = ("encoder", "decoder", "sampler", "renderer", "readout")
-REFERENCES = ("loss", "field_features", "parse_view", "report_views", "ground_truth", "panel")
+METHODS = (
+    *("loss", "perceptual", "preflight", "features", "field_features", "ground_truth", "report_views", "parse_view"),
+    *("contact_sheet", "panel"),
+)
 SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 Cell = Callable[[Any], str]
@@ -41,42 +42,62 @@ def domains() -> tuple[Any, ...]:
     return (*(domain_named(name) for name in names), AUDIO)
 
 
+@cache
+def implemented(name: str) -> Any:
+    """The implementation of one of `domains`, with the settings of its preset `quick`."""
+    from ddmi_core.parts.domain_parts import build_parts
+    from ddmi_core.settings.resolve import resolve
+
+    domain = next(domain for domain in domains() if domain.name == name)
+    return build_parts(domain, resolve(domain, "quick").domain)
+
+
 def descriptions() -> str:
-    """Table of the descriptions: axes, planes, values, sources, metrics, files."""
-    rows: dict[str, Cell] = {
-        "axes": lambda domain: _codes(domain.layout.axes),
-        "planes": lambda domain: _codes("".join(plane) for plane in domain.layout.planes),
-        "further inputs of the readout": lambda domain: _codes(domain.layout.extra),
-        "values": lambda domain: _codes(domain.values),
-        "observed values, if different": lambda domain: _codes(domain.observed),
-        "data": lambda domain: _codes(domain.sources),
-        "reconstruction metrics": lambda domain: _codes(domain.metrics),
-        "other evaluations": lambda domain: _codes(domain.evaluations),
-        "conditions besides classes": lambda domain: _codes(domain.conditions),
-        "files": lambda domain: _codes(domain.exporters),
-        "presets": lambda domain: _codes(domain.presets),
+    """Table of the descriptions and of what the implementations offer: axes, values, sources, metrics, files."""
+    described: dict[str, Callable[[Any], Iterable[str]]] = {
+        "axes": lambda domain: domain.layout.axes,
+        "planes": lambda domain: map("".join, domain.layout.planes),
+        "further inputs of the readout": lambda domain: domain.layout.extra,
+        "values": lambda domain: domain.values,
     }
+    offered: dict[str, Callable[[Any], Iterable[str]]] = {
+        "observed values, if different": observed,
+        "data": lambda parts: parts.sources(),
+        "reconstruction metrics": lambda parts: parts.metrics(),
+        "other evaluations": lambda parts: parts.evaluations(),
+        "conditions besides classes": lambda parts: parts.conditions(),
+        "files": lambda parts: parts.exporters(),
+        "presets": lambda parts: parts.presets(),
+    }
+    rows: dict[str, Cell] = {
+        name: lambda domain, names=names: _codes(names(domain)) for name, names in described.items()
+    } | {name: lambda domain, names=names: _codes(names(implemented(domain.name))) for name, names in offered.items()}
     return _table(rows)
 
 
+def observed(parts: Any) -> tuple[str, ...]:
+    """Names of observed values, if they are not the channels."""
+    names: tuple[str, ...] = parts.observed()
+    return () if names == parts.channels() else names
+
+
 def parts() -> str:
-    """Table of the parts in the preset `quick`: those from the core, and the domain's own."""
+    """Table of the parts in the preset `quick`, and of the classes whose methods a domain uses."""
     made = {domain.name: built_parts(domain) for domain in domains()}
     rows: dict[str, Cell] = {
         name: lambda domain, name=name: _class(type(made[domain.name][name])) for name in PARTS
-    } | {name: lambda domain, name=name: _reference(getattr(domain, name)) for name in REFERENCES}
+    } | {f"`{name}` of": lambda domain, name=name: _defined(type(implemented(domain.name)), name) for name in METHODS}
     return _table(rows)
 
 
 def built_parts(domain: Any) -> dict[str, Any]:
     """Parts of a domain in its preset `quick`, by name."""
-    from ddmi_core.model.build import build_autoencoder, build_parts
+    from ddmi_core.model.build import build_autoencoder
     from ddmi_core.settings.resolve import resolve
 
-    config = resolve(domain, "quick")
-    some, model = build_parts(domain, config), build_autoencoder(domain, config)
-    found = {name: getattr(some, name, None) or getattr(model, name, None) for name in PARTS}
-    return {name: part for name, part in found.items() if part is not None}
+    some = implemented(domain.name)
+    model = build_autoencoder(some, resolve(domain, "quick"))
+    return {name: getattr(some if name in ("sampler", "renderer") else model, name) for name in PARTS}
 
 
 def code() -> str:
@@ -101,20 +122,57 @@ def lines_of(domain: Any) -> tuple[int, int]:
 
 def package_of(domain: Any) -> str:
     """The package of a domain's own parts."""
-    return str(domain.settings).partition(":")[0].partition(".")[0]
+    return str(domain.package).partition(".")[0]
 
 
 def data_sources(domain: Any, modules: Mapping[str, Path]) -> set[str]:
-    """Modules that only the functions in `sources` and `read` import, directly or not, and no part of the domain.
+    """Modules that only the methods `sources` and `read` use, directly or not, and no part of the domain.
 
     Imports through the settings do not count, since settings check options of sources. Metrics and evaluations do not
     count either: they may use what a source of toy data knows about its signals.
     """
-    settings = domain.settings.partition(":")[0]
-    own = {domain.read.partition(":")[0], *(reference.partition(":")[0] for reference in domain.sources.values())}
-    parts = evolve(domain, evaluations={}, metrics={})
-    others = {*_modules_named(parts), f"{package_of(domain)}.plugin"} - own
-    return reached(own, modules) - reached(others, modules, without=settings) - {settings}
+    kind = type(implemented(domain.name))
+    settings, classes = kind.settings_type.__module__, {base.__module__ for base in kind.__mro__} & modules.keys()
+    own: set[str] = set()
+    others = {f"{package_of(domain)}.plugin"}
+    for module in classes:
+        tree = ast.parse(modules[module].read_text(encoding="utf-8"))
+        methods = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        reading = [method for method in methods if method.name in ("sources", "read")]
+        judging = [method for method in methods if method.name in ("metrics", "evaluations")]
+        own |= used(tree, reading, modules)
+        others |= used(tree, _without(tree, [*reading, *judging]), modules)
+    without = {settings, *classes}
+    return reached(own, modules) - reached(others, modules, without) - without
+
+
+def used(module: ast.Module, nodes: Iterable[ast.AST], modules: Collection[str]) -> set[str]:
+    """Modules whose names, or the names of whose functions, occur in some nodes of a module."""
+    inside = [child for node in nodes for child in ast.walk(node)]
+    bound: dict[str, set[str]] = {}
+    for node in (*module.body, *inside):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            for alias in node.names:
+                name = alias.asname or alias.name.partition(".")[0]
+                bound.setdefault(name, set()).update(_imported(node, alias, modules))
+    return {module for node in inside if isinstance(node, ast.Name) for module in bound.get(node.id, ())}
+
+
+def _imported(node: ast.ImportFrom | ast.Import, alias: ast.alias, modules: Collection[str]) -> list[str]:
+    """The module that a name of an import stands for, or the module that defines it; none for other packages."""
+    names = [f"{node.module}.{alias.name}", node.module] if isinstance(node, ast.ImportFrom) else [alias.name]
+    return [name for name in names if name in modules][:1]
+
+
+def _without(node: ast.AST, left_out: Collection[ast.AST]) -> Iterator[ast.AST]:
+    """Statements and expressions below a node that contain none of some nodes."""
+    for child in ast.iter_child_nodes(node):
+        if child in left_out:
+            continue
+        if any(inner in left_out for inner in ast.walk(child)):
+            yield from _without(child, left_out)
+        else:
+            yield child
 
 
 def modules_of(package: str) -> dict[str, Path]:
@@ -130,13 +188,13 @@ def modules_of(package: str) -> dict[str, Path]:
     return found
 
 
-def reached(start: Iterable[str], modules: Mapping[str, Path], without: str = "") -> set[str]:
+def reached(start: Iterable[str], modules: Mapping[str, Path], without: Collection[str] = ()) -> set[str]:
     """Modules that `start` imports, directly or not, including `start`; paths through `without` do not count."""
     found: set[str] = set()
     waiting = [name for name in start if name in modules]
     while waiting:
         name = waiting.pop()
-        if name in found or name == without:
+        if name in found or name in without:
             continue
         found.add(name)
         for node in ast.walk(ast.parse(modules[name].read_text(encoding="utf-8"))):
@@ -196,16 +254,6 @@ def figures(place: Path) -> list[dict[str, Any]]:
     return [figure for figure in every if figure["name"].rpartition("_")[0] not in names]
 
 
-def _modules_named(domain: Any) -> set[str]:
-    """Modules of all references in a description."""
-    found = set()
-    for name in (field.name for field in domain.__attrs_attrs__):
-        value = getattr(domain, name)
-        texts: Collection[Any] = value.values() if isinstance(value, Mapping) else [value]
-        found |= {text.partition(":")[0] for text in texts if isinstance(text, str) and ":" in text}
-    return found
-
-
 def _table(rows: Mapping[str, Cell]) -> str:
     every: Sequence[Any] = domains()
     lines = [f"| | {' | '.join(f'`{domain.name}`' for domain in every)} |", f"| --- |{' --- |' * len(every)}"]
@@ -223,11 +271,12 @@ def _class(kind: type) -> str:
     return f"**`{kind.__name__}`**" + (f", from `{ready[0]}`" if ready else "")
 
 
-def _reference(reference: str) -> str:
-    module, _, name = reference.partition(":")
-    if not name:
-        return ""
-    return f"`{name}`" if module.startswith("ddmi_core") else f"**`{name}`**"
+def _defined(kind: type, method: str) -> str:
+    """The class that defines a method of an implementation, in bold if it is the domain's own; empty for none."""
+    for base in kind.__mro__:
+        if method in vars(base):
+            return f"`{base.__name__}`" if base.__module__.startswith("ddmi_core.") else f"**`{base.__name__}`**"
+    return ""
 
 
 def _codes(words: Iterable[str]) -> str:

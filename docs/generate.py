@@ -72,12 +72,13 @@ def built_in() -> list[str]:
 def _in_presets(plugin: str) -> dict[str, dict[str, Any]]:
     """The settings of a plugin by preset and key."""
     from ddmi_core.cli.train import configured
+    from ddmi_core.parts.domain_parts import implementation
     from ddmi_core.settings.resolve import keys
 
     def rows(preset: str) -> dict[str, Any]:
         return {row.key: row for row in keys(configured(plugin, preset)[1]) if row.key not in ("plugin", "preset")}
 
-    return {preset: rows(preset) for preset in configured(plugin)[0].presets}
+    return {preset: rows(preset) for preset in implementation(configured(plugin)[0]).presets()}
 
 
 def _tables(names: Iterable[str], rows: Mapping[str, Any], value: Callable[[str], str]) -> Iterator[str]:
@@ -104,13 +105,14 @@ def _by_preset(key: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
 def presets() -> str:
     """Table of the presets of the image plugin: levels and bytes of a picture, size of a latent, steps."""
     from ddmi_core.cli.train import configured
+    from ddmi_core.parts.domain_parts import implementation
     from ddmi_image.packing import row_bytes, sides
 
     lines = [
         "| preset | levels, pixels | bytes a picture | numbers a latent | steps of stages 1 and 2 |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for preset in configured(PLUGIN)[0].presets:
+    for preset in implementation(configured(PLUGIN)[0]).presets():
         config = configured(PLUGIN, preset)[1]
         size, detail, vae = config.domain.size, config.domain.detail, config.autoencoder
         cells = size // 2 ** (len(vae.encoder.widths) - 1)

@@ -307,7 +307,7 @@ def main() -> None:
     """Draw all pictures, or those named on the command line."""
     run, wanted = Path(sys.argv[1]), sys.argv[2:]
     model = ddmi.load(run)
-    split = load_data(model.domain, model.config.data, model.config.domain)
+    split = load_data(model.parts, model.config.data)
     for name, make in PICTURES[model.domain.name].items():
         if wanted and name not in wanted:
             continue

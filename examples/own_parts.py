@@ -1,8 +1,7 @@
 """Custom parts of a domain: an encoder, a renderer with its sampler, a metric and a condition, each trained in seconds.
 
 `python examples/own_parts.py` registers small variants of one domain, waves over time. It trains each variant and
-prints a figure that shows the effect of its part. A plugin does the same in a package; the references then begin with
-the package's name.
+prints a figure that shows the effect of its part. A plugin does the same in a package.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,20 @@ from torch import Tensor, nn
 import ddmi_core as ddmi
 from ddmi_core.api import Condition, CoordinateSampler, Encoder, Field, Planes, Posterior, Queries, SignalSet, Split
 from ddmi_core.errors import DataError, RequestError
-from ddmi_core.parts import AutoencoderConfig, GridArtefact, GridRenderer, GridSet, GridSignal, cell_centres
+from ddmi_core.parts import (
+    AutoencoderConfig,
+    GridArtefact,
+    GridDomain,
+    GridRenderer,
+    GridSet,
+    GridSignal,
+    Metric,
+    OnGrids,
+    Source,
+    cell_centres,
+    native_grid,
+    psnr_db,
+)
 
 SLOWEST, FASTEST = 1.0, 4.0  # waves from -1 to 1
 
@@ -82,26 +95,44 @@ def picture(artefact: GridArtefact) -> Image.Image:
 
 
 # --8<-- [start:domain]
+class Waves(GridDomain[Settings]):
+    """Waves as functions of time."""
+
+    @classmethod
+    def presets(cls) -> Mapping[str, Path | str]:
+        """A run of seconds."""
+        return {"quick": Path(__file__).parent / "own_presets" / "quick.toml"}
+
+    def sources(self) -> Mapping[str, Source]:
+        """Waves by formulas."""
+        return {"formulas": formulas}
+
+    def read(self, path: Path) -> GridSignal:
+        """The wave in a file."""
+        return read(path, self.settings)
+
+    def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
+        """Arrays of NumPy."""
+        return {".npy": write}
+
+    def picture(self, artefact: GridArtefact) -> Image.Image:
+        """A band."""
+        return picture(artefact)
+
+
 WAVES = ddmi.Domain(
     api_version=1,
     name="waves",
     summary="Procedural waves",
     layout=ddmi.Layout(axes=("t",), planes=(("t",),)),
     values=("height",),
-    settings=f"{__name__}:Settings",
-    presets={"quick": "own_presets:quick.toml"},
-    sources={"formulas": f"{__name__}:formulas"},
-    default_source="formulas",
-    metrics={"psnr_db": "ddmi_core.parts:psnr_db"},
-    read=f"{__name__}:read",
-    exporters={".npy": f"{__name__}:write"},
-    picture=f"{__name__}:picture",
+    implementation=Waves,
 )
 # --8<-- [end:domain]
 
 
 # --8<-- [start:encoder]
-class AttentionEncoder(Encoder):
+class AttentionEncoder(Encoder[OnGrids]):
     """Cross-attention from the cells of the latent to any number of samples."""
 
     def __init__(self, cells: int, latent_channels: int, width: int = 48) -> None:
@@ -114,9 +145,9 @@ class AttentionEncoder(Encoder):
         self.attend = nn.MultiheadAttention(width, num_heads=4, batch_first=True)
         self.head = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 2 * latent_channels))
 
-    def forward(self, signal: GridSignal) -> Posterior:
+    def forward(self, signal: OnGrids) -> Posterior:
         """Posterior with one latent `(B, C, cells)`, for samples `(B, 1, n)` with any n."""
-        values = signal.values.movedim(1, 2)  # (B, n, 1)
+        values = native_grid(signal).movedim(1, 2)  # (B, n, 1)
         batch, n, _ = values.shape
         positions = self.encode_positions(n, values).expand(batch, -1, -1)
         queries = self.query(self.encode_positions(self.cells, values)).expand(batch, -1, -1)
@@ -131,12 +162,15 @@ class AttentionEncoder(Encoder):
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def encoder(domain: ddmi.Domain, config: AutoencoderConfig, settings: Settings) -> Encoder:
-    """Build the encoder, before training and whenever a model is loaded."""
-    return AttentionEncoder(cells=16, latent_channels=config.latent_channels)
+class AttentiveWaves(Waves):
+    """Waves with an encoder of their own."""
+
+    def encoder(self, config: AutoencoderConfig) -> AttentionEncoder:
+        """The encoder with initial weights, for training and for every loaded model."""
+        return AttentionEncoder(cells=16, latent_channels=config.latent_channels)
 
 
-ATTENTIVE = evolve(WAVES, name="attentive-waves", encoder=f"{__name__}:encoder")
+ATTENTIVE = evolve(WAVES, name="attentive-waves", implementation=AttentiveWaves)
 # --8<-- [end:encoder]
 
 
@@ -148,15 +182,15 @@ class Windows(Queries):
     width: Tensor  # (B, N, 1), length of each window
 
 
-class WindowSampler(CoordinateSampler):
+class WindowSampler(CoordinateSampler[OnGrids]):
     """Draws measurements whose windows lie within the axis."""
 
     def __init__(self, width: float) -> None:
         self.width = width
 
-    def sample(self, signal: GridSignal, n: int, generator: torch.Generator) -> Windows:
+    def sample(self, signal: OnGrids, n: int, generator: torch.Generator) -> Windows:
         """Draw `n` measurements of each signal, with replacement."""
-        means = signal.values
+        means = native_grid(signal)
         centres = cell_centres(means.shape[-1])
         inside = (centres.abs() <= 1 - self.width / 2).nonzero().flatten()
         chosen = inside[torch.randint(len(inside), (len(means), n), generator=generator)]
@@ -177,7 +211,7 @@ class WindowRenderer(GridRenderer):
 
     points = 16  # per window
 
-    def observe(self, field: Field, queries: Windows) -> Tensor:
+    def observe(self, field: Field, queries: Queries) -> Tensor:
         """Means `(B, N, V)` over windows, by the midpoint rule; for plain queries, values at points."""
         if not isinstance(queries, Windows):
             return super().observe(field, queries)
@@ -187,22 +221,21 @@ class WindowRenderer(GridRenderer):
         return values.unflatten(1, coords.shape[1:]).mean(dim=2)
 
 
-def sampler(domain: ddmi.Domain, settings: Settings) -> WindowSampler:
-    """Build the sampler of the measurements that training compares."""
-    return WindowSampler(settings.window)
+class MeasuredWaves(Waves):
+    """Waves measured by a slow instrument."""
+
+    @cached_property
+    def sampler(self) -> WindowSampler:
+        """The sampler of the measurements that training compares."""
+        return WindowSampler(self.settings.window)
+
+    @cached_property
+    def renderer(self) -> WindowRenderer:
+        """The renderer, which predicts measurements and draws fields."""
+        return WindowRenderer(self.domain.layout, self.native)
 
 
-def renderer(domain: ddmi.Domain, settings: Settings) -> WindowRenderer:
-    """Build the renderer, which predicts measurements and draws fields."""
-    return WindowRenderer(domain.layout, settings.native)
-
-
-MEASURED = evolve(
-    WAVES,
-    name="measured-waves",
-    sampler=f"{__name__}:sampler",
-    renderer=f"{__name__}:renderer",
-)
+MEASURED = evolve(WAVES, name="measured-waves", implementation=MeasuredWaves)
 # --8<-- [end:renderer]
 
 
@@ -220,10 +253,10 @@ def frequency(values: Tensor) -> Tensor:
     return n / (2 * math.pi * step) * cosine.clamp(-1, 1).arccos()
 
 
-def frequency_error(fields: Field, signal: GridSignal, renderer: GridRenderer) -> Tensor:
+def frequency_error(fields: Field, signal: OnGrids, renderer: GridRenderer) -> Tensor:
     """Absolute difference of the frequencies, in waves, `(B,)`."""
     found = frequency(renderer.native_values(fields))
-    return (found - frequency(signal.values.cpu())).abs()
+    return (found - frequency(native_grid(signal).cpu())).abs()
 
 
 # --8<-- [end:metric]
@@ -261,20 +294,23 @@ class Pitch(Condition):
         return (2 * waves - SLOWEST - FASTEST) / (FASTEST - SLOWEST)
 
 
-def pitch(domain: ddmi.Domain, settings: Settings) -> Pitch:
-    """Build the condition, when latents are encoded and whenever a model is loaded."""
-    return Pitch()
-
-
 # --8<-- [end:condition]
 
+
 # --8<-- [start:pitched]
-PITCHED = evolve(
-    WAVES,
-    name="pitched-waves",
-    metrics={**WAVES.metrics, "frequency_error": f"{__name__}:frequency_error"},
-    conditions={"pitch": f"{__name__}:pitch"},
-)
+class PitchedWaves(Waves):
+    """Waves with a metric and a condition of their own."""
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """The error of values, and that of frequencies."""
+        return {"psnr_db": psnr_db, "frequency_error": frequency_error}
+
+    def conditions(self) -> Mapping[str, Callable[[], Condition]]:
+        """The frequency; a condition is made when latents are encoded and whenever a model is loaded."""
+        return {"pitch": Pitch}
+
+
+PITCHED = evolve(WAVES, name="pitched-waves", implementation=PitchedWaves)
 # --8<-- [end:pitched]
 
 

@@ -39,9 +39,13 @@ SMALL = {
     "ddmi_core/registry/consent.py": "what decides whether the code of a run folder is executed, apart from its import",
     "ddmi_core/registry/hooks.py": "the hook specification, which pluggy reads from a module",
     "ddmi_core/training/config.py": "settings of the trainer, importable without torch",
+    "plugins/ddmi_image/plugin.py": "the description, which imports nothing heavy",
+    "plugins/ddmi_nerf/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/signal.py": "the signal class",
     "plugins/ddmi_occupancy/evaluation/prompt_adherence.py": "the evaluation, apart from the furniture",
+    "plugins/ddmi_occupancy/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_occupancy/signal.py": "the signal class",
+    "plugins/ddmi_video/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_video/reading/centre_crop.py": "the crop that videos and folders of pictures share",
     "plugins/ddmi_video/sky_timelapse.py": "the published data set, apart from folders of videos",
 }

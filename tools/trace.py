@@ -92,6 +92,7 @@ def _loss_of_a_picture(folder: Path) -> Callable[[], object]:
 
     from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
     from ddmi_core.model.data import load_data
+    from ddmi_core.parts.domain_parts import build_parts
     from ddmi_core.registry.registry import domain_named
     from ddmi_core.settings.resolve import resolve
     from ddmi_core.training.objective import StepContext, generator_for
@@ -129,11 +130,17 @@ def _files_from_noise(folder: Path) -> Callable[[], object]:
 def _module_of_a_setting() -> Callable[[], object]:
     """A setting as `--set` takes it to the network that it changes."""
     from ddmi_core.model.build import build_autoencoder
+    from ddmi_core.parts.domain_parts import build_parts
     from ddmi_core.registry.registry import domain_named
     from ddmi_core.settings.resolve import resolve
 
     domain = domain_named("image")
-    return lambda: build_autoencoder(domain, resolve(domain, overrides=[WIDTHS]))
+
+    def journey() -> object:
+        config = resolve(domain, overrides=[WIDTHS])
+        return build_autoencoder(build_parts(domain, config.domain), config)
+
+    return journey
 
 
 def _import_all(*packages: str) -> None:

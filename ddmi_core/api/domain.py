@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib import import_module
+from pkgutil import resolve_name
 
 from attrs import Attribute, field, frozen, validators
 
@@ -86,9 +86,8 @@ class Domain:
         """
         if isinstance(self.implementation, type):
             return self.implementation
-        module, _, name = self.implementation.partition(":")
         try:
-            found = getattr(import_module(module), name)
+            found = resolve_name(self.implementation)
         except (ImportError, AttributeError) as error:
             raise PluginError(
                 f"domain {self.name!r}: its implementation {self.implementation!r} cannot be imported: {error}"

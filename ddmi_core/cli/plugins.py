@@ -152,8 +152,8 @@ def new(
         str,
         typer.Option(
             "--axes",
-            metavar="|".join(CHOICES),
-            help="Coordinates of the signals: time, a plane, a plane and time, or space.",
+            metavar="|".join((*CHOICES, "...")),
+            help="Coordinates of the signals: time, a plane, a plane and time, space, or four to six letters.",
             autocompletion=_axes,
         ),
     ] = "xy",

@@ -155,9 +155,9 @@ def configured(
     Raises:
         RequestError: if the plugin, the preset, the file or a setting is wrong.
     """
-    from ddmi_core.settings.resolve import resolve
-
     domain = _domain(plugin) if isinstance(plugin, str) else plugin
+    from ddmi_core.settings.resolve import resolve  # imports torch
+
     return domain, resolve(domain, preset, config, sets, data, seed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen, validators
@@ -53,9 +53,8 @@ class Embedding:
         Raises:
             PluginError: if the function cannot be imported, or returns another number of columns.
         """
-        module, _, name = self.function.partition(":")
         try:
-            function = getattr(import_module(module), name)
+            function = resolve_name(self.function)
         except (ImportError, AttributeError) as error:
             raise PluginError(f"the layout's embedding {self.function!r} cannot be imported: {error}") from error
         mapped: Tensor = function(coords)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.api.interfaces import Encoder
+from ddmi_core.api.interfaces import CoordinateSampler, Encoder
 from ddmi_core.api.observations import Observations
 from ddmi_core.api.panels import Panel
 from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
@@ -71,7 +71,7 @@ class GridDomain(DomainParts[T, OnGrids, Any, GridArtefact]):
         return GridEncoder(native_grid, len(domain.values), domain.layout, config.latent_channels, config.encoder)
 
     @cached_property
-    def sampler(self) -> GridSampler:
+    def sampler(self) -> CoordinateSampler[OnGrids]:
         """Random patches of one level of the signals."""
         return GridSampler(self.domain.layout)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from attrs import frozen
 
 from ddmi_core.errors import RequestError, unknown_name
@@ -30,6 +32,11 @@ class Choice:
     suffix: str
     program: str
     size: str
+
+    @property
+    def templates(self) -> str:
+        """Folder of the templates that differ between choices."""
+        return self.axes if self.axes in CHOICES else "xyz"
 
 
 CHOICES = {
@@ -79,12 +86,28 @@ CHOICES = {
 }
 
 
+FEWEST, MOST = 4, 6  # axes of one's own
+
+
 def choice_of(axes: str) -> Choice:
-    """The choice with these axes.
+    """The choice with these axes: one of `CHOICES`, or blocks of density along four to six axes of any names.
 
     Raises:
         RequestError: if there is none.
     """
-    if axes not in CHOICES:
-        raise RequestError(unknown_name("axes", axes, CHOICES))
-    return CHOICES[axes]
+    if axes in CHOICES:
+        return CHOICES[axes]
+    if not (FEWEST <= len(axes) <= MOST and axes.isascii() and axes.isalpha() and axes.islower()):
+        raise RequestError(f"{unknown_name('axes', axes, CHOICES)}, or four to six different lower-case letters")
+    if len(set(axes)) < len(axes):
+        raise RequestError(f"axes {axes!r} repeat a letter. Fix: name each axis by a letter of its own")
+    return Choice(
+        axes=axes,
+        planes=tuple(map("".join, combinations(axes, 2))),
+        values=("density",),
+        noun="blocks",
+        summary=f"Blocks of density as functions of {', '.join(axes[:-1])} and {axes[-1]}",
+        suffix=".npy",
+        program="numpy.load",
+        size="12" if len(axes) == FEWEST else "8",
+    )

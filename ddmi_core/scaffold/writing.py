@@ -17,7 +17,7 @@ from ddmi_core.scaffold.names import Names, checked_names
 
 LONGEST_SUMMARY = 90
 
-# File of the distribution: its template, where {} stands for the axes.
+# File of the distribution: its template, where {axes} is the folder for its axes.
 FILES = {
     "pyproject.toml": "shared/pyproject.toml",
     "README.md": "shared/README.md",
@@ -42,7 +42,7 @@ def write_plugin(name: str, axes: str, out: Path, summary: str = "") -> Path:
 
     Args:
         name: name of the plugin and of its domain.
-        axes: `t`, `xy`, `xyt` or `xyz`.
+        axes: `t`, `xy`, `xyt` or `xyz`, or four to six different letters.
         out: parent of the distribution's folder; created if missing.
         summary: one sentence about the signals; a generic one by default.
 
@@ -87,7 +87,7 @@ def rendered(names: Names, choice: Choice, summary: str) -> dict[str, str]:
     facts = {**asdict(choice), "names": names, "summary": summary, "api_version": API_VERSION}
     return {
         path.format(package=names.package, module=names.module): environment.get_template(
-            f"{template.format(axes=choice.axes)}.jinja"
+            f"{template.format(axes=choice.templates)}.jinja"
         ).render(facts)
         for path, template in FILES.items()
     }

@@ -15,6 +15,7 @@ from ddmi_core.model.data import load_data
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import perturbed
+from variants import returning, variant
 
 CPU = torch.device("cpu")
 
@@ -88,7 +89,7 @@ class DrawnTerm(torch.nn.Module):
 
 
 def test_a_perceptual_term_is_built_from_the_seed_of_the_run_alone(formula_domain, formula_config):
-    domain = evolve(formula_domain, perceptual={"drawn": f"{__name__}:DrawnTerm"})
+    domain = variant(formula_domain, perceptual=returning({"drawn": DrawnTerm}))
     options = PerceptualConfig(kind="drawn")
     built = []
     for seed in (0, 0, 1):

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from bare_domain import bare_domain
 from ddmi_core.cli.main import app
-from ddmi_core.cli.options import parse_size
 from ddmi_core.cli.output import check_writable, short_warning
 from ddmi_core.errors import DdmiWarning, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 from ddmi_core.parts import GridDomain
 from ddmi_core.registry import registry
 from ddmi_core.settings.config import Export, Sampling
+from ddmi_core.settings.resolve import dumps, resolve
 
 
 @attrs.frozen
@@ -54,21 +54,21 @@ class TinyParts(GridDomain[TinySettings]):
         raise NotImplementedError
 
 
+TINY = bare_domain(implementation=TinyParts, weights="tiny_cli:weights")
+RUN = f'{dumps(resolve(TINY))}\n[run]\nformat = 1\nplugin = "tiny"\n'
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """A domain named `tiny` with shipped weights, known to this process."""
     (tmp_path / "tiny_cli").mkdir()
     (tmp_path / "tiny_cli" / "__init__.py").write_text("")
     (tmp_path / "tiny_cli" / "weights").mkdir()
-    (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text("")
+    (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text(RUN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    domain = bare_domain(
-        implementation=TinyParts,
-        weights="tiny_cli:weights",
-    )
-    registry.register(domain)
-    yield domain
+    registry.register(TINY)
+    yield TINY
     registry.unregister("tiny")
     sys.modules.pop("tiny_cli", None)
 
@@ -102,7 +102,7 @@ def engine(monkeypatch):
 def finished(tmp_path):
     folder = tmp_path / "done"
     folder.mkdir()
-    (folder / "run.toml").write_text("")
+    (folder / "run.toml").write_text(RUN)
     return folder
 
 
@@ -250,7 +250,6 @@ def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, 
     engine("ddmi_core.model.model", "load", "the model")
     calls = engine("ddmi_core.runs.generate", f"{command}_files", [])
     (tmp_path / "in.txt").write_text("")
-    (finished / "run.toml").write_text('[run]\nformat = 1\nplugin = "tiny"\n')
     inputs = ["in.txt"] if command == "reconstruct" else []
     ddmi(command, finished, *inputs, "--format", written, "--out", "o")
     ddmi(command, *inputs, "--plugin", "tiny", "--format", written, "--out", "o")
@@ -297,17 +296,19 @@ def test_report_prints_where_it_is(engine, finished):
 
 
 def test_data_check_passes_the_domains_settings(tiny, engine):
+    engine("ddmi_core.model.data", "source_name", "there")
     loads = engine("ddmi_core.model.data", "load_data", "the split")
     summaries = engine("ddmi_core.model.data", "summarize", Result())
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2") == "one\ntwo\n"
-    assert loads == [((tiny, "there", TinySettings(size=2)), {})]
+    (((parts, location), _),) = loads
+    assert (parts.domain, parts.settings, location) == (tiny, TinySettings(size=2), "there")
     assert summaries == [(("the split", "there"), {})]
 
 
 def test_sources_are_listed(tiny, engine):
-    calls = engine("ddmi_core.model.data", "sources", Result())
+    calls = engine("ddmi_core.model.data", "list_sources", Result())
     assert ddmi("data", "sources", "--plugin", "tiny") == "one\ntwo\n"
-    assert calls == [((tiny,), {})]
+    assert [parts.domain for (parts,), _ in calls] == [tiny]
 
 
 @pytest.mark.parametrize(
@@ -398,17 +399,6 @@ def test_doctor_reports_as_lines_and_json():
     assert {"python", "torch", "device", "processors", "memory", "cache", "fonts", "lpips"} <= findings.keys()
     assert "pytest" not in findings
     assert "+ python: " in ddmi("doctor")
-
-
-@pytest.mark.parametrize("text", ["", "7", "48x64", "1X2x3"])
-def test_sizes_are_read(text):
-    assert parse_size(text) == {"": None, "7": (7,), "48x64": (48, 64), "1X2x3": (1, 2, 3)}[text]
-
-
-@pytest.mark.parametrize("text", ["x", "4x", "0", "-1", "1.5", "٣", "9" * 5000, "4 x 4", "nan"])
-def test_what_is_no_size_is_refused(text):
-    with pytest.raises(RequestError, match="--size"):
-        parse_size(text)
 
 
 def test_a_folder_below_a_file_is_refused(tmp_path):

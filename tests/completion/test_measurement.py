@@ -24,6 +24,7 @@ from ddmi_core.testing.check import ContractBroken
 from ddmi_core.testing.contract.coordinates import check_queries
 from ddmi_core.testing.subject import Subject
 from lines_domain import LINES, LineRenderer, grid, shades
+from variants import returning, variant
 from whole_runs import run
 
 
@@ -156,5 +157,8 @@ def test_the_contract_wants_targets_in_the_columns_that_are_named():
     with Subject(LINES) as subject:
         check_queries(subject)
     for wrong in ((), ("shade", "tint")):
-        with Subject(evolve(LINES, observed=wrong)) as subject, pytest.raises(ContractBroken, match="wrong shapes"):
+        with (
+            Subject(variant(LINES, observed=returning(wrong))) as subject,
+            pytest.raises(ContractBroken, match="wrong shapes"),
+        ):
             check_queries(subject)

@@ -99,7 +99,7 @@ def test_meaning_is_seen_beyond_words():
 def test_the_package_is_not_imported_before_a_text_is_embedded():
     pytest.importorskip(PACKAGE)
     program = (
-        "import sys; from ddmi_core.parts import text_condition; text_condition(None, None); "
+        "import sys; from ddmi_core.parts import text_condition; text_condition(); "
         f"print({{'transformers', {PACKAGE!r}}} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

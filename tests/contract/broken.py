@@ -488,21 +488,28 @@ def read_unguarded(self, path: Path):
 # Implementations for a fresh process, which imports them
 
 
-def _with_source(load):
-    return lambda self: {"notes": load}
+class _FreshParts(AudioParts):
+    load = staticmethod(notes.load)
+
+    @classmethod
+    def presets(cls):
+        return AudioParts.presets()
+
+    def sources(self):
+        return {"notes": self.load}
 
 
-class HashedByPythonParts(AudioParts):
-    sources = _with_source(hashed_by_python)
+class HashedByPythonParts(_FreshParts):
+    load = staticmethod(hashed_by_python)
 
 
-class FetchingParts(AudioParts):
-    sources = _with_source(fetching)
+class FetchingParts(_FreshParts):
+    load = staticmethod(fetching)
 
 
-class SeedingParts(AudioParts):
-    sources = _with_source(seeding)
+class SeedingParts(_FreshParts):
+    load = staticmethod(seeding)
 
 
-class LeavingAFileParts(AudioParts):
-    sources = _with_source(leaving_a_file)
+class LeavingAFileParts(_FreshParts):
+    load = staticmethod(leaving_a_file)

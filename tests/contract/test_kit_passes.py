@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 
+import broken
 import pytest
-from attrs import evolve
 from small_sound import ROOT, SMALL
 from typer.testing import CliRunner
 
@@ -17,8 +17,9 @@ from ddmi_core.cli.main import app
 from ddmi_core.errors import RequestError
 from ddmi_core.registry.registry import unregister
 from ddmi_core.testing import CHECKS, DomainContract, Subject, check_named, checks, examine
+from variants import variant
 
-LARGE_FIRST = evolve(formula_domains.BLOCK, report_views="broken:large_to_small")
+LARGE_FIRST = variant(formula_domains.BLOCK, report_views=broken.large_to_small, presets=formula_domains.Blocks.presets)
 
 
 class TestWave(DomainContract):

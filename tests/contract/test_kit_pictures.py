@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 import torch
-from attrs import evolve
 
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.testing import ContractBroken, Subject, check_named
@@ -14,6 +14,7 @@ from ddmi_core.testing.subject import TINY
 from ddmi_nerf import parts
 from ddmi_nerf.cameras import orbit
 from ddmi_nerf.rendering import export, mesh, renderer
+from variants import returning, variant
 
 LEAST = ("domain.count=8", "domain.size=8", "domain.views=2", "domain.held_views=0", "domain.shown=2")
 
@@ -25,17 +26,13 @@ class Stuck(parts.RaySampler):
         return super().sample(signal, 4, torch.Generator().manual_seed(0))
 
 
-def stuck(domain, settings):
-    return Stuck()
+def one_size(self, text):
+    orbit.parse_view(text, self.settings)
+    return orbit.parse_view("8", self.settings)
 
 
-def one_size(text, settings):
-    orbit.parse_view(text, settings)
-    return orbit.parse_view("8", settings)
-
-
-def the_first(signal, index, drawing):
-    return renderer.ground_truth(signal, 0, drawing)
+def the_first(self, signal, index):
+    return renderer.ground_truth(signal, 0, self.renderer)
 
 
 def write_nothing(artefact, path: Path) -> None:
@@ -48,11 +45,17 @@ def write_notes(artefact, path: Path) -> None:
 
 
 BROKEN = {
-    "sampler_covers": ({"sampler": "test_kit_pictures:stuck"}, "many draws have few different coordinates"),
-    "render_sizes": ({"parse_view": "test_kit_pictures:one_size"}, "another size than requested"),
-    "original": ({"ground_truth": "test_kit_pictures:the_first"}, "equal to the first 3"),
-    "exporters": ({"exporters": {".glb": "test_kit_pictures:write_nothing"}}, "it holds no vertices"),
+    "sampler_covers": ({"sampler": cached_property(lambda self: Stuck())}, "many draws have few different coordinates"),
+    "render_sizes": ({"parse_view": one_size}, "another size than requested"),
+    "original": ({"ground_truth": the_first}, "equal to the first 3"),
+    "exporters": ({"exporters": returning({".glb": write_nothing})}, "it holds no vertices"),
 }
+
+
+def examined(changes) -> Subject:
+    """The variant with these members."""
+    presets = classmethod(lambda cls: parts.NerfParts.presets())
+    return Subject(variant(domain_named("nerf"), presets=presets, **changes), settings=LEAST)
 
 
 @pytest.fixture(scope="module")
@@ -75,17 +78,11 @@ def test_a_sound_domain_of_pictures_passes(name, subject):
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_is_seen(name):
     changes, told = BROKEN[name]
-    with (
-        Subject(evolve(domain_named("nerf"), **changes), settings=LEAST) as subject,
-        pytest.raises(ContractBroken, match=told),
-    ):
+    with examined(changes) as subject, pytest.raises(ContractBroken, match=told):
         check_named(name)(subject)
 
 
 def test_files_beside_are_those_of_other_exporters(subject):
-    changes = {"exporters": {".png": "test_kit_pictures:write_notes"}}
-    with (
-        Subject(evolve(domain_named("nerf"), **changes), settings=LEAST) as subject,
-        pytest.raises(ContractBroken, match=r"render\.txt"),
-    ):
+    changes = {"exporters": returning({".png": write_notes})}
+    with examined(changes) as subject, pytest.raises(ContractBroken, match=r"render\.txt"):
         check_named("exporters")(subject)

@@ -83,7 +83,7 @@ BROKEN = [
     ("perceptual", table("perceptual", "spectral", broken.OnePerSignal), "not one finite number"),
     ("metrics", table("metrics", "psnr_db", broken.mean_over_all), "wanted (4)"),
     ("metrics", table("metrics", "score", broken.error_called_score), "better higher"),
-    ("describe", {"signal_features": broken.half_of_the_features}, "of signals 16"),
+    ("describe", {"signal_features": broken.half_of_the_features}, "of signals 36"),
     ("conditions", table("conditions", "mood", broken.ForgottenBatch), "length 3"),
     ("autoencoder_learns", {"loss": broken.rounded}, "does not decrease"),
     ("gradients_reach_weights", broken.rendered_by(broken.Detached), "no gradient reaches"),
@@ -115,6 +115,8 @@ def examined(sound, changes, split) -> Subject:
     """The variant, with the signals that are loaded already unless it loads others."""
     described = {name: value for name, value in changes.items() if name in attrs.fields_dict(Domain)}
     members = {name: value for name, value in changes.items() if name not in described}
+    if members:
+        members.setdefault("presets", classmethod(lambda cls: AudioParts.presets()))
     changed = evolve(variant(sound, **members) if members else sound, **described)
     other = {"sources", "implementation"} & changes.keys()
     return Subject(changed, settings=SMALL, split=None if other else split)

@@ -210,23 +210,26 @@ def test_every_command_and_option_is_on_the_generated_page(generate: ModuleType)
 
 def test_every_setting_is_on_the_generated_page(generate: ModuleType) -> None:
     from ddmi_core.cli.train import configured
+    from ddmi_core.parts.domain_parts import implementation
     from ddmi_core.settings.resolve import keys
 
     page = generate.settings()
     assert {"image", "occupancy"} <= set(generate.built_in())
     for plugin in generate.built_in():
-        for preset in configured(plugin)[0].presets:
+        for preset in implementation(configured(plugin)[0]).presets():
             missing = [row.key for row in keys(configured(plugin, preset)[1]) if f"`{row.key}`" not in page]
             assert missing == ["plugin", "preset"]
 
 
 def test_values_that_depend_on_the_preset_stand_under_their_plugin(generate: ModuleType) -> None:
     from ddmi_core.cli.train import configured
+    from ddmi_core.parts.domain_parts import implementation
 
     page = generate.settings()
     for plugin in ("image", "occupancy"):
         part = page.partition(f"## Settings of the plugin `{plugin}`")[2].partition("\n## ")[0]
-        steps = [configured(plugin, preset)[1].diffusion.training.steps for preset in configured(plugin)[0].presets]
+        presets = implementation(configured(plugin)[0]).presets()
+        steps = [configured(plugin, preset)[1].diffusion.training.steps for preset in presets]
         assert f"| `diffusion.training.steps` | {' | '.join(f'`{number}`' for number in steps)} |" in part
         assert "| `domain.strict` | `true` |" in part
     assert "| `sampling.guidance_from` | `0.0` |" in page.partition("## Settings of the plugin")[0]

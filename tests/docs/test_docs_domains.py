@@ -1,7 +1,8 @@
-"""The page that compares the domains agrees with descriptions, parts, code and weights."""
+"""The page that compares the domains agrees with descriptions, implementations, code and weights."""
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import re
@@ -38,14 +39,17 @@ def test_every_built_in_domain_is_described_as_it_is(domains):
     assert {domain.name for domain in domains.domains()} >= {"image", "occupancy", "video", "nerf", "audio"}
     for domain in domains.domains():
         column = {row: words(cell[domain.name]) for row, cell in cells.items()}
+        parts = domains.implemented(domain.name)
         assert column["axes"] == list(domain.layout.axes)
         assert column["planes"] == ["".join(plane) for plane in domain.layout.planes]
         assert column["values"] == list(domain.values)
-        assert column["observed values, if different"] == list(domain.observed)
-        assert column["data"] == list(domain.sources)
-        assert column["reconstruction metrics"] == list(domain.metrics)
-        assert column["other evaluations"] == list(domain.evaluations)
-        assert column["files"] == list(domain.exporters)
+        assert column["observed values, if different"] in ([], list(parts.observed()))
+        assert column["data"] == list(parts.sources())
+        assert column["reconstruction metrics"] == list(parts.metrics())
+        assert column["other evaluations"] == list(parts.evaluations())
+        assert column["files"] == list(parts.exporters())
+        assert "quick" in column["presets"]
+    assert words(cells["observed values, if different"]["nerf"]) == ["red", "green", "blue"]
 
 
 def test_bold_parts_are_those_of_the_domain(domains):
@@ -55,9 +59,13 @@ def test_bold_parts_are_those_of_the_domain(domains):
             cell = cells[name][domain.name]
             assert words(cell)[0] == type(part).__name__
             assert cell.startswith("**") == type(part).__module__.startswith(domains.package_of(domain))
-        for name in domains.REFERENCES:
-            reference = getattr(domain, name)
-            assert cells[name][domain.name].startswith("**") == reference.startswith(domains.package_of(domain))
+        kind = type(domains.implemented(domain.name))
+        for name in domains.METHODS:
+            method = getattr(kind, name, None)
+            own = method is not None and method.__module__.startswith(domains.package_of(domain))
+            cell = cells[f"`{name}` of"][domain.name]
+            assert words(cell) == ([method.__qualname__.partition(".")[0]] if method else [])
+            assert cell.startswith("**") == own
 
 
 def test_lines_of_all_modules_are_counted_once(domains):
@@ -81,6 +89,27 @@ def test_data_sources_are_told_apart(domains):
     assert radiance.isdisjoint(
         f"ddmi_nerf.{name}" for name in ("cameras.camera", "rendering.renderer", "settings", "plugin", "signal")
     )
+
+
+def test_modules_are_found_behind_aliases_functions_and_imports_in_methods(domains):
+    tree = ast.parse("""
+from pack import folder as files, other
+from pack.made import load
+import pack.deep
+
+class Parts:
+    def sources(self):
+        from pack import lazy
+        return {"folder": files.load, "made": load, "lazy": lazy.load, "deep": pack.deep.load}
+
+    def renderer(self):
+        return other.Renderer()
+""")
+    names = ("pack", "pack.deep", "pack.folder", "pack.lazy", "pack.made", "pack.other")
+    methods = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    assert domains.used(tree, [methods["sources"]], names) == {"pack.folder", "pack.made", "pack.lazy", "pack.deep"}
+    rest = domains._without(tree, [methods["sources"]])
+    assert domains.used(tree, rest, names) == {"pack.other"}
 
 
 def test_figures_are_those_beside_the_weights(domains):

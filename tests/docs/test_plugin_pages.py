@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
+import re
 import subprocess
 import sys
 import wave
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,38 @@ def test_the_commands_about_a_new_modality_run_and_print_what_the_page_shows(tmp
             seconds[name] = file.getnframes() / file.getframerate()
     assert seconds == {"bells": 0.5, "finer": 0.5}
     assert (tmp_path / "again" / "sample-0000.wav").is_file()
+
+
+def test_the_table_of_methods_has_all_of_them_and_says_which_are_required():
+    from ddmi_core.parts import DomainParts, GridDomain
+
+    page = (ROOT / "docs" / "reference" / "domain.md").read_text(encoding="utf-8")
+    table = page.partition("| method or property |")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    shown = {row[0].strip("`").partition("(")[0]: row[2:] for row in rows}
+    public = {
+        name
+        for kind in (DomainParts, GridDomain)
+        for name, method in vars(kind).items()
+        if not name.startswith("_")
+        and (callable(method) or isinstance(method, property | cached_property | classmethod))
+    }
+    assert shown.keys() == public
+    for name, defaults in shown.items():
+        for kind, default in zip((DomainParts, GridDomain), defaults, strict=True):
+            assert (default == "required") == (name in kind.__abstractmethods__), name
+            assert (default == "") == (not hasattr(kind, name)), name
+
+
+def test_the_table_of_methods_shows_their_arguments():
+    from ddmi_core.parts import GridDomain
+
+    page = (ROOT / "docs" / "reference" / "domain.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", page, re.MULTILINE))
+    assert shown
+    for name, arguments in shown.items():
+        names = [word for word in inspect.signature(getattr(GridDomain, name)).parameters if word != "self"]
+        assert [word for word in arguments.split(", ") if word] == names
 
 
 def test_every_status_is_in_the_reference():

@@ -12,6 +12,7 @@ import formula_domains
 from ddmi_core.api import Figure
 from ddmi_core.errors import DataError
 from ddmi_core.registry.registry import unregister
+from variants import returning, variant
 from whole_runs import run
 
 
@@ -26,20 +27,16 @@ def spread(model, split, count, seed):
     ]
 
 
-def needs(settings):
+def needs(parts):
     """Stands for a file that an evaluation needs, and which is not there where there are seven signals."""
-    if settings.count == 7:
+    if parts.settings.count == 7:
         raise DataError("seven: no such file")
 
 
 @pytest.fixture
 def domain():
-    domain = evolve(
-        formula_domains.WAVE,
-        name="studied",
-        evaluations={"spread": "test_evaluate:spread"},
-        preflight="test_evaluate:needs",
-    )
+    wave = evolve(formula_domains.WAVE, name="studied")
+    domain = variant(wave, evaluations=returning({"spread": spread}), preflight=needs)
     ddmi_core.register(domain)
     yield domain
     unregister("studied")

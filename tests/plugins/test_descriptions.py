@@ -5,19 +5,17 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import distribution
-from importlib.resources import files
 from pathlib import Path
 
-import attrs
 import pytest
+
+from ddmi_core.parts.domain_parts import implementation
 
 POINTS = distribution("ddmi").entry_points.select(group="ddmi.plugins")
 PUBLIC = ("ddmi_core.api", "ddmi_core.errors", "ddmi_core.parts")
 HEAVY = ("torch", "PIL", "scipy", "skimage", "trimesh")
-RESOURCES = ("presets", "weights", "optional")  # files and modules, not parts
 
 each_plugin = pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
 
@@ -26,15 +24,6 @@ def described(point):
     """The one domain of a plugin."""
     (domain,) = point.load().ddmi_domains()
     return domain
-
-
-def references(domain):
-    """Where a description says that a part is."""
-    for field in attrs.fields(type(domain)):
-        value = getattr(domain, field.name)
-        values = value.values() if isinstance(value, Mapping) else [value]
-        if field.name not in RESOURCES:
-            yield from (text for text in values if isinstance(text, str) and text.startswith("ddmi_"))
 
 
 @each_plugin
@@ -49,18 +38,12 @@ def test_the_entry_point_has_the_name_of_its_domain(point):
 
 
 @each_plugin
-def test_every_part_that_a_description_names_exists(point):
+def test_the_presets_are_the_files_beside_the_implementation(point):
     domain = described(point)
-    found = list(references(domain))
-    assert len(found) >= 10
-    assert [reference for reference in found if not callable(domain.resolve(reference))] == []
-
-
-@each_plugin
-def test_every_preset_that_a_description_names_is_a_file(point):
-    for reference in described(point).presets.values():
-        package, _, path = reference.partition(":")
-        assert files(package).joinpath(path).is_file(), reference
+    folder = Path(import_module(domain.package).__file__).parent / "presets"
+    presets = implementation(domain).presets()
+    assert {"quick", "base", "paper"} <= presets.keys()
+    assert set(presets.values()) == set(folder.glob("*.toml"))
 
 
 @each_plugin

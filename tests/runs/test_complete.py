@@ -16,7 +16,6 @@ from ddmi_core.completion import measurement, metrics, solve
 from ddmi_core.errors import RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
-from ddmi_core.runs import complete
 from variants import model_variant
 
 
@@ -230,12 +229,16 @@ def test_one_input_is_completed_at_a_time(finished_runs, wave_file, tmp_path):
     assert "give an INPUT" in invoke(finished_runs["wave"], *rest).stderr
 
 
-def test_the_picture_of_what_was_observed_is_the_middle_of_the_range_elsewhere(wave):
+def test_the_picture_of_what_was_observed_is_the_middle_of_the_range_elsewhere(wave, monkeypatch):
     signal = load_data(wave.parts, "").held_out.batch([0])
     original = wave.ground_truth(signal)
     seen, _ = half(wave)
-    (grid,) = complete._seen_picture(wave, original, seen)
+    drawn = []
+    monkeypatch.setattr(type(wave.parts), "still", lambda parts, artefact: drawn.append(artefact))
+    wave.parts.contact_sheet(signal, seen, wave.sample(1, steps=1), [])
+    first, grid = drawn
     left = len(original.values) // 2
+    np.testing.assert_allclose(first.values, original.values)
     np.testing.assert_allclose(grid.values[:left], original.values[:left])
     assert not grid.values[left:].any()
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_plugins import name_of
+from made_plugins import AXES, name_of
 
-from ddmi_core.scaffold.choices import CHOICES
 from ddmi_core.scaffold.writing import write_plugin
 from known_plugins import make_known
 
@@ -19,7 +18,7 @@ from known_plugins import make_known
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of new plugins by their axes."""
     out = tmp_path_factory.mktemp("made")
-    return {axes: write_plugin(name_of(axes), axes, out) for axes in CHOICES}
+    return {axes: write_plugin(name_of(axes), axes, out) for axes in AXES}
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from made_plugins import name_of
+from made_plugins import AXES, name_of
 from typer.testing import CliRunner
 
 from ddmi_core.cli.main import app
 from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
-from ddmi_core.scaffold.choices import CHOICES
+from ddmi_core.scaffold.choices import choice_of
 from ddmi_core.testing import Subject, examine
 from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
 
@@ -30,7 +30,7 @@ TINY = (
     'evaluation.grid=["euler:2"]',
 )
 
-every_choice = pytest.mark.parametrize("axes", CHOICES)
+every_choice = pytest.mark.parametrize("axes", AXES)
 
 
 def tool(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -82,7 +82,7 @@ def test_each_is_listed_as_ready(installed: dict[str, Path]) -> None:
     found = {
         record.name: (record.status, record.axes) for record in checked() if record.name in map(name_of, installed)
     }
-    assert found == {name_of(axes): (Status.READY, tuple(axes)) for axes in CHOICES}
+    assert found == {name_of(axes): (Status.READY, tuple(axes)) for axes in AXES}
 
 
 @every_choice
@@ -107,11 +107,11 @@ def test_it_trains_to_a_report(installed: dict[str, Path], axes: str, tmp_path: 
     ddmi("run", "--plugin", name_of(axes), "--out", tmp_path / "run", *sets)
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
     samples = sorted((tmp_path / "run" / "samples").iterdir())
-    assert [path.name for path in samples] == [f"sample-000{n}{CHOICES[axes].suffix}" for n in range(2)]
+    assert [path.name for path in samples] == [f"sample-000{n}{choice_of(axes).suffix}" for n in range(2)]
     # What was written is data, too: a folder of signals, and one to be drawn again at the README's size.
     assert "1 training signal, 1 held out" in ddmi(
         "data", "check", tmp_path / "run" / "samples", "--plugin", name_of(axes)
     )
-    size = CHOICES[axes].size
+    size = choice_of(axes).size
     ddmi("reconstruct", tmp_path / "run", samples[0], "--size", size, "--out", tmp_path / "again")
     assert len(list((tmp_path / "again").iterdir())) == 1

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import errno
 import os
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from made_plugins import AXES
 from typer.testing import CliRunner
 
 from ddmi_core.cli.main import app
 from ddmi_core.errors import OutputError, RequestError
-from ddmi_core.scaffold.choices import CHOICES
+from ddmi_core.parts import GridDomain
 from ddmi_core.scaffold.names import LONGEST, Names
 from ddmi_core.scaffold.writing import LONGEST_SUMMARY, python_text, write_plugin
 from known_plugins import make_known
@@ -45,6 +47,7 @@ def test_it_writes_a_distribution_and_says_what_to_do_next(tmp_path: Path) -> No
         "ddmi_my_sonar/__init__.py",
         "ddmi_my_sonar/files.py",
         "ddmi_my_sonar/formulas.py",
+        "ddmi_my_sonar/parts.py",
         "ddmi_my_sonar/picture.py",
         "ddmi_my_sonar/plugin.py",
         "ddmi_my_sonar/presets/quick.toml",
@@ -70,7 +73,7 @@ def test_the_place_is_the_working_directory_and_the_axes_those_of_a_plane(
     assert 'axes=("x", "y")' in (tmp_path / "ddmi-sonar" / "ddmi_sonar" / "plugin.py").read_text()
 
 
-@pytest.mark.parametrize("axes", CHOICES)
+@pytest.mark.parametrize("axes", AXES)
 def test_every_module_opens_with_a_sentence(made: dict[str, Path], axes: str) -> None:
     for path in made[axes].rglob("*.py"):
         opening = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
@@ -78,11 +81,23 @@ def test_every_module_opens_with_a_sentence(made: dict[str, Path], axes: str) ->
         assert "\n" not in opening, path
 
 
-@pytest.mark.parametrize("axes", CHOICES)
+@pytest.mark.parametrize("axes", AXES)
 def test_the_author_is_told_what_to_replace(made: dict[str, Path], axes: str) -> None:
     telling = {path.name for path in made[axes].rglob("*") if path.is_file() and "Replace:" in path.read_text()}
-    package = {"plugin.py", "settings.py", "formulas.py", "source.py", "files.py", "picture.py", "quick.toml"}
-    assert telling == package | {"pyproject.toml", "LICENSE", "README.md"}
+    package = {"plugin.py", "parts.py", "settings.py", "formulas.py", "source.py", "files.py", "picture.py"}
+    assert telling == package | {"quick.toml", "pyproject.toml", "LICENSE", "README.md"}
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_the_readme_names_every_file_and_only_methods_that_exist(made: dict[str, Path], axes: str) -> None:
+    text = (made[axes] / "README.md").read_text(encoding="utf-8")
+    for path in files(made[axes]):
+        if path.endswith(".py") and "__init__" not in path:
+            assert f"| `{path}` |" in text
+    methods = text.partition("| methods | purpose |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+)`[,| ]", "".join(row.split(" | ")[0] for row in methods.splitlines()))
+    assert len(named) > 15
+    assert [name for name in named if not hasattr(GridDomain, name)] == []
 
 
 @pytest.mark.parametrize(
@@ -149,15 +164,34 @@ def test_the_name_of_another_distribution_or_module_is_refused(tmp_path: Path, m
     assert "the package ddmi_module" in refusal("module", "--out", tmp_path)
 
 
-@pytest.mark.parametrize("axes", ["xyzt", "xz", "yx", ""])
+@pytest.mark.parametrize("axes", ["xz", "yx", "", "XYZT", "xy-z", "xyz1", "abcdefg"])
 def test_unknown_axes_are_refused_with_the_valid_ones(axes: str, tmp_path: Path) -> None:
     text = refusal("sonar", "--axes", axes, "--out", tmp_path)
     assert f"unknown axes {axes!r}" in text
-    assert "Valid: t, xy, xyt, xyz" in text
+    assert "Valid: t, xy, xyt, xyz, or four to six different lower-case letters" in text
+
+
+def test_axes_of_ones_own_are_of_different_letters(tmp_path: Path) -> None:
+    assert "repeat a letter" in refusal("sonar", "--axes", "xyzx", "--out", tmp_path)
+
+
+@pytest.mark.parametrize("axes", ["xyzt", "uvwst", "abcdef"])
+def test_axes_of_ones_own_have_a_plane_for_each_pair(axes: str, tmp_path: Path) -> None:
+    folder = write_plugin("sonar", axes, tmp_path)
+    tree = ast.parse((folder / "ddmi_sonar" / "plugin.py").read_text(encoding="utf-8"))
+    layout = {
+        keyword.arg: ast.literal_eval(keyword.value)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Layout"
+        for keyword in call.keywords
+    }
+    assert layout["axes"] == tuple(axes)
+    assert set(map(frozenset, layout["planes"])) == {frozenset((a, b)) for a in axes for b in axes if a != b}
+    assert len(layout["planes"]) == len(axes) * (len(axes) - 1) // 2
 
 
 def test_near_axes_are_offered(tmp_path: Path) -> None:
-    assert "did you mean 'xyz'?" in refusal("sonar", "--axes", "xyzt", "--out", tmp_path)
+    assert "did you mean 'xyt'?" in refusal("sonar", "--axes", "yxt", "--out", tmp_path)
 
 
 @pytest.mark.parametrize("summary", ["two\nlines", "s" * (LONGEST_SUMMARY + 1)])

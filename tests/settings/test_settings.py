@@ -1,6 +1,5 @@
 """Configurations resolve strictly, say what is wrong with a key, and survive being written."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.autoencoder.config import AutoencoderConfig, DecoderConfig, EncoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig, PathConfig
 from ddmi_core.errors import ConfigError, PluginError, RequestError
+from ddmi_core.parts import GridDomain
 from ddmi_core.settings.config import RunConfig, SamplingConfig
 from ddmi_core.settings.convert import Fault, structure
 from ddmi_core.settings.resolve import dumps, keys, loads, resolve
@@ -62,26 +62,36 @@ class TinySettings:
     crop: Crop = Crop(offset=(1, 2.0))
 
 
+class TinyParts(GridDomain[TinySettings]):
+    """Has settings, and nothing that runs."""
+
+    def sources(self):
+        return {"folder": None}
+
+    def read(self, path):
+        raise NotImplementedError
+
+    def exporters(self):
+        return {".txt": None}
+
+    def picture(self, artefact):
+        raise NotImplementedError
+
+
 def tiny(**changes: object) -> Domain:
-    own = {
-        "settings": f"{__name__}:TinySettings",
-        "presets": {"quick": "tiny_presets:presets/quick.toml", "base": "tiny_presets:presets/base.toml"},
-    }
-    return bare_domain(**(own | changes))
+    return bare_domain(**({"implementation": TinyParts} | changes))
 
 
 @pytest.fixture
-def domain(tmp_path, monkeypatch):
-    folder = tmp_path / "tiny_presets" / "presets"
-    folder.mkdir(parents=True)
-    (folder.parent / "__init__.py").write_text("")
+def domain(tmp_path):
+    folder = tmp_path / "presets"
+    folder.mkdir()
     (folder / "quick.toml").write_text(
         "[autoencoder]\nlatent_channels = 2\n[autoencoder.training]\nsteps = 10\nrate = 1\n[domain]\nsize = 8\n"
     )
     (folder / "base.toml").write_text("[domain]\nsiez = 8\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield tiny()
-    sys.modules.pop("tiny_presets", None)
+    files = {path.stem: path for path in folder.iterdir()}
+    return variant(tiny(), presets=classmethod(returning(files)))
 
 
 def message(domain, *overrides, **arguments):

@@ -45,7 +45,7 @@ def test_grids_are_zoomed_with_sliders_for_the_axes_beyond_two(models):
 
 def test_a_slice_of_three_axes_is_that_of_the_whole_grid_at_its_place(models):
     model = models["block"]
-    field, panel = model.sample(1, seed=4, steps=2), GridPanel(model.domain, model.renderer)
+    field, panel = model.sample(1, seed=4, steps=2), GridPanel(model.domain.layout, model.renderer, model.parts.picture)
     native, *_ = model.renderer.native
     whole = model.render(field).array()
     for number in (0, 3, native - 1):
@@ -57,7 +57,7 @@ def test_a_slice_of_three_axes_is_that_of_the_whole_grid_at_its_place(models):
 
 def test_a_part_is_drawn_from_the_field_and_not_enlarged(models):
     model = models["block"]
-    field, panel = model.sample(1, seed=4, steps=2), GridPanel(model.domain, model.renderer)
+    field, panel = model.sample(1, seed=4, steps=2), GridPanel(model.domain.layout, model.renderer, model.parts.picture)
     bounds = ((-0.3, -0.29), (0.5, 0.51))
     shown = pixels(panel.show(field, Look(size=(24, 32), bounds=bounds, at=(0.25,))))
     (native, *_), middle = model.renderer.native, 0.25
@@ -70,7 +70,12 @@ def test_a_part_is_drawn_from_the_field_and_not_enlarged(models):
 def test_a_part_of_a_line_has_enough_cells_however_small_it_is(models):
     model = models["wave"]
     drawn = []
-    panel = GridPanel(model.domain, model.renderer, lambda artefact: drawn.append(artefact) or Image.new("RGB", (1, 1)))
+
+    def picture(artefact):
+        drawn.append(artefact)
+        return Image.new("RGB", (1, 1))
+
+    panel = GridPanel(model.domain.layout, model.renderer, picture)
     panel.show(model.sample(1, steps=2), Look(bounds=((0.1, 0.1001),)))
     (artefact,) = drawn
     assert artefact.size == (1024,)

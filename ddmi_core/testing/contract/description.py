@@ -13,7 +13,7 @@ from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
 from ddmi_core.model.run_folder import pretrained, read_config
 from ddmi_core.parts.domain_parts import DomainParts, build_parts, implementation
-from ddmi_core.settings.resolve import dumps, loads, resolve
+from ddmi_core.settings.resolve import QUICK, dumps, loads, resolve
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 
@@ -50,7 +50,8 @@ def check_implementation(subject: Subject) -> None:
     try:
         cls = implementation(subject.domain)
     except PluginError as error:
-        expect(False, str(error), "correct the class, or the description's implementation")
+        reference = subject.domain.implementation
+        expect(False, str(error), "correct the class, or the description's implementation", implementation=reference)
     for name, ours in inspect.getmembers(DomainParts, inspect.isfunction):
         method = getattr(cls, name)
         if name.startswith("_") or method is ours:
@@ -122,8 +123,8 @@ def check_settings(subject: Subject) -> None:
 
 def check_presets(subject: Subject) -> None:
     """Every preset can be read, is valid for the settings, and survives writing and reading of run.toml."""
-    presets = implementation(subject.domain).presets()
-    for preset in presets:
+    presets = {*implementation(subject.domain).presets(), QUICK}
+    for preset in sorted(presets):
         try:
             config = resolve(subject.domain, preset)
         except DdmiError as error:

@@ -11,9 +11,10 @@ from PIL import Image
 from ddmi_core.api import Field, Planes
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import OutputError, RequestError
-from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig, grid_ground_truth, grid_renderer
+from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig
 from ddmi_image import export
 from ddmi_image.export import picture, write_png, write_small
+from ddmi_image.parts import ImageParts
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
 
@@ -26,7 +27,7 @@ def field():
 
 
 def raster(field, size):
-    return grid_renderer(IMAGE, ImageSettings()).render(field, size)
+    return ImageParts(IMAGE, ImageSettings()).renderer.render(field, size)
 
 
 def expected(artefact):
@@ -111,8 +112,8 @@ def test_thumbnails_are_bounded_in_proportion(field):
 
 
 def original(pixels):
-    settings = ImageSettings(size=pixels.shape[-1])
-    return grid_ground_truth(GridSignal(pixels), len(pixels) - 1, grid_renderer(IMAGE, settings))
+    parts = ImageParts(IMAGE, ImageSettings(size=pixels.shape[-1]))
+    return parts.ground_truth(GridSignal(pixels), len(pixels) - 1)
 
 
 def test_an_original_is_drawn_and_written_like_a_render(tmp_path):

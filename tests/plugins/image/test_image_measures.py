@@ -10,20 +10,19 @@ from ddmi_core.parts import (
     CoarseToFineReadout,
     GridSignal,
     ReadoutConfig,
-    grid_renderer,
-    grid_report_views,
-    grid_sampler,
     psnr_db,
     ssim,
     structural_similarity,
 )
-from ddmi_image.features import describe, describe_signal, features
+from ddmi_image.features import features
 from ddmi_image.openmoji import load
+from ddmi_image.parts import ImageParts
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
 
 SETTINGS = ImageSettings(size=24, detail=2, groups=("faces",))
-RENDERER = grid_renderer(IMAGE, SETTINGS)
+PARTS = ImageParts(IMAGE, SETTINGS)
+RENDERER = PARTS.renderer
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +67,7 @@ def test_ssim_works_on_pictures_smaller_than_its_window():
 
 
 def test_descriptions_have_the_same_form_for_fields_and_signals(fields, signal):
-    by_field, by_signal = describe(fields, RENDERER), describe_signal(signal)
+    by_field, by_signal = PARTS.field_features(fields), PARTS.signal_features(signal)
     assert by_field.shape == by_signal.shape == (3, 84)
     assert by_field.isfinite().all()
     torch.testing.assert_close(by_field, features(RENDERER.native_values(fields)))
@@ -94,11 +93,13 @@ def test_descriptions_of_two_sizes_of_a_picture_are_close():
 
 
 def test_views_double_and_grow():
-    assert [size for _, size in grid_report_views(IMAGE, ImageSettings())] == [(n, n) for n in (48, 96, 192, 384)]
-    assert grid_report_views(IMAGE, ImageSettings(size=256))[-1] == ("1024 x 1024", (1024, 1024))
+    assert [size for _, size in ImageParts(IMAGE, ImageSettings()).report_views()] == [
+        (n, n) for n in (48, 96, 192, 384)
+    ]
+    assert ImageParts(IMAGE, ImageSettings(size=256)).report_views()[-1] == ("1024 x 1024", (1024, 1024))
 
 
 def test_sampler_draws_from_all_levels_of_a_signal(signal):
     source = torch.Generator().manual_seed(0)
-    seen = {grid_sampler(IMAGE, SETTINGS).sample(signal, 64, source).extra.unique().item() for _ in range(20)}
+    seen = {PARTS.sampler.sample(signal, 64, source).extra.unique().item() for _ in range(20)}
     assert seen == {0.0, -1.0}

@@ -27,7 +27,7 @@ def built(preset):
 @pytest.mark.parametrize("preset", ImageParts.presets())
 def test_preset_builds_with_a_term_and_a_sampler_that_exist(preset):
     config, latent, basis = built(preset)
-    assert config.autoencoder.perceptual.kind in IMAGE.perceptual
+    assert config.autoencoder.perceptual.kind in build_parts(IMAGE, config.domain).perceptual()
     assert basis[-1][0].shape[-1] == config.domain.size
     from ddmi_core.diffusion.latents import LatentShape
 

@@ -118,20 +118,19 @@ def test_cameras_that_look_away_have_no_places(signal):
 def model(signal) -> Model:
     """One without training, whose fields can be fitted a little."""
     config = resolve(NERF, overrides=SMALL)
-    autoencoder = build_autoencoder(build_parts(NERF, config.domain), config).eval().requires_grad_(False)
+    parts = build_parts(NERF, config.domain)
+    autoencoder = build_autoencoder(parts, config).eval().requires_grad_(False)
     points = torch.rand(1, 64, 3, generator=generator())
     shape = LatentShape.of(autoencoder.encode(evolve(signal, points=points, point_colours=points)).mean)
     diffusion = build_diffusion(NERF, config, shape, 0).eval().requires_grad_(False)
     length = shape.length
-    renderer = build_parts(NERF, config.domain).renderer
-    renderer.step = 0.1  # fog takes time
+    parts.renderer.step = 0.1  # fog takes time
     return Model(
-        domain=NERF,
+        parts=parts,
         config=config,
         autoencoder=autoencoder,
         diffusion=diffusion,
         normalisation=Normalisation(torch.zeros(length), torch.ones(length)),
-        renderer=renderer,
         classes=(),
         counts=(),
         vectors=torch.zeros(0, 0),

@@ -43,7 +43,7 @@ def test_numbers_out_of_range_are_refused(text):
 
 @pytest.mark.parametrize("size", [16, 64, 200, 1024])
 def test_reports_show_an_object_from_different_places(size):
-    labelled = report_views(None, NerfSettings(size=size))
+    labelled = report_views(NerfSettings(size=size))
     places = {tuple(np.round(camera.origin, 3)) for _, camera in labelled}
     assert len({label for label, _ in labelled}) == len(labelled) == (4 if size < 256 else 3)
     assert len(places) == 3

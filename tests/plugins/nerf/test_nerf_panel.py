@@ -16,9 +16,11 @@ from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.registry.registry import domain_named
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.cameras.orbit import DISTANCE
+from ddmi_nerf.parts import NerfParts
 from ddmi_nerf.rendering import panel as panels
 from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.rendering.scene import Picture
+from ddmi_nerf.settings import NerfSettings
 
 
 def some_field(seed: int = 0, scale: float = 3.0) -> Field:
@@ -47,9 +49,7 @@ def pixels(shown) -> np.ndarray:
 
 
 def test_the_domain_is_orbited():
-    domain = domain_named("nerf")
-    settings = domain.resolve(domain.settings)()
-    panel = domain.resolve(domain.panel)(domain, settings, domain.resolve(domain.renderer)(domain, settings))
+    panel = NerfParts(domain_named("nerf"), NerfSettings()).panel()
     assert (panel.gesture, panel.axes, panel.sliders) == ("orbit", (), ())
 
 

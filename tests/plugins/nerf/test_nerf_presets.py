@@ -41,7 +41,7 @@ def built(preset, *sets):
 def test_preset_builds_with_terms_and_conditions_that_exist(preset):
     config, latent, basis = built(preset)
     assert config.autoencoder.perceptual.kind == "none"
-    assert config.diffusion.condition in (*NERF.conditions, "none")
+    assert config.diffusion.condition in (*build_parts(NERF, config.domain).conditions(), "none")
     assert [tuple(plane.shape[2:]) for plane in basis[-1]] == [(config.domain.plane,) * 2] * 3
     with torch.device("meta"):
         model = build_diffusion(NERF, config, LatentShape.of(latent), 0, 384)

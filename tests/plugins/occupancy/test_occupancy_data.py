@@ -9,8 +9,9 @@ from ddmi_occupancy.data.furniture.solids import Solid, inside
 from ddmi_occupancy.data.furniture.surface_points import surface
 from ddmi_occupancy.data.sampling import NOISE, Packing, point_weights, points_around
 from ddmi_occupancy.data.shape_set import ShapeSet
-from ddmi_occupancy.parts import PointSampler, encoder, sampler
+from ddmi_occupancy.parts import OccupancyParts
 from ddmi_occupancy.plugin import OCCUPANCY
+from ddmi_occupancy.point_sampler import PointSampler
 from ddmi_occupancy.settings import OccupancySettings
 
 BALLS = [
@@ -178,7 +179,7 @@ def test_sets_that_do_not_fit_are_refused(options, message):
 
 def test_queries_show_what_is_inside():
     signal = balls().batch([0, 2])
-    queries = sampler(OCCUPANCY, OccupancySettings()).sample(signal, 500, seeded())
+    queries = OccupancyParts(OCCUPANCY, OccupancySettings()).sampler.sample(signal, 500, seeded())
     assert queries.coords.shape == (2, 500, 3)
     assert queries.extra.shape == (2, 500, 0)
     assert queries.weights.shape == (2, 500)
@@ -211,7 +212,7 @@ def test_a_share_outside_its_range_is_refused():
 def test_the_encoder_sees_points_and_normals():
     settings = OccupancySettings(plane=16)
     torch.manual_seed(0)
-    network = encoder(OCCUPANCY, AutoencoderConfig(), settings)
+    network = OccupancyParts(OCCUPANCY, settings).encoder(AutoencoderConfig())
     signal = balls().batch([0, 1])
     mean = network(signal).mean
     assert [tuple(plane.shape) for plane in mean] == [(2, 4, 4, 4)] * 3

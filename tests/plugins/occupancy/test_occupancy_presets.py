@@ -31,7 +31,7 @@ def built(preset):
 def test_preset_builds_with_terms_and_conditions_that_exist(preset):
     config, latent, basis = built(preset)
     assert config.autoencoder.perceptual.kind == "none"
-    assert config.diffusion.condition in (*OCCUPANCY.conditions, "none")
+    assert config.diffusion.condition in (*build_parts(OCCUPANCY, config.domain).conditions(), "none")
     assert [tuple(plane.shape[2:]) for plane in basis[-1]] == [(config.domain.plane,) * 2] * 3
     with torch.device("meta"):
         model = build_diffusion(OCCUPANCY, config, LatentShape.of(latent), 0, 384)

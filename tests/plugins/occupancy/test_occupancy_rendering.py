@@ -9,8 +9,9 @@ import torch
 from ddmi_core.api import Field, Planes, Queries
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import CoarseToFineReadout, Mesh, PointCloud, ReadoutConfig
+from ddmi_occupancy.parts import OccupancyParts
 from ddmi_occupancy.plugin import OCCUPANCY
-from ddmi_occupancy.rendering import OccupancyRenderer, original, renderer, views
+from ddmi_occupancy.rendering import OccupancyRenderer, report_views
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.signal import ShapeSignal
 
@@ -25,7 +26,7 @@ def field():
 
 @pytest.fixture
 def rendering():
-    return renderer(OCCUPANCY, OccupancySettings(resolution=16))
+    return OccupancyParts(OCCUPANCY, OccupancySettings(resolution=16)).renderer
 
 
 def test_observing_is_plain_evaluation_and_differentiable(field, rendering):
@@ -78,15 +79,15 @@ def test_fields_that_are_not_finite_are_refused(field, rendering):
     ("resolution", "largest"), [(8, 32), (32, 128), (64, 256), (128, 256), (1024, 256)], ids=lambda value: str(value)
 )
 def test_four_views_double_up_to_256_cells(resolution, largest):
-    found = views(OCCUPANCY, OccupancySettings(resolution=resolution))
+    found = report_views(OccupancySettings(resolution=resolution))
     assert [size for _, size in found] == [largest // 8, largest // 4, largest // 2, largest]
     assert found[-1][0] == f"{largest} cells"
 
 
-def test_an_original_is_the_points_of_one_signal(rendering):
+def test_an_original_is_the_points_of_one_signal():
     directions = torch.nn.functional.normalize(torch.randn(2, 50, 3), dim=-1)
     signal = ShapeSignal(0.5 * directions, directions, torch.zeros(2, 4, 3), torch.zeros(2, 4), torch.ones(2, 4))
-    cloud = original(signal, 1, rendering)
+    cloud = OccupancyParts(OCCUPANCY, OccupancySettings()).ground_truth(signal, 1)
     assert isinstance(cloud, PointCloud)
     assert np.array_equal(cloud.points, signal.surface[1].numpy())
     assert np.array_equal(cloud.normals, signal.normals[1].numpy())

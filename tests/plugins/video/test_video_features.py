@@ -16,9 +16,11 @@ from ddmi_video.features import (
     PLAIN,
     clip_features,
     colour_and_motion,
-    describe_signal,
     resized,
 )
+from ddmi_video.parts import VideoParts
+from ddmi_video.plugin import VIDEO
+from ddmi_video.settings import VideoSettings
 
 COLOURS = 96  # features of colours: means and changes
 
@@ -122,7 +124,7 @@ def test_signals_are_described_by_the_same_features():
         def levels(self):
             return (moving(1.0),)
 
-    assert torch.equal(describe_signal(Signal()), colour_and_motion(moving(1.0)))
+    assert torch.equal(VideoParts(VIDEO, VideoSettings()).signal_features(Signal()), colour_and_motion(moving(1.0)))
 
 
 class Network(nn.Module):

@@ -8,8 +8,8 @@ import torch
 from ddmi_core.api import Field, Planes
 from ddmi_core.parts import CoarseToFineReadout, GridSignal, ReadoutConfig
 from ddmi_video.evaluations import agreement_of_changes, temporal_consistency
+from ddmi_video.parts import VideoParts
 from ddmi_video.plugin import VIDEO
-from ddmi_video.rendering import renderer
 from ddmi_video.settings import VideoSettings
 
 
@@ -66,7 +66,7 @@ def test_fields_are_compared_on_the_native_grid():
     torch.manual_seed(0)
     basis = (Planes(torch.randn(2, 8, 6, 6, generator=generator) for _ in range(3)),)
     field = Field(basis, CoarseToFineReadout((8,), 0, 3, ReadoutConfig(width=16)), VIDEO.layout)
-    clips = renderer(VIDEO, VideoSettings(frames=4, size=8))
+    clips = VideoParts(VIDEO, VideoSettings(frames=4, size=8)).renderer
     own = clips.native_values(field)
     assert temporal_consistency(field, GridSignal(own), clips).tolist() == [1, 1]
     assert temporal_consistency(field, GridSignal(torch.stack([own[0], -own[1]])), clips).tolist() == [1, 0]

@@ -9,10 +9,11 @@ import torch
 from ddmi_core.api import Field, Planes
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
+from ddmi_video.parts import VideoParts
 from ddmi_video.plugin import VIDEO
-from ddmi_video.rendering import Slice, renderer, views
+from ddmi_video.rendering import Slice, report_views
 from ddmi_video.settings import VideoSettings
-from ddmi_video.views import ClipView, parse
+from ddmi_video.views import ClipView, parse_view
 
 SETTINGS = VideoSettings(frames=8, size=12, rate=4.0)  # 2 s
 
@@ -27,11 +28,11 @@ def field():
 
 @pytest.fixture(scope="module")
 def clips():
-    return renderer(VIDEO, SETTINGS)
+    return VideoParts(VIDEO, SETTINGS).renderer
 
 
 def drawn(clips, field, text):
-    return clips.render(field, parse(text, SETTINGS)).array()
+    return clips.render(field, parse_view(text, SETTINGS)).array()
 
 
 def plain(clips, field, times, rows, columns):
@@ -104,9 +105,9 @@ def test_other_views_are_refused(clips, field, view):
 @pytest.mark.parametrize("size", [8, 48, 96, 256])
 def test_views_of_a_report_go_from_a_slice_to_a_larger_clip(clips, field, size):
     settings = VideoSettings(frames=4, size=size)
-    (_, row), *found = views(VIDEO, settings)
+    (_, row), *found = report_views(settings)
     assert isinstance(row, Slice)
     assert [view[0] for _, view in found] == [4, 8, 16]
     assert found[0][1] == settings.native
     assert found[-1][1][1:] == (max(size, min(2 * size, 96)),) * 2
-    assert all(renderer(VIDEO, settings).render(field, view) for _, view in found)
+    assert all(VideoParts(VIDEO, settings).renderer.render(field, view) for _, view in found)

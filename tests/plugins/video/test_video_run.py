@@ -19,7 +19,7 @@ from ddmi_core.api import Field
 from ddmi_core.cli.main import app
 from ddmi_core.training.log import Log
 from ddmi_video.settings import VideoSettings
-from ddmi_video.views import parse
+from ddmi_video.views import parse_view
 
 TINY = {
     "domain.count": 12,
@@ -155,7 +155,7 @@ def test_clips_of_any_rate_part_and_size_are_drawn(run, tmp_path):
 def test_a_clip_is_the_same_in_parts_of_any_size(run, monkeypatch):
     model = ddmi_core.load(run)
     settings = VideoSettings(frames=4, size=16, rate=4)
-    clip = model.render(model.sample(1, seed=2)[0], parse("40x56@12", settings))
+    clip = model.render(model.sample(1, seed=2)[0], parse_view("40x56@12", settings))
     whole = clip.array()
     monkeypatch.setattr(Field.lattice, "__defaults__", (None, 100))
     np.testing.assert_allclose(clip.array(), whole, atol=1e-5)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ddmi_core.errors import RequestError
 from ddmi_video.settings import VideoSettings
-from ddmi_video.views import ClipView, parse
+from ddmi_video.views import ClipView, parse_view
 
 NATIVE = VideoSettings(frames=16, size=48, rate=8.0)  # 2 s
 
@@ -30,14 +30,14 @@ NATIVE = VideoSettings(frames=16, size=48, rate=8.0)  # 2 s
     ],
 )
 def test_texts_say_size_rate_part_and_length(text, frames, size, seconds, part):
-    view = parse(text, NATIVE)
+    view = parse_view(text, NATIVE)
     assert (view.frames, (view.rows, view.columns)) == (frames, size)
     assert view.seconds == pytest.approx(seconds)
     assert (view.start, view.end) == pytest.approx(part)
 
 
 def test_what_is_left_out_is_native():
-    view = parse("@8", NATIVE)
+    view = parse_view("@8", NATIVE)
     assert (view.frames, view.rows, view.columns, view.seconds) == (16, 48, 48, 2.0)
     assert (view.start, view.end) == (-1, 1)
 
@@ -50,7 +50,7 @@ def test_what_is_left_out_is_native():
 )
 def test_rate_and_speed_are_just_those_asked_for(rate, start, tenths, length):
     end = min(20, start + tenths)
-    view = parse(f"@{rate},{start / 10}-{end / 10}s" + (f",{length}s" if length else ""), NATIVE)
+    view = parse_view(f"@{rate},{start / 10}-{end / 10}s" + (f",{length}s" if length else ""), NATIVE)
     assert view.rate == pytest.approx(rate)
     lasts = length or (end - start) / 10
     assert view.seconds <= lasts + 1e-3 or view.frames == 1
@@ -94,12 +94,12 @@ def test_rate_and_speed_are_just_those_asked_for(rate, start, tenths, length):
 )
 def test_other_texts_are_refused_in_a_sentence(text, words):
     with pytest.raises(RequestError, match=words):
-        parse(text, NATIVE)
+        parse_view(text, NATIVE)
 
 
 def test_the_sentence_shows_the_form():
     with pytest.raises(RequestError, match=r"1080x1920@30,10s or 96x96@24,0\.5-1\.5s"):
-        parse("full hd", NATIVE)
+        parse_view("full hd", NATIVE)
 
 
 @pytest.mark.parametrize("part", [(-1.1, 1), (0.5, 0.5), (0, 1.1), (1, -1)])
