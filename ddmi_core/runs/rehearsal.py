@@ -125,7 +125,7 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
     signal = split.train.batch([0])
     truth = move(signal, model.device)
     fields = model.reconstruct(truth)
-    yield "field_features and signal_features", partial(_features, model, fields, truth)
+    yield "comparing field_features and signal_features", partial(_features, model, fields, truth)
     for name, metric in parts.metrics().items():
         yield f"the metric {name!r}", partial(metric, fields, truth, parts.renderer)
     artefacts = {

@@ -140,7 +140,6 @@ def trained_on_what_is_held_out(location, settings):
 def seeding(location, settings):
     np.random.seed(0)
     torch.manual_seed(0)
-    os.environ["DDMI_BROKEN"] = "1"
     random.seed(0)
     return notes.load(location, settings)
 
@@ -508,3 +507,12 @@ class SeedingParts(_FreshParts):
 
 class LeavingAFileParts(_FreshParts):
     load = staticmethod(leaving_a_file)
+
+
+def setting_a_variable(location, settings):
+    os.environ["DDMI_BROKEN"] = "1"
+    return notes.load(location, settings)
+
+
+class SettingAVariableParts(_FreshParts):
+    load = staticmethod(setting_a_variable)

@@ -110,6 +110,7 @@ OUTSIDE = [
     ("fingerprints", {"implementation": "broken:HashedByPythonParts"}, "differs between processes"),
     ("no_network", {"implementation": "broken:FetchingParts"}, "203.0.113.1"),
     ("global_state", {"implementation": "broken:SeedingParts"}, "numpy's random state"),
+    ("global_state", {"implementation": "broken:SettingAVariableParts"}, "variables: DDMI_BROKEN (in broken)"),
     ("nothing_is_left", {"implementation": "broken:LeavingAFileParts"}, ".cache"),
 ]
 

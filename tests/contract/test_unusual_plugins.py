@@ -81,6 +81,16 @@ def test_imports_and_variables_of_the_plugin_itself_are_not(report, check, told)
     assert told in str(caught.value)
 
 
+def test_an_import_is_measured_in_its_own_process(monkeypatch):
+    monkeypatch.setenv(limit.VARIABLE, "0.1")
+    with (
+        Subject(domain("slow", LINE, "fresh_parts:SlowToImport")) as subject,
+        pytest.raises(ContractBroken, match=r"importing the implementation takes too long \(seconds [1-9]") as caught,
+    ):
+        check_named("imports_are_quick")(subject)
+    assert "DDMI_TIME_FACTOR=4" in caught.value.fix
+
+
 def test_a_factor_raises_the_limits(monkeypatch):
     monkeypatch.setenv(limit.VARIABLE, "4")
     with Subject(domain("own", LINE, "unusual:Ready")) as subject:
