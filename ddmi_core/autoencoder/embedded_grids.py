@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, prod
+from math import pi, prod
 from typing import Any
 
 import torch
@@ -107,10 +107,13 @@ def spread(rows: Tensor, places: Tensor, weights: Tensor, cells: Sequence[int], 
 def plane_cells(layout: Layout, cells: int, step: int = 1) -> int:
     """Cells along each axis of planes that have about `cells` cells together; a multiple of `step`.
 
+    With an embedding, points on a plane of two axes are assumed to fill a disc of its square, as those of a sphere do.
+
     Example:
         >>> plane_cells(Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))), 32 * 64, 4)
         28
     """
     most = max(map(len, layout.planes))
-    planes = sum(len(plane) == most for plane in layout.planes)
-    return step * ceil(float(cells / planes) ** (1 / most) / step)
+    share = pi / 4 if layout.embedding is not None and most > 1 else 1.0
+    each = cells / share / sum(len(plane) == most for plane in layout.planes)
+    return step * max(1, round(float(each ** (1 / most)) / step))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -105,12 +107,14 @@ def test_points_at_the_border_reach_the_other_end_of_a_periodic_axis_alone(wraps
 
 
 def test_planes_have_about_as_many_cells_as_the_grid():
-    for layout in EMBEDDED.values():
+    for layout in (*EMBEDDED.values(), *LAYOUTS.values()):
         found = plane_cells(layout, 64 * 128)
         most = max(map(len, layout.planes))
         count = sum(found**most for plane in layout.planes if len(plane) == most)
-        assert 64 * 128 <= count < 1.1 * 64 * 128
+        used = math.pi / 4 if layout.embedding is not None else 1  # the discs in the squares
+        assert count * used == pytest.approx(64 * 128, rel=0.03)
         assert plane_cells(layout, 64 * 128, 16) % 16 == 0
+        assert plane_cells(layout, 1, 16) == 16
 
 
 def test_a_layout_without_an_embedding_is_refused():
