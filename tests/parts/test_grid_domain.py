@@ -25,7 +25,7 @@ from ddmi_core.parts import (
     native_grid,
     psnr_db,
 )
-from ddmi_core.parts.grid_domain import LARGEST_VIEW
+from ddmi_core.parts.raster_domain import LARGEST_VIEW
 
 LAYOUTS = {
     1: Layout(axes=("t",), planes=(("t",),)),

@@ -108,6 +108,10 @@ def check_patches(subject: Subject) -> None:
     blocks = queries.coords.reshape(len(queries.coords), *queries.patch, axes)
     for number in range(axes):
         column = blocks[..., axes - 1 - number]
+        if subject.domain.layout.wraps[axes - 1 - number]:
+            # A patch may continue across the border.
+            first = column[(slice(None), *[slice(0, 1)] * axes)]
+            column = first + (column - first).remainder(2)
         line = column.movedim(1 + number, -1).reshape(len(column), -1, queries.patch[number])
         step = line.diff(dim=-1)
         name = subject.domain.layout.axes[axes - 1 - number]
