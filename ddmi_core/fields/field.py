@@ -76,7 +76,9 @@ class Field:
             extra = coords.new_zeros(extras)
         extra = extra.to(coords).expand(*coords.shape[:2], extras)
         join, places = self.readout.config.planes, self.layout.in_planes(coords)
-        values: Tensor = self.readout([embed(basis, places, self.layout, join) for basis in self.basis], extra)
+        weights = self.layout.plane_weights(coords)
+        embeddings = [embed(basis, places, self.layout, join, weights) for basis in self.basis]
+        values: Tensor = self.readout(embeddings, extra)
         return values
 
     def __getitem__(self, index: int | slice) -> Field:

@@ -42,7 +42,7 @@ def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, Fa
     return sampled.squeeze(2).transpose(1, 2)
 
 
-def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
+def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Tensor | None = None) -> Tensor:
     """Embedding of one scale: the interpolated planes, summed or concatenated.
 
     Args:
@@ -50,6 +50,7 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
         coords: `(B, N, D)`, in [-1, 1], in the space of the planes (`Layout.in_planes`).
         layout: coordinate columns of each plane, and periodic axes.
         join: `"sum"` or `"concatenate"`.
+        weights: `(B, N, P)`, of the planes (`Layout.plane_weights`); 1 if omitted.
 
     Returns:
         `(B, N, E)`, where E is C for a sum and P * C for a concatenation.
@@ -58,6 +59,8 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str) -> Tensor:
         interpolate(grid, coords[..., list(columns)], wraps)
         for grid, columns, wraps in zip(basis, layout.columns, layout.plane_wraps, strict=True)
     ]
+    if weights is not None:
+        parts = [part * weights[..., number : number + 1] for number, part in enumerate(parts)]
     if len(parts) == 1:
         return parts[0]
     return torch.stack(parts).sum(dim=0) if join == "sum" else torch.cat(parts, dim=-1)

@@ -36,6 +36,9 @@ class Embedding:
     Args:
         axes: names of the mapped coordinates, each normalised to [-1, 1].
         function: `"package.module:function"`, differentiable: `(..., D) -> (..., len(axes))`, both in [-1, 1].
+        weights: `"package.module:function"`, differentiable: `(..., D) -> (..., P)`, the weight of each plane of the
+            layout at a point, at least 0, with a sum of 1; 1 for all planes if empty. With weights, each plane can be
+            the map of a part of the space, such as a hemisphere: beyond its part it has the weight 0.
 
     Example:
         >>> import torch
@@ -46,6 +49,7 @@ class Embedding:
 
     axes: tuple[str, ...] = field(converter=as_names, validator=validators.min_len(1))
     function: str = field(validator=validators.matches_re(REFERENCE))
+    weights: str = field(default="", validator=validators.or_(validators.in_([""]), validators.matches_re(REFERENCE)))
 
     def __call__(self, coords: Tensor) -> Tensor:
         """Coordinates of the planes, `(..., D) -> (..., len(axes))`.
@@ -53,18 +57,23 @@ class Embedding:
         Raises:
             PluginError: if the function cannot be imported, or returns another number of columns.
         """
-        module, _, name = self.function.partition(":")
-        try:
-            function = getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise PluginError(f"the layout's embedding {self.function!r} cannot be imported: {error}") from error
-        mapped: Tensor = function(coords)
-        if mapped.shape != (*coords.shape[:-1], len(self.axes)):
-            raise PluginError(
-                f"the layout's embedding {self.function!r} maps coordinates {tuple(coords.shape)} to "
-                f"{tuple(mapped.shape)}; it must return {len(self.axes)} columns: {', '.join(self.axes)}"
-            )
-        return mapped
+        return _columns("embedding", self.function, coords, self.axes)
+
+
+def _columns(what: str, reference: str, coords: Tensor, names: tuple[str, ...]) -> Tensor:
+    """The result of a referenced function of coordinates, which has one column per name."""
+    module, _, name = reference.partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(f"the layout's {what} {reference!r} cannot be imported: {error}") from error
+    mapped: Tensor = function(coords)
+    if mapped.shape != (*coords.shape[:-1], len(names)):
+        raise PluginError(
+            f"the layout's {what} {reference!r} maps coordinates {tuple(coords.shape)} to {tuple(mapped.shape)}; it "
+            f"must return {len(names)} columns: {', '.join(names)}"
+        )
+    return mapped
 
 
 @frozen
@@ -138,3 +147,14 @@ class Layout:
     def in_planes(self, coords: Tensor) -> Tensor:
         """Coordinates `(..., D)` in the space of the planes; unchanged without an embedding."""
         return coords if self.embedding is None else self.embedding(coords)
+
+    def plane_weights(self, coords: Tensor) -> Tensor | None:
+        """Weight of each plane at coordinates `(..., D)`, `(..., P)`; None if the embedding has none.
+
+        Raises:
+            PluginError: if the function of the weights cannot be imported, or returns another number of columns.
+        """
+        if self.embedding is None or not self.embedding.weights:
+            return None
+        names = tuple(" ".join(plane) for plane in self.planes)
+        return _columns("weights", self.embedding.weights, coords, names)

@@ -105,10 +105,11 @@ def _layout(record: dict[str, Any]) -> Layout:
     if not record.get("embedding"):
         return Layout(**record)
     embedding = Embedding(**record["embedding"])
-    package = embedding.function.split(":")[0].split(".")[0]
-    if package not in sys.modules:
-        raise PluginError(
-            f"its layout's embedding {embedding.function!r} belongs to the package {package!r}, which is not imported. "
-            f"Fix: install the plugin that contains it, and write `import {package}` before loading the field"
-        )
+    for reference in filter(None, (embedding.function, embedding.weights)):
+        package = reference.split(":")[0].split(".")[0]
+        if package not in sys.modules:
+            raise PluginError(
+                f"its layout's embedding {reference!r} belongs to the package {package!r}, which is not imported. "
+                f"Fix: install the plugin that contains it, and write `import {package}` before loading the field"
+            )
     return Layout(**{**record, "embedding": embedding})

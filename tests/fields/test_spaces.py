@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.fields.coordinates import lattice_points
-from ddmi_core.fields.embeddings import circle, sphere
+from ddmi_core.fields.embeddings import circle, hemisphere_weights, hemispheres, sphere
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
@@ -40,7 +40,17 @@ EMBEDDED = {
         planes=(("x", "y"), ("height", "y")),
         embedding=Embedding(axes=("x", "y", "height"), function="ddmi_core.fields.embeddings:circle"),
     ),
+    "hemispheres": Layout(
+        axes=("lon", "lat"),
+        planes=(("u", "v"), ("b", "a")),
+        embedding=Embedding(
+            axes=("u", "v", "a", "b"),
+            function="ddmi_core.fields.embeddings:hemispheres",
+            weights="ddmi_core.fields.embeddings:hemisphere_weights",
+        ),
+    ),
 }
+GLOBES = ("sphere", "hemispheres")
 periodic = pytest.mark.parametrize("layout", PERIODIC.values(), ids=PERIODIC)
 embedded = pytest.mark.parametrize("layout", EMBEDDED.values(), ids=EMBEDDED)
 all_layouts = pytest.mark.parametrize("layout", (PERIODIC | EMBEDDED).values(), ids=PERIODIC | EMBEDDED)
@@ -147,7 +157,17 @@ def test_an_embedded_field_is_the_field_of_its_planes_at_mapped_points(layout):
     field, coords = make_field(layout), points(layout)
     inner = tuple(axis for axis in layout.periodic if axis in layout.plane_axes)
     plain = Field(field.basis, field.readout, Layout(layout.plane_axes, layout.planes, layout.extra, inner))
-    torch.testing.assert_close(field(coords[None]), plain(layout.in_planes(coords)[None]), atol=1e-6, rtol=1e-6)
+    if (weights := layout.plane_weights(coords)) is None:
+        torch.testing.assert_close(field(coords[None]), plain(layout.in_planes(coords)[None]), atol=1e-6, rtol=1e-6)
+        return
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(len(coords)))
+    for number in range(len(layout.planes)):
+        alone = (weights[:, number] == 1).nonzero()[:, 0]
+        assert len(alone)
+        basis = tuple(Planes(p * (i == number) for i, p in enumerate(planes)) for planes in plain.basis)
+        only = Field(basis, plain.readout, plain.layout)
+        found, expected = field(coords[None, alone]), only(layout.in_planes(coords)[None, alone])
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
 @all_layouts
@@ -176,8 +196,9 @@ def test_slopes_are_gradients_in_the_domains_own_coordinates(layout):
     torch.testing.assert_close(slopes, torch.stack(gradients, dim=1), atol=1e-4, rtol=1e-4)
 
 
-def test_a_field_on_the_sphere_has_one_value_at_each_pole_and_no_seam():
-    field = make_field(EMBEDDED["sphere"], (8, 7, 6))
+@pytest.mark.parametrize("name", GLOBES)
+def test_a_field_on_the_sphere_has_one_value_at_each_pole_and_no_seam(name):
+    field = make_field(EMBEDDED[name], (8, 7, 6, 5))
     around = torch.linspace(-1, 1, 9)
     for latitude in (-1.0, 1.0):
         pole = field.points().at(torch.stack([around, torch.full_like(around, latitude)], dim=1))
@@ -185,6 +206,37 @@ def test_a_field_on_the_sphere_has_one_value_at_each_pole_and_no_seam():
     west, east = (field.points().at(torch.stack([torch.full_like(around, x), around], dim=1)) for x in (-1.0, 1.0))
     torch.testing.assert_close(west, east, atol=1e-5, rtol=1e-5)
     assert field.points().at(torch.stack([around, torch.zeros(9)], dim=1)).std(dim=0).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", GLOBES)
+def test_a_field_on_the_sphere_is_smooth_across_the_equator_and_the_rims_of_the_maps(name):
+    field = make_field(EMBEDDED[name], (8, 7, 6, 5))
+    coords = torch.stack([torch.full((20001,), 0.3), torch.linspace(-1, 1, 20001)], dim=1)
+    values = field.points().at(coords)
+    assert values.diff(dim=0).abs().max() < 0.01
+
+
+@given(st.floats(-180, 180), st.floats(-90, 90))
+def test_each_map_of_a_hemisphere_keeps_distances_from_its_pole(longitude, latitude):
+    coords = torch.tensor([longitude / 180, latitude / 90, 0.3], dtype=torch.double)
+    u, v, a, b, t = hemispheres(coords).tolist()
+    assert math.isclose(math.hypot(u, v), min(1, (90 - latitude) / 112.5), abs_tol=1e-6)
+    assert math.isclose(math.hypot(a, b), min(1, (90 + latitude) / 112.5), abs_tol=1e-6)
+    north, south = hemisphere_weights(coords).tolist()
+    assert north >= 0 <= south
+    assert math.isclose(north + south, 1)
+    if math.hypot(u, v) >= 1:
+        assert north < 1e-6  # what lies beyond a map is not taken from it
+    if math.hypot(a, b) >= 1:
+        assert south < 1e-6
+    assert t == 0.3
+
+
+def test_weights_for_another_number_of_planes_are_refused():
+    embedding = EMBEDDED["hemispheres"].embedding
+    layout = Layout(axes=("lon", "lat"), planes=(("u", "v"), ("a", "b"), ("u", "a")), embedding=embedding)
+    with pytest.raises(PluginError, match=r"weights .*hemisphere_weights.* must return 3 columns: u v, a b, u a"):
+        layout.plane_weights(torch.zeros(5, 2))
 
 
 @given(st.floats(-180, 180), st.floats(-90, 90))

@@ -25,13 +25,14 @@ class Term:
 
     grid: Tensor  # (cells along the first column, cells along the second, width), or (cells, width) for a line
     columns: tuple[int, ...]  # of the coordinates, increasing
+    plane: int  # index of the plane
 
 
 @frozen(eq=False)
 class FoldedBlock:
     """One block: `activation(sum of interpolated terms + hidden @ state)`, then the remaining layers."""
 
-    terms: tuple[Term, ...]  # the first one includes the bias
+    terms: tuple[Term, ...]  # the first one includes the bias, or that of each plane of a scale if planes have weights
     state: Tensor  # (width, width), or (0, width) in the first block
     rest: tuple[tuple[Tensor, Tensor], ...]  # weights (width, width), biases (width,)
 
@@ -110,6 +111,8 @@ def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layou
     """Terms of one block: the basis fields of its scales, projected by its first linear layer."""
     terms: list[Term] = []
     start = 0
+    # Weights of planes have a sum of one, as those of interpolation.
+    biased = len(layout.planes) if layout.embedding is not None and layout.embedding.weights else 1
     for planes in scales:
         for number, (grid, columns) in enumerate(zip(planes, layout.columns, strict=True)):
             channels = grid.shape[1]
@@ -120,9 +123,9 @@ def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layou
             if len(columns) == 2 and ordered[0] > ordered[1]:
                 cells, ordered = cells.transpose(0, 1), columns
             projected = cells @ part.t()
-            if not terms:
+            if len(terms) < biased:
                 projected = projected + bias
-            terms.append(Term(projected.contiguous(), ordered))
+            terms.append(Term(projected.contiguous(), ordered, number))
             if join == "concatenate" or number == len(planes) - 1:
                 start += channels
     return tuple(terms)

@@ -24,6 +24,7 @@ class Gather:
     stride: int  # rows from one cell to the next along the first column
     taps: Tensor  # (4, 1), int32: row offsets of the four taps from the lowest one
     line: bool
+    plane: int  # index of the plane, for its weight
 
 
 class PointEvaluator:
@@ -57,7 +58,7 @@ class PointEvaluator:
                 stride = 0 if line else grid.shape[1]
                 offsets = [0, 1, 0, 1] if line else [0, 1, stride, stride + 1]
                 taps = torch.tensor(offsets, dtype=torch.int32, device=self.device) + start
-                gathers.append(Gather(numbers[0], numbers[-1], stride, taps[:, None], line))
+                gathers.append(Gather(numbers[0], numbers[-1], stride, taps[:, None], line, term.plane))
                 rows.append(grid.reshape(-1, grid.shape[-1]))
                 start += len(rows[-1])
             self.gathers.append(gathers)
@@ -118,6 +119,7 @@ class PointEvaluator:
         """Values `(N, V)` of one chunk."""
         # Points along the last dimension: short runs per point would take several times longer.
         # `index_select`, because plain indexing adds up gradients in any order of the threads.
+        planes = self.layout.plane_weights(coords)
         coords = self.layout.in_planes(coords)
         unlimited = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
         position = torch.minimum(unlimited.clamp_min(0), self.last)
@@ -127,15 +129,26 @@ class PointEvaluator:
         upper = position - low
         lower, cells = 1 - upper, low.to(torch.int32)
         totals = (
-            self._total(gathers, table, lower, upper, cells)
+            self._total(gathers, table, lower, upper, cells, planes)
             for gathers, table in zip(self.gathers, self.tables, strict=True)
         )
         return self.readout.values(totals).t()
 
-    def _total(self, gathers: Sequence[Gather], table: Tensor, lower: Tensor, upper: Tensor, cells: Tensor) -> Tensor:
-        """Sum of a block's projected planes at the points of a chunk: `(N, width)`."""
+    def _total(
+        self,
+        gathers: Sequence[Gather],
+        table: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        cells: Tensor,
+        planes: Tensor | None,
+    ) -> Tensor:
+        """Sum of a block's projected planes at the points of a chunk, `(N, width)`; `planes (N, P)` weighs them."""
         rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
-        weights = torch.cat([_weights(gather, lower, upper) for gather in gathers]).t().contiguous()
+        parts = [_weights(gather, lower, upper) for gather in gathers]
+        if planes is not None:
+            parts = [part * planes[:, gather.plane] for part, gather in zip(parts, gathers, strict=True)]
+        weights = torch.cat(parts).t().contiguous()
         return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
 
     @staticmethod
