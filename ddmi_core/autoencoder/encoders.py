@@ -69,8 +69,7 @@ class GridEncoder(Encoder[Any]):
         if layout.embedding is not None:
             raise ValueError(
                 f"GridEncoder projects a grid to planes by means over its axes ({', '.join(layout.axes)}), but the "
-                f"planes of this layout span other axes ({', '.join(layout.plane_axes)}). Fix: use PointEncoder, with "
-                "layout.in_planes(cell centres) as points and the cells' values as features"
+                f"planes of this layout span other axes ({', '.join(layout.plane_axes)}). Fix: use EmbeddedGridEncoder"
             )
         if config.patch and len(config.patch) != axes:
             raise ValueError(f"encoder.patch={config.patch} needs one number for each of {axes} axes, slowest first")
@@ -278,7 +277,7 @@ def _real_points(mask: Tensor, shape: tuple[int, int]) -> Tensor:
     if mask.shape != shape:
         raise ValueError(f"the mask of points has the shape {tuple(mask.shape)}; return one boolean per point, {shape}")
     numbers = mask.sum(dim=1)
-    if not bool((numbers > 0).all()):
+    if not numbers.is_meta and not bool((numbers > 0).all()):  # the meta device has no values
         raise DataError(
             f"signal {int(numbers.argmin())} of the batch has no points to encode: its mask is False everywhere. "
             "Fix: leave out signals without points when the data load"

@@ -142,5 +142,5 @@ def test_planes_over_other_axes_than_the_grid_s_are_refused():
         planes=(("x", "y"), ("y", "z")),
         embedding=Embedding(axes=("x", "y", "z"), function="maps:on_the_sphere"),
     )
-    with pytest.raises(ValueError, match=r"span other axes \(x, y, z\). Fix: use PointEncoder"):
+    with pytest.raises(ValueError, match=r"span other axes \(x, y, z\). Fix: use EmbeddedGridEncoder"):
         encoder(sphere)
