@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.config import EncoderConfig as EncoderConfig
     from ddmi_core.autoencoder.config import PerceptualConfig as PerceptualConfig
     from ddmi_core.autoencoder.decoder import PlaneDecoder as PlaneDecoder
+    from ddmi_core.autoencoder.embedded_grids import EmbeddedGridEncoder as EmbeddedGridEncoder
     from ddmi_core.autoencoder.encoders import GridEncoder as GridEncoder
     from ddmi_core.autoencoder.encoders import PlaneStagesEncoder as PlaneStagesEncoder
     from ddmi_core.autoencoder.encoders import PointEncoder as PointEncoder
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from ddmi_core.grids.signals import mirroring as mirroring
     from ddmi_core.grids.sizes import checked_size as checked_size
     from ddmi_core.grids.sizes import parse_size as parse_size
+    from ddmi_core.parts.array_files import read_array as read_array
+    from ddmi_core.parts.array_files import write_array as write_array
     from ddmi_core.parts.distance import frechet as frechet
     from ddmi_core.parts.distance import frechet_figures as frechet_figures
     from ddmi_core.parts.domain_parts import DomainParts as DomainParts
@@ -49,7 +52,6 @@ if TYPE_CHECKING:
     from ddmi_core.parts.features import Features as Features
     from ddmi_core.parts.features import chosen_features as chosen_features
     from ddmi_core.parts.grid_domain import GridDomain as GridDomain
-    from ddmi_core.parts.grid_domain import grid_features as grid_features
     from ddmi_core.parts.grid_domain import psnr_db as psnr_db
     from ddmi_core.parts.media import Drawn as Drawn
     from ddmi_core.parts.media import write_animated_gif as write_animated_gif
@@ -58,13 +60,19 @@ if TYPE_CHECKING:
     from ddmi_core.parts.panels import MeshPanel as MeshPanel
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
     from ddmi_core.parts.perceptual import lpips_network as lpips_network
+    from ddmi_core.parts.point_domain import PointDomain as PointDomain
+    from ddmi_core.parts.point_domain import PointSampler as PointSampler
+    from ddmi_core.parts.point_domain import PointSignal as PointSignal
     from ddmi_core.parts.prompt_adherence import measurable_captions as measurable_captions
     from ddmi_core.parts.prompt_adherence import prompt_adherence_figures as prompt_adherence_figures
+    from ddmi_core.parts.raster_domain import RasterDomain as RasterDomain
+    from ddmi_core.parts.raster_domain import grid_features as grid_features
     from ddmi_core.parts.set_metrics import coverage as coverage
     from ddmi_core.parts.set_metrics import minimum_matching_distance as minimum_matching_distance
     from ddmi_core.parts.set_metrics import one_nearest_neighbour_accuracy as one_nearest_neighbour_accuracy
     from ddmi_core.parts.similarity import ssim as ssim
     from ddmi_core.parts.similarity import structural_similarity as structural_similarity
+    from ddmi_core.parts.tensor_set import TensorSet as TensorSet
     from ddmi_core.sources.array_cache import ArrayCache as ArrayCache
     from ddmi_core.sources.array_cache import source_digest as source_digest
     from ddmi_core.sources.captions import captions_beside as captions_beside

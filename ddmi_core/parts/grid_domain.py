@@ -2,83 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from math import prod
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ddmi_core.api.interfaces import Encoder
-from ddmi_core.api.observations import Observations
-from ddmi_core.api.panels import Panel
 from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
+from ddmi_core.autoencoder.embedded_grids import EmbeddedGridEncoder
 from ddmi_core.autoencoder.encoders import GridEncoder
 from ddmi_core.autoencoder.losses import MultiScaleTerm
-from ddmi_core.errors import PluginError
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sampler import GridSampler, OnGrids, native_grid
-from ddmi_core.grids.sizes import LARGEST, parse_size
-from ddmi_core.parts.domain_parts import DomainParts, Metric, Sheet
-from ddmi_core.parts.panels import GridPanel
+from ddmi_core.parts.array_files import read_array
+from ddmi_core.parts.domain_parts import Metric
+from ddmi_core.parts.raster_domain import RasterDomain
 from ddmi_core.parts.similarity import ssim
 
 T = TypeVar("T")
 
-LARGEST_VIEW = 1 << 20  # cells of the largest view of a report
-DOUBLINGS = 3  # from the native size to the largest view, at most
 VALUE_RANGE = 2.0  # values lie in [-1, 1]
-COARSE = 4  # cells along each axis of the default features
 
 
-class GridDomain(DomainParts[T, OnGrids, Any, GridArtefact]):
+class GridDomain(RasterDomain[T, OnGrids]):
     """A domain on grids: signals with `levels`, such as `GridSignal`, and artefacts that are grids.
 
     An author gives the settings, whose property `native` is the native size (cells along each axis, slowest first) and
-    whose attribute `extent`, if present, the length of each axis in the domain's units, and defines `sources`,
-    `read`, `exporters` and `picture`.
+    whose attribute `extent`, if present, the length of each axis in the domain's units, and defines `sources` and
+    `picture`. Files are NumPy arrays, unless `read` and `exporters` say otherwise.
     """
 
-    @property
-    def native(self) -> tuple[int, ...]:
-        """`settings.native`: cells along each axis, slowest first.
-
-        Raises:
-            PluginError: if the settings have none, or it does not match the layout.
-        """
-        name, settings, axes = self.domain.name, type(self.settings).__name__, reversed(self.domain.layout.axes)
-        names = ", ".join(axes)
-        native = getattr(self.settings, "native", None)
-        if native is None:
-            raise PluginError(
-                f"domain {name!r} derives from GridDomain, which requires {settings}.native: add a property with the "
-                f"cells along each axis, slowest first ({names}), or derive from DomainParts"
-            )
-        if len(native) != len(self.domain.layout.axes):
-            raise PluginError(
-                f"domain {name!r}: {settings}.native is {tuple(native)}; the layout requires one number for each axis, "
-                f"slowest first: {names}"
-            )
-        return tuple(native)
+    def read(self, path: Path) -> OnGrids:
+        """The signal in a NumPy file; see `read_array`."""
+        return read_array(path, self.native, len(self.channels()))
 
     def encoder(self, config: AutoencoderConfig) -> Encoder[OnGrids]:
-        """Convolutional encoder of the native grid."""
+        """Convolutional encoder of the native grid: over its axes or, with an embedding, over those of the planes."""
         domain = self.domain
-        return GridEncoder(native_grid, len(domain.values), domain.layout, config.latent_channels, config.encoder)
+        kind = GridEncoder if domain.layout.embedding is None else EmbeddedGridEncoder
+        return kind(native_grid, len(domain.values), domain.layout, config.latent_channels, config.encoder)
 
     @cached_property
     def sampler(self) -> GridSampler:
         """Random patches of one level of the signals."""
         return GridSampler(self.domain.layout)
-
-    @cached_property
-    def renderer(self) -> GridRenderer:
-        """Renderer of grids of any size."""
-        return GridRenderer(self.domain.layout, self.native, extent=getattr(self.settings, "extent", None))
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
         """`multiscale`: differences of pooled patches and of their derivatives."""
@@ -87,14 +59,6 @@ class GridDomain(DomainParts[T, OnGrids, Any, GridArtefact]):
     def metrics(self) -> Mapping[str, Metric]:
         """Peak signal-to-noise ratio, and structural similarity of grids with two axes or more."""
         return {"psnr_db": psnr_db, **({"ssim": ssim} if len(self.domain.layout.axes) > 1 else {})}
-
-    def features(self, values: Tensor) -> Tensor:
-        """Features `(B, F)` of native grids `(B, V, *grid)` on the CPU; by default `grid_features`."""
-        return grid_features(values)
-
-    def field_features(self, fields: Field) -> Tensor:
-        """`features` of the fields' native grids."""
-        return self.features(self.renderer.native_values(fields))
 
     def signal_features(self, signal: OnGrids) -> Tensor:
         """`features` of the signals' native grids."""
@@ -105,76 +69,8 @@ class GridDomain(DomainParts[T, OnGrids, Any, GridArtefact]):
         values = native_grid(signal)[index].movedim(0, -1).float().cpu().contiguous().numpy()
         return StoredGrid(values=values, size=values.shape[:-1], extent=self.renderer.extent)
 
-    def report_views(self) -> Sequence[tuple[str, Any]]:
-        """Four sizes, each twice the previous one.
-
-        The largest is 8 times the native size, with fewer doublings if that exceeds 2^20 cells or the renderer's
-        longest axis; at least the native size.
-        """
-        native = self.native
-        factor = 2.0**DOUBLINGS
-        while factor > 1 and (factor ** len(native) * prod(native) > LARGEST_VIEW or factor * max(native) > LARGEST):
-            factor /= 2
-        sizes = [tuple(max(1, int(n * factor / 2**back)) for n in native) for back in reversed(range(4))]
-        return tuple((" x ".join(map(str, size)), size) for size in dict.fromkeys(sizes))
-
-    def parse_view(self, text: str) -> Any:
-        """`64` for all axes, or `48x64`, cells along each axis, slowest first.
-
-        Raises:
-            RequestError: for another form.
-        """
-        return parse_size(text)
-
-    def contact_sheet(
-        self, signal: OnGrids, seen: Observations, fields: Field, artefacts: Sequence[GridArtefact]
-    ) -> Sheet:
-        """One row: the original, the observed values on its grid, and each completion."""
-        original = self.ground_truth(signal, 0)
-        shown = (original, _observed(original.array(), seen, self.renderer), *artefacts)
-        return [[self.still(artefact) for artefact in shown]]
-
-    def panel(self) -> Panel:
-        """Pictures with zoom, and sliders for axes beyond two."""
-        return GridPanel(self.domain.layout, self.renderer, self.picture)
-
-
-def _observed(original: Any, seen: Observations, renderer: GridRenderer) -> StoredGrid:
-    """The observed values on the native grid, with the middle of the range elsewhere."""
-    values = np.full_like(original, sum(renderer.limits) / 2)
-    coords = seen.queries.coords[0].cpu()
-    size = original.shape[:-1]
-    cells = tuple(
-        ((coords[:, column] + 1) / 2 * length).long().clamp(0, length - 1).numpy()
-        for column, length in zip(reversed(range(coords.shape[1])), size, strict=True)
-    )
-    values[cells] = seen.values[seen.cells].cpu().numpy()
-    return StoredGrid(size=size, extent=renderer.extent, values=values)
-
 
 def psnr_db(fields: Field, signal: OnGrids, renderer: GridRenderer) -> Tensor:
     """Peak signal-to-noise ratio per signal in decibels, `(B,)`; limited to 100 for equal grids."""
     error = (renderer.native_values(fields) - native_grid(signal).cpu()).square().flatten(1).mean(dim=1)
     return 10 * torch.log10(VALUE_RANGE**2 / error.clamp(min=VALUE_RANGE**2 * 1e-10))
-
-
-def grid_features(values: Tensor) -> Tensor:
-    """Default features of grids: means, and mean absolute differences along each axis, over coarse cells.
-
-    Args:
-        values: `(B, V, *grid)`.
-
-    Returns:
-        `(B, F)`, F at most `V (1 + axes) 4^axes`
-    """
-    axes = values.ndim - 2
-
-    def coarse(grid: Tensor) -> Tensor:
-        for axis in range(2, grid.ndim):
-            cells = grid.tensor_split(min(COARSE, grid.shape[axis]), dim=axis)
-            grid = torch.stack([cell.mean(dim=axis) for cell in cells], dim=axis)
-        return grid.flatten(1)
-
-    parts = [coarse(values)]
-    parts += [coarse(values.diff(dim=2 + axis).abs()) for axis in range(axes) if values.shape[2 + axis] > 1]
-    return torch.cat(parts, dim=1)

@@ -33,10 +33,9 @@ def test_what_is_not_a_class_of_parts_is_refused():
 
 def test_missing_methods_and_settings_are_named():
     class Unfinished(GridDomain[WaveSettings]):
-        def sources(self):
-            return {}
+        """Neither sources nor a picture."""
 
-    with pytest.raises(PluginError, match="does not define exporters, picture, read"):
+    with pytest.raises(PluginError, match="does not define picture, sources"):
         implementation(domain(implementation=Unfinished))
     with pytest.raises(PluginError, match="names no attrs class of settings"):
         implementation(variant(WAVE, settings_type=dict))
