@@ -104,6 +104,10 @@ def check_patches(subject: Subject) -> None:
     blocks = queries.coords.reshape(len(queries.coords), *queries.patch, axes)
     for number in range(axes):
         column = blocks[..., axes - 1 - number]
+        if subject.domain.layout.wraps[axes - 1 - number]:
+            # A patch may continue across the border.
+            first = column[(slice(None), *[slice(0, 1)] * axes)]
+            column = first + (column - first).remainder(2)
         line = column.movedim(1 + number, -1).reshape(len(column), -1, queries.patch[number])
         step = line.diff(dim=-1)
         name = subject.domain.layout.axes[axes - 1 - number]
@@ -148,13 +152,18 @@ def check_sampler_repeats(subject: Subject) -> None:
 
 
 def check_sampler_covers(subject: Subject) -> None:
-    """Many draws sample every eighth of every axis in every signal; rays and similar queries are varied."""
+    """Many draws sample every eighth of every axis in every signal; rays and similar queries are varied.
+
+    Signals that are not on grids may be unknown in some parts, so all signals of the batch are examined together.
+    """
     queries = [subject.queries(seed, 16) for seed in range(DRAWS)]
     coords = torch.cat([drawn.coords for drawn in queries], dim=1)
     if type(queries[0]) is not Queries:
         # The origins of rays depend on the cameras, so they need not cover the axes.
         _varied(coords)
         return
+    if not callable(getattr(subject.batch, "levels", None)):
+        coords = coords.flatten(0, 1)[None]
     for column, axis in enumerate(subject.domain.layout.axes):
         for number, row in enumerate(coords[..., column]):
             places = len(torch.unique(row))
