@@ -1,0 +1,1 @@
+"""The domain of moving solids: occupancy as a function of x, y, z and t."""
