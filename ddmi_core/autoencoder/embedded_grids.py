@@ -17,6 +17,8 @@ from ddmi_core.fields.interpolate import axis_taps
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
+LEAST = 0.01  # weight of the points around a cell, below which its mean fades to zero
+
 
 class EmbeddedGridEncoder(PlaneStagesEncoder):
     """Encoder of grids for layouts with an embedding: cells are spread over the planes, on which the convolutions act.
@@ -101,7 +103,7 @@ def spread(rows: Tensor, places: Tensor, weights: Tensor, cells: Sequence[int], 
     for index, part in corners:
         sums = sums.index_add(1, index, rows * part[:, None].to(rows.dtype))
         totals = totals.index_add(0, index, part[:, None])
-    return (sums / totals.clamp(min=1e-6)).mT.reshape(len(rows), rows.shape[2], *cells)
+    return (sums / totals.clamp(min=LEAST)).mT.reshape(len(rows), rows.shape[2], *cells)
 
 
 def plane_cells(layout: Layout, cells: int, step: int = 1) -> int:

@@ -79,7 +79,7 @@ def test_a_sphere_turned_by_half_a_turn_has_maps_turned_by_half_a_turn():
     module.points = Values()
     turned, still = module.planes(signal().roll(12, dims=-1)), module.planes(signal())
     for there, here in zip(turned, still, strict=True):
-        torch.testing.assert_close(there, here.flip(2, 3), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(there, here.flip(2, 3), atol=1e-3, rtol=1e-3)
 
 
 def test_a_cell_has_the_weighted_mean_of_the_points_around_it():
