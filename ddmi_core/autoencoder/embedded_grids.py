@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import pi, prod
+from math import prod
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.interpolate import axis_taps
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
+
+LEAST = 0.01  # weight of the points around a cell, below which its mean fades to zero
 
 
 class EmbeddedGridEncoder(PlaneStagesEncoder):
@@ -101,19 +103,19 @@ def spread(rows: Tensor, places: Tensor, weights: Tensor, cells: Sequence[int], 
     for index, part in corners:
         sums = sums.index_add(1, index, rows * part[:, None].to(rows.dtype))
         totals = totals.index_add(0, index, part[:, None])
-    return (sums / totals.clamp(min=1e-6)).mT.reshape(len(rows), rows.shape[2], *cells)
+    return (sums / totals.clamp(min=LEAST)).mT.reshape(len(rows), rows.shape[2], *cells)
 
 
 def plane_cells(layout: Layout, cells: int, step: int = 1) -> int:
     """Cells along each axis of planes that have about `cells` cells together; a multiple of `step`.
 
-    With an embedding, points on a plane of two axes are assumed to fill a disc of its square, as those of a sphere do.
+    With an embedding, points are assumed to fill two thirds of a plane of two axes: those of a sphere fill discs.
 
     Example:
         >>> plane_cells(Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z"))), 32 * 64, 4)
         28
     """
     most = max(map(len, layout.planes))
-    share = pi / 4 if layout.embedding is not None and most > 1 else 1.0
+    share = 2 / 3 if layout.embedding is not None and most > 1 else 1.0
     each = cells / share / sum(len(plane) == most for plane in layout.planes)
     return step * max(1, round(float(each ** (1 / most)) / step))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-BEYOND = 1 / 12  # latitude beyond the equator that a map of a hemisphere reaches, as a share of 90 degrees
+BEYOND = 1 / 4  # latitude beyond the equator that a map of a hemisphere reaches, as a share of 90 degrees
 
 
 def circle(coords: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def hemispheres(coords: Tensor) -> Tensor:
     """Two maps of the sphere, `(u, v)` around the north pole and `(u, v)` around the south pole.
 
     Each map is azimuthal equidistant: the distance from its centre is proportional to that from the pole. It reaches
-    7.5 degrees beyond the equator; points farther away lie on its rim. Use it with `hemisphere_weights`, which give the
-    two planes the weights of their hemispheres: then there is neither seam nor pole, and, unlike on the planes of
+    22.5 degrees beyond the equator; points farther away lie on its rim. Use it with `hemisphere_weights`, which give
+    the two planes the weights of their hemispheres: then there is neither seam nor pole, and, unlike on the planes of
     `sphere`, no two places coincide.
 
     Args:
@@ -74,7 +74,7 @@ def hemispheres(coords: Tensor) -> Tensor:
 
 
 def hemisphere_weights(coords: Tensor) -> Tensor:
-    """Weights of the two planes of `hemispheres`, which change smoothly over 7.5 degrees on both sides of the equator.
+    """Weights of the two planes of `hemispheres`, which change smoothly over 22.5 degrees on both sides of the equator.
 
     Args:
         coords: `(..., 2 + M)`, as for `sphere`.

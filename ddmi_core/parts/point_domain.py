@@ -12,6 +12,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.interfaces import CoordinateSampler, Encoder
+from ddmi_core.api.observations import Observations
 from ddmi_core.api.signals import Queries
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.embedded_grids import plane_cells
@@ -21,7 +22,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.parts.domain_parts import Metric
+from ddmi_core.parts.domain_parts import Metric, Sheet
 from ddmi_core.parts.raster_domain import RasterDomain
 
 T = TypeVar("T")
@@ -135,6 +136,15 @@ class PointDomain(RasterDomain[T, PointSignal]):
         grids, cells = nearest_values(one, self.domain.layout, self.native)
         values = grids[0].movedim(0, -1).where(cells[0, ..., None] <= REACH, torch.nan).cpu().contiguous().numpy()
         return StoredGrid(values=values, size=self.native, extent=self.renderer.extent)
+
+    def contact_sheet(
+        self, signal: PointSignal, seen: Observations, fields: Field, artefacts: Sequence[GridArtefact]
+    ) -> Sheet:
+        """One row: the original, the observed measurements as an original, and each completion."""
+        coords = seen.queries.coords.cpu()
+        observed = PointSignal(coords, seen.values[seen.cells][None].cpu(), torch.ones_like(coords[..., 0]))
+        shown = (self.ground_truth(signal, 0), self.ground_truth(observed, 0), *artefacts)
+        return [[self.still(artefact) for artefact in shown]]
 
 
 def rmse(fields: Field, signal: PointSignal, renderer: GridRenderer) -> Tensor:

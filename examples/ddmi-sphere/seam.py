@@ -8,6 +8,7 @@ each, the denoisers for equal numbers of steps. Finished runs in the folder are 
 
 seam: mean absolute difference of neighbouring cells across longitude 180, over that of all other neighbours along
 longitude. In brackets, the standard deviation of the same ratio at the other 63 longitudes.
+equator: the same for neighbours along latitude, across the equator, where the maps of the hemispheres meet.
 rmse: of the held-out fields' reconstructions at the native size, over all cells, and with cells weighted by area.
 """
 
@@ -58,10 +59,21 @@ def step_seconds(domain: ddmi_core.Domain) -> float:
 
 
 def seam(values: Tensor) -> tuple[float, float]:
-    """The ratio at the date line, and the standard deviation of the ratio at other longitudes; `(B, 1, lat, lon)`."""
-    change = (values - values.roll(1, dims=-1)).abs().mean(dim=(0, 1, 2))  # column 0: the last cell to the first
+    """The ratio at the date line, and its standard deviation at other longitudes; `(B, 1, lat, lon)`."""
+    return _ratio((values - values.roll(1, dims=-1)).abs().mean(dim=(0, 1, 2)), 0)  # 0: the last cell to the first
+
+
+def equator(values: Tensor) -> tuple[float, float]:
+    """The ratio at the equator, and its standard deviation at other latitudes."""
+    change = values.diff(dim=-2).abs().mean(dim=(0, 1, 3))
+    return _ratio(change, len(change) // 2)
+
+
+def _ratio(change: Tensor, place: int) -> tuple[float, float]:
+    """Changes over the mean of all others: at a place, and the standard deviation elsewhere."""
     ratios = change / ((change.sum() - change) / (len(change) - 1))
-    return float(ratios[0]), float(ratios[1:].std())
+    others = torch.cat([ratios[:place], ratios[place + 1 :]])
+    return float(ratios[place]), float(others.std())
 
 
 def rmse(signals: Tensor, found: Tensor) -> tuple[float, float]:
@@ -79,7 +91,8 @@ def report(name: str, model: ddmi_core.Model, samples: int) -> None:
         again = model.renderer.native_values(model.reconstruct(split.held_out.batch(range(len(held)))))
         drawn = [model.renderer.native_values(model.sample(BATCH, seed=seed)) for seed in range(samples // BATCH)]
     for what, values in (("samples", torch.cat(drawn)), ("reconstructions", again), ("training", train)):
-        print(f"{name}: seam of {len(values)} {what} {{:.3f}} ({{:.3f}})".format(*seam(values)), flush=True)
+        figures = "seam {:.3f} ({:.3f}), equator {:.3f} ({:.3f})".format(*seam(values), *equator(values))
+        print(f"{name}: {len(values)} {what}: {figures}", flush=True)
     print(f"{name}: rmse {{:.4f}}, by area {{:.4f}}".format(*rmse(held, again)), flush=True)
 
 
@@ -99,6 +112,7 @@ def main() -> None:
             begin = time.process_time()
             settings = [
                 f"autoencoder.training.steps={steps}",
+                "diffusion.training.steps=400",
                 "evaluation.samples=32",
                 'evaluation.grid=["dpmpp_2m:16"]',
             ]

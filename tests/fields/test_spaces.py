@@ -220,8 +220,8 @@ def test_a_field_on_the_sphere_is_smooth_across_the_equator_and_the_rims_of_the_
 def test_each_map_of_a_hemisphere_keeps_distances_from_its_pole(longitude, latitude):
     coords = torch.tensor([longitude / 180, latitude / 90, 0.3], dtype=torch.double)
     u, v, a, b, t = hemispheres(coords).tolist()
-    assert math.isclose(math.hypot(u, v), min(1, (90 - latitude) / 97.5), abs_tol=1e-6)
-    assert math.isclose(math.hypot(a, b), min(1, (90 + latitude) / 97.5), abs_tol=1e-6)
+    assert math.isclose(math.hypot(u, v), min(1, (90 - latitude) / 112.5), abs_tol=1e-6)
+    assert math.isclose(math.hypot(a, b), min(1, (90 + latitude) / 112.5), abs_tol=1e-6)
     north, south = hemisphere_weights(coords).tolist()
     assert north >= 0 <= south
     assert math.isclose(north + south, 1)

@@ -10,7 +10,7 @@ import torch
 from attrs import frozen
 
 import ddmi_core.parts
-from ddmi_core.api import Domain, Field, Layout, Planes
+from ddmi_core.api import Domain, Field, Layout, Observations, Planes
 from ddmi_core.errors import PluginError
 from ddmi_core.grids.sizes import LARGEST
 from ddmi_core.parts import (
@@ -21,6 +21,7 @@ from ddmi_core.parts import (
     GridDomain,
     GridSignal,
     ReadoutConfig,
+    StoredGrid,
     grid_features,
     native_grid,
     psnr_db,
@@ -239,3 +240,19 @@ def test_plain_features_tell_place_roughness_and_direction(axes):
     grids = torch.stack([torch.zeros(size), half, -half, *along])[:, None]
     distances = torch.cdist(grid_features(grids), grid_features(grids))
     assert (distances + torch.eye(len(grids)) > 0.5).all()
+
+
+def test_a_contact_sheet_of_originals_with_other_axes_leaves_the_observed_values_out():
+    class Profiles(Things):
+        def ground_truth(self, signal, index):
+            values = native_grid(signal)[index].mean(dim=-1).T.contiguous().numpy()
+            return StoredGrid(values=values, size=values.shape[:-1], extent=(2.0,))
+
+        def still(self, artefact):
+            return artefact
+
+    seen = Observations.at(torch.zeros(1, 2), torch.zeros(1, 2))
+    for cls, shown in ((Profiles, 2), (type("Grids", (Things,), {"still": Profiles.still}), 3)):
+        ((*row, completion),) = parts(2, cls=cls).contact_sheet(signal(2), seen, None, ["completion"])
+        assert len(row) + 1 == shown
+        assert completion == "completion"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from attrs import frozen
 
-from ddmi_core.api import Domain, Field, Layout, Planes
+from ddmi_core.api import Domain, Field, Layout, Observations, Planes
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.parts import (
     AutoencoderConfig,
@@ -156,3 +156,20 @@ def test_an_original_is_unknown_where_no_measurement_is_near():
     assert grid[:2].tolist() == [pytest.approx([0.1, 0.2])] * 2
     assert torch.from_numpy(grid[3:12]).isnan().all()
     assert grid[-1].tolist() == pytest.approx([0.3, 0.4])
+
+
+def test_a_contact_sheet_shows_the_observed_measurements_alone():
+    class Told(Stations):
+        def still(self, artefact):
+            return artefact
+
+    told = Told(parts(LINE).domain, Settings((16,)))
+    one = PointSignal.padded([row(20, 1, 2)])
+    seen = Observations.at(one.coords[0, :3], one.values[0, :3])
+    ((original, observed, completion),) = told.contact_sheet(one, seen, None, ["completion"])
+    few = PointSignal(one.coords[:, :3], one.values[:, :3], one.weights[:, :3])
+    assert torch.equal(
+        torch.from_numpy(observed.array()).isnan(), torch.from_numpy(told.ground_truth(few, 0).array()).isnan()
+    )
+    assert not torch.equal(torch.from_numpy(observed.array()).isnan(), torch.from_numpy(original.array()).isnan())
+    assert completion == "completion"

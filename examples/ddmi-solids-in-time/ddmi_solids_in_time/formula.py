@@ -27,8 +27,9 @@ def occupancy(number: int, size: tuple[int, int, int, int]) -> Array:
     t, z, y, x = np.meshgrid(*((2 * np.arange(n) + 1) / n - 1 for n in size), indexing="ij", sparse=True)
     share = ((t + 1) / 2)[..., None]
     grid = np.stack(np.broadcast_arrays(x, y, z, t)[:3], axis=-1) - first - (last - first) * share
-    distance: Array = scale * _distance(kind, _turned(grid / scale, axis, turn * t))
-    return np.clip(-distance * min(size[1:]) / 2, -1, 1)
+    distance = scale * _distance(kind, _turned(grid / scale, axis, turn * t))
+    values: Array = np.clip(-distance * min(size[1:]) / 2, -1, 1)
+    return values
 
 
 def _turned(places: Array, axis: Array, angle: Array) -> Any:

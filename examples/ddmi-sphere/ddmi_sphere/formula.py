@@ -25,8 +25,8 @@ def places(size: tuple[int, int]) -> Array:
 def temperature(number: int, size: tuple[int, int]) -> Array:
     """The anomaly of temperature of a number on a grid, `(rows, columns)`, in [-1, 1].
 
-    Smooth variations of two sizes, and a front: the wavy border of a mild or cold air mass, somewhere on the sphere.
-    All are functions of x, y and z with random directions, so that no longitude and no latitude is special.
+    Smooth variations of two sizes, and a front: the wavy border of a mild or cold air mass somewhere on the sphere. All
+    are functions of x, y and z with random directions, so that no longitude and no latitude is special.
     """
     draw = np.random.default_rng(number)
     place = places(size)
@@ -38,10 +38,11 @@ def temperature(number: int, size: tuple[int, int]) -> Array:
     outline = 0.2 * np.sin(4 * place @ across + draw.uniform(0, 2 * np.pi))
     side = -0.4 if KINDS[number % len(KINDS)] == "cold" else 0.4
     found += side * (1 + np.tanh((place @ centre - draw.uniform(0.2, 0.6) + outline) / WIDTH))
-    return np.tanh(found)
+    bounded: Array = np.tanh(found)
+    return bounded
 
 
 def _direction(draw: np.random.Generator) -> Array:
-    vector: Array = draw.normal(size=3)
-    vector /= np.sqrt((vector**2).sum())
-    return vector
+    vector = draw.normal(size=3)
+    unit: Array = vector / np.linalg.norm(vector)
+    return unit
