@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
 
 DEVICE = torch.device("meta")
 CPU = torch.device("cpu")
@@ -74,23 +73,47 @@ class _Functions(TorchFunctionMode):
 
 def _apply(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """One operation on the plain tensors, if torch allows it for their devices."""
+    moved: list[_Moved] = []
+    others: list[Tensor] = []
+    plain_args = [_plain(item, moved, others) for item in args]
+    plain_kwargs = {key: _plain(item, moved, others) for key, item in kwargs.items()}
+    device = kwargs.get("device")
+    if not moved and device is None:
+        return function(*args, **kwargs)
     name = str(function).removeprefix("aten.")
-    tensors = [item for item in tree_flatten((args, kwargs))[0] if isinstance(item, Tensor)]
-    moved = [tensor for tensor in tensors if isinstance(tensor, _Moved)]
-    others = [tensor for tensor in tensors if not isinstance(tensor, _Moved) and tensor.ndim]
     if moved and others and not name.startswith(_BETWEEN_DEVICES):
         shapes = f"{tuple(moved[0].shape)} on the device of the signals, {tuple(others[0].shape)} on the CPU"
         raise WrongDevice(f"{name.partition('.')[0]} of tensors on two devices: {shapes}")
-    device = kwargs.get("device")
     if device is not None:
-        kwargs["device"] = CPU
-    owners = {id(tensor.plain): tensor for tensor in moved}
-    inner_args, inner_kwargs = tree_map_only(_Moved, lambda tensor: tensor.plain, (args, kwargs))
-    found = function(*inner_args, **inner_kwargs)
-    to_cpu = torch.device(device) != DEVICE if device is not None else not moved
+        plain_kwargs["device"] = CPU
+    found = function(*plain_args, **plain_kwargs)
+    to_cpu = device is not None and torch.device(device) != DEVICE
     if to_cpu or (name.startswith("copy_") and not isinstance(args[0], _Moved)):
         return found
-    return tree_map_only(Tensor, lambda tensor: owners[id(tensor)] if id(tensor) in owners else _Moved(tensor), found)
+    owners = {id(tensor.plain): tensor for tensor in moved}  # of results in place
+    return _wrapped(found, owners)
+
+
+def _plain(item: Any, moved: list[_Moved], others: list[Tensor]) -> Any:
+    """An argument with plain tensors; collects those of the second device, and others that are not scalars."""
+    if isinstance(item, _Moved):
+        moved.append(item)
+        return item.plain
+    if isinstance(item, Tensor):
+        if item.ndim:
+            others.append(item)
+    elif isinstance(item, list | tuple):
+        return [_plain(part, moved, others) for part in item]
+    return item
+
+
+def _wrapped(found: Any, owners: dict[int, _Moved]) -> Any:
+    """A result with tensors of the second device."""
+    if isinstance(found, Tensor):
+        return owners[id(found)] if id(found) in owners else _Moved(found)
+    if isinstance(found, list | tuple):
+        return type(found)(_wrapped(part, owners) for part in found)
+    return found
 
 
 def _enter(self: Any) -> None:
