@@ -50,7 +50,6 @@ def seconds(objectives: Mapping[str, Objective], training: TrainingConfig) -> fl
 
 def main(plugin: str, *overrides: str) -> None:
     """Print the row of one plugin with settings."""
-    torch.set_num_threads(1)
     config = resolve(domain_named(plugin), overrides=[CONDITION, *overrides])
     parts = build_parts(domain_named(plugin), config.domain)
     split = load_data(parts, config.data)
@@ -73,4 +72,5 @@ def main(plugin: str, *overrides: str) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main(*sys.argv[1:])

@@ -14,6 +14,7 @@ from test_docs import DOCS, ROOT
 
 from ddmi_core.api import Domain, Figure, Layout, Split, Trained
 from ddmi_core.parts import Evaluation, GridSet, MultiScaleTerm, PerceptualConfig, cell_centres
+from ddmi_core.registry.registry import register, unregister
 from ddmi_core.testing import Subject, check_named, examine
 
 
@@ -119,6 +120,22 @@ def test_a_mirrored_vector_field_changes_the_sign_of_one_component():
     assert 0 < turned.sum() < 20
     torch.testing.assert_close(found[::2][turned], -level[::2][turned])
     torch.testing.assert_close(found[1::2], level[1::2])  # mirrored expansions stay as they are
+
+
+def test_times_of_steps_are_a_row_of_the_table(monkeypatch, capsys):
+    for folder in (ROOT / "examples", DOCS):
+        monkeypatch.syspath_prepend(folder)
+    register(importlib.import_module("own_parts").WAVES)
+    try:
+        importlib.import_module("step_times").main("waves", "autoencoder.training.batch=2")
+    finally:
+        unregister("waves")
+    (row,) = capsys.readouterr().out.splitlines()
+    name, cells, latent, first, second, steps, _ = (cell.strip() for cell in row.strip("|").split("|"))
+    assert (name, cells, steps) == ("`waves autoencoder.training.batch=2`", "64", "300 and 20")
+    assert int(latent) > 0
+    assert float(first) > 0
+    assert float(second) > 0
 
 
 def test_the_evaluation_measures_its_figure(monkeypatch):
