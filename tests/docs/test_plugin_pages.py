@@ -118,7 +118,7 @@ def test_the_page_about_extensions_has_a_screen_for_every_hook():
 
 
 def test_the_table_of_methods_has_all_of_them_and_says_which_are_required():
-    from ddmi_core.parts import DomainParts, GridDomain
+    from ddmi_core.parts import DomainParts, GridDomain, RasterDomain
 
     page = (ROOT / "docs" / "reference" / "domain.md").read_text(encoding="utf-8")
     table = page.partition("| method or property |")[2].partition("\n\n")[0]
@@ -126,7 +126,7 @@ def test_the_table_of_methods_has_all_of_them_and_says_which_are_required():
     shown = {row[0].strip("`").partition("(")[0]: row[2:] for row in rows}
     public = {
         name
-        for kind in (DomainParts, GridDomain)
+        for kind in (DomainParts, RasterDomain, GridDomain)
         for name, method in vars(kind).items()
         if not name.startswith("_")
         and (callable(method) or isinstance(method, property | cached_property | classmethod))
