@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from unusual import LINE, UNUSUAL, Grids, domain, on_grid
 
 from ddmi_core.registry import limit
+from ddmi_core.scaffold.writing import write_plugin
 from ddmi_core.testing import ContractBroken, Subject, TimeLimit, check_named, examine
 from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
 from ddmi_core.testing.outcomes import OK, SLOW
@@ -149,3 +151,24 @@ def test_copies_keep_values_and_share_nothing():
         subject.fields.basis[0][0].zero_()
         assert torch.equal(subject.batch.values, before)
         assert float(subject.fields.basis[0][0].abs().max()) > 0
+
+
+@pytest.mark.parametrize("frames", [6, 7, 16])
+def test_patches_of_a_new_plugin_with_a_periodic_axis_pass_for_any_seed(frames, tmp_path, monkeypatch):
+    folder = write_plugin(f"looped-{frames}", "xyt", tmp_path)
+    module = folder / f"ddmi_looped_{frames}" / "plugin.py"
+    axes = 'axes=("x", "y", "t"),'
+    module.write_text(module.read_text().replace(axes, f'{axes} periodic=("t",),'))
+    monkeypatch.syspath_prepend(folder)
+    looped = import_module(f"ddmi_looped_{frames}.plugin").DOMAIN
+    assert looped.layout.periodic == ("t",)
+    crossing = 0
+    with Subject(looped, settings=("domain.count=20", f"domain.frames={frames}")) as subject:
+        for seed in range(50):
+            queries = subject.queries(seed)
+            with monkeypatch.context() as patched:
+                patched.setattr(subject, "queries", lambda _, drawn=queries: drawn)
+                check_named("patches")(subject)
+            times = queries.coords.reshape(len(queries.coords), *queries.patch, 3)[:, :, 0, 0, 2]
+            crossing += bool((times.diff(dim=1) < 0).any())
+    assert crossing > 20
