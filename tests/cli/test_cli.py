@@ -394,6 +394,24 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
     assert json.loads(ddmi("conditions", finished, "--json")) == names
 
 
+@pytest.mark.parametrize("columns", [30, 80, 200])
+def test_settings_cut_no_value_in_a_narrow_terminal(tiny, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = ddmi("settings", "--plugin", "tiny")
+    assert max(len(line) for line in text.splitlines() if line.startswith("    ")) <= columns
+    shown = " ".join(text.split())
+    for row in json.loads(ddmi("settings", "--plugin", "tiny", "--json")):
+        assert f"{row['summary']} Takes {row['takes']}." in shown
+        assert f"{row['key']} =" in shown
+    words = {word.rstrip(".,") for word in text.split()}
+    assert {"'variance_preserving'", "'rectified_flow'", "9223372036854775808"} <= words
+
+
+def test_the_list_of_plugins_cuts_no_name_in_a_narrow_terminal(tiny, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "\N{HORIZONTAL ELLIPSIS}" not in ddmi("plugins")
+
+
 def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):
     rows = {row["key"]: row for row in json.loads(ddmi("settings", "--plugin", "tiny", "--json"))}
     assert rows["domain.size"] == {
@@ -402,7 +420,7 @@ def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):
         "takes": "an integer",
         "summary": "cells.",
     }
-    assert "domain.size" in ddmi("settings", "--plugin", "tiny")
+    assert "domain.size = 8\n    cells. Takes an integer.\n" in ddmi("settings", "--plugin", "tiny")
     file = tmp_path / "mine.toml"
     file.write_text(ddmi("settings", "--plugin", "tiny", "--set", "seed=5", "--toml"))
     again = ddmi("settings", "--plugin", "tiny", "--config", file, "--toml")
