@@ -38,6 +38,10 @@ class DataError(RequestError):
     """Input data are missing, damaged, or exceed a limit."""
 
 
+class CaptionsMissing(DataError):  # noqa: N818 - what is missing is the reason
+    """A condition on text is requested, and the data have no captions."""
+
+
 class CheckpointError(RequestError):
     """A checkpoint or run folder is damaged, of another kind, or from another version."""
 
