@@ -17,7 +17,7 @@ from attrs import frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
-from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.errors import CheckpointError, ConfigError, OutputError, PluginError, RequestError
 from ddmi_core.registry.extensions import names, offer
 from ddmi_core.registry.records import KINDS
 from ddmi_core.registry.registry import argument, domain_named
@@ -239,14 +239,24 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
     Raises:
         CheckpointError: as `read_head`, or if the run belongs to another plugin.
         PluginError: if an extension that it uses is missing.
-        ConfigError: if a setting is unknown to this version.
+        ConfigError: if a setting is unknown to this version of ddmi or of the plugin.
     """
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
     if provided := _table(folder)["run"].get("extensions"):
         _check_extensions(folder, provided, domain)
-    return loads(domain, folder.toml.read_text(), str(folder.toml))
+    try:
+        return loads(domain, folder.toml.read_text(), str(folder.toml))
+    except ConfigError as error:
+        if not error.key.startswith("domain."):
+            raise
+        made = f" ({head.distribution} {head.version})" if head.distribution and head.version else ""
+        raise ConfigError(
+            f"{error}. The run was made with other settings of plugin {domain.name!r}. Fix: use the version of the "
+            f"plugin that made it{made}, or train again",
+            error.key,
+        ) from error.__cause__
 
 
 def _table(folder: RunFolder) -> dict[str, Any]:
