@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.extensions import names
 from ddmi_core.runs import generate
+from ddmi_core.runs.publish import publish
 from ddmi_core.settings.config import Export, Sampling
 from variants import model_variant, returning
 from whole_runs import DOMAINS
@@ -216,10 +219,18 @@ def evolve_classes(model: Model):
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "denoiser"])
-def test_an_unfinished_run_says_how_to_complete_it(stage, copied_run, formula_domain):
+def test_an_unfinished_run_says_how_to_complete_it(stage, copied_run, formula_domain, tmp_path):
     shutil.rmtree(copied_run / stage / "final")
+    os.utime(copied_run / "log.jsonl", (time.time() - 300,) * 2)
     command = f"ddmi run --plugin {formula_domain.name} --out {copied_run} --resume"
-    with pytest.raises(CheckpointError, match=rf"not finished: {stage}/final is missing; complete it with {command}"):
+    for read in (ddmi_core.load, lambda run: publish(run, tmp_path / "published")):
+        with pytest.raises(CheckpointError) as error:
+            read(copied_run)
+        assert f"not finished: {stage}/final is missing, and a model needs both stages" in str(error.value)
+        assert "if its training is still running (the last record of its log is 5 min old), wait" in str(error.value)
+        assert str(error.value).endswith(f"if it was stopped, continue it with {command}")
+    (copied_run / "log.jsonl").unlink()
+    with pytest.raises(CheckpointError, match="if its training is still running, wait for its end"):
         ddmi_core.load(copied_run)
 
 
