@@ -29,6 +29,10 @@ class RequestError(DdmiError):
 class ConfigError(RequestError):
     """A setting has an unknown key or a value of the wrong type."""
 
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key  # dotted name of the setting, if the error concerns one
+
 
 class PluginError(RequestError):
     """The requested plugin is missing, broken, incompatible or ambiguous."""
@@ -36,6 +40,10 @@ class PluginError(RequestError):
 
 class DataError(RequestError):
     """Input data are missing, damaged, or exceed a limit."""
+
+
+class CaptionsMissing(DataError):  # noqa: N818 - what is missing is the reason
+    """A condition on text is requested, and the data have no captions."""
 
 
 class CheckpointError(RequestError):

@@ -15,9 +15,9 @@ from ddmi_core.autoencoder.config import DecoderConfig, EncoderConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.encoders import GridEncoder, PointEncoder
 from ddmi_core.diffusion.config import DenoiserConfig
-from ddmi_core.diffusion.latent_diffusion import DENOISERS
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.networks import as_maps, as_planes, convolution, patch_embedding, resized
+from ddmi_core.registry.extensions import part
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed, planes
 
 PERIODIC = {"line": "t", "plane": "x", "turned": "x", "tri-plane": "xz", "mixed": "z"}
@@ -91,7 +91,7 @@ def denoising(kind: str) -> Rolled:
     @torch.no_grad()
     def rolled(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
         torch.manual_seed(0)
-        network = perturbed(DENOISERS[kind](layout, 3, 12, DENOISING[kind]))
+        network = perturbed(part("denoisers", kind)(layout, 3, 12, DENOISING[kind]))
         latent = planes(layout, 3, cells_of(layout, 8, 4, 6))
         condition = torch.randn(2, 12, generator=torch.Generator().manual_seed(1))
         before, after = (
@@ -132,7 +132,7 @@ def test_predictions_depend_on_distances_along_a_periodic_axis(kind):
     """Two marks at another distance give other values at their own cells: the network sees positions."""
     layout = Layout(axes=("t",), planes=(("t",),), periodic=("t",))
     torch.manual_seed(0)
-    network = perturbed(DENOISERS[kind](layout, 1, 12, DENOISING[kind]))
+    network = perturbed(part("denoisers", kind)(layout, 1, 12, DENOISING[kind]))
     results = []
     for distance in (8, 16):
         line = torch.zeros(1, 1, 1, 32)
@@ -148,7 +148,7 @@ def test_sizes_that_patches_and_levels_do_not_divide_are_kept(kind):
     torch.manual_seed(0)
     for lengths in ((1,), (7, 5)):
         maps = as_maps(planes(layout, 3, cells_of(layout, *lengths)))
-        result = perturbed(DENOISERS[kind](layout, 3, 12, DENOISING[kind]))(maps, torch.zeros(2, 12))
+        result = perturbed(part("denoisers", kind)(layout, 3, 12, DENOISING[kind]))(maps, torch.zeros(2, 12))
         assert [m.shape for m in result] == [m.shape for m in maps]
 
 
@@ -213,5 +213,5 @@ def test_denoisers_of_a_layout_with_an_embedding_have_positions_on_its_planes_ax
     layout = Layout(axes=("angle",), planes=(("u", "v"), ("w",)), embedding=around)
     for kind, config in DENOISING.items():
         maps = as_maps(planes(layout, 3, {"u": 4, "v": 6, "w": 5}))
-        result = perturbed(DENOISERS[kind](layout, 3, 12, config))(maps, torch.zeros(2, 12))
+        result = perturbed(part("denoisers", kind)(layout, 3, 12, config))(maps, torch.zeros(2, 12))
         assert [m.shape for m in result] == [m.shape for m in maps]

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from ddmi_core.cli.errors import Commands
 from ddmi_core.errors import RequestError
 from ddmi_core.registry.extensions import Offer, offer, offers
 from ddmi_core.registry.limit import set_limit
 
+_TAG = re.compile(r"\[[a-z#/@][^\[]*?\]")  # what rich takes for markup
 
-class ExtensibleCommands(Commands):
+
+class Plain:
+    """Command or group whose help texts are plain: `ddmi[hub]` is shown as it is written."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if getattr(self, "rich_markup_mode", None) != "rich":
+            return
+        for part in (self, *getattr(self, "params", ())):
+            for name in ("help", "short_help", "epilog"):
+                if isinstance(text := getattr(part, name, None), str):
+                    # As rich.markup.escape, without the time that its import takes.
+                    setattr(part, name, _TAG.sub(r"\\\g<0>", text))
+
+
+class PlainCommand(Plain, TyperCommand):
+    """Command with plain help."""
+
+
+class PlainGroup(Plain, TyperGroup):
+    """Group with plain help."""
+
+
+class ExtensibleCommands(Plain, Commands):
     """Command group that looks for names that are not built in among the extensions."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -56,7 +81,7 @@ def _looking(ctx: Any) -> Iterator[None]:
         yield
 
 
-class DeferredCommand(TyperCommand):
+class DeferredCommand(PlainCommand):
     """Stands for a command of an extension in help and completion, and imports it if it is called."""
 
     def __init__(self, own: Offer) -> None:
@@ -73,8 +98,19 @@ class DeferredCommand(TyperCommand):
 
 
 def add_command(app: typer.Typer, name: str, command: Any) -> None:
-    """Add a function, or a group of commands, under a name."""
+    """Add a function, or a group of commands, under a name. Help texts are plain, not markup of rich."""
     if isinstance(command, typer.Typer):
-        app.add_typer(command, name=name)
+        _make_plain(command)
+        app.add_typer(command, name=name, cls=PlainGroup)
     else:
-        app.command(name)(command)
+        app.command(name, cls=PlainCommand)(command)
+
+
+def _make_plain(app: typer.Typer) -> None:
+    for command in app.registered_commands:
+        if command.cls in (None, TyperCommand):
+            command.cls = PlainCommand
+    for group in app.registered_groups:
+        group.cls = PlainGroup
+        if group.typer_instance is not None:
+            _make_plain(group.typer_instance)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import typer
 
 from ddmi_core.errors import OutputError
+
+WIDEST = 120  # columns of a paragraph
 
 
 def print_json(value: Any) -> None:
@@ -22,6 +26,20 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print lines."""
     for line in lines:
         typer.echo(line)
+
+
+def print_wrapped(text: str, indent: int = 0) -> None:
+    """Print a paragraph in the width of the terminal. No word is cut, so that values can be copied."""
+    width, margin = min(WIDEST, shutil.get_terminal_size().columns), " " * indent
+    wrapped = textwrap.fill(
+        text,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    typer.echo(wrapped)
 
 
 def print_result(result: Any, as_json: bool) -> None:

@@ -75,6 +75,8 @@ def _show(records: Sequence[PluginRecord]) -> None:
         else:
             plugins.add_row(*map(Text, (*row, " ".join(record.axes) or UNKNOWN)), status)
     for table in (plugins, extensions):
+        for column in table.columns:
+            column.overflow = "fold"  # never cut a name
         if table.row_count or table is plugins:
             console.print(table)
     if any(record.status is Status.FOUND for record in records):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import check_writable, print_json, print_result
+from ddmi_core.cli.output import check_writable, print_json, print_result, print_wrapped
 from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
@@ -99,17 +100,11 @@ def settings(
         )
         return
 
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("key", "value", "description and valid values", box=box.SIMPLE)
-    table.columns[0].no_wrap = True
     for row in rows:
-        about = Text.assemble(row.summary + " " if row.summary else "", (f"Takes {row.takes}.", "dim"))
-        table.add_row(Text(row.key), Text(str(_plain(row.default))), about)
-    Console().print(table)
+        value = _plain(row.default)
+        shown = value if isinstance(value, str) else "" if value is None else json.dumps(value)
+        typer.echo(f"{typer.style(row.key, bold=True)} = {shown}".rstrip())
+        print_wrapped(f"{row.summary} Takes {row.takes}.".lstrip(), indent=4)
 
 
 def _plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.signals import SignalSet
 from ddmi_core.conditions.sentences import HashedWords, MiniLm, SentenceEncoder
-from ddmi_core.errors import DataError, RequestError
+from ddmi_core.errors import CaptionsMissing, DataError, RequestError
 
 MOST = 8  # captions per signal
 
@@ -34,11 +34,12 @@ class TextCondition(Condition):
         K is the largest number of captions of a signal, at most 8; signals with fewer repeat theirs.
 
         Raises:
-            DataError: if signals have no captions, or captions no words.
+            CaptionsMissing: if signals have no captions.
+            DataError: if captions have no words.
         """
         captions = signals.captions
         if not captions or len(captions) != len(signals):
-            raise DataError(
+            raise CaptionsMissing(
                 f"text conditions require captions, and the data have {len(captions)} for {len(signals)} signals. Fix: "
                 "use a source with captions, or set diffusion.condition to class or none"
             )

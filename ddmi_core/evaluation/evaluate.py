@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -107,12 +107,41 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     else:
         value = chosen.distance
     figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
+    observed = _Observed.of(model)
     for name, evaluation in model.parts.evaluations().items():
         progress(name)
-        found = evaluation(model, split, samples, SEED)
-        sampling = {"sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
+        observed.drawn.clear()
+        found = list(evaluation(observed, split, samples, SEED))
+        sampling = observed.sampling()
         figures += [evolve(figure, protocol={**common, **sampling, **figure.protocol}) for figure in found]
     return Evaluation(tuple(figures), tuple(rows))
+
+
+class _Observed(Model):
+    """A model that records how an evaluation draws samples."""
+
+    drawn: list[dict[str, Any]]  # options of each batch
+
+    @staticmethod
+    def of(model: Model) -> _Observed:
+        """The same model, observed."""
+        observed = object.__new__(_Observed)
+        observed.__dict__.update(model.__dict__, drawn=[])
+        return observed
+
+    def sampling(self) -> dict[str, Any]:
+        """Sampler, steps and guidance of the samples; empty if there are none, or if they differ."""
+        return self.drawn[0] if self.drawn and all(used == self.drawn[0] for used in self.drawn) else {}
+
+    def denoised(
+        self, noise: Tensor, given: Tensor, numbers: Sequence[int], sampling: Sampling, callback: Any = None
+    ) -> Tensor:
+        """As `Model.denoised`."""
+        own = self.config.sampling
+        guidance = own.guidance if sampling.guidance is None else sampling.guidance
+        used = {"sampler": sampling.sampler or own.sampler, "steps": sampling.steps or own.steps, "guidance": guidance}
+        self.drawn.append(used)
+        return super().denoised(noise, given, numbers, sampling, callback)
 
 
 class DomainFeatures(FeatureNetwork):

@@ -25,21 +25,21 @@ from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Progress, sampler_named
-from ddmi_core.errors import CheckpointError, RequestError, unknown_name
+from ddmi_core.errors import RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.provenance import check_origin, load_stage
-from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
+from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import offer
-from ddmi_core.registry.registry import argument, domain_named
+from ddmi_core.registry.registry import domain_named
 from ddmi_core.registry.single_file import is_file
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import FINAL, finished
+from ddmi_core.training.checkpoint import FINAL
 from ddmi_core.training.distributed import default_device
 from ddmi_core.training.objective import generator_for
 
@@ -382,12 +382,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         domain = domain_named(str(plugin))
         folder = pretrained(domain)
     config = read_config(folder, domain)
-    for stage in (folder.autoencoder, folder.denoiser):
-        if not finished(stage):
-            raise CheckpointError(
-                f"{folder.path} is not finished: {stage.name}/final is missing; complete it with "
-                f"ddmi run --plugin {argument(domain.name)} --out {folder.path} --resume"
-            )
+    check_finished(folder)
     place = torch.device(device) if device else default_device()
     parts = build_parts(domain, config.domain)
     autoencoder = build_autoencoder(parts, config)

@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import re
+import shlex
+import time
 import tomllib
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,12 +19,13 @@ from attrs import frozen
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
-from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.errors import CheckpointError, ConfigError, OutputError, PluginError, RequestError
 from ddmi_core.registry.extensions import names, offer
 from ddmi_core.registry.records import KINDS
 from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.settings.config import RunConfig, named_parts
 from ddmi_core.settings.resolve import dumps, loads
+from ddmi_core.training.checkpoint import FINAL, finished
 
 FORMAT = 1
 _PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
@@ -239,14 +242,49 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
     Raises:
         CheckpointError: as `read_head`, or if the run belongs to another plugin.
         PluginError: if an extension that it uses is missing.
-        ConfigError: if a setting is unknown to this version.
+        ConfigError: if a setting is unknown to this version of ddmi or of the plugin.
     """
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
     if provided := _table(folder)["run"].get("extensions"):
         _check_extensions(folder, provided, domain)
-    return loads(domain, folder.toml.read_text(), str(folder.toml))
+    try:
+        return loads(domain, folder.toml.read_text(), str(folder.toml))
+    except ConfigError as error:
+        if not error.key.startswith("domain."):
+            raise
+        made = f" ({head.distribution} {head.version})" if head.distribution and head.version else ""
+        raise ConfigError(
+            f"{error}. The run was made with other settings of plugin {domain.name!r}. Fix: use the version of the "
+            f"plugin that made it{made}, or train again",
+            error.key,
+        ) from error.__cause__
+
+
+def check_finished(folder: RunFolder) -> None:
+    """Check that both stages of a run are trained.
+
+    Raises:
+        CheckpointError: if one is missing, with the command that completes it; or if the folder is no run.
+    """
+    for stage in (folder.autoencoder, folder.denoiser):
+        if not finished(stage):
+            command = f"ddmi run --plugin {argument(read_head(folder).plugin)} --out {shlex.quote(str(folder.path))}"
+            raise CheckpointError(
+                f"{folder.path} is not finished: {stage.name}/{FINAL} is missing, and a model needs both stages. Fix: "
+                f"if its training is still running{_last_record(folder)}, wait for its end; if it was stopped, "
+                f"continue it with {command} --resume"
+            )
+
+
+def _last_record(folder: RunFolder) -> str:
+    """When the log was written; nothing without a log."""
+    if not folder.log.is_file():
+        return ""
+    seconds = max(0, round(time.time() - folder.log.stat().st_mtime))
+    ago = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+    return f" (the last record of its log is {ago} old)"
 
 
 def _table(folder: RunFolder) -> dict[str, Any]:

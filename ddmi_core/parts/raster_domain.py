@@ -111,7 +111,10 @@ class RasterDomain(DomainParts[T, S, Any, GridArtefact]):
         return [[self.still(artefact) for artefact in shown]]
 
     def panel(self) -> Panel:
-        """Pictures with zoom, and sliders for axes beyond two."""
+        """Pictures with zoom, and sliders for axes beyond two.
+
+        `picture` draws the artefacts, which have one cell along each axis with a slider.
+        """
         return GridPanel(self.domain.layout, self.renderer, self.picture)
 
 

@@ -12,12 +12,12 @@ import tomli_w
 import torch
 from torch import Tensor
 
-from ddmi_core.errors import CheckpointError, OutputError
+from ddmi_core.errors import OutputError
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
-from ddmi_core.model.run_folder import RunFolder, read_head
+from ddmi_core.model.run_folder import RunFolder, check_finished, read_head
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import FINAL, finished
+from ddmi_core.training.checkpoint import FINAL
 
 # An absolute path, of Windows too, with or without the name of a data source.
 ABSOLUTE = re.compile(r"(?P<source>(?:[A-Za-z][\w-]+:)?)(?P<path>(?:~?/(?!/)|[A-Za-z]:[/\\]).*)", re.DOTALL)
@@ -46,9 +46,7 @@ def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: 
     read_head(source)
     if out.exists():
         raise OutputError(f"{out} exists already; remove it first, or choose another folder")
-    for stage in (source.autoencoder, source.denoiser):
-        if not finished(stage):
-            raise CheckpointError(f"{run} is not finished: {stage.name}/{FINAL} is missing")
+    check_finished(source)
     card = model_card(source, out.name, license_name, task)
     own = copied = ""  # digests of the autoencoder's weights, here and in the copy
     for stage in (source.autoencoder, source.denoiser):

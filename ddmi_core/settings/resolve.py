@@ -213,7 +213,8 @@ def _built(domain: Domain, layers: Layers) -> RunConfig:
         _check_condition(parts, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
-        raise ConfigError(f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}") from fault.__cause__
+        message = f"setting {key!r} from {layers.source(fault.path)}: {fault.problem}"
+        raise ConfigError(message, key) from fault.__cause__
     return config
 
 

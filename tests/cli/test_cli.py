@@ -1,5 +1,6 @@
 """The command line checks requests before it works, calls the engine once, and ends with the right status."""
 
+import ast
 import json
 import os
 import re
@@ -7,12 +8,16 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Annotated
 
 import attrs
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from bare_domain import bare_domain
+from ddmi_core.cli import commands
+from ddmi_core.cli.commands import add_command
 from ddmi_core.cli.errors import show_warning
 from ddmi_core.cli.main import app
 from ddmi_core.cli.output import check_writable
@@ -221,6 +226,56 @@ def test_where_the_plugin_is_missing_the_installed_ones_are_named(tiny):
     assert re.fullmatch(message, text)
 
 
+def every_help(app, monkeypatch):
+    """The help of a program and of all its commands, each as one line."""
+    monkeypatch.setenv("COLUMNS", "400")
+    paths = [([], typer.main.get_command(app))]
+    for path, command in paths:
+        paths += [([*path, name], own) for name, own in getattr(command, "commands", {}).items()]
+        result = CliRunner().invoke(app, [*path, "--help"])
+        assert result.exit_code == 0, result.output
+        yield path, " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+
+
+def test_help_names_every_extra_of_the_commands(monkeypatch):
+    shown = " ".join(text for _, text in every_help(app, monkeypatch))
+    sources = [path.read_text() for path in Path(commands.__file__).parent.glob("*.py")]
+    literals = [node.value for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+    texts = [text for text in literals if isinstance(text, str)]
+    extras = {extra for text in texts for extra in re.findall(r"ddmi\[[a-z]+\]", text)}
+    assert {"ddmi[tensorboard]", "ddmi[hub]"} <= extras
+    assert [extra for extra in extras if extra not in shown] == []
+
+
+def test_help_texts_are_plain_in_commands_and_groups_of_extensions(monkeypatch):
+    def dance(
+        steps: Annotated[int, typer.Option(help="Steps [/] of ddmi[steps].")] = 3,
+        song: Annotated[str, typer.Argument(help="See [link=x] and [bold]x[/bold].")] = "",
+    ) -> None:
+        """Dance; requires ddmi[shoes]."""
+
+    group, sub = typer.Typer(), typer.Typer(help="About ddmi[group].")
+    group.callback()(lambda: None)
+    sub.callback()(lambda: None)
+    sub.command()(dance)
+    add_command(group, "dance", dance)
+    inner = typer.Typer(help="About ddmi[inner].")
+    inner.command("step")(dance)
+    inner.callback()(lambda: None)
+    sub.add_typer(inner, name="inner")
+    add_command(group, "more", sub)
+    helps = {" ".join(path): text for path, text in every_help(group, monkeypatch)}
+    for path in ("dance", "more dance", "more inner step"):
+        for words in ("Steps [/] of ddmi[steps].", "See [link=x] and [bold]x[/bold].", "requires ddmi[shoes]."):
+            assert words in helps[path]
+    for path in ("", "more", "more inner"):  # lists and pages
+        assert "requires ddmi[shoes]." in helps[path]
+    for path in ("", "more"):
+        assert "About ddmi[group]." in helps[path]
+    for path in ("more", "more inner"):
+        assert "About ddmi[inner]." in helps[path]
+
+
 def test_a_group_without_a_command_shows_its_help():
     for arguments in ([], ["data"]):
         assert "Usage" in CliRunner().invoke(app, arguments).output
@@ -339,6 +394,24 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
     assert json.loads(ddmi("conditions", finished, "--json")) == names
 
 
+@pytest.mark.parametrize("columns", [30, 80, 200])
+def test_settings_cut_no_value_in_a_narrow_terminal(tiny, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = ddmi("settings", "--plugin", "tiny")
+    assert max(len(line) for line in text.splitlines() if line.startswith("    ")) <= columns
+    shown = " ".join(text.split())
+    for row in json.loads(ddmi("settings", "--plugin", "tiny", "--json")):
+        assert f"{row['summary']} Takes {row['takes']}." in shown
+        assert f"{row['key']} =" in shown
+    words = {word.rstrip(".,") for word in text.split()}
+    assert {"'variance_preserving'", "'rectified_flow'", "9223372036854775808"} <= words
+
+
+def test_the_list_of_plugins_cuts_no_name_in_a_narrow_terminal(tiny, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "\N{HORIZONTAL ELLIPSIS}" not in ddmi("plugins")
+
+
 def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):
     rows = {row["key"]: row for row in json.loads(ddmi("settings", "--plugin", "tiny", "--json"))}
     assert rows["domain.size"] == {
@@ -347,7 +420,7 @@ def test_settings_lists_keys_and_writes_a_file(tiny, tmp_path):
         "takes": "an integer",
         "summary": "cells.",
     }
-    assert "domain.size" in ddmi("settings", "--plugin", "tiny")
+    assert "domain.size = 8\n    cells. Takes an integer.\n" in ddmi("settings", "--plugin", "tiny")
     file = tmp_path / "mine.toml"
     file.write_text(ddmi("settings", "--plugin", "tiny", "--set", "seed=5", "--toml"))
     again = ddmi("settings", "--plugin", "tiny", "--config", file, "--toml")

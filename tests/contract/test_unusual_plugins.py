@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
 import torch
 from unusual import LINE, UNUSUAL, Grids, domain, on_grid
 
+from ddmi_core.api import Condition
+from ddmi_core.conditions.text import word_condition
 from ddmi_core.registry import limit
+from ddmi_core.scaffold.writing import write_plugin
 from ddmi_core.testing import ContractBroken, Subject, TimeLimit, check_named, examine
 from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
-from ddmi_core.testing.outcomes import OK, SLOW
+from ddmi_core.testing.outcomes import OK, SKIPPED, SLOW
 
 # Checks that need what only some plugins have.
 OPTIONAL = {"extra_columns", "conditions", "evaluations", "bad_folders", "weights"}
@@ -149,3 +153,62 @@ def test_copies_keep_values_and_share_nothing():
         subject.fields.basis[0][0].zero_()
         assert torch.equal(subject.batch.values, before)
         assert float(subject.fields.basis[0][0].abs().max()) > 0
+
+
+@pytest.mark.parametrize("frames", [6, 7, 16])
+def test_patches_of_a_new_plugin_with_a_periodic_axis_pass_for_any_seed(frames, tmp_path, monkeypatch):
+    folder = write_plugin(f"looped-{frames}", "xyt", tmp_path)
+    module = folder / f"ddmi_looped_{frames}" / "plugin.py"
+    axes = 'axes=("x", "y", "t"),'
+    module.write_text(module.read_text().replace(axes, f'{axes} periodic=("t",),'))
+    monkeypatch.syspath_prepend(folder)
+    looped = import_module(f"ddmi_looped_{frames}.plugin").DOMAIN
+    assert looped.layout.periodic == ("t",)
+    crossing = 0
+    with Subject(looped, settings=("domain.count=20", f"domain.frames={frames}")) as subject:
+        for seed in range(50):
+            queries = subject.queries(seed)
+            with monkeypatch.context() as patched:
+                patched.setattr(subject, "queries", lambda _, drawn=queries: drawn)
+                check_named("patches")(subject)
+            times = queries.coords.reshape(len(queries.coords), *queries.patch, 3)[:, :, 0, 0, 2]
+            crossing += bool((times.diff(dim=1) < 0).any())
+    assert crossing > 20
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["words", "text"], "the conditions `words` and `text` need captions, and the data have none"),
+        (["words"], "the condition `words` needs captions, and the data have none"),
+    ],
+)
+def test_conditions_without_captions_are_skipped_in_plain_words(names, words):
+    class Named(Grids):
+        def conditions(self):
+            return dict.fromkeys(names, word_condition)
+
+    with Subject(on_grid("silent", LINE, (16,), Named)) as subject:
+        (outcome,) = examine(subject, [check_named("conditions")]).outcomes
+    assert outcome.state == SKIPPED
+    assert outcome.found == f"{words}; classes need no check"
+
+
+def test_a_condition_that_needs_captions_is_named_beside_those_that_were_examined():
+    class Parity(Condition):
+        length = 2
+
+        def of(self, signals):
+            return torch.ones(len(signals), 2)
+
+        def parse(self, text):
+            return torch.ones(2)
+
+    class Mixed(Grids):
+        def conditions(self):
+            return {"words": word_condition, "parity": Parity}
+
+    with Subject(on_grid("mixed", LINE, (16,), Mixed)) as subject:
+        (outcome,) = examine(subject, [check_named("conditions")]).outcomes
+    assert outcome.state == OK
+    assert outcome.found.startswith("not examined: the condition `words` needs captions")

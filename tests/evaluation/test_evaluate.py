@@ -27,6 +27,26 @@ def spread(model, split, count, seed):
     ]
 
 
+def truth(model, split, count, seed):
+    """About held-out signals alone."""
+    model.reconstruct(split.held_out.batch([0]))
+    return [Figure("truth", 1.0, {"signals": 1})]
+
+
+def fast(model, split, count, seed):
+    """Draws samples twice, with options of its own."""
+    for _ in range(2):
+        model.sample(2, seed=seed, sampler="ddim", steps=3, guidance=1.5)
+    return [Figure("fast", 1.0, {}), Figure("stated", 1.0, {"steps": "three"})]
+
+
+def mixed(model, split, count, seed):
+    """Draws samples in two ways."""
+    model.sample(2, seed=seed, steps=2)
+    model.sample(2, seed=seed, steps=3)
+    return [Figure("mixed", 1.0, {"steps": [2, 3]})]
+
+
 def needs(parts):
     """Stands for a file that an evaluation needs, and which is not there where there are seven signals."""
     if parts.settings.count == 7:
@@ -36,7 +56,9 @@ def needs(parts):
 @pytest.fixture
 def domain():
     wave = evolve(formula_domains.WAVE, name="studied")
-    domain = variant(wave, evaluations=returning({"spread": spread}), preflight=needs)
+    domain = variant(
+        wave, evaluations=returning({"spread": spread, "truth": truth, "fast": fast, "mixed": mixed}), preflight=needs
+    )
     ddmi_core.register(domain)
     yield domain
     unregister("studied")
@@ -51,6 +73,14 @@ def test_figures_of_a_domain_are_shown_and_kept_with_their_protocol(domain, tmp_
     assert protocol["samples"] == 16
     assert protocol["steps"] == 4
     assert {"data", "versions", "sampler", "seed"} <= set(protocol)
+    facts = {name: figure["protocol"] for name, figure in figures.items()}
+    sampling = {"sampler", "steps", "guidance"}
+    assert sampling & set(facts["truth"]) == set()
+    assert {"data", "versions", "signals"} <= set(facts["truth"])
+    assert {key: facts["fast"][key] for key in sampling} == {"sampler": "ddim", "steps": 3, "guidance": 1.5}
+    assert (facts["stated"]["sampler"], facts["stated"]["steps"]) == ("ddim", "three")
+    assert facts["mixed"]["steps"] == [2, 3]
+    assert "sampler" not in facts["mixed"]
     assert figures["spread_held_out"]["value"] == pytest.approx(0.7, abs=0.2)
     assert "spread_samples" in (tmp_path / "run/report.html").read_text()
 

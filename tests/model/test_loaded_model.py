@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -16,12 +19,13 @@ import ddmi_core
 import formula_domains
 from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.samplers import dpmpp_2m
-from ddmi_core.errors import CheckpointError, OutputError, PluginError, RequestError
+from ddmi_core.errors import CheckpointError, ConfigError, DdmiWarning, OutputError, PluginError, RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.extensions import names
 from ddmi_core.runs import generate
+from ddmi_core.runs.publish import publish
 from ddmi_core.settings.config import Export, Sampling
 from variants import model_variant, returning
 from whole_runs import DOMAINS
@@ -215,11 +219,47 @@ def evolve_classes(model: Model):
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "denoiser"])
-def test_an_unfinished_run_says_how_to_complete_it(stage, copied_run, formula_domain):
+def test_an_unfinished_run_says_how_to_complete_it(stage, copied_run, formula_domain, tmp_path):
     shutil.rmtree(copied_run / stage / "final")
+    os.utime(copied_run / "log.jsonl", (time.time() - 300,) * 2)
     command = f"ddmi run --plugin {formula_domain.name} --out {copied_run} --resume"
-    with pytest.raises(CheckpointError, match=rf"not finished: {stage}/final is missing; complete it with {command}"):
+    for read in (ddmi_core.load, lambda run: publish(run, tmp_path / "published")):
+        with pytest.raises(CheckpointError) as error:
+            read(copied_run)
+        assert f"not finished: {stage}/final is missing, and a model needs both stages" in str(error.value)
+        assert "if its training is still running (the last record of its log is 5 min old), wait" in str(error.value)
+        assert str(error.value).endswith(f"if it was stopped, continue it with {command}")
+    (copied_run / "log.jsonl").unlink()
+    with pytest.raises(CheckpointError, match="if its training is still running, wait for its end"):
         ddmi_core.load(copied_run)
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"), [("sise = 4", "unknown key 'sise'"), ("size = 'big'", "the text 'big'")]
+)
+def test_a_run_with_other_settings_of_its_plugin_says_so(setting, problem, copied_run):
+    toml = copied_run / "run.toml"
+    text = re.sub(r"(?m)^size = .*\n", "", toml.read_text()).replace("[domain]\n", f"[domain]\n{setting}\n")
+    toml.write_text(
+        text.replace('distribution = ""', 'distribution = "ddmi-x"').replace('version = ""', 'version = "1.2"')
+    )
+    advice = (
+        r"\. The run was made with other settings of plugin '\w+'\. Fix: use the version of the plugin that made it "
+    )
+    with (
+        pytest.warns(DdmiWarning),
+        pytest.raises(ConfigError, match=f"{problem}.*{advice}\\(ddmi-x 1.2\\), or train again"),
+    ):
+        ddmi_core.load(copied_run)
+
+
+def test_a_wrong_setting_of_the_core_in_a_run_is_not_blamed_on_the_plugin(copied_run):
+    toml = copied_run / "run.toml"
+    toml.write_text(toml.read_text().replace("[sampling]\n", "[sampling]\nnone = 4\n"))
+    with pytest.raises(ConfigError) as error:
+        ddmi_core.load(copied_run)
+    assert error.value.key == "sampling.none"
+    assert "plugin" not in str(error.value)
 
 
 def test_damaged_weights_are_refused(copied_run):

@@ -6,13 +6,20 @@ import os
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_plugins import AXES, name_of
+from PIL import Image
 from typer.testing import CliRunner
 
+from ddmi_core.api.panels import Look
 from ddmi_core.cli.main import app
+from ddmi_core.grids.raster import Window
+from ddmi_core.parts import StoredGrid
 from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
 from ddmi_core.scaffold.choices import choice_of
@@ -92,6 +99,30 @@ def test_it_keeps_the_contract(installed: dict[str, Path], axes: str) -> None:
     with Subject(name_of(axes), settings=("domain.count=40",)) as subject:
         found = examine(subject, list(checks), lambda outcome: None)
     assert [outcome.lines() for outcome in found.failed] == []
+
+
+@pytest.mark.parametrize("axes", [axes for axes in AXES if len(axes) > 2])
+def test_the_view_draws_the_slice_at_the_sliders_and_nothing_else(installed: dict[str, Path], axes: str) -> None:
+    with Subject(name_of(axes), settings=("domain.count=40",)) as subject:
+        field, renderer, panel = subject.fields[:1], subject.parts.renderer, subject.parts.panel()
+        shown = panel.show(field, Look(size=(200, 150), at=(0.3,) * len(panel.sliders)))
+        slider = [(0.3 - 1 / length, 0.3 + 1 / length) for length in renderer.native[:-2]]
+        window = Window((1,) * len(slider) + (200, 150), (*slider, (-1.0, 1.0), (-1.0, 1.0)))
+        values = renderer.render(field, window).array().reshape(200, 150)
+    drawn = np.asarray(Image.open(BytesIO(shown.data)))
+    assert drawn.shape == (200, 150)
+    assert np.abs(drawn - (values + 1) * 127.5).max() <= 0.51
+
+
+@pytest.mark.parametrize("axes", [axes for axes in AXES if len(axes) > 2])
+def test_few_slices_are_drawn_once_each(installed: dict[str, Path], axes: str) -> None:
+    picture = import_module(f"ddmi_made_{axes}.picture").picture
+    shape = (1,) * (len(axes) - 3) + (3, 9, 7)
+    values = np.random.default_rng(0).uniform(-1, 1, (*shape, 1)).astype(np.float32)
+    drawn = np.asarray(picture(StoredGrid(values=values, size=shape, extent=(2.0,) * len(shape))))
+    assert drawn.shape == (9, 3 * 7 + 2)
+    for number, part in enumerate(np.split(values.reshape(3, 9, 7), 3)):
+        assert np.abs(drawn[:, 8 * number : 8 * number + 7] - (part[0] + 1) * 127.5).max() <= 0.51
 
 
 @every_choice

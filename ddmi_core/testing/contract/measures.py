@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import HIGHER_IS_BETTER
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import CaptionsMissing, RequestError
 from ddmi_core.parts.domain_parts import Metric
 from ddmi_core.runs.rehearsal import Some
 from ddmi_core.testing.check import NotApplicable, Remark, expect
@@ -103,12 +103,15 @@ def check_conditions(subject: Subject) -> Remark:
     if not conditions:
         raise NotApplicable("the domain offers no conditions")
     signals = Some(subject.train, SIGNALS)
-    left = []
+    left, silent = [], []  # reasons, and names of conditions on captions that the data lack
     for name, build in conditions.items():
         try:
             condition: Condition = build()
             vectors = condition.of(signals)
-        except RequestError as error:  # an optional package is missing, or these signals have no captions
+        except CaptionsMissing:
+            silent.append(f"`{name}`")
+            continue
+        except RequestError as error:  # an optional package is missing
             left.append(f"{name}: {error}")
             continue
         shapes = ((len(signals), condition.length), (len(signals), *vectors.shape[1:2], condition.length))
@@ -133,7 +136,15 @@ def check_conditions(subject: Subject) -> Remark:
             condition.parse("\N{REPLACEMENT CHARACTER} no such thing")
         except RequestError:
             continue
-    if len(left) == len(conditions):
+    examined = len(conditions) - len(left) - len(silent)
+    if silent:
+        several = len(silent) > 1
+        left.insert(
+            0,
+            f"the condition{'s' * several} {' and '.join(silent)} need{'s' * (not several)} captions, and the data "
+            "have none; classes need no check",
+        )
+    if not examined:
         raise NotApplicable("; ".join(left))
     return f"not examined: {'; '.join(left)}" if left else None
 
