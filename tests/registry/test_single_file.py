@@ -219,15 +219,15 @@ def test_a_folder_with_a_project_is_to_be_installed():
 
 
 def test_a_slow_file_is_stopped(monkeypatch):
-    monkeypatch.setenv("DDMI_PLUGIN_TIMEOUT", "0.2")
+    monkeypatch.setenv("DDMI_TIME_FACTOR", "0.01")
     limit.set_limit()
     try:
         message = str(refusal(write("import time\ntime.sleep(5)\n")))
     finally:
-        monkeypatch.setenv("DDMI_PLUGIN_TIMEOUT", "0")
+        monkeypatch.setenv("DDMI_TIME_FACTOR", "0")
         limit.set_limit()
     assert message.startswith(
-        "./mine.py, line 2: it took longer than 0.2 s. Fix: move slow work into functions, or set "
+        "./mine.py, line 2: it waited longer than 0.3 s without using the processor. Fix: move slow work into functions"
     )
 
 
