@@ -177,7 +177,10 @@ def new(
         str, typer.Option("--summary", metavar="TEXT", help="One sentence that describes the signals.")
     ] = "",
 ) -> None:
-    """Write a new plugin: an installable distribution with procedural data and tests, which trains in a minute."""
+    """Write a new plugin: an installable distribution with procedural data and tests.
+
+    A first run takes one to two minutes on two CPU cores.
+    """
     from ddmi_core.scaffold.writing import write_plugin
 
     check_writable(out)

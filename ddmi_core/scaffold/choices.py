@@ -8,6 +8,8 @@ from attrs import frozen
 
 from ddmi_core.errors import RequestError, unknown_name
 
+DURATION = "one to two minutes on two CPU cores"  # of a run of a new plugin
+
 
 @frozen
 class Choice:

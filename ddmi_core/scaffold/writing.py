@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ddmi_core.api.domain import API_VERSION
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import RequestError
-from ddmi_core.scaffold.choices import Choice, choice_of
+from ddmi_core.scaffold.choices import DURATION, Choice, choice_of
 from ddmi_core.scaffold.names import Names, checked_names
 
 LONGEST_SUMMARY = 90
@@ -84,7 +84,7 @@ def rendered(names: Names, choice: Choice, summary: str) -> dict[str, str]:
         lstrip_blocks=True,
     )
     environment.filters |= {"python": python_text, "toml": toml_text}
-    facts = {**asdict(choice), "names": names, "summary": summary, "api_version": API_VERSION}
+    facts = {**asdict(choice), "names": names, "summary": summary, "duration": DURATION, "api_version": API_VERSION}
     return {
         path.format(package=names.package, module=names.module): environment.get_template(
             f"{template.format(axes=choice.templates)}.jinja"

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from ddmi_core.cli.main import app
 from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.parts import GridDomain
+from ddmi_core.scaffold.choices import DURATION
 from ddmi_core.scaffold.names import LONGEST, Names
 from ddmi_core.scaffold.writing import LONGEST_SUMMARY, python_text, write_plugin
 from known_plugins import make_known
@@ -98,6 +99,16 @@ def test_the_readme_names_every_file_and_only_methods_that_exist(made: dict[str,
     named = re.findall(r"`(\w+)`[,| ]", "".join(row.split(" | ")[0] for row in methods.splitlines()))
     assert len(named) > 15
     assert [name for name in named if not hasattr(GridDomain, name)] == []
+
+
+def test_all_texts_state_the_same_duration_of_a_run(made: dict[str, Path]) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "how-to" / "start-a-plugin.md"
+    help_text = new("--help")
+    texts = [help_text, guide.read_text()]
+    texts += [(made["t"] / name).read_text() for name in ("README.md", "ddmi_made_t/presets/quick.toml")]
+    for text in (" ".join(text.split()) for text in texts):
+        durations = re.findall(r"(?:\w+ to )?\w+ minutes?\b(?: on two CPU cores)?", text)
+        assert set(durations) == {DURATION}
 
 
 @pytest.mark.parametrize(
