@@ -88,9 +88,12 @@ class Domain:
             return self.implementation
         try:
             found = resolve_name(self.implementation)
-        except (ImportError, AttributeError) as error:
+        except PluginError:
+            raise
+        except Exception as error:  # any error in a module of the plugin
             raise PluginError(
-                f"domain {self.name!r}: its implementation {self.implementation!r} cannot be imported: {error}"
+                f"domain {self.name!r}: its implementation {self.implementation!r} cannot be imported: "
+                f"{type(error).__name__}: {error}"
             ) from error
         if not isinstance(found, type):
             raise PluginError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -80,7 +81,8 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     samples, own = settings.samples, model.config.sampling
     distance = {
         **common,
-        "features": settings.features or f"{cls.__module__}:{cls.__qualname__}.field_features",
+        # The module of a single file is named by its path, of which the last part is the file.
+        "features": settings.features or re.split(r"[/\\]", f"{cls.__module__}:{cls.__qualname__}.field_features")[-1],
         "samples": samples,
         "reference": f"{len(split.train)} training signals",
         "seed": SEED,

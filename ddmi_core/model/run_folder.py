@@ -29,6 +29,7 @@ from ddmi_core.training.checkpoint import FINAL, finished
 
 FORMAT = 1
 _PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a domain
 
 
 @frozen
@@ -213,7 +214,7 @@ def read_head(folder: RunFolder) -> RunHead:
     """
     head = _table(folder).get("run", {})
     found = head.get("format")
-    if not isinstance(found, int) or "plugin" not in head:
+    if not isinstance(found, int) or not _NAME.fullmatch(str(head.get("plugin", ""))):
         raise CheckpointError(f"{folder.toml} has no complete [run] table, so it does not describe a run")
     if found > FORMAT:
         made = head.get("versions", {}).get("ddmi", "unknown")

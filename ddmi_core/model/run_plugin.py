@@ -14,7 +14,7 @@ from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
 from ddmi_core.registry.consent import has_consent
 from ddmi_core.registry.records import PluginRecord
 from ddmi_core.registry.registry import domain_named, file_domain, listed, provider
-from ddmi_core.registry.single_file import digest, load_file
+from ddmi_core.registry.single_file import digest, load_path
 
 
 def recorded(domain: Domain, folder: RunFolder) -> dict[str, str | int]:
@@ -99,7 +99,7 @@ def _own_file(folder: RunFolder, head: RunHead) -> Domain:
     if not folder.plugin.is_file():
         raise PluginError(
             f"{made} and has no copy of it. Fix: add --plugin with the path of this file, such as "
-            f"--plugin ./{original.name} (in a program: plugin=)"
+            f"--plugin {shlex.quote(f'./{original.name}')} (in a program: plugin=)"
         )
     source = folder.plugin.read_bytes()
     if not has_consent(source):
@@ -114,7 +114,7 @@ def _own_file(folder: RunFolder, head: RunHead) -> Domain:
             DdmiWarning,
             stacklevel=1,
         )
-    return load_file(f"{folder.plugin}:{head.plugin}").domain
+    return load_path(str(folder.plugin), head.plugin).domain
 
 
 def _missing(folder: RunFolder, head: RunHead) -> str:

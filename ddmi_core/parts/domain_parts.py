@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import FunctionType
-from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 import attrs
 from PIL import Image
@@ -72,7 +72,8 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         """Take the settings' class from the type parameters, and refuse a sampler or renderer that is a method."""
         super().__init_subclass__(**options)
         for base in cls.__dict__.get("__orig_bases__", ()):
-            first = next(iter(get_args(base)), None)
+            origin = get_origin(base)
+            first = next(iter(get_args(base)), None) if origin and issubclass(origin, DomainParts) else None
             if isinstance(first, type):
                 cls.settings_type = first
         for name in ("sampler", "renderer"):
@@ -93,7 +94,12 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             return {}
         folder = files(package).joinpath(PRESETS)
         found = sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
-        return {Path(file.name).stem: Path(str(file)) for file in found if file.name.endswith(".toml")}
+        tables = (file for file in found if file.name.endswith(".toml"))
+        # A file in an archive has no path, but text.
+        return {
+            Path(file.name).stem: file if isinstance(file, Path) else file.read_text(encoding="utf-8")
+            for file in tables
+        }
 
     # Data
 

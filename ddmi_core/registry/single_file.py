@@ -79,7 +79,11 @@ def load_file(plugin: str) -> FileDomain:
         PluginError: if there is no such file, importing it fails (with the line), or it does not define one domain.
     """
     named = _NAMED.fullmatch(plugin)
-    shown, name = (named[1], named[2]) if named else (plugin, "")
+    return load_path(*((named[1], named[2]) if named else (plugin, "")))
+
+
+def load_path(shown: str, name: str) -> FileDomain:
+    """As `load_file`, with the path of the file and the name of the domain, which may be empty, apart."""
     path = _checked(shown)
     module = _imported(path, shown)
     found = {variable: value for variable, value in vars(module).items() if isinstance(value, Domain)}

@@ -16,6 +16,12 @@ from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
 CARD = "README.md"
 UNKNOWN_LICENSE = "unknown"
 LIBRARY = "ddmi"
+_URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+# A path that leads out of its folder, of Windows too, with or without the name of a data source.
+_OUTSIDE = re.compile(
+    r"(?P<source>(?:(?!file:)[A-Za-z][\w-]+:)?)(?P<path>(?:file:|[A-Za-z]:)?(?:~[\w.-]*)?(?:[/\\]|\.\.[/\\]).*)",
+    re.DOTALL,
+)
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 _TEXT = """\
@@ -75,6 +81,24 @@ def model_card(run: RunFolder, name: str, license_name: str, task: str) -> str:
     return "---\n" + "\n".join(lines) + "\n---\n\n" + _text(head, table, found, name, license_name)
 
 
+def shortened(value: Any) -> Any:
+    """A value of a configuration or of figures, in which each path that leads out of its folder keeps its last part.
+
+    Such paths, absolute or by `..`, are invalid on other machines, and may be private.
+
+    Example:
+        >>> shortened({"data": "folder:/home/anna/cats", "size": 48})
+        {'data': 'folder:cats', 'size': 48}
+    """
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shortened(item) for item in value]
+    if isinstance(value, str) and not _URL.match(value) and (match := _OUTSIDE.fullmatch(value)):
+        return match["source"] + re.split(r"[/\\]", match["path"].rstrip("/\\"))[-1]
+    return value
+
+
 def _metadata(head: RunHead, found: Evaluation, name: str, license_name: str, task: str) -> dict[str, Any]:
     """The card's metadata; the figures of one data set are one result."""
     metadata: dict[str, Any] = {"license": license_name, "library_name": LIBRARY}
@@ -86,7 +110,7 @@ def _metadata(head: RunHead, found: Evaluation, name: str, license_name: str, ta
             "type": figure.name,
             "value": figure.value,
             "name": figure.meaning or figure.name,
-            "args": _args(figure.protocol),
+            "args": shortened(_args(figure.protocol)),
         }
         for figure in found.figures
         if math.isfinite(figure.value)

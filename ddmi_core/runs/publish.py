@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
+import shutil
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 import torch
@@ -15,12 +14,9 @@ from torch import Tensor
 from ddmi_core.errors import OutputError
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.model.run_folder import RunFolder, check_finished, read_head
-from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
+from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card, shortened
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
-
-# An absolute path, of Windows too, with or without the name of a data source.
-ABSOLUTE = re.compile(r"(?P<source>(?:[A-Za-z][\w-]+:)?)(?P<path>(?:~?/(?!/)|[A-Za-z]:[/\\]).*)", re.DOTALL)
 
 
 def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: str = "") -> int:
@@ -48,6 +44,15 @@ def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: 
         raise OutputError(f"{out} exists already; remove it first, or choose another folder")
     check_finished(source)
     card = model_card(source, out.name, license_name, task)
+    try:
+        _copy(source, target, card)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
     own = copied = ""  # digests of the autoencoder's weights, here and in the copy
     for stage in (source.autoencoder, source.denoiser):
         stored = checkpoint.load(stage / FINAL)
@@ -58,30 +63,14 @@ def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: 
             check_origin(stored, own)
             facts[AUTOENCODER] = copied
         own = stored.digest("weights")
-        copied = checkpoint.save(out / stage.name / FINAL, groups, facts).digest("weights")
-    _write(target.toml, tomli_w.dumps(shortened(tomllib.loads(source.toml.read_text(encoding="utf-8")))))
+        copied = checkpoint.save(target.path / stage.name / FINAL, groups, facts).digest("weights")
+    table = shortened(tomllib.loads(source.toml.read_text(encoding="utf-8")))
+    if "file" in table["run"]:
+        table["run"]["file"] = Path(table["run"]["file"]).name
+    _write(target.toml, tomli_w.dumps(table))
     if source.metrics.is_file():
         _write(target.metrics, json.dumps(shortened(json.loads(source.metrics.read_text())), indent=1) + "\n")
-    (target.path / CARD).write_text(card, encoding="utf-8")
-    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-
-
-def shortened(value: Any) -> Any:
-    """A value of a configuration or of figures, in which each absolute path is reduced to its last part.
-
-    Absolute paths of the author's machine are invalid elsewhere, and may be private.
-
-    Example:
-        >>> shortened({"data": "folder:/home/anna/cats", "size": 48})
-        {'data': 'folder:cats', 'size': 48}
-    """
-    if isinstance(value, dict):
-        return {key: shortened(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [shortened(item) for item in value]
-    if isinstance(value, str) and (match := ABSOLUTE.fullmatch(value)):
-        return match["source"] + re.split(r"[/\\]", match["path"].rstrip("/\\"))[-1]
-    return value
+    _write(target.path / CARD, card)
 
 
 def _write(path: Path, text: str) -> None:

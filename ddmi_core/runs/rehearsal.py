@@ -18,17 +18,20 @@ from attrs import evolve
 from torch import Tensor
 
 from ddmi_core.api.signals import SignalSet, Split, move, tensors
-from ddmi_core.errors import DataError, DdmiError, PluginError
+from ddmi_core.errors import DataError, DdmiError, PluginError, counted
+from ddmi_core.evaluation.evaluate import features_of
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training import distributed
 from ddmi_core.training.objective import generator_for
 
 SIGNALS = 8  # of each set
 SAMPLES = 4
+LEAST_TRAIN = 2  # for covariances of features
 STEPS = 2  # of the sampler
 POINTS = 1024
 SECONDS = 8.0  # of CPU time, after which no further step starts
@@ -69,10 +72,15 @@ def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor |
         notes for the user; empty if all is well.
 
     Raises:
-        DataError: if values of these signals are not finite.
+        DataError: if there are too few signals, or values of these signals are not finite.
         PluginError: if a step fails, with the place.
         DdmiError: an error that a step raises for the user.
     """
+    if len(split.train) < LEAST_TRAIN or not len(split.held_out):
+        raise DataError(
+            f"the data have {counted(len(split.train), 'training signal')} and {len(split.held_out)} held out; a run "
+            f"requires at least {LEAST_TRAIN} and 1. Fix: give more signals, or another share to hold out"
+        )
     parts = build_parts(parts.domain, config.domain)  # its own, because parts may hold what they have computed
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
     started = time.process_time()
@@ -126,8 +134,16 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
     truth = move(signal, model.device)
     fields = model.reconstruct(truth)
     yield "comparing field_features and signal_features", partial(_features, model, fields, truth)
-    for name, metric in parts.metrics().items():
+    if name := model.config.evaluation.features:
+        network = features_of(model)
+        yield (
+            f"the feature network {name!r}",
+            lambda: (network.of_fields(fields, parts.renderer), network.of_signals(truth)),
+        )
+    given = {name: part("metrics", name, parts.domain) for name in model.config.evaluation.metrics}
+    for name, metric in {**parts.metrics(), **given}.items():
         yield f"the metric {name!r}", partial(metric, fields, truth, parts.renderer)
+    yield "sampling", partial(model.sample, 1)
     artefacts = {
         "render": _step(parts, "render", partial(parts.renderer.render, fields[0])),
         "original": _step(parts, "ground_truth", partial(parts.ground_truth, signal, 0)),

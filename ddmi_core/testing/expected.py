@@ -53,7 +53,10 @@ def parsed(texts: Iterable[str]) -> dict[str, str]:
 def _places(plugin: str) -> Iterable[Path]:
     """Folders in and above which the plugin's project may be."""
     yield Path.cwd()
-    spec = find_spec(domain_named(plugin).package.partition(".")[0])
+    try:
+        spec = find_spec(domain_named(plugin).package.partition(".")[0])
+    except ValueError:  # the domain is in the program that runs, `__main__`
+        spec = None
     if spec is not None and spec.origin:
         yield Path(spec.origin).parent
 

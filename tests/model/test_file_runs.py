@@ -146,6 +146,30 @@ def test_the_code_of_a_run_from_elsewhere_needs_consent(stranger):
     assert not Path("executed").exists()
 
 
+def test_the_name_of_the_domain_of_a_run_selects_no_other_file(here):
+    """Consent to the copy `plugin.py` is no consent to a file beside it that the name in `run.toml` would select."""
+    Path("runs/pond/plugin.py:evil.py").write_text("raise SystemExit('executed')\n")
+    toml = Path("runs/pond/run.toml")
+    toml.write_text(toml.read_text().replace('plugin = "pond"', 'plugin = "evil.py:pond"'))
+    text = ddmi("sample", "runs/pond", "--out", "drawn", status=2)
+    assert "executed" not in text
+    assert "does not describe a run" in text.replace("\n", " ")
+
+
+def test_no_place_of_the_authors_machine_is_published(here):
+    made = here / "elsewhere" / "run"
+    shutil.copytree("runs/pond", made)
+    toml = made / "run.toml"
+    toml.write_text(toml.read_text().replace('\nfile = "', '\nfile = "../../client/'))
+    ddmi("publish", str(made), "weights")
+    texts = [path.read_text() for path in Path("weights").rglob("*") if path.suffix in (".toml", ".json", ".md")]
+    assert len(texts) >= 4
+    lines = [line for text in texts for line in text.splitlines()]
+    assert not [line for line in lines if str(here.parent.parent) in line or "client" in line]
+    assert any('file = "pond.py"' in text for text in texts)
+    assert any("pond:Pond.field_features" in text for text in texts)
+
+
 def test_consent_is_given_once(stranger):
     ddmi("report", "runs/pond", "--plugin", "runs/pond/plugin.py")
     ddmi("report", "runs/pond")

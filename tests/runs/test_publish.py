@@ -14,7 +14,8 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.model import load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.publish import publish, shortened
+from ddmi_core.runs.model_card import shortened
+from ddmi_core.runs.publish import publish
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import checkpoint
 from formula_domains import WAVE
@@ -55,6 +56,12 @@ def test_the_published_denoiser_names_the_published_autoencoder(run, tmp_path):
         ("folder:/home/anna/cats", "folder:cats"),
         (r"folder:C:\Users\anna\cats", "folder:cats"),
         (r"C:\Users\anna\cats", "cats"),
+        ("~anna/cats", "cats"),
+        ("../anna/cats", "cats"),
+        ("folder:../../anna/cats", "folder:cats"),
+        ("file:///home/anna/cats", "cats"),
+        (r"\\server\anna\cats", "cats"),
+        ("//nas/anna/cats", "cats"),
         ("openmoji", "openmoji"),
         ("a/b", "a/b"),
         ("12:30", "12:30"),
@@ -78,6 +85,17 @@ def test_no_path_of_the_machine_is_published(run, tmp_path):
     assert not [path for path in files if "anna" in path.read_text()]
     assert 'data = "waves"' in (tmp_path / "weights" / "run.toml").read_text()
     load(tmp_path / "weights")
+
+
+def test_a_damaged_run_leaves_no_part_of_a_published_one(run, tmp_path):
+    damaged = shutil.copytree(run, tmp_path / "damaged")
+    path = damaged / "denoiser" / "final" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(CheckpointError):
+        publish(damaged, tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_publishing_overwrites_nothing_and_needs_a_finished_run(run, tmp_path):

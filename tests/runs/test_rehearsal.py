@@ -10,7 +10,7 @@ import torch
 from attrs import evolve
 
 import formula_domains
-from ddmi_core.api import Figure
+from ddmi_core.api import Figure, Split
 from ddmi_core.errors import DataError, PluginError, RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.parts import GridSignal
@@ -130,6 +130,20 @@ def damaged(values, indices):
     if 15 in indices:
         values[indices.index(15)] = float("nan")
     return values
+
+
+@pytest.mark.parametrize(("train", "held_out"), [(1, 4), (4, 0)])
+def test_too_few_signals_for_the_figures_are_met_before_training(tmp_path, train, held_out):
+    def few(location, settings):
+        return Split(
+            Formulas(1, settings.size, range(train)), rehearsal.Some(Formulas(1, settings.size, range(4, 8)), held_out)
+        )
+
+    with pytest.raises(
+        DataError, match=rf"{train} training signals? and {held_out} held out; a run requires at least 2"
+    ):
+        run(wave(sources=lambda self: {"few": few}), tmp_path / "run", *FEW)
+    assert not (tmp_path / "run" / "autoencoder").exists()
 
 
 def test_values_out_of_range_are_noted(tmp_path):
