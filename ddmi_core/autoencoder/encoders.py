@@ -297,7 +297,7 @@ class PointEncoder(PlaneStagesEncoder):
         if mask is not None:
             rows = rows.where(mask, cells)  # padding shares one cell after those of the signals
         rows = rows.flatten()
-        # `bincount` is not defined on the meta device, on which networks are counted.
+        # Not bincount, which the meta device lacks.
         counts = rows.new_zeros(cells + (mask is not None)).index_add(0, rows, torch.ones_like(rows))
         return Bins(grid, rows, counts.unsqueeze(1))
 
