@@ -7,6 +7,23 @@ from attrs import field, frozen, validators
 from ddmi_core.fields.config import ReadoutConfig
 from ddmi_core.training.config import TrainingConfig
 
+TRANSITIONS = ("convolution", "block")
+
+
+def _acts(config: EncoderConfig | DecoderConfig) -> None:
+    """Refuse settings of attention and of transitions that would have no effect."""
+    if config.wide_heads and not config.attention:
+        raise ValueError("wide_heads = true has no effect without attention. Fix: set `attention`, or remove it")
+    if config.heads > 1 and not (config.middle or config.joined or config.attention):
+        raise ValueError(
+            f"heads = {config.heads} has no effect without attention. Fix: set `middle`, `joined` or `attention`, or "
+            "remove `heads`"
+        )
+    if config.transition == "block" and len(config.widths) == 1:
+        raise ValueError(
+            'transition = "block" has no effect with a single stage. Fix: give `widths` another one, or remove it'
+        )
+
 
 @frozen
 class EncoderConfig:
@@ -15,15 +32,39 @@ class EncoderConfig:
     Args:
         widths: channels of each stage, finest first; each stage after the first halves the grid.
         blocks: residual blocks per stage.
+        transition: what maps one stage's width to the next one's: `convolution`, the one that halves the grid, or
+            `block`, the first residual block after it.
+        middle: add a block, attention and a block after the last stage, on each plane or on the grid.
+        joined: encoders with stages on planes: join planes in blocks of their own after each stage (see
+            `JoinedPlanes`), instead of adding lines of each other's features.
+        attention: factors by which the grid of a stage is smaller than the first one's (1, 2, 4, ...), after which
+            there is attention over all cells, of all planes together; for the coarsest stage of several planes, after
+            the middle too. Its cost grows with the square of the number of cells.
+        heads: heads of every attention; lowered to divide the width.
+        wide_heads: give each head of `attention` as many channels as the stage.
         patch: grid encoders: cells along each axis, slowest first, that the first layer merges into one.
         factorised: grid encoders with three axes: alternate convolutions over the two faster axes and along the
             slowest one, at less than half of the cost.
+        point_width: point encoders: channels of the network on points; 0 for those of the first stage.
+        point_blocks: point encoders: residual blocks of the network on points.
     """
 
     widths: tuple[int, ...] = field(default=(32, 64, 96), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
+    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
+    middle: bool = False
+    joined: bool = False
+    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    heads: int = field(default=1, validator=validators.ge(1))
+    wide_heads: bool = False
     patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     factorised: bool = False
+    point_width: int = field(default=0, validator=validators.ge(0))
+    point_blocks: int = field(default=3, validator=validators.ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Check that every setting has an effect."""
+        _acts(self)
 
 
 @frozen
@@ -35,14 +76,34 @@ class DecoderConfig:
         blocks: residual blocks per stage.
         basis: channels of the basis fields of each scale, coarse to fine. The last `len(basis)` stages emit
             one scale each; `(C,)` is a single scale at the finest stage.
+        transition: what maps one stage's width to the next one's: `convolution`, the one after the grid is doubled, or
+            `block`, the first residual block after it.
+        middle: add a block, attention and a block on each plane before the first stage.
+        joined: join planes in blocks of their own after each stage (see `JoinedPlanes`), instead of adding lines of
+            each other's features.
+        attention: factors by which the grid of a stage is smaller than the finest one's (1, 2, 4, ...), after which
+            there is attention over the cells of all planes together; for the coarsest stage of several planes, after
+            the middle too. Its cost grows with the square of the number of cells.
+        heads: heads of every attention; lowered to divide the width.
+        wide_heads: give each head of `attention` as many channels as the stage.
+        fixed: names of axes of the planes that no stage doubles, for example a short axis that the latent already
+            resolves.
     """
 
     widths: tuple[int, ...] = field(default=(96, 64, 32), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
     basis: tuple[int, ...] = field(default=(64, 48, 32), validator=validators.min_len(1))
+    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
+    middle: bool = False
+    joined: bool = False
+    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    heads: int = field(default=1, validator=validators.ge(1))
+    wide_heads: bool = False
+    fixed: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check that there is a stage for each scale."""
+        """Check that there is a stage for each scale, and that every setting has an effect."""
+        _acts(self)
         if len(self.basis) > len(self.widths):
             raise ValueError(
                 f"basis has {len(self.basis)} scales but widths only {len(self.widths)} stages. "
