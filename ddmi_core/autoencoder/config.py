@@ -91,6 +91,10 @@ class AutoencoderConfig:
         points: coordinates per signal at which the loss is evaluated.
         kl: final weight of the KL divergence per latent element, relative to the loss per value element.
         kl_anneal: steps over which this weight increases from zero; below 1, as a share of `training.steps`.
+        spectral: final weight of the penalty on the largest singular values of the convolutions of encoder and decoder,
+            relative to the loss per value element; 0 disables it.
+        spectral_start: its weight at the start, from which it changes geometrically over `kl_anneal`; 0 keeps it
+            constant.
         equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
     """
 
@@ -98,6 +102,8 @@ class AutoencoderConfig:
     points: int = field(default=1024, validator=validators.ge(1))
     kl: float = field(default=1e-5, validator=validators.ge(0))
     kl_anneal: float = field(default=500, validator=validators.ge(0))
+    spectral: float = field(default=0.0, validator=validators.ge(0))
+    spectral_start: float = field(default=0.0, validator=validators.ge(0))
     equivariance: float = field(default=0.0, validator=validators.ge(0))
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()

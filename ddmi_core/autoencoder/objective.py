@@ -14,6 +14,7 @@ from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight,
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
+from ddmi_core.autoencoder.spectral import spectral_penalty
 from ddmi_core.fields.field import Field
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
@@ -23,9 +24,9 @@ PointLoss = Callable[[Tensor, Tensor], Tensor]
 class ReconstructionObjective(Objective):
     """Negative evidence lower bound at sampled coordinates, with the configured additional terms.
 
-    `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the loss is the
-    weighted mean over the queries, and the KL weight increases linearly (`kl_anneal`). Queries of weight zero
-    have no influence on any term.
+    `loss(values, targets) + kl_weight * KL / elements + spectral + perceptual + equivariance + adversarial`, where the
+    loss is the weighted mean over the queries, and the KL weight increases linearly (`kl_anneal`). Queries of weight
+    zero have no influence on any term.
 
     Args:
         model: the D2C-VAE.
@@ -79,6 +80,11 @@ class ReconstructionObjective(Objective):
         anneal = self._anneal(context.step)
         parts = [("reconstruction", reconstruction), ("kl", kl)]
         total = reconstruction + self.config.kl * anneal * kl
+        if self.config.spectral:
+            spectral = spectral_penalty(model.encoder, model.decoder)
+            parts.append(("spectral", spectral))
+            start = self.config.spectral_start or self.config.spectral
+            total = total + start ** (1 - anneal) * self.config.spectral**anneal * spectral
         if queries.patch:
             patch, truth = _patch(values, queries), _patch(queries.targets, queries)
             if self.perceptual is not None and self.config.perceptual.weight:

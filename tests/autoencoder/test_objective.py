@@ -79,6 +79,22 @@ def test_equal_generators_give_equal_losses_and_other_steps_other_ones(formula_d
     assert main(context(3)).total != main(context(4)).total
 
 
+@pytest.mark.parametrize(("step", "weight"), [(0, 2.0 * 0.25**0.1), (4, 1.0), (9, 0.5), (70, 0.5)])
+def test_the_weight_changes_geometrically_from_its_start_to_its_end(formula_domain, formula_config, step, weight):
+    options = {"kl": 0.0, "kl_anneal": 10, "spectral": 0.5, "spectral_start": 2.0}
+    losses = objectives(formula_domain, formula_config, perceptual=PerceptualConfig(kind="none"), **options)[
+        "autoencoder"
+    ](context(step))
+    parts = parts_of(losses)
+    torch.testing.assert_close(losses.total, parts["reconstruction"] + weight * parts["spectral"])
+
+
+def test_without_a_start_the_weight_is_constant(formula_domain, formula_config):
+    options = {"kl": 0.0, "kl_anneal": 10, "spectral": 0.5, "perceptual": PerceptualConfig(kind="none")}
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](context(0))
+    torch.testing.assert_close(losses.total, losses.parts[0][1] + 0.5 * parts_of(losses)["spectral"])
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.7])
 def test_the_perceptual_term_has_its_weight(formula_domain, formula_config, weight):
     options = {"kl": 0.0, "perceptual": PerceptualConfig(weight=weight)}

@@ -20,13 +20,14 @@ class Authors:
     values: int  # terms of the sum that is the reconstruction loss, times its factor
     elements: int  # of the latent
     rate: float
+    annealed: bool  # sn_reg_weight_decay_anneal
 
 
 AUTHORS = {
-    "celebahq": (IMAGE, Authors(0.5, 3 * 256 * 256, 64 * 64 * 64, 1e-4)),
-    "shapenet": (OCCUPANCY, Authors(0.01, 2048, 3 * 64 * 16 * 16, 1e-4)),
-    "skytimelapse": (VIDEO, Authors(0.1, 3 * 16 * 256 * 256, 64 * (32 * 32 + 2 * 16 * 32), 1e-4)),
-    "srn_cars": (NERF, Authors(0.05, 20 * 3 * 5000, 3 * 64 * 16 * 16, 5e-5)),
+    "celebahq": (IMAGE, Authors(0.5, 3 * 256 * 256, 64 * 64 * 64, 1e-4, True)),
+    "shapenet": (OCCUPANCY, Authors(0.01, 2048, 3 * 64 * 16 * 16, 1e-4, True)),
+    "skytimelapse": (VIDEO, Authors(0.1, 3 * 16 * 256 * 256, 64 * (32 * 32 + 2 * 16 * 32), 1e-4, True)),
+    "srn_cars": (NERF, Authors(0.05, 20 * 3 * 5000, 3 * 64 * 16 * 16, 5e-5, False)),
 }
 every_preset = pytest.mark.parametrize(("domain", "authors"), AUTHORS.values(), ids=AUTHORS)
 
@@ -50,6 +51,15 @@ def test_the_kl_weight_grows_over_nine_tenths_of_the_authors_run(domain, authors
 def test_the_autoencoder_trains_at_the_authors_rate_with_their_weight_decay_and_no_average(domain, authors):
     training = resolve(domain, "paper").autoencoder.training
     assert (training.rate, training.weight_decay, training.ema) == (authors.rate, 0.01, 0.0)
+
+
+@every_preset
+def test_the_spectral_weight_is_the_authors_relative_to_a_mean(domain, authors):
+    config = resolve(domain, "paper").autoencoder
+    # Their weight is 5 ** (1 - k) * 0.1 ** k with k the weight of the KL divergence: it stops before 0.1.
+    first, last = (5, 5 * 0.02**authors.kl) if authors.annealed else (0, 0.1)
+    assert config.spectral_start == pytest.approx(first / authors.values, rel=0.01)
+    assert config.spectral == pytest.approx(last / authors.values, rel=0.01)
 
 
 def test_lpips_of_images_has_the_weight_1_of_a_sum():
