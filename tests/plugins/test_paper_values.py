@@ -42,9 +42,10 @@ def test_the_kl_weight_is_the_authors_relative_to_a_mean(domain, authors):
 @every_preset
 def test_the_kl_weight_grows_over_nine_tenths_of_the_authors_run(domain, authors):
     config = resolve(domain, "paper").autoencoder
-    # The authors' first run has no discriminator; it is a third of all epochs of CelebA-HQ (200 of 200 + 400).
-    first = config.adversarial.start / config.training.steps if domain is IMAGE else 1
+    # The authors' first run, without discriminators, is a part of all epochs.
+    first = {"image": 200 / (200 + 400), "video": 200 / (200 + 600)}.get(domain.name, 1.0)
     assert config.kl_anneal == pytest.approx(0.9 * first)
+    assert config.adversarial.start == pytest.approx(first * config.training.steps if first < 1 else 0)
 
 
 @every_preset
@@ -62,10 +63,18 @@ def test_the_spectral_weight_is_the_authors_relative_to_a_mean(domain, authors):
     assert config.spectral == pytest.approx(last / authors.values, rel=0.01)
 
 
-def test_lpips_of_images_has_the_weight_1_of_a_sum():
-    perceptual = resolve(IMAGE, "paper").autoencoder.perceptual
-    assert perceptual.kind == "lpips"
-    assert perceptual.weight == pytest.approx(1 / (3 * 256 * 256), rel=3e-3)
+@pytest.mark.parametrize(
+    ("name", "adversarial", "features", "axes"), [("celebahq", 0.5, 0.5, ()), ("skytimelapse", 0.5, 4.0, (2, 3))]
+)
+def test_terms_of_networks_have_the_authors_weights_relative_to_a_mean(name, adversarial, features, axes):
+    domain, authors = AUTHORS[name]
+    config = resolve(domain, "paper").autoencoder
+    assert config.perceptual.kind == "lpips"
+    assert config.perceptual.weight == pytest.approx(1 / authors.values, rel=3e-3)
+    options = config.adversarial  # LPIPSWithDiscriminator2D and 3D: disc_weight, feature_weight, disc_ndf
+    assert (options.kind, options.width, options.axes, options.adaptive) == ("patchgan", 64, axes, False)
+    assert options.weight == pytest.approx(adversarial / authors.values, rel=3e-3)
+    assert options.features == pytest.approx(features / authors.values, rel=3e-3)
 
 
 @pytest.mark.parametrize(("domain", "planes"), [(OCCUPANCY, "sum"), (VIDEO, "concatenate"), (NERF, "concatenate")])
