@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import frozen
 
+from ddmi_core.grids.sampler import patch_shape
 from ddmi_core.settings.resolve import resolve
 from ddmi_image.plugin import IMAGE
 from ddmi_nerf.plugin import NERF
@@ -63,6 +64,14 @@ def test_the_spectral_weight_is_the_authors_relative_to_a_mean(domain, authors):
     assert config.spectral == pytest.approx(last / authors.values, rel=0.01)
 
 
+@every_preset
+def test_the_denoiser_trains_as_the_authors_do(domain, authors):
+    training = resolve(domain, "paper").diffusion.training
+    assert (training.rate, training.schedule, training.warmup, training.beta) == (1e-4, "constant", 0, 0.999)
+    assert training.weight_decay == (0.0 if domain is IMAGE else 0.01)  # AdamW's own, unless tools/ldm says 0
+    assert training.ema == 0.9999
+
+
 @pytest.mark.parametrize(
     ("name", "adversarial", "features", "axes"), [("celebahq", 0.5, 0.5, ()), ("skytimelapse", 0.5, 4.0, (2, 3))]
 )
@@ -80,6 +89,10 @@ def test_terms_of_networks_have_the_authors_weights_relative_to_a_mean(name, adv
 @pytest.mark.parametrize(("domain", "planes"), [(OCCUPANCY, "sum"), (VIDEO, "concatenate"), (NERF, "concatenate")])
 def test_planes_are_joined_as_the_authors_do(domain, planes):
     assert resolve(domain, "paper").autoencoder.readout.planes == planes
+
+
+def test_pictures_are_compared_in_blocks_of_the_authors_size():
+    assert patch_shape((384, 384), resolve(IMAGE, "paper").autoencoder.points) == (256, 256)
 
 
 def test_rays_are_the_authors():
