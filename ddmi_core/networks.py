@@ -173,6 +173,14 @@ class ResidualBlock(nn.Module):
         return output
 
 
+class _RMSNorm(nn.RMSNorm):
+    """RMS normalisation whose weight takes the input's type: torch's fused kernel needs equal ones under autocast."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(..., C)` to the same shape and type."""
+        return F.rms_norm(features, self.normalized_shape, self.weight.to(features.dtype), self.eps)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over tokens, with normalised queries and keys.
 
@@ -192,8 +200,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.inputs = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
-        self.query_norm = nn.RMSNorm(width // heads)
-        self.key_norm = nn.RMSNorm(width // heads)
+        self.query_norm = _RMSNorm(width // heads)
+        self.key_norm = _RMSNorm(width // heads)
         self.relative = nn.Linear(width, 2 * heads * harmonics) if harmonics else None
 
     def forward(self, tokens: Tensor, harmonics: Tensor | None = None) -> Tensor:

@@ -11,7 +11,9 @@ class TrainingConfig:
 
     Args:
         steps: optimiser steps.
-        batch: signals per step and process.
+        batch: signals per process that are in memory at once.
+        accumulation: batches whose gradients are averaged for one optimiser step. A step sees
+            `batch * accumulation * processes` signals and takes about `accumulation` times as long.
         rate: peak learning rate of AdamW.
         warmup: steps of linear warm-up.
         schedule: what follows: `cosine`, a decay to 1 % of the peak, or `constant`.
@@ -27,6 +29,7 @@ class TrainingConfig:
 
     steps: int = field(default=2000, validator=validators.ge(1))
     batch: int = field(default=16, validator=validators.ge(1))
+    accumulation: int = field(default=1, validator=validators.ge(1))
     rate: float = field(default=1e-3, validator=validators.gt(0))
     warmup: int = field(default=100, validator=validators.ge(0))
     schedule: str = field(default="cosine", validator=validators.in_(("cosine", "constant")))

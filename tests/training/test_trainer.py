@@ -510,6 +510,95 @@ def test_fp16_skips_a_step_whose_gradient_overflows(tmp_path):
     assert not torch.equal(weights[20], weights[23])
 
 
+@pytest.mark.parametrize("step", [0, 3, 6, 9])
+def test_fp16_resumes_with_the_scale_that_it_had(step, tmp_path):
+    """The first scale, 65536, is too large here: a resumed run that began with it would skip steps again."""
+    config = evolve(CONFIG, precision="fp16")
+
+    def steep(on_step: Callable[[int], None] = lambda now: None) -> Regression:
+        return Regression(on_step, factor=lambda now: 30.0)
+
+    undisturbed = run_through(tmp_path / "undisturbed", steep, config)
+    stop = StopRequest()
+    ask = lambda now: setattr(stop, "signal_number", 15 if now == step else 0)  # noqa: E731
+    with pytest.raises(Interrupted):
+        train(stage(tmp_path / "stopped", config, stop=stop), {"main": steep(ask)})
+    kept = checkpoint.load(checkpoint.steps(tmp_path / "stopped" / "stage")[0])
+    assert kept.tensors("main-scaler")["scale"] < 65536
+    assert same(run_through(tmp_path / "stopped", steep, config), undisturbed)
+    assert not torch.equal(undisturbed.weights["0.weight"], Regression().trained.state_dict()["0.weight"])
+
+
+def test_only_fp16_stores_a_scale(tmp_path):
+    interrupted(tmp_path)
+    assert not checkpoint.load(checkpoint.steps(tmp_path / "stage")[0]).has("main-scaler")
+
+
+class Fixed(Objective):
+    """A regression without noise, in double precision: its loss is a mean over the signals of the batch."""
+
+    def __init__(self, start: int = 0) -> None:
+        super().__init__()
+        self.trained = nn.Linear(4, 2, dtype=torch.float64)
+        for number, weight in enumerate(self.trained.parameters()):
+            nn.init.normal_(weight, generator=torch.Generator().manual_seed(number))
+        self.size, self.start = 25, start
+        self.data = torch.randn(25, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        self.seen: list[StepContext] = []
+
+    def forward(self, context: StepContext) -> Losses:
+        self.seen.append(context)
+        inputs = self.data[list(context.indices)]
+        loss = (self.trained(inputs) - inputs[:, :2].sin()).square().mean()
+        return Losses(loss, (("half", loss / 2),))
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(6, 1), (3, 2), (2, 3), (1, 6)])
+def test_accumulated_batches_are_one_large_batch(batch, accumulation, tmp_path):
+    whole, parts = ({"main": Fixed(), "second": Fixed(start=4)} for _ in range(2))
+    job = stage(tmp_path / "whole", evolve(CONFIG, batch=6))
+    train(job, whole)
+    split = stage(tmp_path / "split", evolve(CONFIG, batch=batch, accumulation=accumulation))
+    train(split, parts)
+    for name in whole:
+        for a, b in zip(whole[name].trained.parameters(), parts[name].trained.parameters(), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
+    assert [c.step for c in parts["main"].seen] == [step for step in range(STEPS) for _ in range(accumulation)]
+    assert [i for c in parts["main"].seen for i in c.indices] == [i for c in whole["main"].seen for i in c.indices]
+    for a, b in zip(job.log.records(), split.log.records(), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-6)
+        assert a["half"] == pytest.approx(b["half"], rel=1e-6)
+
+
+def test_batches_of_a_step_draw_different_numbers(tmp_path):
+    objective = Regression()
+    train(stage(tmp_path, evolve(CONFIG, accumulation=3)), {"main": objective})
+    states = {context.generator.initial_seed() for context in objective.seen}
+    assert len(states) == len(objective.seen) == 3 * STEPS
+
+
+@pytest.mark.parametrize("step", [0, 5, 9])
+def test_accumulating_training_resumes_to_the_same_bits(step, tmp_path):
+    config = evolve(CONFIG, accumulation=2)
+    undisturbed = run_through(tmp_path / "undisturbed", config=config)
+    stop, objective = stop_after(step)
+    with pytest.raises(Interrupted):
+        train(stage(tmp_path / "stopped", config, stop=stop), {"main": objective})
+    assert same(run_through(tmp_path / "stopped", config=config), undisturbed)
+
+
+def test_a_bad_loss_of_the_first_of_several_batches_ends_the_step(tmp_path):
+    calls = itertools.count()
+
+    class Spoilt(Fixed):
+        def forward(self, context: StepContext) -> Losses:
+            losses = super().forward(context)
+            return Losses(losses.total * float("nan")) if next(calls) == 10 else losses
+
+    with pytest.raises(TrainingError, match="loss of stage 'regression' is nan at step 5; the checkpoint of step 4"):
+        train(stage(tmp_path, evolve(CONFIG, accumulation=2)), {"main": Spoilt()})
+
+
 def test_the_global_random_state_is_left_alone_and_not_used(tmp_path):
     torch.manual_seed(1)
     before = torch.get_rng_state()
