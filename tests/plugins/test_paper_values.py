@@ -22,13 +22,14 @@ class Authors:
     elements: int  # of the latent
     rate: float
     annealed: bool  # sn_reg_weight_decay_anneal
+    batches: tuple[int, int]  # batch_size * gradient_accumulate_every, also of configs/ldm/NAME.yaml
 
 
 AUTHORS = {
-    "celebahq": (IMAGE, Authors(0.5, 3 * 256 * 256, 64 * 64 * 64, 1e-4, True)),
-    "shapenet": (OCCUPANCY, Authors(0.01, 2048, 3 * 64 * 16 * 16, 1e-4, True)),
-    "skytimelapse": (VIDEO, Authors(0.1, 3 * 16 * 256 * 256, 64 * (32 * 32 + 2 * 16 * 32), 1e-4, True)),
-    "srn_cars": (NERF, Authors(0.05, 20 * 3 * 5000, 3 * 64 * 16 * 16, 5e-5, False)),
+    "celebahq": (IMAGE, Authors(0.5, 3 * 256 * 256, 64 * 64 * 64, 1e-4, True, (10 * 5, 5 * 5))),
+    "shapenet": (OCCUPANCY, Authors(0.01, 2048, 3 * 64 * 16 * 16, 1e-4, True, (12 * 5, 10 * 5))),
+    "skytimelapse": (VIDEO, Authors(0.1, 3 * 16 * 256 * 256, 64 * (32 * 32 + 2 * 16 * 32), 1e-4, True, (2 * 5, 2 * 1))),
+    "srn_cars": (NERF, Authors(0.05, 20 * 3 * 5000, 3 * 64 * 16 * 16, 5e-5, False, (1 * 10, 32 * 5))),
 }
 every_preset = pytest.mark.parametrize(("domain", "authors"), AUTHORS.values(), ids=AUTHORS)
 
@@ -89,6 +90,13 @@ def test_terms_of_networks_have_the_authors_weights_relative_to_a_mean(name, adv
 @pytest.mark.parametrize(("domain", "planes"), [(OCCUPANCY, "sum"), (VIDEO, "concatenate"), (NERF, "concatenate")])
 def test_planes_are_joined_as_the_authors_do(domain, planes):
     assert resolve(domain, "paper").autoencoder.readout.planes == planes
+
+
+@every_preset
+def test_a_step_sees_as_many_signals_as_the_authors_four_processes(domain, authors):
+    config = resolve(domain, "paper")
+    stages = config.autoencoder.training, config.diffusion.training
+    assert [stage.batch * stage.accumulation for stage in stages] == [4 * each for each in authors.batches]
 
 
 def test_pictures_are_compared_in_blocks_of_the_authors_size():
