@@ -24,7 +24,7 @@ from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.losses import l1_loss
 from ddmi_core.conditions.text import text_condition, word_condition
-from ddmi_core.errors import PluginError, RequestError
+from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
@@ -264,7 +264,8 @@ def implementation(domain: Domain) -> type[AnyParts]:
     """The class that implements a domain.
 
     Raises:
-        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, or names no settings.
+        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, names no settings, or
+            has settings without defaults.
     """
     cls = domain.load()
     name = f"domain {domain.name!r}: its implementation {cls.__module__.removeprefix(PREFIX)}:{cls.__qualname__}"
@@ -275,6 +276,9 @@ def implementation(domain: Domain) -> type[AnyParts]:
     settings = getattr(cls, "settings_type", None)
     if settings is None or not attrs.has(settings):
         raise PluginError(f"{name} names no attrs class of settings. Fix: class {cls.__name__}(GridDomain[MySettings])")
+    if missing := [own.name for own in attrs.fields(settings) if own.init and own.default is attrs.NOTHING]:
+        bare = ", ".join(missing)
+        raise PluginError(f"{name}: {settings.__name__} has fields without a default: {bare}. Fix: give them defaults")
     return cls
 
 
@@ -282,6 +286,13 @@ def build_parts(domain: Domain, settings: Any) -> AnyParts:
     """The implementation of a domain for the settings of a run.
 
     Raises:
-        PluginError: as `implementation`.
+        PluginError: as `implementation`, or if the class raises an exception or has parts of a wrong type.
     """
-    return implementation(domain)(domain, settings)
+    cls = implementation(domain)
+    try:
+        parts = cls(domain, settings)
+    except DdmiError:
+        raise
+    except Exception as error:
+        raise PluginError(f"domain {domain.name!r}: creating {cls.__qualname__} failed: {error!r}") from error
+    return parts
