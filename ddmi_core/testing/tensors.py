@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import attrs
@@ -27,7 +28,10 @@ def leaves(item: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def copied(item: Any) -> Any:
-    """A copy of an item in which the tensors and arrays that `leaves` finds are copies; all else is shared."""
+    """A copy of an item in which the tensors and arrays that `leaves` finds are copies; all else is shared.
+
+    Converters of attrs classes are not called, since they may change values by rounding.
+    """
     if isinstance(item, Tensor):
         return item.clone()
     if isinstance(item, np.ndarray):
@@ -36,8 +40,11 @@ def copied(item: Any) -> Any:
         parts = [copied(part) for part in item]
         return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
     if attrs.has(type(item)):
-        fields = [field for field in attrs.fields(type(item)) if field.init]
-        return attrs.evolve(item, **{field.alias: copied(getattr(item, field.name)) for field in fields})
+        made = copy(item)
+        for field in attrs.fields(type(item)):
+            if field.init:
+                object.__setattr__(made, field.name, copied(getattr(item, field.name)))  # frozen classes too
+        return made
     return item
 
 
