@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from types import FunctionType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 import attrs
@@ -28,6 +27,7 @@ from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
+from ddmi_core.parts.returns import check_returns, no_method
 from ddmi_core.registry.single_file import PREFIX
 
 T = TypeVar("T")  # settings
@@ -69,16 +69,14 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "gaussian"
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Take the settings' class from the type parameters, and refuse a sampler or renderer that is a method."""
+        """Take the settings' class from the type parameters, and let methods check what they return."""
         super().__init_subclass__(**options)
         for base in cls.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             first = next(iter(get_args(base)), None) if origin and issubclass(origin, DomainParts) else None
             if isinstance(first, type):
                 cls.settings_type = first
-        for name in ("sampler", "renderer"):
-            if isinstance(cls.__dict__.get(name), FunctionType):
-                raise TypeError(f"{cls.__name__}.{name} is a method. Fix: decorate it with functools.cached_property")
+        check_returns(cls)
 
     def __init__(self, domain: Domain, settings: T) -> None:
         self.domain, self.settings = domain, settings
@@ -273,6 +271,8 @@ def implementation(domain: Domain) -> type[AnyParts]:
         raise PluginError(f"{name} is not derived from ddmi_core.parts.DomainParts or GridDomain")
     if missing := sorted(cls.__abstractmethods__):
         raise PluginError(f"{name} does not define {', '.join(missing)}")
+    if fault := no_method(cls, DomainParts):
+        raise PluginError(f"{name}: {cls.__name__}.{fault}")
     settings = getattr(cls, "settings_type", None)
     if settings is None or not attrs.has(settings):
         raise PluginError(f"{name} names no attrs class of settings. Fix: class {cls.__name__}(GridDomain[MySettings])")
@@ -286,7 +286,8 @@ def build_parts(domain: Domain, settings: Any) -> AnyParts:
     """The implementation of a domain for the settings of a run.
 
     Raises:
-        PluginError: as `implementation`, or if the class raises an exception or has parts of a wrong type.
+        PluginError: as `implementation`, or if the class raises an exception. Its methods raise it as well, if they
+            return something of a wrong type.
     """
     cls = implementation(domain)
     try:

@@ -146,7 +146,7 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
         )
     given = {name: part("metrics", name, parts.domain) for name in model.config.evaluation.metrics}
     for name, metric in {**parts.metrics(), **given}.items():
-        yield f"the metric {name!r}", partial(metric, fields, truth, parts.renderer)
+        yield f"the metric {name!r}", partial(_measured, metric, fields, truth, parts.renderer)
     yield "sampling", partial(model.sample, 1)
     artefacts = {
         "render": _step(parts, "render", partial(parts.renderer.render, fields[0])),
@@ -177,6 +177,13 @@ def _features(model: Model, fields: Any, signal: Any) -> None:
         raise ValueError(
             f"they return shapes {tuple(found.shape)} and {tuple(wanted.shape)}; both must be (signals, features)"
         )
+
+
+def _measured(metric: Callable[..., Any], *arguments: Any) -> None:
+    found = metric(*arguments)
+    if not isinstance(found, Tensor) or found.shape != (1,):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise TypeError(f"it returns {shape}; it must return a tensor (B,), here (1,)")
 
 
 def _evaluated(evaluation: Callable[..., Any], model: Model, split: Split) -> None:

@@ -246,7 +246,7 @@ def table() -> list[tuple[str, dict[str, object], str]]:
         ("pictures", {"picture": black}, "the pictures of different originals are equal"),
         ("exporters", _export(write_the_same), "writes equal files for different originals"),
         ("files_read_back", {"read": read_the_first}, "differs from the one that was written"),
-        ("data_load", _source(no_split), "the source returns a list"),
+        ("data_load", _source(no_split), "source 'notes' returned a list"),
         ("names_and_labels", _source(names_twice), "not one unique text per signal"),
         ("names_and_labels", _source(few_captions), "not one or more sentences per signal (captions 1"),
         ("names_and_labels", _source(float_labels), "not one integer per signal"),
