@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from ddmi_core.fields.coordinates import cell_centres
-from ddmi_core.fields.interpolate import axis_taps
+from ddmi_core.fields.interpolate import axis_taps, wrap_around
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
@@ -33,9 +33,8 @@ class _Wrapping(_ConvNd):
         if not any(wrap and size for wrap, size in zip(wraps, sizes, strict=False)):
             return self._conv_forward(features, self.weight, self.bias)
         around = [size if wrap else 0 for wrap, size in zip(wraps, sizes, strict=True)]
-        features = F.pad(features, [size for size in reversed(around) for _ in range(2)], mode="circular")
         zeros = [size - wrapped for size, wrapped in zip(sizes, around, strict=True)]
-        return _CONVOLVE[len(sizes)](features, self.weight, self.bias, self.stride, zeros)
+        return _CONVOLVE[len(sizes)](wrap_around(features, around), self.weight, self.bias, self.stride, zeros)
 
 
 class _Convolution1d(_Wrapping, nn.Conv1d):
