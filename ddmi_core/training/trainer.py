@@ -64,7 +64,7 @@ class _Optimized:
         self.optimiser = torch.optim.AdamW(
             objective.trained.parameters(),
             lr=config.rate * objective.rate,
-            betas=(0.9, 0.99),
+            betas=(0.9, config.beta),
             weight_decay=config.weight_decay,
         )
         if config.compile:
@@ -273,7 +273,9 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:
-    """Share of the peak rate at a step: linear warm-up, then a cosine that ends near zero."""
+    """Share of the peak rate at a step: linear warm-up, then constant, or a cosine that ends near zero."""
     warmup = min(1.0, (step + 1) / max(1, config.warmup))
+    if config.schedule == "constant":
+        return warmup
     progress = max(0.0, step - config.warmup) / max(1, config.steps - config.warmup)
     return warmup * (0.01 + 0.99 * 0.5 * (1 + cos(pi * min(1.0, progress))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,20 @@ class Regression(Objective):
         inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=context.generator)
         loss = (self.trained(inputs) - inputs[:, :2]).square().mean() * self.factor(context.step)
         return Losses(loss, (("half", loss / 2),))
+
+
+class Slopes(Objective):
+    """One weight, zero at first, with the gradient 1, 3, 5, ... at the steps."""
+
+    size = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.trained.weight)
+
+    def forward(self, context: StepContext) -> Losses:
+        return Losses((1.0 + 2 * context.step) * self.trained.weight.sum())
 
 
 @frozen(eq=False)
@@ -235,12 +250,18 @@ def denoiser_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Sta
     return job, {"denoiser": DenoisingObjective(model, latents, torch.arange(20) % 2)}
 
 
-@pytest.mark.parametrize("make", [autoencoder_stage, denoiser_stage])
-def test_both_stages_of_the_formula_domains_resume_to_the_same_bits(make, formula_domain, formula_config, tmp_path):
+@pytest.mark.parametrize(
+    ("make", "kind"), [(autoencoder_stage, "small"), (autoencoder_stage, "patchgan"), (denoiser_stage, "small")]
+)
+def test_both_stages_of_the_formula_domains_resume_to_the_same_bits(
+    make, kind, formula_domain, formula_config, tmp_path
+):
     short = evolve(formula_config.autoencoder.training, steps=10, checkpoint=4, log=5, batch=4)
-    autoencoder = evolve(
-        formula_config.autoencoder, training=short, equivariance=0.1, adversarial=AdversarialConfig(start=3, width=4)
-    )
+    adversarial = AdversarialConfig(start=3, width=4, kind=kind)
+    autoencoder = evolve(formula_config.autoencoder, training=short, equivariance=0.1, adversarial=adversarial)
+    if kind == "patchgan":
+        side, further = (4,) * len(formula_domain.layout.axes), evolve(adversarial, axes=(1,), features=0.1)
+        autoencoder = evolve(autoencoder, spectral=0.1, spectral_start=1.0, patch=side, adversarial=further)
     config = evolve(formula_config, autoencoder=autoencoder, diffusion=evolve(formula_config.diffusion, training=short))
     finals = {}
     for name, stops in (("undisturbed", ()), ("stopped", (1, 5))):
@@ -596,6 +617,33 @@ def test_the_rate_warms_up_linearly_and_falls_along_a_cosine():
     assert factors[60] == pytest.approx((1 + 0.01) / 2, abs=1e-6)
     assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert 0 < factors[-1] < 0.02
+
+
+def test_without_a_gradient_weights_shrink_by_the_rate_times_the_weight_decay_alone(tmp_path):
+    config, objective = evolve(CONFIG, weight_decay=0.7), Regression(factor=lambda step: 0.0)
+    before = [weight.detach().clone() for weight in objective.trained.parameters()]
+    train(stage(tmp_path, config), {"main": objective})
+    kept = math.prod(1 - config.rate * rate_factor(step, config) * 0.7 for step in range(STEPS))
+    assert kept < 0.96
+    for weight, old in zip(objective.trained.parameters(), before, strict=True):
+        torch.testing.assert_close(weight.detach(), kept * old)
+
+
+def test_a_constant_rate_follows_the_warm_up():
+    config = TrainingConfig(steps=20, warmup=4, schedule="constant")
+    assert [rate_factor(step, config) for step in range(20)] == [0.25, 0.5, 0.75, *[1.0] * 17]
+
+
+def test_beta_is_the_decay_of_the_squared_gradients(tmp_path):
+    """With momenta of both of AdamW's means at hand, two steps of one weight are known in closed form."""
+    objective = Slopes()
+    train(
+        stage(tmp_path, TrainingConfig(steps=2, rate=0.1, warmup=0, schedule="constant", beta=0.75, clip=99.0)),
+        {"main": objective},
+    )
+    # Gradients 1 and 3: means 0.1 and 0.39, of squares 0.25 and 2.4375, divided by 1 - 0.9^n and 1 - 0.75^n.
+    second = (0.39 / (1 - 0.9**2)) / (2.4375 / (1 - 0.75**2)) ** 0.5
+    assert objective.trained.weight.item() == pytest.approx(-0.1 * (1 + second), rel=1e-5)
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 100), (10, 10), (5, 0)])
