@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.diffusion.parameterization import SMALLEST_ALPHA, target_from
+from ddmi_core.diffusion.parameterization import NoiseTarget, target_from
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import RequestError
@@ -31,7 +31,7 @@ def pair(n: int) -> tuple[Tensor, Tensor]:
 def test_data_come_back_from_the_target(kind: str, path: Path) -> None:
     t = torch.linspace(0, 1, 50, dtype=torch.float64)
     if kind == "noise":
-        t = t[path.alpha(t) >= SMALLEST_ALPHA]
+        t = t[path.alpha(t) >= NoiseTarget(path).smallest_alpha]
     x0, noise = pair(len(t))
     x, parameterization = path.interpolate(x0, noise, t), target_from(kind, path)
     torch.testing.assert_close(parameterization.to_data(x, parameterization.training_target(x0, noise, t), t), x0)
@@ -42,8 +42,15 @@ def test_data_seen_through_noise_fade_where_alpha_is_small(path: Path) -> None:
     t = torch.linspace(0.95, 1, 20, dtype=torch.float64)
     x0, noise = pair(20)
     estimate = target_from("noise", path).to_data(path.interpolate(x0, noise, t), noise, t)
-    shown = (path.alpha(t) / SMALLEST_ALPHA).clamp(max=1)
+    limit = 1 / 32 if isinstance(path, VariancePreserving) else 1 / 16
+    shown = (path.alpha(t) / limit).clamp(max=1)
     torch.testing.assert_close(estimate, shown[:, None] * x0)
+
+
+def test_the_limit_near_noise_applies_to_a_tenth_of_the_authors_chain() -> None:
+    path = VariancePreserving()
+    t = torch.arange(1, 1001, dtype=torch.float64) / 1000
+    assert int((path.alpha(t) < NoiseTarget(path).smallest_alpha).sum()) == 106
 
 
 @every_path
