@@ -214,10 +214,15 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
         if finished(place):
             return
         with _step(run, "latents"):
-            copies = run.config.diffusion.copies
-            device = distributed.default_device()
+            diffusion, device = run.config.diffusion, distributed.default_device()
             encoded = latent_cache.encode(
-                autoencoder.to(device), run.split.train, copies, run.config.seed, device, vectors=run.vectors
+                autoencoder.to(device),
+                run.split.train,
+                diffusion.copies,
+                run.config.seed,
+                device,
+                vectors=run.vectors,
+                drawn=diffusion.latents == "fresh",
             )
             latent_cache.save(place, encoded, fingerprint, weights)
 
@@ -230,7 +235,11 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
     if not finished(place):
         vectors = encoded.vectors.shape[2]
         diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), vectors)
-        normalised = encoded.normalisation.apply(encoded.flat)
+        latents: Tensor | latent_cache.FreshLatents = (
+            latent_cache.FreshLatents(autoencoder, run.split.train, encoded)
+            if run.config.diffusion.latents == "fresh"
+            else encoded.normalisation.apply(encoded.flat)
+        )
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
@@ -239,7 +248,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
             tensors["condition"] = {"vectors": latent_cache.kept_vectors(encoded)}
         given = encoded.vectors if vectors else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
-            train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
+            train(stage, {"denoiser": DenoisingObjective(diffusion, latents, given)})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 
