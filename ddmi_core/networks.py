@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from ddmi_core.fields.coordinates import cell_centres
-from ddmi_core.fields.interpolate import axis_taps
+from ddmi_core.fields.interpolate import axis_taps, wrap_around
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
@@ -34,9 +34,8 @@ class _Wrapping(_ConvNd):
         if not any(wrap and size for wrap, size in zip(wraps, sizes, strict=False)):
             return self._conv_forward(features, self.weight, self.bias)
         around = [size if wrap else 0 for wrap, size in zip(wraps, sizes, strict=True)]
-        features = F.pad(features, [size for size in reversed(around) for _ in range(2)], mode="circular")
         zeros = [size - wrapped for size, wrapped in zip(sizes, around, strict=True)]
-        return _CONVOLVE[len(sizes)](features, self.weight, self.bias, self.stride, zeros)
+        return _CONVOLVE[len(sizes)](wrap_around(features, around), self.weight, self.bias, self.stride, zeros)
 
 
 class _Convolution1d(_Wrapping, nn.Conv1d):
@@ -182,6 +181,14 @@ def sinusoids(values: Tensor, width: int, highest: float = 1000.0) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+class _RMSNorm(nn.RMSNorm):
+    """RMS normalisation whose weight takes the input's type: torch's fused kernel needs equal ones under autocast."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(..., C)` to the same shape and type."""
+        return F.rms_norm(features, self.normalized_shape, self.weight.to(features.dtype), self.eps)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over tokens, with normalised queries and keys.
 
@@ -203,8 +210,8 @@ class Attention(nn.Module):
         self.heads = heads
         self.inputs = nn.Linear(width, 3 * heads * head_width)
         self.output = nn.Linear(heads * head_width, width)
-        self.query_norm = nn.RMSNorm(head_width)
-        self.key_norm = nn.RMSNorm(head_width)
+        self.query_norm = _RMSNorm(head_width)
+        self.key_norm = _RMSNorm(head_width)
         self.relative = nn.Linear(width, 2 * heads * harmonics) if harmonics else None
 
     def forward(self, tokens: Tensor, harmonics: Tensor | None = None) -> Tensor:

@@ -155,15 +155,24 @@ class AdversarialConfig:
 
     Args:
         start: first step that trains the discriminator; 0 disables it.
-        weight: weight of the generator's adversarial loss, relative to the reconstruction's gradient.
+        weight: weight of the generator's adversarial loss.
         width: channels of the discriminator's first layer.
         rate: learning rate of the discriminator.
+        kind: `small`, or `patchgan`, which sees 70 cells and the extra columns of the layout, such as the footprint.
+        axes: numbers of grid axes of the discriminators. One of fewer axes than a patch gets the patch at a random
+            position along its slower axes. Without numbers, there is one discriminator of all axes.
+        adaptive: whether `weight` is relative to the reconstruction's gradient, or else to the loss per value element.
+        features: weight of feature matching, relative to the loss per value element.
     """
 
     start: int = field(default=0, validator=validators.ge(0))
     weight: float = field(default=0.1, validator=validators.ge(0))
     width: int = field(default=32, validator=validators.ge(1))
     rate: float = field(default=2e-4, validator=validators.gt(0))
+    kind: str = field(default="small", validator=validators.in_(("small", "patchgan")))
+    axes: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    adaptive: bool = True
+    features: float = field(default=0.0, validator=validators.ge(0))
 
 
 @frozen
@@ -173,15 +182,24 @@ class AutoencoderConfig:
     Args:
         latent_channels: C of the latent.
         points: coordinates per signal at which the loss is evaluated.
+        patch: cells along each axis, slowest first, of a regular patch that is drawn for perceptual, adversarial and
+            equivariance terms beside the points; empty if the points are a patch, or for no such terms.
         kl: final weight of the KL divergence per latent element, relative to the loss per value element.
-        kl_anneal: steps over which this weight increases from zero.
+        kl_anneal: steps over which this weight increases from zero; below 1, as a share of `training.steps`.
+        spectral: final weight of the penalty on the largest singular values of the convolutions of encoder and decoder,
+            relative to the loss per value element; 0 disables it.
+        spectral_start: its weight at the start, from which it changes geometrically over `kl_anneal`; 0 keeps it
+            constant.
         equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
     """
 
     latent_channels: int = field(default=4, validator=validators.ge(1))
     points: int = field(default=1024, validator=validators.ge(1))
+    patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     kl: float = field(default=1e-5, validator=validators.ge(0))
-    kl_anneal: int = field(default=500, validator=validators.ge(0))
+    kl_anneal: float = field(default=500, validator=validators.ge(0))
+    spectral: float = field(default=0.0, validator=validators.ge(0))
+    spectral_start: float = field(default=0.0, validator=validators.ge(0))
     equivariance: float = field(default=0.0, validator=validators.ge(0))
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
