@@ -39,8 +39,8 @@ class Counts:
     Args:
         parameters: numbers of parameters; those of the denoiser include the embeddings of time and condition.
         flops: floating-point operations of matrix products, convolutions and attention, a multiplication and an
-            addition counted as two: the encoder for one signal, the decoder for one latent, the readout for one point,
-            the denoiser for one evaluation of one latent.
+            addition counted as two: the encoder for one signal, the decoder for one latent, the readout for one more
+            point, the denoiser for one evaluation of one latent.
     """
 
     parameters: PartCounts
@@ -93,8 +93,9 @@ def _count(parts: AnyParts, config: RunConfig, device: torch.device) -> Counts:
     signal = move(parts.blank(), device)
     posterior, encoder = _counted(lambda: autoencoder.encode(signal))
     fields, decoder = _counted(lambda: autoencoder.decode(posterior.mean))
-    point = torch.zeros(1, 1, len(layout.axes), device=device)
-    _, readout = _counted(lambda: fields(point))
+    one, two = (torch.zeros(1, points, len(layout.axes), device=device) for points in (1, 2))
+    # The difference: layers that the extra columns modulate are scaled once for all points.
+    readout = _counted(lambda: fields(two))[1] - _counted(lambda: fields(one))[1]
     shape = LatentShape.of(posterior.mean)
     with device:
         diffusion = build_diffusion(parts.domain, config, shape, CLASSES, condition.length if condition else 0)

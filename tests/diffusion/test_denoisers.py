@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddmi_core.api import Layout, Planes
 from ddmi_core.diffusion.config import DenoiserConfig
@@ -226,6 +226,35 @@ def test_attention_equals_its_formula():
     torch.testing.assert_close(attention(tokens), attention.output(torch.cat(heads, dim=-1)), atol=1e-5, rtol=1e-4)
 
 
+@pytest.fixture
+def every_warning():
+    """torch repeats the warnings that it gives once in a process."""
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("every_warning")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@every_config
+def test_a_step_in_half_precision_warns_of_nothing(config, dtype):
+    layout = LAYOUTS["tri-plane"]
+    module = perturbed(denoiser(layout, config))
+    with torch.autocast("cpu", dtype):
+        result = module(as_maps(planes(layout, 3, cells_of(layout, 4, 4))), condition())
+        sum(m.float().square().mean() for m in result).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_normalised_queries_are_those_of_torch_in_single_precision():
+    norm, reference = perturbed(Attention(16, heads=2)).query_norm, nn.RMSNorm(8)
+    reference.load_state_dict(norm.state_dict())
+    rows = torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(norm(rows), reference(rows))
+    assert norm(rows.bfloat16()).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize(("width", "heads", "used"), [(12, 4, 4), (10, 4, 2), (7, 4, 1), (8, 16, 8)])
 def test_heads_are_lowered_to_divide_the_width(width, heads, used):
     assert Attention(width, heads).heads == used
@@ -244,6 +273,13 @@ def test_sinusoids_are_sines_and_cosines_of_rising_frequencies():
     frequencies = torch.tensor([1.0, 10.0, 100.0, 1000.0])
     expected = torch.cat([(values[:, None] * frequencies).sin(), (values[:, None] * frequencies).cos()], dim=1)
     torch.testing.assert_close(rows, expected, atol=1e-3, rtol=0)
+
+
+def test_times_are_embedded_at_frequencies_up_to_1000():
+    embedding, times = TimeEmbedding(8), torch.tensor([0.0, 0.003, 0.7])
+    embedding.network = torch.nn.Identity()
+    angles = times[:, None] * torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    torch.testing.assert_close(embedding(times), torch.cat([angles.sin(), angles.cos()], dim=1), atol=1e-3, rtol=0)
 
 
 def test_times_are_told_apart():
