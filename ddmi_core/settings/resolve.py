@@ -142,9 +142,9 @@ def resolve(
     if preset and named and named != preset:
         raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
     preset = str(preset or named or QUICK)
-    text, place = _preset(domain, preset)
     layers = _defaults(domain)
-    layers.add(parsed(text, place) | {"preset": preset}, place)
+    for values, place in _presets(domain, preset):
+        layers.add(values | {"preset": preset}, place)
     layers.add(given, f"configuration file {file}")
     for item in overrides:
         layer = override(item)
@@ -181,6 +181,19 @@ def dumps(config: RunConfig) -> str:
 
 def _without_record(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "run"}
+
+
+def _presets(domain: Domain, name: str, above: tuple[str, ...] = ()) -> list[tuple[dict[str, Any], str]]:
+    """Values of a preset, and its name in messages; first those of the preset that it names with `preset = "..."`."""
+    if name in above:
+        raise PluginError(
+            f"presets of plugin {domain.name!r} start from each other: {', '.join((*above, name))}. Fix: remove the "
+            "key 'preset' from one of them"
+        )
+    text, place = _preset(domain, name)
+    values = parsed(text, place)
+    below = values.pop("preset", "")
+    return [*(_presets(domain, below, (*above, name)) if below else []), (values, place)]
 
 
 def _preset(domain: Domain, name: str) -> tuple[str, str]:
