@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.encoders import GridEncoder as GridEncoder
     from ddmi_core.autoencoder.encoders import PlaneStagesEncoder as PlaneStagesEncoder
     from ddmi_core.autoencoder.encoders import PointEncoder as PointEncoder
+    from ddmi_core.autoencoder.grid_transformer import GridTransformer as GridTransformer
     from ddmi_core.autoencoder.losses import MultiScaleTerm as MultiScaleTerm
     from ddmi_core.autoencoder.losses import bernoulli_loss as bernoulli_loss
     from ddmi_core.autoencoder.losses import l1_loss as l1_loss

@@ -14,6 +14,7 @@ from ddmi_core.api.interfaces import CoordinateSampler, Encoder
 from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
 from ddmi_core.autoencoder.embedded_grids import EmbeddedGridEncoder
 from ddmi_core.autoencoder.encoders import GridEncoder
+from ddmi_core.autoencoder.grid_transformer import GridTransformer
 from ddmi_core.autoencoder.losses import MultiScaleTerm
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
@@ -47,9 +48,10 @@ class GridDomain(RasterDomain[T, OnGrids]):
         return GridSignal(torch.zeros(1, len(self.domain.values), *self.native))
 
     def encoder(self, config: AutoencoderConfig) -> Encoder[OnGrids]:
-        """Convolutional encoder of the native grid: over its axes or, with an embedding, over those of the planes."""
+        """Encoder of the native grid: over its axes or, with an embedding, over those of the planes."""
         domain = self.domain
-        kind = GridEncoder if domain.layout.embedding is None else EmbeddedGridEncoder
+        on_grid = GridTransformer if config.encoder.kind == "transformer" else GridEncoder
+        kind: Callable[..., Encoder[OnGrids]] = on_grid if domain.layout.embedding is None else EmbeddedGridEncoder
         return kind(native_grid, len(domain.values), domain.layout, config.latent_channels, config.encoder)
 
     @cached_property
