@@ -85,7 +85,7 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
         (weight, bias), *rest = [_affine(layer) for layer in block]  # type: ignore[attr-defined]
         layers = tuple((w.t().contiguous(), b) for w, b in rest)
         columns = weight.shape[1] - readout.extra
-        bias = bias + weight[:, columns:] @ extra
+        bias = bias + weight[:, columns:] @ readout.limited(extra)
         scales = range(len(basis)) if at_input and number == 0 else () if at_input else (number,)
         own = weight[:, hidden:columns]
         if scales:
