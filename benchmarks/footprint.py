@@ -16,6 +16,7 @@ import tempfile
 import time
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,6 @@ from ddmi_core.api import Field
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import load
-from ddmi_core.parts import GridRenderer
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.resolve import resolve
@@ -56,7 +56,7 @@ def psnr(drawn: Tensor, truth: Tensor) -> str:
     return f"{float((10 * torch.log10(4 / (drawn - truth).square().flatten(1).mean(dim=1))).mean()):.2f}"
 
 
-def drawn(fields: Field, renderer: GridRenderer, side: int, footprint: Tensor | None) -> Tensor:
+def drawn(fields: Field, renderer: Any, side: int, footprint: Tensor | None) -> Tensor:
     """Fields at a size with a footprint; by default as rendered: `(B, V, side, side)`."""
     readout = fields.readout
     seen = readout.seen.clone()
@@ -64,16 +64,16 @@ def drawn(fields: Field, renderer: GridRenderer, side: int, footprint: Tensor | 
     try:
         if footprint is not None:
             readout.seen.copy_(torch.tensor([[inf], [-inf]]))
-            renderer.extra = lambda size: footprint  # type: ignore[method-assign]
+            renderer.extra = lambda size: footprint
         return torch.stack(
             [torch.from_numpy(renderer.render(field, side).array()).permute(2, 0, 1) for field in fields]
         )
     finally:
         readout.seen.copy_(seen)
-        renderer.extra = own  # type: ignore[method-assign]
+        renderer.extra = own
 
 
-def compare(fields: Field, renderer: GridRenderer, names: list[str], groups: tuple[str, ...], title: str) -> None:
+def compare(fields: Field, renderer: Any, names: list[str], groups: tuple[str, ...], title: str) -> None:
     """Print the table of one model."""
     size = renderer.native[0]
     native = drawn(fields, renderer, size, None)
@@ -119,16 +119,16 @@ def main() -> None:
         config = resolve(domain, overrides=[*SMALL, *own, *arguments.overrides], seed=arguments.seed)
         parts = build_parts(domain, config.domain)
         split = load_data(parts, config.data)
-        model = build_autoencoder(parts, config)
+        autoencoder = build_autoencoder(parts, config)
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary)
             stage = Stage("autoencoder", place, config.autoencoder.training, config.seed, Log(place / "log.jsonl"))
-            train(stage, autoencoder_objectives(parts, config, model, split))
-            load_final(place, model)
+            train(stage, autoencoder_objectives(parts, config, autoencoder, split))
+            load_final(place, autoencoder)
         names = list(split.held_out.names)[: arguments.count]
         with torch.no_grad():
-            fields = model.eval().decode(model.encode(split.held_out.batch(range(len(names)))).mean)
+            fields = autoencoder.eval().decode(autoencoder.encode(split.held_out.batch(range(len(names)))).mean)
         title = f"multiples {multiples}, {arguments.steps} steps in {time.perf_counter() - started:.0f} s"
         compare(fields, parts.renderer, names, config.domain.groups, title)
 

@@ -1,89 +1,109 @@
-"""The readout: extra columns have no influence beyond what training has seen."""
+"""The readout: residual blocks, blocks after the finest scale, and layers that the extra columns modulate."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from attrs import evolve
+from torch.nn import functional as F
 
-from ddmi_core.api import Field, Layout
-from ddmi_core.fields.coordinates import cell_centres
-from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
+from plane_layouts import perturbed
 
-LAYOUT = Layout(axes=("t",), planes=(("t",),), extra=("a", "b"))
+CONFIG = ReadoutConfig(width=8, depth=2)
+EMBEDDINGS = [torch.randn(2, 5, c, generator=torch.Generator().manual_seed(c)) for c in (4, 3)]
+EXTRA = torch.randn(2, 1, 2, generator=torch.Generator().manual_seed(0))
 
 
-def make_field(joining="coarse_to_fine", batch=1):
-    source = torch.Generator().manual_seed(0)
-    basis = tuple(Planes([torch.randn(batch, width, n, generator=source)]) for width, n in ((4, 5), (3, 9)))
+def readout(extra: int = 2, **options) -> CoarseToFineReadout:
     torch.manual_seed(0)
-    return Field(basis, CoarseToFineReadout((4, 3), 2, 2, ReadoutConfig(width=8, joining=joining)), LAYOUT)
+    return CoarseToFineReadout((4, 3), extra, 3, evolve(CONFIG, **options))
 
 
-def trained(field, *rows):
-    """The field after training steps with rows of extra columns."""
-    field.readout.train()
-    for row in rows:
-        field(torch.zeros(len(field), 3, 1), torch.tensor(row))
-    field.readout.eval()
-    return field
+def test_residual_blocks_add_to_the_hidden_state():
+    module = perturbed(readout(extra=0, residual=True, tail=1))
+    first, second, tail = ([*block] for block in module.blocks)
+    hidden = first[1](F.relu(first[0](EMBEDDINGS[0])))
+    hidden = hidden + second[1](F.relu(second[0](torch.cat([F.relu(hidden), EMBEDDINGS[1]], dim=-1))))
+    hidden = hidden + tail[1](F.relu(tail[0](F.relu(hidden))))
+    torch.testing.assert_close(module(EMBEDDINGS, torch.zeros(2, 5, 0)), module.head(F.relu(hidden)))
 
 
-def test_training_records_the_range_of_each_column():
-    field = trained(make_field(), (0.0, 5.0), (-2.0, 5.0), (-1.0, 5.0))
-    assert field.readout.seen.tolist() == [[-2, 5], [0, 5]]
-    field(torch.zeros(1, 3, 1), torch.tensor((9.0, 9.0)))  # no training
-    field.readout.train()
-    with torch.no_grad():
-        field(torch.zeros(1, 3, 1), torch.tensor((9.0, 9.0)))  # such as an evaluation during training
-    assert field.readout.seen.tolist() == [[-2, 5], [0, 5]]
-
-
-def test_the_range_covers_every_point_of_a_batch():
-    field = make_field(batch=2)
-    field(torch.zeros(2, 3, 1), torch.tensor([[[0.0, 1.0], [3.0, 0.0], [1.0, 1.0]], [[-4.0, 0.5], [0, 0], [0, 0]]]))
-    assert field.readout.seen.tolist() == [[-4, 0], [3, 1]]
+def test_residual_blocks_start_as_identities():
+    shallow, deep = readout(residual=True), readout(residual=True, tail=3)
+    deep.load_state_dict({**deep.state_dict(), **shallow.state_dict()})
+    assert torch.equal(shallow(EMBEDDINGS, EXTRA), deep(EMBEDDINGS, EXTRA))
 
 
 @pytest.mark.parametrize("joining", ["coarse_to_fine", "input"])
-def test_values_outside_the_range_equal_those_at_its_border_on_every_path(joining):
-    field = trained(make_field(joining), (0.0, 5.0), (-2.0, 5.0))
-    coords, axis = torch.linspace(-1, 1, 7)[None, :, None], cell_centres(7)
-
-    def everywhere(extra):
-        extra = torch.tensor(extra)
-        paths = [field(coords, extra)[0], field.points(extra).at(coords[0])]
-        paths.append(torch.cat([values for _, values in field.lattice([axis], extra).slabs()]))
-        paths.append(field.lattice_subset([axis], extra).at(torch.arange(7)[None]).T)
-        return [path.detach() for path in paths]
-
-    border, inside = everywhere((-2.0, 5.0)), everywhere((-1.0, 5.0))
-    for beyond in ((-4.0, 5.0), (-2.0, 0.0), (-3.0, 80.0)):  # the second column was constant: no value of it matters
-        for one, other in zip(everywhere(beyond), border, strict=True):
-            assert torch.equal(one, other)
-    for one, other in zip(inside, border, strict=True):
-        assert not torch.allclose(one, other)
-    torch.testing.assert_close(border[0], border[1])
+def test_blocks_after_the_finest_scale_are_further_layers(joining):
+    module = perturbed(readout(extra=0, tail=1, joining=joining))
+    assert [block[0].in_features for block in module.blocks] == ([4, 11, 8] if joining != "input" else [7, 8, 8])
+    empty = torch.zeros(2, 5, 0)
+    before = torch.nn.ModuleList(module.blocks)[:2]
+    hidden = torch.cat(EMBEDDINGS, -1) if joining == "input" else EMBEDDINGS[0]
+    for number, block in enumerate(before):
+        if number and joining != "input":
+            hidden = torch.cat([hidden, EMBEDDINGS[1]], dim=-1)
+        for layer in block:
+            hidden = F.relu(layer(hidden))
+    for layer in module.blocks[2]:
+        hidden = F.relu(layer(hidden))
+    torch.testing.assert_close(module(EMBEDDINGS, empty), module.head(hidden))
 
 
-def test_without_training_and_inside_the_range_columns_are_not_changed():
-    field, coords = make_field(), torch.zeros(1, 1, 1)
-    field.readout.eval()
-    far = field(coords, torch.tensor((-30.0, 7.0)))
-    assert not torch.allclose(far, field(coords, torch.tensor((-29.0, 7.0))))
-    trained(field, (-30.0, 7.0), (30.0, -7.0))
-    assert torch.equal(field(coords, torch.tensor((-30.0, 7.0))), far)
+@pytest.mark.parametrize("residual", [False, True])
+def test_modulation_scales_inputs_and_keeps_the_norms_of_rows(residual):
+    plain, module = readout(residual=residual), readout(residual=residual, modulated=True)
+    torch.testing.assert_close(module(EMBEDDINGS, EXTRA), plain(EMBEDDINGS, EXTRA))  # it starts without an effect
+    perturbed(module)
+    extra = EXTRA[0, 0]
+    scales = module.modulation(extra)
+    for block, own, layers in zip(module.blocks, scales, module.affine(extra), strict=True):
+        for layer, scale, (weight, bias) in zip(block, own, layers, strict=True):
+            direction = layer.weight * scale
+            expected = direction * (layer.weight.norm(dim=1) / direction.norm(dim=1))[:, None]
+            torch.testing.assert_close(weight, expected)
+            assert torch.equal(bias, layer.bias)
 
 
-def test_a_stored_field_keeps_the_range(tmp_path):
-    field = trained(make_field(), (0.0, 1.0))
-    field.save(tmp_path / "field.safetensors")
-    again = Field.load(tmp_path / "field.safetensors")
-    coords = torch.zeros(1, 1, 1)
-    torch.testing.assert_close(again(coords, torch.tensor((7.0, 7.0))), field(coords))
-    again(coords, torch.tensor((7.0, 7.0)))  # a loaded field does not train
-    assert again.readout.equals(field.readout)
+@pytest.mark.parametrize("residual", [False, True])
+def test_columns_that_differ_between_points_modulate_each_point(residual):
+    module = perturbed(readout(residual=residual, modulated=True))
+    extra = torch.randn(2, 5, 2, generator=torch.Generator().manual_seed(3))
+    whole = module(EMBEDDINGS, extra)
+    for point in range(5):
+        own = [e[:, point : point + 1] for e in EMBEDDINGS]
+        torch.testing.assert_close(module(own, extra[:, point : point + 1]), whole[:, point : point + 1])
+    torch.testing.assert_close(module(EMBEDDINGS, EXTRA.expand(2, 5, 2)), module(EMBEDDINGS, EXTRA.repeat(1, 5, 1)))
 
 
-def test_a_readout_without_extra_columns_has_no_range():
-    assert "seen" not in CoarseToFineReadout((4,), 0, 1, ReadoutConfig(width=8)).state_dict()
+def test_modulation_costs_nothing_per_point_for_expanded_columns():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = readout(modulated=True)
+    costs = []
+    for points in (1, 2, 3):
+        embeddings = [torch.zeros(1, points, c) for c in (4, 3)]
+        with FlopCounterMode(display=False) as counter:
+            module(embeddings, torch.zeros(2).expand(1, points, 2))
+        costs.append(counter.get_total_flops())
+    layers = sum(layer.weight.numel() for block in module.blocks for layer in block) + module.head.weight.numel()
+    assert costs[2] - costs[1] == costs[1] - costs[0] == 2 * layers
+
+
+@pytest.mark.parametrize("options", [{"residual": True, "tail": 1}, {"modulated": True}], ids=str)
+def test_training_from_the_initial_weights_moves_every_parameter(options):
+    module = readout(**options)
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-2)
+    for _ in range(4):
+        optimiser.zero_grad()
+        (module(EMBEDDINGS, EXTRA) - 1).square().mean().backward()
+        optimiser.step()
+    assert [name for name, p in module.named_parameters() if torch.equal(p, before[name])] == []
+
+
+def test_layers_cannot_be_modulated_without_extra_columns():
+    with pytest.raises(ValueError, match=r"readout.modulated = true .* has none. Fix: .* readout.depth"):
+        readout(extra=0, modulated=True)
