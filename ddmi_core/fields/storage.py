@@ -95,7 +95,7 @@ def _built(
         Planes(tensors[f"basis.{scale}.{plane}"] for plane in range(count))
         for scale, count in enumerate(record["planes"])
     )
-    field = build(basis, readout.requires_grad_(False), layout)
+    field = build(basis, readout.eval().requires_grad_(False), layout)
     with torch.no_grad():
         field(basis[0][0].new_zeros(basis[0].batch, 1, len(layout.axes)))
     return field

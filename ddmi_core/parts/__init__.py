@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from ddmi_core.fields.coordinates import cell_centres as cell_centres
     from ddmi_core.fields.coordinates import lattice_points as lattice_points
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
+    from ddmi_core.grids.multiples import check_shares as check_shares
+    from ddmi_core.grids.multiples import level_sizes as level_sizes
+    from ddmi_core.grids.multiples import reached_multiples as reached_multiples
+    from ddmi_core.grids.multiples import valid_multiples as valid_multiples
     from ddmi_core.grids.raster import GridArtefact as GridArtefact
     from ddmi_core.grids.raster import Raster as Raster
     from ddmi_core.grids.raster import StoredGrid as StoredGrid

@@ -34,9 +34,10 @@ VALUE_RANGE = 2.0  # values lie in [-1, 1]
 class GridDomain(RasterDomain[T, OnGrids]):
     """A domain on grids: signals with `levels`, such as `GridSignal`, and artefacts that are grids.
 
-    An author gives the settings, whose property `native` is the native size (cells along each axis, slowest first) and
-    whose attribute `extent`, if present, the length of each axis in the domain's units, and defines `sources` and
-    `picture`. Files are NumPy arrays, unless `read` and `exporters` say otherwise.
+    An author gives the settings and defines `sources` and `picture`. The settings' property `native` is the native size
+    (cells along each axis, slowest first). Their attributes `extent` and `shares`, if present, are the length of each
+    axis in the domain's units, and how often each level is drawn (see `GridSampler`). Files are NumPy arrays, unless
+    `read` and `exporters` say otherwise.
     """
 
     def read(self, path: Path) -> OnGrids:
@@ -57,7 +58,7 @@ class GridDomain(RasterDomain[T, OnGrids]):
     @cached_property
     def sampler(self) -> CoordinateSampler[OnGrids]:
         """Random patches of one level of the signals."""
-        return GridSampler(self.domain.layout)
+        return GridSampler(self.domain.layout, shares=getattr(self.settings, "shares", ()))
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
         """`multiscale`: differences of pooled patches and of their derivatives."""
