@@ -13,12 +13,15 @@ class PathConfig:
     """The path from data to noise.
 
     Args:
-        kind: `variance_preserving` (the paper), `rectified_flow`, or a path of an extension.
-        steps, beta_start, beta_end: the paper's discrete schedule (variance preserving only).
+        kind: `variance_preserving` (the authors' path), `rectified_flow`, or a path of an extension.
+        schedule: of the betas (variance preserving only): `scaled_linear`, whose square roots are linear, as in the
+            authors' code and latent diffusion (arXiv 2112.10752), or `linear` (DDPM, arXiv 2006.11239).
+        steps, beta_start, beta_end: the discrete schedule (variance preserving only); the defaults are the authors'.
         shift: shift of the training and sampling times of the rectified flow towards noise (1: no shift).
     """
 
     kind: str = field(default="rectified_flow", validator=Named("paths"))
+    schedule: str = field(default="scaled_linear", validator=validators.in_(("scaled_linear", "linear")))
     steps: int = field(default=1000, validator=validators.ge(2))
     beta_start: float = field(default=0.0015, validator=validators.gt(0))
     beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
