@@ -269,7 +269,9 @@ class PointEncoder(PlaneStagesEncoder):
         if mask is not None:
             rows = rows.where(mask, cells)  # padding shares one cell after those of the signals
         rows = rows.flatten()
-        return Bins(grid, rows, torch.bincount(rows, minlength=cells + (mask is not None)).unsqueeze(1))
+        # Not bincount, which the meta device lacks.
+        counts = rows.new_zeros(cells + (mask is not None)).index_add(0, rows, torch.ones_like(rows))
+        return Bins(grid, rows, counts.unsqueeze(1))
 
 
 def _real_points(mask: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -120,6 +120,16 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             DataError: if the file is missing or cannot be used.
         """
 
+    def blank(self) -> S:
+        """A signal (B = 1) with the shape of the data and any values, to count the operations of networks.
+
+        By default the first training signal of the default source; override it if that source is slow, or requires a
+        path.
+        """
+        source = next(iter(self.sources().values()))
+        signal: S = source(None, self.settings).train.batch([0])
+        return signal
+
     def channels(self) -> tuple[str, ...]:
         """Names of the value channels for these settings; by default those of the description."""
         return self.domain.values

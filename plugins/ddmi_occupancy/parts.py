@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -55,6 +56,12 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
     def read(self, path: Path) -> ShapeSignal:
         """The shape in a file."""
         return folder.read(path, self.settings)
+
+    def blank(self) -> ShapeSignal:
+        """Points at the origin."""
+        places, points = torch.zeros(1, self.settings.surface, 3), torch.zeros(1, self.settings.points, 3)
+        inside = torch.zeros(points.shape[:2], dtype=torch.uint8)
+        return ShapeSignal(places, places, points, inside, torch.ones(points.shape[:2]))
 
     def encoder(self, config: AutoencoderConfig) -> PointEncoder:
         """Surface points with normals, scattered to planes of `settings.plane` cells along each axis."""
