@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from PIL import Image
@@ -40,8 +40,6 @@ Solid = Mesh | PointCloud
 
 class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int, ...], Solid]):
     """Solid shapes as functions of x, y and z."""
-
-    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "bernoulli"
 
     def sources(self) -> Mapping[str, Source]:
         """Furniture by formulas, folders of meshes, and the data sets of the paper."""
@@ -83,6 +81,10 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
     def loss(self, values: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of logits."""
         return bernoulli_loss(values, targets)
+
+    def likelihood(self) -> Literal["bernoulli"]:
+        """Measured values are labels: 1 inside of the shape."""
+        return "bernoulli"
 
     def metrics(self) -> Mapping[str, Metric]:
         """Overlap of volumes, and distances of surfaces."""
