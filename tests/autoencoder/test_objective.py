@@ -171,6 +171,32 @@ def test_the_adversarial_gradient_at_the_last_layer_is_the_weight_times_the_othe
     assert (added / without.norm()).item() == pytest.approx(0.5, rel=0.02)
 
 
+def test_the_adversarial_term_is_minus_the_mean_logit_so_its_descent_makes_rendered_patches_look_real(
+    formula_domain, formula_config
+):
+    both = objectives(formula_domain, formula_config, adversarial=adversarial(start=5))
+    main, discriminator = both["autoencoder"], perturbed(both["discriminator"])
+
+    def mean_logit() -> torch.Tensor:
+        generator = generator_for(0, "test", 5)
+        signal = main.signals.batch((0, 3, 5, 6), generator)
+        queries = main.sampler.sample(signal, main.config.points, generator)
+        field = main.trained.decode(main.trained.encode(signal).sample(generator))
+        return discriminator.trained(as_patch(main.renderer.observe(field, queries), queries.patch)).mean()
+
+    before, term = mean_logit(), parts_of(main(context(5)))["adversarial"]
+    torch.testing.assert_close(term, -before)
+    weights = list(main.parameters())
+    # The whole objective, less everything but its adversarial term: the sign with which the term enters the sum.
+    share = main(context(5)).total - objective_before(main).total
+    gradients = torch.autograd.grad(share, weights, allow_unused=True)
+    with torch.no_grad():
+        for weight, gradient in zip(weights, gradients, strict=True):
+            if gradient is not None:
+                weight -= 1e-3 * gradient / (1e-6 + gradient.norm())
+    assert mean_logit() > before
+
+
 def objective_before(main):
     """The losses of step 5, as if the discriminator had not joined."""
     discriminator, main.discriminator = main.discriminator, []

@@ -167,6 +167,13 @@ def test_sinusoids_are_sines_and_cosines_of_rising_frequencies():
     torch.testing.assert_close(rows, expected, atol=1e-3, rtol=0)
 
 
+def test_times_are_embedded_at_frequencies_up_to_1000():
+    embedding, times = TimeEmbedding(8), torch.tensor([0.0, 0.003, 0.7])
+    embedding.network = torch.nn.Identity()
+    angles = times[:, None] * torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    torch.testing.assert_close(embedding(times), torch.cat([angles.sin(), angles.cos()], dim=1), atol=1e-3, rtol=0)
+
+
 def test_times_are_told_apart():
     torch.manual_seed(0)
     vectors = TimeEmbedding(16)(torch.linspace(0, 1, 50))

@@ -131,6 +131,12 @@ def test_variance_preserving_sampling_stays_where_it_was_trained() -> None:
     assert VariancePreserving().times(500)[-2] == pytest.approx(1e-3)
 
 
+def test_variance_preserving_sampling_takes_equal_steps_in_the_phase_to_the_power_of_two_thirds() -> None:
+    path = VariancePreserving()
+    steps = path.phase(path.times(9)[:-1]).pow(1 / 1.5).diff()
+    torch.testing.assert_close(steps, steps.mean().expand(8))
+
+
 def test_shift_moves_times_towards_noise() -> None:
     assert RectifiedFlow(3.0).times(2)[1] == pytest.approx(0.75)
     plain, shifted = (RectifiedFlow(s).draw_times(1000, seeded()) for s in (1.0, 3.0))

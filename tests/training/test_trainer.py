@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -507,6 +508,16 @@ def test_the_rate_warms_up_linearly_and_falls_along_a_cosine():
     assert factors[60] == pytest.approx((1 + 0.01) / 2, abs=1e-6)
     assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert 0 < factors[-1] < 0.02
+
+
+def test_without_a_gradient_weights_shrink_by_the_rate_times_the_weight_decay_alone(tmp_path):
+    config, objective = evolve(CONFIG, weight_decay=0.7), Regression(factor=lambda step: 0.0)
+    before = [weight.detach().clone() for weight in objective.trained.parameters()]
+    train(stage(tmp_path, config), {"main": objective})
+    kept = math.prod(1 - config.rate * rate_factor(step, config) * 0.7 for step in range(STEPS))
+    assert kept < 0.96
+    for weight, old in zip(objective.trained.parameters(), before, strict=True):
+        torch.testing.assert_close(weight.detach(), kept * old)
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 100), (10, 10), (5, 0)])
