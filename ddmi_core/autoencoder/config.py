@@ -90,14 +90,14 @@ class AutoencoderConfig:
         latent_channels: C of the latent.
         points: coordinates per signal at which the loss is evaluated.
         kl: final weight of the KL divergence per latent element, relative to the loss per value element.
-        kl_anneal: steps over which this weight increases from zero.
+        kl_anneal: steps over which this weight increases from zero; below 1, as a share of `training.steps`.
         equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
     """
 
     latent_channels: int = field(default=4, validator=validators.ge(1))
     points: int = field(default=1024, validator=validators.ge(1))
     kl: float = field(default=1e-5, validator=validators.ge(0))
-    kl_anneal: int = field(default=500, validator=validators.ge(0))
+    kl_anneal: float = field(default=500, validator=validators.ge(0))
     equivariance: float = field(default=0.0, validator=validators.ge(0))
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()

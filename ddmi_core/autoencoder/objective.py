@@ -24,7 +24,7 @@ class ReconstructionObjective(Objective):
     """Negative evidence lower bound at sampled coordinates, with the configured additional terms.
 
     `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the loss is the
-    weighted mean over the queries, and the KL weight increases linearly over `kl_anneal` steps. Queries of weight zero
+    weighted mean over the queries, and the KL weight increases linearly (`kl_anneal`). Queries of weight zero
     have no influence on any term.
 
     Args:
@@ -76,7 +76,7 @@ class ReconstructionObjective(Objective):
         reconstruction = weighted_mean(self.point_loss(values, queries.targets), queries.weights)
         elements = sum(plane[0].numel() for plane in posterior.mean)
         kl = posterior.kl().mean() / elements
-        anneal = min(1.0, (context.step + 1) / max(1, self.config.kl_anneal))
+        anneal = self._anneal(context.step)
         parts = [("reconstruction", reconstruction), ("kl", kl)]
         total = reconstruction + self.config.kl * anneal * kl
         if queries.patch:
@@ -95,6 +95,11 @@ class ReconstructionObjective(Objective):
                 parts.append(("adversarial", adversarial))
                 total = total + self.config.adversarial.weight * balance * adversarial
         return Losses(total, tuple(parts))
+
+    def _anneal(self, step: int) -> float:
+        """Share of the final KL weight at a step, above 0."""
+        length = self.config.kl_anneal
+        return min(1.0, (step + 1) / max(1, length if length >= 1 else length * self.config.training.steps))
 
     def _logits(self, patch: Tensor) -> Tensor:
         """Logits of the discriminator, without gradients of its weights."""

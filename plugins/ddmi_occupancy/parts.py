@@ -62,11 +62,10 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         return ShapeSignal(places, places, points, inside, torch.ones(points.shape[:2]))
 
     def encoder(self, config: AutoencoderConfig) -> PointEncoder:
-        """Surface points with normals, scattered to planes of `settings.plane` cells along each axis."""
-        layout = self.domain.layout
-        return PointEncoder(
-            surface, normals, len(layout.axes), layout, self.settings.plane, config.latent_channels, config.encoder
-        )
+        """Surface points, by default with normals, scattered to planes of `settings.plane` cells along each axis."""
+        layout, own = self.domain.layout, self.settings
+        features, channels = (normals, len(layout.axes)) if own.normals else (nothing, 0)
+        return PointEncoder(surface, features, channels, layout, own.plane, config.latent_channels, config.encoder)
 
     @cached_property
     def sampler(self) -> PointSampler:
@@ -141,3 +140,8 @@ def surface(signal: ShapeSignal) -> Tensor:
 def normals(signal: ShapeSignal) -> Tensor:
     """Features of the input points: `(B, M, 3)`."""
     return signal.normals
+
+
+def nothing(signal: ShapeSignal) -> Tensor:
+    """No features: `(B, M, 0)`."""
+    return signal.surface[..., :0]

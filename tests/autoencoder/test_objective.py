@@ -48,6 +48,14 @@ def test_the_kl_weight_grows_linearly_to_its_final_value(formula_domain, formula
     torch.testing.assert_close(losses.total, parts["reconstruction"] + share * 0.3 * parts["kl"])
 
 
+@pytest.mark.parametrize(("step", "share"), [(0, 1 / 30), (14, 0.5), (29, 1.0), (39, 1.0)])
+def test_a_kl_anneal_below_one_is_a_share_of_the_training(formula_domain, formula_config, step, share):
+    training = evolve(formula_config.autoencoder.training, steps=40)
+    options = {"kl": 0.3, "kl_anneal": 0.75, "perceptual": PerceptualConfig(kind="none"), "training": training}
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](context(step))
+    torch.testing.assert_close(losses.total, losses.parts[0][1] + share * 0.3 * parts_of(losses)["kl"])
+
+
 def test_without_annealing_the_kl_has_its_final_weight_at_once(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config, kl=0.3, kl_anneal=0, perceptual=PerceptualConfig(kind="none"))[
         "autoencoder"
