@@ -115,9 +115,11 @@ def _settings(preset: str) -> Any:
 
 @cache
 def _counts(preset: str) -> dict[str, dict[str, float]]:
-    from ddmi_core.model.counts import counts
+    from ddmi_core.model.counts import count
+    from ddmi_core.parts.domain_parts import build_parts
 
-    counted: dict[str, dict[str, float]] = counts(*_settings(preset))
+    domain, config = _settings(preset)
+    counted: dict[str, dict[str, float]] = count(build_parts(domain, config.domain), config).to_json()
     return counted
 
 
