@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import paper
+
 import domains
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
@@ -138,6 +140,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "domains-descriptions": domains.descriptions,
     "domains-parts": domains.parts,
     "domains-weights": domains.weights,
+    "paper": paper.table,
     "presets": presets,
     "settings": settings,
 }
