@@ -10,12 +10,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 ROWS = Path(__file__).with_name("paper.toml")
 TOLERANCE = 0.1  # of counts
-_UNITS = {"parameters": (1e6, "M"), "flops": (1e9, "GFLOP")}
+UNITS = {"M": 1e6, "G": 1e9}  # of counts
 
 
 class TableError(Exception):
@@ -36,7 +37,7 @@ def table() -> str:
             group = row["group"]
             lines += ["", f"## {group}", "", "| | preset | authors | ours | why ours differs |"]
             lines.append("| --- | --- | --- | --- | --- |")
-        lines.extend(_lines(row, document["presets"]))
+        lines.extend(_lines(row, {name: entry["preset"] for name, entry in document["presets"].items()}))
     return "\n".join(lines)
 
 
@@ -80,7 +81,7 @@ def _ours(row: Mapping[str, Any], name: str, preset: str) -> Any:
         return _setting(preset, _of(row["key"], name))
     if "count" in row:
         kind, part = row["count"].split(".")
-        return _counts(preset)[kind][part] / _UNITS[kind][0]
+        return _counts(preset)[kind][part] / UNITS[row["unit"]]
     return _of(row["ours"], name)
 
 
@@ -94,7 +95,7 @@ def _agree(theirs: Any, ours: Any, counted: bool) -> bool:
 
 def _shown(value: Any, row: Mapping[str, Any]) -> str:
     if "count" in row:
-        return f"{value:,.3g} {_UNITS[row['count'].split('.')[0]][1]}" if value < 1000 else f"{value:,.0f} M"
+        return f"{value:.3g} {row['unit']}" if value < 1000 else f"{value:,.0f} {row['unit']}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -124,6 +125,8 @@ def _counts(preset: str) -> dict[str, dict[str, float]]:
 
 
 def _setting(preset: str, key: str) -> Any:
+    if " * " in key:
+        return prod(_setting(preset, factor) for factor in key.split(" * "))
     value = _settings(preset)[1]
     for part in key.split("."):
         if not hasattr(value, part):

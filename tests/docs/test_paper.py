@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROW = """
 [presets]
-celeba-hq = "image/paper"
-shapes = "occupancy/paper"
+celeba-hq = { preset = "image/paper" }
+shapes = { preset = "occupancy/paper" }
 
 [[row]]
 group = "Stage 2"
