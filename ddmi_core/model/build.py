@@ -52,7 +52,7 @@ def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
 
 
 def build_diffusion(
-    domain: Domain, config: RunConfig, shape: LatentShape, classes: int, vectors: int = 0
+    domain: Domain, config: RunConfig, shape: LatentShape, classes: int, vectors: int = 0, tokens: int = 0
 ) -> LatentDiffusion:
     """The diffusion model with the initial weights of the run's seed.
 
@@ -62,10 +62,11 @@ def build_diffusion(
         shape: of the latent.
         classes: number of classes of the data.
         vectors: length of the condition's vectors, 0 without a condition.
+        tokens: length of its tokens, 0 without them.
     """
     conditioned = classes if config.diffusion.condition == "class" else 0
     with initial_weights(config.seed, "diffusion"):
-        return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors)
+        return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors, tokens)
 
 
 def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, split: Split) -> dict[str, Objective]:

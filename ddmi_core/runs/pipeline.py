@@ -13,7 +13,6 @@ from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
@@ -59,7 +58,9 @@ class _Run:
     parts: AnyParts
     folder: run_folder.RunFolder
     split: Split
-    vectors: Tensor | None  # of the condition, for the main process, where latents are still to be encoded
+    vectors: (
+        latent_cache.Vectors | None
+    )  # of the condition, for the main process, where latents are still to be encoded
     log: Log
     observers: Observers
     console: Console
@@ -156,9 +157,11 @@ def execute(
             raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
 
 
-def _vectors(config: RunConfig, parts: AnyParts, place: run_folder.RunFolder, split: Split) -> Tensor | None:
+def _vectors(
+    config: RunConfig, parts: AnyParts, place: run_folder.RunFolder, split: Split
+) -> latent_cache.Vectors | None:
     """Vectors of the condition, computed before training, so that errors of the captions are reported at once."""
-    found: list[Tensor] = []
+    found: list[latent_cache.Vectors] = []
 
     def find() -> None:
         condition = None if finished(place.latents) else build_condition(parts, config)
@@ -228,16 +231,16 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
 def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cache.Latents) -> Model:
     place = run.folder.denoiser
     if not finished(place):
-        vectors = encoded.vectors.shape[2]
-        diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), vectors)
+        lengths = latent_cache.lengths_of(encoded.vectors)
+        diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
         normalised = encoded.normalisation.apply(encoded.flat)
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
         tensors = {"normalisation": statistics}
-        if vectors:
-            tensors["condition"] = {"vectors": latent_cache.kept_vectors(encoded)}
-        given = encoded.vectors if vectors else encoded.labels
+        if any(lengths):
+            tensors["condition"] = latent_cache.group_of(latent_cache.kept_vectors(encoded))
+        given = encoded.vectors if any(lengths) else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())

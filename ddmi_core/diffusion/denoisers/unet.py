@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.cross_attention import Context, CrossAttention
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics
 from ddmi_core.fields.layout import Layout
@@ -48,7 +49,7 @@ class _Level(nn.Module):
 
 
 class _JointAttention(nn.Module):
-    """Self-attention over the cells of all planes."""
+    """Self-attention over the cells of all planes, then cross-attention to the tokens of a condition, if any."""
 
     def __init__(self, layout: Layout, width: int, heads: int) -> None:
         super().__init__()
@@ -56,17 +57,26 @@ class _JointAttention(nn.Module):
         self.positions = AxisPositions(layout, width)
         self.harmonics = Harmonics(layout)
         self.attention = Attention(width, heads, self.harmonics.count)
+        self.cross: CrossAttention | None = None
 
-    def forward(self, maps: Maps) -> Maps:
+    def attend(self, context: int) -> None:
+        self.cross = CrossAttention(self.norm.num_channels, self.attention.heads, context)
+
+    def forward(self, maps: Maps, context: Context | None = None) -> Maps:
         tokens = []
         for plane, features in enumerate(maps):
             rows = self.norm(features).permute(0, 2, 3, 1)
             tokens.append((rows + self.positions(plane, tuple(rows.shape[1:3]))).flatten(1, 2))
         harmonics = self.harmonics([tuple(m.shape[2:]) for m in maps], maps[0].device)
         mixed = self.attention(torch.cat(tokens, dim=1), harmonics).split([t.shape[1] for t in tokens], dim=1)
-        return [
+        maps = [
             features + part.transpose(1, 2).unflatten(2, features.shape[2:])
             for features, part in zip(maps, mixed, strict=True)
+        ]
+        if self.cross is None or context is None:
+            return maps
+        return [
+            self.cross(m.flatten(2).transpose(1, 2), context).transpose(1, 2).unflatten(2, m.shape[2:]) for m in maps
         ]
 
 
@@ -98,7 +108,13 @@ class PlaneUNet(PlaneDenoiser):
         self.head = convolution(2, before, channels, kernel)
         start_at_zero(self.head)
 
-    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+    def attend(self, width: int) -> None:
+        """Add cross-attention wherever there is self-attention; see `PlaneDenoiser`."""
+        for module in list(self.modules()):
+            if isinstance(module, _JointAttention):
+                module.attend(width)
+
+    def forward(self, maps: Maps, condition: Tensor, context: Context | None = None) -> Maps:
         """Predictions for noisy planes; see `PlaneDenoiser`."""
         maps = [m + offset for m, offset in zip(apply_shared(self.stem, maps, self.wraps), self.offsets, strict=True)]
         skips: list[Maps] = []
@@ -107,7 +123,7 @@ class PlaneUNet(PlaneDenoiser):
             skips.append(maps)
             if not isinstance(shrink, nn.Identity):
                 maps = apply_shared(shrink, [self._halve(m) for m in maps], self.wraps)
-        maps = self.middle(maps)
+        maps = self.middle(maps, context)
         for level, skip in zip(self.up, reversed(skips), strict=True):
             maps = [
                 torch.cat(
