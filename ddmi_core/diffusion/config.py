@@ -53,7 +53,8 @@ class DiffusionConfig:
 
     Args:
         target: prediction target of the network: `noise`, `data`, `velocity`, or one of an extension.
-        condition: `none`, `class`, or the name of a condition of the domain.
+        condition: `none`, `class`, the name of a condition of the domain, or the path of a text network (TorchScript,
+            `.pt`, `.pth` or `.ts`) for captions.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
     """

@@ -14,6 +14,8 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.objective import DiscriminatorObjective, ReconstructionObjective
+from ddmi_core.conditions.text import network_tokens
+from ddmi_core.conditions.text_network import is_network
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import ConfigError, unknown_name
@@ -48,7 +50,7 @@ def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
     name = config.diffusion.condition
     if name in ("none", "class"):
         return None
-    return parts.conditions()[name]()
+    return network_tokens(name) if is_network(name) else parts.conditions()[name]()
 
 
 def build_diffusion(

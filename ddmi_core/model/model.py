@@ -20,18 +20,19 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.completion.measurement import MeasurementModel
 from ddmi_core.completion.solve import solve
+from ddmi_core.conditions.text_network import digest
 from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Progress, sampler_named
-from ddmi_core.errors import PluginError, RequestError, unknown_name
+from ddmi_core.errors import CheckpointError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
-from ddmi_core.model.provenance import check_origin, load_stage
+from ddmi_core.model.provenance import NETWORK, check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
@@ -71,6 +72,7 @@ class Model:
     counts: tuple[int, ...]  # number of training latents of each class
     vectors: latent_cache.Vectors  # (M, F) or sequences, of the condition in training; F = 0 without a condition
     device: torch.device
+    network: str = ""  # digest of the text network that it was trained with, if there is one
 
     @property
     def shape(self) -> LatentShape:
@@ -265,8 +267,21 @@ class Model:
 
     @cached_property
     def condition(self) -> Condition | None:
-        """The domain's condition other than classes, if the model was trained with it."""
-        return build_condition(self.parts, self.config) if any(latent_cache.lengths_of(self.vectors)) else None
+        """The domain's condition other than classes, if the model was trained with it.
+
+        Raises:
+            RequestError: if something that it requires is missing.
+            CheckpointError: if its text network is not the one of training.
+        """
+        if not any(latent_cache.lengths_of(self.vectors)):
+            return None
+        condition, name = build_condition(self.parts, self.config), self.config.diffusion.condition
+        if self.network and digest(name) != self.network:
+            raise CheckpointError(
+                f"{name} is not the text network that this model was trained with. Fix: put that file there, or change "
+                "diffusion.condition in the run.toml of the run to its path"
+            )
+        return condition
 
     def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
         """Condition of each sample: classes `(n,)`, marked vectors `(n, F + 1)`, or packed sequences `(n, R, W + 1)`.
@@ -275,13 +290,13 @@ class Model:
             RequestError: if there is no such class, or the domain's condition does not accept the text.
             PluginError: if the condition's vectors or tokens have other lengths than in training.
         """
-        if self.condition is None:
+        if not any(latent_cache.lengths_of(self.vectors)):
             return self.labels(n, seed, condition)
-        if condition is None:
+        if condition is None or (parser := self.condition) is None:
             draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in range(n)]
             kept, rows = self.vectors, torch.stack(draws)
             return pack(kept, kept.rows[rows, 0]) if isinstance(kept, TokenSequences) else marked(kept[rows])
-        given = self.condition.parse(condition)
+        given = parser.parse(condition)
         if (found := latent_cache.lengths_of(given)) != (trained := latent_cache.lengths_of(self.vectors)):
             raise PluginError(
                 f"the condition {self.config.diffusion.condition!r} gives vectors and tokens of lengths {found}; this "
@@ -436,4 +451,5 @@ def assemble(
         counts=facts.counts,
         vectors=vectors,
         device=device,
+        network=stored.record.get(NETWORK, ""),
     )

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
@@ -30,7 +31,7 @@ from ddmi_core.model.build import (
 )
 from ddmi_core.model.data import absolute, load_data, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
-from ddmi_core.model.provenance import AUTOENCODER, load_stage
+from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
@@ -240,6 +241,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
         tensors = {"normalisation": statistics}
         if any(lengths):
             tensors["condition"] = latent_cache.group_of(latent_cache.kept_vectors(encoded))
+            facts[NETWORK] = text_network.digest(run.config.diffusion.condition)
         given = encoded.vectors if any(lengths) else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})

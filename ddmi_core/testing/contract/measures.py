@@ -128,12 +128,17 @@ def check_conditions(subject: Subject) -> Remark:
         several = len(silent) > 1
         left.insert(
             0,
-            f"the condition{'s' * several} {' and '.join(silent)} need{'s' * (not several)} captions, and the data "
+            f"the condition{'s' * several} {_listed(silent)} need{'s' * (not several)} captions, and the data "
             "have none; classes need no check",
         )
     if not examined:
         raise NotApplicable("; ".join(left))
     return f"not examined: {'; '.join(left)}" if left else None
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a list in words: `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _valid(condition: Condition, given: Tensor | TokenSequences, count: int, what: str) -> None:
