@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from types import FunctionType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 import attrs
@@ -24,10 +23,11 @@ from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.losses import l1_loss
 from ddmi_core.conditions.text import text_condition, text_tokens, word_condition, word_tokens
-from ddmi_core.errors import PluginError, RequestError
+from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
+from ddmi_core.parts.returns import check_returns, no_method
 from ddmi_core.registry.single_file import PREFIX
 
 T = TypeVar("T")  # settings
@@ -55,8 +55,6 @@ class DomainParts(ABC, Generic[T, S, V, A]):
 
     Attributes:
         settings_type: attrs class of the settings, from the first type parameter.
-        likelihood: `"bernoulli"` if fields give logits and measured values are labels 0 and 1; else `"gaussian"`.
-            Completions use it.
 
     Example:
         >>> class Solids(DomainParts[SolidSettings, SolidSignal, int, Mesh]):  # doctest: +SKIP
@@ -66,19 +64,16 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     """
 
     settings_type: ClassVar[type[Any]]
-    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "gaussian"
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Take the settings' class from the type parameters, and refuse a sampler or renderer that is a method."""
+        """Take the settings' class from the type parameters, and let methods check what they return."""
         super().__init_subclass__(**options)
         for base in cls.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             first = next(iter(get_args(base)), None) if origin and issubclass(origin, DomainParts) else None
             if isinstance(first, type):
                 cls.settings_type = first
-        for name in ("sampler", "renderer"):
-            if isinstance(cls.__dict__.get(name), FunctionType):
-                raise TypeError(f"{cls.__name__}.{name} is a method. Fix: decorate it with functools.cached_property")
+        check_returns(cls)
 
     def __init__(self, domain: Domain, settings: T) -> None:
         self.domain, self.settings = domain, settings
@@ -119,6 +114,16 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         Raises:
             DataError: if the file is missing or cannot be used.
         """
+
+    def blank(self) -> S:
+        """A signal (B = 1) with the shape of the data and any values, to count the operations of networks.
+
+        By default the first training signal of the default source; override it if that source is slow, or requires a
+        path.
+        """
+        source = next(iter(self.sources().values()))
+        signal: S = source(None, self.settings).train.batch([0])
+        return signal
 
     def channels(self) -> tuple[str, ...]:
         """Names of the value channels for these settings; by default those of the description."""
@@ -168,6 +173,18 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     def loss(self, values: Tensor, targets: Tensor) -> Tensor:
         """Error per point, `(B, N)`, of predicted and true values, both `(B, N, V)`; by default L1."""
         return l1_loss(values, targets)
+
+    def likelihood(self) -> Literal["gaussian", "bernoulli"]:
+        """What `ddmi complete` takes measured values for: values with normal noise, the default, or labels.
+
+        `"bernoulli"`: fields give logits, and measured values are labels 0 and 1 or means of them. Override it together
+        with `loss`; a completion says so if a domain with its own loss does not.
+        """
+        return "gaussian"
+
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest measured value: 0 and 1 for labels, by default the limits of the renderer otherwise."""
+        return (0.0, 1.0) if self.likelihood() == "bernoulli" else self.renderer.limits
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
         """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar."""
@@ -270,7 +287,8 @@ def implementation(domain: Domain) -> type[AnyParts]:
     """The class that implements a domain.
 
     Raises:
-        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, or names no settings.
+        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, names no settings, or
+            has settings without defaults.
     """
     cls = domain.load()
     name = f"domain {domain.name!r}: its implementation {cls.__module__.removeprefix(PREFIX)}:{cls.__qualname__}"
@@ -278,9 +296,14 @@ def implementation(domain: Domain) -> type[AnyParts]:
         raise PluginError(f"{name} is not derived from ddmi_core.parts.DomainParts or GridDomain")
     if missing := sorted(cls.__abstractmethods__):
         raise PluginError(f"{name} does not define {', '.join(missing)}")
+    if fault := no_method(cls, DomainParts):
+        raise PluginError(f"{name}: {cls.__name__}.{fault}")
     settings = getattr(cls, "settings_type", None)
     if settings is None or not attrs.has(settings):
         raise PluginError(f"{name} names no attrs class of settings. Fix: class {cls.__name__}(GridDomain[MySettings])")
+    if missing := [own.name for own in attrs.fields(settings) if own.init and own.default is attrs.NOTHING]:
+        bare = ", ".join(missing)
+        raise PluginError(f"{name}: {settings.__name__} has fields without a default: {bare}. Fix: give them defaults")
     return cls
 
 
@@ -288,6 +311,14 @@ def build_parts(domain: Domain, settings: Any) -> AnyParts:
     """The implementation of a domain for the settings of a run.
 
     Raises:
-        PluginError: as `implementation`.
+        PluginError: as `implementation`, or if the class raises an exception. Its methods raise it as well, if they
+            return something of a wrong type.
     """
-    return implementation(domain)(domain, settings)
+    cls = implementation(domain)
+    try:
+        parts = cls(domain, settings)
+    except DdmiError:
+        raise
+    except Exception as error:
+        raise PluginError(f"domain {domain.name!r}: creating {cls.__qualname__} failed: {error!r}") from error
+    return parts

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from attrs import evolve
+from torch import Tensor
 
 from ddmi_core.api.signals import SignalSet, Split, move, tensors
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, DdmiError, PluginError, counted
 from ddmi_core.evaluation.evaluate import features_of
 from ddmi_core.model import latent_cache
@@ -26,7 +28,7 @@ from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training import distributed
-from ddmi_core.training.objective import generator_for
+from ddmi_core.training.objective import StepContext, generator_for
 
 SIGNALS = 8  # of each set
 SAMPLES = 4
@@ -84,7 +86,7 @@ def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_c
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
     started = time.process_time()
     with _undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
-        notes = _values(parts, small)
+        notes: list[str] = _step(parts, "sampling the first signals", partial(_values, parts, small))
         model = _step(parts, "a model with initial weights", partial(untrained, parts, config, small, vectors))
         for what, step in _steps(model, small, Path(folder)):
             if time.process_time() - started > SECONDS:
@@ -94,19 +96,22 @@ def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_c
 
 
 def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> Model:
-    """The model of a run with initial weights, and few steps of its sampler."""
+    """The model of a run with initial weights, and few steps of its sampler, after one loss of the denoiser."""
     device = distributed.default_device()
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
     autoencoder = build_autoencoder(parts, config).eval().to(device)
     given = None if vectors is None else vectors[: len(split.train)]
     encoded = latent_cache.encode(autoencoder, split.train, 1, config.seed, device, given)
     lengths = latent_cache.lengths_of(encoded.vectors)
-    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths)
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
+    latents = encoded.normalisation.apply(encoded.flat)
+    objective = DenoisingObjective(diffusion, latents, encoded.vectors if any(lengths) else encoded.labels)
+    objective(StepContext(0, (0,), generator_for(config.seed, "rehearsal"), device))
     return Model(
         parts=parts,
         config=config,
         autoencoder=autoencoder,
-        diffusion=diffusion.eval().to(device),
+        diffusion=diffusion.eval(),
         normalisation=encoded.normalisation,
         classes=tuple(encoded.classes),
         counts=tuple([1] * len(encoded.classes)),
@@ -141,7 +146,7 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
         )
     given = {name: part("metrics", name, parts.domain) for name in model.config.evaluation.metrics}
     for name, metric in {**parts.metrics(), **given}.items():
-        yield f"the metric {name!r}", partial(metric, fields, truth, parts.renderer)
+        yield f"the metric {name!r}", partial(_measured, metric, fields, truth, parts.renderer)
     yield "sampling", partial(model.sample, 1)
     artefacts = {
         "render": _step(parts, "render", partial(parts.renderer.render, fields[0])),
@@ -174,6 +179,13 @@ def _features(model: Model, fields: Any, signal: Any) -> None:
         )
 
 
+def _measured(metric: Callable[..., Any], *arguments: Any) -> None:
+    found = metric(*arguments)
+    if not isinstance(found, Tensor) or found.shape != (1,):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise TypeError(f"it returns {shape}; it must return a tensor (B,), here (1,)")
+
+
 def _evaluated(evaluation: Callable[..., Any], model: Model, split: Split) -> None:
     for figure in evaluation(model, split, SAMPLES, 0):
         if not isinstance(figure.value, int | float):
@@ -202,7 +214,7 @@ def _step(parts: AnyParts, what: str, step: Callable[[], Any]) -> Any:
 
 
 def _values(parts: AnyParts, split: Split) -> list[str]:
-    """Check the values of few signals against the renderer's limits.
+    """Check the values of few signals against the domain's limits.
 
     Raises:
         DataError: if values are not finite.
@@ -213,13 +225,13 @@ def _values(parts: AnyParts, split: Split) -> list[str]:
     signal = split.train.batch(range(len(split.train)))
     queries = parts.sampler.sample(signal, POINTS, generator_for(0, "rehearsal"))
     known = queries.targets[(queries.weights > 0).expand(queries.targets.shape[:2])]
-    low, high = parts.renderer.limits
+    low, high = parts.limits()
     slack = SLACK * (high - low)
     if not known.numel() or (float(known.min()) >= low - slack and float(known.max()) <= high + slack):
         return []
     return [
-        f"values of the data reach from {float(known.min()):.3g} to {float(known.max()):.3g}, and renders are clipped "
-        f"to {low:g} to {high:g}; scale the values when signals are read, or give the renderer other limits"
+        f"values of the data reach from {float(known.min()):.3g} to {float(known.max()):.3g}, and the domain's limits "
+        f"are {low:g} to {high:g}; scale the values when signals are read, or give the renderer other limits"
     ]
 
 

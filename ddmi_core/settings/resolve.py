@@ -186,7 +186,13 @@ def _without_record(values: dict[str, Any]) -> dict[str, Any]:
 
 def _preset(domain: Domain, name: str) -> tuple[str, str]:
     """Text of a preset, and its name in messages."""
-    presets = {QUICK: "", **implementation(domain).presets()}
+    own = implementation(domain).presets
+    try:
+        presets = {QUICK: "", **own()}
+    except TypeError as error:
+        raise PluginError(
+            f"domain {domain.name!r}: `presets` must be a classmethod that returns names with files or texts: {error}"
+        ) from error
     if name not in presets:
         raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, presets))
     preset = presets[name]

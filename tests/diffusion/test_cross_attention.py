@@ -21,6 +21,7 @@ from plane_layouts import LAYOUTS, cells_of, planes
 
 KINDS = {
     "unet": DenoiserConfig(width=16, multipliers=(1, 2), heads=2),
+    "levels": DenoiserConfig(width=16, multipliers=(1, 2), heads=2, attention=(1, 2), planes="attending"),
     "transformer": DenoiserConfig(kind="transformer", width=16, blocks=2, heads=2),
 }
 LAYOUT, LINE = LAYOUTS["mixed"], LAYOUTS["line"]
