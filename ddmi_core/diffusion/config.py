@@ -82,6 +82,8 @@ class DiffusionConfig:
 
     Args:
         target: prediction target of the network: `noise`, `data`, `velocity`, or one of an extension.
+        mixed: mix the network's prediction with the optimal one for standard normal latents, in a share that is learned
+            for each plane and channel (LSGM, arXiv 2106.05931, section 3.2; on in the authors' configurations).
         condition: `none`, `class`, the name of a condition of the domain, or the path of a text network (TorchScript,
             `.pt`, `.pth` or `.ts`) for captions.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
@@ -89,6 +91,7 @@ class DiffusionConfig:
     """
 
     target: str = field(default="velocity", validator=Named("targets"))
+    mixed: bool = False
     condition: str = "class"
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
     copies: int = field(default=1, validator=validators.ge(1))
