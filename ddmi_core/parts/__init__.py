@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from ddmi_core.conditions.sentences import HashedWords as HashedWords
     from ddmi_core.conditions.sentences import MiniLm as MiniLm
     from ddmi_core.conditions.sentences import SentenceEncoder as SentenceEncoder
+    from ddmi_core.conditions.sentences import TokenEncoder as TokenEncoder
     from ddmi_core.conditions.text import TextCondition as TextCondition
+    from ddmi_core.conditions.text import TextTokens as TextTokens
+    from ddmi_core.conditions.text import network_tokens as network_tokens
     from ddmi_core.conditions.text import text_condition as text_condition
+    from ddmi_core.conditions.text import text_tokens as text_tokens
     from ddmi_core.conditions.text import word_condition as word_condition
+    from ddmi_core.conditions.text import word_tokens as word_tokens
+    from ddmi_core.conditions.text_network import TextNetwork as TextNetwork
     from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
     from ddmi_core.fields.coordinates import cell_centres as cell_centres
     from ddmi_core.fields.coordinates import lattice_points as lattice_points

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ddmi_core.api.domain import Domain
+from ddmi_core.conditions.text_network import is_network
 from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_name
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.extensions import offer
@@ -155,7 +156,7 @@ def resolve(
         layers.add({"data": data}, f"--data {data}")
     if seed is not None:
         layers.add({"seed": seed}, f"--seed {seed}")
-    return _built(domain, layers)
+    return _with_network(_built(domain, layers))
 
 
 def loads(domain: Domain, text: str, source: str) -> RunConfig:
@@ -286,6 +287,16 @@ def _literal(value: Any) -> str:
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
 
 
+def _with_network(config: RunConfig) -> RunConfig:
+    """The configuration of a new run, with an absolute path of the text network, if there is one."""
+    if not is_network(config.diffusion.condition):
+        return config
+    path = Path(config.diffusion.condition).expanduser().absolute()
+    if not path.is_file():
+        raise ConfigError(f"setting 'diffusion.condition': there is no text network {path}", "diffusion.condition")
+    return evolve(config, diffusion=evolve(config.diffusion, condition=str(path)))
+
+
 def _check_condition(parts: AnyParts, config: RunConfig) -> None:
     own = parts.conditions()
     if taken := set(RESERVED) & set(own):
@@ -293,6 +304,6 @@ def _check_condition(parts: AnyParts, config: RunConfig) -> None:
             f"domain {parts.domain.name!r}: conditions() names {taken.pop()!r}, which the core reserves. "
             "Fix: choose another name"
         )
-    known = (*RESERVED, *own)
-    if config.diffusion.condition not in known:
-        raise Fault(("diffusion", "condition"), unknown_name("condition", config.diffusion.condition, known))
+    known, name = (*RESERVED, *own), config.diffusion.condition
+    if name not in known and not is_network(name):
+        raise Fault(("diffusion", "condition"), unknown_name("condition", name, known))
