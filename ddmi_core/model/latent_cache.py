@@ -230,12 +230,26 @@ def described(stored: checkpoint.Checkpoint) -> LatentFacts:
     """Facts from a checkpoint's record; classes without stored counts get equal ones.
 
     Raises:
-        CheckpointError: if one is missing.
+        CheckpointError: if one is missing, or is no such fact.
     """
     try:
         record = stored.record
         classes = tuple(record["classes"])
         counts = tuple(record.get("counts", [1] * len(classes)))
-        return LatentFacts(LatentShape(record["channels"], record["grids"]), classes, counts)
+        shape = LatentShape(record["channels"], record["grids"])
+        sizes = (shape.channels, *(side for grid in shape.grids for side in grid))
+        if not all(_is_number(size, 1) for size in sizes) or not shape.grids:
+            raise ValueError("channels and sides of grids must be integers from 1 to 65536")
+        if not isinstance(record["classes"], list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes must be a list of names")
+        if len(counts) != len(classes) or not all(_is_number(count, 0, 2**48) for count in counts):
+            raise ValueError("counts must be a number for each class")
+        return LatentFacts(shape, classes, counts)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {stored.folder} does not contain the latent's {error}") from error
+    except checkpoint.DAMAGED as error:
+        raise CheckpointError(f"checkpoint {stored.folder} has a damaged record of latents: {error}") from error
+
+
+def _is_number(value: object, least: int, most: int = 65536) -> bool:
+    return isinstance(value, int) and least <= value <= most

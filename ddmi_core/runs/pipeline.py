@@ -128,6 +128,7 @@ def execute(
         resume = False
     if resume:
         stored = run_folder.read_config(place, domain)
+        run_folder.check_extensions(place, domain)
         stored = evolve(stored, data=absolute(parts, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")

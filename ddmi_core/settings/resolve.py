@@ -70,7 +70,7 @@ def parsed(text: str, source: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
         raise ConfigError(f"{source} is not valid TOML: {error}") from error
 
 
@@ -110,7 +110,7 @@ def override(text: str) -> dict[str, Any]:
 def _parsed_value(text: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     value = table["value"]
     return text if len(table) > 1 or isinstance(value, date | time) else value
@@ -162,7 +162,8 @@ def resolve(
 def loads(domain: Domain, text: str, source: str) -> RunConfig:
     """Read a configuration from the text that `dumps` writes: `loads(domain, dumps(config), "") == config`.
 
-    The table `[run]` is ignored: it holds the record of a run, in the same file as its configuration.
+    The table `[run]` is ignored: it holds the record of a run, in the same file as its configuration. Names of parts
+    that evaluations alone use are not checked, because the run can be sampled without them.
 
     Raises:
         ConfigError: if it does not fit the domain's and the core's settings.
@@ -172,7 +173,7 @@ def loads(domain: Domain, text: str, source: str) -> RunConfig:
     if "plugin" not in values:
         raise ConfigError(f"{source} is not a whole configuration: the key 'plugin' is missing at its top")
     layers.add(values, source)
-    return _built(domain, layers)
+    return _built(domain, layers, evaluated=False)
 
 
 def dumps(config: RunConfig) -> str:
@@ -222,14 +223,14 @@ def _defaults(domain: Domain) -> Layers:
     return Layers(unstructure(RunConfig(plugin=domain.name, domain=implementation(domain).settings_type())))
 
 
-def _built(domain: Domain, layers: Layers) -> RunConfig:
+def _built(domain: Domain, layers: Layers, *, evaluated: bool = True) -> RunConfig:
     """Build the configuration of the merged layers; a fault becomes an error with the key and its source."""
     try:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
         config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
         parts = build_parts(domain, config.domain)
-        _check_names(parts, config)
+        _check_names(parts, config, evaluated)
         _check_condition(parts, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
@@ -248,10 +249,13 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
         raise fault.below("domain") from fault.__cause__
 
 
-def _check_names(parts: AnyParts, config: RunConfig) -> None:
-    """Check the rows of the table of samplers, and that each part exists and works for the domain."""
+def _check_names(parts: AnyParts, config: RunConfig, evaluated: bool) -> None:
+    """Check the rows of the table of samplers, and that each part exists and works for the domain.
+
+    The parts of evaluations are left out unless `evaluated`.
+    """
     domain = parts.domain
-    if config.evaluation.metrics and (taken := set(config.evaluation.metrics) & set(parts.metrics())):
+    if evaluated and config.evaluation.metrics and (taken := set(config.evaluation.metrics) & set(parts.metrics())):
         raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
         *((path, partial(offer, kind, name, domain)) for path, kind, name in named_parts(config)),
@@ -261,6 +265,8 @@ def _check_names(parts: AnyParts, config: RunConfig) -> None:
         ),
     ]
     for path, check in checks:
+        if path[0] == "evaluation" and not evaluated:
+            continue
         try:
             check()
         except RequestError as error:
