@@ -71,15 +71,9 @@ TABLE = [
         flops=(1444.16, 13753.98, 1.714, 230.281),
     ),
 ]
-PENDING = "encoder, decoder and readout of the authors' sizes are to come"
 # Numbers that are not within 10 %, and why: (plugin, preset, part, quantity). An entry that no longer holds fails.
-DIFFERENT = {
-    (row.plugin, row.preset, part, quantity): PENDING
-    for row in TABLE
-    for part in ("encoder", "decoder", "readout")
-    for quantity in ("parameters", "flops")
-    if (row.plugin, part, quantity) not in {("occupancy", "readout", "parameters"), ("occupancy", "readout", "flops")}
-}
+CONVOLUTIONS = "a transformer over space and time of the authors' sizes is to come"
+DIFFERENT = {("video", "paper", "encoder", quantity): CONVOLUTIONS for quantity in ("parameters", "flops")}
 
 
 @cache
@@ -108,5 +102,5 @@ def test_the_preset_for_small_pictures_has_the_networks_of_the_large_ones():
     small, large = counted("image", "paper-celeba64"), counted("image", "paper")
     assert small.parameters == large.parameters
     assert small.flops.readout == large.flops.readout
-    assert small.flops.encoder * 16 == large.flops.encoder
-    assert small.flops.decoder * 16 == large.flops.decoder
+    for part in ("encoder", "decoder", "denoiser"):  # attention grows faster than the cells
+        assert getattr(large.flops, part) > 16 * getattr(small.flops, part)
