@@ -125,7 +125,7 @@ def _home(path: Path) -> str:
 
 
 def _plugins() -> Iterator[Finding]:
-    from ddmi_core.registry.probe import checked
+    from ddmi_core.testing.probe import checked
 
     for record in checked():
         if record.usable:

@@ -82,12 +82,15 @@ class DiffusionConfig:
 
     Args:
         target: prediction target of the network: `noise`, `data`, `velocity`, or one of an extension.
+        mixed: mix the network's prediction with the optimal one for standard normal latents, in a share that is learned
+            for each plane and channel (LSGM, arXiv 2106.05931, section 3.2; on in the authors' configurations).
         condition: `none`, `class`, or the name of a condition of the domain.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
     """
 
     target: str = field(default="velocity", validator=Named("targets"))
+    mixed: bool = False
     condition: str = "class"
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
     copies: int = field(default=1, validator=validators.ge(1))

@@ -313,6 +313,6 @@ def build_parts(domain: Domain, settings: Any) -> AnyParts:
         parts = cls(domain, settings)
     except DdmiError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"domain {domain.name!r}: creating {cls.__qualname__} failed: {error!r}") from error
     return parts
