@@ -84,7 +84,8 @@ class DiffusionConfig:
         target: prediction target of the network: `noise`, `data`, `velocity`, or one of an extension.
         mixed: mix the network's prediction with the optimal one for standard normal latents, in a share that is learned
             for each plane and channel (LSGM, arXiv 2106.05931, section 3.2; on in the authors' configurations).
-        condition: `none`, `class`, or the name of a condition of the domain.
+        condition: `none`, `class`, the name of a condition of the domain, or the path of a text network (TorchScript,
+            `.pt`, `.pth` or `.ts`) for captions.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
         latents: `cached`: means of the posterior, encoded once; `fresh`: at every step, signals are augmented and
             encoded again, and latents drawn from their posterior, as in the authors' code. Fresh latents cost a pass

@@ -8,7 +8,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from ddmi_core.api.conditions import TokenSequences
 from ddmi_core.diffusion.config import DiffusionConfig
+from ddmi_core.diffusion.denoisers.cross_attention import TokenCondition, pack
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import Target, target_from
@@ -45,7 +47,7 @@ class MixedPrediction(nn.Module):
 
 
 class LatentDiffusion(nn.Module):
-    """Denoiser of flat latents for a path, a prediction target, and classes or vectors as conditions.
+    """Denoiser of flat latents for a path, a prediction target, and classes, vectors or tokens as conditions.
 
     Args:
         layout: planes and axes.
@@ -53,10 +55,20 @@ class LatentDiffusion(nn.Module):
         classes: number of classes; 0 for a model without classes.
         config: path, target, denoiser.
         vectors: length F of the condition vectors, which replace classes; 0 for a model without them.
+        tokens: length of the tokens of conditions, to which the network attends; 0 for a model without them.
+
+    Raises:
+        ConfigError: if there are tokens, and the network cannot attend to them.
     """
 
     def __init__(
-        self, layout: Layout, shape: LatentShape, classes: int, config: DiffusionConfig, vectors: int = 0
+        self,
+        layout: Layout,
+        shape: LatentShape,
+        classes: int,
+        config: DiffusionConfig,
+        vectors: int = 0,
+        tokens: int = 0,
     ) -> None:
         super().__init__()
         self.shape, self.config, self.classes = shape, config, classes
@@ -64,17 +76,21 @@ class LatentDiffusion(nn.Module):
         self.target = target_from(config.target, self.path)
         width = 4 * max(16, config.denoiser.width // 2)
         self.time = TimeEmbedding(width)
-        self.condition: ClassCondition | VectorCondition = (
-            VectorCondition(vectors, width) if vectors else ClassCondition(classes, width)
-        )
+        self.condition: ClassCondition | VectorCondition | TokenCondition
+        if tokens:
+            self.condition = TokenCondition(vectors, tokens, width)
+        else:
+            self.condition = VectorCondition(vectors, width) if vectors else ClassCondition(classes, width)
         self.activate = nn.SiLU()
         self.network = part("denoisers", config.denoiser.kind)(layout, shape.channels, width, config.denoiser)
+        if tokens:
+            self.network.attend(width)
         self.mixed = MixedPrediction(shape, self.target) if config.mixed else None
 
     @property
     def conditioned(self) -> bool:
-        """Whether the model takes classes or vectors as conditions."""
-        return bool(self.classes) or isinstance(self.condition, VectorCondition)
+        """Whether the model takes classes, vectors or tokens as conditions."""
+        return bool(self.classes) or not isinstance(self.condition, ClassCondition)
 
     def forward(self, noisy: Tensor, times: Tensor, conditions: Tensor) -> Tensor:
         """The network's prediction of the configured target.
@@ -82,10 +98,12 @@ class LatentDiffusion(nn.Module):
         Args:
             noisy: `(B, L)`.
             times: `(B,)`, in [0, 1].
-            conditions: `(B,)` or `(B, F + 1)`; see `ClassCondition` and `VectorCondition`.
+            conditions: `(B,)`, `(B, F + 1)` or `(B, R, W + 1)`; see `ClassCondition`, `VectorCondition` and
+                `TokenCondition`.
         """
         condition = self.activate(self.time(times) + self.condition(conditions))
-        maps = self.network(as_maps(self.shape.unpack(noisy)), condition)
+        context = (self.condition.context(conditions),) if isinstance(self.condition, TokenCondition) else ()
+        maps = self.network(as_maps(self.shape.unpack(noisy)), condition, *context)
         predicted = torch.cat([m.flatten(1) for m in maps], dim=1)
         return predicted if self.mixed is None else self.mixed(noisy, predicted, times)
 
@@ -106,11 +124,13 @@ class DenoisingObjective(Objective):
     Args:
         model: the model to train.
         latents: normalised: `(N, L)`, or a function that draws them.
-        conditions: of each latent: classes `(N,)`, or vectors `(N, K, F)`, one of K drawn at each step. An
-            unconditional model ignores them.
+        conditions: of each latent: classes `(N,)`; or vectors `(N, K, F)` or sequences, one of K drawn at each step.
+            An unconditional model ignores them.
     """
 
-    def __init__(self, model: LatentDiffusion, latents: Tensor | DrawLatents, conditions: Tensor) -> None:
+    def __init__(
+        self, model: LatentDiffusion, latents: Tensor | DrawLatents, conditions: Tensor | TokenSequences
+    ) -> None:
         super().__init__()
         self.trained, self.size = model, len(conditions)
         self.latents = latents
@@ -135,9 +155,11 @@ class DenoisingObjective(Objective):
         return Losses((predicted - target).square().mean())
 
     def _draw_conditions(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Conditions of a batch: classes, or one of the K vectors of each latent."""
-        conditions = self.conditions[indices]
-        if conditions.ndim < 3:
+        """Conditions of a batch: classes, or one of the K vectors or sequences of each latent."""
+        given = self.conditions
+        conditions = given.rows[indices] if isinstance(given, TokenSequences) else given[indices]
+        if isinstance(given, Tensor) and conditions.ndim < 3:
             return conditions
         chosen = torch.randint(conditions.shape[1], (len(indices),), generator=generator)
-        return marked(conditions[torch.arange(len(indices)), chosen])
+        conditions = conditions[torch.arange(len(indices)), chosen]
+        return pack(given, conditions) if isinstance(given, TokenSequences) else marked(conditions)
