@@ -22,13 +22,13 @@ CELEBA_HINT = (
     "Put its 30000 pictures (png or jpg) into one of {names} below {place}, or give their folder: "
     "--data celeba-hq:PATH"
 )
-CELEBA_FOLDERS = (
-    "CelebA-HQ-256",
-    "celeba_hq_256",
+CELEBA_FOLDERS = (  # the largest pictures first, which reach most multiples of the native size
+    "CelebA-HQ-img",
     "data1024x1024",
     "data512x512",
+    "CelebA-HQ-256",
+    "celeba_hq_256",
     "data256x256",
-    "CelebA-HQ-img",
 )
 
 

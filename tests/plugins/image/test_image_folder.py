@@ -234,3 +234,10 @@ def test_celeba_is_found_in_its_folders(tmp_path, monkeypatch):
     assert len(below.held_out) > 0
     with pytest.raises(DataError, match="CelebA-HQ is not there"):
         celeba_hq(tmp_path / "none", SMALL)
+
+
+def test_of_several_folders_of_celeba_the_largest_pictures_are_read(tmp_path):
+    for name, side in (("CelebA-HQ-256", 16), ("data512x512", 32)):
+        for i in range(10):
+            save(tmp_path / name / f"{i:05}.jpg", i, (side, side))
+    assert widths(celeba_hq(tmp_path, SMALL)) == [16, 32]
