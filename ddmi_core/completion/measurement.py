@@ -30,6 +30,7 @@ class MeasurementModel:
         layout: axes, and extra columns of queries.
         columns: names of the measured values.
         bernoulli: whether fields give logits, and measured values are labels 0 and 1, or means of labels.
+        limits: lowest and highest valid measured value.
         device: of the fields.
     """
 
@@ -37,12 +38,8 @@ class MeasurementModel:
     layout: Layout
     columns: tuple[str, ...]
     bernoulli: bool
+    limits: tuple[float, float]
     device: torch.device
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Lowest and highest valid measured value."""
-        return (0.0, 1.0) if self.bernoulli else self.renderer.limits
 
     def likelihood(self, noise: float) -> Likelihood:
         """The likelihood of measured values.

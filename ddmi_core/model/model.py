@@ -246,8 +246,14 @@ class Model:
     def measurement(self) -> MeasurementModel:
         """The measurement model of fields, for completions and their metrics."""
         parts = self.parts
-        bernoulli = parts.likelihood == "bernoulli"
-        return MeasurementModel(parts.renderer, parts.domain.layout, parts.observed(), bernoulli, self.device)
+        return MeasurementModel(
+            parts.renderer,
+            parts.domain.layout,
+            parts.observed(),
+            parts.likelihood() == "bernoulli",
+            parts.limits(),
+            self.device,
+        )
 
     def observations(self, signal: Any, most: int | None = None) -> Observations:
         """Observations of one signal for `complete`: its values at different places.

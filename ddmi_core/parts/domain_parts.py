@@ -55,8 +55,6 @@ class DomainParts(ABC, Generic[T, S, V, A]):
 
     Attributes:
         settings_type: attrs class of the settings, from the first type parameter.
-        likelihood: `"bernoulli"` if fields give logits and measured values are labels 0 and 1; else `"gaussian"`.
-            Completions use it.
 
     Example:
         >>> class Solids(DomainParts[SolidSettings, SolidSignal, int, Mesh]):  # doctest: +SKIP
@@ -66,7 +64,6 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     """
 
     settings_type: ClassVar[type[Any]]
-    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "gaussian"
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Take the settings' class from the type parameters, and let methods check what they return."""
@@ -118,6 +115,16 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             DataError: if the file is missing or cannot be used.
         """
 
+    def blank(self) -> S:
+        """A signal (B = 1) with the shape of the data and any values, to count the operations of networks.
+
+        By default the first training signal of the default source; override it if that source is slow, or requires a
+        path.
+        """
+        source = next(iter(self.sources().values()))
+        signal: S = source(None, self.settings).train.batch([0])
+        return signal
+
     def channels(self) -> tuple[str, ...]:
         """Names of the value channels for these settings; by default those of the description."""
         return self.domain.values
@@ -160,6 +167,18 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     def loss(self, values: Tensor, targets: Tensor) -> Tensor:
         """Error per point, `(B, N)`, of predicted and true values, both `(B, N, V)`; by default L1."""
         return l1_loss(values, targets)
+
+    def likelihood(self) -> Literal["gaussian", "bernoulli"]:
+        """What `ddmi complete` takes measured values for: values with normal noise, the default, or labels.
+
+        `"bernoulli"`: fields give logits, and measured values are labels 0 and 1 or means of them. Override it together
+        with `loss`; a completion says so if a domain with its own loss does not.
+        """
+        return "gaussian"
+
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest measured value: 0 and 1 for labels, by default the limits of the renderer otherwise."""
+        return (0.0, 1.0) if self.likelihood() == "bernoulli" else self.renderer.limits
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
         """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar."""

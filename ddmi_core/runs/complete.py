@@ -20,7 +20,7 @@ from ddmi_core.completion.tables import read_values
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
-from ddmi_core.parts.domain_parts import Sheet
+from ddmi_core.parts.domain_parts import AnyParts, Sheet
 from ddmi_core.runs.generate import prepare
 from ddmi_core.settings.config import NOISE, STEPS
 
@@ -73,6 +73,9 @@ class Completions:
     spread: float | None  # standard deviation of hidden values over completions
     noise: float
     seed: int
+    likelihood: str  # `gaussian` or `bernoulli`
+    limits: tuple[float, float]  # lowest and highest measured value
+    declared: bool  # whether the domain declares the likelihood; if not, it is the default
 
     def lines(self) -> list[str]:
         """The metrics as text."""
@@ -91,6 +94,12 @@ class Completions:
             lines.append(row("at hidden places", self.hidden, self.hidden_reconstruction))
         if self.spread is not None:
             lines.append(f"standard deviation of hidden values between completions: {self.spread:.3f}")
+        if not self.declared:
+            low, high = self.limits
+            lines.append(
+                f"likelihood: {self.likelihood}, for values from {low:g} to {high:g}; this is the default, as the "
+                "domain has a loss of its own and no method `likelihood`, which declares one"
+            )
         return lines
 
     def to_json(self) -> dict[str, Any]:
@@ -200,7 +209,19 @@ def _figures(
         spread=None if rest is None or len(fields) < 2 else spread(how, fields, rest),
         noise=request.noise,
         seed=request.seed,
+        likelihood=model.parts.likelihood(),
+        limits=how.limits,
+        declared=declares_likelihood(model.parts),
     )
+
+
+def declares_likelihood(parts: AnyParts) -> bool:
+    """Whether `likelihood` belongs to the domain's `loss`: false if a subclass overrides the loss alone."""
+    order = type(parts).__mro__
+    likelihood, loss = (
+        next(place for place, base in enumerate(order) if name in vars(base)) for name in ("likelihood", "loss")
+    )
+    return likelihood <= loss
 
 
 def _reconstruction(model: Model, signal: Any) -> Field | None:

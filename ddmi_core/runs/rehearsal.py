@@ -214,7 +214,7 @@ def _step(parts: AnyParts, what: str, step: Callable[[], Any]) -> Any:
 
 
 def _values(parts: AnyParts, split: Split) -> list[str]:
-    """Check the values of few signals against the renderer's limits.
+    """Check the values of few signals against the domain's limits.
 
     Raises:
         DataError: if values are not finite.
@@ -225,13 +225,13 @@ def _values(parts: AnyParts, split: Split) -> list[str]:
     signal = split.train.batch(range(len(split.train)))
     queries = parts.sampler.sample(signal, POINTS, generator_for(0, "rehearsal"))
     known = queries.targets[(queries.weights > 0).expand(queries.targets.shape[:2])]
-    low, high = parts.renderer.limits
+    low, high = parts.limits()
     slack = SLACK * (high - low)
     if not known.numel() or (float(known.min()) >= low - slack and float(known.max()) <= high + slack):
         return []
     return [
-        f"values of the data reach from {float(known.min()):.3g} to {float(known.max()):.3g}, and renders are clipped "
-        f"to {low:g} to {high:g}; scale the values when signals are read, or give the renderer other limits"
+        f"values of the data reach from {float(known.min()):.3g} to {float(known.max()):.3g}, and the domain's limits "
+        f"are {low:g} to {high:g}; scale the values when signals are read, or give the renderer other limits"
     ]
 
 

@@ -142,9 +142,9 @@ def resolve(
     if preset and named and named != preset:
         raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
     preset = str(preset or named or QUICK)
-    text, place = _preset(domain, preset)
     layers = _defaults(domain)
-    layers.add(parsed(text, place) | {"preset": preset}, place)
+    for values, place in _preset(domain, preset):
+        layers.add(values | {"preset": preset}, place)
     layers.add(given, f"configuration file {file}")
     for item in overrides:
         layer = override(item)
@@ -184,8 +184,18 @@ def _without_record(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "run"}
 
 
-def _preset(domain: Domain, name: str) -> tuple[str, str]:
-    """Text of a preset, and its name in messages."""
+def _preset(domain: Domain, name: str, above: tuple[str, ...] = ()) -> list[tuple[dict[str, Any], str]]:
+    """Values of a preset, and its name in messages; first those of the preset that it names with `preset = "..."`.
+
+    Args:
+        domain: the domain.
+        name: of the preset.
+        above: presets that start from this one.
+
+    Raises:
+        RequestError: if there is no such preset.
+        PluginError: if it cannot be read, or presets start from each other.
+    """
     own = implementation(domain).presets
     try:
         presets = {QUICK: "", **own()}
@@ -195,14 +205,25 @@ def _preset(domain: Domain, name: str) -> tuple[str, str]:
         ) from error
     if name not in presets:
         raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, presets))
+    if name in above:
+        raise PluginError(
+            f"presets of plugin {domain.name!r} start from each other: {', '.join((*above, name))}. Fix: remove the "
+            "key 'preset' from one of them"
+        )
     preset = presets[name]
     if isinstance(preset, str):
-        return preset, f"preset {name!r} of plugin {domain.name!r}"
-    try:
-        text = preset.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}") from error
-    return text, f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
+        text, place = preset, f"preset {name!r} of plugin {domain.name!r}"
+    else:
+        place = f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
+        try:
+            text = preset.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PluginError(
+                f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}"
+            ) from error
+    values = parsed(text, place)
+    base = values.pop("preset", "")
+    return [*(_preset(domain, base, (*above, name)) if base else []), (values, place)]
 
 
 def _defaults(domain: Domain) -> Layers:

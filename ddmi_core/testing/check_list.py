@@ -64,6 +64,7 @@ IN_THIS_PROCESS = tuple(
             rendering.check_pictures,
             losses.check_loss,
             losses.check_loss_is_least_at_the_target,
+            losses.check_likelihood,
             losses.check_perceptual,
             measures.check_metrics,
             measures.check_describe,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -40,8 +41,6 @@ Solid = Mesh | PointCloud
 class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int, ...], Solid]):
     """Solid shapes as functions of x, y and z."""
 
-    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "bernoulli"
-
     def sources(self) -> Mapping[str, Source]:
         """Furniture by formulas, folders of meshes, and the data sets of the paper."""
         return {
@@ -56,12 +55,17 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         """The shape in a file."""
         return folder.read(path, self.settings)
 
+    def blank(self) -> ShapeSignal:
+        """Points at the origin."""
+        places, points = torch.zeros(1, self.settings.surface, 3), torch.zeros(1, self.settings.points, 3)
+        inside = torch.zeros(points.shape[:2], dtype=torch.uint8)
+        return ShapeSignal(places, places, points, inside, torch.ones(points.shape[:2]))
+
     def encoder(self, config: AutoencoderConfig) -> PointEncoder:
-        """Surface points with normals, scattered to planes of `settings.plane` cells along each axis."""
-        layout = self.domain.layout
-        return PointEncoder(
-            surface, normals, len(layout.axes), layout, self.settings.plane, config.latent_channels, config.encoder
-        )
+        """Surface points, by default with normals, scattered to planes of `settings.plane` cells along each axis."""
+        layout, own = self.domain.layout, self.settings
+        features, channels = (normals, len(layout.axes)) if own.normals else (nothing, 0)
+        return PointEncoder(surface, features, channels, layout, own.plane, config.latent_channels, config.encoder)
 
     @cached_property
     def sampler(self) -> PointSampler:
@@ -76,6 +80,10 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
     def loss(self, values: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of logits."""
         return bernoulli_loss(values, targets)
+
+    def likelihood(self) -> Literal["bernoulli"]:
+        """Measured values are labels: 1 inside of the shape."""
+        return "bernoulli"
 
     def metrics(self) -> Mapping[str, Metric]:
         """Overlap of volumes, and distances of surfaces."""
@@ -132,3 +140,8 @@ def surface(signal: ShapeSignal) -> Tensor:
 def normals(signal: ShapeSignal) -> Tensor:
     """Features of the input points: `(B, M, 3)`."""
     return signal.normals
+
+
+def nothing(signal: ShapeSignal) -> Tensor:
+    """No features: `(B, M, 0)`."""
+    return signal.surface[..., :0]

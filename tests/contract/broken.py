@@ -20,6 +20,7 @@ from ddmi_audio import export, folder, notes
 from ddmi_audio.parts import AudioParts
 from ddmi_audio.settings import AudioSettings
 from torch import nn
+from torch.nn import functional as F
 
 from ddmi_core.api import Condition, Posterior, SignalSet, Split
 from ddmi_core.parts import (
@@ -393,6 +394,10 @@ def one_number(self, values, targets):
 
 def of_the_sum(self, values, targets):
     return l1_loss(values, -targets)
+
+
+def weighted_labels(self, values, targets):
+    return F.binary_cross_entropy_with_logits(values, targets, pos_weight=torch.tensor(3.0), reduction="none").mean(-1)
 
 
 def rounded(self, values, targets):

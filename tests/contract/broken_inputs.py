@@ -258,7 +258,7 @@ def table() -> list[tuple[str, dict[str, object], str]]:
         (devices, metric(metric_at_points), "the metric 'own_db' mixes devices: mul"),
         (devices, {"signal_features": features_by_numpy}, "numpy() of a tensor that is not on the CPU"),
         ("values", {"sources": lambda self: {"notes": nan_in_one}}, "values that are not finite (signal 17, of"),
-        ("values", {"sources": lambda self: {"notes": too_loud}}, "outside of the renderer's limits, -1 to 1"),
+        ("values", {"sources": lambda self: {"notes": too_loud}}, "outside of the domain's limits, -1 to 1"),
         ("values", {"sources": lambda self: {"notes": click_in_one}}, "lowest -3.277e+04"),
         ("training_changes_weights", encoded_by(Overwritten), "training does not change encoder.gain"),
         ("training_changes_weights", encoded_by(Hidden), "the encoder has no weights to train"),

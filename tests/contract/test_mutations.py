@@ -102,6 +102,8 @@ BROKEN = [
     ("pictures", {"picture": broken.array}, "ndarray"),
     ("loss", {"loss": broken.one_number}, "one finite error per point"),
     ("loss_is_least_at_the_target", {"loss": broken.of_the_sum}, "not minimal"),
+    ("likelihood", {"loss": broken.weighted_labels}, "lower elsewhere"),
+    ("likelihood", {"likelihood": returning("bernoulli")}, "not that of logits"),
     ("perceptual", table("perceptual", "spectral", broken.OnePerSignal), "not one finite number"),
     ("metrics", table("metrics", "psnr_db", broken.mean_over_all), "wanted (4)"),
     ("metrics", table("metrics", "score", broken.error_called_score), "better higher"),

@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from math import pi
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -327,7 +327,6 @@ class LogitRenderer(GridRenderer):
 class Labels(Grids):
     """Values are labels 0 and 1, fields give logits."""
 
-    likelihood: ClassVar[Literal["gaussian", "bernoulli"]] = "bernoulli"
     renderer = cached_property(lambda self: LogitRenderer(self.domain.layout, self.native, limits=(0.0, 1.0)))
 
     def grids(self, numbers):
@@ -335,6 +334,9 @@ class Labels(Grids):
 
     def loss(self, values, targets):
         return bernoulli_loss(values, targets)
+
+    def likelihood(self):
+        return "bernoulli"
 
 
 class TinyDecoder(BasisFieldDecoder):

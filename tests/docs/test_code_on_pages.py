@@ -95,7 +95,10 @@ def test_the_flows_keep_the_contract_of_losses(flows):
         values=("u", "v"),
         implementation=Whole,
     )
-    assert states(domain, "loss", "loss_is_least_at_the_target", "perceptual", "gradients_reach_weights") == {}
+    assert (
+        states(domain, "loss", "loss_is_least_at_the_target", "likelihood", "perceptual", "gradients_reach_weights")
+        == {}
+    )
 
 
 def test_the_periodic_domain_keeps_the_contract(tides):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from torch.nn import functional
 from typer.testing import CliRunner
 
 from ddmi_core.api import Observations
@@ -16,7 +17,8 @@ from ddmi_core.completion import measurement, metrics, solve
 from ddmi_core.errors import RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
-from variants import model_variant
+from ddmi_core.runs.complete import Request, complete_files, declares_likelihood
+from variants import model_variant, returning
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def test_a_sampler_of_points_gives_each_of_its_places_once():
 
 
 def test_labels_are_completed_by_their_own_likelihood_and_judged_by_their_overlap(wave):
-    wave = model_variant(wave, likelihood="bernoulli")
+    wave = model_variant(wave, likelihood=returning("bernoulli"))
     seen, _ = half(wave)
     labels = evolve(seen, values=(seen.values > 0).float())
     fields = wave.complete(labels, 2, steps=6)
@@ -135,8 +137,33 @@ def test_labels_are_completed_by_their_own_likelihood_and_judged_by_their_overla
 
 def test_the_likelihood_of_a_domain_says_whether_its_values_are_labels(wave):
     assert not wave.measurement.bernoulli
-    labelled = model_variant(wave, likelihood="bernoulli")
+    labelled = model_variant(wave, likelihood=returning("bernoulli"))
     assert labelled.measurement.bernoulli
+    assert labelled.measurement.limits == (0.0, 1.0)
+    assert model_variant(wave, limits=returning((-2.0, 3.0))).measurement.limits == (-2.0, 3.0)
+
+
+def weighted(parts, values, targets):
+    """A weighted cross entropy of logits, which is not the core's."""
+    weight = torch.tensor(3.0)
+    return functional.binary_cross_entropy_with_logits(values, targets, pos_weight=weight, reduction="none").mean(-1)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_loss_of_the_domains_own_is_scored_as_declared_and_a_default_is_named(declared, wave, tmp_path, few):
+    members = {"likelihood": returning("bernoulli")} if declared else {}
+    labelled = model_variant(wave, loss=weighted, **members)
+    (tmp_path / "values.csv").write_text("t,height\n-0.5,1\n0.5,0\n")
+    _, figures = complete_files(labelled, Request(values=tmp_path / "values.csv", n=1, steps=2), tmp_path / "out")
+    assert figures.measure == ("iou" if declared else "psnr_db")
+    assert figures.declared == declared
+    assert ("likelihood: gaussian, for values from -1 to 1; this is the default" in figures.lines()[-1]) != declared
+
+
+def test_a_domain_without_a_loss_of_its_own_needs_no_declaration(wave):
+    assert declares_likelihood(wave.parts)
+    assert declares_likelihood(model_variant(wave, likelihood=returning("bernoulli")).parts)
+    assert not declares_likelihood(model_variant(wave, loss=weighted).parts)
 
 
 def test_observations_that_do_not_fit_are_refused(wave):

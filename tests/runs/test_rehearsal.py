@@ -148,7 +148,7 @@ def test_too_few_signals_for_the_figures_are_met_before_training(tmp_path, train
 
 def test_values_out_of_range_are_noted(tmp_path):
     told = run(wave(**sources(lambda values, indices: 3 * values)), tmp_path / "run", *FEW)
-    assert "note values of the data reach from -3 to 3, and renders are clipped to -1 to 1" in told
+    assert "note values of the data reach from -3 to 3, and the domain's limits are -1 to 1" in told
 
 
 def test_a_damaged_signal_is_named_and_not_the_learning_rate(tmp_path):

@@ -172,4 +172,4 @@ def test_every_method_has_a_right_and_a_wrong_override() -> None:
         (base, name) for base in BASES for cls in base.__mro__ if issubclass(cls, DomainParts) for name in members(cls)
     }
     assert wrong == expected
-    assert {name for _, name in wrong - right} == {"likelihood", "settings_type"}
+    assert {name for _, name in wrong - right} == {"settings_type"}

@@ -133,8 +133,8 @@ def check_signals_move(subject: Subject) -> None:
 
 
 def check_values(subject: Subject) -> Remark:
-    """All values of all signals are finite and within the limits of the renderer, to which renders are clipped."""
-    low, high = subject.parts.renderer.limits
+    """All values of all signals are finite and within the limits of the domain."""
+    low, high = subject.parts.limits()
     slack = SLACK * (high - low)
     started, examined, total = time.process_time(), 0, len(subject.split.train) + len(subject.split.held_out)
     for part, signals in (("training", subject.split.train), ("held-out", subject.split.held_out)):
@@ -157,10 +157,10 @@ def check_values(subject: Subject) -> Remark:
                 values = torch.cat([part[number].flatten() for part in found])
                 expect(
                     False,
-                    f"values of the {part} signal {signals.names[start + number]!r} are outside of the renderer's "
-                    f"limits, {low:g} to {high:g}, to which renders are clipped",
+                    f"values of the {part} signal {signals.names[start + number]!r} are outside of the domain's "
+                    f"limits, {low:g} to {high:g}",
                     "scale values when signals are read, for example 2 * (x - low) / (high - low) - 1, or give the "
-                    "renderer other `limits`",
+                    "renderer other `limits`; those of a Bernoulli likelihood are 0 and 1",
                     lowest=float(values.min()),
                     highest=float(values.max()),
                     signal=start + number,

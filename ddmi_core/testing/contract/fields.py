@@ -72,7 +72,7 @@ def check_observe(subject: Subject) -> None:
 
 def check_observe_agrees_with_render(subject: Subject) -> None:
     """observe at the cells of the native grid gives the values of a render of that size."""
-    if subject.parts.likelihood == "bernoulli":
+    if subject.parts.likelihood() == "bernoulli":
         raise NotApplicable("fields give logits, and renders may show labels or probabilities")
     values = on_native_grid(subject, subject.fields[0])[0]
     shown = torch.from_numpy(grid_of(subject.native))

@@ -9,6 +9,7 @@ from torch import Tensor
 from ddmi_core.autoencoder.losses import as_patch
 from ddmi_core.errors import ConfigError
 from ddmi_core.model.build import initial_weights
+from ddmi_core.runs.complete import declares_likelihood
 from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.offline import offline
 from ddmi_core.testing.subject import POINTS, Subject
@@ -18,6 +19,7 @@ from ddmi_core.training.objective import generator_for
 SPAN = 2.0  # ranges of values to both sides of the middle at which a loss is evaluated
 STEPS = 161
 SLACK = 1e-5
+LOGITS = 4.0  # largest logit at which a loss of labels is evaluated; smoothed labels turn beyond it
 
 
 def check_loss(subject: Subject) -> None:
@@ -85,6 +87,43 @@ def check_loss_is_least_at_the_target(subject: Subject) -> None:
         targets=(lowest, highest),
         least_at=least,
     )
+
+
+def check_likelihood(subject: Subject) -> Remark:
+    """The declared likelihood fits the loss: least at the target itself, or for logits the further out the better."""
+    parts = subject.parts
+    low, high = parts.limits()
+    channels = subject.queries(0).targets.shape[-1]
+    if parts.likelihood() == "bernoulli":
+        logits = torch.linspace(-LOGITS, LOGITS, STEPS)
+        for label, way in ((0.0, 1), (1.0, -1)):
+            change = way * _along(subject, logits, label, channels).diff()
+            expect(
+                float(change.min()) >= -SLACK and float(change.max()) > SLACK,
+                "the likelihood is bernoulli, and the loss is not that of logits",
+                "return 'gaussian' from likelihood(), or use a loss of logits such as bernoulli_loss",
+                label=label,
+                rises_towards_the_label=float(-change.min()),
+            )
+    else:
+        reach = SPAN * (high - low)
+        around = torch.linspace((low + high) / 2 - reach, (low + high) / 2 + reach, STEPS)
+        for target in (low, high):
+            values = torch.cat([torch.tensor([target]), around])
+            errors = _along(subject, values, target, channels)
+            expect(
+                float(errors[0]) <= float(errors.min()) + SLACK * float(errors.max() - errors.min() + 1),
+                "the likelihood is gaussian, and the loss is lower elsewhere than at the target",
+                "define likelihood() and return 'bernoulli' if fields give logits of labels; otherwise let the loss "
+                "be least for values that equal their targets",
+                target=target,
+                error_there=float(errors[0]),
+                least=float(errors.min()),
+                least_at=float(values[errors.argmin()]),
+            )
+    if not declares_likelihood(parts):
+        return f"likelihood() is not defined beside the domain's own loss, so completions use {parts.likelihood()}"
+    return None
 
 
 def check_perceptual(subject: Subject) -> Remark:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from torch import Tensor, nn
@@ -28,6 +29,10 @@ class AudioParts(GridDomain[AudioSettings]):
     def loss(self, values: Tensor, targets: Tensor) -> Tensor:
         """Error relative to the loudness of the sound."""
         return spectral.relative_loss(values, targets)
+
+    def likelihood(self) -> Literal["gaussian"]:
+        """Fields give pressures, as sounds do."""
+        return "gaussian"
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
         """Distance of spectrograms."""
