@@ -144,6 +144,15 @@ def test_attention_is_the_mean_of_values_weighted_by_the_softmax_of_scores():
     torch.testing.assert_close(module(tokens, Context(context, mask)), expected, atol=1e-5, rtol=1e-4)
 
 
+def test_half_precision_gives_about_the_same(kind):
+    module = model(kind, vectors=2)
+    given = packed(*rows(2, 5), vectors=torch.eye(2))
+    exact = predicted(module, given)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = predicted(module, given)
+    assert (found - exact).abs().max() < 0.1 * exact.abs().max()
+
+
 def test_a_denoiser_that_cannot_attend_is_refused():
     class Plain(PlaneDenoiser):
         def __init__(self):
