@@ -82,6 +82,13 @@ def _is_view(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and isinstance(value[0], str)
 
 
+def _no_limits(value: Any) -> str:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return described(value)
+    numbers = len(value) == 2 and all(isinstance(number, int | float) for number in value)
+    return "" if numbers and value[0] < value[1] else repr(tuple(value))
+
+
 def _no_decoder(value: Any) -> str:
     if not isinstance(value, nn.Module):
         return described(value)
@@ -101,6 +108,10 @@ _RIGHT = {
     "sampler": instance(CoordinateSampler),
     "renderer": instance(Renderer),
     "loss": instance(Tensor, "a torch.Tensor (B, N)"),
+    "likelihood": Right(
+        "'gaussian' or 'bernoulli'", lambda value: "" if value in ("gaussian", "bernoulli") else repr(value)
+    ),
+    "limits": Right("two numbers, the lowest and the highest", _no_limits),
     "perceptual": _named("names with functions (PerceptualConfig) -> nn.Module"),
     "metrics": _named("names with functions (fields, signal, renderer) -> Tensor (B,)"),
     "evaluations": _named("names with functions (model, split, count, seed) -> Sequence[Figure]"),

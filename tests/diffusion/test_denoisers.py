@@ -181,7 +181,7 @@ def test_attention_of_a_fine_level_reaches_distant_cells():
         with torch.no_grad():
             for block in level.blocks:
                 block.norm1 = block.norm2 = torch.nn.Identity()  # group norms see all cells
-        level(0, maps, condition(1))[0][0, :, 0, 0].sum().backward()
+        level(0, maps, condition(1), None)[0][0, :, 0, 0].sum().backward()
         assert bool(maps[0].grad[..., 16:].any()) == reaches
 
 

@@ -160,7 +160,7 @@ def test_a_domain_brings_its_own_panel(models):
 
 def test_something_else_in_its_place_is_told(models):
     model = model_variant(models["wave"], panel=returning("no panel"))
-    with pytest.raises(PluginError, match=r"panel\(\) must return a Panel"):
+    with pytest.raises(PluginError, match=r"panel returned a str\. Fix: return a ddmi_core\.api\.Panel"):
         Session(model, "own")
 
 

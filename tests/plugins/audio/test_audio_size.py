@@ -1,4 +1,4 @@
-"""A domain on grids is short: at most 160 lines of Python beside its data sources and documentation."""
+"""A domain on grids is short: at most 170 lines of Python beside its data sources and documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "examples" / "ddmi-audio" / "ddmi_audio"
 DATA_SOURCES = {"notes.py", "instruments.py", "folder.py", "reading.py"}
-MOST = 160
+MOST = 170
 lines_of_code = runpy.run_path(str(ROOT / "docs" / "domains.py"))["lines_of_code"]
 
 
