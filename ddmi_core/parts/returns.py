@@ -74,19 +74,17 @@ def _sequence(words: str, fits: Callable[[Any], bool]) -> Right:
     return Right(words, fault)
 
 
+def _no_limits(value: Any) -> str:
+    fits = isinstance(value, Sequence) and len(value) == 2 and all(isinstance(number, int | float) for number in value)
+    return "" if fits and value[0] < value[1] else f"{value!r}"[:40]
+
+
 def _is_row(value: Any) -> bool:
     return isinstance(value, Iterable) and all(isinstance(item, Image.Image) for item in value)
 
 
 def _is_view(value: Any) -> bool:
     return isinstance(value, Sequence) and len(value) == 2 and isinstance(value[0], str)
-
-
-def _no_limits(value: Any) -> str:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return described(value)
-    numbers = len(value) == 2 and all(isinstance(number, int | float) for number in value)
-    return "" if numbers and value[0] < value[1] else repr(tuple(value))
 
 
 def _no_decoder(value: Any) -> str:
@@ -109,9 +107,9 @@ _RIGHT = {
     "renderer": instance(Renderer),
     "loss": instance(Tensor, "a torch.Tensor (B, N)"),
     "likelihood": Right(
-        "'gaussian' or 'bernoulli'", lambda value: "" if value in ("gaussian", "bernoulli") else repr(value)
+        '"gaussian" or "bernoulli"', lambda value: "" if str(value) in ("gaussian", "bernoulli") else f"{value!r}"[:40]
     ),
-    "limits": Right("two numbers, the lowest and the highest", _no_limits),
+    "limits": Right("the lowest and the highest value, (low, high)", _no_limits),
     "perceptual": _named("names with functions (PerceptualConfig) -> nn.Module"),
     "metrics": _named("names with functions (fields, signal, renderer) -> Tensor (B,)"),
     "evaluations": _named("names with functions (model, split, count, seed) -> Sequence[Figure]"),

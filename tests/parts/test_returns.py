@@ -56,9 +56,9 @@ WRONG = [
     ("decoder", (), "a tuple", "a ddmi_core.api.BasisFieldDecoder"),
     ("decoder", torch.nn.Identity(), "an Identity, which has no channels", "a ddmi_core.api.BasisFieldDecoder"),
     ("loss", 0.5, "a float", "a torch.Tensor (B, N)"),
-    ("likelihood", "normal", "'normal'", "'gaussian' or 'bernoulli'"),
-    ("limits", None, "None", "two numbers, the lowest and the highest"),
-    ("limits", (1, 0), "(1, 0)", "two numbers, the lowest and the highest"),
+    ("likelihood", "normal", "'normal'", '"gaussian" or "bernoulli"'),
+    ("limits", (1.0, -1.0), "(1.0, -1.0)", "the lowest and the highest value, (low, high)"),
+    ("limits", None, "None", "the lowest and the highest value, (low, high)"),
     ("perceptual", {1: print}, "the name 1", "functions (PerceptualConfig) -> nn.Module"),
     ("metrics", {"rmse": None}, "None for 'rmse'", "functions (fields, signal, renderer) -> Tensor (B,)"),
     ("evaluations", [], "a list", "functions (model, split, count, seed) -> Sequence[Figure]"),
@@ -89,13 +89,8 @@ def test_a_wrong_value_is_named_with_what_is_right(name, value, what, right):
 
 
 def test_all_methods_with_a_type_of_their_own_are_checked():
-    free = {
-        "blank",
-        "read",
-        "ground_truth",
-        "parse_view",
-        "preflight",
-    }  # they return what only the domain knows, or nothing
+    # They return what only the domain knows, or nothing.
+    free = {"read", "blank", "ground_truth", "parse_view", "preflight"}
     checked = {name for name, *_ in WRONG} | {"presets"}
     own = {name for name, value in vars(DomainParts).items() if callable(value) or isinstance(value, classmethod)}
     assert {name for name in own if not name.startswith("_")} - free == checked
