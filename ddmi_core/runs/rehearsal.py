@@ -58,7 +58,7 @@ class Some(SignalSet):
         return f"{self.signals.fingerprint()}{len(self)}"
 
 
-def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None) -> list[str]:
+def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> list[str]:
     """Features, metrics, evaluations, pictures and files of few signals and samples, by a model with initial weights.
 
     Random states are restored, and nothing else of a run depends on it.
@@ -95,17 +95,17 @@ def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor |
     return notes
 
 
-def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None) -> Model:
+def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> Model:
     """The model of a run with initial weights, and few steps of its sampler, after one loss of the denoiser."""
     device = distributed.default_device()
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
     autoencoder = build_autoencoder(parts, config).eval().to(device)
     given = None if vectors is None else vectors[: len(split.train)]
     encoded = latent_cache.encode(autoencoder, split.train, 1, config.seed, device, given)
-    length = encoded.vectors.shape[2]
-    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), length).to(device)
+    lengths = latent_cache.lengths_of(encoded.vectors)
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
     latents = encoded.normalisation.apply(encoded.flat)
-    objective = DenoisingObjective(diffusion, latents, encoded.vectors if length else encoded.labels)
+    objective = DenoisingObjective(diffusion, latents, encoded.vectors if any(lengths) else encoded.labels)
     objective(StepContext(0, (0,), generator_for(config.seed, "rehearsal"), device))
     return Model(
         parts=parts,
@@ -115,7 +115,7 @@ def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor 
         normalisation=encoded.normalisation,
         classes=tuple(encoded.classes),
         counts=tuple([1] * len(encoded.classes)),
-        vectors=latent_cache.kept_vectors(encoded) if length else torch.zeros(0, 0),
+        vectors=latent_cache.kept_vectors(encoded) if any(lengths) else torch.zeros(0, 0),
         device=device,
     )
 
