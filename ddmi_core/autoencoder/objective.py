@@ -132,12 +132,12 @@ class DiscriminatorObjective(Objective):
         """Loss of one step."""
         (autoencoder,) = self._autoencoder
         model: D2CVAE = autoencoder.trained  # type: ignore[assignment]
-        with torch.no_grad():
-            signal, queries = autoencoder.draw(context)
-            field: Field = model.decode(model.encode(signal).sample(context.generator))
-            values = autoencoder.renderer.observe(field, queries)
+        signal, queries = autoencoder.draw(context)
         if not queries.patch:
             return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
+        with torch.no_grad():
+            field: Field = model.decode(model.encode(signal).sample(context.generator))
+            values = autoencoder.renderer.observe(field, queries)
         real = self.trained(_patch(queries.targets, queries))
         rendered = self.trained(_patch(values, queries))
         return Losses(hinge_loss(real, rendered))

@@ -144,7 +144,8 @@ def resolve(
     preset = str(preset or named or QUICK)
     text, place = _preset(domain, preset)
     layers = _defaults(domain)
-    layers.add(parsed(text, place) | {"preset": preset}, place)
+    # The data that a preset is for are not a setting: see `preset_data`.
+    layers.add({key: value for key, value in parsed(text, place).items() if key != "data"} | {"preset": preset}, place)
     layers.add(given, f"configuration file {file}")
     for item in overrides:
         layer = override(item)
@@ -196,6 +197,16 @@ def _preset(domain: Domain, name: str) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}") from error
     return text, f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
+
+
+def preset_data(domain: Domain, name: str) -> str:
+    """Name of the source of the data that a preset is for, its key `data`; empty if it is for any.
+
+    Raises:
+        ConfigError: if the preset cannot be read.
+    """
+    text, place = _preset(domain, name)
+    return str(parsed(text, place).get("data", ""))
 
 
 def _defaults(domain: Domain) -> Layers:

@@ -46,6 +46,7 @@ BROKEN = [
     ("settings", {"settings_type": broken.MutableSettings}, "can be changed"),
     ("settings", {"settings_type": broken.BareSettings}, "needed"),
     ("presets", {"presets": classmethod(returning({"quick": "[sample]\nsteps = 3\n"}))}, "sample"),
+    ("presets", {"presets": classmethod(returning({"quick": 'data = "bells"'}))}, "for the data 'bells'"),
     ("presets", {"settings_type": broken.GrowingSettings}, "changes when it is written"),
     ("data_load", source(broken.none_held_out), "held out 0"),
     ("names_and_labels", source(broken.labels_beyond_classes), "highest 5"),
