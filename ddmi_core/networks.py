@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from ddmi_core.fields.coordinates import cell_centres
-from ddmi_core.fields.interpolate import axis_taps
+from ddmi_core.fields.interpolate import axis_taps, wrap_around
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
@@ -32,9 +33,8 @@ class _Wrapping(_ConvNd):
         if not any(wrap and size for wrap, size in zip(wraps, sizes, strict=False)):
             return self._conv_forward(features, self.weight, self.bias)
         around = [size if wrap else 0 for wrap, size in zip(wraps, sizes, strict=True)]
-        features = F.pad(features, [size for size in reversed(around) for _ in range(2)], mode="circular")
         zeros = [size - wrapped for size, wrapped in zip(sizes, around, strict=True)]
-        return _CONVOLVE[len(sizes)](features, self.weight, self.bias, self.stride, zeros)
+        return _CONVOLVE[len(sizes)](wrap_around(features, around), self.weight, self.bias, self.stride, zeros)
 
 
 class _Convolution1d(_Wrapping, nn.Conv1d):
@@ -173,6 +173,14 @@ class ResidualBlock(nn.Module):
         return output
 
 
+class _RMSNorm(nn.RMSNorm):
+    """RMS normalisation whose weight takes the input's type: torch's fused kernel needs equal ones under autocast."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(..., C)` to the same shape and type."""
+        return F.rms_norm(features, self.normalized_shape, self.weight.to(features.dtype), self.eps)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over tokens, with normalised queries and keys.
 
@@ -181,19 +189,21 @@ class Attention(nn.Module):
 
     Args:
         width: channels of a token.
-        heads: number of heads; lowered to divide the width.
+        heads: number of heads; lowered to divide the width, unless `head_width` is given.
         harmonics: number of harmonics of all periodic axes together.
+        head_width: channels of a head; 0 divides the width among the heads.
     """
 
-    def __init__(self, width: int, heads: int, harmonics: int = 0) -> None:
+    def __init__(self, width: int, heads: int, harmonics: int = 0, head_width: int = 0) -> None:
         super().__init__()
-        while width % heads:
+        while not head_width and width % heads:
             heads -= 1
+        head_width = head_width or width // heads
         self.heads = heads
-        self.inputs = nn.Linear(width, 3 * width)
-        self.output = nn.Linear(width, width)
-        self.query_norm = nn.RMSNorm(width // heads)
-        self.key_norm = nn.RMSNorm(width // heads)
+        self.inputs = nn.Linear(width, 3 * heads * head_width)
+        self.output = nn.Linear(heads * head_width, width)
+        self.query_norm = _RMSNorm(head_width)
+        self.key_norm = _RMSNorm(head_width)
         self.relative = nn.Linear(width, 2 * heads * harmonics) if harmonics else None
 
     def forward(self, tokens: Tensor, harmonics: Tensor | None = None) -> Tensor:
@@ -251,6 +261,41 @@ def resized(line: Tensor, size: int, wraps: bool) -> Tensor:
     return torch.lerp(line[..., taps.low], line[..., taps.high], taps.weight.to(line.dtype))
 
 
+@frozen
+class CommonAxis:
+    """An axis that two planes span, seen from one of them."""
+
+    here: int  # index of the plane that receives
+    there: int  # index of the other plane
+    place: int  # of the axis in the receiving plane: 0 along W, 1 along H
+    other_place: int  # of the axis in the other plane
+    wraps: bool  # whether the axis is periodic
+
+    def mean(self, maps: Maps) -> Tensor:
+        """Mean of the other plane over its second axis, `(B, C, cells)`."""
+        # The first axis of a plane runs along W (dimension 3), the second along H (dimension 2).
+        return maps[self.there].mean(dim=2 + self.other_place)
+
+    def along(self, line: Tensor, maps: Maps) -> Tensor:
+        """A line `(B, C, cells)`, resized for the receiving plane: `(B, C, 1, W)` or `(B, C, H, 1)`."""
+        size = maps[self.here].shape[3 - self.place]
+        if line.shape[-1] != size:
+            line = resized(line, size, self.wraps)
+        return line.unsqueeze(2 + self.place)
+
+
+def common_axes(layout: Layout) -> list[CommonAxis]:
+    """Every axis that a plane shares with another one, plane by plane."""
+    return [
+        CommonAxis(here, there, plane.index(axis), other.index(axis), axis in layout.periodic)
+        for here, plane in enumerate(layout.planes)
+        for there, other in enumerate(layout.planes)
+        if here != there
+        for axis in plane
+        if axis in other
+    ]
+
+
 class AxisExchange(nn.Module):
     """Adds to each plane features of the planes that share an axis with it.
 
@@ -264,14 +309,7 @@ class AxisExchange(nn.Module):
 
     def __init__(self, layout: Layout, channels: int) -> None:
         super().__init__()
-        self.pairs = [
-            (here, there, plane.index(axis), other.index(axis), axis in layout.periodic)
-            for here, plane in enumerate(layout.planes)
-            for there, other in enumerate(layout.planes)
-            if here != there
-            for axis in plane
-            if axis in other
-        ]
+        self.pairs = common_axes(layout)
         self.project = nn.Conv1d(channels, channels, 1) if self.pairs else None
         if self.project is not None:
             for parameter in self.project.parameters():
@@ -282,11 +320,6 @@ class AxisExchange(nn.Module):
         if self.project is None:
             return maps
         exchanged = list(maps)
-        for here, there, place, other_place, wraps in self.pairs:
-            # The first axis of a plane runs along W (dimension 3), the second along H (dimension 2).
-            line = self.project(maps[there].mean(dim=2 + other_place))
-            size = maps[here].shape[3 - place]
-            if line.shape[-1] != size:
-                line = resized(line, size, wraps)
-            exchanged[here] = exchanged[here] + line.unsqueeze(2 + place)
+        for pair in self.pairs:
+            exchanged[pair.here] = exchanged[pair.here] + pair.along(self.project(pair.mean(maps)), maps)
         return exchanged

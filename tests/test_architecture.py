@@ -38,7 +38,6 @@ SMALL = {
     "ddmi_core/fields/config.py": "settings of the readout, importable without torch",
     "ddmi_core/registry/consent.py": "what decides whether the code of a run folder is executed, apart from its import",
     "ddmi_core/training/tensorboard.py": "the tracker whose import needs an extra",
-    "ddmi_core/training/config.py": "settings of the trainer, importable without torch",
     "plugins/ddmi_image/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/signal.py": "the signal class",

@@ -16,7 +16,7 @@ from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.encoders import GridEncoder, PointEncoder
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.fields.layout import Embedding
-from ddmi_core.networks import as_maps, as_planes, convolution, patch_embedding, resized
+from ddmi_core.networks import as_maps, as_planes, common_axes, convolution, patch_embedding, resized
 from ddmi_core.registry.extensions import part
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed, planes
 
@@ -73,10 +73,15 @@ def point_encoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor
     return list(roll(encoder(points).mean, layout, axis, 1)), list(encoder(moved).mean)
 
 
+def full_grid_encoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
+    config = EncoderConfig(widths=(8, 16, 8), transition="block", middle=True, attention=(2,), heads=2)
+    return grid_encoding(layout, axis, config)
+
+
 @torch.no_grad()
-def decoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
+def decoding(layout: Layout, axis: str, config: DecoderConfig | None = None) -> tuple[list[Tensor], list[Tensor]]:
     torch.manual_seed(0)
-    decoder = perturbed(PlaneDecoder(layout, 3, DecoderConfig(widths=(16, 8), basis=(6, 4))))
+    decoder = perturbed(PlaneDecoder(layout, 3, config or DecoderConfig(widths=(16, 8), basis=(6, 4))))
     # Planes of different sizes resize the lines that they exchange.
     latent = Planes(
         torch.randn(2, 3, *[size * (1 + number) for size in grid], generator=torch.Generator().manual_seed(number))
@@ -85,6 +90,14 @@ def decoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
     before, after = decoder(latent), decoder(roll(latent, layout, axis, 4, fraction=True))
     rolled = [plane for scale in before for plane in roll(scale, layout, axis, 4, fraction=True)]
     return rolled, [plane for scale in after for plane in scale]
+
+
+def full_decoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
+    joined = bool(common_axes(layout))
+    config = DecoderConfig(
+        widths=(16, 8), basis=(6, 4), transition="block", middle=True, attention=(2,), heads=2, joined=joined
+    )
+    return decoding(layout, axis, config)
 
 
 def denoising(kind: str) -> Rolled:
@@ -107,6 +120,8 @@ NETWORKS: dict[str, Rolled] = {
     "grid encoder, patches": patch_encoding,
     "point encoder": point_encoding,
     "decoder": decoding,
+    "grid encoder, all blocks": full_grid_encoding,
+    "decoder, all blocks": full_decoding,
     "unet": denoising("unet"),
     "transformer": denoising("transformer"),
 }

@@ -90,7 +90,7 @@ class Domain:
             found = resolve_name(self.implementation)
         except PluginError:
             raise
-        except Exception as error:  # any error in a module of the plugin
+        except (Exception, SystemExit) as error:  # any error in a module of the plugin
             raise PluginError(
                 f"domain {self.name!r}: its implementation {self.implementation!r} cannot be imported: "
                 f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ddmi_core.api.observations import known, select
 from ddmi_core.api.signals import Queries
+from ddmi_core.errors import ConfigError
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 
@@ -71,6 +73,24 @@ class CoordinateSampler(ABC, Generic[S]):
 
         The same generator state gives the same queries.
         """
+
+    def block(self, signal: S, shape: Sequence[int], generator: torch.Generator) -> Queries:
+        """A regular patch at a random place of each signal, for terms on patches beside scattered coordinates.
+
+        Samplers of regular grids define it.
+
+        Args:
+            signal: signals.
+            shape: cells along each axis, slowest first; at most those of the grid are drawn.
+            generator: random generator.
+
+        Raises:
+            ConfigError: if the sampler has no patches.
+        """
+        raise ConfigError(
+            f"autoencoder.patch={list(shape)} cannot act: the coordinates of this domain form no regular patch. Fix: "
+            "set autoencoder.patch=[], without terms on patches"
+        )
 
     def places(self, signal: S, most: int, generator: torch.Generator) -> Queries:
         """Distinct places at which a signal is known, with targets; by default those of weight > 0 that `sample` draws.

@@ -7,6 +7,23 @@ from attrs import field, frozen, validators
 from ddmi_core.fields.config import ReadoutConfig
 from ddmi_core.training.config import TrainingConfig
 
+TRANSITIONS = ("convolution", "block")
+
+
+def _acts(config: EncoderConfig | DecoderConfig) -> None:
+    """Refuse settings of attention and of transitions that would have no effect."""
+    if config.wide_heads and not config.attention:
+        raise ValueError("wide_heads = true has no effect without attention. Fix: set `attention`, or remove it")
+    if config.heads > 1 and not (config.middle or config.joined or config.attention):
+        raise ValueError(
+            f"heads = {config.heads} has no effect without attention. Fix: set `middle`, `joined` or `attention`, or "
+            "remove `heads`"
+        )
+    if config.transition == "block" and len(config.widths) == 1:
+        raise ValueError(
+            'transition = "block" has no effect with a single stage. Fix: give `widths` another one, or remove it'
+        )
+
 
 @frozen
 class EncoderConfig:
@@ -15,15 +32,39 @@ class EncoderConfig:
     Args:
         widths: channels of each stage, finest first; each stage after the first halves the grid.
         blocks: residual blocks per stage.
+        transition: what maps one stage's width to the next one's: `convolution`, the one that halves the grid, or
+            `block`, the first residual block after it.
+        middle: add a block, attention and a block after the last stage, on each plane or on the grid.
+        joined: encoders with stages on planes: join planes in blocks of their own after each stage (see
+            `JoinedPlanes`), instead of adding lines of each other's features.
+        attention: factors by which the grid of a stage is smaller than the first one's (1, 2, 4, ...), after which
+            there is attention over all cells, of all planes together; for the coarsest stage of several planes, after
+            the middle too. Its cost grows with the square of the number of cells.
+        heads: heads of every attention; lowered to divide the width.
+        wide_heads: give each head of `attention` as many channels as the stage.
         patch: grid encoders: cells along each axis, slowest first, that the first layer merges into one.
         factorised: grid encoders with three axes: alternate convolutions over the two faster axes and along the
             slowest one, at less than half of the cost.
+        point_width: point encoders: channels of the network on points; 0 for those of the first stage.
+        point_blocks: point encoders: residual blocks of the network on points.
     """
 
     widths: tuple[int, ...] = field(default=(32, 64, 96), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
+    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
+    middle: bool = False
+    joined: bool = False
+    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    heads: int = field(default=1, validator=validators.ge(1))
+    wide_heads: bool = False
     patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     factorised: bool = False
+    point_width: int = field(default=0, validator=validators.ge(0))
+    point_blocks: int = field(default=3, validator=validators.ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Check that every setting has an effect."""
+        _acts(self)
 
 
 @frozen
@@ -35,14 +76,34 @@ class DecoderConfig:
         blocks: residual blocks per stage.
         basis: channels of the basis fields of each scale, coarse to fine. The last `len(basis)` stages emit
             one scale each; `(C,)` is a single scale at the finest stage.
+        transition: what maps one stage's width to the next one's: `convolution`, the one after the grid is doubled, or
+            `block`, the first residual block after it.
+        middle: add a block, attention and a block on each plane before the first stage.
+        joined: join planes in blocks of their own after each stage (see `JoinedPlanes`), instead of adding lines of
+            each other's features.
+        attention: factors by which the grid of a stage is smaller than the finest one's (1, 2, 4, ...), after which
+            there is attention over the cells of all planes together; for the coarsest stage of several planes, after
+            the middle too. Its cost grows with the square of the number of cells.
+        heads: heads of every attention; lowered to divide the width.
+        wide_heads: give each head of `attention` as many channels as the stage.
+        fixed: names of axes of the planes that no stage doubles, for example a short axis that the latent already
+            resolves.
     """
 
     widths: tuple[int, ...] = field(default=(96, 64, 32), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
     basis: tuple[int, ...] = field(default=(64, 48, 32), validator=validators.min_len(1))
+    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
+    middle: bool = False
+    joined: bool = False
+    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    heads: int = field(default=1, validator=validators.ge(1))
+    wide_heads: bool = False
+    fixed: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check that there is a stage for each scale."""
+        """Check that there is a stage for each scale, and that every setting has an effect."""
+        _acts(self)
         if len(self.basis) > len(self.widths):
             raise ValueError(
                 f"basis has {len(self.basis)} scales but widths only {len(self.widths)} stages. "
@@ -71,15 +132,24 @@ class AdversarialConfig:
 
     Args:
         start: first step that trains the discriminator; 0 disables it.
-        weight: weight of the generator's adversarial loss, relative to the reconstruction's gradient.
+        weight: weight of the generator's adversarial loss.
         width: channels of the discriminator's first layer.
         rate: learning rate of the discriminator.
+        kind: `small`, or `patchgan`, which sees 70 cells and the extra columns of the layout, such as the footprint.
+        axes: numbers of grid axes of the discriminators. One of fewer axes than a patch gets the patch at a random
+            position along its slower axes. Without numbers, there is one discriminator of all axes.
+        adaptive: whether `weight` is relative to the reconstruction's gradient, or else to the loss per value element.
+        features: weight of feature matching, relative to the loss per value element.
     """
 
     start: int = field(default=0, validator=validators.ge(0))
     weight: float = field(default=0.1, validator=validators.ge(0))
     width: int = field(default=32, validator=validators.ge(1))
     rate: float = field(default=2e-4, validator=validators.gt(0))
+    kind: str = field(default="small", validator=validators.in_(("small", "patchgan")))
+    axes: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    adaptive: bool = True
+    features: float = field(default=0.0, validator=validators.ge(0))
 
 
 @frozen
@@ -89,15 +159,24 @@ class AutoencoderConfig:
     Args:
         latent_channels: C of the latent.
         points: coordinates per signal at which the loss is evaluated.
+        patch: cells along each axis, slowest first, of a regular patch that is drawn for perceptual, adversarial and
+            equivariance terms beside the points; empty if the points are a patch, or for no such terms.
         kl: final weight of the KL divergence per latent element, relative to the loss per value element.
-        kl_anneal: steps over which this weight increases from zero.
+        kl_anneal: steps over which this weight increases from zero; below 1, as a share of `training.steps`.
+        spectral: final weight of the penalty on the largest singular values of the convolutions of encoder and decoder,
+            relative to the loss per value element; 0 disables it.
+        spectral_start: its weight at the start, from which it changes geometrically over `kl_anneal`; 0 keeps it
+            constant.
         equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
     """
 
     latent_channels: int = field(default=4, validator=validators.ge(1))
     points: int = field(default=1024, validator=validators.ge(1))
+    patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     kl: float = field(default=1e-5, validator=validators.ge(0))
-    kl_anneal: int = field(default=500, validator=validators.ge(0))
+    kl_anneal: float = field(default=500, validator=validators.ge(0))
+    spectral: float = field(default=0.0, validator=validators.ge(0))
+    spectral_start: float = field(default=0.0, validator=validators.ge(0))
     equivariance: float = field(default=0.0, validator=validators.ge(0))
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()

@@ -15,13 +15,22 @@ from torch.nn import functional as F
 
 from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
+from ddmi_core.autoencoder.plane_blocks import (
+    CellAttention,
+    Kernel,
+    PlaneMiddle,
+    attended,
+    attentions,
+    exchange,
+    middle,
+    plane_kernel,
+    residual_blocks,
+)
 from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.networks import (
-    AxisExchange,
     Maps,
-    ResidualBlock,
     Stages,
     apply_shared,
     as_maps,
@@ -47,7 +56,8 @@ class GridEncoder(Encoder[Any]):
         config: widths, blocks, patch and factorisation.
 
     Raises:
-        ValueError: if the configuration does not match the number of axes, or the layout has an embedding.
+        ValueError: if the configuration does not match the number of axes or asks for joined planes, or the layout has
+            an embedding.
 
     Example:
         >>> layout = Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t")))
@@ -75,20 +85,31 @@ class GridEncoder(Encoder[Any]):
             raise ValueError(f"encoder.patch={config.patch} needs one number for each of {axes} axes, slowest first")
         if config.factorised and axes != 3:
             raise ValueError(f"encoder.factorised requires a grid of three axes; this one has {axes}")
+        if config.joined:
+            raise ValueError(
+                "encoder.joined = true joins planes, but this encoder works on the grid and makes planes in its last "
+                "layer. Fix: remove encoder.joined, or add capacity by encoder.middle and encoder.blocks"
+            )
         self.grid, self.layout = grid, layout
         self.wraps = layout.wraps[::-1]
         first = config.widths[0]
         self.stem = (
             patch_embedding(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
         )
-        kernels: tuple[int | tuple[int, ...], ...] = ((1, 3, 3), (3, 1, 1)) if config.factorised else (3,)
+        kernels: tuple[Kernel, ...] = ((1, 3, 3), (3, 1, 1)) if config.factorised else (3,)
+        attending = attentions(config.widths, [2**number for number in range(len(config.widths))], config)
         stages: list[nn.Module] = []
         before = first
-        for number, width in enumerate(config.widths):
+        for number, (width, attention) in enumerate(zip(config.widths, attending, strict=True)):
+            entered = before if config.transition == "block" else width
             if number:
-                stages.append(convolution(axes, before, width, stride=2))
-            stages.extend(ResidualBlock(axes, width, width, kernel) for _ in range(config.blocks) for kernel in kernels)
+                stages.append(convolution(axes, before, entered, stride=2))
+            stages.extend(residual_blocks(axes, entered, width, config, kernels))
+            if isinstance(attention, CellAttention):
+                stages.append(attention)
             before = width
+        if config.middle:
+            stages.append(middle(axes, before, 3, config.heads))
         self.stages = Stages(*stages)
         self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(len(plane), before, 2 * latent_channels, 1) for plane in layout.planes)
@@ -120,6 +141,9 @@ class PlaneStagesEncoder(Encoder[Any]):
         layout: planes and axes.
         latent_channels: C of the latent.
         config: widths of the stages, and blocks per stage.
+
+    Raises:
+        ValueError: if `attention` names a stage that does not exist, or no planes can be joined.
     """
 
     def __init__(self, channels: int, layout: Layout, latent_channels: int, config: EncoderConfig) -> None:
@@ -128,17 +152,21 @@ class PlaneStagesEncoder(Encoder[Any]):
         self.layout, self.wraps = layout, map_wraps(layout)
         self.stem = convolution(2, channels, first, 1)
         self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(first, 1, 1)) for _ in layout.planes)
-        kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
+        kernel = plane_kernel(layout)
         self.stages, self.exchanges = nn.ModuleList(), nn.ModuleList()
         before = first
         for number, width in enumerate(config.widths):
-            stage: list[nn.Module] = [convolution(2, before, width, kernel, stride=2)] if number else []
-            stage.extend(ResidualBlock(2, width, width, kernel) for _ in range(config.blocks))
+            entered = before if config.transition == "block" else width
+            stage: list[nn.Module] = [convolution(2, before, entered, kernel, stride=2)] if number else []
+            stage.extend(residual_blocks(2, entered, width, config, [kernel]))
             self.stages.append(Stages(*stage))
-            self.exchanges.append(AxisExchange(layout, width))
+            self.exchanges.append(exchange(layout, width, config))
             before = width
         self.norm = group_norm(before)
         self.heads = nn.ModuleList(convolution(2, before, 2 * latent_channels, 1) for _ in layout.planes)
+        factors = [2**number for number in range(len(config.widths))]
+        self.attentions = attentions(config.widths, factors, config)
+        self.middle = PlaneMiddle(layout, before, config, factors[-1]) if config.middle else None
 
     @abstractmethod
     def planes(self, signal: Any) -> Planes:
@@ -148,8 +176,10 @@ class PlaneStagesEncoder(Encoder[Any]):
         """Posterior with one latent `(B, C, *cells / 2^(stages - 1))` per plane."""
         maps = apply_shared(self.stem, as_maps(self.planes(signal)), self.wraps)
         maps = [m + offset for m, offset in zip(maps, self.offsets, strict=True)]
-        for stage, exchange in zip(self.stages, self.exchanges, strict=True):
-            maps = exchange(apply_shared(stage, maps, self.wraps))
+        for stage, between, attention in zip(self.stages, self.exchanges, self.attentions, strict=True):
+            maps = attended(attention, between(apply_shared(stage, maps, self.wraps)))
+        if self.middle is not None:
+            maps = self.middle(maps)
         maps = apply_shared(lambda m, _: F.silu(self.norm(m)), maps, self.wraps)
         means: Maps = []
         log_variances: Maps = []
@@ -176,8 +206,7 @@ class PointEncoder(PlaneStagesEncoder):
         layout: planes, and the axes of their space, which are those of the points.
         cells: cells along each axis of the finest planes, slowest axis first, or one number for all axes.
         latent_channels: C of the latent.
-        config: widths of the stages, of which the first is also the width of the network on points; blocks per stage.
-        point_blocks: residual blocks of the network on points.
+        config: sizes of the network on points and of the stages.
         mask: function from a signal to booleans `(B, M)`, False for padding, which has no influence on the result. By
             default all points are real.
 
@@ -197,11 +226,10 @@ class PointEncoder(PlaneStagesEncoder):
         cells: int | Sequence[int],
         latent_channels: int,
         config: EncoderConfig,
-        point_blocks: int = 3,
         mask: Callable[[Any], Tensor] | None = None,
     ) -> None:
-        axes, first = len(layout.plane_axes), config.widths[0]
-        super().__init__(first + 1, layout, latent_channels, config)
+        axes, width = len(layout.plane_axes), config.point_width or config.widths[0]
+        super().__init__(width + 1, layout, latent_channels, config)
         self.points, self.features, self.mask = points, features, mask
         self.cells = (cells,) * axes if isinstance(cells, int) else tuple(cells)
         if len(self.cells) != axes:
@@ -211,8 +239,8 @@ class PointEncoder(PlaneStagesEncoder):
         # A coordinate of a periodic axis has no origin, so the network sees the position within the cell alone.
         self.fixed = [column for column, axis in enumerate(layout.plane_axes) if axis not in layout.periodic]
         self.periodic = [column for column in range(axes) if column not in self.fixed]
-        self.entry = nn.Linear(axes + len(self.fixed) + channels, 2 * first)
-        self.blocks = nn.ModuleList(PointBlock(2 * first, first) for _ in range(point_blocks))
+        self.entry = nn.Linear(axes + len(self.fixed) + channels, 2 * width)
+        self.blocks = nn.ModuleList(PointBlock(2 * width, width) for _ in range(config.point_blocks))
 
     def planes(self, signal: Any) -> Planes:
         """Mean features per cell; see `scattered`."""
@@ -230,7 +258,7 @@ class PointEncoder(PlaneStagesEncoder):
             mask: `(B, M)`, True for real points; None if all are real.
 
         Returns:
-            one `(B, W + 1, *cells)` per plane, W the first width
+            one `(B, W + 1, *cells)` per plane, W the width of the network on points
 
         Raises:
             DataError: if a signal has no real point.
@@ -269,7 +297,9 @@ class PointEncoder(PlaneStagesEncoder):
         if mask is not None:
             rows = rows.where(mask, cells)  # padding shares one cell after those of the signals
         rows = rows.flatten()
-        return Bins(grid, rows, torch.bincount(rows, minlength=cells + (mask is not None)).unsqueeze(1))
+        # Not bincount, which the meta device lacks.
+        counts = rows.new_zeros(cells + (mask is not None)).index_add(0, rows, torch.ones_like(rows))
+        return Bins(grid, rows, counts.unsqueeze(1))
 
 
 def _real_points(mask: Tensor, shape: tuple[int, int]) -> Tensor:

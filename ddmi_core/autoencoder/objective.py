@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
 from ddmi_core.api.signals import Queries, SignalSet, move
-from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight, hinge_loss
+from ddmi_core.autoencoder.adversary import Discriminators, adaptive_weight, feature_matching, hinge_loss, sliced
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
+from ddmi_core.autoencoder.spectral import spectral_penalty
 from ddmi_core.fields.field import Field
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
@@ -23,9 +24,9 @@ PointLoss = Callable[[Tensor, Tensor], Tensor]
 class ReconstructionObjective(Objective):
     """Negative evidence lower bound at sampled coordinates, with the configured additional terms.
 
-    `loss(values, targets) + kl_weight * KL / elements + perceptual + equivariance + adversarial`, where the loss is the
-    weighted mean over the queries, and the KL weight increases linearly over `kl_anneal` steps. Queries of weight zero
-    have no influence on any term.
+    `loss(values, targets) + kl_weight * KL / elements + spectral + perceptual + equivariance + adversarial`, where the
+    loss is the weighted mean over the queries, and the KL weight increases linearly (`kl_anneal`). Queries of weight
+    zero have no influence on any term.
 
     Args:
         model: the D2C-VAE.
@@ -53,22 +54,25 @@ class ReconstructionObjective(Objective):
         self.point_loss, self.config = point_loss, config
         self.perceptual = perceptual.requires_grad_(False) if perceptual is not None else None
         # In a list, so that it is no submodule: the discriminator is trained by its own objective.
-        self.discriminator: list[PatchDiscriminator] = []
+        self.discriminator: list[Discriminators] = []
 
     def compiled_parts(self) -> Iterable[nn.Module]:
         """Encoder, decoder and readout, which are called separately."""
         return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
 
-    def draw(self, context: StepContext) -> tuple[Any, Queries]:
-        """Signals and queries of one step."""
+    def draw(self, context: StepContext) -> tuple[Any, Queries, Queries]:
+        """Signals, queries, and the queries of terms on patches: the same ones, or a patch beside them."""
         signal = self.signals.batch(context.indices, context.generator)
         queries = self.sampler.sample(signal, self.config.points, context.generator)
-        return move(signal, context.device), move(queries, context.device)
+        shape = self.config.patch
+        block = self.sampler.block(signal, shape, context.generator) if shape else None
+        moved = move(queries, context.device)
+        return move(signal, context.device), moved, moved if block is None else move(block, context.device)
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: D2CVAE = self.trained  # type: ignore[assignment]
-        signal, queries = self.draw(context)
+        signal, queries, block = self.draw(context)
         posterior = model.encode(signal)
         latent = posterior.sample(context.generator)
         field = model.decode(latent)
@@ -76,32 +80,69 @@ class ReconstructionObjective(Objective):
         reconstruction = weighted_mean(self.point_loss(values, queries.targets), queries.weights)
         elements = sum(plane[0].numel() for plane in posterior.mean)
         kl = posterior.kl().mean() / elements
-        anneal = min(1.0, (context.step + 1) / max(1, self.config.kl_anneal))
+        anneal = self._anneal(context.step)
         parts = [("reconstruction", reconstruction), ("kl", kl)]
         total = reconstruction + self.config.kl * anneal * kl
-        if queries.patch:
-            patch, truth = _patch(values, queries), _patch(queries.targets, queries)
+        if self.config.spectral:
+            spectral = spectral_penalty(model.encoder, model.decoder)
+            parts.append(("spectral", spectral))
+            start = self.config.spectral_start or self.config.spectral
+            total = total + start ** (1 - anneal) * self.config.spectral**anneal * spectral
+        if block.patch:
+            rendered = values if block is queries else self.renderer.observe(field, block)
+            patch, truth = _patch(rendered, block), _patch(block.targets, block)
             if self.perceptual is not None and self.config.perceptual.weight:
-                perceptual = self.perceptual(patch, truth)
+                axes = getattr(self.perceptual, "axes", len(block.patch))
+                perceptual = self.perceptual(*sliced((patch, truth), axes, context.generator))
                 parts.append(("perceptual", perceptual))
                 total = total + self.config.perceptual.weight * perceptual
             if self.config.equivariance:
-                equivariance = self._equivariance(latent, queries, truth)
+                equivariance = self._equivariance(latent, block, truth)
                 parts.append(("equivariance", equivariance))
                 total = total + self.config.equivariance * equivariance
             if self.discriminator and context.step >= self.config.adversarial.start:
-                adversarial = -self._logits(patch).mean()
-                balance = adaptive_weight(total, adversarial, model.readout.head.weight)
+                options = self.config.adversarial
+                adversarial, matching = self._adversarial(patch, truth, block, context.generator)
+                balance = adaptive_weight(total, adversarial, model.readout.head.weight) if options.adaptive else 1.0
                 parts.append(("adversarial", adversarial))
-                total = total + self.config.adversarial.weight * balance * adversarial
+                total = total + options.weight * balance * adversarial
+                if options.features:
+                    parts.append(("features", matching))
+                    total = total + options.features * matching
         return Losses(total, tuple(parts))
 
-    def _logits(self, patch: Tensor) -> Tensor:
-        """Logits of the discriminator, without gradients of its weights."""
-        (discriminator,) = self.discriminator
-        weights = {name: weight.detach() for name, weight in discriminator.named_parameters()}
-        logits: Tensor = torch.func.functional_call(discriminator, weights, (patch,))
-        return logits
+    def _anneal(self, step: int) -> float:
+        """Share of the final KL weight at a step, above 0."""
+        length = self.config.kl_anneal
+        return min(1.0, (step + 1) / max(1, length if length >= 1 else length * self.config.training.steps))
+
+    def judged(
+        self, patch: Tensor, truth: Tensor, block: Queries, generator: torch.Generator
+    ) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]]]:
+        """What each discriminator gets of true and of rendered patches: values, and extra columns."""
+        (discriminators,) = self.discriminator
+        real, rendered = [], []
+        for axes in discriminators.axes:
+            ours, theirs, extra = sliced((patch, truth, as_patch(block.extra, block.patch)), axes, generator)
+            real.append((theirs, extra))
+            rendered.append((ours, extra))
+        return real, rendered
+
+    def _adversarial(
+        self, patch: Tensor, truth: Tensor, block: Queries, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Sums over discriminators of minus the mean logit and of feature matching, without gradients of weights."""
+        (discriminators,) = self.discriminator
+        weights = {name: weight.detach() for name, weight in discriminators.named_parameters()}
+        real, rendered = self.judged(patch, truth, block, generator)
+        ours = torch.func.functional_call(discriminators, weights, (rendered,))
+        adversarial = -torch.stack([outputs[-1].mean() for outputs in ours]).sum()
+        if not self.config.adversarial.features:
+            return adversarial, adversarial.new_zeros(())
+        with torch.no_grad():
+            theirs = torch.func.functional_call(discriminators, weights, (real,))
+        pairs = zip(theirs, ours, strict=True)
+        return adversarial, torch.stack([feature_matching(their, our) for their, our in pairs]).sum()
 
     def _equivariance(self, latent: Any, queries: Queries, truth: Tensor) -> Tensor:
         """A latent downsampled by two must decode to the signal downsampled by two (arXiv 2502.14831, equation 3)."""
@@ -111,7 +152,7 @@ class ReconstructionObjective(Objective):
 
 
 class DiscriminatorObjective(Objective):
-    """Hinge loss of the discriminator on patches of the autoencoder's fields.
+    """Hinge losses of the discriminators on patches of the autoencoder's fields.
 
     Args:
         autoencoder: the objective of the autoencoder, which receives the discriminator.
@@ -122,7 +163,8 @@ class DiscriminatorObjective(Objective):
     def __init__(self, autoencoder: ReconstructionObjective, axes: int, values: int) -> None:
         super().__init__()
         adversarial = autoencoder.config.adversarial
-        self.trained = PatchDiscriminator(axes, values, adversarial.width)
+        model: D2CVAE = autoencoder.trained  # type: ignore[assignment]
+        self.trained = Discriminators(adversarial, axes, values, len(model.layout.extra))
         self.size, self.start = autoencoder.size, adversarial.start
         self.rate = adversarial.rate / autoencoder.config.training.rate
         self._autoencoder = [autoencoder]  # in a list, so that it is no submodule
@@ -132,15 +174,16 @@ class DiscriminatorObjective(Objective):
         """Loss of one step."""
         (autoencoder,) = self._autoencoder
         model: D2CVAE = autoencoder.trained  # type: ignore[assignment]
-        signal, queries = autoencoder.draw(context)
-        if not queries.patch:
+        signal, _, block = autoencoder.draw(context)
+        if not block.patch:
             return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
         with torch.no_grad():
             field: Field = model.decode(model.encode(signal).sample(context.generator))
-            values = autoencoder.renderer.observe(field, queries)
-        real = self.trained(_patch(queries.targets, queries))
-        rendered = self.trained(_patch(values, queries))
-        return Losses(hinge_loss(real, rendered))
+            values = autoencoder.renderer.observe(field, block)
+        patches = _patch(values, block), _patch(block.targets, block)
+        real, rendered = (self.trained(given) for given in autoencoder.judged(*patches, block, context.generator))
+        pairs = zip(real, rendered, strict=True)
+        return Losses(torch.stack([hinge_loss(theirs[-1], ours[-1]) for theirs, ours in pairs]).sum())
 
 
 def _patch(points: Tensor, queries: Queries) -> Tensor:

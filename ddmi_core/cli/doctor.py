@@ -1,4 +1,4 @@
-"""`ddmi doctor`: versions, hardware, optional packages, folders and plugins of this installation."""
+"""`ddmi doctor`: the state of this installation, or the sizes of a configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,9 @@ import typer
 from attrs import frozen
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import print_json
+from ddmi_core.cli.output import print_json, print_result
+from ddmi_core.cli.train import configured
+from ddmi_core.errors import RequestError
 from ddmi_core.registry.records import Status
 
 _FOR_DEVELOPERS = {"dev", "docs"}
@@ -123,7 +125,7 @@ def _home(path: Path) -> str:
 
 
 def _plugins() -> Iterator[Finding]:
-    from ddmi_core.registry.probe import checked
+    from ddmi_core.testing.probe import checked
 
     for record in checked():
         if record.usable:
@@ -137,8 +139,22 @@ def _plugins() -> Iterator[Finding]:
             yield Finding(module, "found" if found else "not installed", "good" if found else "absent", note)
 
 
-def doctor(as_json: options.Json = False) -> None:
-    """Check versions, hardware, optional packages, folders and plugins; exit status 1 if a requirement is missing."""
+def doctor(
+    plugin: options.Plugin = "",
+    preset: options.Preset = "",
+    sets: options.Set = [],  # noqa: B006 - typer copies it
+    as_json: options.Json = False,
+) -> None:
+    """Check versions, hardware, optional packages, folders and plugins; exit status 1 if a requirement is missing.
+
+    With --plugin, print the parameters and the forward FLOPs of each part of a configuration instead. Neither data nor
+    memory for the weights is needed.
+    """
+    if plugin:
+        _count(plugin, preset, sets, as_json)
+        return
+    if preset or sets:
+        raise RequestError("--preset and --set count the parts of a plugin's configuration. Fix: add --plugin NAME")
     findings = [*_versions(), *_hardware(), *_torch(), *_optional(), *_fonts(), *_cache(), *_plugins()]
     if as_json:
         print_json([attrs.asdict(finding) for finding in findings])
@@ -149,3 +165,12 @@ def doctor(as_json: options.Json = False) -> None:
             typer.echo(f"{mark} {finding.name}: {finding.value}{note}")
     if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)
+
+
+def _count(plugin: str, preset: str, sets: Sequence[str], as_json: bool) -> None:
+    domain, settings = configured(plugin, preset, sets=sets)
+
+    from ddmi_core.model.counts import count
+    from ddmi_core.parts.domain_parts import build_parts
+
+    print_result(count(build_parts(domain, settings.domain), settings), as_json)

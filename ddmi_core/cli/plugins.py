@@ -39,7 +39,7 @@ def plugins(
     if context.invoked_subcommand:
         return
     if check:
-        from ddmi_core.registry.probe import checked
+        from ddmi_core.testing.probe import checked
 
         records = checked()
     else:

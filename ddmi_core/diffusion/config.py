@@ -13,12 +13,15 @@ class PathConfig:
     """The path from data to noise.
 
     Args:
-        kind: `variance_preserving` (the paper), `rectified_flow`, or a path of an extension.
-        steps, beta_start, beta_end: the paper's discrete schedule (variance preserving only).
+        kind: `variance_preserving` (the authors' path), `rectified_flow`, or a path of an extension.
+        schedule: of the betas (variance preserving only): `scaled_linear`, whose square roots are linear, as in the
+            authors' code and latent diffusion (arXiv 2112.10752), or `linear` (DDPM, arXiv 2006.11239).
+        steps, beta_start, beta_end: the discrete schedule (variance preserving only); the defaults are the authors'.
         shift: shift of the training and sampling times of the rectified flow towards noise (1: no shift).
     """
 
     kind: str = field(default="rectified_flow", validator=Named("paths"))
+    schedule: str = field(default="scaled_linear", validator=validators.in_(("scaled_linear", "linear")))
     steps: int = field(default=1000, validator=validators.ge(2))
     beta_start: float = field(default=0.0015, validator=validators.gt(0))
     beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
@@ -36,6 +39,15 @@ class DenoiserConfig:
         multipliers: U-Net: channels of each level as multiples of the width.
         blocks: U-Net: residual blocks per level; transformer: layers.
         heads: attention heads.
+        head_channels: channels of each attention head, from which the number of heads follows; 0 uses `heads`.
+        attention: U-Net: levels with attention after each block, as downsampling factors: 1, 2, 4, ... Between the
+            way down and the way up there is always attention.
+        skips: U-Net: `level` connects the last block of each level to the way up; `block` connects every layer, as
+            ADM (arXiv 2105.05233): one block more per level on the way up, a convolution after each enlargement, and
+            a residual block before and after the attention between both ways.
+        planes: U-Net: `shared` applies the same weights to each plane, and exchanges features along common axes after
+            each block; `attending` exchanges them by attention over the cells of all planes instead; `joined` treats
+            planes of equal grids as one map with the channels of all.
         patch: transformer: cells along each axis per token.
     """
 
@@ -44,7 +56,24 @@ class DenoiserConfig:
     multipliers: tuple[int, ...] = field(default=(1, 2, 2), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
     heads: int = field(default=4, validator=validators.ge(1))
+    head_channels: int = field(default=0, validator=validators.ge(0))
+    attention: tuple[int, ...] = ()
+    skips: str = field(default="level", validator=validators.in_(("level", "block")))
+    planes: str = field(default="shared", validator=validators.in_(("shared", "attending", "joined")))
     patch: int = field(default=1, validator=validators.ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the levels with attention exist."""
+        factors = [2**level for level in range(len(self.multipliers))]
+        if unknown := [factor for factor in self.attention if factor not in factors]:
+            raise ValueError(
+                f"attention names the level {unknown[0]}, but the {len(factors)} multipliers give levels with the "
+                f"downsampling factors {', '.join(map(str, factors))}. Fix: name some of these, or add a multiplier"
+            )
+
+    def heads_of(self, width: int) -> int:
+        """Number of attention heads for tokens of so many channels."""
+        return max(1, width // self.head_channels) if self.head_channels else self.heads
 
 
 @frozen
@@ -53,12 +82,15 @@ class DiffusionConfig:
 
     Args:
         target: prediction target of the network: `noise`, `data`, `velocity`, or one of an extension.
+        mixed: mix the network's prediction with the optimal one for standard normal latents, in a share that is learned
+            for each plane and channel (LSGM, arXiv 2106.05931, section 3.2; on in the authors' configurations).
         condition: `none`, `class`, or the name of a condition of the domain.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
     """
 
     target: str = field(default="velocity", validator=Named("targets"))
+    mixed: bool = False
     condition: str = "class"
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
     copies: int = field(default=1, validator=validators.ge(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.diffusion.parameterization import target_from
+from ddmi_core.diffusion.parameterization import Target, target_from
 from ddmi_core.diffusion.paths import path_from
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import as_maps
@@ -18,6 +19,28 @@ from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
+MIXING_LOGIT = -6.0  # at the start, as in the authors' code: the network's share is 0.0025
+
+
+class MixedPrediction(nn.Module):
+    """Mixes a prediction with the optimal one for standard normal latents (LSGM, arXiv 2106.05931, section 3.2).
+
+    The share of the network, `sigmoid(logit)`, is learned for each plane and channel.
+
+    Args:
+        shape: of the latent.
+        target: what is predicted.
+    """
+
+    def __init__(self, shape: LatentShape, target: Target) -> None:
+        super().__init__()
+        self.target, self.cells = target, [prod(grid) for grid in shape.grids]
+        self.logit = nn.Parameter(torch.full((len(shape.grids), shape.channels), MIXING_LOGIT))
+
+    def forward(self, noisy: Tensor, predicted: Tensor, times: Tensor) -> Tensor:
+        """Mix a prediction `(B, L)` for states `(B, L)` at times `(B,)`."""
+        share = torch.cat([row.repeat_interleave(n) for row, n in zip(self.logit.sigmoid(), self.cells, strict=True)])
+        return torch.lerp(self.target.of_normal_data(noisy, times), predicted.to(noisy.dtype), share.to(noisy.dtype))
 
 
 class LatentDiffusion(nn.Module):
@@ -45,6 +68,7 @@ class LatentDiffusion(nn.Module):
         )
         self.activate = nn.SiLU()
         self.network = part("denoisers", config.denoiser.kind)(layout, shape.channels, width, config.denoiser)
+        self.mixed = MixedPrediction(shape, self.target) if config.mixed else None
 
     @property
     def conditioned(self) -> bool:
@@ -61,7 +85,8 @@ class LatentDiffusion(nn.Module):
         """
         condition = self.activate(self.time(times) + self.condition(conditions))
         maps = self.network(as_maps(self.shape.unpack(noisy)), condition)
-        return torch.cat([m.flatten(1) for m in maps], dim=1)
+        predicted = torch.cat([m.flatten(1) for m in maps], dim=1)
+        return predicted if self.mixed is None else self.mixed(noisy, predicted, times)
 
     def denoiser(self, conditions: Tensor | None = None) -> Denoise:
         """A function `(B, L), (B,) -> (B, L)` that estimates clean latents under fixed conditions, or under none."""

@@ -31,7 +31,7 @@ class Target(ABC):
 
     @abstractmethod
     def training_target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """The training target at `path.interpolate(x0, noise, t)`, for the mean squared error.
+        """The training target at `path.interpolate(x0, noise, t)`, for the mean squared error; linear in x0 and noise.
 
         Args:
             x0: `(B, L)`, clean data.
@@ -54,6 +54,21 @@ class Target(ABC):
         Returns:
             `(B, L)`
         """
+
+    def of_normal_data(self, x: Tensor, t: Tensor) -> Tensor:
+        """The prediction of least squared error for standard normal data, whatever x is: `(B, L)`.
+
+        Given x, the means of the data and of the noise are `alpha x / s` and `sigma x / s`, where s is the variance
+        `alpha^2 + sigma^2` of x. A target is linear in both, so its mean is the target of the means. On a
+        variance-preserving path it is `sigma x` for noise (LSGM, arXiv 2106.05931, section 3.2) and 0 for the velocity.
+
+        Args:
+            x: `(B, L)`, the state at t.
+            t: `(B,)`, in [0, 1].
+        """
+        alpha, sigma = self.path.alpha(t)[:, None], self.path.sigma(t)[:, None]
+        mean = x / (alpha.square() + sigma.square())
+        return self.training_target(alpha * mean, sigma * mean, t)
 
 
 @frozen

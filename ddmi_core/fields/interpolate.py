@@ -13,6 +13,23 @@ from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
 
+def wrap_around(grid: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Extend a grid on both sides of its axes with the cells at their other end.
+
+    The values and gradients are those of `F.pad(mode="circular")`, whose copies take 1.5 times as long on CPUs.
+
+    Args:
+        grid: `(B, C, *grid)`.
+        sizes: cells on each side of each grid axis, slowest first; at most the cells of the axis.
+    """
+    for axis in reversed(range(len(sizes))):
+        if size := sizes[axis]:
+            dim = axis - len(sizes)
+            length = grid.shape[dim]
+            grid = torch.cat([grid.narrow(dim, length - size, size), grid, grid.narrow(dim, 0, size)], dim=dim)
+    return grid
+
+
 def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, False)) -> Tensor:
     """Interpolate one plane linearly; values are constant beyond the outermost cell centres.
 
@@ -35,7 +52,7 @@ def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, Fa
             if wrap:
                 size = grid.shape[-1 - column]
                 # With one more cell on either side, no point lies beyond the outermost centres.
-                grid = F.pad(grid, (0, 0, 1, 1) if column else (1, 1, 0, 0), mode="circular")
+                grid = wrap_around(grid, (1, 0) if column else (0, 1))
                 columns[column] = (torch.remainder(columns[column] + 1, 2) - 1) * (size / (size + 2))
         coords = torch.stack(columns, dim=-1)
     sampled = F.grid_sample(grid, coords.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
 
+LEAST = 1e-8  # added to squared norms of weights
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
@@ -17,13 +19,17 @@ class CoarseToFineReadout(nn.Module):
     """`h1 = block1(e1)`, `h2 = block2([h1, e2])`, ..., and a linear head from the last hidden state to the values.
 
     Each block has `depth` linear layers with activations. Extra columns are concatenated to the input of the
-    first layer of every block, so constant ones fold into its bias.
+    first layer of every block, so constant ones fold into its bias. With `residual`, activations precede the layers
+    instead, and a block adds its result to the hidden state.
 
     Args:
         embedding: `(E_1, ..., E_S)`, widths of the embeddings, coarse to fine.
         extra: number of extra columns, X.
         values: number of value channels, V.
         config: sizes.
+
+    Raises:
+        ValueError: if layers are to be modulated, and there are no extra columns.
 
     Example:
         >>> readout = CoarseToFineReadout((8, 4), extra=0, values=3, config=ReadoutConfig(width=16))
@@ -37,6 +43,7 @@ class CoarseToFineReadout(nn.Module):
         inputs = list(self.embedding)
         if config.joining == "input":
             inputs = [sum(inputs), *[0] * (len(inputs) - 1)]
+        inputs += [0] * config.tail
         self.blocks = nn.ModuleList()
         hidden = 0
         for size in inputs:
@@ -50,26 +57,57 @@ class CoarseToFineReadout(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(self.head.weight, std=config.width**-0.5)
+        if config.residual:
+            # A block starts as its skip connection.
+            for block in self.blocks[1:]:
+                nn.init.zeros_(block[-1].weight)  # type: ignore[index]
+        self.modulation = _Modulation(extra, config.width, self.blocks) if config.modulated else None
 
     def forward(self, embeddings: Sequence[Tensor], extra: Tensor) -> Tensor:
         """Values at points, from their embeddings.
 
         Args:
             embeddings: one `(..., E_s)` per scale, coarse to fine.
-            extra: `(..., X)`.
+            extra: `(..., X)`; layers are modulated once for columns that are expanded over the points.
 
         Returns:
             `(..., V)`
         """
+        extra = _once(extra)
+        embeddings = list(embeddings)
         if self.config.joining == "input":
-            embeddings = [torch.cat(list(embeddings), dim=-1), *[e[..., :0] for e in embeddings[1:]]]
+            embeddings = [torch.cat(embeddings, dim=-1), *[e[..., :0] for e in embeddings[1:]]]
+        embeddings += [embeddings[0][..., :0]] * self.config.tail
+        scales = None if self.modulation is None else self.modulation(extra)
         hidden = embeddings[0][..., :0]
-        for block, embedding in zip(self.blocks, embeddings, strict=True):
-            hidden = torch.cat([hidden, embedding, extra], dim=-1)
-            for layer in block:  # type: ignore[attr-defined]
-                hidden = self.activation(layer(hidden))
-        values: Tensor = self.head(hidden)
+        for number, (block, embedding) in enumerate(zip(_linear(self.blocks), embeddings, strict=True)):
+            state = self.activation(hidden) if self.config.residual else hidden
+            inner = torch.cat([state, embedding, extra.expand(*embedding.shape[:-1], -1)], dim=-1)
+            for place, layer in enumerate(block):
+                if place and self.config.residual:
+                    inner = self.activation(inner)
+                inner = layer(inner) if scales is None else _modulated(layer, inner, scales[number][place])
+                if not self.config.residual:
+                    inner = self.activation(inner)
+            hidden = hidden + inner if number and self.config.residual else inner
+        values: Tensor = self.head(self.activation(hidden) if self.config.residual else hidden)
         return values
+
+    def affine(self, extra: Tensor) -> list[list[tuple[Tensor, Tensor]]]:
+        """Weights `(out, in)` and biases of the layers of each block, without gradients.
+
+        Args:
+            extra: `(X,)`, the extra columns of all points, by which layers are modulated.
+        """
+        weights = [[(layer.weight.detach(), layer.bias.detach()) for layer in block] for block in _linear(self.blocks)]
+        if self.modulation is None:
+            return weights
+        with torch.no_grad():
+            scales = self.modulation(extra)
+            return [
+                [(_kept(w, s).unsqueeze(-1) * w * s, b) for (w, b), s in zip(block, own, strict=True)]
+                for block, own in zip(weights, scales, strict=True)
+            ]
 
     def equals(self, other: CoarseToFineReadout) -> bool:
         """Whether the other readout is this one, or an equal copy on the same device."""
@@ -81,3 +119,55 @@ class CoarseToFineReadout(nn.Module):
             and all(weight.device == others[name].device for name, weight in mine.items())
             and all(torch.equal(weight, others[name]) for name, weight in mine.items())
         )
+
+
+class _Modulation(nn.Module):
+    """Scales of the inputs of every layer of a readout, from the extra columns; 1 before training.
+
+    Args:
+        extra: number of extra columns.
+        width: of the hidden layer.
+        blocks: of linear layers.
+    """
+
+    def __init__(self, extra: int, width: int, blocks: nn.ModuleList) -> None:
+        super().__init__()
+        if not extra:
+            raise ValueError(
+                "readout.modulated = true scales layers by the extra columns of the layout, which has none. "
+                "Fix: remove it, or add capacity by readout.depth, readout.tail and readout.residual"
+            )
+        self.style = nn.Sequential(nn.Linear(extra, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.scales = nn.ModuleList(
+            nn.ModuleList(nn.Linear(width, layer.in_features) for layer in block) for block in _linear(blocks)
+        )
+        for layer in self.scales.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, extra: Tensor) -> list[list[Tensor]]:
+        """Scales `(..., in)` of each layer of each block, from `(..., X)`."""
+        style = self.style(extra)
+        return [[1 + scale(style) for scale in block] for block in _linear(self.scales)]
+
+
+def _linear(blocks: nn.ModuleList) -> list[list[nn.Linear]]:
+    """The linear layers of each block."""
+    return [list(block) for block in blocks]  # type: ignore[call-overload]
+
+
+def _modulated(layer: nn.Linear, inputs: Tensor, scale: Tensor) -> Tensor:
+    """A linear layer of scaled inputs."""
+    return torch.addcmul(layer.bias, F.linear(inputs * scale, layer.weight), _kept(layer.weight, scale))
+
+
+def _kept(weight: Tensor, scale: Tensor) -> Tensor:
+    """Factors `(..., out)` that keep the norms of a weight's rows where its columns are scaled by `(..., in)`."""
+    squares = weight.square()
+    return torch.sqrt((squares.sum(dim=-1) + LEAST) / (F.linear(scale.square(), squares) + LEAST))
+
+
+def _once(extra: Tensor) -> Tensor:
+    """Extra columns that were expanded over the points, `(..., N, X)`, as `(..., 1, X)`; others unchanged."""
+    return extra[..., :1, :] if extra.ndim > 1 and extra.stride(-2) == 0 else extra

@@ -65,7 +65,8 @@ def load(path: Path, build: Callable[[tuple[Planes, ...], CoarseToFineReadout, L
     try:
         with safetensors.safe_open(path, framework="pt") as stored:
             record = json.loads((stored.metadata() or {})[_RECORD])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            # Copies, since tensors of a mapped file lie at any address, and the last digits depend on the alignment.
+            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
         if record["format"] <= FORMAT:
             return _built(record, tensors, build)
     except PluginError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import log2
+from collections.abc import Callable, Sequence
+from math import log2, prod
 from typing import Protocol
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.signals import Queries
+from ddmi_core.errors import ConfigError
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Layout
 
@@ -71,21 +72,46 @@ class GridSampler(CoordinateSampler[OnGrids]):
         Raises:
             ValueError: if `n` is below 1, or the grids have another number of axes than the layout.
         """
+        if n < 1:
+            raise ValueError(f"n={n} points cannot be sampled; the minimum is 1")
+        return self._draw(signal, lambda size: () if self.scattered else patch_shape(size, n), n, generator)
+
+    def block(self, signal: OnGrids, shape: Sequence[int], generator: torch.Generator) -> Queries:
+        """A regular patch of one level at a random place of each signal.
+
+        Args:
+            signal: grids, `(B, V, *grid)` per level.
+            shape: cells along each axis, slowest first; at most those of the grid are drawn.
+            generator: source of randomness.
+
+        Raises:
+            ConfigError: if the shape has another number of axes than the layout.
+            ValueError: if the grids have.
+        """
+        axes = self.layout.axes[::-1]
+        if len(shape) != len(axes):
+            raise ConfigError(
+                f"autoencoder.patch={list(shape)} has {len(shape)} numbers; give one for each axis: {', '.join(axes)}"
+            )
+        return self._draw(signal, lambda size: tuple(map(min, size, shape)), prod(shape), generator)
+
+    def _draw(
+        self, signal: OnGrids, shape: Callable[[Sequence[int]], tuple[int, ...]], n: int, generator: torch.Generator
+    ) -> Queries:
+        """One patch of the shape for a grid, or `n` cells if it is empty, of every signal."""
         levels = signal.levels()
         level = levels[self._draw_level(len(levels), generator)]
         batch, channels, *size = level.shape
         self._check(size)
-        if n < 1:
-            raise ValueError(f"n={n} points cannot be sampled; the minimum is 1")
-        patch = () if self.scattered else patch_shape(size, n)
+        patch = shape(size)
         cells = self._draw_cells(size, batch, n, patch, generator)
         coords, index = [], torch.zeros((batch, *[1] * len(patch or (1,))), dtype=torch.long)
         for length, axis_cells in zip(size, cells, strict=True):
             index = index * length + axis_cells
             coords.append(cell_centres(length)[axis_cells])
         index = index.flatten(1)
-        shape = (batch, *patch) if patch else (batch, n)
-        columns = torch.stack([column.expand(shape).flatten(1) for column in reversed(coords)], dim=-1)
+        points = (batch, *patch) if patch else (batch, n)
+        columns = torch.stack([column.expand(points).flatten(1) for column in reversed(coords)], dim=-1)
         values = level.flatten(2).gather(2, index.to(level.device)[:, None].expand(-1, channels, -1))
         extra = torch.zeros(len(self.layout.extra))
         if FOOTPRINT in self.layout.extra:

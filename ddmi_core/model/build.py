@@ -20,6 +20,7 @@ from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.paths import path_from
 from ddmi_core.errors import ConfigError, DdmiError, unknown_name
 from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.parts.returns import instance, require
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.objective import Objective, generator_for
@@ -47,11 +48,17 @@ def build_autoencoder(parts: AnyParts, config: RunConfig) -> D2CVAE:
 
 
 def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
-    """The domain's condition that the configuration names; `None` for no condition and for classes."""
+    """The domain's condition that the configuration names; `None` for no condition and for classes.
+
+    Raises:
+        PluginError: if the domain makes something else.
+    """
     name = config.diffusion.condition
     if name in ("none", "class"):
         return None
-    return parts.conditions()[name]()
+    condition = parts.conditions()[name]()
+    require(instance(Condition), condition, f"domain {parts.domain.name!r}: condition {name!r}")
+    return condition
 
 
 def build_diffusion(
@@ -76,6 +83,7 @@ def build_perceptual(parts: AnyParts, config: RunConfig) -> nn.Module | None:
 
     Raises:
         ConfigError: if the domain has no such term, or a package or file that it needs is missing.
+        PluginError: if the term is no module.
     """
     options = config.autoencoder.perceptual
     if options.kind == "none":
@@ -85,7 +93,10 @@ def build_perceptual(parts: AnyParts, config: RunConfig) -> nn.Module | None:
         known = (*terms, "none")
         raise ConfigError(f"autoencoder.perceptual.kind: {unknown_name('term', options.kind, known)}")
     with initial_weights(config.seed, "perceptual"):
-        return terms[options.kind](options)
+        term = terms[options.kind](options)
+    where = f"domain {parts.domain.name!r}: perceptual term {options.kind!r}"
+    require(instance(nn.Module, "a torch.nn.Module"), term, where)
+    return term
 
 
 def check_parts(parts: AnyParts, config: RunConfig) -> None:
@@ -124,6 +135,7 @@ def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, sp
 
     Raises:
         ConfigError: if the domain has no such perceptual term.
+        PluginError: if the term is no module.
     """
     main = ReconstructionObjective(
         model,

@@ -12,9 +12,10 @@ from typing import get_args, get_type_hints
 
 from attrs import asdict, frozen
 
-from ddmi_core.api.signals import Split
+from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.errors import DataError, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.parts.returns import instance, require
 from ddmi_core.settings.resolve import preset_data
 
 FOLDER = "folder"  # the source for a path without a source name
@@ -29,9 +30,15 @@ def load_data(parts: AnyParts, data: str) -> Split:
 
     Raises:
         DataError: if there is no such source, or the data cannot be used.
+        PluginError: if the source returns something else than a split of two sets of signals.
     """
     name, location = _located(parts, data)
-    return parts.sources()[name](location, parts.settings)
+    split = parts.sources()[name](location, parts.settings)
+    where = f"domain {parts.domain.name!r}: source {name!r}"
+    require(instance(Split), split, where)
+    for part in (split.train, split.held_out):
+        require(instance(SignalSet), part, f"{where}, in its Split,")
+    return split
 
 
 def source_name(parts: AnyParts, data: str) -> str:

@@ -194,7 +194,12 @@ def _check_extensions(folder: RunFolder, provided: dict[str, dict[str, str]], do
         PluginError: names the distribution that provided a missing one.
     """
     for kind, requirements in provided.items():
-        for name, requirement in requirements.items():
+        if kind not in KINDS or not isinstance(requirements, dict):
+            raise CheckpointError(f"{folder.toml}: [run.extensions] has no kind {kind!r} with names and distributions")
+        for name, made_with in requirements.items():
+            requirement = str(made_with)
+            if not _PLAIN.fullmatch(requirement.replace("==", "")):
+                requirement = "an unknown distribution"
             try:
                 offer(kind, name, domain)
             except PluginError as error:

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from ddmi_core.parts.panels import GridPanel as GridPanel
     from ddmi_core.parts.panels import MeshPanel as MeshPanel
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
+    from ddmi_core.parts.perceptual import LpipsTerm as LpipsTerm
     from ddmi_core.parts.perceptual import lpips_network as lpips_network
     from ddmi_core.parts.point_domain import PointDomain as PointDomain
     from ddmi_core.parts.point_domain import PointSampler as PointSampler

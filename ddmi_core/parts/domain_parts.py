@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from types import FunctionType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 import attrs
@@ -24,10 +23,11 @@ from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.losses import l1_loss
 from ddmi_core.conditions.text import text_condition, word_condition
-from ddmi_core.errors import PluginError, RequestError
+from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
+from ddmi_core.parts.returns import check_returns, no_method
 from ddmi_core.registry.single_file import PREFIX
 
 T = TypeVar("T")  # settings
@@ -66,16 +66,14 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     settings_type: ClassVar[type[Any]]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Take the settings' class from the type parameters, and refuse a sampler or renderer that is a method."""
+        """Take the settings' class from the type parameters, and let methods check what they return."""
         super().__init_subclass__(**options)
         for base in cls.__dict__.get("__orig_bases__", ()):
             origin = get_origin(base)
             first = next(iter(get_args(base)), None) if origin and issubclass(origin, DomainParts) else None
             if isinstance(first, type):
                 cls.settings_type = first
-        for name in ("sampler", "renderer"):
-            if isinstance(cls.__dict__.get(name), FunctionType):
-                raise TypeError(f"{cls.__name__}.{name} is a method. Fix: decorate it with functools.cached_property")
+        check_returns(cls)
 
     def __init__(self, domain: Domain, settings: T) -> None:
         self.domain, self.settings = domain, settings
@@ -116,6 +114,16 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         Raises:
             DataError: if the file is missing or cannot be used.
         """
+
+    def blank(self) -> S:
+        """A signal (B = 1) with the shape of the data and any values, to count the operations of networks.
+
+        By default the first training signal of the default source; override it if that source is slow, or requires a
+        path.
+        """
+        source = next(iter(self.sources().values()))
+        signal: S = source(None, self.settings).train.batch([0])
+        return signal
 
     def channels(self) -> tuple[str, ...]:
         """Names of the value channels for these settings; by default those of the description."""
@@ -273,7 +281,8 @@ def implementation(domain: Domain) -> type[AnyParts]:
     """The class that implements a domain.
 
     Raises:
-        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, or names no settings.
+        PluginError: if it cannot be imported, is not derived from `DomainParts`, lacks a method, names no settings, or
+            has settings without defaults.
     """
     cls = domain.load()
     name = f"domain {domain.name!r}: its implementation {cls.__module__.removeprefix(PREFIX)}:{cls.__qualname__}"
@@ -281,9 +290,14 @@ def implementation(domain: Domain) -> type[AnyParts]:
         raise PluginError(f"{name} is not derived from ddmi_core.parts.DomainParts or GridDomain")
     if missing := sorted(cls.__abstractmethods__):
         raise PluginError(f"{name} does not define {', '.join(missing)}")
+    if fault := no_method(cls, DomainParts):
+        raise PluginError(f"{name}: {cls.__name__}.{fault}")
     settings = getattr(cls, "settings_type", None)
     if settings is None or not attrs.has(settings):
         raise PluginError(f"{name} names no attrs class of settings. Fix: class {cls.__name__}(GridDomain[MySettings])")
+    if missing := [own.name for own in attrs.fields(settings) if own.init and own.default is attrs.NOTHING]:
+        bare = ", ".join(missing)
+        raise PluginError(f"{name}: {settings.__name__} has fields without a default: {bare}. Fix: give them defaults")
     return cls
 
 
@@ -291,6 +305,14 @@ def build_parts(domain: Domain, settings: Any) -> AnyParts:
     """The implementation of a domain for the settings of a run.
 
     Raises:
-        PluginError: as `implementation`.
+        PluginError: as `implementation`, or if the class raises an exception. Its methods raise it as well, if they
+            return something of a wrong type.
     """
-    return implementation(domain)(domain, settings)
+    cls = implementation(domain)
+    try:
+        parts = cls(domain, settings)
+    except DdmiError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"domain {domain.name!r}: creating {cls.__qualname__} failed: {error!r}") from error
+    return parts

@@ -19,6 +19,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sampler import GridSampler, OnGrids, native_grid
+from ddmi_core.grids.signals import GridSignal
 from ddmi_core.parts.array_files import read_array
 from ddmi_core.parts.domain_parts import Metric
 from ddmi_core.parts.raster_domain import RasterDomain
@@ -40,6 +41,10 @@ class GridDomain(RasterDomain[T, OnGrids]):
     def read(self, path: Path) -> OnGrids:
         """The signal in a NumPy file; see `read_array`."""
         return read_array(path, self.native, len(self.channels()))
+
+    def blank(self) -> OnGrids:
+        """Zeros on the native grid."""
+        return GridSignal(torch.zeros(1, len(self.domain.values), *self.native))
 
     def encoder(self, config: AutoencoderConfig) -> Encoder[OnGrids]:
         """Convolutional encoder of the native grid: over its axes or, with an embedding, over those of the planes."""

@@ -99,6 +99,13 @@ class PointDomain(RasterDomain[T, PointSignal]):
     axis, slowest first), and defines `sources`, `read` and `picture`. `TensorSet` holds sets of signals.
     """
 
+    def blank(self) -> PointSignal:
+        """As many measurements as the native grid has cells, at their centres, with the value zero."""
+        coords = lattice_points(cell_axes(self.native))[None]
+        return PointSignal(
+            coords, coords.new_zeros(1, coords.shape[1], len(self.domain.values)), torch.ones_like(coords[..., 0])
+        )
+
     def encoder(self, config: AutoencoderConfig) -> Encoder[PointSignal]:
         """Encoder of the measurements as points with values and weights, without the padding.
 

@@ -27,7 +27,7 @@ def ddmi_denoisers() -> Contributions:
 
 @hookimpl
 def ddmi_paths() -> Contributions:
-    """The path of the paper, and rectified flow."""
+    """Variance preserving (the authors' path), and rectified flow."""
     names = ("variance_preserving", "rectified_flow")
     return {name: f"ddmi_core.diffusion.paths:{name}" for name in names}
 

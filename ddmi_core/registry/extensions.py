@@ -47,7 +47,7 @@ class Offer:
             found = resolve_name(self.contribution.reference)
         except DdmiError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             requires = self.contribution.requires
             raise PluginError(
                 f"{self} refers to {self.contribution.reference!r}, which cannot be imported: "

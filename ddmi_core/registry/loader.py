@@ -227,10 +227,10 @@ def _fault(what: str, record: PluginRecord, error: BaseException) -> _Fault:
     """The fault of an exception; a time limit is not a fault of the plugin."""
     if isinstance(error, ImportTimeout):
         return _Fault(f"{what} {str(error).removeprefix('it ')}", slow_fix(record), Status.SLOW)
-    return _Fault(f"{what} failed: {as_text(error)}", _fix_for(record, error))
+    return _Fault(f"{what} failed: {as_text(error)}", fix_for(record, error))
 
 
-def _fix_for(record: PluginRecord, error: BaseException) -> str:
+def fix_for(record: PluginRecord, error: BaseException) -> str:
     """The likely fix for an exception."""
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "ddmi_core":
         return f"it requires another version of ddmi: pip install --upgrade ddmi {record.distribution}"

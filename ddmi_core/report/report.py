@@ -66,7 +66,7 @@ def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:
     for own in offers("report_sections", context.model.domain):
         try:
             text = str(own.load()(context))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if own.built_in:
                 raise
             sentence = f"{own} failed: {type(error).__name__}: {error}"

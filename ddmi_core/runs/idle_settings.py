@@ -22,7 +22,7 @@ from ddmi_core.training.objective import generator_for
 # Sections that act after the trial, or in the trainer. The rest is read when parts are built, or in the trial.
 LATER = ("autoencoder.training", "diffusion.training", "sampling", "evaluation")
 # Keys of which only the objective of stage 1 knows whether they act: its terms on patches.
-ON_PATCHES = ("autoencoder.equivariance", "autoencoder.adversarial", "autoencoder.perceptual")
+ON_PATCHES = ("autoencoder.equivariance", "autoencoder.adversarial", "autoencoder.perceptual", "autoencoder.patch")
 AUGMENTED, DRAWS = 64, 4  # signals and draws of each that show whether data are augmented
 
 Read = set[tuple[type, str]]  # classes of settings and names of their attributes
@@ -129,9 +129,9 @@ def _reasons(
     for prefix, section in _sections(config):
         if prefix == "domain" and not trial.whole:
             continue
-        for attribute in attrs.fields(type(section)):
-            if (type(section), attribute.name) not in read:
-                yield f"{prefix}.{attribute.name}", _unread(parts, config, prefix, section)
+        for name in attrs.fields_dict(type(section)):
+            if (type(section), name) not in read and not attrs.has(type(getattr(section, name))):
+                yield f"{prefix}.{name}", _unread(parts, config, prefix, section, name)
     autoencoder, diffusion = config.autoencoder, config.diffusion
     if len(parts.domain.layout.planes) == 1:
         yield "autoencoder.readout.planes", f"domain {parts.domain.name!r} has one plane"
@@ -157,13 +157,17 @@ def _reasons(
         yield "diffusion.copies", f"the data are not augmented (data = {source_name(parts, config.data)!r})"
 
 
-def _unread(parts: AnyParts, config: RunConfig, prefix: str, section: Any) -> str:
+def _unread(parts: AnyParts, config: RunConfig, prefix: str, section: Any, name: str) -> str:
     if prefix == "domain":
         return f"neither data = {source_name(parts, config.data)!r} nor anything after them reads it"
-    if prefix == "autoencoder.adversarial":
+    if prefix == "autoencoder":
+        group = name.partition("_")[0]
+        return f"{prefix}.{group} = {getattr(section, group)!r} does not use it"
+    if prefix == "autoencoder.adversarial" and not section.start:
         return f"autoencoder.adversarial.start = {section.start} trains no discriminator"
     if (kind := getattr(section, "kind", None)) is not None:
-        return f"{prefix}.kind = {kind!r} does not read it"
+        owner = f" of domain {parts.domain.name!r}" if prefix.startswith("autoencoder") else ""
+        return f"{prefix}.kind = {kind!r}{owner} does not read it"
     part = prefix.rpartition(".")[2]
     return f"the {part} of domain {parts.domain.name!r} does not read it"
 
@@ -171,6 +175,7 @@ def _unread(parts: AnyParts, config: RunConfig, prefix: str, section: Any) -> st
 def _sections(config: RunConfig) -> Iterator[tuple[str, Any]]:
     """Sections that are read before the end of the trial, by their dotted keys."""
     yield "domain", config.domain
+    yield "autoencoder", config.autoencoder
     for prefix, table in (("autoencoder", config.autoencoder), ("diffusion", config.diffusion)):
         for name in attrs.fields_dict(type(table)):
             if attrs.has(type(section := getattr(table, name))) and f"{prefix}.{name}" not in LATER:

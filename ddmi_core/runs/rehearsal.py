@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ddmi_core.api.signals import SignalSet, Split, move, tensors
 from ddmi_core.autoencoder.objective import ReconstructionObjective
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, DdmiError, PluginError, counted
 from ddmi_core.evaluation.evaluate import features_of
 from ddmi_core.model import latent_cache
@@ -94,7 +95,7 @@ def rehearse(
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
     started = time.process_time()
     with _undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
-        notes = _values(parts, small)
+        notes: list[str] = _step(parts, "sampling the first signals", partial(_values, parts, small))
         model = _step(parts, "a model with initial weights", partial(untrained, parts, config, small, vectors))
         patches = _step(parts, "a training step", partial(_training_step, model, small))
         _step(parts, "sampling", partial(model.sample, 1))
@@ -124,7 +125,7 @@ def _training_step(model: Model, split: Split) -> bool:
         def context(draw: int = draw) -> StepContext:
             return StepContext(config.autoencoder.training.steps - 1, few, generator_for(0, "draw", draw), model.device)
 
-        patches = bool(main.draw(context())[1].patch)
+        patches = bool(main.draw(context())[2].patch)
         if patches:
             break
     for objective in objectives.values():
@@ -133,19 +134,22 @@ def _training_step(model: Model, split: Split) -> bool:
 
 
 def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None) -> Model:
-    """The model of a run with initial weights, and few steps of its sampler."""
+    """The model of a run with initial weights, and few steps of its sampler, after one loss of the denoiser."""
     device = distributed.default_device()
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
     autoencoder = build_autoencoder(parts, config).eval().to(device)
     given = None if vectors is None else vectors[: len(split.train)]
     encoded = latent_cache.encode(autoencoder, split.train, 1, config.seed, device, given)
     length = encoded.vectors.shape[2]
-    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), length)
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), length).to(device)
+    latents = encoded.normalisation.apply(encoded.flat)
+    objective = DenoisingObjective(diffusion, latents, encoded.vectors if length else encoded.labels)
+    objective(StepContext(0, (0,), generator_for(config.seed, "rehearsal"), device))
     return Model(
         parts=parts,
         config=config,
         autoencoder=autoencoder,
-        diffusion=diffusion.eval().to(device),
+        diffusion=diffusion.eval(),
         normalisation=encoded.normalisation,
         classes=tuple(encoded.classes),
         counts=tuple([1] * len(encoded.classes)),
@@ -180,7 +184,7 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
         )
     given = {name: part("metrics", name, parts.domain) for name in model.config.evaluation.metrics}
     for name, metric in {**parts.metrics(), **given}.items():
-        yield f"the metric {name!r}", partial(metric, fields, truth, parts.renderer)
+        yield f"the metric {name!r}", partial(_measured, metric, fields, truth, parts.renderer)
     artefacts = {
         "render": _step(parts, "render", partial(parts.renderer.render, fields[0])),
         "original": _step(parts, "ground_truth", partial(parts.ground_truth, signal, 0)),
@@ -210,6 +214,13 @@ def _features(model: Model, fields: Any, signal: Any) -> None:
         raise ValueError(
             f"they return shapes {tuple(found.shape)} and {tuple(wanted.shape)}; both must be (signals, features)"
         )
+
+
+def _measured(metric: Callable[..., Any], *arguments: Any) -> None:
+    found = metric(*arguments)
+    if not isinstance(found, Tensor) or found.shape != (1,):
+        shape = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise TypeError(f"it returns {shape}; it must return a tensor (B,), here (1,)")
 
 
 def _evaluated(evaluation: Callable[..., Any], model: Model, split: Split) -> None:

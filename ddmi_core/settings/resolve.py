@@ -142,10 +142,10 @@ def resolve(
     if preset and named and named != preset:
         raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
     preset = str(preset or named or QUICK)
-    text, place = _preset(domain, preset)
     layers = _defaults(domain)
-    # The data that a preset is for are not a setting: see `preset_data`.
-    layers.add({key: value for key, value in parsed(text, place).items() if key != "data"} | {"preset": preset}, place)
+    for values, place in _preset(domain, preset):
+        # The data that a preset is for are not a setting: see `preset_data`.
+        layers.add({key: value for key, value in values.items() if key != "data"} | {"preset": preset}, place)
     layers.add(given, f"configuration file {file}")
     for item in overrides:
         layer = override(item)
@@ -184,29 +184,55 @@ def _without_record(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "run"}
 
 
-def _preset(domain: Domain, name: str) -> tuple[str, str]:
-    """Text of a preset, and its name in messages."""
-    presets = {QUICK: "", **implementation(domain).presets()}
+def _preset(domain: Domain, name: str, above: tuple[str, ...] = ()) -> list[tuple[dict[str, Any], str]]:
+    """Values of a preset, and its name in messages; first those of the preset that it names with `preset = "..."`.
+
+    Args:
+        domain: the domain.
+        name: of the preset.
+        above: presets that start from this one.
+
+    Raises:
+        RequestError: if there is no such preset.
+        PluginError: if it cannot be read, or presets start from each other.
+    """
+    own = implementation(domain).presets
+    try:
+        presets = {QUICK: "", **own()}
+    except TypeError as error:
+        raise PluginError(
+            f"domain {domain.name!r}: `presets` must be a classmethod that returns names with files or texts: {error}"
+        ) from error
     if name not in presets:
         raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, presets))
+    if name in above:
+        raise PluginError(
+            f"presets of plugin {domain.name!r} start from each other: {', '.join((*above, name))}. Fix: remove the "
+            "key 'preset' from one of them"
+        )
     preset = presets[name]
     if isinstance(preset, str):
-        return preset, f"preset {name!r} of plugin {domain.name!r}"
-    try:
-        text = preset.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}") from error
-    return text, f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
+        text, place = preset, f"preset {name!r} of plugin {domain.name!r}"
+    else:
+        place = f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
+        try:
+            text = preset.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PluginError(
+                f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}"
+            ) from error
+    values = parsed(text, place)
+    base = values.pop("preset", "")
+    return [*(_preset(domain, base, (*above, name)) if base else []), (values, place)]
 
 
 def preset_data(domain: Domain, name: str) -> str:
     """Name of the source of the data that a preset is for, its key `data`; empty if it is for any.
 
     Raises:
-        ConfigError: if the preset cannot be read.
+        RequestError, PluginError: as for a run.
     """
-    text, place = _preset(domain, name)
-    return str(parsed(text, place).get("data", ""))
+    return str(next((values["data"] for values, _ in reversed(_preset(domain, name)) if "data" in values), ""))
 
 
 def _defaults(domain: Domain) -> Layers:

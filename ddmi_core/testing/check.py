@@ -121,9 +121,11 @@ class Check:
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if not {"testing", "torch"} & set(Path(frame.filename).parts)]
         last = (own or frames)[-1]
+        if isinstance(error, PluginError):  # it names the place
+            what, _, fix = str(error).partition(". Fix: ")
+            fix = fix or "correct the description, or the class of the implementation"
+            return ContractBroken(self.name, what, {"error": type(error).__name__}, fix)
         fix = f"correct the error at this line; the contract is: {self.contract}"
-        if isinstance(error, PluginError):
-            fix = "correct the description, or the class of the implementation"
         return ContractBroken(
             self.name,
             f"{type(error).__name__}: {error}",

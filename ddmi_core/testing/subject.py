@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -29,10 +30,11 @@ from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.testing.check import NotApplicable
 from ddmi_core.testing.fresh_process import FreshProcess, ProcessReport
-from ddmi_core.testing.tensors import copied
+from ddmi_core.testing.tensors import copied, difference
 from ddmi_core.training.objective import generator_for
 
 BATCH = 4
+SEARCHED = 64  # signals, for different ones
 POINTS = 256
 TINY = "tiny"  # preset of domains whose quick preset is too slow for checks
 
@@ -60,7 +62,7 @@ class Subject:
     """A domain under examination. Close it, or use it in a `with` block, to remove its scratch folder.
 
     Its configuration is the preset `tiny`, or `quick` if the domain has no preset of this name, with few points; its
-    signals are the first ones of the training data.
+    signals are the first different ones of the training data.
 
     Args:
         domain: the domain, its name, or a file that defines it.
@@ -157,7 +159,7 @@ class Subject:
 
     @property
     def batch(self) -> Any:
-        """The first training signals, without augmentation."""
+        """The first training signals that differ, without augmentation."""
         return copied(self._batch)
 
     @property
@@ -178,7 +180,23 @@ class Subject:
 
     @_Once
     def _batch(self) -> Any:
-        return self.signals(range(self.count))
+        return self.signals(self.chosen)
+
+    @_Once
+    def chosen(self) -> tuple[int, ...]:
+        """Numbers of the first training signals that differ from each other, since data may repeat a signal.
+
+        If there are too few among the first 64, the first ones follow.
+        """
+        found: dict[int, Any] = {}
+        for number in range(min(SEARCHED, len(self.train))):
+            signal = self.signals([number])
+            if all(difference(signal, other) for other in found.values()):
+                found[number] = signal
+            if len(found) == self.count:
+                break
+        rest = (number for number in range(len(self.train)) if number not in found)
+        return (*found, *islice(rest, self.count - len(found)))
 
     @_Once
     def _posterior(self) -> Posterior:

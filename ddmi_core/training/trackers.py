@@ -92,7 +92,7 @@ class Observers:
         for label, call in list(self._active.items()):
             try:
                 call(moment)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 del self._active[label]
                 self._tell_failure(label, error)
 
@@ -101,7 +101,7 @@ class Observers:
         for label, tracker in self._trackers.items():
             try:
                 tracker.close()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._tell_failure(label, error)
         self._trackers.clear()
 
@@ -109,10 +109,10 @@ class Observers:
         label = f"tracker {name!r}"
         try:
             tracker = create(self.run)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TrainingError(f"{label} cannot be opened: {type(error).__name__}: {error}") from error
         self._trackers[label] = tracker
         self._active[label] = lambda moment: tracker.record(moment.stage, moment.step, moment.values)
 
-    def _tell_failure(self, label: str, error: Exception) -> None:
+    def _tell_failure(self, label: str, error: BaseException) -> None:
         self._notice(f"{label} failed and is left out from here on: {type(error).__name__}: {error}")

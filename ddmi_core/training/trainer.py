@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from math import cos, pi
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class _Optimized:
         self.optimiser = torch.optim.AdamW(
             objective.trained.parameters(),
             lr=config.rate * objective.rate,
-            betas=(0.9, 0.99),
+            betas=(0.9, config.beta),
             weight_decay=config.weight_decay,
         )
         if config.compile:
@@ -87,6 +88,16 @@ class _Optimized:
         whole["state"] = state
         self.optimiser.load_state_dict(whole)
 
+    def scaler_state(self) -> dict[str, Tensor]:
+        """Scale of the loss and number of steps since its last change, for fp16; without the constants."""
+        state = self.scaler.state_dict()
+        return {name: torch.tensor(state[name]) for name in ("scale", "_growth_tracker")}
+
+    def load_scaler_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over a stored scale."""
+        stored = {name: value.item() for name, value in tensors.items()}
+        self.scaler.load_state_dict({**self.scaler.state_dict(), **stored})
+
 
 def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     """Train until the last step, or go on from the newest checkpoint in the stage's folder.
@@ -99,8 +110,8 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
     Args:
         stage: folder, settings, log, stop requests, progress.
-        objectives: name to objective; they take turns in every step, in order. An objective's random numbers
-            depend on its name.
+        objectives: name to objective; they take turns in every step, in order, each with all batches of the step.
+            An objective's random numbers depend on its name.
 
     Raises:
         Interrupted: a stop was asked for; the state is saved.
@@ -146,6 +157,8 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         for name, player in players.items():
             groups[name] = player.objective.trained.state_dict()
             groups[f"{name}-optimiser"] = player.state()
+            if player.scaler.is_enabled():
+                groups[f"{name}-scaler"] = player.scaler_state()
         store(f"step-{step:08d}", groups, keep=2)
 
     while step < config.steps:
@@ -180,17 +193,17 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
 
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> Losses:
+    """One optimiser step of a player, with the mean gradient of `accumulation` batches; returns the mean losses."""
     objective, config = player.objective, stage.config
-    rank = accelerator.process_index
-    indices = indices_for(stage.seed, step, objective.size, config.batch, rank, accelerator.num_processes)
     for group in player.optimiser.param_groups:
         group["lr"] = config.rate * objective.rate * rate_factor(step, config)
-    generator = generator_for(stage.seed, stage.name, player.name, step, rank)
-    dtype = _AUTOCAST.get(config.precision)
-    with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
-        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device))
-    _check_finite("loss", losses.total, stage, step)
-    torch.autograd.backward(player.scaler.scale(losses.total))
+    losses = []
+    for number in range(config.accumulation):
+        # Processes exchange gradients once, after the last batch.
+        with accelerator.no_sync(player.model) if number < config.accumulation - 1 else nullcontext():
+            losses.append(_accumulate(player, stage, step, number, accelerator))
+    mean = _mean(losses)
+    _check_finite("loss", mean.total, stage, step)
     player.scaler.unscale_(player.optimiser)
     norm = nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip)
     if not player.scaler.is_enabled():  # the scaler skips steps whose gradient is not finite
@@ -198,7 +211,30 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
     player.scaler.step(player.optimiser)
     player.scaler.update()
     player.optimiser.zero_grad()
-    return losses
+    return mean
+
+
+def _accumulate(player: _Optimized, stage: Stage, step: int, number: int, accelerator: Any) -> Losses:
+    """Add the gradient of one batch of a step, divided by the number of batches; returns its detached losses."""
+    config, rank, batches = stage.config, accelerator.process_index, stage.config.accumulation
+    place = step * batches + number  # batches follow each other as if each were a step
+    indices = indices_for(stage.seed, place, player.objective.size, config.batch, rank, accelerator.num_processes)
+    further = (number,) if number else ()
+    generator = generator_for(stage.seed, stage.name, player.name, step, rank, *further)
+    dtype = _AUTOCAST.get(config.precision)
+    with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
+        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device))
+    torch.autograd.backward(player.scaler.scale(losses.total / batches))
+    return Losses(losses.total.detach(), tuple((part, value.detach()) for part, value in losses.parts))
+
+
+def _mean(losses: Sequence[Losses]) -> Losses:
+    """Mean of the losses of several batches; a part that is missing in some counts where it is present."""
+    parts: dict[str, list[Tensor]] = {}
+    for part, value in (pair for one in losses for pair in one.parts):
+        parts.setdefault(part, []).append(value)
+    total = torch.stack([one.total for one in losses]).mean()
+    return Losses(total, tuple((part, torch.stack(values).mean()) for part, values in parts.items()))
 
 
 def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
@@ -230,12 +266,16 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
     for name, player in players.items():
         load_into(player.objective.trained, stored.tensors(name), stored.folder)
         player.load_state(stored.tensors(f"{name}-optimiser"))
+        if player.scaler.is_enabled():
+            player.load_scaler_state(stored.tensors(f"{name}-scaler"))
     average.load(stored.tensors("average"))
     return int(stored.record["step"])
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:
-    """Share of the peak rate at a step: linear warm-up, then a cosine that ends near zero."""
+    """Share of the peak rate at a step: linear warm-up, then constant, or a cosine that ends near zero."""
     warmup = min(1.0, (step + 1) / max(1, config.warmup))
+    if config.schedule == "constant":
+        return warmup
     progress = max(0.0, step - config.warmup) / max(1, config.steps - config.warmup)
     return warmup * (0.01 + 0.99 * 0.5 * (1 + cos(pi * min(1.0, progress))))

@@ -8,10 +8,9 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor, nn
 
-from ddmi_core.parts import GridArtefact, GridDomain, GridSignal, PerceptualConfig, Source
+from ddmi_core.parts import GridArtefact, GridDomain, GridSignal, LpipsTerm, PerceptualConfig, Source
 from ddmi_image import afhq_celeba, export, folder, openmoji
 from ddmi_image.features import features
-from ddmi_image.perceptual import LpipsTerm
 from ddmi_image.settings import ImageSettings
 
 

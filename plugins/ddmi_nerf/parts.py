@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -50,6 +51,14 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
     def observed(self) -> tuple[str, ...]:
         """The colours of pixels."""
         return "red", "green", "blue"
+
+    def blank(self) -> ViewSignal:
+        """Views and points at the origin, as many as in a batch."""
+        own = self.settings
+        images, points = torch.zeros(1, own.showing.shown, 3, own.size, own.size), torch.zeros(1, own.points, 3)
+        views = images.shape[:2]
+        poses, intrinsics = torch.eye(4).expand(*views, 4, 4), torch.ones(*views, 4)
+        return ViewSignal(images, images[:, :, :1], poses, intrinsics, points, points, torch.zeros(1, 3))
 
     def encoder(self, config: AutoencoderConfig) -> Encoder[ViewSignal]:
         """Encoder of coloured points or of posed images, with planes of `settings.plane` cells along each axis."""

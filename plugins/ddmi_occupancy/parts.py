@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -54,12 +55,17 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         """The shape in a file."""
         return folder.read(path, self.settings)
 
+    def blank(self) -> ShapeSignal:
+        """Points at the origin."""
+        places, points = torch.zeros(1, self.settings.surface, 3), torch.zeros(1, self.settings.points, 3)
+        inside = torch.zeros(points.shape[:2], dtype=torch.uint8)
+        return ShapeSignal(places, places, points, inside, torch.ones(points.shape[:2]))
+
     def encoder(self, config: AutoencoderConfig) -> PointEncoder:
-        """Surface points with normals, scattered to planes of `settings.plane` cells along each axis."""
-        layout = self.domain.layout
-        return PointEncoder(
-            surface, normals, len(layout.axes), layout, self.settings.plane, config.latent_channels, config.encoder
-        )
+        """Surface points, by default with normals, scattered to planes of `settings.plane` cells along each axis."""
+        layout, own = self.domain.layout, self.settings
+        features, channels = (normals, len(layout.axes)) if own.normals else (nothing, 0)
+        return PointEncoder(surface, features, channels, layout, own.plane, config.latent_channels, config.encoder)
 
     @cached_property
     def sampler(self) -> PointSampler:
@@ -134,3 +140,8 @@ def surface(signal: ShapeSignal) -> Tensor:
 def normals(signal: ShapeSignal) -> Tensor:
     """Features of the input points: `(B, M, 3)`."""
     return signal.normals
+
+
+def nothing(signal: ShapeSignal) -> Tensor:
+    """No features: `(B, M, 0)`."""
+    return signal.surface[..., :0]

@@ -17,6 +17,8 @@ class OccupancySettings:
         count: number of shapes of the procedural source.
         held_out: share of the shapes that are not used in training.
         augment: mirror shapes (left and right) at random in training.
+        normals: whether the encoder gets the normals of the surface points.
+        noise: standard deviation of the noise that surface points have in training; a shape's longest side is 1.8.
         limit: maximum number of shapes, chosen by a stable hash of their names; 0 for all.
         classes: use the sub-folders of a folder of meshes as classes.
         up: the axis that points up in mesh files, `y` as in glTF, or `z` as in most files for 3D printing.
@@ -31,6 +33,8 @@ class OccupancySettings:
     count: int = field(default=1500, validator=validators.ge(8))
     held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
     augment: bool = True
+    normals: bool = True
+    noise: float = field(default=0.0, validator=validators.ge(0))
     limit: int = field(default=0, validator=validators.ge(0))
     classes: bool = True
     up: str = field(default="y", validator=validators.in_(("y", "z")))

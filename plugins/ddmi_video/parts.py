@@ -17,6 +17,7 @@ from ddmi_core.parts import (
     GridPanel,
     GridSampler,
     GridSignal,
+    LpipsTerm,
     Metric,
     PerceptualConfig,
     Source,
@@ -48,7 +49,10 @@ class VideoParts(GridDomain[VideoSettings]):
 
     @cached_property
     def sampler(self) -> GridSampler:
-        """Scattered coordinates, which vary more than a block and never need a whole clip."""
+        """Scattered coordinates, which vary more than a block and never need a whole clip.
+
+        Terms on patches take another block, of `autoencoder.patch` cells.
+        """
         return GridSampler(self.domain.layout, scattered=True)
 
     @cached_property
@@ -57,8 +61,8 @@ class VideoParts(GridDomain[VideoSettings]):
         return ClipRenderer(self.domain.layout, self.native, extent=self.settings.extent)
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
-        """None, because scattered coordinates form no patches."""
-        return {}
+        """Those of grids, and LPIPS of a random frame."""
+        return {**super().perceptual(), "lpips": LpipsTerm}
 
     def preflight(self) -> None:
         """Check that the features can be loaded.

@@ -15,6 +15,9 @@ from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
 CONFIG = EncoderConfig(widths=(8, 12, 16))
 
+FULL = EncoderConfig(widths=(8, 12, 16), transition="block", middle=True, attention=(2,), heads=2, wide_heads=True)
+every_config = pytest.mark.parametrize("config", [CONFIG, FULL], ids=["default", "full"])
+
 
 def encoder(layout, channels: int = 2, config: EncoderConfig = CONFIG) -> GridEncoder:
     torch.manual_seed(0)
@@ -28,9 +31,10 @@ def signal(layout, cells, batch: int = 2, channels: int = 2) -> torch.Tensor:
 
 @pytest.mark.parametrize("lengths", [(8,), (1,), (7, 5, 9), (2, 1, 3)], ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_every_stage_after_the_first_halves_the_grid_rounding_up(layout, lengths):
+@every_config
+def test_every_stage_after_the_first_halves_the_grid_rounding_up(config, layout, lengths):
     cells = cells_of(layout, *lengths)
-    posterior = encoder(layout)(signal(layout, cells))
+    posterior = encoder(layout, config=config)(signal(layout, cells))
     quarter = {axis: ceil(length / 4) for axis, length in cells.items()}
     expected = [(2, 3, *grid) for grid in grids(layout, quarter)]
     assert [tuple(plane.shape) for plane in posterior.mean] == expected
@@ -38,16 +42,18 @@ def test_every_stage_after_the_first_halves_the_grid_rounding_up(layout, lengths
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_gradients_reach_every_parameter(layout):
-    module = perturbed(encoder(layout))
+@every_config
+def test_gradients_reach_every_parameter(config, layout):
+    module = perturbed(encoder(layout, config=config))
     posterior = module(signal(layout, cells_of(layout, 8, 6, 5)))
     sum(p.square().sum() for p in (*posterior.mean, *posterior.log_variance)).backward()
     assert [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_signals_of_a_batch_are_encoded_independently(layout):
-    module = perturbed(encoder(layout)).eval()
+@every_config
+def test_signals_of_a_batch_are_encoded_independently(config, layout):
+    module = perturbed(encoder(layout, config=config)).eval()
     batch = signal(layout, cells_of(layout, 6, 5), batch=3)
     with torch.no_grad():
         whole, alone = module(batch).mean, module(batch[1:2]).mean
@@ -144,3 +150,15 @@ def test_planes_over_other_axes_than_the_grid_s_are_refused():
     )
     with pytest.raises(ValueError, match=r"span other axes \(x, y, z\). Fix: use EmbeddedGridEncoder"):
         encoder(sphere)
+
+
+def test_blocks_and_attention_take_grids_of_four_axes():
+    layout = Layout(axes=("x", "y", "z", "t"), planes=(("x", "y"), ("z", "t")))
+    module = perturbed(encoder(layout, config=FULL))
+    mean = module(signal(layout, {"x": 4, "y": 5, "z": 6, "t": 3})).mean
+    assert [tuple(plane.shape) for plane in mean] == [(2, 3, 2, 1), (2, 3, 1, 2)]
+
+
+def test_planes_of_a_grid_encoder_cannot_be_joined():
+    with pytest.raises(ValueError, match=r"encoder.joined = true joins planes, but this encoder works on.*Fix"):
+        encoder(LAYOUTS["tri-plane"], config=EncoderConfig(widths=(8,), joined=True))

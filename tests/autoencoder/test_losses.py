@@ -124,10 +124,15 @@ def test_hinge_loss_is_zero_only_beyond_the_margins(real, rendered):
     assert (loss == 0) == (min(real) >= 1 and max(rendered) <= -1)
 
 
+def test_hinge_loss_is_half_the_sum_of_the_means_of_what_misses_the_margins():
+    real, rendered = torch.tensor([-1.0, 0.5, 3.0]), torch.tensor([0.0, -2.0])
+    assert hinge_loss(real, rendered).item() == pytest.approx(((2 + 0.5 + 0) / 3 + (1 + 0) / 2) / 2)
+
+
 @pytest.mark.parametrize("patch", [(1,), (9,), (1, 1), (5, 16), (3, 4, 5), (2, 3, 1, 5)], ids=str)
 def test_the_discriminator_judges_patches_of_any_size(patch):
     torch.manual_seed(0)
-    logits = PatchDiscriminator(len(patch), 2, 4)(random(3, 2, *patch))
+    logits = PatchDiscriminator(len(patch), 2, 4)(random(3, 2, *patch), random(3, 0, *patch))[-1]
     assert logits.shape == (3, 1, *[-(-size // 4) for size in patch])
 
 

@@ -13,6 +13,7 @@ from ddmi_core.errors import ConfigError
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
 from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.parts.point_domain import PointSampler
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import perturbed
 from variants import returning, variant
@@ -48,6 +49,14 @@ def test_the_kl_weight_grows_linearly_to_its_final_value(formula_domain, formula
     torch.testing.assert_close(losses.total, parts["reconstruction"] + share * 0.3 * parts["kl"])
 
 
+@pytest.mark.parametrize(("step", "share"), [(0, 1 / 30), (14, 0.5), (29, 1.0), (39, 1.0)])
+def test_a_kl_anneal_below_one_is_a_share_of_the_training(formula_domain, formula_config, step, share):
+    training = evolve(formula_config.autoencoder.training, steps=40)
+    options = {"kl": 0.3, "kl_anneal": 0.75, "perceptual": PerceptualConfig(kind="none"), "training": training}
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](context(step))
+    torch.testing.assert_close(losses.total, losses.parts[0][1] + share * 0.3 * parts_of(losses)["kl"])
+
+
 def test_without_annealing_the_kl_has_its_final_weight_at_once(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config, kl=0.3, kl_anneal=0, perceptual=PerceptualConfig(kind="none"))[
         "autoencoder"
@@ -69,6 +78,22 @@ def test_equal_generators_give_equal_losses_and_other_steps_other_ones(formula_d
     main = objectives(formula_domain, formula_config)["autoencoder"]
     assert main(context(3)).total == main(context(3)).total
     assert main(context(3)).total != main(context(4)).total
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 2.0 * 0.25**0.1), (4, 1.0), (9, 0.5), (70, 0.5)])
+def test_the_weight_changes_geometrically_from_its_start_to_its_end(formula_domain, formula_config, step, weight):
+    options = {"kl": 0.0, "kl_anneal": 10, "spectral": 0.5, "spectral_start": 2.0}
+    losses = objectives(formula_domain, formula_config, perceptual=PerceptualConfig(kind="none"), **options)[
+        "autoencoder"
+    ](context(step))
+    parts = parts_of(losses)
+    torch.testing.assert_close(losses.total, parts["reconstruction"] + weight * parts["spectral"])
+
+
+def test_without_a_start_the_weight_is_constant(formula_domain, formula_config):
+    options = {"kl": 0.0, "kl_anneal": 10, "spectral": 0.5, "perceptual": PerceptualConfig(kind="none")}
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](context(0))
+    torch.testing.assert_close(losses.total, losses.parts[0][1] + 0.5 * parts_of(losses)["spectral"])
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.7])
@@ -133,6 +158,63 @@ def test_scattered_queries_take_the_pointwise_loss_alone(formula_domain, formula
     assert losses.total == 0
 
 
+@pytest.mark.parametrize("axes", [(), (1,)])
+def test_a_patch_beside_scattered_points_carries_the_terms_on_patches(formula_domain, formula_config, axes):
+    shape = (4,) * len(formula_domain.layout.axes)
+    options = {"kl": 0.0, "equivariance": 0.3, "adversarial": evolve(adversarial(1), axes=axes), "patch": shape}
+    both = objectives(formula_domain, formula_config, **options)
+    main = both["autoencoder"]
+    main.sampler.scattered = True
+    _, queries, block = main.draw(context(9))
+    assert queries.patch == ()
+    assert block.patch == shape
+    parts = parts_of(main(context(9)))
+    assert list(parts) == ["reconstruction", "kl", "perceptual", "equivariance", "adversarial"]
+    assert both["discriminator"](context(9)).total > 0
+    # The points and the reconstruction are those of a training without such terms.
+    plain = objectives(formula_domain, formula_config)["autoencoder"]
+    plain.sampler.scattered = True
+    assert torch.equal(plain.draw(context(9))[1].coords, queries.coords)
+
+
+class Planar(torch.nn.Module):
+    """A term on lines that keeps what it gets."""
+
+    axes = 1
+
+    def forward(self, values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.got = values.shape
+        return (values - targets).abs().mean()
+
+
+def test_a_term_of_fewer_axes_gets_a_slice_of_the_patch(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config)["autoencoder"]
+    main.perceptual = Planar()
+    assert "perceptual" in parts_of(main(context(0)))
+    _, queries, _ = main.draw(context(0))
+    assert main.perceptual.got == (4, queries.targets.shape[2], queries.patch[-1])
+
+
+def test_a_patch_is_refused_if_the_sampler_has_none(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config, patch=(4,))["autoencoder"]
+    main.sampler = PointSampler()
+    main.sampler.sample = lambda signal, n, generator: None
+    with pytest.raises(ConfigError, match=r"autoencoder\.patch=\[4\] cannot act: .*autoencoder\.patch=\[\]"):
+        main.draw(context(0))
+
+
+def test_without_balance_adversarial_terms_have_their_weights(formula_domain, formula_config):
+    options = evolve(adversarial(5, weight=0.3), adaptive=False, features=0.7)
+    both = objectives(formula_domain, formula_config, adversarial=options)
+    perturbed(both["discriminator"])
+    main = both["autoencoder"]
+    losses = main(context(5))
+    parts = parts_of(losses)
+    added = 0.3 * parts["adversarial"] + 0.7 * parts["features"]
+    torch.testing.assert_close(losses.total, objective_before(main).total + added)
+    assert parts["features"] > 0
+
+
 def test_the_adversarial_term_joins_at_its_start(formula_domain, formula_config):
     both = objectives(formula_domain, formula_config, adversarial=adversarial(start=5))
     assert both["discriminator"].start == 5
@@ -169,6 +251,33 @@ def test_the_adversarial_gradient_at_the_last_layer_is_the_weight_times_the_othe
     (with_it,) = torch.autograd.grad(main(context(5)).total, head)
     added = (with_it - without).norm()
     assert (added / without.norm()).item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_the_adversarial_term_is_minus_the_mean_logit_so_its_descent_makes_rendered_patches_look_real(
+    formula_domain, formula_config
+):
+    both = objectives(formula_domain, formula_config, adversarial=adversarial(start=5))
+    main, discriminator = both["autoencoder"], perturbed(both["discriminator"])
+
+    def mean_logit() -> torch.Tensor:
+        generator = generator_for(0, "test", 5)
+        signal = main.signals.batch((0, 3, 5, 6), generator)
+        queries = main.sampler.sample(signal, main.config.points, generator)
+        field = main.trained.decode(main.trained.encode(signal).sample(generator))
+        patch = as_patch(main.renderer.observe(field, queries), queries.patch)
+        return discriminator.trained([(patch, patch[:, :0])])[0][-1].mean()
+
+    before, term = mean_logit(), parts_of(main(context(5)))["adversarial"]
+    torch.testing.assert_close(term, -before)
+    weights = list(main.parameters())
+    # The whole objective, less everything but its adversarial term: the sign with which the term enters the sum.
+    share = main(context(5)).total - objective_before(main).total
+    gradients = torch.autograd.grad(share, weights, allow_unused=True)
+    with torch.no_grad():
+        for weight, gradient in zip(weights, gradients, strict=True):
+            if gradient is not None:
+                weight -= 1e-3 * gradient / (1e-6 + gradient.norm())
+    assert mean_logit() > before
 
 
 def objective_before(main):
@@ -254,7 +363,8 @@ def test_the_loss_is_the_mean_over_the_sum_of_the_weights():
 
 def test_draws_move_with_their_shapes_to_the_device(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config)["autoencoder"]
-    signal, queries = main.draw(StepContext(0, (0, 1), generator_for(0), torch.device("meta")))
+    signal, queries, block = main.draw(StepContext(0, (0, 1), generator_for(0), torch.device("meta")))
+    assert block is queries
     assert signal.values.is_meta
     assert isinstance(queries, Queries)
     assert queries.coords.is_meta

@@ -7,12 +7,14 @@ from math import ceil
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.encoders import Bins, PointEncoder
 from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Embedding
+from ddmi_core.networks import common_axes
 from ddmi_core.parts import cell_centres
 from plane_layouts import LAYOUTS, cells_of, differs, grids, perturbed
 
@@ -24,7 +26,8 @@ every_layout = pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
 
 def encoder(layout, cells=8, channels=2, config=CONFIG, point_blocks=3) -> PointEncoder:
     torch.manual_seed(0)
-    return PointEncoder(lambda s: s[0], lambda s: s[1], channels, layout, cells, 3, config, point_blocks)
+    config = evolve(config, point_blocks=point_blocks)
+    return PointEncoder(lambda s: s[0], lambda s: s[1], channels, layout, cells, 3, config)
 
 
 def cloud(layout, batch=2, count=40, channels=2, seed=1):
@@ -165,8 +168,13 @@ def test_points_that_share_a_cell_of_one_plane_know_of_each_other_in_all_planes(
 
 
 @every_layout
-def test_gradients_reach_every_parameter_and_the_points(layout):
-    module = perturbed(encoder(layout))
+@pytest.mark.parametrize("joined", [None, False, True])
+def test_gradients_reach_every_parameter_and_the_points(joined, layout):
+    config = CONFIG
+    if joined is not None:
+        config = evolve(config, transition="block", middle=True, attention=(1,), point_width=12, point_blocks=2)
+        config = evolve(config, joined=joined and bool(common_axes(layout)))
+    module = perturbed(encoder(layout, config=config, point_blocks=config.point_blocks))
     points, features = cloud(layout)
     posterior = module((points.requires_grad_(), features.requires_grad_()))
     sum(p.square().sum() for p in (*posterior.mean, *posterior.log_variance)).backward()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from ddmi_core.completion.lbfgs import ProximalSolver
 from ddmi_core.completion.likelihoods import Bernoulli, Gaussian
@@ -160,6 +161,15 @@ def test_labels_fit_best_where_the_field_is_as_sure_as_they_are():
     logits = torch.linspace(-5, 5, 1001).view(-1, 1, 1)
     costs = likelihood.misfit(likelihood.expected(logits), torch.ones(1001, 1, 1))
     assert torch.sigmoid(logits[costs.argmin()]).item() == pytest.approx(0.9, abs=0.001)
+
+
+def test_a_label_of_0_costs_what_a_label_of_1_does_at_the_opposite_logit():
+    likelihood = Bernoulli(0.1)
+    logits = torch.linspace(-5, 5, 11).view(-1, 1, 1)
+    cost = likelihood.misfit(likelihood.expected(logits), torch.zeros(11, 1, 1))
+    expected = -(0.1 * F.logsigmoid(logits) + 0.9 * F.logsigmoid(-logits)).flatten()
+    torch.testing.assert_close(cost, expected)
+    torch.testing.assert_close(cost, likelihood.misfit(likelihood.expected(-logits), torch.ones(11, 1, 1)))
 
 
 @pytest.mark.parametrize("noise", [0.0, -1.0, float("nan")])

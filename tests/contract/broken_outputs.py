@@ -165,6 +165,19 @@ def write_silence(artefact, path):
     export.write_wav(StoredGrid(values=noise, size=artefact.size, extent=artefact.extent), path)
 
 
+def black(self, artefact):
+    return Image.new("L", (8, 8))
+
+
+def write_the_same(artefact, path):
+    export.write_wav(StoredGrid(values=np.zeros((64, 1)), size=(64,), extent=(1.0,)), path)
+
+
+def read_the_first(self, path):
+    folder.read(path, self.settings)
+    return self.sources()["notes"](None, self.settings).train.batch([0])
+
+
 def read_two(self, path):
     signal = folder.read(path, self.settings)
     return evolve(signal, values=signal.values.repeat(2, 1, 1), finer=())
@@ -230,7 +243,10 @@ def _evaluation(function):
 def table() -> list[tuple[str, dict[str, object], str]]:
     """The check that is meant, what breaks it, and words of its message."""
     return [
-        ("data_load", _source(no_split), "the source returns a list"),
+        ("pictures", {"picture": black}, "the pictures of different originals are equal"),
+        ("exporters", _export(write_the_same), "writes equal files for different originals"),
+        ("files_read_back", {"read": read_the_first}, "differs from the one that was written"),
+        ("data_load", _source(no_split), "source 'notes' returned a list"),
         ("names_and_labels", _source(names_twice), "not one unique text per signal"),
         ("names_and_labels", _source(few_captions), "not one or more sentences per signal (captions 1"),
         ("names_and_labels", _source(float_labels), "not one integer per signal"),

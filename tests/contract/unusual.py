@@ -405,6 +405,18 @@ class Few(Grids):
         return {"waves": lambda location, settings: Split(Set(rows, [1, 2]), Set(rows, [0]))}
 
 
+class Repeated(Grids):
+    """The first three training signals are equal and constant."""
+
+    def sources(self):
+        def rows(numbers):
+            grids = self.grids([max(number, 4) if number > 1 else number for number in numbers])
+            grids[[index for index, number in enumerate(numbers) if 2 <= number <= 4]] = 0.5
+            return GridSignal(grids)
+
+        return {"waves": lambda location, settings: split_of(rows, settings.count)}
+
+
 class Twofold(Grids):
     """Writes two types of files, of which `read` takes the second."""
 
@@ -429,6 +441,9 @@ class Metres(Grids):
 
     def grids(self, numbers):
         return 50 + 40 * super().grids(numbers)
+
+    def picture(self, artefact):
+        return drawn(artefact.array() / 50 - 1)
 
     def loss(self, values, targets):
         return (values - targets).abs().mean(dim=-1) / 50
@@ -597,6 +612,7 @@ UNUSUAL = {
     "its own decoder": on_grid("owndecoder", LINE, (16,), OwnDecoder),
     "no metrics and no conditions": on_grid("bare", LINE, (16,), Bare),
     "three signals": on_grid("few", LINE, (16,), Few),
+    "signals that repeat": on_grid("repeated", LINE, (16,), Repeated),
     "two types of files": on_grid("twofold", LINE, (16,), Twofold),
     "values in other units": on_grid("metres", LINE, (16,), Metres),
     "points": domain("points", PLANE, type("Points", (Clouds,), {})),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ddmi_core.api import Planes
+from ddmi_core.api import Layout, Planes
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, TimeEmbedding, sinusoids
+from ddmi_core.errors import ConfigError
 from ddmi_core.networks import Attention, as_maps, as_planes
 from ddmi_core.registry import extensions
 from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
@@ -17,6 +18,10 @@ CONDITION = 12
 CONFIGS = {
     "unet": DenoiserConfig(kind="unet", width=8, multipliers=(1, 2, 2), blocks=1, heads=2),
     "unet, two blocks": DenoiserConfig(kind="unet", width=8, multipliers=(1, 2), blocks=2, heads=2),
+    "unet, every layer": DenoiserConfig(
+        kind="unet", width=8, multipliers=(1, 2), blocks=2, head_channels=4, attention=(1, 2), skips="block"
+    ),
+    "unet, attending": DenoiserConfig(kind="unet", width=8, multipliers=(1, 2), blocks=1, heads=2, planes="attending"),
     "transformer": DenoiserConfig(kind="transformer", width=16, blocks=2, heads=2),
     "transformer, patches": DenoiserConfig(kind="transformer", width=16, blocks=1, heads=2, patch=3),
 }
@@ -118,6 +123,80 @@ def test_a_denoiser_can_learn_from_its_start_at_zero(layout, config):
     assert losses[-1] < 0.7 * losses[0]
 
 
+def unet(layout, channels: int = 3, **sizes):
+    return perturbed(denoiser(layout, DenoiserConfig(width=8, multipliers=(1, 2), heads=2, **sizes), channels)).eval()
+
+
+@pytest.mark.parametrize("name", ["tri-plane", "plane", "line"])
+@pytest.mark.parametrize("skips", ["level", "block"])
+def test_joined_planes_are_the_channels_of_one_map(name, skips):
+    layout, count = LAYOUTS[name], len(LAYOUTS[name].planes)
+    names = ("u", "v")[: len(layout.planes[0])]
+    together = unet(Layout(axes=names, planes=(names,)), 3 * count, skips=skips)
+    joined = unet(layout, planes="joined", skips=skips)
+    maps = as_maps(planes(layout, 3, cells_of(layout, 5)))
+    with torch.no_grad():
+        (expected,) = together([torch.cat(maps, dim=1)], condition())
+        found = joined(maps, condition())
+    torch.testing.assert_close(torch.cat(found, dim=1), expected)
+
+
+def test_joined_planes_keep_their_periodic_axes():
+    layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("x", "z")), periodic=("x",))
+    module = unet(layout, planes="joined", skips="block", attention=(1, 2))
+    maps = as_maps(planes(layout, 3, cells_of(layout, 8)))
+    with torch.no_grad():
+        first = module(maps, condition())
+        rolled = module([m.roll(4, dims=3) for m in maps], condition())
+    for a, b in zip(first, rolled, strict=True):
+        torch.testing.assert_close(a.roll(4, dims=3), b, atol=1e-4, rtol=1e-4)
+
+
+def test_planes_that_cannot_be_joined_are_refused():
+    layout = LAYOUTS["tri-plane"]
+    with pytest.raises(ConfigError, match=r"4 x 5, .*Fix: set it to 'shared'"):
+        unet(layout, planes="joined")(as_maps(planes(layout, 3, {"x": 5, "y": 4, "z": 4})), condition())
+    with pytest.raises(ConfigError, match="planes x y, z, z y differ"):
+        unet(LAYOUTS["mixed"], planes="joined")
+
+
+@pytest.mark.parametrize("attention", [(), (1,), (2,), (1, 2)])
+@pytest.mark.parametrize("skips", ["level", "block"])
+def test_attention_follows_each_block_of_the_named_levels(attention, skips):
+    module = unet(LAYOUTS["plane"], attention=attention, skips=skips, blocks=2)
+    for number, levels in enumerate(zip(module.down, reversed(module.up), strict=True)):
+        for level in levels:
+            assert len(level.attentions) == (len(level) if 2**number in attention else 0)
+    assert [len(level) for level in module.down] == [2, 2]
+    assert [len(level) for level in module.up] == ([3, 3] if skips == "block" else [2, 2])
+
+
+def test_attention_of_a_fine_level_reaches_distant_cells():
+    """Without it, few convolutions at this level see their neighbourhood alone."""
+    for attention, reaches in (((), False), ((1,), True)):
+        sizes = DenoiserConfig(width=8, multipliers=(1,), heads=2, attention=attention)
+        module = perturbed(denoiser(LAYOUTS["plane"], sizes)).eval()
+        level = module.down[0]
+        maps = [torch.randn(1, 8, 1, 32, generator=torch.Generator().manual_seed(0)).requires_grad_()]
+        with torch.no_grad():
+            for block in level.blocks:
+                block.norm1 = block.norm2 = torch.nn.Identity()  # group norms see all cells
+        level(0, maps, condition(1))[0][0, :, 0, 0].sum().backward()
+        assert bool(maps[0].grad[..., 16:].any()) == reaches
+
+
+def test_a_level_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match=r"level 8, but the 3 multipliers .* 1, 2, 4"):
+        DenoiserConfig(multipliers=(1, 2, 4), attention=(2, 8))
+
+
+def test_heads_of_a_fixed_number_of_channels():
+    module = unet(LAYOUTS["plane"], attention=(1, 2), head_channels=4)
+    assert module.down[0].attentions[0].attention.heads == 8 // 4
+    assert module.down[1].attentions[0].attention.heads == module.middle.attention.heads == 16 // 4
+    assert DenoiserConfig(heads=3).heads_of(64) == 3
+
+
 @pytest.mark.parametrize("kind", extensions.names("denoisers"))
 def test_planes_are_told_apart(kind):
     """Equal maps on different planes give different predictions, once the planes' own vectors are learned."""
@@ -147,6 +226,35 @@ def test_attention_equals_its_formula():
     torch.testing.assert_close(attention(tokens), attention.output(torch.cat(heads, dim=-1)), atol=1e-5, rtol=1e-4)
 
 
+@pytest.fixture
+def every_warning():
+    """torch repeats the warnings that it gives once in a process."""
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(False)
+
+
+@pytest.mark.usefixtures("every_warning")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@every_config
+def test_a_step_in_half_precision_warns_of_nothing(config, dtype):
+    layout = LAYOUTS["tri-plane"]
+    module = perturbed(denoiser(layout, config))
+    with torch.autocast("cpu", dtype):
+        result = module(as_maps(planes(layout, 3, cells_of(layout, 4, 4))), condition())
+        sum(m.float().square().mean() for m in result).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+
+
+def test_normalised_queries_are_those_of_torch_in_single_precision():
+    norm, reference = perturbed(Attention(16, heads=2)).query_norm, nn.RMSNorm(8)
+    reference.load_state_dict(norm.state_dict())
+    rows = torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(norm(rows), reference(rows))
+    assert norm(rows.bfloat16()).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize(("width", "heads", "used"), [(12, 4, 4), (10, 4, 2), (7, 4, 1), (8, 16, 8)])
 def test_heads_are_lowered_to_divide_the_width(width, heads, used):
     assert Attention(width, heads).heads == used
@@ -165,6 +273,13 @@ def test_sinusoids_are_sines_and_cosines_of_rising_frequencies():
     frequencies = torch.tensor([1.0, 10.0, 100.0, 1000.0])
     expected = torch.cat([(values[:, None] * frequencies).sin(), (values[:, None] * frequencies).cos()], dim=1)
     torch.testing.assert_close(rows, expected, atol=1e-3, rtol=0)
+
+
+def test_times_are_embedded_at_frequencies_up_to_1000():
+    embedding, times = TimeEmbedding(8), torch.tensor([0.0, 0.003, 0.7])
+    embedding.network = torch.nn.Identity()
+    angles = times[:, None] * torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    torch.testing.assert_close(embedding(times), torch.cat([angles.sin(), angles.cos()], dim=1), atol=1e-3, rtol=0)
 
 
 def test_times_are_told_apart():

@@ -10,6 +10,7 @@ from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConf
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import target_from
+from ddmi_core.diffusion.samplers import sampler_named
 from ddmi_core.registry.extensions import names
 from ddmi_core.training.objective import StepContext, generator_for
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
@@ -147,3 +148,60 @@ def test_training_lowers_the_loss(kind, path):
         optimiser.step()
         losses.append(loss.item())
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def logits(module: LatentDiffusion, value: float) -> None:
+    with torch.no_grad():
+        module.mixed.logit.fill_(value)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("kind", names("targets"))
+def test_mixing_goes_from_the_network_to_the_optimal_prediction_for_normal_latents(kind, path):
+    plain, mixed = (perturbed(model(target=kind, path=path, mixed=mixed)) for mixed in (False, True))
+    missing = mixed.load_state_dict(plain.state_dict(), strict=False)
+    assert missing.missing_keys == ["mixed.logit"]
+    given = random(4), torch.linspace(0, 1, 4), torch.tensor([0, 1, 2, 3])
+    analytic = mixed.target.of_normal_data(*given[:2])
+    with torch.no_grad():
+        network = plain(*given)
+        for logit, expected in ((40.0, network), (-40.0, analytic), (0.0, (network + analytic) / 2)):
+            logits(mixed, logit)
+            torch.testing.assert_close(mixed(*given), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_each_plane_and_channel_has_its_own_share():
+    module = perturbed(model(mixed=True))
+    given = random(2), torch.full((2,), 0.5), torch.tensor([0, 1])
+    logits(module, -40.0)
+    with torch.no_grad():
+        before = SHAPE.unpack(module(*given))
+        module.mixed.logit[1, 0] = 40.0
+        after = SHAPE.unpack(module(*given))
+    for plane, (a, b) in enumerate(zip(before, after, strict=True)):
+        changed = [not torch.equal(a[:, channel], b[:, channel]) for channel in range(SHAPE.channels)]
+        assert changed == [plane == 1 and channel == 0 for channel in range(SHAPE.channels)]
+
+
+def test_mixing_starts_as_in_the_authors_code_and_is_learned():
+    module = model(mixed=True)
+    assert module.mixed.logit.shape == (len(SHAPE.grids), SHAPE.channels)
+    assert module.mixed.logit.eq(-6).all()
+    DenoisingObjective(module, random(6), torch.zeros(6, dtype=torch.long))(context()).total.backward()
+    assert module.mixed.logit.grad.ne(0).all()
+
+
+def test_a_model_without_mixing_is_as_before():
+    plain, mixed = model(), model(mixed=True)
+    assert plain.mixed is None
+    assert set(mixed.state_dict()) - set(plain.state_dict()) == {"mixed.logit"}
+    assert all(torch.equal(value, mixed.state_dict()[name]) for name, value in plain.state_dict().items())
+
+
+def test_an_untrained_mixed_model_draws_standard_normal_latents():
+    """For standard normal latents the analytic prediction is exact: sampling gives them at any number of steps."""
+    module = model(mixed=True, target="noise", path="variance_preserving")
+    x = torch.randn(500, SHAPE.length, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        drawn = sampler_named("ddim")(module.denoiser(), module.path, x, module.path.times(40))
+    torch.testing.assert_close(drawn.std(dim=0), torch.ones(SHAPE.length), atol=0.12, rtol=0)

@@ -76,6 +76,38 @@ def test_velocity_is_the_derivative_in_the_phase(path: Path) -> None:
     torch.testing.assert_close(velocity, rise / run[:, None], rtol=1e-5, atol=1e-6)
 
 
+@every_path
+@every_kind
+def test_no_linear_prediction_is_better_for_normal_data(kind: str, path: Path) -> None:
+    """At each time, the least-squares slope of the target over x, from many samples, is that of the formula."""
+    for time in (0.02, 0.3, 0.6, 0.9, 1.0):
+        t = torch.full((200_000,), time, dtype=torch.float64)
+        x0, noise = torch.randn(2, len(t), 1, generator=seeded(), dtype=torch.float64)
+        x, target = path.interpolate(x0, noise, t), target_from(kind, path)
+        slope = (x * target.training_target(x0, noise, t)).mean() / x.square().mean()
+        assert (target.of_normal_data(x[:1], t[:1]) / x[:1]).item() == pytest.approx(slope.item(), abs=0.012)
+
+
+@pytest.mark.parametrize("path", PATHS[:1], ids=["vp"])
+def test_predictions_for_normal_data_on_a_variance_preserving_path(path: Path) -> None:
+    t = torch.linspace(0, 1, 20, dtype=torch.float64)
+    x, _ = pair(20)
+    predictions = {kind: target_from(kind, path).of_normal_data(x, t) for kind in ("noise", "data", "velocity")}
+    torch.testing.assert_close(predictions["noise"], path.sigma(t)[:, None] * x)
+    torch.testing.assert_close(predictions["data"], path.alpha(t)[:, None] * x)
+    torch.testing.assert_close(predictions["velocity"], torch.zeros_like(x))
+
+
+@every_path
+@every_kind
+def test_predictions_for_normal_data_estimate_the_same_data(kind: str, path: Path) -> None:
+    t = torch.linspace(0, 0.6, 20, dtype=torch.float64)  # where the estimate from noise is not limited
+    x, _ = pair(20)
+    target = target_from(kind, path)
+    expected = path.alpha(t)[:, None] * x / (path.alpha(t) ** 2 + path.sigma(t) ** 2)[:, None]
+    torch.testing.assert_close(target.to_data(x, target.of_normal_data(x, t), t), expected)
+
+
 def test_unknown_target_names_the_nearest() -> None:
     with pytest.raises(RequestError, match="did you mean 'velocity'"):
         target_from("velocty", RectifiedFlow())

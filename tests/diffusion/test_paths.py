@@ -1,4 +1,4 @@
-"""Paths: the paper's table, derivatives, inverses, sampling grids and training times."""
+"""Paths: the authors' table, derivatives, inverses, sampling grids and training times."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ddmi_core.diffusion.config import PathConfig
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving, path_from
 from ddmi_core.errors import RequestError
 
-PATHS = [VariancePreserving(), RectifiedFlow(), RectifiedFlow(shift=3.0)]
-every_path = pytest.mark.parametrize("path", PATHS, ids=["vp", "rf", "rf-shifted"])
+PATHS = [VariancePreserving(), VariancePreserving(schedule="linear"), RectifiedFlow(), RectifiedFlow(shift=3.0)]
+every_path = pytest.mark.parametrize("path", PATHS, ids=["vp", "vp-linear", "rf", "rf-shifted"])
 
 
 def seeded() -> torch.Generator:
@@ -28,12 +28,27 @@ def inside(n: int = 97) -> Tensor:
     return torch.linspace(0.00317, 0.99613, n, dtype=torch.float64)
 
 
-def test_variance_preserving_equals_the_ddpm_table() -> None:
-    oracle = DDPMScheduler(1000, beta_start=0.0015, beta_end=0.0195, beta_schedule="linear")
+@pytest.mark.parametrize("schedule", ["scaled_linear", "linear"])
+def test_variance_preserving_equals_the_table_of_diffusers(schedule: str) -> None:
+    oracle = DDPMScheduler(1000, beta_start=0.0015, beta_end=0.0195, beta_schedule=schedule)
     t = torch.arange(1, 1001, dtype=torch.float64) / 1000
-    path = VariancePreserving()
+    path = VariancePreserving(schedule=schedule)
     torch.testing.assert_close(path.alpha(t).square(), oracle.alphas_cumprod.double(), rtol=2e-5, atol=0)
     torch.testing.assert_close(path.sigma(t).square(), 1 - oracle.alphas_cumprod.double(), rtol=2e-5, atol=1e-6)
+
+
+def test_the_default_chain_is_the_authors() -> None:
+    """The products of 1 - beta of `linspace(sqrt(0.0015), sqrt(0.0195), 1000) ** 2`, multiplied out one by one."""
+    first, last = math.sqrt(0.0015), math.sqrt(0.0195)
+    roots = [first + (last - first) * step / 999 for step in range(1000)]
+    path = path_from(PathConfig(kind="variance_preserving"))
+    stated = {250: (0.51, 0.5105143007739), 500: (0.116, 0.1158444908103)}
+    stated |= {750: (8.4e-3, 0.0084448304901), 1000: (1.4e-4, 0.000142303975192)}
+    for step, (rounded, exact) in stated.items():
+        alpha_bar = path.alpha(torch.tensor(step / 1000, dtype=torch.float64)).square().item()
+        assert alpha_bar == pytest.approx(math.prod(1 - root**2 for root in roots[:step]), rel=1e-11)
+        assert alpha_bar == pytest.approx(exact, rel=1e-11)
+        assert alpha_bar == pytest.approx(rounded, rel=0.02)
 
 
 def test_single_precision_is_close_to_double() -> None:
@@ -47,7 +62,7 @@ def test_path_runs_from_data_to_noise(path: Path) -> None:
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     assert path.alpha(ends)[0] == 1
     assert path.sigma(ends)[0] == 0
-    assert path.alpha(ends)[1] < 0.0051
+    assert path.alpha(ends)[1] < 0.012
     assert path.sigma(ends)[1] > 0.9999
     assert path.half_log_snr(ends)[0] == math.inf
     assert path.phase(ends)[0] == 0
@@ -116,6 +131,12 @@ def test_variance_preserving_sampling_stays_where_it_was_trained() -> None:
     assert VariancePreserving().times(500)[-2] == pytest.approx(1e-3)
 
 
+def test_variance_preserving_sampling_takes_equal_steps_in_the_phase_to_the_power_of_two_thirds() -> None:
+    path = VariancePreserving()
+    steps = path.phase(path.times(9)[:-1]).pow(1 / 1.5).diff()
+    torch.testing.assert_close(steps, steps.mean().expand(8))
+
+
 def test_shift_moves_times_towards_noise() -> None:
     assert RectifiedFlow(3.0).times(2)[1] == pytest.approx(0.75)
     plain, shifted = (RectifiedFlow(s).draw_times(1000, seeded()) for s in (1.0, 3.0))
@@ -142,10 +163,12 @@ def test_interpolation_gives_data_and_noise_at_the_ends(path: Path) -> None:
     x0, noise = torch.randn(2, 2, 5, generator=seeded())
     mixed = path.interpolate(x0, noise, torch.tensor([0.0, 1.0]))
     torch.testing.assert_close(mixed[0], x0[0])
-    torch.testing.assert_close(mixed[1], noise[1], rtol=0, atol=0.02)
+    torch.testing.assert_close(mixed[1], noise[1], rtol=0, atol=0.03)
 
 
 def test_configuration_selects_the_path() -> None:
     assert path_from(PathConfig()) == RectifiedFlow(1.0)
     assert path_from(PathConfig(kind="rectified_flow", shift=2.0)) == RectifiedFlow(2.0)
     assert path_from(PathConfig(kind="variance_preserving", steps=50)) == VariancePreserving(50, 0.0015, 0.0195)
+    assert path_from(PathConfig(kind="variance_preserving", schedule="linear")) == VariancePreserving(schedule="linear")
+    assert VariancePreserving(schedule="linear") != VariancePreserving()

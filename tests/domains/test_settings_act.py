@@ -37,7 +37,7 @@ from ddmi_core.training.objective import Losses, Objective, StepContext, generat
 CPU = torch.device("cpu")
 SMALL = {
     "image": ("domain.size=16", "domain.detail=2", "domain.limit=24"),
-    "nerf": ("domain.count=8", "domain.views=3", "domain.shown=2", "domain.held_views=1", "domain.size=8"),
+    "nerf": ("domain.count=8", "domain.views=4", "domain.shown=2", "domain.held_views=1", "domain.size=8"),
     "occupancy": ("domain.count=8", "domain.surface=64", "domain.points=128", "domain.plane=8", "domain.resolution=8"),
     "video": ("domain.count=10", "domain.frames=4", "domain.size=8", "domain.rate=4", "domain.held_out=0.3"),
 }
@@ -62,7 +62,7 @@ def others(parts: AnyParts, value: Any, kind: Any, validator: Any) -> Iterator[A
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int):
-        yield from (value + 1, 2 * value, value - 1)
+        yield from (2 * value, value + 1, value - 1)
     elif isinstance(value, float):
         yield from (10 * value, 2 * value, value / 2) if value else (1.0, 0.5)
     elif isinstance(value, str):
@@ -91,7 +91,8 @@ def valued(small: Small, key: str) -> RunConfig | None:
             other = resolve(small.domain, small.preset, overrides=(*small.overrides, f"{key}={text}"))
             tried = build_parts(small.domain, other.domain)
             tried.preflight()
-            autoencoder_objectives(tried, other, build_autoencoder(tried, other), small.split)
+            objectives = autoencoder_objectives(tried, other, build_autoencoder(tried, other), small.split)
+            objectives["autoencoder"].draw(StepContext(0, (0,), generator_for(0, "valid"), CPU))
         except (DdmiError, ValueError):
             continue
         if keys_of(other)[key] != keys_of(config)[key]:

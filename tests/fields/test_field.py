@@ -14,6 +14,7 @@ from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.fast.lattice import axis_interpolation, tile_steps
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
+from plane_layouts import perturbed
 
 LAYOUTS = {
     "line": Layout(axes=("t",), planes=(("t",),)),
@@ -24,7 +25,9 @@ LAYOUTS = {
 }
 
 
-def make_field(layout: Layout, batch: int = 2, scales: int = 2, join: str = "sum", joining: str = "coarse_to_fine"):
+def make_field(
+    layout: Layout, batch: int = 2, scales: int = 2, join: str = "sum", joining: str = "coarse_to_fine", **options
+):
     generator = torch.Generator().manual_seed(0)
     channels = [5, 4, 3][:scales]
     basis = tuple(
@@ -35,9 +38,9 @@ def make_field(layout: Layout, batch: int = 2, scales: int = 2, join: str = "sum
         for s, c in enumerate(channels)
     )
     factor = len(layout.planes) if join == "concatenate" else 1
-    config = ReadoutConfig(width=12, depth=2, planes=join, joining=joining, activation="silu")
+    config = ReadoutConfig(width=12, depth=2, planes=join, joining=joining, activation="silu", **options)
     readout = CoarseToFineReadout([c * factor for c in channels], len(layout.extra), 3, config)
-    return Field(basis, readout, layout)
+    return Field(basis, perturbed(readout, scale=0.1) if options else readout, layout)
 
 
 def two_tap(grid: torch.Tensor, coords: torch.Tensor) -> torch.Tensor:
@@ -76,8 +79,10 @@ def test_field_is_readout_of_two_tap_interpolation(layout, join):
 @pytest.mark.parametrize("join", ["sum", "concatenate"])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("chunk", [1, 17, 4096])
-def test_lattice_equals_plain_path_at_any_chunk(layout, join, joining, chunk):
-    field = make_field(layout, batch=1, join=join, joining=joining)
+@pytest.mark.parametrize("full", [False, True])
+def test_lattice_equals_plain_path_at_any_chunk(layout, join, joining, chunk, full):
+    options = {"residual": True, "tail": 2, "modulated": bool(layout.extra)} if full else {}
+    field = make_field(layout, batch=1, join=join, joining=joining, **options)
     axes = [cell_centres(n) for n in (6, 5, 4, 3)[: len(layout.axes)]]
     extra = torch.randn(len(layout.extra))
     mesh = torch.meshgrid(*reversed(axes), indexing="ij")

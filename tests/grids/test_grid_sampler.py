@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Layout
+from ddmi_core.errors import ConfigError
 from ddmi_core.fields.interpolate import interpolate
 from ddmi_core.grids.sampler import GridSampler, as_values, patch_shape
 
@@ -124,6 +125,24 @@ def test_patch_is_regular_with_the_slowest_axis_first():
     assert torch.equal(y, y[:, :, :1].expand_as(y))
     torch.testing.assert_close(x.diff(dim=2), torch.full_like(x.diff(dim=2), 2 / 9))
     torch.testing.assert_close(y.diff(dim=1), torch.full_like(y.diff(dim=1), 2 / 6))
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize(("shape", "drawn"), [((1, 4, 3), (1, 4, 3)), ((9, 2, 9), (3, 2, 5)), ((3, 7, 5), (3, 7, 5))])
+def test_a_block_has_its_shape_within_the_grid_whatever_the_sampler_draws(scattered, shape, drawn):
+    grid = torch.randn(2, 3, 3, 7, 5)
+    block = GridSampler(layout(3), scattered=scattered).block(Grids((grid,)), shape, generator())
+    assert block.patch == drawn
+    assert torch.equal(block.targets, looked_up(grid, block.coords))
+    x, y, z = block.coords.reshape(2, *drawn, 3).unbind(-1)
+    for column, axis, cells in ((x, 3, 5), (y, 2, 7), (z, 1, 3)):
+        torch.testing.assert_close(column.diff(dim=axis), torch.full_like(column.diff(dim=axis), 2 / cells))
+        assert all(not column.diff(dim=other).any() for other in {1, 2, 3} - {axis})
+
+
+def test_a_block_of_another_number_of_axes_is_refused():
+    with pytest.raises(ConfigError, match=r"patch=\[4, 4\] has 2 numbers; give one for each axis: z, y, x"):
+        GridSampler(layout(3)).block(Grids((torch.zeros(1, 1, 3, 7, 5),)), (4, 4), generator())
 
 
 def test_footprint_tells_the_level_and_other_extras_are_zero():

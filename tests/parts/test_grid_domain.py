@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import frozen
+from PIL import Image
 
 import ddmi_core.parts
 from ddmi_core.api import Domain, Field, Layout, Observations, Planes
@@ -243,16 +244,20 @@ def test_plain_features_tell_place_roughness_and_direction(axes):
 
 
 def test_a_contact_sheet_of_originals_with_other_axes_leaves_the_observed_values_out():
+    drawn = []
+
     class Profiles(Things):
         def ground_truth(self, signal, index):
             values = native_grid(signal)[index].mean(dim=-1).T.contiguous().numpy()
             return StoredGrid(values=values, size=values.shape[:-1], extent=(2.0,))
 
         def still(self, artefact):
-            return artefact
+            drawn.append(artefact)
+            return Image.new("1", (1, 1))
 
     seen = Observations.at(torch.zeros(1, 2), torch.zeros(1, 2))
-    for cls, shown in ((Profiles, 2), (type("Grids", (Things,), {"still": Profiles.still}), 3)):
-        ((*row, completion),) = parts(2, cls=cls).contact_sheet(signal(2), seen, None, ["completion"])
-        assert len(row) + 1 == shown
-        assert completion == "completion"
+    for cls, shown in ((Profiles, 2), (type("Grids", (Things,), {"still": vars(Profiles)["still"]}), 3)):
+        drawn.clear()
+        (row,) = parts(2, cls=cls).contact_sheet(signal(2), seen, None, ["completion"])
+        assert len(row) == len(drawn) == shown
+        assert drawn[-1] == "completion"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from attrs import frozen
+from PIL import Image
 
 from ddmi_core.api import Domain, Field, Layout, Observations, Planes
 from ddmi_core.fields.layout import Embedding
@@ -159,17 +160,22 @@ def test_an_original_is_unknown_where_no_measurement_is_near():
 
 
 def test_a_contact_sheet_shows_the_observed_measurements_alone():
+    drawn = []
+
     class Told(Stations):
         def still(self, artefact):
-            return artefact
+            drawn.append(artefact)
+            return Image.new("1", (1, 1))
 
     told = Told(parts(LINE).domain, Settings((16,)))
     one = PointSignal.padded([row(20, 1, 2)])
     seen = Observations.at(one.coords[0, :3], one.values[0, :3])
-    ((original, observed, completion),) = told.contact_sheet(one, seen, None, ["completion"])
+    (row_of_pictures,) = told.contact_sheet(one, seen, None, ["completion"])
+    original, observed, completion = drawn
     few = PointSignal(one.coords[:, :3], one.values[:, :3], one.weights[:, :3])
     assert torch.equal(
         torch.from_numpy(observed.array()).isnan(), torch.from_numpy(told.ground_truth(few, 0).array()).isnan()
     )
     assert not torch.equal(torch.from_numpy(observed.array()).isnan(), torch.from_numpy(original.array()).isnan())
     assert completion == "completion"
+    assert len(row_of_pictures) == 3

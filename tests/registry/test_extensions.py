@@ -13,10 +13,10 @@ from ddmi_core.errors import ConfigError, DdmiDeprecationWarning, DdmiWarning, P
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry import extensions, loader
 from ddmi_core.registry.extensions import names, offer, offers, part
-from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import EXTENSIONS, KINDS, Contribution, Status
 from ddmi_core.registry.registry import listed, listed_extensions
 from ddmi_core.settings.resolve import resolve
+from ddmi_core.testing.probe import checked
 
 HEAD = "from ddmi_core.api import Contribution, hookimpl\napi_version = 1\n"
 SAMPLER = HEAD + "@hookimpl\ndef ddmi_samplers():\n    return {{{name!r}: {reference!r}}}\n"
@@ -268,16 +268,22 @@ def test_settings_accept_names_of_extensions_and_refuse_others(install):
 
 
 def test_checking_loads_each_extension_apart_and_compares_their_names(install, monkeypatch):
-    monkeypatch.setenv("DDMI_PLUGINS", "one,two,three,hangs")
+    monkeypatch.setenv("DDMI_PLUGINS", "one,two,three,gone,extra,hangs")
     monkeypatch.setenv("DDMI_TIME_FACTOR", "0.2")  # 6 s
     install("one", "print('noise')\n" + sampler("same"))
     install("two", sampler("same"))
     install("three", sampler("apart"))
+    install("gone", sampler("lost", "not_installed_at_all:lost"))
+    install("extra", sampler("more", "x").replace("'x'", "Contribution('not_installed_at_all:more', requires='that')"))
     install("hangs", "import time; time.sleep(60)")
     found = {record.name: record for record in checked() if record.group == EXTENSIONS}
     assert found["one"].status is found["two"].status is Status.CLASH
     assert found["three"].status is Status.READY
     assert found["three"].provides == {"samplers": ("apart",)}
+    assert found["gone"].status is Status.BROKEN
+    assert "sampler 'lost' of ddmi-gone 1.2 (fake_gone) refers to 'not_installed_at_all:lost'" in found["gone"].reason
+    assert "ddmi-gone" in found["gone"].fix
+    assert found["extra"].status is Status.READY  # what it requires need not be installed
     assert found["hangs"].status is Status.SLOW
     assert "waited longer than 6 s" in found["hangs"].reason
     assert "fake_one" not in sys.modules

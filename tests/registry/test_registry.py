@@ -14,14 +14,14 @@ from ddmi_core.api.domain import API_VERSION, Domain
 from ddmi_core.errors import PluginError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.registry import registry
-from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
+from ddmi_core.testing.probe import checked
 
 GOOD = """
 from test_registry import described
 from ddmi_core.api import hookimpl
 
-DOMAIN = described({name!r}, {version})
+DOMAIN = described({name!r}, {version}, {implementation!r})
 
 @hookimpl
 def ddmi_domains():
@@ -29,15 +29,15 @@ def ddmi_domains():
 """
 
 
-def described(name, version=API_VERSION):
-    """A domain that refers to parts that do not exist: describing needs none of them."""
+def described(name, version=API_VERSION, implementation="nowhere:Parts"):
+    """A domain that refers to parts that do not exist by default: describing needs none of them."""
     layout = Layout(axes=("t",), planes=(("t",),))
     return Domain(
         name=name,
         summary="Of tests.",
         layout=layout,
         values=("v",),
-        implementation="nowhere:Parts",
+        implementation=implementation,
         api_version=version,
     )
 
@@ -65,8 +65,8 @@ def install(tmp_path, monkeypatch):
         sys.modules.pop(module, None)
 
 
-def good(name, version=API_VERSION):
-    return GOOD.format(name=name, version=version)
+def good(name, version=API_VERSION, implementation="nowhere:Parts"):
+    return GOOD.format(name=name, version=version, implementation=implementation)
 
 
 def record_of(name, records=None):
@@ -254,9 +254,9 @@ def test_a_registration_must_be_a_domain_of_this_api(own):
 
 
 def test_checking_loads_each_in_its_own_process(install, monkeypatch):
-    monkeypatch.setenv("DDMI_TIME_FACTOR", "0.1")
+    monkeypatch.setenv("DDMI_TIME_FACTOR", "0.3")  # 9 s, of which torch takes 2 s
     monkeypatch.setenv("DDMI_PLUGINS", "fine,hangs,dies")
-    install("fine", "print('noise')\n" + good("fine"))
+    install("fine", "print('noise')\n" + good("fine", implementation="ddmi_image.parts:ImageParts"))
     install("hangs", "import time; time.sleep(60)")
     install("dies", "import os; os._exit(7)")
     records = checked()
@@ -264,10 +264,30 @@ def test_checking_loads_each_in_its_own_process(install, monkeypatch):
     assert record_of("fine", records).axes == ("t",)
     hangs = record_of("hangs", records)
     assert hangs.status is Status.SLOW
-    assert hangs.reason == "loading it waited longer than 3 s without using the processor"
+    assert hangs.reason == "loading it waited longer than 9 s without using the processor"
     assert "DDMI_TIME_FACTOR=4" in hangs.fix
     assert "status 7" in record_of("dies", records).reason
     assert "fake_ddmi_fine" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "fix"),
+    [
+        ("import not_installed_at_all", "No module named 'not_installed_at_all'", "install the missing module"),
+        ("raise SystemExit(3)", "SystemExit: 3", "report this to the authors of ddmi-late"),
+        ("", "cannot be imported: AttributeError", "report this to the authors of ddmi-late"),
+        ("Parts = dict", "is not derived from ddmi_core.parts.DomainParts", "report this to the authors of ddmi-late"),
+    ],
+)
+def test_checking_imports_the_implementation(install, monkeypatch, tmp_path, code, reason, fix):
+    monkeypatch.setenv("DDMI_PLUGINS", "late")
+    install("late", good("late", implementation="late_parts:Parts"))
+    (tmp_path / "late_parts.py").write_text(code)
+    late = record_of("late", checked())
+    assert late.status is Status.BROKEN
+    assert reason in late.reason
+    assert fix in late.fix
+    assert registry.loaded("late").record.status is Status.READY  # its description alone
 
 
 def test_describing_and_listing_need_no_torch():

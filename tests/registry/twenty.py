@@ -17,7 +17,7 @@ import {module}_heavy
 
 DOMAIN = Domain(
     name="{name}", summary="Of tests", layout=Layout(axes=("t",), planes=(("t",),)), values=("v",),
-    implementation="nowhere:Parts", api_version={version},
+    implementation="ddmi_image.parts:ImageParts", api_version={version},
 )
 
 @hookimpl
@@ -61,7 +61,7 @@ def write(folder: Path, name: str, code: str, distribution: str, version: int = 
     (folder / f"{module}_heavy.py").write_text(HEAVY)
 
 
-def ddmi(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def ddmi(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command with these plugins installed beside the project's own."""
     environment = {
         **os.environ,
@@ -71,6 +71,7 @@ def ddmi(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         "OMP_NUM_THREADS": "1",
     }
     environment.pop("DDMI_PLUGINS", None)
+    environment |= variables
     command = [sys.executable, "-m", "ddmi_core", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -20,11 +20,11 @@ from ddmi_core.api.panels import Look
 from ddmi_core.cli.main import app
 from ddmi_core.grids.raster import Window
 from ddmi_core.parts import StoredGrid
-from ddmi_core.registry.probe import checked
 from ddmi_core.registry.records import Status
 from ddmi_core.scaffold.choices import choice_of
 from ddmi_core.testing import Subject, examine
 from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
+from ddmi_core.testing.probe import checked
 
 ROOT = Path(__file__).parents[2]
 TINY = (

@@ -219,6 +219,37 @@ def test_a_wrong_key_in_a_preset_names_the_preset(domain):
         resolve(domain, "base")
 
 
+def starting(**texts):
+    return variant(tiny(), presets=classmethod(returning(texts)))
+
+
+def test_a_preset_changes_the_one_that_it_starts_from():
+    domain = starting(
+        base="seed = 3\n[autoencoder]\npoints = 7\nlatent_channels = 5\n[domain]\nsize = 8\n",
+        more='preset = "base"\n[autoencoder]\npoints = 9\n',
+        most='preset = "more"\n[domain]\nsize = 12\n',
+    )
+    config = resolve(domain, "most", overrides=["seed=4"])
+    assert (config.preset, config.seed, config.domain.size) == ("most", 4, 12)
+    assert (config.autoencoder.points, config.autoencoder.latent_channels) == (9, 5)
+    assert resolve(domain, "base").autoencoder.points == 7
+    assert loads(domain, dumps(config), "") == config
+
+
+def test_a_fault_of_the_preset_below_names_that_preset():
+    domain = starting(base="[domain]\nsize = 'x'\n", more='preset = "base"\n')
+    with pytest.raises(ConfigError, match=r"'domain.size' from preset 'base'"):
+        resolve(domain, "more")
+
+
+def test_presets_cannot_start_from_each_other():
+    domain = starting(base='preset = "more"\n', more='preset = "base"\n', alone='preset = "bas"\n')
+    with pytest.raises(PluginError, match="start from each other: base, more, base"):
+        resolve(domain, "base")
+    with pytest.raises(RequestError, match="'bas'"):
+        resolve(domain, "alone")
+
+
 def test_an_unknown_preset_offers_the_nearest(domain):
     with pytest.raises(RequestError, match="did you mean 'quick'"):
         resolve(domain, "quik")

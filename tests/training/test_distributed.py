@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ddmi_core.training.log import Log
 from whole_runs import FILES
@@ -51,6 +52,16 @@ def test_an_epoch_is_shared_out_without_overlap(told):
 def test_both_end_with_the_same_weights_which_a_stop_does_not_change(told):
     assert told[0]["weights"] == told[1]["weights"] == told[0]["resumed"] == told[1]["resumed"]
     assert told[0]["weights"] != [[[0.0]], [0.0]]
+
+
+def test_processes_average_the_gradients_of_all_batches_of_a_step(told):
+    assert told[0]["split"] == told[1]["split"]
+    for whole, split in zip(told[0]["whole"], told[0]["split"], strict=True):
+        assert torch.tensor(split).flatten().tolist() == pytest.approx(torch.tensor(whole).flatten().tolist(), rel=1e-4)
+    assert told[0]["whole"] != [[[0.0]], [0.0]]
+    for step in range(6):
+        seen = [i for t in told for batch in t["split indices"][2 * step : 2 * step + 2] for i in batch]
+        assert sorted(seen) == sorted(i for t in told for i in t["whole indices"][step])
 
 
 def test_a_stop_of_one_stops_both_after_the_same_step(told):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,20 @@ class Regression(Objective):
         inputs = inputs + 0.1 * torch.randn(inputs.shape, generator=context.generator)
         loss = (self.trained(inputs) - inputs[:, :2]).square().mean() * self.factor(context.step)
         return Losses(loss, (("half", loss / 2),))
+
+
+class Slopes(Objective):
+    """One weight, zero at first, with the gradient 1, 3, 5, ... at the steps."""
+
+    size = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.trained.weight)
+
+    def forward(self, context: StepContext) -> Losses:
+        return Losses((1.0 + 2 * context.step) * self.trained.weight.sum())
 
 
 @frozen(eq=False)
@@ -235,12 +250,18 @@ def denoiser_stage(domain, config, folder: Path, stop: StopRequest) -> tuple[Sta
     return job, {"denoiser": DenoisingObjective(model, latents, torch.arange(20) % 2)}
 
 
-@pytest.mark.parametrize("make", [autoencoder_stage, denoiser_stage])
-def test_both_stages_of_the_formula_domains_resume_to_the_same_bits(make, formula_domain, formula_config, tmp_path):
+@pytest.mark.parametrize(
+    ("make", "kind"), [(autoencoder_stage, "small"), (autoencoder_stage, "patchgan"), (denoiser_stage, "small")]
+)
+def test_both_stages_of_the_formula_domains_resume_to_the_same_bits(
+    make, kind, formula_domain, formula_config, tmp_path
+):
     short = evolve(formula_config.autoencoder.training, steps=10, checkpoint=4, log=5, batch=4)
-    autoencoder = evolve(
-        formula_config.autoencoder, training=short, equivariance=0.1, adversarial=AdversarialConfig(start=3, width=4)
-    )
+    adversarial = AdversarialConfig(start=3, width=4, kind=kind)
+    autoencoder = evolve(formula_config.autoencoder, training=short, equivariance=0.1, adversarial=adversarial)
+    if kind == "patchgan":
+        side, further = (4,) * len(formula_domain.layout.axes), evolve(adversarial, axes=(1,), features=0.1)
+        autoencoder = evolve(autoencoder, spectral=0.1, spectral_start=1.0, patch=side, adversarial=further)
     config = evolve(formula_config, autoencoder=autoencoder, diffusion=evolve(formula_config.diffusion, training=short))
     finals = {}
     for name, stops in (("undisturbed", ()), ("stopped", (1, 5))):
@@ -489,6 +510,95 @@ def test_fp16_skips_a_step_whose_gradient_overflows(tmp_path):
     assert not torch.equal(weights[20], weights[23])
 
 
+@pytest.mark.parametrize("step", [0, 3, 6, 9])
+def test_fp16_resumes_with_the_scale_that_it_had(step, tmp_path):
+    """The first scale, 65536, is too large here: a resumed run that began with it would skip steps again."""
+    config = evolve(CONFIG, precision="fp16")
+
+    def steep(on_step: Callable[[int], None] = lambda now: None) -> Regression:
+        return Regression(on_step, factor=lambda now: 30.0)
+
+    undisturbed = run_through(tmp_path / "undisturbed", steep, config)
+    stop = StopRequest()
+    ask = lambda now: setattr(stop, "signal_number", 15 if now == step else 0)  # noqa: E731
+    with pytest.raises(Interrupted):
+        train(stage(tmp_path / "stopped", config, stop=stop), {"main": steep(ask)})
+    kept = checkpoint.load(checkpoint.steps(tmp_path / "stopped" / "stage")[0])
+    assert kept.tensors("main-scaler")["scale"] < 65536
+    assert same(run_through(tmp_path / "stopped", steep, config), undisturbed)
+    assert not torch.equal(undisturbed.weights["0.weight"], Regression().trained.state_dict()["0.weight"])
+
+
+def test_only_fp16_stores_a_scale(tmp_path):
+    interrupted(tmp_path)
+    assert not checkpoint.load(checkpoint.steps(tmp_path / "stage")[0]).has("main-scaler")
+
+
+class Fixed(Objective):
+    """A regression without noise, in double precision: its loss is a mean over the signals of the batch."""
+
+    def __init__(self, start: int = 0) -> None:
+        super().__init__()
+        self.trained = nn.Linear(4, 2, dtype=torch.float64)
+        for number, weight in enumerate(self.trained.parameters()):
+            nn.init.normal_(weight, generator=torch.Generator().manual_seed(number))
+        self.size, self.start = 25, start
+        self.data = torch.randn(25, 4, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        self.seen: list[StepContext] = []
+
+    def forward(self, context: StepContext) -> Losses:
+        self.seen.append(context)
+        inputs = self.data[list(context.indices)]
+        loss = (self.trained(inputs) - inputs[:, :2].sin()).square().mean()
+        return Losses(loss, (("half", loss / 2),))
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(6, 1), (3, 2), (2, 3), (1, 6)])
+def test_accumulated_batches_are_one_large_batch(batch, accumulation, tmp_path):
+    whole, parts = ({"main": Fixed(), "second": Fixed(start=4)} for _ in range(2))
+    job = stage(tmp_path / "whole", evolve(CONFIG, batch=6))
+    train(job, whole)
+    split = stage(tmp_path / "split", evolve(CONFIG, batch=batch, accumulation=accumulation))
+    train(split, parts)
+    for name in whole:
+        for a, b in zip(whole[name].trained.parameters(), parts[name].trained.parameters(), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-9)
+    assert [c.step for c in parts["main"].seen] == [step for step in range(STEPS) for _ in range(accumulation)]
+    assert [i for c in parts["main"].seen for i in c.indices] == [i for c in whole["main"].seen for i in c.indices]
+    for a, b in zip(job.log.records(), split.log.records(), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-6)
+        assert a["half"] == pytest.approx(b["half"], rel=1e-6)
+
+
+def test_batches_of_a_step_draw_different_numbers(tmp_path):
+    objective = Regression()
+    train(stage(tmp_path, evolve(CONFIG, accumulation=3)), {"main": objective})
+    states = {context.generator.initial_seed() for context in objective.seen}
+    assert len(states) == len(objective.seen) == 3 * STEPS
+
+
+@pytest.mark.parametrize("step", [0, 5, 9])
+def test_accumulating_training_resumes_to_the_same_bits(step, tmp_path):
+    config = evolve(CONFIG, accumulation=2)
+    undisturbed = run_through(tmp_path / "undisturbed", config=config)
+    stop, objective = stop_after(step)
+    with pytest.raises(Interrupted):
+        train(stage(tmp_path / "stopped", config, stop=stop), {"main": objective})
+    assert same(run_through(tmp_path / "stopped", config=config), undisturbed)
+
+
+def test_a_bad_loss_of_the_first_of_several_batches_ends_the_step(tmp_path):
+    calls = itertools.count()
+
+    class Spoilt(Fixed):
+        def forward(self, context: StepContext) -> Losses:
+            losses = super().forward(context)
+            return Losses(losses.total * float("nan")) if next(calls) == 10 else losses
+
+    with pytest.raises(TrainingError, match="loss of stage 'regression' is nan at step 5; the checkpoint of step 4"):
+        train(stage(tmp_path, evolve(CONFIG, accumulation=2)), {"main": Spoilt()})
+
+
 def test_the_global_random_state_is_left_alone_and_not_used(tmp_path):
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -507,6 +617,33 @@ def test_the_rate_warms_up_linearly_and_falls_along_a_cosine():
     assert factors[60] == pytest.approx((1 + 0.01) / 2, abs=1e-6)
     assert all(a > b for a, b in itertools.pairwise(factors[10:]))
     assert 0 < factors[-1] < 0.02
+
+
+def test_without_a_gradient_weights_shrink_by_the_rate_times_the_weight_decay_alone(tmp_path):
+    config, objective = evolve(CONFIG, weight_decay=0.7), Regression(factor=lambda step: 0.0)
+    before = [weight.detach().clone() for weight in objective.trained.parameters()]
+    train(stage(tmp_path, config), {"main": objective})
+    kept = math.prod(1 - config.rate * rate_factor(step, config) * 0.7 for step in range(STEPS))
+    assert kept < 0.96
+    for weight, old in zip(objective.trained.parameters(), before, strict=True):
+        torch.testing.assert_close(weight.detach(), kept * old)
+
+
+def test_a_constant_rate_follows_the_warm_up():
+    config = TrainingConfig(steps=20, warmup=4, schedule="constant")
+    assert [rate_factor(step, config) for step in range(20)] == [0.25, 0.5, 0.75, *[1.0] * 17]
+
+
+def test_beta_is_the_decay_of_the_squared_gradients(tmp_path):
+    """With momenta of both of AdamW's means at hand, two steps of one weight are known in closed form."""
+    objective = Slopes()
+    train(
+        stage(tmp_path, TrainingConfig(steps=2, rate=0.1, warmup=0, schedule="constant", beta=0.75, clip=99.0)),
+        {"main": objective},
+    )
+    # Gradients 1 and 3: means 0.1 and 0.39, of squares 0.25 and 2.4375, divided by 1 - 0.9^n and 1 - 0.75^n.
+    second = (0.39 / (1 - 0.9**2)) / (2.4375 / (1 - 0.75**2)) ** 0.5
+    assert objective.trained.weight.item() == pytest.approx(-0.1 * (1 + second), rel=1e-5)
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 100), (10, 10), (5, 0)])

@@ -52,6 +52,13 @@ def main(out: Path, rank: int) -> None:
     told["indices"] = objective.indices
     told["weights"] = [weight.tolist() for weight in objective.trained.parameters()]
 
+    for name, batch, accumulation in (("whole", 4, 1), ("split", 2, 2)):
+        objective = Line()
+        settings = evolve(config, batch=batch, accumulation=accumulation)
+        train(evolve(job, folder=out / name, config=settings), {"line": objective})
+        told[name] = [weight.tolist() for weight in objective.trained.parameters()]
+        told[f"{name} indices"] = objective.indices
+
     # Only the second process is asked to stop.
     stop = StopRequest()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics
+from ddmi_core.errors import ConfigError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import (
     Attention,
@@ -25,37 +28,60 @@ from ddmi_core.networks import (
 
 
 class _Level(nn.Module):
-    """Residual blocks with shared weights for all planes, each followed by an exchange along common axes."""
+    """Residual blocks with shared weights for all planes, each followed by an exchange between planes.
+
+    Args:
+        layout: planes and axes.
+        inputs: input channels of each block.
+        width: output channels of each block.
+        condition: width of the conditioning vector.
+        config: of the denoiser.
+        attends: add attention after each exchange.
+    """
 
     def __init__(
-        self, layout: Layout, inputs: tuple[int, ...], width: int, kernel: tuple[int, ...], condition: int
+        self,
+        layout: Layout,
+        inputs: Sequence[int],
+        width: int,
+        condition: int,
+        config: DenoiserConfig,
+        attends: bool = False,
     ) -> None:
         super().__init__()
         self.wraps = map_wraps(layout)
-        self.blocks = nn.ModuleList(ResidualBlock(2, size, width, kernel, condition) for size in inputs)
-        self.exchanges = nn.ModuleList(AxisExchange(layout, width) for _ in inputs)
+        self.blocks = nn.ModuleList(ResidualBlock(2, size, width, kernel_of(layout), condition) for size in inputs)
+        self.exchanges = nn.ModuleList(
+            _LevelAttention(layout, width, config) if config.planes == "attending" else AxisExchange(layout, width)
+            for _ in inputs
+        )
+        self.attentions = nn.ModuleList(_LevelAttention(layout, width, config) for _ in inputs if attends)
 
-    def forward(self, maps: Maps, condition: Tensor) -> Maps:
-        for block, exchange in zip(self.blocks, self.exchanges, strict=True):
+    def __len__(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
 
-            def apply(features: Tensor, wraps: Wraps, block: nn.Module = block) -> Tensor:
-                repeat = len(features) // len(condition)
-                result: Tensor = block(features, condition.repeat(repeat, 1), wraps)
-                return result
+    def forward(self, number: int, maps: Maps, condition: Tensor) -> Maps:
+        """Apply one of the blocks, with what follows it."""
 
-            maps = exchange(apply_shared(apply, maps, self.wraps))
-        return maps
+        def apply(features: Tensor, wraps: Wraps) -> Tensor:
+            repeat = len(features) // len(condition)
+            result: Tensor = self.blocks[number](features, condition.repeat(repeat, 1), wraps)
+            return result
+
+        maps = self.exchanges[number](apply_shared(apply, maps, self.wraps))
+        return self.attentions[number](maps) if len(self.attentions) else maps
 
 
 class _JointAttention(nn.Module):
     """Self-attention over the cells of all planes."""
 
-    def __init__(self, layout: Layout, width: int, heads: int) -> None:
+    def __init__(self, layout: Layout, width: int, config: DenoiserConfig) -> None:
         super().__init__()
         self.norm = group_norm(width)
         self.positions = AxisPositions(layout, width)
         self.harmonics = Harmonics(layout)
-        self.attention = Attention(width, heads, self.harmonics.count)
+        self.attention = Attention(width, config.heads_of(width), self.harmonics.count)
 
     def forward(self, maps: Maps) -> Maps:
         tokens = []
@@ -70,56 +96,96 @@ class _JointAttention(nn.Module):
         ]
 
 
+class _LevelAttention(_JointAttention):
+    """Attention that changes nothing before training."""
+
+    def __init__(self, layout: Layout, width: int, config: DenoiserConfig) -> None:
+        super().__init__(layout, width, config)
+        start_at_zero(self.attention.output)
+
+
 class PlaneUNet(PlaneDenoiser):
     """U-Net over the planes of a latent; planes share weights and exchange features at every block.
 
-    The arguments are those of `PlaneDenoiser`.
+    The arguments are those of `PlaneDenoiser`. With `config.planes = "joined"`, the planes are the channels of one map.
     """
 
     def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
         super().__init__(layout, channels, condition, config)
-        kernel = (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
+        self.joined, self.dense = config.planes == "joined", config.skips == "block"
+        if self.joined:
+            channels *= len(layout.planes)
+            layout = joined_layout(layout)
+        kernel = kernel_of(layout)
         widths = [config.width * multiple for multiple in config.multipliers]
+        attends = [2**number in config.attention for number in range(len(widths))]
         self.layout, self.wraps = layout, map_wraps(layout)
         self.stem = convolution(2, channels, widths[0], kernel)
         self.offsets = nn.ParameterList(nn.Parameter(torch.zeros(widths[0], 1, 1)) for _ in layout.planes)
         self.down, self.shrink, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         before = widths[0]
+        skips = [before]  # channels of the layers that are connected to the way up, if all are
         for number, width in enumerate(widths):
-            self.down.append(_Level(layout, (before, *[width] * (config.blocks - 1)), width, kernel, condition))
-            self.shrink.append(convolution(2, width, width, kernel) if number < len(widths) - 1 else nn.Identity())
+            inputs = (before, *[width] * (config.blocks - 1))
+            self.down.append(_Level(layout, inputs, width, condition, config, attends[number]))
+            last = number == len(widths) - 1
+            self.shrink.append(nn.Identity() if last else convolution(2, width, width, kernel))
+            skips += [width] * (config.blocks + (not last))
             before = width
-        self.middle = _JointAttention(layout, before, config.heads)
-        for width in reversed(widths):
+        self.middle = _JointAttention(layout, before, config)
+        for number, width in reversed(list(enumerate(widths))):
             inputs = (before + width, *[width] * (config.blocks - 1))
-            self.up.append(_Level(layout, inputs, width, kernel, condition))
+            if self.dense:
+                inputs = tuple(size + skips.pop() for size in (before, *[width] * config.blocks))
+            self.up.append(_Level(layout, inputs, width, condition, config, attends[number]))
             before = width
         self.norm = group_norm(before)
         self.head = convolution(2, before, channels, kernel)
         start_at_zero(self.head)
+        ends, coarser = [widths[-1]] * 2, reversed(widths[1:])
+        self.around = _Level(layout, ends, widths[-1], condition, config) if self.dense else None
+        self.enlarge = nn.ModuleList(convolution(2, width, width, kernel) for width in coarser if self.dense)
 
     def forward(self, maps: Maps, condition: Tensor) -> Maps:
-        """Predictions for noisy planes; see `PlaneDenoiser`."""
+        """Predictions for noisy planes; see `PlaneDenoiser`.
+
+        Raises:
+            ConfigError: if the planes cannot be joined, because their grids differ.
+        """
+        if not self.joined:
+            return self._predicted(maps, condition)
+        if len({m.shape for m in maps}) > 1:
+            grids = ", ".join(" x ".join(map(str, m.shape[2:])) for m in maps)
+            raise ConfigError(
+                f"diffusion.denoiser.planes is 'joined', but the planes of the latent have different grids: {grids}. "
+                "Fix: set it to 'shared'"
+            )
+        (joined,) = self._predicted([torch.cat(maps, dim=1)], condition)
+        return list(joined.chunk(len(maps), dim=1))
+
+    def _predicted(self, maps: Maps, condition: Tensor) -> Maps:
         maps = [m + offset for m, offset in zip(apply_shared(self.stem, maps, self.wraps), self.offsets, strict=True)]
-        skips: list[Maps] = []
+        skips = [maps] if self.dense else []
         for level, shrink in zip(self.down, self.shrink, strict=True):
-            maps = level(maps, condition)
-            skips.append(maps)
+            for number in range(len(level)):  # type: ignore[arg-type]
+                maps = level(number, maps, condition)
+                if self.dense or number == len(level) - 1:  # type: ignore[arg-type]
+                    skips.append(maps)
             if not isinstance(shrink, nn.Identity):
                 maps = apply_shared(shrink, [self._halve(m) for m in maps], self.wraps)
-        maps = self.middle(maps)
-        for level, skip in zip(self.up, reversed(skips), strict=True):
-            maps = [
-                torch.cat(
-                    [
-                        F.interpolate(m, size=s.shape[2:], mode="nearest") if m.shape[2:] != s.shape[2:] else m,
-                        s,
-                    ],
-                    1,
-                )
-                for m, s in zip(maps, skip, strict=True)
-            ]
-            maps = level(maps, condition)
+                skips += [maps] if self.dense else []
+        if self.around is None:
+            maps = self.middle(maps)
+        else:
+            maps = self.around(1, self.middle(self.around(0, maps, condition)), condition)
+        for place, level in enumerate(self.up):
+            if place and self.dense:
+                maps = apply_shared(self.enlarge[place - 1], self._enlarged(maps, skips[-1]), self.wraps)
+            for number in range(len(level)):  # type: ignore[arg-type]
+                if self.dense or not number:
+                    skip = skips.pop()
+                    maps = [torch.cat(pair, 1) for pair in zip(self._enlarged(maps, skip), skip, strict=True)]
+                maps = level(number, maps, condition)
         return apply_shared(lambda m, wraps: self.head(F.silu(self.norm(m)), wraps), maps, self.wraps)
 
     @staticmethod
@@ -127,3 +193,33 @@ class PlaneUNet(PlaneDenoiser):
         """Mean over blocks of two cells along axes longer than one; an odd last cell is kept."""
         sizes = [2 if size > 1 else 1 for size in features.shape[2:]]
         return F.avg_pool2d(features, sizes, ceil_mode=True, count_include_pad=False)
+
+    @staticmethod
+    def _enlarged(maps: Maps, others: Maps) -> Maps:
+        """Maps in the sizes of others, each cell with the value of the nearest."""
+        return [
+            m if m.shape[2:] == other.shape[2:] else F.interpolate(m, size=other.shape[2:], mode="nearest")
+            for m, other in zip(maps, others, strict=True)
+        ]
+
+
+def kernel_of(layout: Layout) -> tuple[int, int]:
+    """Size of the convolutions: lines are maps with one row."""
+    return (1, 3) if all(len(plane) == 1 for plane in layout.planes) else (3, 3)
+
+
+def joined_layout(layout: Layout) -> Layout:
+    """The layout of one map whose channels are those of all planes.
+
+    Raises:
+        ConfigError: if planes differ in the number of axes, or in which of them are periodic.
+    """
+    wraps = layout.plane_wraps[0]
+    if any(other != wraps for other in layout.plane_wraps):
+        raise ConfigError(
+            f"diffusion.denoiser.planes is 'joined', but the planes {', '.join(map(' '.join, layout.planes))} differ "
+            "in the number of axes, or in which are periodic. Fix: set it to 'shared'"
+        )
+    axes = ("column", "row")[: len(wraps)]
+    periodic = tuple(axis for axis, wrap in zip(axes, wraps, strict=True) if wrap)
+    return Layout(axes=axes, planes=(axes,), periodic=periodic)

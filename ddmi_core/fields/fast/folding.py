@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from ddmi_core.fields.layout import Layout
@@ -19,6 +19,9 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+Layers = tuple[tuple[Tensor, Tensor], ...]  # weights (width, width), biases (width,)
+
+
 @frozen(eq=False)
 class Term:
     """Basis fields of one plane and scale, projected by the first linear layer of a block."""
@@ -30,11 +33,15 @@ class Term:
 
 @frozen(eq=False)
 class FoldedBlock:
-    """One block: `activation(sum of interpolated terms + hidden @ state)`, then the remaining layers."""
+    """One block: `activation(sum of interpolated terms + hidden @ state)`, then the remaining layers.
+
+    In residual readouts, the result is added to the hidden state, and blocks without an embedding may follow.
+    """
 
     terms: tuple[Term, ...]  # the first one includes the bias, or that of each plane of a scale if planes have weights
     state: Tensor  # (width, width), or (0, width) in the first block
-    rest: tuple[tuple[Tensor, Tensor], ...]  # weights (width, width), biases (width,)
+    rest: Layers
+    after: tuple[Layers, ...] = ()  # residual blocks that take the hidden state alone
 
 
 @frozen(eq=False)
@@ -45,6 +52,7 @@ class FoldedReadout:
     head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
     activation: Callable[[Tensor], Tensor]  # may work in place
     wraps: tuple[bool, ...]  # whether each column of the coordinates is periodic
+    residual: bool = False
 
     @property
     def channels(self) -> int:
@@ -53,20 +61,45 @@ class FoldedReadout:
 
     def values(self, totals: Iterable[Tensor]) -> Tensor:
         """Values `(V, N)` from the sum of interpolated terms of each block, `(N, width)`; overwrites the sums."""
-        sums = zip(self.blocks, totals, strict=True)
-        hidden = self._layers(*next(sums))
-        for block, total in sums:
-            hidden = self._layers(block, total.addmm_(hidden, block.state))
+        hidden: Tensor | None = None
+        for block, total in zip(self.blocks, totals, strict=True):
+            if self.residual:
+                hidden = self._residual(block, total, hidden)
+            else:
+                inputs = total if hidden is None else total.addmm_(hidden, block.state)
+                hidden = self._layers(block.rest, self.activation(inputs))
+        if hidden is None:
+            raise ValueError("a readout has at least one block")
+        if self.residual:
+            hidden = self.activation(hidden)
         weight, bias = self.head
         # Few rows by many columns: several times faster than many rows by few columns.
         return torch.addmm(bias, weight, hidden.t())
 
-    def _layers(self, block: FoldedBlock, inputs: Tensor) -> Tensor:
-        """The activation and the remaining layers of a block."""
-        hidden = self.activation(inputs)
-        for weight, bias in block.rest:
+    def _layers(self, layers: Layers, hidden: Tensor) -> Tensor:
+        """Layers with activations."""
+        for weight, bias in layers:
             hidden = self.activation(torch.addmm(bias, hidden, weight))
         return hidden
+
+    def _residual(self, block: FoldedBlock, total: Tensor, hidden: Tensor | None) -> Tensor:
+        """The hidden state after a block and those that follow it."""
+        inner = total if hidden is None else total.addmm_(self._active(hidden), block.state)
+        inner = self._before(block.rest, inner)
+        hidden = inner if hidden is None else hidden + inner
+        for layers in block.after:
+            hidden = hidden + self._before(layers, hidden)
+        return hidden
+
+    def _before(self, layers: Layers, inner: Tensor) -> Tensor:
+        """Layers that activations precede."""
+        for weight, bias in layers:
+            inner = torch.addmm(bias, self._active(inner), weight)
+        return inner
+
+    def _active(self, hidden: Tensor) -> Tensor:
+        """The activation of a state that is still needed."""
+        return self.activation(hidden.clone())
 
 
 @torch.no_grad()
@@ -81,12 +114,14 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
     at_input = config.joining == "input"
     blocks: list[FoldedBlock] = []
     hidden = 0
-    for number, block in enumerate(readout.blocks):
-        (weight, bias), *rest = [_affine(layer) for layer in block]  # type: ignore[attr-defined]
+    for number, ((weight, bias), *rest) in enumerate(readout.affine(extra)):
         layers = tuple((w.t().contiguous(), b) for w, b in rest)
         columns = weight.shape[1] - readout.extra
         bias = bias + weight[:, columns:] @ extra
-        scales = range(len(basis)) if at_input and number == 0 else () if at_input else (number,)
+        if at_input:
+            scales = range(len(basis)) if number == 0 else range(0)
+        else:
+            scales = range(number, min(number + 1, len(basis)))
         own = weight[:, hidden:columns]
         if scales:
             terms = _terms([basis[scale] for scale in scales], own, bias, layout, config.planes)
@@ -95,16 +130,13 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
             # A block without an embedding only adds its layers to the previous block.
             last = blocks.pop()
             more = ((weight[:, :hidden].t().contiguous(), bias), *layers)
-            blocks.append(FoldedBlock(last.terms, last.state, last.rest + more))
+            added = {"after": (*last.after, more)} if config.residual else {"rest": last.rest + more}
+            blocks.append(evolve(last, **added))
         hidden = config.width
-    weight, bias = _affine(readout.head)
+    # Detached: under `no_grad` a view of a parameter would still require gradients.
+    head = readout.head.weight.detach().contiguous(), readout.head.bias.detach()[:, None]
     wraps = tuple(axis in layout.periodic for axis in layout.plane_axes)
-    return FoldedReadout(tuple(blocks), (weight.contiguous(), bias[:, None]), _IN_PLACE[config.activation], wraps)
-
-
-def _affine(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a layer, detached: under `no_grad` a view of a parameter would still require gradients."""
-    return layer.weight.detach(), layer.bias.detach()
+    return FoldedReadout(tuple(blocks), head, _IN_PLACE[config.activation], wraps, config.residual)
 
 
 def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layout, join: str) -> tuple[Term, ...]:

@@ -67,7 +67,7 @@ def check_signals_are_coded_alone(subject: Subject) -> None:
     """Latents and basis fields of a signal do not depend on the other signals of its batch."""
     subject.several()
     with torch.no_grad():
-        alone = subject.autoencoder.encode(subject.signals([1])).mean
+        alone = subject.autoencoder.encode(subject.signals([subject.chosen[1]])).mean
         basis = subject.autoencoder.decode(Planes(plane[1:2] for plane in subject.posterior.mean)).basis
     encoded = max(furthest(a, b[1:2]) for a, b in zip(alone, subject.posterior.mean, strict=True))
     fix = "use no operations across the batch, such as batch normalisation in training mode or attention over it"

@@ -22,7 +22,7 @@ TEXT = "This is not what the suffix says.\n" * 20
 
 
 def check_exporters(subject: Subject) -> Remark:
-    """Every exporter writes a render and an original to exactly the given path, as a file that other programs open."""
+    """Every exporter writes what it is given to exactly the given path, as a file that other programs open."""
     left, empty = [], []
     artefacts = {"render": subject.native, "original": _original(subject)}
     for suffix, export in subject.parts.exporters().items():
@@ -64,9 +64,35 @@ def check_exporters(subject: Subject) -> Remark:
                 )
             if not reader:
                 left.append(suffix)
+    same = _written_alike(subject)
+    default = next(iter(subject.parts.exporters()))
+    expect(
+        default not in same,
+        f"the exporter {default!r} writes equal files for different originals",
+        "write the values of the artefact",
+        originals=subject.count,
+    )
     remarks = [f"no reader available for {', '.join(dict.fromkeys(left))}"] if left else []
+    remarks += [f"equal files for different originals: {', '.join(same)}"] if same else []
     remarks += [f"the render is empty as {', '.join(empty)}"] if empty else []
     return "; ".join(remarks) or None
+
+
+def _written_alike(subject: Subject) -> list[str]:
+    """Suffixes whose files are equal for different originals, such as files of what all signals share."""
+    if subject.count < 2:
+        return []
+    originals = [subject.parts.ground_truth(subject.batch, index) for index in range(subject.count)]
+    same = []
+    for suffix, export in subject.parts.exporters().items():
+        written = set()
+        for original in originals:
+            path = subject.scratch("different") / f"original{suffix}"
+            export(original, path)
+            written.add(path.read_bytes())
+        if len(written) == 1:
+            same.append(suffix)
+    return same
 
 
 def check_exporters_repeat(subject: Subject) -> None:
@@ -104,9 +130,10 @@ def check_files_read_back(subject: Subject) -> Remark:
     """`read` reads files of each exporter, where it takes them, as one signal of the native size and same content."""
     left = []
     exporters = subject.parts.exporters()
+    last = subject.count - 1  # a reader that returns the first signal of the data would pass with the first one
     for suffix, export in exporters.items():
         path = subject.scratch("read") / f"original{suffix}"
-        export(_original(subject), path)
+        export(subject.parts.ground_truth(subject.batch, last), path)
         try:
             signal = subject.parts.read(path)
         except DataError as error:
@@ -122,7 +149,7 @@ def check_files_read_back(subject: Subject) -> Remark:
 
 
 def _same(subject: Subject, suffix: str, signal: Any) -> None:
-    """Compare a signal that was read from a file with the first signal."""
+    """Compare a signal that was read from a file with the last one of the batch."""
     batch = sorted({tensor.shape[0] if tensor.ndim else 0 for _, tensor in leaves(signal)})
     expect(
         batch == [1],
@@ -132,7 +159,7 @@ def _same(subject: Subject, suffix: str, signal: Any) -> None:
     )
     with torch.no_grad():
         subject.autoencoder.encode(copied(signal))
-    ours, theirs = levels_of(subject.batch)[0][:1], levels_of(signal)[0]
+    ours, theirs = levels_of(subject.batch)[0][-1:], levels_of(signal)[0]
     expect(
         ours.shape == theirs.shape,
         f"the signal that is read from a {suffix} file has another native shape than the signals of the data",
@@ -142,7 +169,7 @@ def _same(subject: Subject, suffix: str, signal: Any) -> None:
     )
     pair = torch.stack([ours.flatten(), theirs.flatten()])
     if float(pair.std(dim=1).min()) == 0:
-        raise NotApplicable("the first signal is constant, so it has no correlation")
+        raise NotApplicable("the signal is constant, so it has no correlation")
     alike = float(torch.corrcoef(pair)[0, 1])
     expect(
         alike >= ALIKE,

@@ -213,6 +213,20 @@ def check_pictures(subject: Subject) -> None:
         )
         for frame in frames:
             frame.convert("RGB").load()
+    if subject.count > 1:
+        originals = [subject.parts.ground_truth(subject.batch, index) for index in range(subject.count)]
+        different = {_pixels(subject.parts.picture(artefact)) for artefact in originals}
+        expect(
+            len(different) > 1,
+            "the pictures of different originals are equal",
+            "draw the values of the artefact",
+            originals=len(originals),
+        )
+
+
+def _pixels(drawn: Any) -> tuple[bytes, ...]:
+    frames = list(drawn) if isinstance(drawn, Sequence) else [drawn]
+    return tuple(frame.convert("RGB").tobytes() for frame in frames)
 
 
 def _contents(subject: Subject, artefact: Any) -> Any:

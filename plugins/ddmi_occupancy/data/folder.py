@@ -54,6 +54,7 @@ def load(location: Path | None, settings: OccupancySettings) -> Split:
         labels=found.labels,
         captions=found.captions,
         mirrored=[settings.augment and may for may in found.mirrorable],
+        noise=settings.noise,
     )
     return whole.split(settings.held_out)
 

@@ -21,7 +21,7 @@ class ShapeSet(DivisibleSet):
     """Shapes as points on their surfaces and points in space.
 
     Batches with a generator are augmented: they contain a random subset of the surface points, and each shape that may
-    be mirrored is reflected in x with probability 1/2.
+    be mirrored is reflected in x with probability 1/2. The surface points have the given noise.
 
     Args:
         clouds: points of at least as many shapes as the set has.
@@ -33,6 +33,7 @@ class ShapeSet(DivisibleSet):
         labels: class of each shape; 0 by default.
         captions: sentences about each shape; none by default.
         mirrored: whether each shape may be mirrored; false by default.
+        noise: standard deviation of the noise of surface points in augmented batches.
 
     Raises:
         ValueError: if the numbers of names, rows, labels, captions and shapes do not match.
@@ -50,9 +51,10 @@ class ShapeSet(DivisibleSet):
         labels: Sequence[int] | None = None,
         captions: Sequence[Sequence[str]] = (),
         mirrored: Sequence[bool] = (),
+        noise: float = 0.0,
     ) -> None:
         count = len(names)
-        self.clouds, self.weights, self.shown = clouds, weights, shown
+        self.clouds, self.weights, self.shown, self.noise = clouds, weights, shown, noise
         self.names, self.classes = tuple(map(str, names)), tuple(map(str, classes))
         self.rows = np.arange(count) if rows is None else np.asarray(rows, dtype=np.int64)
         self.labels = torch.tensor([0] * count if labels is None else list(labels), dtype=torch.long)
@@ -90,6 +92,9 @@ class ShapeSet(DivisibleSet):
             side = 1.0 - 2.0 * (self.mirrored[index] & (chance < 0.5)).float()
             for part in parts:
                 part[..., 0] *= side[:, None]
+            if self.noise:
+                drawn = torch.randn(parts[0].shape, generator=generator, device=generator.device)
+                parts[0] += self.noise * drawn.cpu()
         weights = torch.from_numpy(self.weights).expand(len(index), -1)
         surface, normals, points = parts
         return ShapeSignal(surface, normals, points, torch.from_numpy(inside), weights)
@@ -122,6 +127,7 @@ class ShapeSet(DivisibleSet):
             labels=self.labels[chosen].tolist(),
             captions=[self.captions[i] for i in chosen] if self.captions else (),
             mirrored=self.mirrored[chosen].tolist(),
+            noise=self.noise,
         )
 
 

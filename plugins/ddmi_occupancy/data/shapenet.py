@@ -188,6 +188,7 @@ def _split(
         labels=[synsets.index(models[i].synset) for i in good],
         captions=texts if captions else (),
         mirrored=[settings.augment and not tell_sides(text) for text in texts],
+        noise=settings.noise,
     )
     held = [row for row, i in enumerate(good) if models[i].held_out]
     train = [row for row, i in enumerate(good) if not models[i].held_out]

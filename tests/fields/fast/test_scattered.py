@@ -8,25 +8,36 @@ import torch
 from ddmi_core.api import Field, Layout
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
-from plane_layouts import LAYOUTS, cells_of, planes
+from plane_layouts import LAYOUTS, cells_of, perturbed, planes
 
 LAYOUTS = {
     **LAYOUTS,
     "four axes": Layout(axes=("x", "y", "z", "t"), planes=(("x", "y"), ("z",), ("t", "z")), extra=("a", "b")),
 }
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+READOUTS = (
+    {"tail": 1},
+    {"residual": True, "tail": 2},
+    {"residual": True, "tail": 1, "activation": "silu"},
+    {"residual": True, "activation": "gelu"},
+    {"modulated": True},
+    {"modulated": True, "residual": True, "tail": 1},
+)
 
 
-def make_field(layout, join="sum", joining="coarse_to_fine", activation="relu", lengths=((3, 1, 4), (6, 5, 7))):
+def make_field(
+    layout, join="sum", joining="coarse_to_fine", activation="relu", lengths=((3, 1, 4), (6, 5, 7)), **options
+):
     channels = (5, 4, 3, 2)[: len(lengths)]
     basis = tuple(
         planes(layout, c, cells_of(layout, *length), batch=1, seed=c)
         for c, length in zip(channels, lengths, strict=True)
     )
     factor = len(layout.planes) if join == "concatenate" else 1
-    config = ReadoutConfig(width=12, depth=2, planes=join, joining=joining, activation=activation)
+    config = ReadoutConfig(width=12, depth=2, planes=join, joining=joining, activation=activation, **options)
     torch.manual_seed(0)
-    return Field(basis, CoarseToFineReadout([c * factor for c in channels], len(layout.extra), 3, config), layout)
+    readout = CoarseToFineReadout([c * factor for c in channels], len(layout.extra), 3, config)
+    return Field(basis, perturbed(readout, scale=0.1) if options else readout, layout)
 
 
 def points(layout, n=50):
@@ -42,6 +53,23 @@ def test_values_equal_the_plain_path(layout, activation, join, joining):
     field, coords = make_field(layout, join, joining, activation), points(layout)
     extra = torch.linspace(-1, 1, len(layout.extra))
     torch.testing.assert_close(field.points(extra).at(coords), field(coords[None], extra)[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("joining", ["coarse_to_fine", "input"])
+@pytest.mark.parametrize("options", READOUTS, ids=str)
+@layouts
+def test_every_readout_is_evaluated_alike(layout, options, joining):
+    if options.get("modulated") and not layout.extra:
+        pytest.skip("nothing to modulate by")
+    field, coords = make_field(layout, "sum", joining, **options), points(layout)
+    extra = torch.linspace(-1, 1, len(layout.extra))
+    coords.requires_grad_()
+    plain = field(coords[None], extra)[0]
+    gradients = [torch.autograd.grad(plain[:, v].sum(), coords, retain_graph=True)[0] for v in range(3)]
+    values, slopes = field.points(extra, chunk=17).slopes(coords)
+    torch.testing.assert_close(field.points(extra).at(coords), plain.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(values, plain.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(slopes, torch.stack(gradients, dim=1), atol=1e-4, rtol=1e-4)
 
 
 @layouts

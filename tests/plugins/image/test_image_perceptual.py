@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ddmi_core.errors import ConfigError
-from ddmi_core.parts import PerceptualConfig
-from ddmi_image.perceptual import LpipsTerm
+from ddmi_core.parts import LpipsTerm, PerceptualConfig
 
 
 class StandIn(nn.Module):

@@ -59,7 +59,7 @@ def test_paper_preset_has_the_sizes_of_the_paper():
     assert [tuple(plane.shape) for plane in latent] == [(1, 64, 16, 16)] * 3
     assert [tuple(scale[0].shape[1:]) for scale in basis] == [(32, 64, 64)]
     assert (config.domain.size, config.domain.points) == (128, 3000)
-    assert (config.autoencoder.points, config.domain.samples, config.domain.close) == (1024, 96, 0)
+    assert (config.autoencoder.points, config.domain.samples, config.domain.close) == (5000, 256, 0)
     path = config.diffusion.path
     assert (path.kind, path.steps, path.beta_start, path.beta_end) == ("variance_preserving", 1000, 0.0015, 0.0195)
 

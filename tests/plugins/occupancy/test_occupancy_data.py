@@ -106,6 +106,15 @@ def test_surface_and_normals_of_a_batch_fit():
     assert torch.allclose(signal.normals.norm(dim=-1), torch.ones(7, 64), atol=1e-6)
 
 
+def test_noise_moves_surface_points_in_augmented_batches_alone_and_last_of_all_draws():
+    plain, noisy = balls(mirrored=[True] * 7), balls(mirrored=[True] * 7, noise=0.02).part(range(7))
+    assert torch.equal(noisy.batch([2, 5]).surface, plain.batch([2, 5]).surface)
+    before, after = plain.batch(range(7), seeded()), noisy.batch(range(7), seeded())
+    assert (after.surface - before.surface).std().item() == pytest.approx(0.02, rel=0.05)
+    for name in ("normals", "points", "inside"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
+
+
 def test_augmentation_mirrors_those_that_may_be_and_draws_other_surface_points():
     shapes = balls(mirrored=[True, False] * 3 + [True])
     plain = shapes.batch(range(7))

@@ -38,6 +38,15 @@ def test_preset_builds_with_terms_and_conditions_that_exist(preset):
     assert sum(p.numel() for p in model.parameters()) > 0
 
 
+@pytest.mark.parametrize("used", [True, False])
+def test_normals_reach_the_encoder_if_asked(used):
+    config = resolve(OCCUPANCY, "quick", overrides=[f"domain.normals={str(used).lower()}"])
+    encoder = build_autoencoder(build_parts(OCCUPANCY, config.domain), config).encoder
+    points, none = torch.rand(1, 64, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 0)
+    first, second = (encoder(ShapeSignal(points, normals, points, none, none)).mean for normals in (points, -points))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True)) == (not used)
+
+
 @pytest.mark.parametrize("preset", OccupancyParts.presets())
 def test_the_loss_does_not_draw_more_points_than_a_shape_has(preset):
     config = resolve(OCCUPANCY, preset)

@@ -40,6 +40,7 @@ def load(location: None, settings: OccupancySettings) -> Split:
         labels=[CLASSES.index(piece.kind) for piece in pieces],
         captions=[captions(piece) for piece in pieces],
         mirrored=[settings.augment] * len(pieces),
+        noise=settings.noise,
     )
     return whole.split(settings.held_out, [piece.key for piece in pieces])
 

@@ -8,14 +8,18 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import attrs
 
+from ddmi_core.api.domain import Domain
+from ddmi_core.errors import PluginError
 from ddmi_core.registry.discovery import VARIABLE
-from ddmi_core.registry.extensions import extensions
+from ddmi_core.registry.extensions import Offer, extensions
 from ddmi_core.registry.limit import SECONDS, ended
-from ddmi_core.registry.loader import report_fix, slow_fix
+from ddmi_core.registry.loader import fix_for, report_fix, slow_fix
 from ddmi_core.registry.records import EXTENSIONS, PluginRecord, Status
 from ddmi_core.registry.registry import listed, listed_extensions, loaded
 
@@ -25,7 +29,8 @@ _MARK = "\x1eddmi-plugin "
 def checked() -> tuple[PluginRecord, ...]:
     """All plugins and extensions; those with the status `found` are loaded, and become ready, broken or incompatible.
 
-    An extension with a name that is taken becomes a clash.
+    The implementation of a plugin and the parts of an extension are imported as well. An extension with a name that is
+    taken becomes a clash.
 
     Each may take 30 s of CPU time, times `DDMI_TIME_FACTOR`.
     """
@@ -69,13 +74,38 @@ def _check(record: PluginRecord, allowed: str = "") -> PluginRecord:
     return PluginRecord(**{**found, **lists, "status": Status(found["status"])})
 
 
+def _implementation(domain: Domain) -> object:
+    from ddmi_core.parts.domain_parts import implementation  # imports torch, which the program itself need not
+
+    return implementation(domain)
+
+
+def _is_required(offer: Offer) -> bool:
+    """Whether everything that a part needs has to be installed."""
+    return not offer.contribution.requires
+
+
+def _whole(record: PluginRecord, parts: Sequence[Callable[[], object]]) -> PluginRecord:
+    """The record after importing what it refers to; broken if that fails."""
+    try:
+        for load in parts:
+            load()
+    except PluginError as error:
+        reason, _, fix = str(error).partition(". Fix: ")
+        fix = fix or fix_for(record, error.__cause__ or error)
+        return attrs.evolve(record, status=Status.BROKEN, reason=reason, fix=fix)
+    return record
+
+
 def _main(group: str, name: str) -> None:
     """Load one plugin or extension and print its record; its own output goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
         if group == EXTENSIONS:
-            record = next(extension.record for extension in extensions() if extension.record.name == name)
+            extension = next(extension for extension in extensions() if extension.record.name == name)
+            record = _whole(extension.record, [offer.load for offer in extension.offers() if _is_required(offer)])
         else:
-            record = loaded(name).record
+            found = loaded(name)
+            record = _whole(found.record, [] if found.domain is None else [partial(_implementation, found.domain)])
     sys.stdout.write(f"\n{_MARK}{json.dumps(attrs.asdict(record))}\n")
     sys.stdout.flush()
 
