@@ -96,6 +96,7 @@ def check_settings_act(parts: AnyParts, config: RunConfig, read: Read, trial: Tr
     """
     reasons = dict(_reasons(parts, config, frozenset(read), trial))  # first: what follows reads all settings
     default = _values(RunConfig(config.plugin, domain=type(config.domain)()))
+    default["autoencoder.perceptual.kind"] = "none"  # the default of this one is a term
     preset, values = _values(resolve(parts.domain, config.preset)), _values(config)
     idle = {key: why for key, why in reasons.items() if values[key] not in (default[key], preset[key])}
     # What readers of files have done may be in a cache, so that they read fewer settings.

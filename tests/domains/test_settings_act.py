@@ -42,8 +42,8 @@ SMALL = {
     "video": ("domain.count=10", "domain.frames=4", "domain.size=8", "domain.rate=4", "domain.held_out=0.3"),
 }
 EVERYWHERE = (
-    "autoencoder.encoder.widths=[8, 8]",
-    "autoencoder.decoder.widths=[8, 8]",
+    "autoencoder.encoder.widths=[8, 16]",
+    "autoencoder.decoder.widths=[16, 8]",
     "autoencoder.decoder.basis=[4, 4]",
     "autoencoder.readout.width=8",
     "autoencoder.latent_channels=2",
@@ -148,8 +148,11 @@ class Small:
 
     def refused(self, config: RunConfig) -> str:
         """The key that a run with this configuration refuses, or nothing."""
+        main = autoencoder_objectives(self.parts, config, self.autoencoder, self.split)["autoencoder"]
+        drawn = main.draw(StepContext(0, (0,), generator_for(0, "patch"), CPU))[2].patch
         try:
-            idle_settings.check_settings_act(self.parts, config, self.read, self.trial)
+            trial = evolve(self.trial, patches=bool(drawn))
+            idle_settings.check_settings_act(self.parts, config, self.read, trial)
         except ConfigError as error:
             return error.key if "cannot act, because" in str(error) else "another error"
         return ""

@@ -96,3 +96,24 @@ def test_a_part_that_needs_values_is_not_examined():
     domain = variant(formula_domains.WAVE, encoder=needing, presets=formula_domains.Waves.presets)
     config = resolve(domain)
     check_parts(build_parts(domain, config.domain), config)
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (("diffusion.path.beta_start=0.5", "diffusion.path.beta_end=0.1"), ("beta_start is 0.5", "beta_end 0.1")),
+        (("diffusion.denoiser.multipliers=[1, 0]",), ("diffusion.denoiser.multipliers", "each >= 1")),
+        (("autoencoder.encoder.widths=[0, 8]",), ("autoencoder.encoder.widths", "each >= 1")),
+        (("autoencoder.decoder.basis=[0]",), ("autoencoder.decoder.basis", "each >= 1")),
+        (("autoencoder.decoder.widths=[8]", "autoencoder.decoder.basis=[4, 4]"), ("basis has 2", "widths only 1")),
+    ],
+)
+def test_settings_that_exclude_each_other_are_named(sets, told):
+    with pytest.raises(ConfigError) as caught:
+        resolve(formula_domains.WAVE, overrides=sets)
+    assert all(words in str(caught.value) for words in told)
+
+
+def test_a_patch_of_the_encoder_that_is_larger_than_the_signals_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"encoder\.patch = \[4096\] is larger than a signal of \[\d+\] cells"):
+        run(formula_domains.WAVE, tmp_path / "run", "autoencoder.encoder.patch=[4096]")
