@@ -87,6 +87,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else "."
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 file`, `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -6,6 +6,7 @@ from ddmi_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ddmi_core.api.conditions import Condition as Condition
+    from ddmi_core.api.conditions import TokenSequences as TokenSequences
     from ddmi_core.api.domain import API_VERSION as API_VERSION
     from ddmi_core.api.domain import Domain as Domain
     from ddmi_core.api.evaluation import FeatureNetwork as FeatureNetwork

@@ -7,6 +7,8 @@ from ddmi_core._lazy import lazy_exports
 if TYPE_CHECKING:
     from ddmi_core.diffusion.config import DenoiserConfig as DenoiserConfig
     from ddmi_core.diffusion.config import PathConfig as PathConfig
+    from ddmi_core.diffusion.denoisers.cross_attention import Context as Context
+    from ddmi_core.diffusion.denoisers.cross_attention import CrossAttention as CrossAttention
     from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser as PlaneDenoiser
     from ddmi_core.diffusion.denoisers.embeddings import AxisPositions as AxisPositions
     from ddmi_core.diffusion.parameterization import Target as Target

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
+from ddmi_core.api.conditions import TokenSequences
 from ddmi_core.diffusion.config import DiffusionConfig
+from ddmi_core.diffusion.denoisers.cross_attention import TokenCondition, pack
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import Target, target_from
@@ -19,6 +21,7 @@ from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
+DrawLatents = Callable[[Sequence[int], torch.Generator, torch.device], Tensor]  # of the signals at indices: (B, L)
 MIXING_LOGIT = -6.0  # at the start, as in the authors' code: the network's share is 0.0025
 
 
@@ -44,7 +47,7 @@ class MixedPrediction(nn.Module):
 
 
 class LatentDiffusion(nn.Module):
-    """Denoiser of flat latents for a path, a prediction target, and classes or vectors as conditions.
+    """Denoiser of flat latents for a path, a prediction target, and classes, vectors or tokens as conditions.
 
     Args:
         layout: planes and axes.
@@ -52,10 +55,20 @@ class LatentDiffusion(nn.Module):
         classes: number of classes; 0 for a model without classes.
         config: path, target, denoiser.
         vectors: length F of the condition vectors, which replace classes; 0 for a model without them.
+        tokens: length of the tokens of conditions, to which the network attends; 0 for a model without them.
+
+    Raises:
+        ConfigError: if there are tokens, and the network cannot attend to them.
     """
 
     def __init__(
-        self, layout: Layout, shape: LatentShape, classes: int, config: DiffusionConfig, vectors: int = 0
+        self,
+        layout: Layout,
+        shape: LatentShape,
+        classes: int,
+        config: DiffusionConfig,
+        vectors: int = 0,
+        tokens: int = 0,
     ) -> None:
         super().__init__()
         self.shape, self.config, self.classes = shape, config, classes
@@ -63,17 +76,21 @@ class LatentDiffusion(nn.Module):
         self.target = target_from(config.target, self.path)
         width = 4 * max(16, config.denoiser.width // 2)
         self.time = TimeEmbedding(width)
-        self.condition: ClassCondition | VectorCondition = (
-            VectorCondition(vectors, width) if vectors else ClassCondition(classes, width)
-        )
+        self.condition: ClassCondition | VectorCondition | TokenCondition
+        if tokens:
+            self.condition = TokenCondition(vectors, tokens, width)
+        else:
+            self.condition = VectorCondition(vectors, width) if vectors else ClassCondition(classes, width)
         self.activate = nn.SiLU()
         self.network = part("denoisers", config.denoiser.kind)(layout, shape.channels, width, config.denoiser)
+        if tokens:
+            self.network.attend(width)
         self.mixed = MixedPrediction(shape, self.target) if config.mixed else None
 
     @property
     def conditioned(self) -> bool:
-        """Whether the model takes classes or vectors as conditions."""
-        return bool(self.classes) or isinstance(self.condition, VectorCondition)
+        """Whether the model takes classes, vectors or tokens as conditions."""
+        return bool(self.classes) or not isinstance(self.condition, ClassCondition)
 
     def forward(self, noisy: Tensor, times: Tensor, conditions: Tensor) -> Tensor:
         """The network's prediction of the configured target.
@@ -81,10 +98,12 @@ class LatentDiffusion(nn.Module):
         Args:
             noisy: `(B, L)`.
             times: `(B,)`, in [0, 1].
-            conditions: `(B,)` or `(B, F + 1)`; see `ClassCondition` and `VectorCondition`.
+            conditions: `(B,)`, `(B, F + 1)` or `(B, R, W + 1)`; see `ClassCondition`, `VectorCondition` and
+                `TokenCondition`.
         """
         condition = self.activate(self.time(times) + self.condition(conditions))
-        maps = self.network(as_maps(self.shape.unpack(noisy)), condition)
+        context = (self.condition.context(conditions),) if isinstance(self.condition, TokenCondition) else ()
+        maps = self.network(as_maps(self.shape.unpack(noisy)), condition, *context)
         predicted = torch.cat([m.flatten(1) for m in maps], dim=1)
         return predicted if self.mixed is None else self.mixed(noisy, predicted, times)
 
@@ -104,22 +123,27 @@ class DenoisingObjective(Objective):
 
     Args:
         model: the model to train.
-        latents: `(N, L)`, normalised.
-        conditions: of each latent: classes `(N,)`, or vectors `(N, K, F)`, one of K drawn at each step. An
-            unconditional model ignores them.
+        latents: normalised: `(N, L)`, or a function that draws them.
+        conditions: of each latent: classes `(N,)`; or vectors `(N, K, F)` or sequences, one of K drawn at each step.
+            An unconditional model ignores them.
     """
 
-    def __init__(self, model: LatentDiffusion, latents: Tensor, conditions: Tensor) -> None:
+    def __init__(
+        self, model: LatentDiffusion, latents: Tensor | DrawLatents, conditions: Tensor | TokenSequences
+    ) -> None:
         super().__init__()
-        self.trained, self.size = model, len(latents)
+        self.trained, self.size = model, len(conditions)
         self.latents = latents
-        self.conditions = conditions if model.conditioned else model.condition.none(len(latents))
+        self.conditions = conditions if model.conditioned else model.condition.none(len(conditions))
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: LatentDiffusion = self.trained  # type: ignore[assignment]
         indices = torch.tensor(context.indices)
-        clean = self.latents[indices].to(context.device)
+        if isinstance(self.latents, Tensor):
+            clean = self.latents[indices].to(context.device)
+        else:
+            clean = self.latents(context.indices, context.generator, context.device)
         conditions = self._draw_conditions(indices, context.generator)
         dropped = torch.rand(len(indices), generator=context.generator) < model.config.drop_condition
         dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))
@@ -131,9 +155,11 @@ class DenoisingObjective(Objective):
         return Losses((predicted - target).square().mean())
 
     def _draw_conditions(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Conditions of a batch: classes, or one of the K vectors of each latent."""
-        conditions = self.conditions[indices]
-        if conditions.ndim < 3:
+        """Conditions of a batch: classes, or one of the K vectors or sequences of each latent."""
+        given = self.conditions
+        conditions = given.rows[indices] if isinstance(given, TokenSequences) else given[indices]
+        if isinstance(given, Tensor) and conditions.ndim < 3:
             return conditions
         chosen = torch.randint(conditions.shape[1], (len(indices),), generator=generator)
-        return marked(conditions[torch.arange(len(indices)), chosen])
+        conditions = conditions[torch.arange(len(indices)), chosen]
+        return pack(given, conditions) if isinstance(given, TokenSequences) else marked(conditions)

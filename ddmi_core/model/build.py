@@ -15,6 +15,8 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.objective import DiscriminatorObjective, ReconstructionObjective
+from ddmi_core.conditions.text import network_tokens
+from ddmi_core.conditions.text_network import is_network
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.paths import path_from
@@ -56,13 +58,13 @@ def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
     name = config.diffusion.condition
     if name in ("none", "class"):
         return None
-    condition = parts.conditions()[name]()
+    condition = network_tokens(name) if is_network(name) else parts.conditions()[name]()
     require(instance(Condition), condition, f"domain {parts.domain.name!r}: condition {name!r}")
     return condition
 
 
 def build_diffusion(
-    domain: Domain, config: RunConfig, shape: LatentShape, classes: int, vectors: int = 0
+    domain: Domain, config: RunConfig, shape: LatentShape, classes: int, vectors: int = 0, tokens: int = 0
 ) -> LatentDiffusion:
     """The diffusion model with the initial weights of the run's seed.
 
@@ -72,10 +74,11 @@ def build_diffusion(
         shape: of the latent.
         classes: number of classes of the data.
         vectors: length of the condition's vectors, 0 without a condition.
+        tokens: length of its tokens, 0 without them.
     """
     conditioned = classes if config.diffusion.condition == "class" else 0
     with initial_weights(config.seed, "diffusion"):
-        return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors)
+        return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors, tokens)
 
 
 def build_perceptual(parts: AnyParts, config: RunConfig) -> nn.Module | None:

@@ -98,7 +98,8 @@ def _count(parts: AnyParts, config: RunConfig, device: torch.device) -> Counts:
     readout = _counted(lambda: fields(two))[1] - _counted(lambda: fields(one))[1]
     shape = LatentShape.of(posterior.mean)
     with device:
-        diffusion = build_diffusion(parts.domain, config, shape, CLASSES, condition.length if condition else 0)
+        lengths = (condition.length, condition.token_length) if condition else (0, 0)
+        diffusion = build_diffusion(parts.domain, config, shape, CLASSES, *lengths)
     diffusion = diffusion.to(device).eval()
     latent, times = torch.zeros(1, shape.length, device=device), torch.ones(1, device=device)
     given = diffusion.condition.none(1).to(device)

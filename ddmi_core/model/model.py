@@ -11,7 +11,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.api.conditions import Condition
+from ddmi_core.api.conditions import Condition, TokenSequences
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
 from ddmi_core.api.observations import Observations, known
@@ -20,17 +20,19 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.completion.measurement import MeasurementModel
 from ddmi_core.completion.solve import solve
+from ddmi_core.conditions.text_network import digest
+from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Progress, sampler_named
-from ddmi_core.errors import RequestError, unknown_name
+from ddmi_core.errors import CheckpointError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
-from ddmi_core.model.provenance import check_origin, load_stage
+from ddmi_core.model.provenance import NETWORK, check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
@@ -68,8 +70,9 @@ class Model:
     normalisation: Normalisation
     classes: tuple[str, ...]
     counts: tuple[int, ...]  # number of training latents of each class
-    vectors: Tensor  # (M, F), the condition's vectors of training signals; F = 0 without a condition
+    vectors: latent_cache.Vectors  # (M, F) or sequences, of the condition in training; F = 0 without a condition
     device: torch.device
+    network: str = ""  # digest of the text network that it was trained with, if there is one
 
     @property
     def shape(self) -> LatentShape:
@@ -270,21 +273,44 @@ class Model:
 
     @cached_property
     def condition(self) -> Condition | None:
-        """The domain's condition other than classes, if the model was trained with it."""
-        return build_condition(self.parts, self.config) if self.vectors.shape[1] else None
+        """The domain's condition other than classes, if the model was trained with it.
+
+        Raises:
+            RequestError: if something that it requires is missing.
+            CheckpointError: if its text network is not the one of training.
+        """
+        if not any(latent_cache.lengths_of(self.vectors)):
+            return None
+        condition, name = build_condition(self.parts, self.config), self.config.diffusion.condition
+        if self.network and digest(name) != self.network:
+            raise CheckpointError(
+                f"{name} is not the text network that this model was trained with. Fix: put that file there, or change "
+                "diffusion.condition in the run.toml of the run to its path"
+            )
+        return condition
 
     def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
-        """Condition of each sample for the diffusion model: classes `(n,)`, or marked vectors `(n, F + 1)`.
+        """Condition of each sample: classes `(n,)`, marked vectors `(n, F + 1)`, or packed sequences `(n, R, W + 1)`.
 
         Raises:
             RequestError: if there is no such class, or the domain's condition does not accept the text.
+            PluginError: if the condition's vectors or tokens have other lengths than in training.
         """
-        if self.condition is None:
+        if not any(latent_cache.lengths_of(self.vectors)):
             return self.labels(n, seed, condition)
-        if condition is not None:
-            return marked(self.condition.parse(condition).float().expand(n, -1))
-        draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in range(n)]
-        return marked(self.vectors[torch.stack(draws)])
+        if condition is None or (parser := self.condition) is None:
+            draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in range(n)]
+            kept, rows = self.vectors, torch.stack(draws)
+            return pack(kept, kept.rows[rows, 0]) if isinstance(kept, TokenSequences) else marked(kept[rows])
+        given = parser.parse(condition)
+        if (found := latent_cache.lengths_of(given)) != (trained := latent_cache.lengths_of(self.vectors)):
+            raise PluginError(
+                f"the condition {self.config.diffusion.condition!r} gives vectors and tokens of lengths {found}; this "
+                f"model was trained with {trained}. Fix: install the version of the plugin that it was trained with"
+            )
+        if isinstance(given, TokenSequences):
+            return pack(given, torch.zeros(n, dtype=torch.long))
+        return marked(given.float().expand(n, -1))
 
     def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
         """Class of each sample, `(n,)`: the requested one, or drawn with the frequencies in training.
@@ -415,8 +441,10 @@ def assemble(
     stored = checkpoint.load(denoiser / FINAL)
     check_origin(stored, weights)
     facts = latent_cache.described(stored)
-    vectors = stored.tensors("condition")["vectors"] if stored.has("condition") else torch.zeros(0, 0)
-    diffusion = build_diffusion(parts.domain, config, facts.shape, len(facts.classes), vectors.shape[1])
+    kept = stored.tensors("condition") if stored.has("condition") else {"vectors": torch.zeros(0, 0)}
+    vectors = latent_cache.stored_vectors(kept)
+    lengths = latent_cache.lengths_of(vectors)
+    diffusion = build_diffusion(parts.domain, config, facts.shape, len(facts.classes), *lengths)
     load_stage(parts.domain, denoiser, diffusion)
     statistics = stored.tensors("normalisation")
     return Model(
@@ -429,4 +457,5 @@ def assemble(
         counts=facts.counts,
         vectors=vectors,
         device=device,
+        network=stored.record.get(NETWORK, ""),
     )

@@ -11,6 +11,7 @@ from ddmi_core.errors import CheckpointError
 from ddmi_core.training.checkpoint import Checkpoint, load_final
 
 AUTOENCODER = "autoencoder"  # entry with the digest of the autoencoder's weights
+NETWORK = "text_network"  # entry with the digest of the text network of conditions
 
 
 def load_stage(domain: Domain, folder: Path, module: nn.Module) -> Checkpoint:

@@ -22,7 +22,7 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.losses import l1_loss
-from ddmi_core.conditions.text import text_condition, word_condition
+from ddmi_core.conditions.text import text_condition, text_tokens, word_condition, word_tokens
 from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn
@@ -140,9 +140,15 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     def conditions(self) -> Mapping[str, Callable[[], Condition]]:
         """Conditions other than classes; `diffusion.condition` selects one by name.
 
-        By default `text` and `words`, which apply to data with captions.
+        By default `text`, `words`, `text-tokens` and `word-tokens`, which apply to data with captions. The path of a
+        text network is a condition of every domain.
         """
-        return {"text": text_condition, "words": word_condition}
+        return {
+            "text": text_condition,
+            "words": word_condition,
+            "text-tokens": text_tokens,
+            "word-tokens": word_tokens,
+        }
 
     # Networks and losses
 

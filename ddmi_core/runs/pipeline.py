@@ -18,6 +18,7 @@ from torch import Tensor
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
@@ -32,7 +33,7 @@ from ddmi_core.model.build import (
 )
 from ddmi_core.model.data import absolute, load_data, preset_source, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
-from ddmi_core.model.provenance import AUTOENCODER, load_stage
+from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
@@ -61,7 +62,9 @@ class _Run:
     parts: AnyParts
     folder: run_folder.RunFolder
     split: Split
-    vectors: Tensor | None  # of the condition, for the main process, where latents are still to be encoded
+    vectors: (
+        latent_cache.Vectors | None
+    )  # of the condition, for the main process, where latents are still to be encoded
     log: Log
     observers: Observers
     console: Console
@@ -127,6 +130,7 @@ def execute(
         resume = False
     if resume:
         stored = run_folder.read_config(place, domain)
+        run_folder.check_extensions(place, domain)
         stored = evolve(stored, data=absolute(parts, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
@@ -163,9 +167,11 @@ def execute(
             raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
 
 
-def _vectors(config: RunConfig, parts: AnyParts, place: run_folder.RunFolder, split: Split) -> Tensor | None:
+def _vectors(
+    config: RunConfig, parts: AnyParts, place: run_folder.RunFolder, split: Split
+) -> latent_cache.Vectors | None:
     """Vectors of the condition, computed before training, so that errors of the captions are reported at once."""
-    found: list[Tensor] = []
+    found: list[latent_cache.Vectors] = []
 
     def find() -> None:
         condition = None if finished(place.latents) else build_condition(parts, config)
@@ -221,10 +227,15 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
         if finished(place):
             return
         with _step(run, "latents"):
-            copies = run.config.diffusion.copies
-            device = distributed.default_device()
+            diffusion, device = run.config.diffusion, distributed.default_device()
             encoded = latent_cache.encode(
-                autoencoder.to(device), run.split.train, copies, run.config.seed, device, vectors=run.vectors
+                autoencoder.to(device),
+                run.split.train,
+                diffusion.copies,
+                run.config.seed,
+                device,
+                vectors=run.vectors,
+                drawn=diffusion.latents == "fresh",
             )
             latent_cache.save(place, encoded, fingerprint, weights)
 
@@ -235,18 +246,23 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
 def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cache.Latents) -> Model:
     place = run.folder.denoiser
     if not finished(place):
-        vectors = encoded.vectors.shape[2]
-        diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), vectors)
-        normalised = encoded.normalisation.apply(encoded.flat)
+        lengths = latent_cache.lengths_of(encoded.vectors)
+        diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
+        latents: Tensor | latent_cache.FreshLatents = (
+            latent_cache.FreshLatents(autoencoder, run.split.train, encoded)
+            if run.config.diffusion.latents == "fresh"
+            else encoded.normalisation.apply(encoded.flat)
+        )
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
         tensors = {"normalisation": statistics}
-        if vectors:
-            tensors["condition"] = {"vectors": latent_cache.kept_vectors(encoded)}
-        given = encoded.vectors if vectors else encoded.labels
+        if any(lengths):
+            tensors["condition"] = latent_cache.group_of(latent_cache.kept_vectors(encoded))
+            facts[NETWORK] = text_network.digest(run.config.diffusion.condition)
+        given = encoded.vectors if any(lengths) else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
-            train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
+            train(stage, {"denoiser": DenoisingObjective(diffusion, latents, given)})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 

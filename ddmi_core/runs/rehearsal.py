@@ -62,7 +62,7 @@ class Some(SignalSet):
 
 
 def rehearse(
-    parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None, read: Read | None = None
+    parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None, read: Read | None = None
 ) -> list[str]:
     """A training step, features, metrics, evaluations, pictures and files, by a model with initial weights.
 
@@ -133,17 +133,17 @@ def _training_step(model: Model, split: Split) -> bool:
     return patches
 
 
-def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor | None) -> Model:
+def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> Model:
     """The model of a run with initial weights, and few steps of its sampler, after one loss of the denoiser."""
     device = distributed.default_device()
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
     autoencoder = build_autoencoder(parts, config).eval().to(device)
     given = None if vectors is None else vectors[: len(split.train)]
     encoded = latent_cache.encode(autoencoder, split.train, 1, config.seed, device, given)
-    length = encoded.vectors.shape[2]
-    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), length).to(device)
+    lengths = latent_cache.lengths_of(encoded.vectors)
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
     latents = encoded.normalisation.apply(encoded.flat)
-    objective = DenoisingObjective(diffusion, latents, encoded.vectors if length else encoded.labels)
+    objective = DenoisingObjective(diffusion, latents, encoded.vectors if any(lengths) else encoded.labels)
     objective(StepContext(0, (0,), generator_for(config.seed, "rehearsal"), device))
     return Model(
         parts=parts,
@@ -153,7 +153,7 @@ def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: Tensor 
         normalisation=encoded.normalisation,
         classes=tuple(encoded.classes),
         counts=tuple([1] * len(encoded.classes)),
-        vectors=latent_cache.kept_vectors(encoded) if length else torch.zeros(0, 0),
+        vectors=latent_cache.kept_vectors(encoded) if any(lengths) else torch.zeros(0, 0),
         device=device,
     )
 

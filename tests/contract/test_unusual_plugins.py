@@ -9,13 +9,13 @@ import pytest
 import torch
 from unusual import LINE, UNUSUAL, Grids, domain, on_grid
 
-from ddmi_core.api import Condition
+from ddmi_core.api import Condition, TokenSequences
 from ddmi_core.conditions.text import word_condition
 from ddmi_core.registry import limit
 from ddmi_core.scaffold.writing import write_plugin
 from ddmi_core.testing import ContractBroken, Subject, TimeLimit, check_named, examine
 from ddmi_core.testing.check_list import IN_A_FRESH_PROCESS, IN_THIS_PROCESS
-from ddmi_core.testing.outcomes import OK, SKIPPED, SLOW
+from ddmi_core.testing.outcomes import FAILED, OK, SKIPPED, SLOW
 
 # Checks that need what only some plugins have.
 OPTIONAL = {"extra_columns", "conditions", "evaluations", "bad_folders", "weights"}
@@ -212,3 +212,41 @@ def test_a_condition_that_needs_captions_is_named_beside_those_that_were_examine
         (outcome,) = examine(subject, [check_named("conditions")]).outcomes
     assert outcome.state == OK
     assert outcome.found.startswith("not examined: the condition `words` needs captions")
+
+
+@pytest.mark.parametrize(
+    ("token_length", "counts", "request_scale", "message"),
+    [
+        (3, (1, 4), 1.0, ""),
+        (2, (1, 4), 1.0, "gives signals sequences of wrong lengths"),
+        (3, (1,), 1.0, "gives signals sequences of wrong lengths"),
+        (3, (1, 4), 1e6, "gives its own example 'x' tokens that are not finite in half precision"),
+    ],
+)
+def test_sequences_of_a_condition_are_checked(token_length, counts, request_scale, message):
+    """Signals have sequences of 1 and 4 tokens in turn; a wrong condition declares another length, or forgets some."""
+
+    class Worded(Condition):
+        length = 0
+
+        def of(self, signals):
+            sequences = [torch.ones(count, 3) for count in counts]
+            rows = torch.arange(len(signals) if len(counts) > 1 else 1)[:, None] % 2
+            return TokenSequences.listed(sequences, rows)
+
+        def parse(self, text):
+            return TokenSequences.listed([request_scale * torch.ones(2, 3)])
+
+        def examples(self):
+            return ("x",)
+
+    Worded.token_length = token_length
+
+    class Told(Grids):
+        def conditions(self):
+            return {"worded": Worded}
+
+    with Subject(on_grid("told-in-words", LINE, (16,), Told)) as subject:
+        (outcome,) = examine(subject, [check_named("conditions")]).outcomes
+    assert outcome.state == (FAILED if message else OK)
+    assert message in outcome.found

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
+from torch import nn
 from typer.testing import CliRunner
 
 import ddmi_core
@@ -15,9 +16,13 @@ import formula_domains
 from ddmi_core.api import Domain, Split
 from ddmi_core.cli.main import app
 from ddmi_core.conditions import sentences
-from ddmi_core.errors import DataError, RequestError
+from ddmi_core.errors import CheckpointError, ConfigError, DataError, RequestError
 from ddmi_core.model import latent_cache
 from ddmi_core.registry.registry import unregister
+from ddmi_core.settings.config import Sampling
+from ddmi_core.viewer.params import SampleRequest
+from ddmi_core.viewer.session import Session
+from text_networks import Embedded, saved
 from variants import returning, variant
 from whole_runs import run
 
@@ -125,3 +130,45 @@ def test_samples_follow_a_sentence_encoder_to_words_that_no_caption_has(domain, 
     run(domain, tmp_path / "run", *TRAINED, "diffusion.condition=text")
     model = ddmi_core.load(tmp_path / "run")
     assert steepness(model, "a quick wave") > 2 * steepness(model, "a sluggish wave")
+
+
+def test_samples_follow_words_as_tokens_from_the_command_and_from_the_page(domain, tmp_path):
+    run(domain, tmp_path / "run", *TRAINED, "diffusion.condition=word-tokens")
+    model = ddmi_core.load(tmp_path / "run")
+    assert steepness(model, "a fast wave") > 2 * steepness(model, "a slow wave")
+    with pytest.raises(RequestError, match="has no words"):
+        model.sample(1, condition="")
+    out = tmp_path / "drawn"
+    command = ["sample", str(tmp_path / "run"), "-n", "2", "--condition", "a fast wave", "--out", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert len(list(out.glob("*.npy"))) == 2
+    page = Session(model, "told")
+    assert page.about()["condition"]["kind"] == "text"
+    names = page.sample(
+        SampleRequest(n=2, sampling=Sampling(seed=0, steps=2, condition="a slow wave")), lambda *_: None
+    )
+    assert len(names) == 2
+
+
+def test_a_text_network_is_given_by_its_path_and_must_stay_the_same(domain, tmp_path, monkeypatch):
+    place = saved(tmp_path / "own.pt", Embedded())
+    monkeypatch.chdir(tmp_path)
+    steps = ("autoencoder.training.steps=2", "diffusion.training.steps=2", 'evaluation.grid=["heun:2"]')
+    run(domain, tmp_path / "run", "diffusion.condition=own.pt", *steps)
+    monkeypatch.undo()
+    model = ddmi_core.load(tmp_path / "run")
+    assert model.config.diffusion.condition == str(place)
+    assert latent_cache.lengths_of(model.vectors) == (0, 5)
+    asked = model.conditions(1, seed=0, condition="a slow wave")
+    assert asked.shape == (1, 3, 6)
+    saved(place, nn.Sequential(Embedded()))
+    with pytest.raises(CheckpointError, match=r"own.pt is not the text network that this model was trained with"):
+        ddmi_core.load(tmp_path / "run").sample(1, condition="a slow wave")
+    place.unlink()
+    again = ddmi_core.load(tmp_path / "run")
+    assert torch.equal(again.conditions(9, seed=0, condition=None), model.conditions(9, seed=0, condition=None))
+    with pytest.raises(DataError, match=r"own.pt: there is no such file.*Fix: put it there"):
+        again.sample(1, condition="a slow wave")
+    with pytest.raises(ConfigError, match=r"diffusion.condition.*there is no text network .*own.pt"):
+        run(domain, tmp_path / "other", f"diffusion.condition={place}")

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.errors import ConfigError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import Maps
 
@@ -24,6 +25,20 @@ class PlaneDenoiser(nn.Module, ABC):
     @abstractmethod
     def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
         super().__init__()
+
+    def attend(self, width: int) -> None:
+        """Add cross-attention to the tokens of a condition; `forward` then gets a third argument, a `Context`.
+
+        Args:
+            width: channels of a token of the context.
+
+        Raises:
+            ConfigError: by default, because the network cannot attend to tokens.
+        """
+        raise ConfigError(
+            f"diffusion.condition gives sequences of tokens, which the denoiser {type(self).__name__} cannot attend "
+            "to. Fix: set diffusion.denoiser.kind to unet or transformer, or choose a condition that gives vectors"
+        )
 
     @abstractmethod
     def forward(self, maps: Maps, condition: Tensor) -> Maps:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.cross_attention import Context, CrossAttention
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics
 from ddmi_core.fields.layout import Layout
@@ -17,7 +18,10 @@ _CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
 
 
 class _Block(nn.Module):
-    """Attention and a feed-forward network, modulated by the condition (adaLN-zero, arXiv 2212.09748)."""
+    """Attention and a feed-forward network, modulated by the condition (adaLN-zero, arXiv 2212.09748).
+
+    Cross-attention to the tokens of a condition, if any, is between the two and not modulated (arXiv 2310.00426).
+    """
 
     def __init__(self, width: int, heads: int, condition: int, harmonics: int) -> None:
         super().__init__()
@@ -27,13 +31,18 @@ class _Block(nn.Module):
         self.network = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
         )
+        self.cross: CrossAttention | None = None
         self.modulation = nn.Linear(condition, 6 * width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, tokens: Tensor, condition: Tensor, harmonics: Tensor | None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, condition: Tensor, harmonics: Tensor | None, context: Context | None = None
+    ) -> Tensor:
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).unsqueeze(1).chunk(6, dim=-1)
         tokens = tokens + gate1 * self.attention(self.norm1(tokens) * (1 + scale1) + shift1, harmonics)
+        if self.cross is not None and context is not None:
+            tokens = self.cross(tokens, context)
         output: Tensor = tokens + gate2 * self.network(self.norm2(tokens) * (1 + scale2) + shift2)
         return output
 
@@ -48,6 +57,7 @@ class PlaneTransformer(PlaneDenoiser):
 
     def __init__(self, layout: Layout, channels: int, condition: int, config: DenoiserConfig) -> None:
         super().__init__(layout, channels, condition, config)
+        self.config = config
         lines = all(len(plane) == 1 for plane in layout.planes)
         self.patch = (1, config.patch) if lines else (config.patch, config.patch)
         size = channels * self.patch[0] * self.patch[1]
@@ -64,7 +74,12 @@ class PlaneTransformer(PlaneDenoiser):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+    def attend(self, width: int) -> None:
+        """Add cross-attention to each block; see `PlaneDenoiser`."""
+        for block in self.blocks:
+            block.cross = CrossAttention(self.config.width, self.config.heads, width)
+
+    def forward(self, maps: Maps, condition: Tensor, context: Context | None = None) -> Maps:
         """Predictions for noisy planes; see `PlaneDenoiser`."""
         high, wide = self.patch
         tokens: list[Tensor] = []
@@ -80,7 +95,7 @@ class PlaneTransformer(PlaneDenoiser):
         joined = torch.cat(tokens, dim=1)
         harmonics = self.harmonics(grids, joined.device)
         for block in self.blocks:
-            joined = block(joined, condition, harmonics)
+            joined = block(joined, condition, harmonics, context)
         shift, scale = self.modulation(condition).unsqueeze(1).chunk(2, dim=-1)
         joined = self.head(self.norm(joined) * (1 + scale) + shift)
         outputs = []

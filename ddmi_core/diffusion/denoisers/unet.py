@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.diffusion.config import DenoiserConfig
+from ddmi_core.diffusion.denoisers.cross_attention import Context, CrossAttention
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics
 from ddmi_core.errors import ConfigError
@@ -61,7 +62,7 @@ class _Level(nn.Module):
         """Number of blocks."""
         return len(self.blocks)
 
-    def forward(self, number: int, maps: Maps, condition: Tensor) -> Maps:
+    def forward(self, number: int, maps: Maps, condition: Tensor, context: Context | None) -> Maps:
         """Apply one of the blocks, with what follows it."""
 
         def apply(features: Tensor, wraps: Wraps) -> Tensor:
@@ -70,11 +71,11 @@ class _Level(nn.Module):
             return result
 
         maps = self.exchanges[number](apply_shared(apply, maps, self.wraps))
-        return self.attentions[number](maps) if len(self.attentions) else maps
+        return self.attentions[number](maps, context) if len(self.attentions) else maps
 
 
 class _JointAttention(nn.Module):
-    """Self-attention over the cells of all planes."""
+    """Self-attention over the cells of all planes, then cross-attention to the tokens of a condition, if any."""
 
     def __init__(self, layout: Layout, width: int, config: DenoiserConfig) -> None:
         super().__init__()
@@ -82,17 +83,26 @@ class _JointAttention(nn.Module):
         self.positions = AxisPositions(layout, width)
         self.harmonics = Harmonics(layout)
         self.attention = Attention(width, config.heads_of(width), self.harmonics.count)
+        self.cross: CrossAttention | None = None
 
-    def forward(self, maps: Maps) -> Maps:
+    def attend(self, context: int) -> None:
+        self.cross = CrossAttention(self.norm.num_channels, self.attention.heads, context)
+
+    def forward(self, maps: Maps, context: Context | None = None) -> Maps:
         tokens = []
         for plane, features in enumerate(maps):
             rows = self.norm(features).permute(0, 2, 3, 1)
             tokens.append((rows + self.positions(plane, tuple(rows.shape[1:3]))).flatten(1, 2))
         harmonics = self.harmonics([tuple(m.shape[2:]) for m in maps], maps[0].device)
         mixed = self.attention(torch.cat(tokens, dim=1), harmonics).split([t.shape[1] for t in tokens], dim=1)
-        return [
+        maps = [
             features + part.transpose(1, 2).unflatten(2, features.shape[2:])
             for features, part in zip(maps, mixed, strict=True)
+        ]
+        if self.cross is None or context is None:
+            return maps
+        return [
+            self.cross(m.flatten(2).transpose(1, 2), context).transpose(1, 2).unflatten(2, m.shape[2:]) for m in maps
         ]
 
 
@@ -146,38 +156,46 @@ class PlaneUNet(PlaneDenoiser):
         self.around = _Level(layout, ends, widths[-1], condition, config) if self.dense else None
         self.enlarge = nn.ModuleList(convolution(2, width, width, kernel) for width in coarser if self.dense)
 
-    def forward(self, maps: Maps, condition: Tensor) -> Maps:
+    def attend(self, width: int) -> None:
+        """Add cross-attention in the middle and at the levels with attention; see `PlaneDenoiser`."""
+        self.middle.attend(width)
+        for level in list(self.modules()):
+            for attention in level.attentions if isinstance(level, _Level) else ():
+                attention.attend(width)  # type: ignore[operator]
+
+    def forward(self, maps: Maps, condition: Tensor, context: Context | None = None) -> Maps:
         """Predictions for noisy planes; see `PlaneDenoiser`.
 
         Raises:
             ConfigError: if the planes cannot be joined, because their grids differ.
         """
         if not self.joined:
-            return self._predicted(maps, condition)
+            return self._predicted(maps, condition, context)
         if len({m.shape for m in maps}) > 1:
             grids = ", ".join(" x ".join(map(str, m.shape[2:])) for m in maps)
             raise ConfigError(
                 f"diffusion.denoiser.planes is 'joined', but the planes of the latent have different grids: {grids}. "
                 "Fix: set it to 'shared'"
             )
-        (joined,) = self._predicted([torch.cat(maps, dim=1)], condition)
+        (joined,) = self._predicted([torch.cat(maps, dim=1)], condition, context)
         return list(joined.chunk(len(maps), dim=1))
 
-    def _predicted(self, maps: Maps, condition: Tensor) -> Maps:
+    def _predicted(self, maps: Maps, condition: Tensor, context: Context | None) -> Maps:
         maps = [m + offset for m, offset in zip(apply_shared(self.stem, maps, self.wraps), self.offsets, strict=True)]
         skips = [maps] if self.dense else []
         for level, shrink in zip(self.down, self.shrink, strict=True):
             for number in range(len(level)):  # type: ignore[arg-type]
-                maps = level(number, maps, condition)
+                maps = level(number, maps, condition, context)
                 if self.dense or number == len(level) - 1:  # type: ignore[arg-type]
                     skips.append(maps)
             if not isinstance(shrink, nn.Identity):
                 maps = apply_shared(shrink, [self._halve(m) for m in maps], self.wraps)
                 skips += [maps] if self.dense else []
         if self.around is None:
-            maps = self.middle(maps)
+            maps = self.middle(maps, context)
         else:
-            maps = self.around(1, self.middle(self.around(0, maps, condition)), condition)
+            maps = self.middle(self.around(0, maps, condition, context), context)
+            maps = self.around(1, maps, condition, context)
         for place, level in enumerate(self.up):
             if place and self.dense:
                 maps = apply_shared(self.enlarge[place - 1], self._enlarged(maps, skips[-1]), self.wraps)
@@ -185,7 +203,7 @@ class PlaneUNet(PlaneDenoiser):
                 if self.dense or not number:
                     skip = skips.pop()
                     maps = [torch.cat(pair, 1) for pair in zip(self._enlarged(maps, skip), skip, strict=True)]
-                maps = level(number, maps, condition)
+                maps = level(number, maps, condition, context)
         return apply_shared(lambda m, wraps: self.head(F.silu(self.norm(m)), wraps), maps, self.wraps)
 
     @staticmethod

@@ -76,11 +76,11 @@ def check_training_changes_weights(subject: Subject) -> None:
 def check_denoiser_learns(subject: Subject) -> None:
     """A few steps on one batch of latents lower the loss of the denoiser."""
     encoded = subject.once("latents", lambda: _latents(subject))
-    vectors = encoded.vectors.shape[2]
-    model = build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), vectors)
+    lengths = latent_cache.lengths_of(encoded.vectors)
+    model = build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), *lengths)
     flat = encoded.normalisation.apply(encoded.flat)
     expect(finite(flat), "latents are not finite", "keep the encoder's mean in range", latents=len(flat))
-    objective = DenoisingObjective(model, flat, encoded.vectors if vectors else encoded.labels)
+    objective = DenoisingObjective(model, flat, encoded.vectors if any(lengths) else encoded.labels)
     _falls(_fit(objective, subject.config.diffusion.training, batches=0), "denoiser")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddmi_core.api.conditions import Condition
+from ddmi_core.api.conditions import Condition, TokenSequences
 from ddmi_core.api.domain import HIGHER_IS_BETTER
 from ddmi_core.errors import CaptionsMissing, RequestError
 from ddmi_core.parts.domain_parts import Metric
@@ -98,7 +98,7 @@ def check_describe(subject: Subject) -> Remark:
 
 
 def check_conditions(subject: Subject) -> Remark:
-    """A condition gives finite vectors (len, F) or (len, K, F) of signals, and (F,) of each of its example texts."""
+    """A condition gives finite vectors (len, F) or (len, K, F), or token sequences, of signals and of example texts."""
     conditions = subject.parts.conditions()
     if not conditions:
         raise NotApplicable("the domain offers no conditions")
@@ -107,31 +107,18 @@ def check_conditions(subject: Subject) -> Remark:
     for name, build in conditions.items():
         try:
             condition: Condition = build()
-            vectors = condition.of(signals)
+            given = condition.of(signals)
         except CaptionsMissing:
             silent.append(f"`{name}`")
             continue
         except RequestError as error:  # an optional package is missing
             left.append(f"{name}: {error}")
             continue
-        shapes = ((len(signals), condition.length), (len(signals), *vectors.shape[1:2], condition.length))
-        expect(
-            tuple(vectors.shape) in shapes and finite(vectors) and vectors.is_floating_point(),
-            f"vectors of the condition {name!r} have a wrong shape or type, or are not finite",
-            "return floats (len, F) or (len, K, F) with F = length",
-            shape=tuple(vectors.shape),
-            signals=len(signals),
-            length=condition.length,
-        )
+        _valid(condition, given, len(signals), f"the condition {name!r} gives signals")
         for text in list(condition.examples())[:SIGNALS]:
-            vector = condition.parse(text)
-            expect(
-                vector.shape == (condition.length,) and finite(vector),
-                f"the condition {name!r} returns no valid vector for its own example {text!r}",
-                "return a finite tensor (F,)",
-                shape=tuple(vector.shape),
-                length=condition.length,
-            )
+            parsed = condition.parse(text)
+            given = parsed if isinstance(parsed, TokenSequences) else parsed[None]
+            _valid(condition, given, 1, f"the condition {name!r} gives its own example {text!r}")
         try:
             condition.parse("\N{REPLACEMENT CHARACTER} no such thing")
         except RequestError:
@@ -141,12 +128,50 @@ def check_conditions(subject: Subject) -> Remark:
         several = len(silent) > 1
         left.insert(
             0,
-            f"the condition{'s' * several} {' and '.join(silent)} need{'s' * (not several)} captions, and the data "
+            f"the condition{'s' * several} {_listed(silent)} need{'s' * (not several)} captions, and the data "
             "have none; classes need no check",
         )
     if not examined:
         raise NotApplicable("; ".join(left))
     return f"not examined: {'; '.join(left)}" if left else None
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a list in words: `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _valid(condition: Condition, given: Tensor | TokenSequences, count: int, what: str) -> None:
+    """Check vectors `(len, F)` or `(len, K, F)`, or sequences, of `count` signals or requests."""
+    lengths = condition.length, condition.token_length
+    if isinstance(given, TokenSequences):
+        expect(
+            len(given) == count and given.rows.ndim == 2 and given.lengths == lengths,
+            f"{what} sequences of wrong lengths",
+            "return one sequence for each, with vectors of `length` and tokens of `token_length` numbers",
+            sequences=len(given),
+            wanted=count,
+            lengths=given.lengths,
+            declared=lengths,
+        )
+        expect(
+            finite(given.values) and finite(given.vectors),
+            f"{what} tokens that are not finite in half precision",
+            "scale tokens to about unit size",
+            not_finite=int((~given.values.isfinite()).sum()),
+        )
+        return
+    shapes = ((count, condition.length), (count, *given.shape[1:2], condition.length))
+    expect(
+        not condition.token_length and tuple(given.shape) in shapes and finite(given) and given.is_floating_point(),
+        f"{what} vectors of a wrong shape or type, or not finite",
+        "return floats (len, F) or (len, K, F), or (F,) for a request, with F = length; with a token_length, return "
+        "TokenSequences",
+        shape=tuple(given.shape),
+        signals=count,
+        length=condition.length,
+        token_length=condition.token_length,
+    )
 
 
 def _measured(subject: Subject, metric: Metric, signal: object) -> Tensor:
