@@ -36,7 +36,7 @@ from ddmi_core.training.objective import Losses, Objective, StepContext, generat
 
 CPU = torch.device("cpu")
 SMALL = {
-    "image": ("domain.size=16", "domain.detail=2", "domain.limit=24"),
+    "image": ("domain.size=16", "domain.limit=24"),
     "nerf": ("domain.count=8", "domain.views=4", "domain.shown=2", "domain.held_views=1", "domain.size=8"),
     "occupancy": ("domain.count=8", "domain.surface=64", "domain.points=128", "domain.plane=8", "domain.resolution=8"),
     "video": ("domain.count=10", "domain.frames=4", "domain.size=8", "domain.rate=4", "domain.held_out=0.3"),
@@ -168,7 +168,13 @@ class Small:
     def second_stage(self, config: RunConfig) -> list[Any]:
         diffusion = config.diffusion
         encoded = latent_cache.encode(
-            self.autoencoder, Some(self.split.train, 8), diffusion.copies, 0, CPU, self.given(config)
+            self.autoencoder,
+            Some(self.split.train, 8),
+            diffusion.copies,
+            0,
+            CPU,
+            self.given(config),
+            drawn=diffusion.latents == "fresh",
         )
         length = encoded.vectors.shape[2]
         model = build_diffusion(self.domain, config, encoded.shape, len(encoded.classes), length)
@@ -177,7 +183,7 @@ class Small:
                 weights += 0.1 * torch.randn(weights.shape, generator=generator_for(0, "weights"))
         objective = DenoisingObjective(model, encoded.flat, encoded.vectors if length else encoded.labels)
         losses = [loss for number in range(2) for loss in step(objective, number)]
-        return [*losses, encoded.flat, *model.state_dict().values()]
+        return [*losses, encoded.flat, encoded.normalisation.std, *model.state_dict().values()]
 
     def given(self, config: RunConfig) -> torch.Tensor | None:
         condition = build_condition(self.parts, config)
