@@ -70,7 +70,7 @@ def others(parts: AnyParts, value: Any, kind: Any, validator: Any) -> Iterator[A
     elif get_origin(kind) is tuple:
         more = get_args(kind)[0]
         yield [*value[:-1], 2 * value[-1]] if value and more is not str else list(value[:-1])
-        yield from ([2] * axes for axes in (1, 2, 3))
+        yield from ([2, 1, 3][:axes] for axes in (1, 2, 3))
 
 
 def keys_of(config: RunConfig) -> dict[str, Any]:
@@ -205,7 +205,9 @@ class Small:
             seen += [tensor for given in (None, generator) for tensor in tensors(signals.batch(few, given))]
         with torch.no_grad():
             field = (model := build_autoencoder(parts, config)).decode(model.encode(split.train.batch([0])).mean)
-            queries = parts.sampler.sample(split.train.batch([0]), 64, generator)
+            for draw in range(32):  # one of several sizes is drawn at a time
+                queries = parts.sampler.sample(split.train.batch([0]), 64, generator_for(0, "queries", draw))
+                seen += [queries.coords, queries.extra]
             seen += [queries.coords, queries.targets, parts.renderer.observe(field, queries)]
             artefact = parts.renderer.render(field)
         suffix, write = next(iter(parts.exporters().items()))
