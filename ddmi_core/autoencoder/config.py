@@ -57,7 +57,9 @@ class EncoderConfig:
     """
 
     kind: str = field(default="convolution", validator=validators.in_(KINDS))
-    widths: tuple[int, ...] = field(default=(32, 64, 96), validator=validators.min_len(1))
+    widths: tuple[int, ...] = field(
+        default=(32, 64, 96), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
+    )
     blocks: int = field(default=1, validator=validators.ge(1))
     transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
     middle: bool = False
@@ -113,9 +115,13 @@ class DecoderConfig:
             resolves.
     """
 
-    widths: tuple[int, ...] = field(default=(96, 64, 32), validator=validators.min_len(1))
+    widths: tuple[int, ...] = field(
+        default=(96, 64, 32), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
+    )
     blocks: int = field(default=1, validator=validators.ge(1))
-    basis: tuple[int, ...] = field(default=(64, 48, 32), validator=validators.min_len(1))
+    basis: tuple[int, ...] = field(
+        default=(64, 48, 32), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
+    )
     transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
     middle: bool = False
     joined: bool = False

@@ -26,7 +26,7 @@ from ddmi_core.autoencoder.plane_blocks import (
     plane_kernel,
     residual_blocks,
 )
-from ddmi_core.errors import DataError
+from ddmi_core.errors import ConfigError, DataError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.networks import (
@@ -93,6 +93,7 @@ class GridEncoder(Encoder[Any]):
         self.grid, self.layout = grid, layout
         self.wraps = layout.wraps[::-1]
         first = config.widths[0]
+        self.patch = config.patch
         self.stem = (
             patch_embedding(axes, channels, first, config.patch) if config.patch else convolution(axes, channels, first)
         )
@@ -116,7 +117,14 @@ class GridEncoder(Encoder[Any]):
 
     def forward(self, signal: Any) -> Posterior:
         """Posterior with one latent per plane: `(B, C, *grid)`, the grid divided by the patch and by 2^(stages - 1)."""
-        features = F.silu(self.norm(self.stages(self.stem(self.grid(signal), self.wraps), self.wraps)))
+        grid = self.grid(signal)
+        if self.patch and any(size < side for size, side in zip(grid.shape[2:], self.patch, strict=True)):
+            raise ConfigError(
+                f"autoencoder.encoder.patch = {list(self.patch)} is larger than a signal of {list(grid.shape[2:])} "
+                "cells. Fix: give a smaller patch, or larger signals by the settings of the domain",
+                "autoencoder.encoder.patch",
+            )
+        features = F.silu(self.norm(self.stages(self.stem(grid, self.wraps), self.wraps)))
         axes = len(self.layout.axes)
         means, log_variances = [], []
         for head, columns in zip(self.heads, self.layout.columns, strict=True):

@@ -174,12 +174,12 @@ class DiscriminatorObjective(Objective):
         """Loss of one step."""
         (autoencoder,) = self._autoencoder
         model: D2CVAE = autoencoder.trained  # type: ignore[assignment]
-        with torch.no_grad():
-            signal, _, block = autoencoder.draw(context)
-            field: Field = model.decode(model.encode(signal).sample(context.generator))
-            values = autoencoder.renderer.observe(field, block)
+        signal, _, block = autoencoder.draw(context)
         if not block.patch:
             return Losses(0.0 * sum(p.sum() for p in self.trained.parameters()))  # type: ignore[arg-type]
+        with torch.no_grad():
+            field: Field = model.decode(model.encode(signal).sample(context.generator))
+            values = autoencoder.renderer.observe(field, block)
         patches = _patch(values, block), _patch(block.targets, block)
         real, rendered = (self.trained(given) for given in autoencoder.judged(*patches, block, context.generator))
         pairs = zip(real, rendered, strict=True)

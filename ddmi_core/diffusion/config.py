@@ -27,6 +27,14 @@ class PathConfig:
     beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
     shift: float = field(default=1.0, validator=validators.gt(0))
 
+    def __attrs_post_init__(self) -> None:
+        """Check the order of the betas."""
+        if self.beta_start > self.beta_end:
+            raise ValueError(
+                f"beta_start is {self.beta_start:g} and beta_end {self.beta_end:g}; the noise of a step must not "
+                "decrease. Fix: give a beta_end that is not below beta_start"
+            )
+
 
 @frozen
 class DenoiserConfig:
@@ -53,7 +61,9 @@ class DenoiserConfig:
 
     kind: str = field(default="unet", validator=Named("denoisers"))
     width: int = field(default=64, validator=validators.ge(8))
-    multipliers: tuple[int, ...] = field(default=(1, 2, 2), validator=validators.min_len(1))
+    multipliers: tuple[int, ...] = field(
+        default=(1, 2, 2), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
+    )
     blocks: int = field(default=1, validator=validators.ge(1))
     heads: int = field(default=4, validator=validators.ge(1))
     head_channels: int = field(default=0, validator=validators.ge(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -18,9 +19,11 @@ from ddmi_core.conditions.text import network_tokens
 from ddmi_core.conditions.text_network import is_network
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.errors import ConfigError, unknown_name
+from ddmi_core.diffusion.paths import path_from
+from ddmi_core.errors import ConfigError, DdmiError, unknown_name
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
+from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.objective import Objective, generator_for
 
@@ -78,6 +81,58 @@ def build_diffusion(
         return LatentDiffusion(domain.layout, shape, conditioned, config.diffusion, vectors, tokens)
 
 
+def build_perceptual(parts: AnyParts, config: RunConfig) -> nn.Module | None:
+    """The perceptual term that the configuration names; `None` for none.
+
+    Raises:
+        ConfigError: if the domain has no such term, or a package or file that it needs is missing.
+        PluginError: if the term is no module.
+    """
+    options = config.autoencoder.perceptual
+    if options.kind == "none":
+        return None
+    terms = parts.perceptual()
+    if options.kind not in terms:
+        known = (*terms, "none")
+        raise ConfigError(f"autoencoder.perceptual.kind: {unknown_name('term', options.kind, known)}")
+    with initial_weights(config.seed, "perceptual"):
+        term = terms[options.kind](options)
+    where = f"domain {parts.domain.name!r}: perceptual term {options.kind!r}"
+    require(instance(nn.Module, "a torch.nn.Module"), term, where)
+    return term
+
+
+def check_parts(parts: AnyParts, config: RunConfig) -> None:
+    """Build the parts of a configuration before data are read, networks without memory on the meta device.
+
+    A part that cannot be built on the meta device is not examined here, but by the trial with data.
+
+    Raises:
+        ConfigError: if settings do not fit together, or a package or file that a part needs is missing.
+    """
+    channels, denoiser = config.autoencoder.latent_channels, config.diffusion.denoiser
+
+    def network() -> object:
+        return part("denoisers", denoiser.kind)(parts.domain.layout, channels, 4 * denoiser.width, denoiser)
+
+    for section, build in (
+        ("autoencoder", partial(build_autoencoder, parts, config)),
+        ("diffusion.path", partial(path_from, config.diffusion.path)),
+        ("diffusion.denoiser", network),
+    ):
+        try:
+            with torch.device("meta"):
+                build()
+        except DdmiError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"the settings of {section} do not fit together: {error}", section) from error
+        except Exception:  # it may need values, which the meta device does not have; the trial with data reports it
+            continue
+    build_perceptual(parts, config)
+    build_condition(parts, config)
+
+
 def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, split: Split) -> dict[str, Objective]:
     """The objectives of stage 1: reconstruction, and the discriminator if it is configured.
 
@@ -85,24 +140,13 @@ def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, sp
         ConfigError: if the domain has no such perceptual term.
         PluginError: if the term is no module.
     """
-    options = config.autoencoder.perceptual
-    perceptual: nn.Module | None = None
-    if options.kind != "none":
-        terms = parts.perceptual()
-        if options.kind not in terms:
-            known = (*terms, "none")
-            raise ConfigError(f"autoencoder.perceptual.kind: {unknown_name('term', options.kind, known)}")
-        with initial_weights(config.seed, "perceptual"):
-            perceptual = terms[options.kind](options)
-        where = f"domain {parts.domain.name!r}: perceptual term {options.kind!r}"
-        require(instance(nn.Module, "a torch.nn.Module"), perceptual, where)
     main = ReconstructionObjective(
         model,
         split.train,
         parts.sampler,
         parts.renderer,
         parts.loss,
-        perceptual,
+        build_perceptual(parts, config),
         config.autoencoder,
     )
     objectives: dict[str, Objective] = {"autoencoder": main}

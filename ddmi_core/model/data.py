@@ -16,6 +16,7 @@ from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.errors import DataError, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
+from ddmi_core.settings.resolve import preset_data
 
 FOLDER = "folder"  # the source for a path without a source name
 
@@ -55,6 +56,29 @@ def absolute(parts: AnyParts, data: str) -> str:
     if location is None:
         return data
     return f"{name}:{location.absolute()}" if data.startswith(f"{name}:") else str(location.absolute())
+
+
+def preset_source(parts: AnyParts, preset: str) -> str:
+    """The source of the data that a preset is for, for a run without `--data`; empty for the domain's default.
+
+    Raises:
+        DataError: if it is a source of files, which a run must be given, so that it does not train on other data.
+    """
+    sources, name = parts.sources(), preset_data(parts.domain, preset)
+    if not name or name not in sources or not takes_location(parts, name):
+        return name
+    summary = _source(name, sources[name], default=False).summary.rstrip(".")
+    raise DataError(
+        f"preset {preset!r} is for the data {name!r} ({summary}), which must be given. Fix: see where to get them with "
+        f"`ddmi data check {name} --plugin {parts.domain.name}`, then add --data {name} or --data {name}:PATH. To "
+        f"train on other data, name them, for example --data {next(iter(sources))}"
+    )
+
+
+def takes_location(parts: AnyParts, data: str) -> bool:
+    """Whether the source of a value of `--data` reads files, so that it takes a location."""
+    load = parts.sources()[_located(parts, data)[0]]
+    return get_type_hints(load).get("location") is not NoneType
 
 
 def _located(parts: AnyParts, data: str) -> tuple[str, Path | None]:

@@ -29,8 +29,9 @@ from ddmi_core.model.build import (
     build_autoencoder,
     build_condition,
     build_diffusion,
+    check_parts,
 )
-from ddmi_core.model.data import absolute, load_data, source_name, summarize
+from ddmi_core.model.data import absolute, load_data, preset_source, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
@@ -39,6 +40,7 @@ from ddmi_core.registry.extensions import part
 from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
+from ddmi_core.runs.idle_settings import reading
 from ddmi_core.runs.rehearsal import damaged, rehearse
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
@@ -134,19 +136,24 @@ def execute(
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
         config = stored
         parts = build_parts(domain, config.domain)
-    parts.preflight()
     for _, kind, name in named_parts(config):
         part(kind, name, domain)  # one that cannot be imported ends the run before any training
+    if not resume and not config.data:
+        config = evolve(config, data=preset_source(parts, config.preset))
+    if not finished(place.autoencoder):
+        check_parts(parts, config)
     if not resume:
         distributed.on_main(lambda: run_folder.claim(place))
-    split = distributed.main_first(lambda: load_data(parts, config.data))
-    found = summarize(split, source_name(parts, config.data))
-    for line in found.lines():
-        console.print(f"[dim]data[/] {line}", highlight=False)
-    vectors = _vectors(config, parts, place, split)
-    if not finished(place.latents):
-        for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors)) or ():
-            _note(console, note)
+    with reading(config) as read:
+        parts.preflight()
+        split = distributed.main_first(lambda: load_data(parts, config.data))
+        found = summarize(split, source_name(parts, config.data))
+        for line in found.lines():
+            console.print(f"[dim]data[/] {line}", highlight=False)
+        vectors = _vectors(config, parts, place, split)
+        if not finished(place.latents):
+            for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors, read)) or ():
+                _note(console, note)
     if resume:
         evaluate.check_data(place, split)
     else:

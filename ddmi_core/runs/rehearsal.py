@@ -1,4 +1,4 @@
-"""The steps after training, once on initial weights, so that their errors are met before training and not after it."""
+"""A step of training and what follows it, once on initial weights, so that their errors are met before training."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from attrs import evolve
 from torch import Tensor
 
 from ddmi_core.api.signals import SignalSet, Split, move, tensors
+from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, DdmiError, PluginError, counted
 from ddmi_core.evaluation.evaluate import features_of
 from ddmi_core.model import latent_cache
-from ddmi_core.model.build import build_autoencoder, build_diffusion
+from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
+from ddmi_core.runs.idle_settings import Read, Trial, augmented, check_settings_act
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training import distributed
 from ddmi_core.training.objective import StepContext, generator_for
 
 SIGNALS = 8  # of each set
 SAMPLES = 4
+DRAWS = 4  # of queries, until one is a patch
 LEAST_TRAIN = 2  # for covariances of features
 STEPS = 2  # of the sampler
 POINTS = 1024
@@ -58,8 +61,12 @@ class Some(SignalSet):
         return f"{self.signals.fingerprint()}{len(self)}"
 
 
-def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> list[str]:
-    """Features, metrics, evaluations, pictures and files of few signals and samples, by a model with initial weights.
+def rehearse(
+    parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None, read: Read | None = None
+) -> list[str]:
+    """A training step, features, metrics, evaluations, pictures and files, by a model with initial weights.
+
+    All are those of few signals and samples. A setting that none of these has read cannot act.
 
     Random states are restored, and nothing else of a run depends on it.
 
@@ -68,11 +75,13 @@ def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_c
         config: of the run.
         split: the data.
         vectors: the condition's vectors of the training signals; `None` without a condition.
+        read: settings that are read, of `idle_settings.reading`; `None` to check no settings.
 
     Returns:
         notes for the user; empty if all is well.
 
     Raises:
+        ConfigError: if a setting cannot act.
         DataError: if there are too few signals, or values of these signals are not finite.
         PluginError: if a step fails, with the place.
         DdmiError: an error that a step raises for the user.
@@ -88,11 +97,40 @@ def rehearse(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_c
     with _undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
         notes: list[str] = _step(parts, "sampling the first signals", partial(_values, parts, small))
         model = _step(parts, "a model with initial weights", partial(untrained, parts, config, small, vectors))
+        patches = _step(parts, "a training step", partial(_training_step, model, small))
+        _step(parts, "sampling", partial(model.sample, 1))
+        whole = False
         for what, step in _steps(model, small, Path(folder)):
             if time.process_time() - started > SECONDS:
                 break
             _step(parts, what, step)
+        else:
+            whole = True
+        if read is not None:
+            random_data = config.diffusion.copies == 1 or augmented(split.train)
+            trial = Trial(model=model, patches=patches, augmented=random_data, whole=whole)
+            notes += check_settings_act(parts, config, read, trial)
     return notes
+
+
+def _training_step(model: Model, split: Split) -> bool:
+    """The losses of stage 1 at its last step, when all terms act; returns whether the sampler draws patches."""
+    config = model.config
+    objectives = autoencoder_objectives(model.parts, config, model.autoencoder, split)
+    main = objectives["autoencoder"]
+    assert isinstance(main, ReconstructionObjective)
+    few = tuple(range(min(len(split.train), LEAST_TRAIN)))
+    for draw in range(DRAWS):
+
+        def context(draw: int = draw) -> StepContext:
+            return StepContext(config.autoencoder.training.steps - 1, few, generator_for(0, "draw", draw), model.device)
+
+        patches = bool(main.draw(context())[2].patch)
+        if patches:
+            break
+    for objective in objectives.values():
+        objective.to(model.device)(context())
+    return patches
 
 
 def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> Model:
@@ -147,7 +185,6 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
     given = {name: part("metrics", name, parts.domain) for name in model.config.evaluation.metrics}
     for name, metric in {**parts.metrics(), **given}.items():
         yield f"the metric {name!r}", partial(_measured, metric, fields, truth, parts.renderer)
-    yield "sampling", partial(model.sample, 1)
     artefacts = {
         "render": _step(parts, "render", partial(parts.renderer.render, fields[0])),
         "original": _step(parts, "ground_truth", partial(parts.ground_truth, signal, 0)),

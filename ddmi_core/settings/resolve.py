@@ -145,7 +145,8 @@ def resolve(
     preset = str(preset or named or QUICK)
     layers = _defaults(domain)
     for values, place in _presets(domain, preset):
-        layers.add(values | {"preset": preset}, place)
+        # The data that a preset is for are not a setting: see `preset_data`.
+        layers.add({key: value for key, value in values.items() if key != "data"} | {"preset": preset}, place)
     layers.add(given, f"configuration file {file}")
     for item in overrides:
         layer = override(item)
@@ -217,6 +218,15 @@ def _preset(domain: Domain, name: str) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}") from error
     return text, f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
+
+
+def preset_data(domain: Domain, name: str) -> str:
+    """Name of the source of the data that a preset is for, its key `data`; empty if it is for any.
+
+    Raises:
+        RequestError, PluginError: as for a run.
+    """
+    return str(next((values["data"] for values, _ in reversed(list(_presets(domain, name))) if "data" in values), ""))
 
 
 def _defaults(domain: Domain) -> Layers:

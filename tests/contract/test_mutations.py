@@ -60,6 +60,7 @@ BROKEN = [
     ("settings", {"settings_type": broken.MutableSettings}, "can be changed"),
     ("settings", {"settings_type": broken.BareSettings}, "needed"),
     ("presets", {"presets": classmethod(returning({"quick": "[sample]\nsteps = 3\n"}))}, "sample"),
+    ("presets", {"presets": classmethod(returning({"quick": 'data = "bells"'}))}, "for the data 'bells'"),
     ("presets", small("sampler"), "preset 'small': sampler fails: ValueError: 512 are too few"),
     ("presets", small("renderer"), "preset 'small': renderer fails: ValueError: 512 are too few"),
     (

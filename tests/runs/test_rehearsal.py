@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from attrs import evolve
 
 import formula_domains
 from ddmi_core.api import Figure, Split
-from ddmi_core.errors import DataError, PluginError, RequestError
+from ddmi_core.errors import ConfigError, DataError, PluginError, RequestError
 from ddmi_core.model.data import load_data
-from ddmi_core.parts import GridSignal
+from ddmi_core.parts import GridSampler, GridSignal
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.runs import pipeline, rehearsal
+from ddmi_core.runs.idle_settings import reading
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.checkpoint import FINAL, load
 from formula_domains import Formulas, Waves
@@ -169,3 +171,72 @@ def test_damage_among_the_first_signals_is_met_before_training(tmp_path):
 def test_no_step_starts_after_the_limit(monkeypatch):
     monkeypatch.setattr(rehearsal, "SECONDS", -1.0)
     assert rehearsed(wave(metrics=lambda self: {"own": failing})) == []
+
+
+@pytest.mark.parametrize(
+    ("sets", "key", "because"),
+    [
+        (("autoencoder.perceptual.kind=none", "autoencoder.perceptual.weight=2"), "perceptual.weight", "kind = 'none'"),
+        (("diffusion.path.beta_end=0.1",), "path.beta_end", "diffusion.path.kind = 'rectified_flow'"),
+        (("diffusion.denoiser.multipliers=[1, 3]",), "multipliers", "diffusion.denoiser.kind = 'transformer'"),
+        (("autoencoder.adversarial.weight=2",), "adversarial.weight", "autoencoder.adversarial.start = 0"),
+        (
+            ("autoencoder.adversarial.start=9", "autoencoder.training.steps=9"),
+            "adversarial.start",
+            "autoencoder.training.steps = 9",
+        ),
+        (("autoencoder.readout.planes=concatenate",), "readout.planes", "has one plane"),
+        (
+            ("diffusion.condition=none", "diffusion.drop_condition=0.3"),
+            "drop_condition",
+            "diffusion.condition = 'none'",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_act_ends_a_run_before_training(sets, key, because, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        run(formula_domains.WAVE, tmp_path / "run", *sets)
+    assert key in caught.value.key
+    assert key in str(caught.value)
+    assert because in str(caught.value)
+    assert not (tmp_path / "run" / "run.toml").exists()
+
+
+def scattered():
+    def sampler(parts):
+        return GridSampler(parts.domain.layout, scattered=True)
+
+    domain = wave(sampler=cached_property(sampler))
+    domain.load().sampler.__set_name__(domain.load(), "sampler")
+    return domain
+
+
+@pytest.mark.parametrize("key", ["autoencoder.equivariance", "autoencoder.adversarial.start"])
+def test_a_term_on_patches_is_refused_where_the_sampler_draws_none(key, tmp_path):
+    domain = scattered()
+    with pytest.raises(ConfigError, match="GridSampler, the sampler of domain 'wave', draws no patch of a grid"):
+        run(domain, tmp_path / "run", f"{key}=1")
+
+
+def test_a_default_term_that_cannot_act_is_noted(tmp_path):
+    domain = scattered()
+    told = run(domain, tmp_path / "run", *FEW)
+    assert "note autoencoder.perceptual.kind = 'multiscale' does nothing, because GridSampler" in told
+
+
+def test_settings_of_a_preset_that_another_setting_switches_off_are_accepted(tmp_path):
+    presets = {
+        **Waves.presets(),
+        "strong": Waves.presets()["quick"].read_text() + "[autoencoder.perceptual]\nweight = 2\n",
+    }
+    domain = variant(formula_domains.WAVE, presets=classmethod(lambda cls: presets))
+    run(domain, tmp_path / "run", *FEW, "autoencoder.perceptual.kind=none", preset="strong")
+
+
+def test_reading_records_what_any_code_reads_and_leaves_the_classes_as_they_were():
+    config = resolve(formula_domains.WAVE)
+    with reading(config) as read:
+        assert config.diffusion.path.shift == 1.0
+    assert (type(config.diffusion.path), "shift") in read
+    assert (type(config.diffusion.path), "steps") not in read
+    assert "__getattribute__" not in vars(type(config.diffusion.path))

@@ -16,7 +16,7 @@ from ddmi_core.model.provenance import load_stage
 from ddmi_core.model.run_folder import pretrained, read_config
 from ddmi_core.parts.domain_parts import AnyParts, DomainParts, build_parts, implementation
 from ddmi_core.settings.config import RunConfig
-from ddmi_core.settings.resolve import QUICK, dumps, loads, resolve
+from ddmi_core.settings.resolve import QUICK, dumps, loads, preset_data, resolve
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 
@@ -126,6 +126,13 @@ def check_presets(subject: Subject) -> None:
             config = resolve(subject.domain, preset)
         except DdmiError as error:
             expect(False, f"preset {preset!r}: {error}", "correct the file", presets=len(presets))
+        named = preset_data(subject.domain, preset)
+        expect(
+            not named or named in subject.parts.sources(),
+            f"preset {preset!r} is for the data {named!r}, which are no source of the domain",
+            "name a source in the key `data`, without a path",
+            sources=tuple(subject.parts.sources()),
+        )
         text = dumps(config)
         try:
             again = loads(subject.domain, text, "run.toml")
