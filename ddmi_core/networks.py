@@ -7,6 +7,7 @@ argument of `forward`, because planes of different periodicity share weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import log
 
 import torch
 from attrs import frozen
@@ -171,6 +172,13 @@ class ResidualBlock(nn.Module):
             hidden = torch.addcmul(shift, hidden, 1 + scale)
         output: Tensor = self.skip(features) + self.conv2(F.silu(hidden), wraps)
         return output
+
+
+def sinusoids(values: Tensor, width: int, highest: float = 1000.0) -> Tensor:
+    """Sines and cosines of `(n,)` values at `width / 2` frequencies from 1 to `highest`: `(n, width)`."""
+    exponents = torch.linspace(0, log(highest), width // 2, device=values.device)
+    angles = values[:, None] * exponents.exp()
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
 class _RMSNorm(nn.RMSNorm):

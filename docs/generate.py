@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import paper
+
 import domains
 
 MARK = re.compile(r"^<!-- generated: ([\w-]+) -->$", re.MULTILINE)
@@ -106,7 +108,7 @@ def presets() -> str:
     """Table of the presets of the image plugin: levels and bytes of a picture, size of a latent, steps."""
     from ddmi_core.cli.train import configured
     from ddmi_core.parts.domain_parts import implementation
-    from ddmi_image.packing import row_bytes, sides
+    from ddmi_image.packing import row_bytes
 
     lines = [
         "| preset | levels, pixels | bytes a picture | numbers a latent | steps of stages 1 and 2 |",
@@ -114,11 +116,11 @@ def presets() -> str:
     ]
     for preset in implementation(configured(PLUGIN)[0]).presets():
         config = configured(PLUGIN, preset)[1]
-        size, detail, vae = config.domain.size, config.domain.detail, config.autoencoder
-        cells = size // 2 ** (len(vae.encoder.widths) - 1)
-        levels = ", ".join(map(str, sides(size, detail)))
+        sides, vae = config.domain.sides, config.autoencoder
+        cells = sides[0] // 2 ** (len(vae.encoder.widths) - 1)
+        levels = ", ".join(map(str, sides))
         steps = f"{vae.training.steps:,} and {config.diffusion.training.steps:,}"
-        numbers = f"{row_bytes(size, detail):,} | {vae.latent_channels * cells**2:,}"
+        numbers = f"{row_bytes(sides):,} | {vae.latent_channels * cells**2:,}"
         lines.append(f"| `{preset}` | {levels} | {numbers} | {steps} |")
     return "\n".join(lines)
 
@@ -138,6 +140,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "domains-descriptions": domains.descriptions,
     "domains-parts": domains.parts,
     "domains-weights": domains.weights,
+    "paper": paper.table,
     "presets": presets,
     "settings": settings,
 }

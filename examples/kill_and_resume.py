@@ -30,7 +30,7 @@ def arguments(out: Path, steps: int) -> list[str]:
     settings = {
         "domain.limit": 40,
         "domain.size": 16,
-        "domain.detail": 1,
+        "domain.multiples": [1],
         "autoencoder.points": 64,
         "autoencoder.encoder.widths": [8, 8],
         "autoencoder.decoder.widths": [8, 8],

@@ -1,12 +1,31 @@
-"""A description whose implementation cannot be imported, for tests that look at descriptions alone."""
+"""Descriptions and implementations for tests that run nothing: they look at names and settings alone."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from ddmi_core.api import Domain, Layout
+from ddmi_core.parts import GridDomain
+
+T = TypeVar("T")
 
 PART = "nowhere:Parts"
+
+
+def _nothing(*_: Any) -> Any:
+    raise NotImplementedError
+
+
+class BareParts(GridDomain[T]):
+    """Has a source, a type of files, and the settings of its type parameter; nothing of it runs."""
+
+    def sources(self):
+        return {"folder": _nothing}
+
+    def exporters(self):
+        return {".txt": _nothing}
+
+    read = picture = _nothing
 
 
 def bare_domain(**given: Any) -> Domain:

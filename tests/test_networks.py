@@ -14,6 +14,7 @@ from ddmi_core.api import Layout, Planes
 from ddmi_core.autoencoder.config import DecoderConfig, EncoderConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
 from ddmi_core.autoencoder.encoders import GridEncoder, PointEncoder
+from ddmi_core.autoencoder.grid_transformer import GridTransformer
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.networks import as_maps, as_planes, common_axes, convolution, patch_embedding, resized
@@ -47,7 +48,8 @@ def roll(parts: Planes, layout: Layout, axis: str, cells: int, fraction: bool = 
 def grid_encoding(layout: Layout, axis: str, config: EncoderConfig | None = None) -> tuple[list[Tensor], list[Tensor]]:
     config = config or EncoderConfig(widths=(8, 16, 8))
     torch.manual_seed(0)
-    encoder = perturbed(GridEncoder(lambda s: s, 2, layout, 3, config))
+    kind = GridTransformer if config.kind == "transformer" else GridEncoder
+    encoder = perturbed(kind(lambda s: s, 2, layout, 3, config))
     size = [cells_of(layout, 16, 8, 12)[name] for name in reversed(layout.axes)]
     grid = torch.randn(2, 2, *size, generator=torch.Generator().manual_seed(1))
     before, after = encoder(grid), encoder(grid.roll(4, -1 - layout.axes.index(axis)))
@@ -71,6 +73,11 @@ def point_encoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor
     if axis not in layout.periodic:
         moved[..., column] = (moved[..., column] + 1) % 2 - 1
     return list(roll(encoder(points).mean, layout, axis, 1)), list(encoder(moved).mean)
+
+
+def transformer_encoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
+    patch = (4,) * len(layout.axes)
+    return grid_encoding(layout, axis, EncoderConfig(kind="transformer", widths=(16,), blocks=2, heads=2, patch=patch))
 
 
 def full_grid_encoding(layout: Layout, axis: str) -> tuple[list[Tensor], list[Tensor]]:
@@ -119,6 +126,7 @@ NETWORKS: dict[str, Rolled] = {
     "grid encoder": grid_encoding,
     "grid encoder, patches": patch_encoding,
     "point encoder": point_encoding,
+    "grid transformer": transformer_encoding,
     "decoder": decoding,
     "grid encoder, all blocks": full_grid_encoding,
     "decoder, all blocks": full_decoding,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen, validators
+from attrs import field, fields_dict, frozen, validators
 
 from ddmi_core.fields.config import ReadoutConfig
 from ddmi_core.training.config import TrainingConfig
 
+KINDS = ("convolution", "transformer")
 TRANSITIONS = ("convolution", "block")
+_TRANSFORMER_ONLY = ("head_width", "plane_blocks")
+_CONVOLUTION_ONLY = ("transition", "middle", "joined", "attention", "wide_heads", "factorised")
 
 
 def _acts(config: EncoderConfig | DecoderConfig) -> None:
@@ -30,8 +33,10 @@ class EncoderConfig:
     """Sizes of an encoder.
 
     Args:
-        widths: channels of each stage, finest first; each stage after the first halves the grid.
-        blocks: residual blocks per stage.
+        kind: `convolution`, or `transformer`: attention over patches of a grid (see `GridTransformer`).
+        widths: channels of each stage, finest first; each stage after the first halves the grid. Transformer: one
+            width, that of a token.
+        blocks: residual blocks per stage; transformer: layers.
         transition: what maps one stage's width to the next one's: `convolution`, the one that halves the grid, or
             `block`, the first residual block after it.
         middle: add a block, attention and a block after the last stage, on each plane or on the grid.
@@ -42,6 +47,8 @@ class EncoderConfig:
             the middle too. Its cost grows with the square of the number of cells.
         heads: heads of every attention; lowered to divide the width.
         wide_heads: give each head of `attention` as many channels as the stage.
+        head_width: transformer: channels of a head; 0 divides the width among the heads.
+        plane_blocks: transformer: layers of each plane along the axes that it lacks.
         patch: grid encoders: cells along each axis, slowest first, that the first layer merges into one.
         factorised: grid encoders with three axes: alternate convolutions over the two faster axes and along the
             slowest one, at less than half of the cost.
@@ -49,6 +56,7 @@ class EncoderConfig:
         point_blocks: point encoders: residual blocks of the network on points.
     """
 
+    kind: str = field(default="convolution", validator=validators.in_(KINDS))
     widths: tuple[int, ...] = field(default=(32, 64, 96), validator=validators.min_len(1))
     blocks: int = field(default=1, validator=validators.ge(1))
     transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
@@ -57,6 +65,8 @@ class EncoderConfig:
     attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     heads: int = field(default=1, validator=validators.ge(1))
     wide_heads: bool = False
+    head_width: int = field(default=0, validator=validators.ge(0))
+    plane_blocks: int = field(default=1, validator=validators.ge(0))
     patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     factorised: bool = False
     point_width: int = field(default=0, validator=validators.ge(0))
@@ -64,7 +74,20 @@ class EncoderConfig:
 
     def __attrs_post_init__(self) -> None:
         """Check that every setting has an effect."""
-        _acts(self)
+        convolves, default = self.kind == "convolution", fields_dict(EncoderConfig)
+        for name in _TRANSFORMER_ONLY if convolves else _CONVOLUTION_ONLY:
+            if getattr(self, name) != default[name].default:
+                raise ValueError(
+                    f'encoder.{name} has no effect with encoder.kind = "{self.kind}". Fix: remove encoder.{name}, or '
+                    f'set encoder.kind = "{KINDS[convolves]}"'
+                )
+        if convolves:
+            _acts(self)
+        elif len(self.widths) > 1:
+            raise ValueError(
+                f'encoder.widths has {len(self.widths)} stages, but the tokens of encoder.kind = "{self.kind}" have '
+                "one width. Fix: give one width, and encoder.patch for the size of a token"
+            )
 
 
 @frozen

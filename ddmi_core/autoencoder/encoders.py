@@ -143,11 +143,17 @@ class PlaneStagesEncoder(Encoder[Any]):
         config: widths of the stages, and blocks per stage.
 
     Raises:
-        ValueError: if `attention` names a stage that does not exist, or no planes can be joined.
+        ValueError: if `attention` names a stage that does not exist, no planes can be joined, or the encoder is to be a
+            transformer.
     """
 
     def __init__(self, channels: int, layout: Layout, latent_channels: int, config: EncoderConfig) -> None:
         super().__init__()
+        if config.kind != "convolution":
+            raise ValueError(
+                f'encoder.kind = "{config.kind}" attends over the patches of a grid, but this encoder works on planes. '
+                'Fix: set encoder.kind = "convolution"'
+            )
         first = config.widths[0]
         self.layout, self.wraps = layout, map_wraps(layout)
         self.stem = convolution(2, channels, first, 1)

@@ -93,7 +93,7 @@ def _sentence(error: Any) -> str:
 
 def _missing(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
-        return f"{parameter.metavar} is missing"
+        return f"{parameter.metavar or str(parameter.name).upper()} is missing"
     words = f"{parameter.opts[0]} {parameter.metavar or ''}".strip() + " is missing"
     if "--plugin" in parameter.opts:
         words += f"; installed: {', '.join(options.plugins('')) or 'none'}"

@@ -63,7 +63,10 @@ def fetch(
     folder = download(repo, out, revision=revision)
     head = read_head(RunFolder(folder))
     lines = [f"wrote {folder}; sample it with: ddmi sample {folder} --out samples"]
-    if provider(head.plugin) is None:
+    if head.file:
+        name = Path(head.file).name
+        lines.append(f"its domain is in the file {name}, which is not downloaded; get it and add --plugin ./{name}")
+    elif provider(head.plugin) is None:
         lines.append(
             f"first install its plugin {head.plugin!r}" + (f": pip install {head.requirement}" * bool(head.requirement))
         )

@@ -87,6 +87,9 @@ class DiffusionConfig:
         condition: `none`, `class`, the name of a condition of the domain, or the path of a text network (TorchScript,
             `.pt`, `.pth` or `.ts`) for captions.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
+        latents: `cached`: means of the posterior, encoded once; `fresh`: at every step, signals are augmented and
+            encoded again, and latents drawn from their posterior, as in the authors' code. Fresh latents cost a pass
+            of the encoder a step.
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
     """
 
@@ -94,7 +97,16 @@ class DiffusionConfig:
     mixed: bool = False
     condition: str = "class"
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
+    latents: str = field(default="cached", validator=validators.in_(("cached", "fresh")))
     copies: int = field(default=1, validator=validators.ge(1))
     path: PathConfig = PathConfig()
     denoiser: DenoiserConfig = DenoiserConfig()
     training: TrainingConfig = TrainingConfig()
+
+    def __attrs_post_init__(self) -> None:
+        """Check that copies are of cached latents."""
+        if self.latents == "fresh" and self.copies > 1:
+            raise ValueError(
+                f"copies is {self.copies}, but latents is 'fresh', which augments signals at every step and caches no "
+                "copies. Fix: set copies to 1, or latents to 'cached'"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
@@ -21,6 +21,7 @@ from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
+DrawLatents = Callable[[Sequence[int], torch.Generator, torch.device], Tensor]  # of the signals at indices: (B, L)
 MIXING_LOGIT = -6.0  # at the start, as in the authors' code: the network's share is 0.0025
 
 
@@ -122,22 +123,27 @@ class DenoisingObjective(Objective):
 
     Args:
         model: the model to train.
-        latents: `(N, L)`, normalised.
+        latents: normalised: `(N, L)`, or a function that draws them.
         conditions: of each latent: classes `(N,)`; or vectors `(N, K, F)` or sequences, one of K drawn at each step.
             An unconditional model ignores them.
     """
 
-    def __init__(self, model: LatentDiffusion, latents: Tensor, conditions: Tensor | TokenSequences) -> None:
+    def __init__(
+        self, model: LatentDiffusion, latents: Tensor | DrawLatents, conditions: Tensor | TokenSequences
+    ) -> None:
         super().__init__()
-        self.trained, self.size = model, len(latents)
+        self.trained, self.size = model, len(conditions)
         self.latents = latents
-        self.conditions = conditions if model.conditioned else model.condition.none(len(latents))
+        self.conditions = conditions if model.conditioned else model.condition.none(len(conditions))
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: LatentDiffusion = self.trained  # type: ignore[assignment]
         indices = torch.tensor(context.indices)
-        clean = self.latents[indices].to(context.device)
+        if isinstance(self.latents, Tensor):
+            clean = self.latents[indices].to(context.device)
+        else:
+            clean = self.latents(context.indices, context.generator, context.device)
         conditions = self._draw_conditions(indices, context.generator)
         dropped = torch.rand(len(indices), generator=context.generator) < model.config.drop_condition
         dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))

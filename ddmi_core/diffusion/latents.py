@@ -54,15 +54,29 @@ class Normalisation:
     std: Tensor  # (L,)
 
     @staticmethod
-    def fit(flat: Tensor, shape: LatentShape) -> Normalisation:
-        """Statistics of latents `(N, L)`, equal for all cells of a plane and channel."""
+    def fit(flat: Tensor, shape: LatentShape, spread: Tensor | None = None) -> Normalisation:
+        """Statistics of latents `(N, L)`, equal for all cells of a plane and channel.
+
+        Args:
+            flat: the latents, or the means of their distributions.
+            shape: of the latents.
+            spread: `(1, L)`, mean of the variances of these distributions, which their draws have in addition.
+        """
         means, stds = [], []
-        for plane in shape.unpack(flat):
+        spreads = shape.unpack(flat.new_zeros(1, shape.length) if spread is None else spread)
+        for plane, more in zip(shape.unpack(flat), spreads, strict=True):
             rows = plane.transpose(0, 1).flatten(1).double()  # (C, N * cells)
             cells = prod(plane.shape[2:])
             means.append(rows.mean(dim=1).repeat_interleave(cells))
-            stds.append(rows.std(dim=1, correction=0).clamp_min(1e-6).repeat_interleave(cells))
+            std = rows.std(dim=1, correction=0)
+            if spread is not None:
+                std = (std.square() + more[0].flatten(1).double().mean(dim=1)).sqrt()
+            stds.append(std.clamp_min(1e-6).repeat_interleave(cells))
         return Normalisation(torch.cat(means).float(), torch.cat(stds).float())
+
+    def to(self, device: torch.device) -> Normalisation:
+        """The same statistics on a device."""
+        return Normalisation(self.mean.to(device), self.std.to(device))
 
     def apply(self, flat: Tensor) -> Tensor:
         """Normalise latents `(B, L)` to zero mean and unit variance."""

@@ -21,7 +21,7 @@ from ddmi_core.evaluation.results import Evaluation, SamplerFigure
 from ddmi_core.fields.field import Field
 from ddmi_core.model.data import load_data, source_name
 from ddmi_core.model.model import Model, load
-from ddmi_core.model.run_folder import RunFolder, read_head
+from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.parts.distance import frechet
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.registry.extensions import part
@@ -41,9 +41,11 @@ def evaluate_run(run: Path, plugin: str | None = None) -> Evaluation:
     Raises:
         CheckpointError: if the run is not finished.
         DataError: if its data are missing or have changed.
+        PluginError: if an extension that it uses is missing.
     """
     folder = RunFolder(run)
     model = load(run, plugin=plugin)
+    check_extensions(folder, model.domain)
     model.parts.preflight()
     split = load_data(model.parts, model.config.data)
     check_data(folder, split)

@@ -11,6 +11,7 @@ from attrs import asdict, frozen
 from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError
+from ddmi_core.training.checkpoint import DAMAGED
 
 
 @frozen
@@ -67,12 +68,14 @@ class Evaluation:
             CheckpointError: if the file is missing or damaged.
         """
         try:
-            data = json.loads(path.read_text())
-            return Evaluation(
+            data = json.loads(path.read_text(encoding="utf-8"))
+            found = Evaluation(
                 tuple(Figure(**figure) for figure in data["figures"]),
                 tuple(SamplerFigure(**row) for row in data["samplers"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found.lines()  # which have the numbers as text
+            return found
+        except (OSError, *DAMAGED) as error:
             raise CheckpointError(f"{path} is missing or damaged ({error!r}); write it with ddmi evaluate") from error
 
 

@@ -87,7 +87,7 @@ class Layout:
         axes: names of the coordinates, each normalised to [-1, 1].
         planes: one tuple of one or two names of `plane_axes` per plane; any number of planes.
         extra: names of readout inputs that no plane spans (for example a view direction or the
-            footprint of a sample). Their neutral value is zero.
+            footprint of a sample). Their neutral value is zero. Evaluation limits them to their range in training.
         periodic: names of axes on which -1 and 1 are the same place, such as a longitude or an angle.
         embedding: map from the coordinates to the axes that the planes span, if these are not `axes`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,19 @@ class CoarseToFineReadout(nn.Module):
     """`h1 = block1(e1)`, `h2 = block2([h1, e2])`, ..., and a linear head from the last hidden state to the values.
 
     Each block has `depth` linear layers with activations. Extra columns are concatenated to the input of the
-    first layer of every block, so constant ones fold into its bias. With `residual`, activations precede the layers
-    instead, and a block adds its result to the hidden state.
+    first layer of every block, so constant ones fold into its bias. Training records the range of each column, and
+    every evaluation limits the columns to it: what lies outside would meet weights that no loss has fitted. With
+    `residual`, activations precede the layers instead, and a block adds its result to the hidden state.
 
     Args:
         embedding: `(E_1, ..., E_S)`, widths of the embeddings, coarse to fine.
         extra: number of extra columns, X.
         values: number of value channels, V.
         config: sizes.
+
+    Attributes:
+        seen: lowest and highest value of each extra column in training, `(2, X)`; infinity and minus infinity before
+            it. Present if there are extra columns.
 
     Raises:
         ValueError: if layers are to be modulated, and there are no extra columns.
@@ -36,6 +42,8 @@ class CoarseToFineReadout(nn.Module):
         >>> readout([torch.zeros(2, 5, 8), torch.zeros(2, 5, 4)], torch.zeros(2, 5, 0)).shape
         torch.Size([2, 5, 3])
     """
+
+    seen: Tensor
 
     def __init__(self, embedding: Sequence[int], extra: int, values: int, config: ReadoutConfig) -> None:
         super().__init__()
@@ -57,6 +65,8 @@ class CoarseToFineReadout(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
         nn.init.normal_(self.head.weight, std=config.width**-0.5)
+        if extra:
+            self.register_buffer("seen", torch.tensor([[inf], [-inf]]).repeat(1, extra))
         if config.residual:
             # A block starts as its skip connection.
             for block in self.blocks[1:]:
@@ -66,6 +76,8 @@ class CoarseToFineReadout(nn.Module):
     def forward(self, embeddings: Sequence[Tensor], extra: Tensor) -> Tensor:
         """Values at points, from their embeddings.
 
+        In training mode and with gradients enabled, it records the range of the extra columns.
+
         Args:
             embeddings: one `(..., E_s)` per scale, coarse to fine.
             extra: `(..., X)`; layers are modulated once for columns that are expanded over the points.
@@ -74,6 +86,10 @@ class CoarseToFineReadout(nn.Module):
             `(..., V)`
         """
         extra = _once(extra)
+        if self.training and torch.is_grad_enabled():
+            self._record(extra)
+        else:
+            extra = self.limited(extra)
         embeddings = list(embeddings)
         if self.config.joining == "input":
             embeddings = [torch.cat(embeddings, dim=-1), *[e[..., :0] for e in embeddings[1:]]]
@@ -92,6 +108,20 @@ class CoarseToFineReadout(nn.Module):
             hidden = hidden + inner if number and self.config.residual else inner
         values: Tensor = self.head(self.activation(hidden) if self.config.residual else hidden)
         return values
+
+    def limited(self, extra: Tensor) -> Tensor:
+        """Extra columns `(..., X)`, each limited to its range in training; unchanged before any training."""
+        if not self.extra:
+            return extra
+        low, high = self.seen
+        return torch.where(low > high, extra, torch.minimum(torch.maximum(extra, low), high))
+
+    @torch.no_grad()
+    def _record(self, extra: Tensor) -> None:
+        """Extend the range that training has seen to extra columns `(..., X)`."""
+        if self.extra:
+            low, high = extra.flatten(0, -2).aminmax(dim=0)
+            self.seen.copy_(torch.stack([torch.minimum(self.seen[0], low), torch.maximum(self.seen[1], high)]))
 
     def affine(self, extra: Tensor) -> list[list[tuple[Tensor, Tensor]]]:
         """Weights `(out, in)` and biases of the layers of each block, without gradients.

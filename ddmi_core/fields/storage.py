@@ -22,6 +22,8 @@ from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 
 FORMAT = 2  # since 2, layouts with periodic axes or an embedding; other fields still have format 1
 _RECORD = "ddmi.field"
+# RecursionError, which deep nesting raises, is a RuntimeError.
+_DAMAGED = (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError, OverflowError)
 
 Built = TypeVar("Built", bound=Callable[[Tensor], Tensor])
 
@@ -71,7 +73,7 @@ def load(path: Path, build: Callable[[tuple[Planes, ...], CoarseToFineReadout, L
             return _built(record, tensors, build)
     except PluginError as error:
         raise CheckpointError(f"{path} cannot be evaluated: {error}") from error
-    except (OSError, safetensors.SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"{path} is not a stored field, or is damaged: {error}") from error
     raise CheckpointError(
         f"{path} has field format {record['format']}; this version reads up to {FORMAT}. Fix: install a newer ddmi"
@@ -95,7 +97,7 @@ def _built(
         Planes(tensors[f"basis.{scale}.{plane}"] for plane in range(count))
         for scale, count in enumerate(record["planes"])
     )
-    field = build(basis, readout.requires_grad_(False), layout)
+    field = build(basis, readout.eval().requires_grad_(False), layout)
     with torch.no_grad():
         field(basis[0][0].new_zeros(basis[0].batch, 1, len(layout.axes)))
     return field

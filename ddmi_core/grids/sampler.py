@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import log2, prod
+from itertools import accumulate
+from math import inf, log2, prod
 from typing import Protocol
 
 import torch
@@ -42,11 +43,12 @@ class GridSampler(CoordinateSampler[OnGrids]):
     Args:
         layout: axes, and the names of the extra columns.
         scattered: draw cells independently, with replacement, instead of a patch.
-        native_share: probability of the native level; the other levels share the rest equally. `None`
-            gives every level the same probability.
+        shares: how often each level is drawn, native first, relative to each other; a level without a share is never
+            drawn, and shares of levels that a signal does not have are ignored. Without shares, all levels are
+            equally frequent.
 
     Raises:
-        ValueError: if `native_share` is not in [0, 1].
+        ValueError: if the first share is not positive, or another one is negative or not finite.
 
     Example:
         >>> from ddmi_core.parts import GridSignal
@@ -56,10 +58,13 @@ class GridSampler(CoordinateSampler[OnGrids]):
         (torch.Size([2, 10, 1]), torch.Size([2, 10, 1]), (10,))
     """
 
-    def __init__(self, layout: Layout, *, scattered: bool = False, native_share: float | None = None) -> None:
-        if native_share is not None and not 0 <= native_share <= 1:
-            raise ValueError(f"native_share={native_share} is not a probability; give a number from 0 to 1")
-        self.layout, self.scattered, self.native_share = layout, scattered, native_share
+    def __init__(self, layout: Layout, *, scattered: bool = False, shares: Sequence[float] = ()) -> None:
+        if not all(0 <= share < inf for share in shares) or (shares and not shares[0] > 0):
+            raise ValueError(
+                f"shares={tuple(shares)} must be finite and at least 0, the native level's share above 0; "
+                "(0.3, 0.3, 0.4) draws the native level in 30 % of all steps, and (1,) always"
+            )
+        self.layout, self.scattered, self.shares = layout, scattered, tuple(shares)
 
     def sample(self, signal: OnGrids, n: int, generator: torch.Generator) -> Queries:
         """About `n` cells of one level, the same number for each signal of the batch.
@@ -154,11 +159,9 @@ class GridSampler(CoordinateSampler[OnGrids]):
     def _draw_level(self, levels: int, generator: torch.Generator) -> int:
         if levels == 1:
             return 0
-        native = 1 / levels if self.native_share is None else self.native_share
-        draw = torch.rand((), generator=generator, device=generator.device).item()
-        if draw < native or native == 1:
-            return 0
-        return 1 + min(int((draw - native) / (1 - native) * (levels - 1)), levels - 2)
+        shares = self.shares[:levels] or (1,) * levels
+        draw = torch.rand((), generator=generator, device=generator.device).item() * sum(shares)
+        return next(number for number, most in enumerate(accumulate(shares)) if draw < most)
 
     def _draw_cells(
         self, size: Sequence[int], batch: int, n: int, patch: Sequence[int], generator: torch.Generator

@@ -1,8 +1,8 @@
-"""The latent cache: training signals encoded once, with statistics, checked against data and autoencoder."""
+"""Latents of the training signals: encoded once and cached with statistics, or drawn anew at every step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -15,6 +15,7 @@ from ddmi_core.api.signals import SignalSet, move
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import CheckpointError, PluginError
+from ddmi_core.fields.planes import Planes
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
@@ -54,8 +55,12 @@ def encode(
     seed: int,
     device: torch.device,
     vectors: Vectors | None = None,
+    *,
+    drawn: bool = False,
 ) -> Latents:
     """Encode a set: first all signals unchanged, then `copies - 1` augmented variants of all.
+
+    The latents are the means of the posteriors.
 
     Args:
         model: the autoencoder.
@@ -64,22 +69,61 @@ def encode(
         seed: of the variants.
         device: of the model.
         vectors: of the condition, see `vectors_of`; `None` without one.
+        drawn: whether the statistics are those of draws from the posteriors (`FreshLatents`), not of their means.
     """
     model.eval()
-    rows = []
+    rows, variances = [], []
     for copy in range(copies):
         generator = generator_for(seed, "latents", copy) if copy else None
         for start in range(0, len(signals), BATCH):
             indices = range(start, min(start + BATCH, len(signals)))
-            mean = model.encode(move(signals.batch(indices, generator), device)).mean
-            rows.append(mean.map(Tensor.cpu))
+            posterior = model.encode(move(signals.batch(indices, generator), device))
+            rows.append(posterior.mean.map(Tensor.cpu))
+            if drawn:
+                variances.append(posterior.log_variance.map(_summed_variance))
     shape = LatentShape.of(rows[0])
     flat = torch.cat([shape.pack(row) for row in rows])
     labels = signals.labels.repeat(copies)
     if vectors is None:
         vectors = torch.zeros(len(signals), 1, 0)
+    spread = shape.pack(Planes(sum(planes) for planes in zip(*variances, strict=True))) / len(flat) if drawn else None
+    statistics = Normalisation.fit(flat, shape, spread)
     given = vectors[torch.arange(len(signals)).repeat(copies)]
-    return Latents(flat, labels, given, shape, Normalisation.fit(flat, shape), signals.classes)
+    return Latents(flat, labels, given, shape, statistics, signals.classes)
+
+
+@frozen(eq=False)
+class FreshLatents:
+    """Draws normalised latents from the posteriors of augmented signals, with a frozen autoencoder.
+
+    Args:
+        model: the autoencoder; moved to the device of the first draw.
+        signals: the training signals.
+        latents: their cache, for the statistics.
+    """
+
+    model: D2CVAE
+    signals: SignalSet
+    latents: Latents
+
+    @torch.no_grad()
+    def __call__(self, indices: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+        """Draw one latent of each signal: `(B, L)`.
+
+        Args:
+            indices: of the signals.
+            generator: source of the augmentation and of the posterior's noise, on the CPU.
+            device: of the result.
+        """
+        with torch.autocast(device.type, enabled=False):  # as in the cache, whose statistics are used
+            signal = move(self.signals.batch(indices, generator), device)
+            planes = self.model.to(device).eval().encode(signal).sample(generator)
+        return self.latents.normalisation.to(device).apply(self.latents.shape.pack(planes))
+
+
+def _summed_variance(log_variance: Tensor) -> Tensor:
+    """Sum over a batch: `(B, C, *grid)` to `(1, C, *grid)`, in double precision on the CPU."""
+    return log_variance.double().exp().sum(dim=0, keepdim=True).cpu()
 
 
 def lengths_of(vectors: Vectors) -> tuple[int, int]:
@@ -186,12 +230,26 @@ def described(stored: checkpoint.Checkpoint) -> LatentFacts:
     """Facts from a checkpoint's record; classes without stored counts get equal ones.
 
     Raises:
-        CheckpointError: if one is missing.
+        CheckpointError: if one is missing, or is no such fact.
     """
     try:
         record = stored.record
         classes = tuple(record["classes"])
         counts = tuple(record.get("counts", [1] * len(classes)))
-        return LatentFacts(LatentShape(record["channels"], record["grids"]), classes, counts)
+        shape = LatentShape(record["channels"], record["grids"])
+        sizes = (shape.channels, *(side for grid in shape.grids for side in grid))
+        if not all(_is_number(size, 1) for size in sizes) or not shape.grids:
+            raise ValueError("channels and sides of grids must be integers from 1 to 65536")
+        if not isinstance(record["classes"], list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes must be a list of names")
+        if len(counts) != len(classes) or not all(_is_number(count, 0, 2**48) for count in counts):
+            raise ValueError("counts must be a number for each class")
+        return LatentFacts(shape, classes, counts)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {stored.folder} does not contain the latent's {error}") from error
+    except checkpoint.DAMAGED as error:
+        raise CheckpointError(f"checkpoint {stored.folder} has a damaged record of latents: {error}") from error
+
+
+def _is_number(value: object, least: int, most: int = 65536) -> bool:
+    return isinstance(value, int) and least <= value <= most

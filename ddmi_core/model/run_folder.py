@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import frozen
 
@@ -28,6 +28,7 @@ from ddmi_core.settings.resolve import dumps, loads
 from ddmi_core.training.checkpoint import FINAL, finished
 
 FORMAT = 1
+LONGEST = 255  # bytes of the name of a file
 _PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a domain
 
@@ -187,16 +188,29 @@ def _provided(config: RunConfig) -> list[str]:
     ]
 
 
-def _check_extensions(folder: RunFolder, provided: dict[str, dict[str, str]], domain: Domain) -> None:
+def check_extensions(folder: RunFolder, domain: Domain, *, sampling: bool = False) -> None:
     """Check that the parts that a run uses of extensions are there.
+
+    Args:
+        folder: the run.
+        domain: its domain.
+        sampling: whether to leave out parts that evaluations alone use.
 
     Raises:
         PluginError: names the distribution that provided a missing one.
+        CheckpointError: if the table of extensions is damaged.
     """
+    table = _table(folder)
+    provided, own = table["run"].get("extensions", {}), table.get("sampling")
+    sampler = own.get("sampler") if isinstance(own, dict) else None
+    if not isinstance(provided, dict):
+        raise CheckpointError(f"{folder.toml}: [run.extensions] is not a table")
     for kind, requirements in provided.items():
         if kind not in KINDS or not isinstance(requirements, dict):
             raise CheckpointError(f"{folder.toml}: [run.extensions] has no kind {kind!r} with names and distributions")
         for name, made_with in requirements.items():
+            if sampling and (kind in ("metrics", "features") or (kind == "samplers" and name != sampler)):
+                continue
             requirement = str(made_with)
             if not _PLAIN.fullmatch(requirement.replace("==", "")):
                 requirement = "an unknown distribution"
@@ -217,29 +231,40 @@ def read_head(folder: RunFolder) -> RunHead:
     Raises:
         CheckpointError: if the folder is not a run, is damaged, or comes from a newer version.
     """
-    head = _table(folder).get("run", {})
-    found = head.get("format")
-    if not isinstance(found, int) or not _NAME.fullmatch(str(head.get("plugin", ""))):
+    head = _table(folder).get("run")
+    found = head.get("format") if isinstance(head, dict) else None
+    if not isinstance(head, dict) or not _is_format(found) or not _NAME.fullmatch(_text(head.get("plugin"))):
         raise CheckpointError(f"{folder.toml} has no complete [run] table, so it does not describe a run")
     if found > FORMAT:
-        made = head.get("versions", {}).get("ddmi", "unknown")
+        versions = head.get("versions")
+        made = versions.get("ddmi", "unknown") if isinstance(versions, dict) else "unknown"
         raise CheckpointError(
             f"{folder.path} was written by ddmi {made} in format {found}; this version reads up to {FORMAT}: "
             "install a newer ddmi"
         )
     # A run may come from elsewhere, and messages show both in a command: other characters make them unknown.
-    distribution, made = (str(head.get(key, "")) for key in ("distribution", "version"))
+    distribution, made, file, sha256 = (_text(head.get(key)) for key in ("distribution", "version", "file", "sha256"))
+    if not file.isprintable() or any(len(part.encode()) > LONGEST for part in Path(file).parts):
+        raise CheckpointError(f"{folder.toml} is damaged: file={file[:40]!r} is not the path of a file")
     known = "distribution" in head and _PLAIN.fullmatch(distribution + made) is not None
     api = head.get("api_version")
     return RunHead(
         plugin=str(head["plugin"]),
-        fingerprint=str(head.get("fingerprint", "")),
+        fingerprint=_text(head.get("fingerprint")),
         distribution=distribution if known else None,
         version=made if known else "",
         api_version=api if isinstance(api, int) else None,
-        file=str(head.get("file", "")),
-        sha256=str(head.get("sha256", "")),
+        file=file,
+        sha256=sha256,
     )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_format(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and 0 <= value < 2**31
 
 
 def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
@@ -247,16 +272,15 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
 
     Raises:
         CheckpointError: as `read_head`, or if the run belongs to another plugin.
-        PluginError: if an extension that it uses is missing.
+        PluginError: if an extension that sampling uses is missing; see `check_extensions` for the others.
         ConfigError: if a setting is unknown to this version of ddmi or of the plugin.
     """
     head = read_head(folder)
     if head.plugin != domain.name:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
-    if provided := _table(folder)["run"].get("extensions"):
-        _check_extensions(folder, provided, domain)
+    check_extensions(folder, domain, sampling=True)
     try:
-        return loads(domain, folder.toml.read_text(), str(folder.toml))
+        return loads(domain, folder.toml.read_text(encoding="utf-8"), str(folder.toml))
     except ConfigError as error:
         if not error.key.startswith("domain."):
             raise
@@ -299,6 +323,6 @@ def _table(folder: RunFolder) -> dict[str, Any]:
     if not folder.toml.exists():
         raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; give the folder of one")
     try:
-        return tomllib.loads(folder.toml.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(folder.toml.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder.toml} is damaged: {error}") from error

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ddmi_core.autoencoder.encoders import GridEncoder as GridEncoder
     from ddmi_core.autoencoder.encoders import PlaneStagesEncoder as PlaneStagesEncoder
     from ddmi_core.autoencoder.encoders import PointEncoder as PointEncoder
+    from ddmi_core.autoencoder.grid_transformer import GridTransformer as GridTransformer
     from ddmi_core.autoencoder.losses import MultiScaleTerm as MultiScaleTerm
     from ddmi_core.autoencoder.losses import bernoulli_loss as bernoulli_loss
     from ddmi_core.autoencoder.losses import l1_loss as l1_loss
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from ddmi_core.fields.coordinates import cell_centres as cell_centres
     from ddmi_core.fields.coordinates import lattice_points as lattice_points
     from ddmi_core.fields.readout import CoarseToFineReadout as CoarseToFineReadout
+    from ddmi_core.grids.multiples import check_shares as check_shares
+    from ddmi_core.grids.multiples import level_sizes as level_sizes
+    from ddmi_core.grids.multiples import reached_multiples as reached_multiples
+    from ddmi_core.grids.multiples import valid_multiples as valid_multiples
     from ddmi_core.grids.raster import GridArtefact as GridArtefact
     from ddmi_core.grids.raster import Raster as Raster
     from ddmi_core.grids.raster import StoredGrid as StoredGrid

@@ -14,6 +14,7 @@ from ddmi_core.api.interfaces import CoordinateSampler, Encoder
 from ddmi_core.autoencoder.config import AutoencoderConfig, PerceptualConfig
 from ddmi_core.autoencoder.embedded_grids import EmbeddedGridEncoder
 from ddmi_core.autoencoder.encoders import GridEncoder
+from ddmi_core.autoencoder.grid_transformer import GridTransformer
 from ddmi_core.autoencoder.losses import MultiScaleTerm
 from ddmi_core.fields.field import Field
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
@@ -33,9 +34,10 @@ VALUE_RANGE = 2.0  # values lie in [-1, 1]
 class GridDomain(RasterDomain[T, OnGrids]):
     """A domain on grids: signals with `levels`, such as `GridSignal`, and artefacts that are grids.
 
-    An author gives the settings, whose property `native` is the native size (cells along each axis, slowest first) and
-    whose attribute `extent`, if present, the length of each axis in the domain's units, and defines `sources` and
-    `picture`. Files are NumPy arrays, unless `read` and `exporters` say otherwise.
+    An author gives the settings and defines `sources` and `picture`. The settings' property `native` is the native size
+    (cells along each axis, slowest first). Their attributes `extent` and `shares`, if present, are the length of each
+    axis in the domain's units, and how often each level is drawn (see `GridSampler`). Files are NumPy arrays, unless
+    `read` and `exporters` say otherwise.
     """
 
     def read(self, path: Path) -> OnGrids:
@@ -47,15 +49,16 @@ class GridDomain(RasterDomain[T, OnGrids]):
         return GridSignal(torch.zeros(1, len(self.domain.values), *self.native))
 
     def encoder(self, config: AutoencoderConfig) -> Encoder[OnGrids]:
-        """Convolutional encoder of the native grid: over its axes or, with an embedding, over those of the planes."""
+        """Encoder of the native grid: over its axes or, with an embedding, over those of the planes."""
         domain = self.domain
-        kind = GridEncoder if domain.layout.embedding is None else EmbeddedGridEncoder
+        on_grid = GridTransformer if config.encoder.kind == "transformer" else GridEncoder
+        kind: Callable[..., Encoder[OnGrids]] = on_grid if domain.layout.embedding is None else EmbeddedGridEncoder
         return kind(native_grid, len(domain.values), domain.layout, config.latent_channels, config.encoder)
 
     @cached_property
     def sampler(self) -> CoordinateSampler[OnGrids]:
         """Random patches of one level of the signals."""
-        return GridSampler(self.domain.layout)
+        return GridSampler(self.domain.layout, shares=getattr(self.settings, "shares", ()))
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
         """`multiscale`: differences of pooled patches and of their derivatives."""

@@ -59,7 +59,7 @@ def _declared(project: Path) -> tuple[str, ...]:
     try:
         table = tomllib.loads(project.read_text(encoding="utf-8"))
         return tuple(table["project"]["entry-points"][DOMAINS])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
 
 

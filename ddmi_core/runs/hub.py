@@ -12,6 +12,8 @@ from typing import Any
 
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import CheckpointError, HubError, OutputError, RequestError
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model.latent_cache import described
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs.model_card import CARD
 from ddmi_core.training import checkpoint
@@ -146,6 +148,9 @@ def _check_folder(folder: Path, names: list[str], *, alone: bool = False) -> Non
         stored = checkpoint.load(stage / FINAL)
         for name in stored.record["files"]:
             stored.tensors(Path(name).stem)
+    described(checkpoint.load(run.denoiser / FINAL))
+    if run.metrics.is_file():
+        Evaluation.load(run.metrics)
 
 
 @contextmanager

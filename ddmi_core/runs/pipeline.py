@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
@@ -127,6 +128,7 @@ def execute(
         resume = False
     if resume:
         stored = run_folder.read_config(place, domain)
+        run_folder.check_extensions(place, domain)
         stored = evolve(stored, data=absolute(parts, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
@@ -218,10 +220,15 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
         if finished(place):
             return
         with _step(run, "latents"):
-            copies = run.config.diffusion.copies
-            device = distributed.default_device()
+            diffusion, device = run.config.diffusion, distributed.default_device()
             encoded = latent_cache.encode(
-                autoencoder.to(device), run.split.train, copies, run.config.seed, device, vectors=run.vectors
+                autoencoder.to(device),
+                run.split.train,
+                diffusion.copies,
+                run.config.seed,
+                device,
+                vectors=run.vectors,
+                drawn=diffusion.latents == "fresh",
             )
             latent_cache.save(place, encoded, fingerprint, weights)
 
@@ -234,7 +241,11 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
     if not finished(place):
         lengths = latent_cache.lengths_of(encoded.vectors)
         diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
-        normalised = encoded.normalisation.apply(encoded.flat)
+        latents: Tensor | latent_cache.FreshLatents = (
+            latent_cache.FreshLatents(autoencoder, run.split.train, encoded)
+            if run.config.diffusion.latents == "fresh"
+            else encoded.normalisation.apply(encoded.flat)
+        )
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training
@@ -244,7 +255,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
             facts[NETWORK] = text_network.digest(run.config.diffusion.condition)
         given = encoded.vectors if any(lengths) else encoded.labels
         with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
-            train(stage, {"denoiser": DenoisingObjective(diffusion, normalised, given)})
+            train(stage, {"denoiser": DenoisingObjective(diffusion, latents, given)})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.errors import OutputError
+from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.model.run_folder import RunFolder, check_finished, read_head
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card, shortened
@@ -69,7 +70,8 @@ def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
         table["run"]["file"] = Path(table["run"]["file"]).name
     _write(target.toml, tomli_w.dumps(table))
     if source.metrics.is_file():
-        _write(target.metrics, json.dumps(shortened(json.loads(source.metrics.read_text())), indent=1) + "\n")
+        figures = json.loads(Evaluation.load(source.metrics).to_json())
+        _write(target.metrics, json.dumps(shortened(figures), indent=1) + "\n")
     _write(target.path / CARD, card)
 
 

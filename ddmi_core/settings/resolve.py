@@ -70,7 +70,7 @@ def parsed(text: str, source: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
         raise ConfigError(f"{source} is not valid TOML: {error}") from error
 
 
@@ -110,7 +110,7 @@ def override(text: str) -> dict[str, Any]:
 def _parsed_value(text: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     value = table["value"]
     return text if len(table) > 1 or isinstance(value, date | time) else value
@@ -144,7 +144,7 @@ def resolve(
         raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
     preset = str(preset or named or QUICK)
     layers = _defaults(domain)
-    for values, place in _preset(domain, preset):
+    for values, place in _presets(domain, preset):
         layers.add(values | {"preset": preset}, place)
     layers.add(given, f"configuration file {file}")
     for item in overrides:
@@ -162,7 +162,8 @@ def resolve(
 def loads(domain: Domain, text: str, source: str) -> RunConfig:
     """Read a configuration from the text that `dumps` writes: `loads(domain, dumps(config), "") == config`.
 
-    The table `[run]` is ignored: it holds the record of a run, in the same file as its configuration.
+    The table `[run]` is ignored: it holds the record of a run, in the same file as its configuration. Names of parts
+    that evaluations alone use are not checked, because the run can be sampled without them.
 
     Raises:
         ConfigError: if it does not fit the domain's and the core's settings.
@@ -172,7 +173,7 @@ def loads(domain: Domain, text: str, source: str) -> RunConfig:
     if "plugin" not in values:
         raise ConfigError(f"{source} is not a whole configuration: the key 'plugin' is missing at its top")
     layers.add(values, source)
-    return _built(domain, layers)
+    return _built(domain, layers, evaluated=False)
 
 
 def dumps(config: RunConfig) -> str:
@@ -184,18 +185,21 @@ def _without_record(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "run"}
 
 
-def _preset(domain: Domain, name: str, above: tuple[str, ...] = ()) -> list[tuple[dict[str, Any], str]]:
-    """Values of a preset, and its name in messages; first those of the preset that it names with `preset = "..."`.
+def _presets(domain: Domain, name: str, above: tuple[str, ...] = ()) -> list[tuple[dict[str, Any], str]]:
+    """Values of a preset, and its name in messages; first those of the preset that it names with `preset = "..."`."""
+    if name in above:
+        raise PluginError(
+            f"presets of plugin {domain.name!r} start from each other: {', '.join((*above, name))}. Fix: remove the "
+            "key 'preset' from one of them"
+        )
+    text, place = _preset(domain, name)
+    values = parsed(text, place)
+    below = values.pop("preset", "")
+    return [*(_presets(domain, below, (*above, name)) if below else []), (values, place)]
 
-    Args:
-        domain: the domain.
-        name: of the preset.
-        above: presets that start from this one.
 
-    Raises:
-        RequestError: if there is no such preset.
-        PluginError: if it cannot be read, or presets start from each other.
-    """
+def _preset(domain: Domain, name: str) -> tuple[str, str]:
+    """Text of a preset, and its name in messages."""
     own = implementation(domain).presets
     try:
         presets = {QUICK: "", **own()}
@@ -205,39 +209,28 @@ def _preset(domain: Domain, name: str, above: tuple[str, ...] = ()) -> list[tupl
         ) from error
     if name not in presets:
         raise RequestError(unknown_name(f"preset of plugin {domain.name!r}:", name, presets))
-    if name in above:
-        raise PluginError(
-            f"presets of plugin {domain.name!r} start from each other: {', '.join((*above, name))}. Fix: remove the "
-            "key 'preset' from one of them"
-        )
     preset = presets[name]
     if isinstance(preset, str):
-        text, place = preset, f"preset {name!r} of plugin {domain.name!r}"
-    else:
-        place = f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
-        try:
-            text = preset.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PluginError(
-                f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}"
-            ) from error
-    values = parsed(text, place)
-    base = values.pop("preset", "")
-    return [*(_preset(domain, base, (*above, name)) if base else []), (values, place)]
+        return preset, f"preset {name!r} of plugin {domain.name!r}"
+    try:
+        text = preset.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PluginError(f"preset {name!r} of plugin {domain.name!r}, {preset}, cannot be read: {error}") from error
+    return text, f"preset {name!r} ({preset.name} of plugin {domain.name!r})"
 
 
 def _defaults(domain: Domain) -> Layers:
     return Layers(unstructure(RunConfig(plugin=domain.name, domain=implementation(domain).settings_type())))
 
 
-def _built(domain: Domain, layers: Layers) -> RunConfig:
+def _built(domain: Domain, layers: Layers, *, evaluated: bool = True) -> RunConfig:
     """Build the configuration of the merged layers; a fault becomes an error with the key and its source."""
     try:
         if (named := layers.values["plugin"]) != domain.name:
             raise Fault(("plugin",), f"these settings are for {named!r}; they are used with {domain.name!r}")
         config = structure({**layers.values, "domain": _domain_settings(domain, layers.values["domain"])}, RunConfig)
         parts = build_parts(domain, config.domain)
-        _check_names(parts, config)
+        _check_names(parts, config, evaluated)
         _check_condition(parts, config)
     except Fault as fault:
         key = ".".join(fault.path).replace(".[", "[")
@@ -256,10 +249,13 @@ def _domain_settings(domain: Domain, values: Any) -> Any:
         raise fault.below("domain") from fault.__cause__
 
 
-def _check_names(parts: AnyParts, config: RunConfig) -> None:
-    """Check the rows of the table of samplers, and that each part exists and works for the domain."""
+def _check_names(parts: AnyParts, config: RunConfig, evaluated: bool) -> None:
+    """Check the rows of the table of samplers, and that each part exists and works for the domain.
+
+    The parts of evaluations are left out unless `evaluated`.
+    """
     domain = parts.domain
-    if config.evaluation.metrics and (taken := set(config.evaluation.metrics) & set(parts.metrics())):
+    if evaluated and config.evaluation.metrics and (taken := set(config.evaluation.metrics) & set(parts.metrics())):
         raise Fault(("evaluation", "metrics"), f"plugin {domain.name!r} has a metric {taken.pop()!r} of its own")
     checks: list[tuple[tuple[str, ...], Callable[[], object]]] = [
         *((path, partial(offer, kind, name, domain)) for path, kind, name in named_parts(config)),
@@ -269,6 +265,8 @@ def _check_names(parts: AnyParts, config: RunConfig) -> None:
         ),
     ]
     for path, check in checks:
+        if path[0] == "evaluation" and not evaluated:
+            continue
         try:
             check()
         except RequestError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ def expected_failures(plugin: str) -> dict[str, str]:
 
     Raises:
         PluginError: if there is no usable plugin with the name.
-        ConfigError: if the file cannot be read, or the table holds other values than texts.
+        ConfigError: if the file with such a table is not valid TOML, or the table holds other values than texts. Other
+            projects that cannot be read are passed over.
     """
     for place in _places(plugin):
         for folder in (place, *place.parents):
@@ -62,14 +63,28 @@ def _places(plugin: str) -> Iterable[Path]:
 
 
 def _declared(file: Path, plugin: str) -> dict[str, str] | None:
-    """The table of a project; `None` if the project does not declare the plugin."""
+    """The table of a project; `None` if it does not declare the plugin, or cannot be read and may be another."""
     try:
-        content: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: {error}") from error
-    if plugin not in content.get("project", {}).get("entry-points", {}).get(GROUP, {}):
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
         return None
-    table = content.get("tool", {}).get("ddmi", {}).get("expected-failures", {})
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        if TABLE not in text or plugin not in text:
+            return None
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error
+    declared = _inside(content, "project", "entry-points", GROUP)
+    if not isinstance(declared, dict) or plugin not in declared:
+        return None
+    table = _inside(content, "tool", "ddmi", "expected-failures")
     if not isinstance(table, dict) or not all(isinstance(reason, str) and reason for reason in table.values()):
         raise ConfigError(f"{file}: [{TABLE}] must map names of checks to reasons, as texts")
     return dict(table)
+
+
+def _inside(content: Any, *keys: str) -> Any:
+    """The value at nested keys; an empty table where there is none."""
+    for key in keys:
+        content = content.get(key, {}) if isinstance(content, dict) else {}
+    return content

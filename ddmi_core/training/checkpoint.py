@@ -21,6 +21,9 @@ from ddmi_core.errors import CheckpointError
 
 FORMAT = 1
 STATE = "state.json"
+LONGEST = 100  # characters of the name of a file
+# What reading a JSON or TOML file from elsewhere raises: numbers out of range and deep nesting included.
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 FINAL = "final"  # name of the checkpoint with a stage's final weights
 
 
@@ -113,23 +116,29 @@ def load(folder: Path) -> Checkpoint:
     _recover(folder)
     try:
         record = json.loads((folder / STATE).read_text())
-        version = int(record["format"])
+        version = record["format"]
+        if not isinstance(version, int) or not 0 <= version < 2**31:
+            raise ValueError("its format is not a number of a format")
         if version > FORMAT:
             raise NewerFormatError(
                 f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}. "
                 "Fix: install a newer ddmi"
             )
-        if inside := [name for name in record["files"] if Path(name).name != name]:
-            raise ValueError(f"{inside[0]!r} is not the name of a file")
+        if inside := [name for name in record["files"] if Path(name).name != name or len(name) > LONGEST]:
+            raise ValueError(f"{inside[0][:40]!r} is not the name of a file")
         files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in record["files"].items()}
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {STATE}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, *DAMAGED) as error:
         raise CheckpointError(f"{folder / STATE} is damaged or not a checkpoint's record: {error!r}") from error
     for name, (expected, digest) in files.items():
         path = folder / name
-        size = path.stat().st_size if path.is_file() else -1
-        if size != expected or _digest(path) != digest:
+        try:
+            size = path.stat().st_size if path.is_file() else -1
+            same = size == expected and _digest(path) == digest
+        except OSError as error:
+            raise CheckpointError(f"checkpoint file {path} cannot be read: {error}") from error
+        if not same:
             found = "missing" if size < 0 else f"{size} bytes"
             raise CheckpointError(
                 f"checkpoint file {path} is truncated or altered: expected {expected} bytes with digest "

@@ -23,15 +23,16 @@ class MovingAverage:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        self.averaged = [name for name, _ in module.named_parameters(remove_duplicate=False) if name in self.weights]
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move the average towards the module's weights after a step. Integers, such as counters, are copied."""
+        """Move the average towards the module's weights after a step. Buffers, such as counters, are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))
         current = module.state_dict()
-        floats = [name for name, tensor in self.weights.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([self.weights[n] for n in floats], [current[n] for n in floats], 1 - decay)
-        for name in self.weights.keys() - set(floats):
+        parameters = self.averaged
+        torch._foreach_lerp_([self.weights[n] for n in parameters], [current[n] for n in parameters], 1 - decay)
+        for name in self.weights.keys() - set(parameters):
             self.weights[name].copy_(current[name])
 
     def load(self, weights: Mapping[str, Tensor]) -> None:

@@ -39,7 +39,7 @@ class Log:
         for line in self.path.read_text().splitlines():
             try:
                 yield json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
 
     def rewind(self, stage: str, step: int) -> None:

@@ -269,7 +269,10 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))
     average.load(stored.tensors("average"))
-    return int(stored.record["step"])
+    step = stored.record.get("step")
+    if not isinstance(step, int) or step < 0:
+        raise CheckpointError(f"checkpoint {stored.folder} records no step. Fix: remove this folder")
+    return step
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

@@ -6,10 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from attrs import evolve
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, required_location
+from ddmi_core.parts import (
+    Decoding,
+    Entry,
+    FolderSource,
+    GridSet,
+    GridSignal,
+    reached_multiples,
+    required_location,
+)
 from ddmi_image.packing import Pixels, pack, picture_set, row_bytes
 from ddmi_image.reading import SUFFIXES, read_square, shorter_side
 from ddmi_image.settings import ImageSettings
@@ -18,10 +27,10 @@ from ddmi_image.settings import ImageSettings
 def load(location: Path, settings: ImageSettings) -> Split:
     """Pictures of a folder or zip archive; some are held out by a stable hash of their names.
 
-    If all pictures are in two or more sub-folders, these are the classes. Pictures are stored at the largest multiple
-    of the native size, up to `settings.detail`, that every picture reaches without enlargement; pictures smaller than
-    the native size are enlarged to it. If every picture has a text file beside it (`cat.txt` for `cat.png`), its lines
-    are the captions. Pictures whose captions mention left or right are not mirrored.
+    If all pictures are in two or more sub-folders, these are the classes. Pictures are stored at those of
+    `settings.multiples` that every picture reaches without enlargement; a warning names the others. Pictures smaller
+    than the native size are enlarged to it. If every picture has a text file beside it (`cat.txt` for `cat.png`), its
+    lines are the captions. Pictures whose captions mention left or right are not mirrored.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file
@@ -38,16 +47,15 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     """
     location = required_location(location, "pictures")
     folder = FolderSource(location, "pictures", SUFFIXES, settings.strict, settings.classes)
-    entries, sides = folder.usable(folder.entries(settings.limit), _shorter_side)
-    detail = fitting_detail(sides, settings)
-    pixels, kept = folder.decode(entries, _decoding(settings.size, detail))
+    entries, found_sides = folder.usable(folder.entries(settings.limit), _shorter_side)
+    settings = _reaching(min(found_sides), settings, str(location))
+    pixels, kept = folder.decode(entries, _decoding(settings.sides))
     names = [entries[i].name for i in kept]
     found = folder.labels(names)
     return picture_set(
         pixels,
         names,
-        settings.size,
-        detail,
+        settings.sides,
         rows=kept,
         classes=found.classes,
         labels=found.labels,
@@ -64,17 +72,15 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    detail = fitting_detail([shorter_side(path, str(path))], settings)
-    row = pack(read_square(path, str(path), settings.size * detail), settings.size)
-    return picture_set(row[None], [path.name], settings.size, detail).batch([0])
+    sides = _reaching(shorter_side(path, str(path)), settings).sides
+    row = pack(read_square(path, str(path), sides[-1]), sides)
+    return picture_set(row[None], [path.name], sides).batch([0])
 
 
-def fitting_detail(sides: Sequence[int], settings: ImageSettings) -> int:
-    """The largest multiple of the native size, up to `settings.detail`, that all sides reach; at least 1."""
-    detail = settings.detail
-    while detail > 1 and min(sides) < settings.size * detail:
-        detail //= 2
-    return detail
+def _reaching(smallest: int, settings: ImageSettings, place: str = "") -> ImageSettings:
+    """The settings without the multiples that pictures do not reach; warns if a place is given."""
+    fitting = reached_multiples(settings.multiples, settings.sides, smallest, "size", place)
+    return evolve(settings, multiples=fitting, shares=settings.shares[: len(fitting)])
 
 
 def _shorter_side(entry: Entry) -> int:
@@ -82,11 +88,11 @@ def _shorter_side(entry: Entry) -> int:
         return shorter_side(file, entry.name)
 
 
-def _decoding(size: int, detail: int) -> Decoding:
+def _decoding(sides: Sequence[int]) -> Decoding:
     """How a picture file becomes a packed row."""
 
     def read(entry: Entry) -> Pixels:
         with entry.opened() as file:
-            return pack(read_square(file, entry.name, size * detail), size)
+            return pack(read_square(file, entry.name, sides[-1]), sides)
 
-    return Decoding(row_bytes(size, detail), np.dtype(np.uint8), read, ("image", size, detail))
+    return Decoding(row_bytes(sides), np.dtype(np.uint8), read, ("image", *sides))

@@ -131,14 +131,14 @@ def load(location: None, settings: ImageSettings) -> Split:
     if len({drawing.key for drawing in chosen}) < 2:
         hint = "" if features.check("raqm") else "; Pillow lacks raqm here, so flags and professions cannot be drawn"
         raise DataError(f"groups {', '.join(settings.groups)} give {len(chosen)} drawings, too few to learn from{hint}")
-    largest = settings.size * settings.detail
+    largest = settings.sides[-1]
     factor = -(-settings.size * OVERSIZE // largest)
     pen = Pen()
-    pixels = np.empty((len(chosen), row_bytes(settings.size, settings.detail)), dtype=np.uint8)
+    pixels = np.empty((len(chosen), row_bytes(settings.sides)), dtype=np.uint8)
     kept: list[Drawing] = []
     seen: set[bytes] = set()
     for drawing in chosen:
-        pixels[len(kept)] = pack(pen.draw(drawing, largest * factor).reduce(factor), settings.size)
+        pixels[len(kept)] = pack(pen.draw(drawing, largest * factor).reduce(factor), settings.sides)
         digest = hashlib.sha256(pixels[len(kept)].data).digest()
         if digest not in seen:
             seen.add(digest)
@@ -146,8 +146,7 @@ def load(location: None, settings: ImageSettings) -> Split:
     whole = picture_set(
         pixels[: len(kept)],
         [drawing.name for drawing in kept],
-        settings.size,
-        settings.detail,
+        settings.sides,
         classes=settings.groups,
         labels=[settings.groups.index(drawing.group.name) for drawing in kept],
         mirrored=[settings.augment and drawing.mirrored for drawing in kept],

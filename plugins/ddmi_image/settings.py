@@ -5,9 +5,8 @@ from __future__ import annotations
 from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.errors import ConfigError, unknown_name
+from ddmi_core.parts import check_shares, level_sizes, valid_multiples
 from ddmi_image.openmoji_groups import DEFAULT_GROUPS, GROUPS
-
-DETAILS = (1, 2, 4, 8)
 
 
 def _known_groups(instance: object, attribute: Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
@@ -25,8 +24,9 @@ class ImageSettings:
 
     Args:
         size: width and height of the pictures in pixels, the native size.
-        detail: largest multiple of the native size at which pictures supervise the field: 1, 2, 4 or 8. With 4, the
-            levels are 1, 2 and 4 times the native size.
+        multiples: sizes at which pictures supervise the field, in multiples of the native size: 1, then increasing, at
+            most 8. A source leaves out those that its smallest picture does not reach.
+        shares: how often training draws each multiple, relative to each other; if empty, all equally often.
         groups: OpenMoji groups; each is a class.
         held_out: share of the drawings or files that is kept out of training.
         augment: mirror pictures at random in training, if a mirror image is a valid picture.
@@ -36,7 +36,8 @@ class ImageSettings:
     """
 
     size: int = field(default=48, validator=[validators.ge(8), validators.le(4096)])
-    detail: int = field(default=4, validator=validators.in_(DETAILS))
+    multiples: tuple[float, ...] = field(default=(1.0, 2.0, 4.0), validator=valid_multiples)
+    shares: tuple[float, ...] = ()
     groups: tuple[str, ...] = field(default=DEFAULT_GROUPS, validator=_known_groups)
     held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
     augment: bool = True
@@ -44,7 +45,17 @@ class ImageSettings:
     classes: bool = True
     strict: bool = True
 
+    def __attrs_post_init__(self) -> None:
+        """Check that the levels are all different, and that each has a share."""
+        check_shares(self.shares, self.multiples)
+        level_sizes("size", self.size, self.multiples)
+
     @property
     def native(self) -> tuple[int, int]:
         """Rows and columns of the native size."""
         return (self.size, self.size)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Width of each level in pixels, native first."""
+        return level_sizes("size", self.size, self.multiples)

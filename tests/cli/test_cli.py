@@ -15,15 +15,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bare_domain import bare_domain
+from bare_domain import BareParts, bare_domain
 from ddmi_core.cli import commands
 from ddmi_core.cli.commands import add_command
-from ddmi_core.cli.errors import show_warning
+from ddmi_core.cli.errors import _sentence, show_warning
 from ddmi_core.cli.main import app
 from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import DdmiWarning, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
-from ddmi_core.parts import GridDomain
 from ddmi_core.registry import registry
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import Export, Sampling
@@ -43,24 +42,12 @@ class TinySettings:
     size: int = 16
 
 
-class TinyParts(GridDomain[TinySettings]):
-    """Has settings and names of files, and nothing that runs."""
+class TinyParts(BareParts[TinySettings]):
+    """Has a preset, and nothing that runs."""
 
     @classmethod
     def presets(cls):
         return {"quick": "[domain]\nsize = 8\n"}
-
-    def sources(self):
-        return {"folder": None}
-
-    def read(self, path):
-        raise NotImplementedError
-
-    def exporters(self):
-        return {".txt": None}
-
-    def picture(self, artefact):
-        raise NotImplementedError
 
 
 TINY = bare_domain(implementation=TinyParts, weights="tiny_cli:weights")
@@ -599,6 +586,20 @@ def test_publish_push_and_fetch_call_the_engine_and_print_where_it_is(engine, fi
     assert fetched == [(("me/x", Path("there")), {"revision": "v1"})]
     assert f"wrote {finished}; sample it with: ddmi sample {finished} --out samples" in text
     assert "first install its plugin 'sphere': pip install ddmi-sphere==0.1.0" in text
+    (finished / "run.toml").write_text(RECORD + 'file = "../mine.py"\n')
+    text = ddmi("fetch", "me/x", "there")
+    assert "its domain is in the file mine.py, which is not downloaded; get it and add --plugin ./mine.py" in text
+    assert "pip install" not in text
+
+
+def test_an_argument_without_a_metavar_is_named():
+    app = typer.Typer()
+    add_command(app, "greet", lambda name: None)
+    add_command(app, "other", lambda: None)
+    command = typer.main.get_command(app).commands["greet"]
+    with pytest.raises(typer.BadParameter) as caught:
+        command.make_context("greet", [])
+    assert _sentence(caught.value).startswith("NAME is missing; see")
 
 
 def test_completion_of_a_plugin_offers_names_or_python_files(tmp_path, monkeypatch):

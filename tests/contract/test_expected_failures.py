@@ -112,6 +112,26 @@ def test_a_table_that_cannot_be_used_is_refused(project, old, new):
         expected_failures("block")
 
 
+@pytest.mark.parametrize(
+    "text", ["project = 3", "[project", "tool = 1", 'project."entry-points" = "block"', "x = " + "[" * 5000]
+)
+def test_other_projects_are_passed_over_whatever_they_hold(project, text):
+    """That of the plugin is above them."""
+    (project.parent / "src" / "pyproject.toml").write_text(text)
+    assert expected_failures("block") == {"views": "they go from large to small"}
+
+
+def test_a_project_in_another_encoding_is_passed_over(project):
+    (project.parent / "src" / "pyproject.toml").write_bytes(b"\xff\xfe")
+    assert expected_failures("block") == {"views": "they go from large to small"}
+
+
+def test_the_plugins_own_project_is_named_if_it_is_not_toml(project):
+    project.write_text(PROJECT + "views = ")
+    with pytest.raises(ConfigError, match=r"pyproject\.toml is not valid TOML"):
+        expected_failures("block")
+
+
 @pytest.mark.parametrize("text", ["views", "views=", "=reason"])
 def test_an_option_without_a_reason_is_refused(text):
     with pytest.raises(RequestError, match="gives no reason"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import cached_property
 from textwrap import dedent
 from types import SimpleNamespace
 
@@ -36,6 +37,19 @@ def source(load: object) -> dict[str, object]:
     return {"sources": returning({"notes": load})}
 
 
+def small(name: str, kind: object = cached_property) -> dict[str, object]:
+    """A further preset with valid settings, which one part refuses."""
+    own = getattr(AudioParts, name)
+
+    def refusing(parts, *arguments):
+        if parts.settings.samples == 512:
+            raise ValueError("512 are too few")
+        return getattr(own, "func", own)(parts, *arguments)
+
+    presets = classmethod(lambda cls: {**AudioParts.presets(), "small": "[domain]\nsamples = 512"})
+    return {"presets": presets, name: kind(refusing)}
+
+
 # The check that is meant, what breaks it, and a word of what it says.
 BROKEN = [
     ("api_version", {"api_version": 99}, "accepted"),
@@ -46,6 +60,13 @@ BROKEN = [
     ("settings", {"settings_type": broken.MutableSettings}, "can be changed"),
     ("settings", {"settings_type": broken.BareSettings}, "needed"),
     ("presets", {"presets": classmethod(returning({"quick": "[sample]\nsteps = 3\n"}))}, "sample"),
+    ("presets", small("sampler"), "preset 'small': sampler fails: ValueError: 512 are too few"),
+    ("presets", small("renderer"), "preset 'small': renderer fails: ValueError: 512 are too few"),
+    (
+        "presets",
+        small("encoder", lambda function: function),
+        "preset 'small': encoder or decoder fails: ValueError: 512",
+    ),
     ("presets", {"settings_type": broken.GrowingSettings}, "changes when it is written"),
     ("data_load", source(broken.none_held_out), "held out 0"),
     ("names_and_labels", source(broken.labels_beyond_classes), "highest 5"),

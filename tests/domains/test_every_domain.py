@@ -114,6 +114,16 @@ def test_weights_differ_from_the_initial_ones(model):
     assert sum(not torch.equal(initial[name], trained[name].cpu()) for name in floats) > len(floats) / 2
 
 
+def test_a_trained_readout_knows_the_range_of_its_extra_columns(model):
+    readout, extra = model.autoencoder.readout, model.domain.layout.extra
+    assert hasattr(readout, "seen") == bool(extra)
+    if extra:
+        low, high = readout.seen
+        assert torch.isfinite(readout.seen).all()
+        assert (low <= 0).all()
+        assert (high >= 0).all()
+
+
 def test_samples_differ_by_seed_and_repeat(model):
     first, again, other = (model.sample_latents(2, Sampling(seed=seed)) for seed in (0, 0, 1))
     assert torch.equal(first, again)

@@ -19,9 +19,11 @@ def path(tmp_path):
     return tmp_path / "field.safetensors"
 
 
+@pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_saved_field_computes_the_same(layout, path):
-    field = make_field(layout)
+def test_saved_field_computes_the_same(layout, full, path):
+    options = {"residual": True, "tail": 1, "modulated": bool(layout.extra)} if full else {}
+    field = make_field(layout, **options)
     field.save(path)
     again = Field.load(str(path))
     coords = torch.rand(2, 6, len(layout.axes)) * 2 - 1

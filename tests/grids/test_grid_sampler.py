@@ -158,12 +158,28 @@ def test_footprint_tells_the_level_and_other_extras_are_zero():
     assert seen == {1.0, 2.0, 4.0}
 
 
-@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
-def test_native_share_is_the_probability_of_the_native_level(share):
-    grids = Grids((torch.zeros(1, 1, 4), torch.ones(1, 1, 8), torch.ones(1, 1, 16)))
-    sampler, source = GridSampler(layout(1), native_share=share), generator()
-    native = sum(sampler.sample(grids, 2, source).targets.max().item() == 0 for _ in range(400)) / 400
-    assert native == pytest.approx(share, abs=0.08)
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ((), (1 / 3, 1 / 3, 1 / 3)),
+        ((0.3, 0.3, 0.4), (0.3, 0.3, 0.4)),
+        ((3, 3, 4, 100), (0.3, 0.3, 0.4)),  # the signal does not have the fourth level
+        ((1,), (1, 0, 0)),
+        ((1, 0, 3), (0.25, 0, 0.75)),
+    ],
+)
+def test_levels_of_any_ratio_are_drawn_by_their_shares(shares, expected):
+    lengths = (8, 12, 17)
+    grids = Grids(tuple(torch.full((1, 1, length), float(level)) for level, length in enumerate(lengths)))
+    sampler, source = GridSampler(layout(1), shares=shares), generator()
+    counts = [0] * 3
+    for _ in range(1000):
+        queries = sampler.sample(grids, 2, source)
+        level = int(queries.targets[0, 0, 0])
+        assert queries.extra[..., 0].unique().item() == pytest.approx(math.log2(8 / lengths[level]))
+        counts[level] += 1
+    assert [count / 1000 for count in counts] == pytest.approx(expected, abs=0.05)
+    assert [count > 0 for count in counts] == [share > 0 for share in expected]
 
 
 def test_the_same_generator_state_gives_the_same_queries():
@@ -213,5 +229,6 @@ def test_what_does_not_fit_is_refused():
         sampler.sample(Grids((torch.zeros(1, 1, 4),)), 4, generator())
     with pytest.raises(ValueError, match="the minimum is 1"):
         sampler.sample(Grids((torch.zeros(1, 1, 4, 4),)), 0, generator())
-    with pytest.raises(ValueError, match="probability"):
-        GridSampler(layout(2), native_share=1.5)
+    for shares in ((0, 1), (1, -1), (1, math.inf), (math.nan,)):
+        with pytest.raises(ValueError, match="shares"):
+            GridSampler(layout(2), shares=shares)

@@ -15,3 +15,4 @@ def test_paper_presets_have_the_authors_path_and_target(name):
     assert diffusion.path == PathConfig("variance_preserving", "scaled_linear", 1000, 0.0015, 0.0195)
     assert diffusion.target == "noise"
     assert diffusion.mixed
+    assert (diffusion.latents, diffusion.copies) == ("fresh", 1)

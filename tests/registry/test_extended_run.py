@@ -8,6 +8,7 @@ import torch
 
 import ddmi_core
 from ddmi_core.errors import DdmiWarning, PluginError, RequestError
+from ddmi_core.evaluation.evaluate import evaluate_run
 from ddmi_core.evaluation.results import Evaluation
 from known_plugins import EXTRAS, make_known
 from whole_runs import DOMAINS, run
@@ -151,6 +152,15 @@ def test_without_the_extension_the_error_says_what_provided_it(finished, registe
         PluginError, match=r"uses the .* of ddmi-extras==0\.1\.0, which is not available.*install ddmi-ext"
     ):
         ddmi_core.load(finished, device="cpu")
+
+
+def test_without_an_extension_of_evaluations_a_run_is_sampled(finished, registered, tmp_path, monkeypatch):
+    make_known(EXTRAS, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(EXTRAS)
+    assert len(ddmi_core.load(finished, device="cpu").sample(1, steps=2)) == 1
+    with pytest.raises(PluginError, match=r"uses the (metric|feature network) 'spread' of ddmi-second==1\.0"):
+        evaluate_run(finished)
 
 
 def test_a_run_of_built_in_parts_names_no_extension(finished_runs):

@@ -173,6 +173,59 @@ def test_a_checkpoint_that_names_a_file_elsewhere_is_refused(uploaded, tmp_path)
         hub.fetch(REPO, tmp_path / "fetched")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": [1, 2]}, "classes must be a list of names"),
+        ({"classes": "ab"}, "classes must be a list of names"),
+        ({"counts": [1, 2, 3, 4, 5]}, "counts must be a number for each class"),
+        ({"grids": [["a"]]}, "damaged record of latents"),
+        ({"grids": [[-3]]}, "integers from 1 to 65536"),
+        ({"grids": [10**30]}, "damaged record of latents"),
+        ({"channels": 0.5}, "integers from 1 to 65536"),
+    ],
+)
+def test_a_damaged_record_of_latents_is_refused(uploaded, tmp_path, changes, words):
+    state = uploaded / "denoiser" / "final" / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | changes))
+    with pytest.raises(CheckpointError, match=words):
+        hub.fetch(REPO, tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"3",
+        b'{"figures": [{"name": "psnr", "value": "high", "protocol": {}}], "samplers": []}',
+        b'{"figures": [{"name": "psnr", "value": 1' + b"0" * 400 + b', "protocol": {}}], "samplers": []}',
+    ],
+)
+def test_damaged_figures_are_refused(uploaded, tmp_path, data):
+    (uploaded / "metrics.json").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"metrics\.json is missing or damaged"):
+        hub.fetch(REPO, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 5000, "is damaged"),
+        ("x = " + "9" * 5000, "is damaged"),
+        ("run = 3", r"has no complete \[run\] table"),
+        ("[run]\nformat = 0x" + "f" * 5000, r"has no complete \[run\] table"),
+        ('[run]\nformat = 9\nplugin = "wave"\nversions = 3', "ddmi unknown in format 9"),
+        ('[run]\nformat = 1\nplugin = "wave"\nfile = "' + "a" * 300 + '.py"', "is not the path of a file"),
+    ],
+)
+def test_a_hostile_head_is_refused(uploaded, tmp_path, text, words):
+    (uploaded / "run.toml").write_text(text)
+    with pytest.raises(CheckpointError, match=words):
+        hub.fetch(REPO, tmp_path / "fetched")
+
+
 def test_a_link_in_a_download_is_refused(uploaded, site, tmp_path, monkeypatch):
     original = site.snapshot_download
 

@@ -268,6 +268,34 @@ def test_a_signal_saves_and_tells_how_to_go_on(
     assert contents(out) == contents(finished_run)
 
 
+def test_a_run_with_fresh_latents_resumes_to_the_same_bytes(tmp_path, monkeypatch):
+    sets = [*FEW, "diffusion.latents=fresh", "diffusion.training.log=1"]
+    write = Log.write
+
+    def interrupting(self, name, step, values):
+        write(self, name, step, values)
+        if (name, step) == ("denoiser", 2):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run(DOMAINS["wave"], tmp_path / "whole", *sets)
+    with monkeypatch.context() as patched:
+        patched.setattr(Log, "write", interrupting)
+        with pytest.raises(Interrupted, match="at step 2 of 4 of stage 'denoiser'"):
+            run(DOMAINS["wave"], tmp_path / "stopped", *sets)
+    run(DOMAINS["wave"], tmp_path / "stopped", resume=True)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    assert 'latents = "fresh"' in (tmp_path / "whole" / "run.toml").read_text()
+    run(DOMAINS["wave"], tmp_path / "cached", *FEW)
+    latents = [checkpoint.load(tmp_path / name / "latents" / "final") for name in ("whole", "cached")]
+    assert torch.equal(*(stored.tensors("latents")["flat"] for stored in latents))
+    drawn, means = (stored.tensors("normalisation")["std"] for stored in latents)
+    assert (drawn > means).all()
+    weights = [
+        checkpoint.load(tmp_path / name / "denoiser" / "final").digest("weights") for name in ("whole", "cached")
+    ]
+    assert weights[0] != weights[1]
+
+
 def test_a_signal_in_a_step_keeps_what_was_done(finished_runs, tmp_path, monkeypatch):
     out = tmp_path / "wave"
     save = checkpoint.save

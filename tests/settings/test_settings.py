@@ -10,12 +10,11 @@ from attrs import field, frozen, validators
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bare_domain import bare_domain
+from bare_domain import BareParts, bare_domain
 from ddmi_core.api.domain import Domain
 from ddmi_core.autoencoder.config import AutoencoderConfig, DecoderConfig, EncoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig, PathConfig
 from ddmi_core.errors import ConfigError, PluginError, RequestError
-from ddmi_core.parts import GridDomain
 from ddmi_core.settings.config import RunConfig, SamplingConfig
 from ddmi_core.settings.convert import Fault, structure
 from ddmi_core.settings.resolve import dumps, keys, loads, resolve
@@ -62,20 +61,8 @@ class TinySettings:
     crop: Crop = Crop(offset=(1, 2.0))
 
 
-class TinyParts(GridDomain[TinySettings]):
+class TinyParts(BareParts[TinySettings]):
     """Has settings, and nothing that runs."""
-
-    def sources(self):
-        return {"folder": None}
-
-    def read(self, path):
-        raise NotImplementedError
-
-    def exporters(self):
-        return {".txt": None}
-
-    def picture(self, artefact):
-        raise NotImplementedError
 
 
 def tiny(**changes: object) -> Domain:

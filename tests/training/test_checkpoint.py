@@ -132,6 +132,12 @@ def _newer_with_other_files(folder: Path) -> None:
         (_foreign("[]"), "damaged or not a checkpoint's record"),
         (_foreign("3"), "damaged or not a checkpoint's record"),
         (_foreign("{}"), "damaged or not a checkpoint's record"),
+        (_foreign("[" * 100_000), "damaged or not a checkpoint's record"),
+        (_foreign('{"format": 1e999}'), "damaged or not a checkpoint's record"),
+        (_foreign('{"format": ' + "9" * 5000 + "}"), "damaged or not a checkpoint's record"),
+        (_state(format=9**4000), "damaged or not a checkpoint's record"),
+        (_state(files={"weights.safetensors": {"bytes": float("inf"), "sha256": ""}}), "damaged or not a checkpoint's"),
+        (_state(files={"w" * 300: {"bytes": 3, "sha256": ""}}), "'w{40}' is not the name of a file"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused_in_words(damage, words, tmp_path):

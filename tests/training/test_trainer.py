@@ -727,9 +727,12 @@ def test_the_moving_average_of_constant_weights_is_these_weights():
     torch.testing.assert_close(average.weights["weight"], torch.full((2, 3), 2.0), atol=1e-4, rtol=0)
 
 
-def test_counters_are_copied_and_not_averaged():
+def test_buffers_are_copied_and_not_averaged():
     module = nn.BatchNorm1d(2)
+    module.running_mean.fill_(torch.inf)  # would stay in an average
     average = MovingAverage(module, decay=0.9)
     module.num_batches_tracked.fill_(41)
+    module.running_mean.fill_(3)
     average.update(module, 50)
     assert average.weights["num_batches_tracked"] == 41
+    assert average.weights["running_mean"].tolist() == [3, 3]

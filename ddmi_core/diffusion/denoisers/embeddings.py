@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log, pi
+from math import pi
 
 import torch
 from torch import Tensor, nn
 
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Layout
-
-
-def sinusoids(values: Tensor, width: int, highest: float = 1000.0) -> Tensor:
-    """Sines and cosines of `(n,)` values at `width / 2` frequencies from 1 to `highest`: `(n, width)`."""
-    exponents = torch.linspace(0, log(highest), width // 2, device=values.device)
-    angles = values[:, None] * exponents.exp()
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
+from ddmi_core.networks import sinusoids
 
 
 class TimeEmbedding(nn.Module):

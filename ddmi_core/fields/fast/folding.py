@@ -114,6 +114,7 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
     at_input = config.joining == "input"
     blocks: list[FoldedBlock] = []
     hidden = 0
+    extra = readout.limited(extra)
     for number, ((weight, bias), *rest) in enumerate(readout.affine(extra)):
         layers = tuple((w.t().contiguous(), b) for w, b in rest)
         columns = weight.shape[1] - readout.extra

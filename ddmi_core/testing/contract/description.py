@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 
 import attrs
+import torch
 
 from ddmi_core.api.domain import API_VERSION, accepted_versions
 from ddmi_core.errors import DdmiError, PluginError
@@ -12,7 +14,8 @@ from ddmi_core.model.build import build_autoencoder
 from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
 from ddmi_core.model.run_folder import pretrained, read_config
-from ddmi_core.parts.domain_parts import DomainParts, build_parts, implementation
+from ddmi_core.parts.domain_parts import AnyParts, DomainParts, build_parts, implementation
+from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import QUICK, dumps, loads, resolve
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
@@ -116,7 +119,7 @@ def check_settings(subject: Subject) -> None:
 
 
 def check_presets(subject: Subject) -> None:
-    """Every preset can be read, is valid for the settings, and survives writing and reading of run.toml."""
+    """Every preset can be read, fits the settings and the parts, and survives writing and reading of run.toml."""
     presets = {*implementation(subject.domain).presets(), QUICK}
     for preset in sorted(presets):
         try:
@@ -140,6 +143,34 @@ def check_presets(subject: Subject) -> None:
             "make converters keep valid values unchanged",
             changed=len(changed),
         )
+        parts = build_parts(subject.domain, config.domain)
+        for name, make in _parts_of(parts, config):
+            try:
+                make()
+            except Exception as error:
+                expect(
+                    False,
+                    f"preset {preset!r}: {name} fails: {type(error).__name__}: {error}",
+                    "correct the sizes in the file, or the part; refuse settings that cannot work by a validator",
+                    preset=preset,
+                )
+
+
+def _parts_of(parts: AnyParts, config: RunConfig) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What a run builds of the settings of a preset."""
+    yield "sampler", lambda: parts.sampler
+    yield "renderer", lambda: parts.renderer
+    yield "report_views", parts.report_views
+
+    def networks() -> None:
+        for make in (parts.encoder, parts.decoder):
+            try:
+                with torch.device("meta"):  # without memory, since presets may be large
+                    make(config.autoencoder)
+            except Exception:  # it may compute with numbers, which this device does not hold
+                make(config.autoencoder)
+
+    yield "encoder or decoder", networks
 
 
 def check_weights(subject: Subject) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +14,7 @@ from ddmi_audio.reading import Facts, facts, read_clip
 from ddmi_audio.settings import AudioSettings
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, required_location
+from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, reached_multiples, required_location
 
 SUFFIXES = (".wav", ".wave")
 
@@ -35,8 +35,8 @@ def load(location: Path, settings: AudioSettings) -> Split:
 
     Files of any length, rate and number of channels are cut into consecutive clips of the native length; the rest at
     the end of a file is not used. If all files are in two or more sub-folders, these are the classes. Clips are stored
-    at the largest multiple of the native rate, up to `settings.detail`, that every file reaches. If there is only one
-    file, some of its clips are held out.
+    at those of `settings.multiples` that every file reaches; a warning names the others. If there is only one file,
+    some of its clips are held out.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file that cannot
@@ -45,7 +45,7 @@ def load(location: Path, settings: AudioSettings) -> Split:
     location = required_location(location, "WAV files")
     folder = FolderSource(location, "sounds", SUFFIXES, settings.strict, settings.classes, captions=False)
     entries, found = folder.usable(folder.entries(settings.limit), lambda entry: _facts(entry, settings))
-    settings = evolve(settings, detail=fitting_detail([each.rate for each in found], settings))
+    settings = _reaching(min(each.rate for each in found), settings, str(location))
     clips = [clip for entry, each in zip(entries, found, strict=True) for clip in _clips(entry, each, settings)]
     starts = {clip.entry.name: clip.start for clip in clips}
 
@@ -53,8 +53,8 @@ def load(location: Path, settings: AudioSettings) -> Split:
         with entry.opened() as stream:
             return _packed(stream, entry.name, starts[entry.name], settings)
 
-    key = ("audio", settings.samples, settings.rate)
-    how = Decoding(sum(_sizes(settings)), np.dtype(np.int16), read_entry, key)
+    key = ("audio", *settings.lengths, settings.rate)
+    how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key)
     rows, kept = folder.decode([clip.entry for clip in clips], how, total=f"{len(clips)} clips")
     names, files = [clips[i].entry.name for i in kept], [clips[i].file for i in kept]
     labels = folder.labels(files)
@@ -71,14 +71,16 @@ def read(path: Path, settings: AudioSettings) -> GridSignal:
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a WAV file' if path.is_dir() else 'no such file'}")
     found = _long_enough(facts(path, str(path)), str(path), settings)
-    settings = evolve(settings, detail=fitting_detail([found.rate], settings))
+    settings = _reaching(found.rate, settings)
     row = _packed(path, str(path), 0.0, settings)
     return GridSet(_levels(row[None], settings), [path.name]).batch([0])
 
 
-def fitting_detail(rates: Sequence[int], settings: AudioSettings) -> int:
-    """The largest multiple of the native rate, up to `settings.detail`, that all rates reach; at least 1."""
-    return max(factor for factor in settings.factors if factor == 1 or min(rates) >= factor * settings.rate)
+def _reaching(lowest: int, settings: AudioSettings, place: str = "") -> AudioSettings:
+    """The settings without the multiples beyond the lowest rate of the files; warns if a place is given."""
+    rates = [multiple * settings.rate for multiple in settings.multiples]
+    fitting = reached_multiples(settings.multiples, rates, lowest, "rate", place)
+    return evolve(settings, multiples=fitting, shares=settings.shares[: len(fitting)])
 
 
 def _facts(entry: Entry, settings: AudioSettings) -> Facts:
@@ -109,18 +111,13 @@ def _long_enough(found: Facts, name: str, settings: AudioSettings) -> Facts:
     return found
 
 
-def _sizes(settings: AudioSettings) -> list[int]:
-    """Samples of a clip at each level, native first."""
-    return [settings.samples * factor for factor in settings.factors]
-
-
 def _packed(source: Path | BinaryIO, name: str, start: float, settings: AudioSettings) -> Samples:
     """Read a clip and pack its levels into one row."""
-    levels = read_clip(source, name, start, settings.extent[0], _sizes(settings))
+    levels = read_clip(source, name, start, settings.extent[0], settings.lengths)
     return np.rint(np.concatenate(levels) * 32767).astype(np.int16)
 
 
 def _levels(rows: Samples, settings: AudioSettings) -> list[Samples]:
     """Unpack rows `(M, R)` of clips into one array `(M, 1, n)` per level."""
-    ends = np.cumsum(_sizes(settings))
-    return [rows[:, None, end - size : end] for size, end in zip(_sizes(settings), ends, strict=True)]
+    ends = np.cumsum(settings.lengths)
+    return [rows[:, None, end - size : end] for size, end in zip(settings.lengths, ends, strict=True)]

@@ -15,8 +15,8 @@ def load(location: None, settings: AudioSettings) -> Split:
     """Sounds of `domain.instruments`, `domain.count` of each; the instrument is the class."""
     names = [f"{instrument} {number}" for instrument in settings.instruments for number in range(settings.count)]
     levels = []
-    for factor in settings.factors:
-        size, rate = settings.samples * factor, settings.rate * factor
+    for size in settings.lengths:
+        rate = settings.rate * size / settings.samples
         level = np.empty((len(names), 1, size), dtype=np.int16)
         for row, name in enumerate(names):
             level[row, 0] = np.rint(sound(name, size, rate) * 32767)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen, validators
 
 from ddmi_audio.instruments import MADE_BY, check_instruments
+from ddmi_core.parts import check_shares, level_sizes, valid_multiples
 
 
 # --8<-- [start:settings]
@@ -15,7 +16,9 @@ class AudioSettings:
     Args:
         samples: samples of a clip at the native rate.
         rate: native sampling rate in hertz; a clip lasts `samples / rate` seconds.
-        detail: largest multiple of the native rate at which clips supervise the field: 1, 2 or 4.
+        multiples: rates at which clips supervise the field, in multiples of the native rate: 1, then increasing, at
+            most 8. A folder leaves out those that one of its files does not reach.
+        shares: how often training draws each multiple, relative to each other; if empty, all equally often.
         instruments: instruments of the source `notes`; each is a class.
         count: sounds of each instrument in the source `notes`.
         held_out: share of the sounds or files that is kept out of training.
@@ -26,7 +29,8 @@ class AudioSettings:
 
     samples: int = field(default=4096, validator=[validators.ge(64), validators.le(65536)])
     rate: int = field(default=8192, validator=[validators.ge(1000), validators.le(192_000)])
-    detail: int = field(default=2, validator=validators.in_((1, 2, 4)))
+    multiples: tuple[float, ...] = field(default=(1.0, 2.0), validator=valid_multiples)
+    shares: tuple[float, ...] = ()
     instruments: tuple[str, ...] = field(
         default=tuple(MADE_BY), validator=lambda _, field, names: check_instruments(names)
     )
@@ -35,6 +39,11 @@ class AudioSettings:
     limit: int = field(default=0, validator=validators.ge(0))
     classes: bool = True
     strict: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the levels are all different, and that each has a share."""
+        check_shares(self.shares, self.multiples)
+        level_sizes("samples", self.samples, self.multiples)
 
     @property
     def native(self) -> tuple[int]:
@@ -47,9 +56,9 @@ class AudioSettings:
         return (self.samples / self.rate,)
 
     @property
-    def factors(self) -> tuple[int, ...]:
-        """Multiples of the native rate at which clips are stored, native first."""
-        return tuple(1 << power for power in range(self.detail.bit_length()))
+    def lengths(self) -> tuple[int, ...]:
+        """Samples of a clip at each level, native first."""
+        return level_sizes("samples", self.samples, self.multiples)
 
 
 # --8<-- [end:settings]

@@ -12,7 +12,7 @@ from ddmi_audio.settings import AudioSettings
 
 from ddmi_core.errors import DataError
 
-SMALL = AudioSettings(samples=400, rate=8000, detail=2, held_out=0.3)
+SMALL = AudioSettings(samples=400, rate=8000, multiples=(1, 2), held_out=0.3)
 
 
 @pytest.fixture

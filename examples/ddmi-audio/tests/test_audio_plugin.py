@@ -66,8 +66,8 @@ def test_only_public_names_of_the_core_are_imported():
 
 
 def test_settings_give_size_and_seconds():
-    settings = AudioSettings(samples=2000, rate=8000, detail=4)
-    assert (settings.native, settings.extent, settings.factors) == ((2000,), (0.25,), (1, 2, 4))
+    settings = AudioSettings(samples=2000, rate=8000, multiples=(1, 2, 4))
+    assert (settings.native, settings.extent, settings.lengths) == ((2000,), (0.25,), (2000, 4000, 8000))
 
 
 def test_a_run_plays_samples_at_any_rate(known, tmp_path):

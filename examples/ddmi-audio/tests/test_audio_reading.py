@@ -35,7 +35,7 @@ def test_a_written_file_comes_back(tmp_path, rate):
     write_wav(StoredGrid(values=grid, size=(256,), extent=(256 / rate,)), path)
     found = facts(path, "a.wav")
     assert (found.rate, found.frames) == (rate, 256)
-    signal = read(path, AudioSettings(samples=256, rate=rate, detail=1))
+    signal = read(path, AudioSettings(samples=256, rate=rate, multiples=(1,)))
     assert torch.allclose(signal.values[0, 0], torch.from_numpy(values).float(), atol=1.01 / 32767)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_scattered import layouts, make_field
+from test_scattered import READOUTS, layouts, make_field
 
 from ddmi_core.api import Layout
 
@@ -27,6 +27,18 @@ def some(axes, n=40):
 @layouts
 def test_values_equal_the_plain_path(layout, join, joining):
     field, axes = make_field(layout, join, joining), axes_of(layout)
+    extra, indices = torch.linspace(-1, 1, len(layout.extra)), some(axes)
+    coords = torch.stack([axis[index] for axis, index in zip(axes, indices, strict=True)], dim=1)
+    found = field.lattice_subset(axes, extra).at(indices)
+    torch.testing.assert_close(found.t(), field(coords[None], extra)[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", READOUTS, ids=str)
+@layouts
+def test_every_readout_is_evaluated_alike(layout, options):
+    if options.get("modulated") and not layout.extra:
+        pytest.skip("nothing to modulate by")
+    field, axes = make_field(layout, **options), axes_of(layout)
     extra, indices = torch.linspace(-1, 1, len(layout.extra)), some(axes)
     coords = torch.stack([axis[index] for axis, index in zip(axes, indices, strict=True)], dim=1)
     found = field.lattice_subset(axes, extra).at(indices)

@@ -100,7 +100,7 @@ def test_pictures_in_a_folder_have_the_captions_beside_them(tmp_path):
         picture.paste((255, 255, 255), (8, 0, 16, 16))
         picture.save(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.txt").write_text(f"{text}\n")
-    pictures = load_all(tmp_path, ImageSettings(size=8, detail=1))
+    pictures = load_all(tmp_path, ImageSettings(size=8, multiples=(1,)))
     assert pictures.captions == tuple((text,) for text in texts)
     plain = pictures.batch(range(4)).values
     draws = torch.Generator().manual_seed(0)

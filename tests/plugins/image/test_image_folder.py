@@ -6,17 +6,19 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from PIL import Image
 
-from ddmi_core.errors import DataError
+from ddmi_core.errors import ConfigError, DataError
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
 from ddmi_core.sources import folders
 from ddmi_image.afhq_celeba import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.folder import load
+from ddmi_image.packing import area_means, pack, row_bytes
 from ddmi_image.settings import ImageSettings
 
-SMALL = ImageSettings(size=16, detail=4, held_out=0.3)
+SMALL = ImageSettings(size=16, multiples=(1, 2, 4), held_out=0.3)
 
 
 def save(path, number, size=(64, 64)):
@@ -68,12 +70,65 @@ def test_adding_pictures_moves_none_to_the_other_side(folder):
     assert set(before.train.names) <= set(after.train.names)
 
 
-def test_detail_is_what_every_picture_fills(folder):
-    assert load(folder, SMALL).train.batch([0]).levels()[-1].shape[-1] == 64
-    save(folder / "small.png", 1, (40, 70))
-    assert load(folder, SMALL).train.batch([0]).levels()[-1].shape[-1] == 32
+def widths(split):
+    return [level.shape[-1] for level in split.train.batch([0]).levels()]
+
+
+def test_levels_are_those_that_every_picture_reaches_and_one_warning_names_the_others(folder, caplog):
+    authors = evolve(SMALL, multiples=(1, 1.5, 2), shares=(0.3, 0.3, 0.4))
+    with caplog.at_level(logging.WARNING):
+        assert widths(load(folder, SMALL)) == [16, 32, 64]
+        assert widths(load(folder, authors)) == [16, 24, 32]
+    assert not caplog.messages
+    save(folder / "small.png", 1, (30, 70))
+    with caplog.at_level(logging.WARNING):
+        assert widths(load(folder, authors)) == [16, 24]
+    (message,) = caplog.messages
+    assert "the least size of the signals is 30," in message
+    assert "[1, 1.5] of domain.size = 16, not [1, 1.5, 2]" in message
     save(folder / "tiny.png", 1, (9, 9))
-    assert len(load(folder, SMALL).train.batch([0]).levels()) == 1
+    assert widths(load(folder, SMALL)) == [16]
+
+
+def test_levels_of_any_ratio_are_means_over_areas():
+    pixels = np.zeros((6, 6, 3), dtype=np.uint8)
+    pixels[:, :3] = 240  # half of the picture, also at widths that cut a pixel
+    levels = pack(Image.fromarray(pixels), (3, 4, 5, 6))
+    starts = np.cumsum([0, *(3 * side * side for side in (3, 4, 5, 6))])
+    rows = [
+        levels[start : start + 3 * side * side].reshape(3, side, side)
+        for start, side in zip(starts, (3, 4, 5, 6), strict=False)
+    ]
+    for row, expected in zip(rows, ([240, 120, 0], [240] * 2 + [0] * 2, [240] * 2 + [120] + [0] * 2), strict=False):
+        assert (row == np.array(expected)).all()
+    assert (rows[3] == pixels.transpose(2, 0, 1)).all()
+    assert len(levels) == starts[-1] == row_bytes((3, 4, 5, 6))
+
+
+@pytest.mark.parametrize("side", [5, 7, 10, 13])
+def test_means_over_areas_keep_the_mean_and_equal_those_of_repeated_pixels(side):
+    picture = np.random.default_rng(0).random((13, 13, 3))
+    means = area_means(picture, side)
+    repeated = picture.repeat(side, axis=0).repeat(side, axis=1).reshape(side, 13, side, 13, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(means, repeated, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"multiples": (1, 2), "shares": (0.3, 0.3, 0.4)}, ("shares = [0.3, 0.3, 0.4]", "multiples = [1, 2]")),
+        ({"size": 48, "multiples": (1, 1.001)}, ("size = 48", "multiples = [1, 1.001]")),
+        ({"multiples": (1, 2), "shares": (1, 0)}, ("shares = [1, 0]", "positive")),
+        ({"multiples": (2, 4)}, ("multiples = [2, 4]", "from 1")),
+        ({"multiples": (1, 3, 2)}, ("multiples = [1, 3, 2]", "increasing")),
+        ({"multiples": ()}, ("multiples = []", "from 1")),
+        ({"multiples": (1, 9)}, ("multiples = [1, 9]", "to 8")),
+    ],
+)
+def test_impossible_levels_name_the_keys(settings, words):
+    with pytest.raises(ConfigError) as caught:
+        ImageSettings(**settings)
+    assert all(word in str(caught.value) for word in words)
 
 
 def test_sub_folders_are_classes(tmp_path):

@@ -20,7 +20,7 @@ from ddmi_image.parts import ImageParts
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
 
-SETTINGS = ImageSettings(size=24, detail=2, groups=("faces",))
+SETTINGS = ImageSettings(size=24, multiples=(1, 2), groups=("faces",))
 PARTS = ImageParts(IMAGE, SETTINGS)
 RENDERER = PARTS.renderer
 
@@ -86,7 +86,7 @@ def test_description_tells_colours_and_directions():
 
 
 def test_descriptions_of_two_sizes_of_a_picture_are_close():
-    parts = [load(None, ImageSettings(size=size, detail=1, groups=("faces",))).train for size in (48, 96)]
+    parts = [load(None, ImageSettings(size=size, multiples=(1,), groups=("faces",))).train for size in (48, 96)]
     one, other = (features(part.batch(range(40)).values) for part in parts)
     nearest = torch.cdist(one, other).argmin(dim=1)
     assert (nearest == torch.arange(40)).float().mean() > 0.95

@@ -14,7 +14,7 @@ from ddmi_image.settings import ImageSettings
 
 @pytest.fixture(scope="module")
 def whole():
-    return load(None, ImageSettings(size=24, detail=2))
+    return load(None, ImageSettings(size=24, multiples=(1, 2)))
 
 
 def codes_of(name):
@@ -34,7 +34,7 @@ def test_no_picture_is_on_both_sides_or_twice(whole):
 
 
 def test_the_side_of_a_drawing_does_not_depend_on_the_settings(whole):
-    faces = load(None, ImageSettings(size=16, detail=1, groups=("faces",), limit=60))
+    faces = load(None, ImageSettings(size=16, multiples=(1,), groups=("faces",), limit=60))
     assert set(faces.held_out.names) <= set(whole.held_out.names)
     assert set(faces.train.names) <= set(whole.train.names)
     assert len(faces.train) + len(faces.held_out) == 60
@@ -84,7 +84,7 @@ def test_batches_are_random_only_with_a_generator(whole):
 
 
 def test_fingerprints_tell_sets_apart(whole):
-    small = ImageSettings(size=8, detail=1, groups=("faces",))
+    small = ImageSettings(size=8, multiples=(1,), groups=("faces",))
     first, second = load(None, small), load(None, small)
     assert first.train.fingerprint() == second.train.fingerprint()
     assert first.train.fingerprint() != first.held_out.fingerprint()
@@ -151,7 +151,7 @@ def test_unknown_group_offers_the_nearest():
         ImageSettings(groups=())
 
 
-@pytest.mark.parametrize("bad", [{"size": 4}, {"detail": 3}, {"held_out": 0.0}, {"held_out": 1.0}, {"limit": -1}])
+@pytest.mark.parametrize("bad", [{"size": 4}, {"held_out": 0.0}, {"held_out": 1.0}, {"limit": -1}])
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         ImageSettings(**bad)
