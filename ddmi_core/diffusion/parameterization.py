@@ -85,7 +85,7 @@ class NoiseTarget(Target):
 
     @smallest_alpha.default
     def _limit(self) -> float:
-        return 1 / 32 if bool(self.path.alpha(torch.ones(())) > 0) else 1 / 16
+        return 1 / 32 if bool(self.path.alpha(torch.ones((), device="cpu")) > 0) else 1 / 16
 
     def training_target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """The noise."""

@@ -115,7 +115,7 @@ class VariancePreserving(Path):
     def _accumulate(self) -> Tensor:
         power = 2 if self.schedule == "scaled_linear" else 1
         ends = self.beta_start ** (1 / power), self.beta_end ** (1 / power)
-        betas = torch.linspace(*ends, self.steps, dtype=torch.float64) ** power
+        betas = torch.linspace(*ends, self.steps, dtype=torch.float64, device="cpu") ** power
         return torch.cat([betas.new_zeros(1), torch.log1p(-betas).cumsum(0)])
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
