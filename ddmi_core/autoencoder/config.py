@@ -157,7 +157,7 @@ class PerceptualConfig:
 
 @frozen
 class AdversarialConfig:
-    """Options of the adversarial second phase (the paper's stage 1 follows VQGAN here).
+    """Options of the adversarial terms (VQGAN, arXiv 2012.09841, equations 4 to 7).
 
     Args:
         start: first step that trains the discriminator; 0 disables it.

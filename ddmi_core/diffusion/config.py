@@ -41,7 +41,7 @@ class DenoiserConfig:
     """Sizes of the denoiser.
 
     Args:
-        kind: `unet` (plane-aware U-Net, as in the paper), `transformer` (over the tokens of all planes), or a denoiser
+        kind: `unet` (U-Net over the planes), `transformer` (over the tokens of all planes), or a denoiser
             of an extension.
         width: channels (U-Net: of the finest level; transformer: of a token).
         multipliers: U-Net: channels of each level as multiples of the width.

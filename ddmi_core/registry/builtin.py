@@ -18,7 +18,7 @@ def ddmi_samplers() -> Contributions:
 
 @hookimpl
 def ddmi_denoisers() -> Contributions:
-    """The plane-aware U-Net of the paper, and a transformer."""
+    """The U-Net over the planes, and a transformer."""
     return {
         "unet": "ddmi_core.diffusion.denoisers.unet:PlaneUNet",
         "transformer": "ddmi_core.diffusion.denoisers.transformer:PlaneTransformer",

@@ -1,4 +1,4 @@
-"""The plane-aware U-Net denoiser, as in the paper."""
+"""The U-Net denoiser over the planes of a latent."""
 
 from __future__ import annotations
 
