@@ -47,7 +47,15 @@ class _Convolution2d(_Wrapping, nn.Conv2d):
 
 
 class _Convolution3d(_Wrapping, nn.Conv3d):
-    pass
+    def forward(self, features: Tensor, wraps: Wraps = ()) -> Tensor:
+        """Map `(B, C_in, *grid)` to `(B, C_out, *grid / stride)`; on CPUs in the precision of the weights.
+
+        In bfloat16, torch's gradient of 3-D weights on CPUs is NaN for some sizes (2.13).
+        """
+        if features.device.type != "cpu":
+            return super().forward(features, wraps)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(features.to(self.weight.dtype), wraps)
 
 
 class _Factorised(nn.Module):

@@ -238,3 +238,16 @@ def test_denoisers_of_a_layout_with_an_embedding_have_positions_on_its_planes_ax
         maps = as_maps(planes(layout, 3, {"u": 4, "v": 6, "w": 5}))
         result = perturbed(part("denoisers", kind)(layout, 3, 12, config))(maps, torch.zeros(2, 12))
         assert [m.shape for m in result] == [m.shape for m in maps]
+
+
+@pytest.mark.parametrize("grid", [(3, 17, 17), (2, 9, 9)])
+def test_gradients_of_three_axes_in_half_precision_are_those_in_single_precision(grid):
+    layer = convolution(3, 8, 16, 4, 2)
+    features = torch.randn(2, 8, *grid, generator=torch.Generator().manual_seed(0))
+    found = []
+    for half in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = layer(features)
+        (gradient,) = torch.autograd.grad(output.float().square().sum(), layer.weight)
+        found.append(gradient)
+    torch.testing.assert_close(*found, rtol=0.05, atol=0.05 * float(found[1].abs().max()))
