@@ -142,10 +142,10 @@ def execute(
         config = evolve(config, data=preset_source(parts, config.preset))
     if not finished(place.autoencoder):
         check_parts(parts, config)
-    if not resume:
-        distributed.on_main(lambda: run_folder.claim(place))
     with reading(config) as read:
         parts.preflight()
+        if not resume:
+            distributed.on_main(lambda: run_folder.claim(place))
         split = distributed.main_first(lambda: load_data(parts, config.data))
         found = summarize(split, source_name(parts, config.data))
         for line in found.lines():
