@@ -53,7 +53,7 @@ def load(location: Path, settings: AudioSettings) -> Split:
         with entry.opened() as stream:
             return _packed(stream, entry.name, starts[entry.name], settings)
 
-    key = ("audio", *settings.lengths, settings.rate)
+    key: tuple[str | int, ...] = ("audio", *settings.lengths, settings.rate)
     how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key)
     rows, kept = folder.decode([clip.entry for clip in clips], how, total=f"{len(clips)} clips")
     names, files = [clips[i].entry.name for i in kept], [clips[i].file for i in kept]
