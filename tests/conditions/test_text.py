@@ -5,28 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ddmi_core.api import SignalSet
 from ddmi_core.conditions.sentences import SentenceEncoder
 from ddmi_core.conditions.text import MOST, TextCondition
 from ddmi_core.errors import DataError, RequestError
 from ddmi_core.parts import HashedWords, text_condition, word_condition
-
-
-class Captioned(SignalSet):
-    """Signals of which nothing but the captions matters."""
-
-    classes = ()
-
-    def __init__(self, *captions):
-        self.captions = captions
-        self.names = [f"signal {number}" for number in range(max(1, len(captions)))]
-        self.labels = torch.zeros(len(self.names), dtype=torch.long)
-
-    def batch(self, indices, generator=None):
-        raise NotImplementedError
-
-    def fingerprint(self):
-        return ""
+from text_networks import captioned
 
 
 class Lengths(SentenceEncoder):
@@ -54,25 +37,25 @@ def vector(text):
 
 
 def test_one_caption_a_signal(condition):
-    found = condition.of(Captioned(("a",), ("bcd",)))
+    found = condition.of(captioned(("a",), ("bcd",)))
     assert condition.length == 4
     torch.testing.assert_close(found, torch.stack([vector("a"), vector("bcd")])[:, None])
 
 
 def test_signals_with_fewer_captions_repeat_theirs(condition):
-    found = condition.of(Captioned(("a", "bb", "ccc"), ("dddd",), ["e", "ff"]))
+    found = condition.of(captioned(("a", "bb", "ccc"), ("dddd",), ["e", "ff"]))
     texts = [["a", "bb", "ccc"], ["dddd"] * 3, ["e", "ff", "e"]]
     torch.testing.assert_close(found, torch.stack([torch.stack(list(map(vector, row))) for row in texts]))
 
 
 def test_no_more_captions_than_eight_are_kept_and_equal_ones_embedded_once(condition):
-    found = condition.of(Captioned([f"{n} x" for n in range(20)], ["0 x"], ["0 x"]))
+    found = condition.of(captioned([f"{n} x" for n in range(20)], ["0 x"], ["0 x"]))
     assert found.shape == (3, MOST, 4)
     assert condition.encoder.asked == [f"{n} x" for n in range(8)]
 
 
 def test_a_request_has_the_vector_of_an_equal_caption(condition):
-    assert torch.equal(condition.parse("bcd"), condition.of(Captioned(("bcd",)))[0, 0])
+    assert torch.equal(condition.parse("bcd"), condition.of(captioned(("bcd",)))[0, 0])
 
 
 def test_numbers_of_vectors_are_about_one_in_size():
@@ -89,8 +72,8 @@ def test_a_request_without_words_is_refused(condition, text):
 
 def test_data_without_captions_are_refused_with_what_helps(condition):
     with pytest.raises(DataError, match=r"0 for 1 signals. Fix: use a source .* or set diffusion.condition"):
-        condition.of(Captioned())
-    some = Captioned(("a",), ("b",))
+        condition.of(captioned())
+    some = captioned(("a",), ("b",))
     some.captions = some.captions[:1]
     with pytest.raises(DataError, match="1 for 2 signals"):
         condition.of(some)
@@ -101,7 +84,7 @@ def test_data_without_captions_are_refused_with_what_helps(condition):
 )
 def test_a_signal_without_a_caption_is_named(condition, captions, message):
     with pytest.raises(DataError, match=f"'signal 1' {message}"):
-        condition.of(Captioned(("a",), captions))
+        condition.of(captioned(("a",), captions))
 
 
 def test_the_ready_conditions_differ_in_their_encoder():
