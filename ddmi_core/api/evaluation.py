@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 from ddmi_core.api.conditions import Condition
@@ -25,6 +25,11 @@ _MEANINGS = {
 }
 
 
+def _interval(ends: Sequence[float] | None) -> tuple[float, float] | None:
+    """Both ends, also from JSON, which has lists."""
+    return None if ends is None else (ends[0], ends[1])
+
+
 @frozen
 class Figure:
     """One figure of an evaluation, with its protocol.
@@ -39,6 +44,7 @@ class Figure:
     value: float
     protocol: Mapping[str, Any]  # n, seed, sampler, steps, data, versions, ...
     about: str = ""  # meaning and direction (higher or lower is better), for other names
+    interval: tuple[float, float] | None = field(default=None, converter=_interval)  # of 95 %, where there is one
 
     @property
     def shown(self) -> str:
