@@ -6,9 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.distributions import Bernoulli
 
-from ddmi_core.api import Planes, Posterior
 from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight, hinge_loss
 from ddmi_core.autoencoder.losses import MultiScaleTerm, as_patch, bernoulli_loss, l1_loss, l2_loss, pool
 
@@ -22,35 +21,6 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=seeded(seed))
-
-
-def test_kl_is_the_divergence_from_the_standard_normal_summed_over_planes():
-    mean = Planes([random(3, 2, 4, 5), random(3, 2, 7, seed=1)])
-    log_variance = Planes([random(3, 2, 4, 5, seed=2), random(3, 2, 7, seed=3)])
-    expected = torch.zeros(3)
-    for m, v in zip(mean, log_variance, strict=True):
-        dims = m.ndim - 1
-        posterior = Independent(Normal(m, (v / 2).exp()), dims)
-        prior = Independent(Normal(torch.zeros_like(m), torch.ones_like(m)), dims)
-        expected += kl_divergence(posterior, prior)
-    torch.testing.assert_close(Posterior(mean, log_variance).kl(), expected)
-
-
-def test_samples_of_a_posterior_have_its_moments_and_follow_the_generator():
-    mean, log_variance = Planes([torch.full((1, 1, 40000), 1.5)]), Planes([torch.full((1, 1, 40000), -1.2)])
-    posterior = Posterior(mean, log_variance)
-    first, again = posterior.sample(seeded(4))[0], posterior.sample(seeded(4))[0]
-    assert torch.equal(first, again)
-    assert first.mean().item() == pytest.approx(1.5, abs=0.02)
-    assert first.var().log().item() == pytest.approx(-1.2, abs=0.03)
-
-
-def test_samples_carry_gradients_to_both_parameters():
-    mean, log_variance = torch.zeros(2, 1, 3, requires_grad=True), torch.zeros(2, 1, 3, requires_grad=True)
-    sample = Posterior(Planes([mean]), Planes([log_variance])).sample(seeded())[0]
-    sample.sum().backward()
-    torch.testing.assert_close(mean.grad, torch.ones_like(mean))
-    torch.testing.assert_close(log_variance.grad, 0.5 * sample.detach())
 
 
 def test_bernoulli_loss_is_the_negative_log_likelihood():
