@@ -78,6 +78,12 @@ def test_multi_scale_term_of_a_ramp_is_its_slope_at_every_scale():
     assert MultiScaleTerm(scales=3)(ramp, torch.zeros_like(ramp)).item() == pytest.approx((1 + 2 + 4) / 3)
 
 
+@pytest.mark.parametrize(("cells", "steps"), [(2, (1,)), (3, (1,)), (4, (1, 2)), (7, (1, 2)), (16, (1, 2, 4))])
+def test_multi_scale_term_has_three_scales_as_far_as_the_patch_has_cells(cells, steps):
+    ramp = torch.arange(float(cells)).reshape(1, 1, cells)
+    assert MultiScaleTerm()(ramp, torch.zeros_like(ramp)).item() == pytest.approx(sum(steps) / len(steps))
+
+
 def test_multi_scale_term_costs_a_coarse_error_more_than_a_fine_one():
     truth = torch.zeros(1, 1, 16)
     fine = torch.tensor([1.0, -1.0]).repeat(8).reshape(1, 1, 16)
@@ -113,3 +119,11 @@ def test_adaptive_weight_is_the_ratio_of_gradient_norms_at_the_last_layer():
     )
     assert balance.item() == pytest.approx(10 / 2, rel=1e-3)
     assert not balance.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "weight"), [(0.5, 0.0, 5000.0), (3.0, 0.0, 1e4), (0.0, 1.0, 0.0), (2.0, 1e-4, 1e4)]
+)
+def test_adaptive_weight_is_finite_and_limited(own, other, weight):
+    layer = torch.ones(1, requires_grad=True)
+    assert adaptive_weight((own * layer).sum(), (other * layer).sum(), layer).item() == pytest.approx(weight, rel=1e-4)

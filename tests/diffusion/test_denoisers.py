@@ -381,3 +381,9 @@ def test_a_network_without_a_prediction_cannot_be_made_and_does_not_attend_by_it
         methods = {name: getattr(Plain, name) for name in ("__init__", "forward") if name != missing}
         with pytest.raises(TypeError, match=missing):
             type("Partial", (PlaneDenoiser,), methods)(*given)
+
+
+def test_normalised_tokens_are_scaled_by_the_condition_alone():
+    module = denoiser(LAYOUTS["plane"], CONFIGS["transformer"])
+    own = {name.split(".", 2)[-1] for name, _ in module.named_parameters() if "norm" in name}
+    assert own == {"attention.query_norm.weight", "attention.key_norm.weight"}
