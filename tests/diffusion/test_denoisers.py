@@ -387,3 +387,28 @@ def test_normalised_tokens_are_scaled_by_the_condition_alone():
     module = denoiser(LAYOUTS["plane"], CONFIGS["transformer"])
     own = {name.split(".", 2)[-1] for name, _ in module.named_parameters() if "norm" in name}
     assert own == {"attention.query_norm.weight", "attention.key_norm.weight"}
+
+
+@pytest.fixture
+def transformer():
+    return perturbed(denoiser(LAYOUTS["plane"], CONFIGS["transformer"]))
+
+
+def test_a_block_of_the_transformer_is_modulated_before_and_gated_after_both_parts(transformer):
+    block, tokens = transformer.blocks[0], torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
+
+    def normalised(rows: Tensor) -> Tensor:
+        return nn.functional.layer_norm(rows, (16,))
+
+    shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(condition())[:, None].split(16, dim=-1)
+    after = tokens + gate1 * block.attention(normalised(tokens) * (1 + scale1) + shift1, None)
+    after = after + gate2 * block.network(normalised(after) * (1 + scale2) + shift2)
+    torch.testing.assert_close(block(tokens, condition(), None), after)
+
+
+def test_the_head_of_the_transformer_is_modulated(transformer):
+    transformer.blocks, cells = nn.ModuleList(), torch.randn(2, 3, 4, 5)
+    tokens = transformer.stem(cells.movedim(1, -1)) + transformer.positions(0, (4, 5))
+    shift, scale = transformer.modulation(condition())[:, None, None].split(16, dim=-1)
+    expected = transformer.head(nn.functional.layer_norm(tokens, (16,)) * (1 + scale) + shift)
+    torch.testing.assert_close(transformer([cells], condition())[0], expected.movedim(-1, 1))
