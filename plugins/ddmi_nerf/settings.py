@@ -38,6 +38,8 @@ class NerfSettings:
         plane: cells along each axis of the encoder's finest planes.
         views: training views of an object.
         held_views: further views of each object, held out to evaluate novel views.
+        test_views: views of each test car of `srn-cars` to evaluate novel views, besides the `views` that the encoder
+            gets; 0 uses `held_views`.
         shown: views of an object in a batch.
         points: coloured surface points in a batch.
         background: colour behind objects, `white`, `grey` or `black`.
@@ -65,6 +67,7 @@ class NerfSettings:
     plane: int = field(default=32, validator=[validators.ge(8), validators.le(512)])
     views: int = field(default=24, validator=[validators.ge(1), validators.le(1024)])
     held_views: int = field(default=4, validator=[validators.ge(0), validators.le(1024)])
+    test_views: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
     shown: int = field(default=6, validator=validators.ge(1))
     points: int = field(default=2048, validator=validators.ge(16))
     background: str = field(default="white", validator=validators.in_(tuple(BACKGROUNDS)))

@@ -42,8 +42,14 @@ def load(location: Path | None, settings: NerfSettings) -> Split:
     return whole.split(settings.held_out)
 
 
-def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
+def load_all(location: Path | None, settings: NerfSettings, trained: bool = True) -> ViewSet:
     """Load all usable objects of a folder or zip archive.
+
+    Args:
+        location: of the folder or archive.
+        settings: of the domain.
+        trained: whether the objects are trained on, so that most of their views are kept for training; otherwise all
+            that exceed `settings.views` can be held out.
 
     Raises:
         DataError: as `load`.
@@ -57,7 +63,7 @@ def load_all(location: Path | None, settings: NerfSettings) -> ViewSet:
     )
     objects = find_objects(folder.location)
     objects = [objects[i] for i in choose([files.name for files in objects], settings.limit)]
-    objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings))
+    objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings, trained))
     views, held = (min(numbers) for numbers in zip(*shares, strict=True))
     if views < settings.views:
         log.warning(
@@ -141,8 +147,9 @@ def _how(settings: NerfSettings) -> tuple[str | int, ...]:
     return (*numbers, repr(settings.extent), settings.opacity)
 
 
-def _share(counts: tuple[int, int], settings: NerfSettings) -> tuple[int, int]:
+def _share(counts: tuple[int, int], settings: NerfSettings, trained: bool) -> tuple[int, int]:
     """Number of training and held-out views of an object, from its number of views and of test views."""
     every, tests = counts
-    held = min(settings.held_views, tests or every // HELD_PART)
+    most = every // HELD_PART if trained else max(every // HELD_PART, every - settings.views)
+    held = min(settings.held_views, tests or most)
     return min(settings.views, every if tests else every - held), held

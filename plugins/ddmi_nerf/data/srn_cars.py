@@ -23,7 +23,7 @@ HINT = (
 
 
 def srn_cars(location: Path | None, settings: NerfSettings) -> Split:
-    """Load SRN Cars; its test cars are held out.
+    """Load SRN Cars; its test cars are held out, with `settings.test_views` views to evaluate novel views.
 
     The images have a white background, so all pixels that are not white count as opaque.
 
@@ -31,10 +31,14 @@ def srn_cars(location: Path | None, settings: NerfSettings) -> Split:
         DataError: if the data are missing or damaged.
     """
     place = location or default_place("srn-cars")
-    return Split(train=_part(place, TRAINING, settings), held_out=_part(place, HELD_OUT, settings))
+    tested = evolve(settings, held_views=settings.test_views) if settings.test_views else settings
+    return Split(
+        train=_part(place, TRAINING, settings),
+        held_out=_part(place, HELD_OUT, tested, trained=not settings.test_views),
+    )
 
 
-def _part(place: Path, name: str, settings: NerfSettings) -> ViewSet:
+def _part(place: Path, name: str, settings: NerfSettings, trained: bool = True) -> ViewSet:
     if not (place / name).is_dir():
         raise DataError(f"{place / name}: no such folder. {HINT.format(place=place)}")
-    return load_all(place / name, evolve(settings, opacity="white", classes=False))
+    return load_all(place / name, evolve(settings, opacity="white", classes=False), trained)

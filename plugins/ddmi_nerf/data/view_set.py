@@ -79,10 +79,16 @@ class ViewSet(DivisibleSet):
             points = kept[: showing.points].sort().values.cpu()
         return self._signal(indices, views, points)
 
-    def novel(self, indices: Sequence[int]) -> ViewSignal:
-        """Objects at the indices with all their held-out views; K is 0 if there are none."""
-        views = torch.arange(self.showing.views, self.stack.pictures.shape[1]).expand(len(indices), -1)
-        return self._signal(indices, views, torch.arange(self.showing.points))
+    @property
+    def novel_views(self) -> int:
+        """Number of held-out views of each object."""
+        return int(self.stack.pictures.shape[1]) - self.showing.views
+
+    def novel(self, indices: Sequence[int], views: Sequence[int] | None = None) -> ViewSignal:
+        """Objects at the indices with held-out views: those of the given numbers, or all; K is 0 if there are none."""
+        numbers = torch.arange(self.novel_views) if views is None else torch.as_tensor(views, dtype=torch.long)
+        shown = (self.showing.views + numbers).expand(len(indices), -1)
+        return self._signal(indices, shown, torch.arange(self.showing.points))
 
     def fingerprint(self) -> str:
         """SHA-256 of names, classes, labels, captions, batch settings, cameras, images and points."""

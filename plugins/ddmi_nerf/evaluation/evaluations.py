@@ -6,22 +6,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ddmi_core.api import Figure, SignalSet, Split, Trained
-from ddmi_core.parts import evenly, frechet_figures
+from ddmi_core.api import Estimate, Figure, SignalSet, Split, Trained
+from ddmi_core.parts import evenly, frechet_figures, structural_similarity
 from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.evaluation import preflight
 from ddmi_nerf.evaluation.features import view_features
-from ddmi_nerf.evaluation.metrics import depth_consistency, psnr_db, ssim, views
+from ddmi_nerf.evaluation.metrics import decibels, depth_consistency, pictures, views
 from ddmi_nerf.rendering.renderer import renderer_of
+from ddmi_nerf.rendering.scene import Scene
 from ddmi_nerf.settings import NerfSettings
 
 PART = 8  # objects at once
+VIEWS = 32  # of an object at once
 
 
 def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """PSNR, SSIM and optionally LPIPS of held-out views of held-out objects.
+    """PSNR, SSIM and optionally LPIPS of all held-out views of held-out objects: means over views, then over objects.
 
     The encoder receives the objects' other views and points.
     """
@@ -29,32 +31,48 @@ def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence
     if not isinstance(held, ViewSet):
         return []
     chosen = evenly(len(held), min(count, len(held)))
-    if not held.novel(chosen[:1]).images.shape[1]:
+    if not held.novel_views:
         return []
     renderer, network = renderer_of(model), preflight.lpips(model.settings)
-    decibels, similarities, distances = [], [], []
+    rows = []
     for start in range(0, len(chosen), PART):
         part = chosen[start : start + PART]
         fields = model.reconstruct(held.batch(part))
-        signal = held.novel(part)
-        decibels.append(psnr_db(fields, signal, renderer))
-        similarities.append(ssim(fields, signal, renderer))
-        if network is not None:
-            for index, field in enumerate(fields):
-                shown, true = views(field, signal, index, renderer), signal.images[index].cpu()
-                with torch.no_grad():
-                    distances.append(network(shown, true).mean())
-    count, size = held.novel(chosen[:1]).images.shape[1], model.settings.size
-    protocol = {"objects": len(chosen), "views": int(count), "resolution": size, "seed": seed}
+        rows += [
+            _agreement(renderer.scene(field), held, number, network) for number, field in zip(part, fields, strict=True)
+        ]
+    quality = torch.stack(rows)
+    protocol = {
+        "objects": len(chosen),
+        "views": held.novel_views,
+        "resolution": model.settings.size,
+        "latent": "posterior mean of the training views",
+        "seed": seed,
+    }
     figures = [
-        Figure("novel_view_psnr_db", float(torch.cat(decibels).mean()), protocol, "held-out views; higher is better"),
-        Figure("novel_view_ssim", float(torch.cat(similarities).mean()), protocol, "the same views; higher is better"),
+        Estimate.mean(quality[:, 0]).figure("novel_view_psnr_db", protocol, "held-out views; higher is better"),
+        Estimate.mean(quality[:, 1]).figure("novel_view_ssim", protocol, "the same views; higher is better"),
     ]
-    if distances:
+    if network is not None:
         learned = {**protocol, "network": "LPIPS, VGG", "weights": model.settings.lpips}
-        value = float(torch.stack(distances).mean())
-        figures.append(Figure("novel_view_lpips", value, learned, "the same views; lower is better"))
+        figures.append(
+            Estimate.mean(quality[:, 2]).figure("novel_view_lpips", learned, "the same views; lower is better")
+        )
     return figures
+
+
+@torch.no_grad()
+def _agreement(scene: Scene, held: ViewSet, number: int, network: nn.Module | None) -> Tensor:
+    """PSNR, SSIM and LPIPS (if there is a network) of one object, means over its held-out views."""
+    found = []
+    for start in range(0, held.novel_views, VIEWS):
+        signal = held.novel([number], range(start, min(start + VIEWS, held.novel_views)))
+        true = signal.images[0].cpu()
+        shown = pictures(scene, [signal.camera(0, view) for view in range(len(true))])
+        parts = [decibels(shown, true), structural_similarity(shown, true)]
+        parts += [] if network is None else [network(shown, true).flatten()]
+        found.append(torch.stack([part.double() for part in parts]))
+    return torch.cat(found, dim=1).mean(dim=1)
 
 
 def sampled_depths(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:

@@ -28,10 +28,14 @@ def psnr_db(fields: Field, signal: ViewSignal, renderer: NerfRenderer) -> Tensor
     """Peak signal-to-noise ratio of the signal's views `(B,)`, mean over views."""
     found = []
     for index, field in enumerate(fields):
-        shown, true = views(field, signal, index, renderer), signal.images[index].cpu()
-        error = (shown - true).square().mean(dim=(1, 2, 3)).clamp_min(EXACT)
-        found.append((10 * torch.log10(RANGE**2 / error)).mean())
+        found.append(decibels(views(field, signal, index, renderer), signal.images[index].cpu()).mean())
     return torch.stack(found)
+
+
+def decibels(shown: Tensor, true: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio `(K,)` of views `(K, 3, H, W)`."""
+    error = (shown - true).square().mean(dim=(1, 2, 3)).clamp_min(EXACT)
+    return 10 * torch.log10(RANGE**2 / error)
 
 
 def ssim(fields: Field, signal: ViewSignal, renderer: NerfRenderer) -> Tensor:

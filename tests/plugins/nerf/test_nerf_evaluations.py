@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.evaluation.evaluations import novel_views, view_distance
-from ddmi_nerf.evaluation.metrics import pictures
+from ddmi_nerf.evaluation.metrics import pictures, psnr_db, ssim
 from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.settings import NerfSettings
 
@@ -97,6 +98,21 @@ def test_parts_make_no_difference(split, monkeypatch):
 
 def test_one_object_has_no_distance(split):
     assert view_distance(Model(HELD, split), split, 1, seed=0) == []
+
+
+def test_novel_views_are_compared_in_parts_with_an_interval_over_objects(monkeypatch):
+    whole = set_of(range(3))
+    two = attrs.evolve(whole.showing, views=1, shown=1)  # of three views, two are held out
+    split = Split(train=whole, held_out=ViewSet(whole.stack, whole.names, two))
+    model, balls = Model(range(3), split), [Medium(ball_of(number)) for number in (1, 2, 3)]
+    model.reconstruct = lambda signal: balls
+    monkeypatch.setattr("ddmi_nerf.evaluation.evaluations.VIEWS", 1)
+    decibels, similarity = novel_views(model, split, 50, 0)
+    assert (decibels.protocol["objects"], decibels.protocol["views"]) == (3, 2)
+    signal = split.held_out.novel(range(3))
+    assert decibels.value == pytest.approx(float(psnr_db(balls, signal, RENDERER).mean()))
+    assert similarity.value == pytest.approx(float(ssim(balls, signal, RENDERER).mean()))
+    assert decibels.interval[0] < decibels.value < decibels.interval[1]
 
 
 class Distance(nn.Module):

@@ -364,6 +364,25 @@ def test_srn_cars_are_found_in_their_published_layout(tmp_path):
     assert 0.05 < signal.opacity.mean() < 0.4
 
 
+def test_all_views_of_test_cars_that_the_encoder_does_not_get_can_be_held_out(tmp_path):
+    srn_object(tmp_path / "cars_train" / "0", 0)
+    srn_object(tmp_path / "cars_test" / "9", 3, count=16)
+    kept = srn_cars(tmp_path, SETTINGS)
+    assert (kept.train.novel_views, kept.held_out.novel_views) == (2, 2)
+    split = srn_cars(tmp_path, attrs.evolve(SETTINGS, test_views=1000))
+    assert (split.train.novel_views, split.held_out.novel_views) == (2, 10)
+    held = split.held_out
+    whole, part = held.novel([0]), held.novel([0], range(3, 5))
+    assert whole.images.shape[1] == 10
+    assert part.images.equal(whole.images[:, 3:5])
+    assert part.to_world.equal(whole.to_world[:, 3:5])
+    known = held.batch([0]).to_world[0]
+    every = torch.cat([known, whole.to_world[0]])
+    assert len(torch.unique(every, dim=0)) == len(every)  # no view is given and held out
+    few = srn_cars(tmp_path, attrs.evolve(SETTINGS, views=14, test_views=1000))
+    assert (few.held_out.showing.views, few.held_out.novel_views) == (12, 4)
+
+
 def test_missing_srn_cars_are_told_with_the_place(tmp_path):
     with pytest.raises(DataError, match=r"cars_train: no such folder.*scene-representation-networks"):
         srn_cars(tmp_path, SETTINGS)
