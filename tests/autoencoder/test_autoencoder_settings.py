@@ -11,7 +11,6 @@ from ddmi_core.autoencoder.config import (
     EncoderConfig,
     PerceptualConfig,
 )
-from ddmi_core.fields.config import ReadoutConfig
 
 COUNTS = [
     (EncoderConfig, "blocks", 1),
@@ -23,9 +22,6 @@ COUNTS = [
     (AutoencoderConfig, "latent_channels", 1),
     (AutoencoderConfig, "points", 1),
     (AutoencoderConfig, "kl_anneal", 0),
-    (ReadoutConfig, "width", 1),
-    (ReadoutConfig, "depth", 1),
-    (ReadoutConfig, "tail", 0),
 ]
 NOT_NEGATIVE = [
     (PerceptualConfig, "weight"),
@@ -100,4 +96,3 @@ def test_nothing_beyond_the_paper_s_parts_is_on_unless_asked_for():
         assert not any((sizes.middle, sizes.joined, sizes.attention, sizes.wide_heads))
     assert not any((encoder.factorised, whole.spectral, whole.spectral_start, whole.equivariance))
     assert (whole.adversarial.start, whole.adversarial.features) == (0, 0)
-    assert not any((whole.readout.residual, whole.readout.tail, whole.readout.modulated))
