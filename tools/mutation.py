@@ -202,6 +202,8 @@ def main() -> None:
     if options.again:
         survivors = {name for name, one in done.items() if not one["killed"]}
         waiting = [one for package in every.values() for one in package if key(one) in survivors]
+        for name in survivors - {key(one) for one in waiting}:
+            print(f"left out  {done.pop(name)['module']}  this code is gone, or not of these packages")
     else:
         for package in every.values():
             random.Random(options.seed).shuffle(package)
@@ -221,6 +223,7 @@ def main() -> None:
             name = f"{result['module']}:{result['line']}"
             if options.again and changed(result) != changed(done[key(result)]):
                 print(f"left out  {name}  the code has changed since")
+                del done[key(result)]
                 continue
             done[key(result)] = result
             sink.write(json.dumps(result) + "\n")
