@@ -35,7 +35,10 @@ NOT_NEGATIVE = [
 LENGTHS = [
     (EncoderConfig, "widths", False),
     (EncoderConfig, "patch", True),
+    (EncoderConfig, "attention", True),
+    (DecoderConfig, "widths", False),
     (DecoderConfig, "basis", False),
+    (DecoderConfig, "attention", True),
     (AdversarialConfig, "axes", True),
     (AutoencoderConfig, "patch", True),
 ]
@@ -63,9 +66,9 @@ def test_a_rate_is_positive():
 
 @pytest.mark.parametrize(("kind", "name", "empty"), LENGTHS)
 def test_each_of_several_numbers_is_at_least_one(kind, name, empty):
-    assert getattr(kind(**{name: (1, 2)}), name) == (1, 2)
+    assert getattr(kind(**{name: (1, 2, 4)}), name) == (1, 2, 4)
     with pytest.raises(ValueError, match=name):
-        kind(**{name: (2, 0)})
+        kind(**{name: (2, 1, 0)})
     if empty:
         assert getattr(kind(**{name: ()}), name) == ()
     else:
