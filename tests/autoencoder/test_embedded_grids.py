@@ -118,3 +118,11 @@ def test_planes_have_about_as_many_cells_as_the_grid():
 def test_a_layout_without_an_embedding_is_refused():
     with pytest.raises(ValueError, match="Fix: use GridEncoder"):
         EmbeddedGridEncoder(lambda signal: signal, 2, LAYOUTS["plane"], 3, CONFIG)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_a_place_that_is_not_a_number_gives_means_that_are_none(wraps):
+    rows, places = torch.ones(1, 2, 1), torch.tensor([[0.5], [float("nan")]])
+    means = spread(rows, places, torch.ones(2), (4,), (wraps,))
+    assert means.shape == (1, 1, 4)
+    assert bool(means.isnan().any())
