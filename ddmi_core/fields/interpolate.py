@@ -95,7 +95,8 @@ class Taps:
 def axis_taps(coords: Tensor, size: int, wraps: bool = False) -> Taps:
     """Taps for coordinates `(n,)` in [-1, 1] on an axis of `size` cells.
 
-    Beyond the outer centres, values are constant or, if the axis wraps, continue on the other side.
+    Beyond the outer centres, values are constant or, if the axis wraps, continue on the other side. A coordinate that
+    is not a number has a weight that is not one, and cells of the axis.
     """
     position = (coords.double() + 1) * (size / 2) - 0.5
     if wraps:
@@ -103,5 +104,5 @@ def axis_taps(coords: Tensor, size: int, wraps: bool = False) -> Taps:
         low = below.long() % size
         return Taps(low, (low + 1) % size, (position - below).to(coords.dtype))
     position = position.clamp(0, size - 1)
-    low = position.floor().long()
+    low = position.floor().long().clamp(0, size - 1)  # of NaN, the integer is arbitrary
     return Taps(low, (low + 1).clamp(max=size - 1), (position - low).to(coords.dtype))

@@ -139,3 +139,11 @@ def test_the_last_feature_of_a_cell_tells_whether_it_has_points():
 @pytest.mark.parametrize(("cells", "step", "each"), [(10, 1, 10), (10, 4, 8), (1, 4, 4)])
 def test_a_line_has_the_cells_of_the_grid_in_whole_steps(cells, step, each):
     assert plane_cells(LAYOUTS["line"], cells, step) == each
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_a_place_that_is_not_a_number_gives_means_that_are_none(wraps):
+    rows, places = torch.ones(1, 2, 1), torch.tensor([[0.5], [float("nan")]])
+    means = spread(rows, places, torch.ones(2), (4,), (wraps,))
+    assert means.shape == (1, 1, 4)
+    assert bool(means.isnan().any())

@@ -51,7 +51,6 @@ EVERYWHERE = (
     "autoencoder.training.steps=3",
     "diffusion.denoiser.width=8",
     "diffusion.denoiser.multipliers=[1, 2]",
-    "diffusion.denoiser.heads=2",
     "diffusion.copies=1",
 )
 
