@@ -260,3 +260,16 @@ def test_kernels_of_lines_alone_have_one_row(name, kernel):
 def test_attention_of_a_wide_head_has_the_channels_of_the_stage_in_each():
     assert CellAttention(8, 2, wide=True).attention.inputs.out_features == 3 * 2 * 8
     assert CellAttention(8, 2).attention.inputs.out_features == 3 * 8
+
+
+@pytest.mark.parametrize(("transition", "widths"), [("convolution", (10, 8)), ("block", (12, 10))])
+def test_a_transition_by_a_block_keeps_the_width_after_the_grid_is_doubled(transition, widths):
+    module = decoder(LAYOUTS["plane"], evolve(SIZES, transition=transition))
+    assert tuple(entry.out_channels for entry in module.entries[1:]) == widths
+
+
+@pytest.mark.parametrize(("name", "joint"), [("line", False), ("plane", False), ("turned", True), ("tri-plane", True)])
+def test_attention_over_all_planes_follows_the_middle_where_there_are_several(name, joint):
+    module = decoder(LAYOUTS[name], evolve(SIZES, middle=True, attention=(4,)))
+    assert isinstance(module.middle.attention, CellAttention) == joint
+    assert not isinstance(decoder(LAYOUTS[name], evolve(SIZES, middle=True)).middle.attention, CellAttention)

@@ -139,3 +139,10 @@ def test_the_last_feature_of_a_cell_tells_whether_it_has_points():
 @pytest.mark.parametrize(("cells", "step", "each"), [(10, 1, 10), (10, 4, 8), (1, 4, 4)])
 def test_a_line_has_the_cells_of_the_grid_in_whole_steps(cells, step, each):
     assert plane_cells(LAYOUTS["line"], cells, step) == each
+
+
+@pytest.mark.parametrize("widths", [(8,), (8, 8), (8, 8, 8, 8)])
+def test_planes_have_cells_for_every_halving(widths):
+    module = EmbeddedGridEncoder(lambda given: given, 2, EMBEDDED["sphere"], 3, EncoderConfig(widths=widths))
+    assert module.step == 2 ** (len(widths) - 1)
+    assert all(size % module.step == 0 for plane in module.planes(signal()) for size in plane.shape[2:])

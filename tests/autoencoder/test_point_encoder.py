@@ -314,3 +314,17 @@ def test_log_variances_lie_between_minus_20_and_10(value, bound):
     for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
         assert mean.eq(value).all()
         assert log_variance.eq(bound).all()
+
+
+@pytest.mark.parametrize(("transition", "widths"), [("convolution", (10, 12)), ("block", (8, 10))])
+def test_a_transition_by_a_block_keeps_the_width_while_planes_are_halved(transition, widths):
+    module = encoder(LAYOUTS["tri-plane"], config=EncoderConfig(widths=(8, 10, 12), transition=transition))
+    halving = [layer for layer in module.modules() if getattr(layer, "stride", (1,)) == (2, 2)]
+    assert tuple(layer.out_channels for layer in halving) == widths
+
+
+def test_the_network_on_points_has_a_width_of_its_own_if_it_is_given():
+    for given, width in ((0, 8), (20, 20)):
+        module = encoder(LAYOUTS["plane"], config=evolve(CONFIG, point_width=given))
+        assert module.blocks[0].second.out_features == width
+        assert module.planes(cloud(LAYOUTS["plane"]))[0].shape[1] == width + 1
