@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
-from ddmi_core.autoencoder.encoders import Bins, PointEncoder
+from ddmi_core.autoencoder.encoders import Bins, PointBlock, PointEncoder
 from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.networks import common_axes
@@ -328,3 +328,22 @@ def test_the_network_on_points_has_a_width_of_its_own_if_it_is_given():
         module = encoder(LAYOUTS["plane"], config=evolve(CONFIG, point_width=given))
         assert module.blocks[0].second.out_features == width
         assert module.planes(cloud(LAYOUTS["plane"]))[0].shape[1] == width + 1
+
+
+def test_a_block_on_points_adds_two_layers_to_its_skip_connection():
+    torch.manual_seed(0)
+    block, rows = perturbed(PointBlock(6, 4)), torch.randn(5, 6)
+    silu = torch.nn.functional.silu
+    expected = block.skip(rows) + block.second(silu(block.first(silu(rows))))
+    torch.testing.assert_close(block(rows), expected)
+    fresh = PointBlock(6, 4)
+    assert torch.equal(fresh(rows), fresh.skip(rows))  # it starts as this connection
+
+
+def test_the_offset_of_a_plane_is_added_to_its_first_features():
+    module, signal = perturbed(encoder(LAYOUTS["plane"])), cloud(LAYOUTS["plane"])
+    with torch.no_grad():
+        with_offset = module(signal).mean[0]
+        module.stem.bias += module.offsets[0].flatten()
+        module.offsets[0].zero_()
+        torch.testing.assert_close(module(signal).mean[0], with_offset)
