@@ -258,9 +258,23 @@ def test_normalised_queries_are_those_of_torch_in_single_precision():
     assert norm(rows.bfloat16()).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(("width", "heads", "used"), [(12, 4, 4), (10, 4, 2), (7, 4, 1), (8, 16, 8)])
-def test_heads_are_lowered_to_divide_the_width(width, heads, used):
-    assert Attention(width, heads).heads == used
+@pytest.mark.parametrize(("width", "heads", "fitting"), [(10, 4, 2), (7, 4, 1), (8, 16, 8)])
+def test_heads_that_do_not_divide_the_width_are_an_error(width, heads, fitting):
+    with pytest.raises(ValueError, match=rf"heads = {heads} .* {width} channels .*set heads to {fitting}, or .*width"):
+        Attention(width, heads)
+    assert Attention(width, fitting).heads == Attention(width, fitting, head_width=3).heads == fitting
+
+
+@pytest.mark.parametrize("kind", ["unet", "transformer"])
+def test_channels_of_a_head_that_do_not_divide_the_width_are_an_error(kind):
+    def built(channels):
+        config = DenoiserConfig(kind=kind, width=16, multipliers=(1,), head_channels=channels)
+        return denoiser(LAYOUTS["plane"], config)
+
+    with pytest.raises(ValueError, match=r"head_channels = 12 .* 16 channels .*set head_channels to 8, or .*width"):
+        built(12)
+    attentions = [module for module in built(8).modules() if isinstance(module, Attention)]
+    assert {attention.heads for attention in attentions} == {2}
 
 
 def test_attention_does_not_depend_on_the_order_of_tokens():

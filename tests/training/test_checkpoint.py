@@ -6,9 +6,11 @@ import errno
 import hashlib
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from ddmi_core.atomic import written_aside
@@ -58,6 +60,32 @@ def test_equal_states_are_equal_bytes(tmp_path):
     save(tmp_path / "b")
     for name in names(tmp_path / "a"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_files_are_those_of_safetensors(tmp_path):
+    tensors = {
+        "single": torch.randn(3, 4),
+        'name "of" Ω': torch.tensor(-3),
+        "half": torch.randn(5).half(),
+        "brain": torch.randn(3).bfloat16(),
+        "flags": torch.tensor([True, False, True]),
+        "none": torch.zeros(0, 3),
+    }
+    for number, group in enumerate((tensors, {})):
+        checkpoint.save(tmp_path / str(number), {"weights": group}, {})
+        written = (tmp_path / str(number) / "weights.safetensors").read_bytes()
+        assert written == safetensors.torch.save(group)
+
+
+def test_saving_copies_no_tensor(tmp_path):
+    tensors = {str(number): torch.zeros(2**18) for number in range(4)}
+    tracemalloc.start()
+    try:
+        checkpoint.save(tmp_path / "c", {"weights": tensors}, {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20  # the size of one
 
 
 def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path):

@@ -7,7 +7,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -409,11 +409,11 @@ def test_a_full_disk_ends_training_with_the_older_checkpoint_in_place(tmp_path, 
     with monkeypatch.context() as patched:
         write, count = checkpoint.write_synced, [0]
 
-        def full(path: Path, data: bytes) -> None:
+        def full(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
             count[0] += 1
             if count[0] > 5:  # one checkpoint has three groups and a record
                 raise OSError(28, "No space left on device")
-            write(path, data)
+            write(path, pieces)
 
         patched.setattr(checkpoint, "write_synced", full)
         with pytest.raises(OutputError, match=r"no space left.*step-00000008"):
