@@ -260,3 +260,48 @@ def test_kernels_of_lines_alone_have_one_row(name, kernel):
 def test_attention_of_a_wide_head_has_the_channels_of_the_stage_in_each():
     assert CellAttention(8, 2, wide=True).attention.inputs.out_features == 3 * 2 * 8
     assert CellAttention(8, 2).attention.inputs.out_features == 3 * 8
+
+
+@pytest.mark.parametrize(("transition", "widths"), [("convolution", (10, 8)), ("block", (12, 10))])
+def test_a_transition_by_a_block_keeps_the_width_after_the_grid_is_doubled(transition, widths):
+    module = decoder(LAYOUTS["plane"], evolve(SIZES, transition=transition))
+    assert tuple(entry.out_channels for entry in module.entries[1:]) == widths
+
+
+@pytest.mark.parametrize(("name", "joint"), [("line", False), ("plane", False), ("turned", True), ("tri-plane", True)])
+def test_attention_over_all_planes_follows_the_middle_where_there_are_several(name, joint):
+    module = decoder(LAYOUTS[name], evolve(SIZES, middle=True, attention=(4,)))
+    assert isinstance(module.middle.attention, CellAttention) == joint
+    assert not isinstance(decoder(LAYOUTS[name], evolve(SIZES, middle=True)).middle.attention, CellAttention)
+
+
+def test_the_offset_of_a_plane_is_added_to_its_first_features():
+    module, latent = perturbed(decoder(LAYOUTS["plane"])), planes(LAYOUTS["plane"], 3, {"x": 4, "y": 3})
+    with torch.no_grad():
+        with_offset = module(latent)[-1][0]
+        module.stem.bias += module.offsets[0].flatten()
+        module.offsets[0].zero_()
+        torch.testing.assert_close(module(latent)[-1][0], with_offset)
+
+
+def test_attention_over_cells_is_added_to_their_features():
+    torch.manual_seed(0)
+    attention, grid = perturbed(CellAttention(8, 2)), torch.randn(2, 8, 3, 4)
+    tokens = attention.norm(grid).flatten(2).mT
+    torch.testing.assert_close(attention(grid), grid + attention.attention(tokens).mT.reshape(grid.shape))
+
+
+def test_joined_planes_are_a_block_attention_and_a_block_each_added_to_the_features():
+    torch.manual_seed(0)
+    layout, silu = LAYOUTS["tri-plane"], torch.nn.functional.silu
+    module = perturbed(JoinedPlanes(layout, 8, 2))
+    maps = [torch.randn(2, 8, *grid) for grid in grids(layout, {"x": 4, "y": 5, "z": 6})]
+
+    def block(part, maps):
+        hidden = part.conv1([silu(norm(m)) for norm, m in zip(part.norm1, maps, strict=True)])
+        hidden = part.conv2([silu(norm(m)) for norm, m in zip(part.norm2, hidden, strict=True)])
+        return [m + h for m, h in zip(maps, hidden, strict=True)]
+
+    expected = block(module.first, maps)
+    expected = [attention(m) for attention, m in zip(module.attentions, expected, strict=True)]
+    torch.testing.assert_close(module(maps), block(module.last, expected))

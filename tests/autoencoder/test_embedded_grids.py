@@ -147,3 +147,10 @@ def test_a_place_that_is_not_a_number_gives_means_that_are_none(wraps):
     means = spread(rows, places, torch.ones(2), (4,), (wraps,))
     assert means.shape == (1, 1, 4)
     assert bool(means.isnan().any())
+
+
+@pytest.mark.parametrize("widths", [(8,), (8, 8), (8, 8, 8, 8)])
+def test_planes_have_cells_for_every_halving(widths):
+    module = EmbeddedGridEncoder(lambda given: given, 2, EMBEDDED["sphere"], 3, EncoderConfig(widths=widths))
+    assert module.step == 2 ** (len(widths) - 1)
+    assert all(size % module.step == 0 for plane in module.planes(signal()) for size in plane.shape[2:])

@@ -175,3 +175,24 @@ def test_log_variances_lie_between_minus_20_and_10(value, bound):
     for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
         assert mean.eq(value).all()
         assert log_variance.eq(bound).all()
+
+
+@pytest.mark.parametrize(("transition", "widths"), [("convolution", (10, 12)), ("block", (8, 10))])
+def test_a_transition_by_a_block_keeps_the_width_while_the_grid_is_halved(transition, widths):
+    torch.manual_seed(0)
+    config = EncoderConfig(widths=(8, 10, 12), transition=transition)
+    module = GridEncoder(lambda given: given, 2, LAYOUTS["plane"], 3, config)
+    halving = [layer for layer in module.modules() if getattr(layer, "stride", (1,)) == (2, 2)]
+    assert tuple(layer.out_channels for layer in halving) == widths
+    assert module(torch.randn(1, 2, 8, 12)).mean[0].shape == (1, 3, 2, 3)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_rolling_a_periodic_axis_rolls_the_latent(axis):
+    layout = Layout(axes=("x", "y"), planes=(("x", "y"),), periodic=(axis,))
+    torch.manual_seed(0)
+    module = GridEncoder(lambda given: given, 2, layout, 3, EncoderConfig(widths=(8, 8), middle=True))
+    grid, dim = signal(layout, {"x": 8, "y": 12}, batch=1), -1 - layout.axes.index(axis)
+    with torch.no_grad():
+        before, after = module(grid).mean[0], module(grid.roll(4, dims=dim)).mean[0]
+    torch.testing.assert_close(after, before.roll(2, dims=dim), atol=1e-5, rtol=1e-4)

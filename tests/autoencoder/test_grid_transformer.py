@@ -12,6 +12,7 @@ from ddmi_core.autoencoder.encoders import PointEncoder
 from ddmi_core.autoencoder.grid_transformer import GridTransformer
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Embedding
+from ddmi_core.networks import sinusoids
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
 CONFIG = EncoderConfig(kind="transformer", widths=(12,), blocks=2, heads=2, head_width=4)
@@ -191,3 +192,21 @@ def test_positions_on_periodic_axes_are_eight_harmonics_of_their_angles():
     expected = torch.stack([angles.cos(), angles.sin()])
     torch.testing.assert_close(found, expected.repeat(1, 2, 1))
     assert layer._harmonics(torch.zeros(1, 2, 12), (0,)) is None
+
+
+def test_a_layer_adds_its_attention_and_then_its_network():
+    layer = perturbed(encoder(LAYOUTS["line"])).layers[0]
+    tokens = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
+    hidden = tokens + layer.attentions[0](layer.norms[0](tokens))
+    inner, gate = layer.inner(layer.norm(hidden)).chunk(2, dim=-1)
+    torch.testing.assert_close(layer(tokens), hidden + layer.outer(inner * torch.nn.functional.gelu(gate)))
+
+
+def test_positions_are_added_to_patches_as_sinusoids_of_frequencies_up_to_32():
+    module = perturbed(encoder(LAYOUTS["line"]))
+    module.layers = torch.nn.ModuleList()
+    grid = signal(LAYOUTS["line"], {"t": 6})
+    positions = module.positions[0](sinusoids(cell_centres(6), 32, highest=32.0))
+    tokens = module.stem(grid).movedim(1, -1) + positions
+    expected = module.heads[0](module.norm(tokens)).movedim(-1, 1).chunk(2, dim=1)[0]
+    torch.testing.assert_close(module(grid).mean[0], expected)

@@ -57,11 +57,12 @@ def test_a_kl_anneal_below_one_is_a_share_of_the_training(formula_domain, formul
     torch.testing.assert_close(losses.total, losses.parts[0][1] + share * 0.3 * parts_of(losses)["kl"])
 
 
-def test_without_annealing_the_kl_has_its_final_weight_at_once(formula_domain, formula_config):
-    main = objectives(formula_domain, formula_config, kl=0.3, kl_anneal=0, perceptual=PerceptualConfig(kind="none"))[
-        "autoencoder"
-    ]
-    losses = main(context(0))
+@pytest.mark.parametrize("length", [0, 1])
+def test_without_annealing_or_with_one_step_of_it_the_kl_has_its_final_weight_at_once(
+    formula_domain, formula_config, length
+):
+    options = {"kl": 0.3, "kl_anneal": length, "perceptual": PerceptualConfig(kind="none")}
+    losses = objectives(formula_domain, formula_config, **options)["autoencoder"](context(0))
     torch.testing.assert_close(losses.total, losses.parts[0][1] + 0.3 * parts_of(losses)["kl"])
 
 

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
-from ddmi_core.autoencoder.encoders import Bins, PointEncoder
+from ddmi_core.autoencoder.encoders import Bins, PointBlock, PointEncoder
 from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.networks import common_axes
@@ -314,3 +314,36 @@ def test_log_variances_lie_between_minus_20_and_10(value, bound):
     for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
         assert mean.eq(value).all()
         assert log_variance.eq(bound).all()
+
+
+@pytest.mark.parametrize(("transition", "widths"), [("convolution", (10, 12)), ("block", (8, 10))])
+def test_a_transition_by_a_block_keeps_the_width_while_planes_are_halved(transition, widths):
+    module = encoder(LAYOUTS["tri-plane"], config=EncoderConfig(widths=(8, 10, 12), transition=transition))
+    halving = [layer for layer in module.modules() if getattr(layer, "stride", (1,)) == (2, 2)]
+    assert tuple(layer.out_channels for layer in halving) == widths
+
+
+def test_the_network_on_points_has_a_width_of_its_own_if_it_is_given():
+    for given, width in ((0, 8), (20, 20)):
+        module = encoder(LAYOUTS["plane"], config=evolve(CONFIG, point_width=given))
+        assert module.blocks[0].second.out_features == width
+        assert module.planes(cloud(LAYOUTS["plane"]))[0].shape[1] == width + 1
+
+
+def test_a_block_on_points_adds_two_layers_to_its_skip_connection():
+    torch.manual_seed(0)
+    block, rows = perturbed(PointBlock(6, 4)), torch.randn(5, 6)
+    silu = torch.nn.functional.silu
+    expected = block.skip(rows) + block.second(silu(block.first(silu(rows))))
+    torch.testing.assert_close(block(rows), expected)
+    fresh = PointBlock(6, 4)
+    assert torch.equal(fresh(rows), fresh.skip(rows))  # it starts as this connection
+
+
+def test_the_offset_of_a_plane_is_added_to_its_first_features():
+    module, signal = perturbed(encoder(LAYOUTS["plane"])), cloud(LAYOUTS["plane"])
+    with torch.no_grad():
+        with_offset = module(signal).mean[0]
+        module.stem.bias += module.offsets[0].flatten()
+        module.offsets[0].zero_()
+        torch.testing.assert_close(module(signal).mean[0], with_offset)

@@ -235,8 +235,8 @@ def test_the_learned_sequence_has_four_tokens_and_is_masked_beside_others():
     assert torch.equal(tokens[1, :4], condition.null)
 
 
-@pytest.mark.parametrize(("width", "heads", "used"), [(12, 4, 4), (10, 4, 2), (7, 4, 1)])
-def test_heads_of_cross_attention_are_lowered_to_divide_the_width(width, heads, used):
+@pytest.mark.parametrize(("width", "heads"), [(12, 4), (10, 2), (7, 1)])
+def test_heads_of_cross_attention_share_the_width(width, heads):
     module = CrossAttention(width, heads, 5)
-    assert module.heads == used
-    assert module.query_norm.normalized_shape == (width // used,)
+    assert module.heads == heads
+    assert module.query_norm.normalized_shape == module.key_norm.normalized_shape == (width // heads,)

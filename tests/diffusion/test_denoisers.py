@@ -434,3 +434,20 @@ def test_convolutions_of_lines_alone_have_one_row(name, kernel):
     sizes = {p.shape[2:] for p in denoiser(LAYOUTS[name], CONFIGS["unet"]).parameters() if p.ndim == 4}
     assert torch.Size(kernel) in sizes
     assert sizes <= {torch.Size(kernel), torch.Size((1, 1)), torch.Size((1, 3))}
+
+
+def test_the_offset_of_a_plane_is_added_to_its_first_features():
+    module = unet(LAYOUTS["plane"])
+    maps = as_maps(planes(LAYOUTS["plane"], 3, {"x": 4, "y": 6}))
+    with torch.no_grad():
+        with_offset = module(maps, condition())[0]
+        module.stem.bias += module.offsets[0].flatten()
+        module.offsets[0].zero_()
+        torch.testing.assert_close(module(maps, condition())[0], with_offset)
+
+
+def test_attention_in_the_middle_knows_positions_and_is_added_to_the_features():
+    attention, features = unet(LAYOUTS["plane"]).middle, torch.randn(2, 16, 3, 4)
+    rows = attention.norm(features).movedim(1, -1) + attention.positions(0, (3, 4))
+    expected = features + attention.attention(rows.flatten(1, 2)).mT.reshape(features.shape)
+    torch.testing.assert_close(attention([features])[0], expected)
