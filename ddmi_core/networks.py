@@ -205,15 +205,22 @@ class Attention(nn.Module):
 
     Args:
         width: channels of a token.
-        heads: number of heads; lowered to divide the width, unless `head_width` is given.
+        heads: number of heads.
         harmonics: number of harmonics of all periodic axes together.
         head_width: channels of a head; 0 divides the width among the heads.
+
+    Raises:
+        ValueError: if the heads do not divide the width, and `head_width` is 0.
     """
 
     def __init__(self, width: int, heads: int, harmonics: int = 0, head_width: int = 0) -> None:
         super().__init__()
-        while not head_width and width % heads:
-            heads -= 1
+        if not head_width and width % heads:
+            fitting = max(number for number in range(1, heads) if not width % number)
+            raise ValueError(
+                f"heads = {heads} does not divide a width of {width} channels with attention. Fix: set heads to "
+                f"{fitting}, or change the width"
+            )
         head_width = head_width or width // heads
         self.heads = heads
         self.inputs = nn.Linear(width, 3 * heads * head_width)

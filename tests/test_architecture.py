@@ -57,6 +57,7 @@ ONE_MEANING = {
     "captions": "captions of signals",
     "conditions": "what samples are conditioned on: the interface, and ready conditions",
     "config": "the settings classes of a package",
+    "distances": "distances between sets: of features, and of points",
     "embeddings": "maps of inputs to what networks take: of a field's coordinates, and of a denoiser's conditions",
     "errors": "the exceptions, and in the command line their exit status",
     "evaluation": "evaluation of trained models: the interface for domains, and the engine",

@@ -45,7 +45,7 @@ class EncoderConfig:
         attention: factors by which the grid of a stage is smaller than the first one's (1, 2, 4, ...), after which
             there is attention over all cells, of all planes together; for the coarsest stage of several planes, after
             the middle too. Its cost grows with the square of the number of cells.
-        heads: heads of every attention; lowered to divide the width.
+        heads: heads of every attention, a divisor of its width.
         wide_heads: give each head of `attention` as many channels as the stage.
         head_width: transformer: channels of a head; 0 divides the width among the heads.
         plane_blocks: transformer: layers of each plane along the axes that it lacks.
@@ -109,7 +109,7 @@ class DecoderConfig:
         attention: factors by which the grid of a stage is smaller than the finest one's (1, 2, 4, ...), after which
             there is attention over the cells of all planes together; for the coarsest stage of several planes, after
             the middle too. Its cost grows with the square of the number of cells.
-        heads: heads of every attention; lowered to divide the width.
+        heads: heads of every attention, a divisor of its width.
         wide_heads: give each head of `attention` as many channels as the stage.
         fixed: names of axes of the planes that no stage doubles, for example a short axis that the latent already
             resolves.

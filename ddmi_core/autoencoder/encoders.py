@@ -84,7 +84,7 @@ class GridEncoder(Encoder[Any]):
         if config.patch and len(config.patch) != axes:
             raise ValueError(f"encoder.patch={config.patch} needs one number for each of {axes} axes, slowest first")
         if config.factorised and axes != 3:
-            raise ValueError(f"encoder.factorised requires a grid of three axes; this one has {axes}")
+            raise ValueError(f"encoder.factorised requires a grid of three axes; this one has {axes}. Fix: remove it")
         if config.joined:
             raise ValueError(
                 "encoder.joined = true joins planes, but this encoder works on the grid and makes planes in its last "

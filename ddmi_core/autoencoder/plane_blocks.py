@@ -62,7 +62,7 @@ class CellAttention(nn.Module):
 
     Args:
         width: channels.
-        heads: number of heads; lowered to divide the width, unless they are `wide`.
+        heads: number of heads, a divisor of the width unless they are `wide`.
         wide: each head has `width` channels.
     """
 

@@ -46,8 +46,9 @@ class DenoiserConfig:
         width: channels (U-Net: of the finest level; transformer: of a token).
         multipliers: U-Net: channels of each level as multiples of the width.
         blocks: U-Net: residual blocks per level; transformer: layers.
-        heads: attention heads.
-        head_channels: channels of each attention head, from which the number of heads follows; 0 uses `heads`.
+        heads: attention heads, a divisor of each width with attention.
+        head_channels: channels of each attention head, a divisor of each width with attention, from which the number
+            of heads follows; 0 uses `heads`.
         attention: U-Net: levels with attention after each block, as downsampling factors: 1, 2, 4, ... Between the
             way down and the way up there is always attention.
         skips: U-Net: `level` connects the last block of each level to the way up; `block` connects every layer, as
@@ -82,8 +83,21 @@ class DenoiserConfig:
             )
 
     def heads_of(self, width: int) -> int:
-        """Number of attention heads for tokens of so many channels."""
-        return max(1, width // self.head_channels) if self.head_channels else self.heads
+        """Number of attention heads for tokens of so many channels.
+
+        Raises:
+            ValueError: if `head_channels` does not divide these.
+        """
+        if not self.head_channels:
+            return self.heads
+        heads, rest = divmod(width, self.head_channels)
+        if rest:
+            fitting = max(number for number in range(1, self.head_channels) if not width % number)
+            raise ValueError(
+                f"head_channels = {self.head_channels} does not divide a width of {width} channels with attention. "
+                f"Fix: set head_channels to {fitting}, or change the width"
+            )
+        return heads
 
 
 @frozen

@@ -105,10 +105,21 @@ def build_perceptual(parts: AnyParts, config: RunConfig) -> nn.Module | None:
 def check_parts(parts: AnyParts, config: RunConfig) -> None:
     """Build the parts of a configuration before data are read, networks without memory on the meta device.
 
+    Raises:
+        ConfigError: if settings do not fit together, or a package or file that a part needs is missing.
+    """
+    check_networks(parts, config)
+    build_perceptual(parts, config)
+    build_condition(parts, config)
+
+
+def check_networks(parts: AnyParts, config: RunConfig) -> None:
+    """Build the networks of a configuration without memory on the meta device.
+
     A part that cannot be built on the meta device is not examined here, but by the trial with data.
 
     Raises:
-        ConfigError: if settings do not fit together, or a package or file that a part needs is missing.
+        ConfigError: if settings do not fit together.
     """
     channels, denoiser = config.autoencoder.latent_channels, config.diffusion.denoiser
 
@@ -116,6 +127,8 @@ def check_parts(parts: AnyParts, config: RunConfig) -> None:
         return part("denoisers", denoiser.kind)(parts.domain.layout, channels, 4 * denoiser.width, denoiser)
 
     for section, build in (
+        ("autoencoder.encoder", partial(parts.encoder, config.autoencoder)),
+        ("autoencoder.decoder", partial(parts.decoder, config.autoencoder)),
         ("autoencoder", partial(build_autoencoder, parts, config)),
         ("diffusion.path", partial(path_from, config.diffusion.path)),
         ("diffusion.denoiser", network),
@@ -129,8 +142,6 @@ def check_parts(parts: AnyParts, config: RunConfig) -> None:
             raise ConfigError(f"the settings of {section} do not fit together: {error}", section) from error
         except Exception:  # it may need values, which the meta device does not have; the trial with data reports it
             continue
-    build_perceptual(parts, config)
-    build_condition(parts, config)
 
 
 def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, split: Split) -> dict[str, Objective]:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddmi_core.api.signals import move
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import DdmiError, PluginError
-from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
+from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, check_networks
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
 
@@ -67,8 +67,10 @@ def count(parts: AnyParts, config: RunConfig) -> Counts:
     built or called on the meta device are counted on the CPU.
 
     Raises:
-        PluginError: if they cannot be called on the CPU either.
+        ConfigError: if settings do not fit together.
+        PluginError: if the parts cannot be called on the CPU either.
     """
+    check_networks(parts, config)
     failures = []
     for device in DEVICES:
         try:

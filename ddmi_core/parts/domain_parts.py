@@ -187,7 +187,11 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         return (0.0, 1.0) if self.likelihood() == "bernoulli" else self.renderer.limits
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
-        """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar."""
+        """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar.
+
+        A module with an attribute `axes` gets patches of so many axes; one with `smallest` needs so many cells along
+        each of them, or else the run ends with the setting to change.
+        """
         return {}
 
     # Evaluation

@@ -136,6 +136,9 @@ def _reasons(
     autoencoder, diffusion = config.autoencoder, config.diffusion
     if len(parts.domain.layout.planes) == 1:
         yield "autoencoder.readout.planes", f"domain {parts.domain.name!r} has one plane"
+    if diffusion.denoiser.head_channels:
+        why = f"diffusion.denoiser.head_channels = {diffusion.denoiser.head_channels} determines the number of heads"
+        yield "diffusion.denoiser.heads", why
     if len(trial.model.autoencoder.decoder.channels) == 1:
         yield "autoencoder.readout.joining", f"autoencoder.decoder.basis = {autoencoder.decoder.basis} is one scale"
     start, steps = autoencoder.adversarial.start, autoencoder.training.steps

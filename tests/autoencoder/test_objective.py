@@ -195,6 +195,25 @@ def test_a_term_of_fewer_axes_gets_a_slice_of_the_patch(formula_domain, formula_
     assert main.perceptual.got == (4, queries.targets.shape[2], queries.patch[-1])
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_patch_that_is_too_small_for_a_term_names_the_setting_of_its_size(formula_domain, formula_config, beside):
+    axes = len(formula_domain.layout.axes)
+    main = objectives(formula_domain, formula_config, points=4**axes, patch=(4,) * axes if beside else ())[
+        "autoencoder"
+    ]
+    main.perceptual = Planar()
+    main.perceptual.smallest = 4
+    assert "perceptual" in parts_of(main(context(0)))
+    main.perceptual.smallest = 9
+    fix = (
+        rf"autoencoder\.patch to \[{'4, ' * (axes - 1)}9\]"
+        if beside
+        else rf"autoencoder\.points to at least {9**axes},"
+    )
+    with pytest.raises(ConfigError, match=rf"kind = 'multiscale' needs patches of 9 cells .* have 4\. Fix: set {fix}"):
+        main(context(0))
+
+
 def test_a_patch_is_refused_if_the_sampler_has_none(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config, patch=(4,))["autoencoder"]
     main.sampler = PointSampler()
@@ -220,6 +239,26 @@ def test_the_adversarial_term_joins_at_its_start(formula_domain, formula_config)
     assert both["discriminator"].start == 5
     assert "adversarial" not in parts_of(both["autoencoder"](context(4)))
     assert "adversarial" in parts_of(both["autoencoder"](context(5)))
+
+
+def test_the_discriminator_has_a_rate_of_its_own(formula_domain, formula_config):
+    training = evolve(formula_config.autoencoder.training, rate=4e-3)
+    options = {"training": training, "adversarial": evolve(adversarial(1), rate=1e-3)}
+    both = objectives(formula_domain, formula_config, **options)
+    assert both["discriminator"].rate == pytest.approx(0.25)
+    assert both["autoencoder"].rate == 1.0
+    assert both["discriminator"].size == both["autoencoder"].size
+
+
+def test_encoder_decoder_and_readout_are_compiled_apart(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config)["autoencoder"]
+    assert list(main.compiled_parts()) == [main.trained.encoder, main.trained.decoder, main.trained.readout]
+
+
+def test_a_perceptual_term_is_not_trained(formula_domain, formula_config):
+    domain = variant(formula_domain, perceptual=returning({"drawn": DrawnTerm}))
+    main = objectives(domain, formula_config, perceptual=PerceptualConfig(kind="drawn"))["autoencoder"]
+    assert not any(weight.requires_grad for weight in main.perceptual.parameters())
 
 
 def test_without_a_start_there_is_no_discriminator(formula_domain, formula_config):

@@ -14,7 +14,7 @@ import formula_domains
 from ddmi_core.api.signals import Split
 from ddmi_core.cli.main import app
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.errors import PluginError, RequestError
+from ddmi_core.errors import ConfigError, PluginError, RequestError
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.counts import Counts, PartCounts, count
 from ddmi_core.networks import Attention
@@ -137,6 +137,23 @@ def test_an_encoder_that_takes_another_signal_is_told_what_to_define():
     domain = variant(formula_domains.WAVE, encoder=encoder_that(lambda signal: signal.nothing))
     with pytest.raises(PluginError, match=r"'nothing'.*Fix: define VariantWaves\.blank"):
         counted(domain)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (
+            "autoencoder.encoder.factorised=true",
+            r"autoencoder\.encoder .* this one has 2\. Fix: remove it$",
+        ),
+        ("autoencoder.decoder.attention=[64]", r"autoencoder\.decoder .* attention has 64.*widths=.*Fix: choose"),
+        ("autoencoder.decoder.joined=true", r"autoencoder\.decoder .* joined = true .*Fix: remove `joined`"),
+    ],
+)
+def test_settings_that_do_not_fit_are_an_error_with_one_fix(setting, told):
+    with pytest.raises(ConfigError, match=told) as caught:
+        counted(domain_named("image"), setting)
+    assert str(caught.value).count("Fix:") == 1
 
 
 def test_errors_for_the_user_pass():

@@ -79,6 +79,7 @@ def test_a_missing_package_ends_a_run_before_its_data_are_read(tmp_path, no_data
     [
         ("autoencoder.perceptual.kind=spectral", "unknown term 'spectral'"),
         ("autoencoder.encoder.factorised=true", "requires a grid of three axes"),
+        ("diffusion.denoiser.heads=7", r"diffusion\.denoiser do not fit .* heads = 7 .*set heads to \d, or .*width"),
         ("autoencoder.encoder.patch=[2, 2]", "needs one number for each of 1 axes"),
     ],
 )

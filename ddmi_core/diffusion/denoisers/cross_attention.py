@@ -28,14 +28,12 @@ class CrossAttention(nn.Module):
 
     Args:
         width: channels of a token.
-        heads: number of heads; lowered to divide the width.
+        heads: number of heads, a divisor of the width.
         context: channels of a token of the context.
     """
 
     def __init__(self, width: int, heads: int, context: int) -> None:
         super().__init__()
-        while width % heads:
-            heads -= 1
         self.heads = heads
         self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)

@@ -65,7 +65,8 @@ class PlaneTransformer(PlaneDenoiser):
         self.positions = AxisPositions(layout, config.width)
         self.harmonics, self.wraps = Harmonics(layout), map_wraps(layout)
         self.blocks = nn.ModuleList(
-            _Block(config.width, config.heads, condition, self.harmonics.count) for _ in range(config.blocks)
+            _Block(config.width, config.heads_of(config.width), condition, self.harmonics.count)
+            for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
         self.modulation = nn.Linear(condition, 2 * config.width)
@@ -77,7 +78,7 @@ class PlaneTransformer(PlaneDenoiser):
     def attend(self, width: int) -> None:
         """Add cross-attention to each block; see `PlaneDenoiser`."""
         for block in self.blocks:
-            block.cross = CrossAttention(self.config.width, self.config.heads, width)
+            block.cross = CrossAttention(self.config.width, self.config.heads_of(self.config.width), width)
 
     def forward(self, maps: Maps, condition: Tensor, context: Context | None = None) -> Maps:
         """Predictions for noisy planes; see `PlaneDenoiser`."""
