@@ -14,7 +14,7 @@ from ddmi_core.evaluation.networks.file_network import clip_score
 from ddmi_core.parts.prompt_adherence import measurable_captions
 
 KIND = "clip"
-SCORE = "100 max(cos, 0) of image and text features, mean over pictures"
+SCORE = "100 max(cos, 0) of features of pictures and texts, mean over pictures"
 
 
 def clip_score_figures(
