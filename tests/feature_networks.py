@@ -105,3 +105,54 @@ class Returning(nn.Module):
         if self.kind == "one":
             return features.mean()
         return features
+
+
+def clip_shapes(
+    width: int, patch: int, side: int, layers: int, narrow: int, context: int, words: int, features: int
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a CLIP model in the files of OpenAI and open_clip."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "logit_scale": (),
+        "text_projection": (narrow, features),
+        "token_embedding.weight": (words, narrow),
+        "positional_embedding": (context, narrow),
+        "ln_final.weight": (narrow,),
+        "ln_final.bias": (narrow,),
+        "visual.proj": (width, features),
+        "visual.class_embedding": (width,),
+        "visual.positional_embedding": (side**2 + 1, width),
+        "visual.conv1.weight": (width, 3, patch, patch),
+    }
+    for norm in ("ln_pre", "ln_post"):
+        shapes |= {f"visual.{norm}.weight": (width,), f"visual.{norm}.bias": (width,)}
+    for prefix, size in (("visual.", width), ("", narrow)):
+        for layer in range(layers):
+            place = f"{prefix}transformer.resblocks.{layer}"
+            shapes |= {f"{place}.{norm}.{kind}": (size,) for norm in ("ln_1", "ln_2") for kind in ("weight", "bias")}
+            shapes |= {f"{place}.attn.in_proj_weight": (3 * size, size), f"{place}.attn.in_proj_bias": (3 * size,)}
+            shapes |= {f"{place}.attn.out_proj.weight": (size, size), f"{place}.attn.out_proj.bias": (size,)}
+            shapes |= {f"{place}.mlp.c_fc.weight": (4 * size, size), f"{place}.mlp.c_fc.bias": (4 * size,)}
+            shapes |= {f"{place}.mlp.c_proj.weight": (size, 4 * size), f"{place}.mlp.c_proj.bias": (size,)}
+    return shapes
+
+
+def dinov2_shapes(channels: int, patch: int, side: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a DINOv2 model in the files of its hub."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "cls_token": (1, 1, channels),
+        "pos_embed": (1, side**2 + 1, channels),
+        "mask_token": (1, channels),
+        "patch_embed.proj.weight": (channels, 3, patch, patch),
+        "patch_embed.proj.bias": (channels,),
+        "norm.weight": (channels,),
+        "norm.bias": (channels,),
+    }
+    linear = {"attn.qkv": (3, 1), "attn.proj": (1, 1), "mlp.fc1": (4, 1), "mlp.fc2": (1, 4)}
+    for layer in range(layers):
+        for norm in ("norm1", "norm2"):
+            shapes |= {f"blocks.{layer}.{norm}.{kind}": (channels,) for kind in ("weight", "bias")}
+        shapes |= {f"blocks.{layer}.{scale}.gamma": (channels,) for scale in ("ls1", "ls2")}
+        for name, (made, given) in linear.items():
+            shapes[f"blocks.{layer}.{name}.weight"] = (made * channels, given * channels)
+            shapes[f"blocks.{layer}.{name}.bias"] = (made * channels,)
+    return shapes

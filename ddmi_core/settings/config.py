@@ -14,7 +14,7 @@ from ddmi_core.errors import RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
-NETWORKS = ("inception", "i3d", "dinov2")  # kinds of feature networks, for files in their published forms
+NETWORKS = ("inception", "i3d", "clip", "dinov2")  # kinds of feature networks, for files in their published forms
 PRESETS = ("quick", "base", "paper")
 
 
@@ -136,8 +136,8 @@ class EvaluationConfig:
         samples: number of samples for each distance to the data.
         metrics: further metrics of reconstructions, by their names in extensions.
         networks: feature networks for distances of samples to the data, besides the domain's own features: `KIND:PATH`
-            for a standard network (inception, i3d, dinov2), the path of a description (`.toml`) of your own, or the
-            name of one of an extension.
+            for a standard network (inception, i3d, clip, dinov2), the path of a description (`.toml`) of your own, or
+            the name of one of an extension.
         grid: rows of the table of samplers and steps, as `sampler:steps`.
     """
 

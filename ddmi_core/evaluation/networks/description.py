@@ -13,6 +13,7 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from ddmi_core.errors import DataError, first_line
+from ddmi_core.evaluation.networks.clip import Clip, clip_file, clip_input
 from ddmi_core.evaluation.networks.dinov2 import DinoV2
 from ddmi_core.evaluation.networks.inception import Inception
 from ddmi_core.evaluation.networks.input import CLIPS, PICTURES, TOP, Input
@@ -34,10 +35,16 @@ from ddmi_core.settings.convert import Fault, structure
 REQUIRED = ("file", "takes", "range", "size")
 PAPERS = "the file that papers use"
 UNKNOWN = "unknown file"
-# Beginnings of SHA-256 digests. Releases of torch-fidelity and pytorch-fid have theirs in the file's name. NVIDIA's
-# Inception and StyleGAN-V's I3D are published without one.
+# Beginnings of SHA-256 digests. Releases of torch-fidelity and pytorch-fid have theirs in the file's name, those of
+# OpenAI in the address. NVIDIA's Inception and StyleGAN-V's I3D are published without one.
 DIGESTS = {
     "inception": ("6726825d",),
+    "clip": (
+        "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",  # ViT-B-32
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",  # ViT-B-16
+        "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",  # ViT-L-14
+        "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",  # ViT-L-14-336px
+    ),
 }
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _EXAMPLE = 'file = "network.pt", takes = "pictures", range = [0, 1], size = 224'
@@ -100,7 +107,7 @@ def described(kind: str, path: Path) -> Description:
     """
     if not kind:
         return own(path)
-    return {"inception": _inception, "i3d": _i3d, "dinov2": _dinov2}[kind](path)
+    return {"inception": _inception, "i3d": _i3d, "clip": _clip, "dinov2": _dinov2}[kind](path)
 
 
 def own(path: Path) -> Description:
@@ -128,12 +135,15 @@ def own(path: Path) -> Description:
     if not isinstance(file, str):
         raise DataError(f"{described}: file is the path of the network, relative to this file")
     place = described.parent / file
+    form, call = _not_state(place, described), _call(call, described)
+    if call and form == ONNX:
+        raise DataError(f"{described}: call has keyword arguments, which ONNX files have not. Fix: leave it out")
     return Description(
         name=_slug(name, described),
         file=place,
-        format=_not_state(place, described),
+        format=form,
         input=_input(table, described),
-        call=_call(call, described),
+        call=call,
     )
 
 
@@ -210,6 +220,14 @@ def _i3d(path: Path) -> Description:
     given = Input(takes=CLIPS, range=(0, TOP), whole=True, size=0)
     call = {"rescale": True, "resize": True, "return_features": True}
     return Description(name="i3d", kind="i3d", file=path, format=found, input=given, call=call)
+
+
+def _clip(path: Path) -> Description:
+    """Features of the image tower of CLIP (arXiv 2103.00020), before normalisation."""
+    weights = clip_file(path)
+    if (found := file_format(weights)) in (EXPORTED, ONNX):
+        raise _wrong(path, "clip", "weights of OpenAI or open_clip, or a folder in the layout of transformers", found)
+    return Description(name="clip", kind="clip", file=weights, format=found, input=clip_input(weights), build=Clip)
 
 
 def _dinov2(path: Path) -> Description:

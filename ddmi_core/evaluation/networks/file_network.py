@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from math import prod
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api.evaluation import FeatureNetwork
-from ddmi_core.errors import ConfigError, DataError
+from ddmi_core.errors import ConfigError, DataError, RequestError
+from ddmi_core.evaluation.networks.clip import Clip, text_similarity
 from ddmi_core.evaluation.networks.description import Description, described
 from ddmi_core.evaluation.networks.input import AXES
 from ddmi_core.fields.field import Field
@@ -97,6 +98,26 @@ class DomainFeatures(FeatureNetwork):
         return self._parts.signal_features(signal)
 
 
+def clip_score(network: FeatureNetwork, rows: Tensor, texts: Sequence[str]) -> Tensor:
+    """CLIP score of samples for the texts that they were drawn for: `(N,)`, 0 to 100, higher is better.
+
+    `100 max(cos, 0)` of image and text features of one file (arXiv 2104.08718, without its factor of 2.5).
+
+    Args:
+        network: of the kind `clip`.
+        rows: its features `(N * K, F)` of K pictures of each sample, those of one sample in a row; the score of a
+            sample is the mean of its pictures.
+        texts: N texts.
+
+    Raises:
+        DataError: if there is no tokenizer beside the weights.
+    """
+    tower = network.function if isinstance(network, FileNetwork) else None
+    if not isinstance(tower, Clip):
+        raise RequestError(f"the network {network.name!r} has no text tower; a CLIP score needs one of the kind clip")
+    return text_similarity(tower, rows, texts)
+
+
 class FileNetwork(FeatureNetwork):
     """A network in a file, applied to a domain's pictures or clips.
 
@@ -115,7 +136,7 @@ class FileNetwork(FeatureNetwork):
     def __init__(self, description: Description, parts: AnyParts, device: torch.device = CPU) -> None:
         self.name, self.description = description.name, description
         self._parts, self._device = parts, device
-        self._function = description.open(device)
+        self.function = description.open(device)
         self._digest = digest(description.file)
         self._call = ", ".join(f"{key}={value}" for key, value in description.call.items())
 
@@ -123,7 +144,7 @@ class FileNetwork(FeatureNetwork):
     def record(self) -> Mapping[str, Any]:
         """File, checksum and whether it is known, input, call, and versions."""
         own = self.description
-        libraries = ("torch", "onnxruntime") if own.format == ONNX else ("torch",)
+        libraries = ["torch", *["onnxruntime"] * (own.format == ONNX), *["transformers"] * (own.kind == "clip")]
         return {
             "network": own.name,
             "file": own.file.name,
@@ -192,8 +213,8 @@ class FileNetwork(FeatureNetwork):
         """Features of one batch."""
         try:
             with _exact(self._device):
-                found = self._function(self.description.input(values.to(self._device)))
-        except (RuntimeError, TypeError, ValueError) as error:
+                found = self.function(self.description.input(values.to(self._device)))
+        except Exception as error:  # networks in files raise exceptions of many kinds
             # TorchScript prints a long traceback before the message.
             reason = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), repr(error))
             raise self._refused(f"fails for {self._shape(values)}: {reason}") from error
