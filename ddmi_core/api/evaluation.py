@@ -71,13 +71,26 @@ class FeatureNetwork(ABC):
         ...         return signal.values.flatten(2).std(dim=2)
     """
 
+    @property
+    def name(self) -> str:
+        """Short name, part of the names of figures."""
+        return type(self).__name__.lower()
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the protocol of a figure records: file, checksum, preprocessing, versions."""
+        return {}
+
     @abstractmethod
     def of_fields(self, fields: Field, renderer: Any) -> Tensor:
-        """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`."""
+        """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`.
+
+        A network that sees K pictures of each field returns `(B * K, F)`, those of one field in a row.
+        """
 
     @abstractmethod
     def of_signals(self, signal: Any) -> Tensor:
-        """Features `(B, F)` of a batch of signals; as `DomainParts.signal_features`."""
+        """Features `(B, F)` of a batch of signals; as `DomainParts.signal_features`, or `(B * K, F)` as above."""
 
 
 class Trained(Protocol):
