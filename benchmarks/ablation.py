@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import Field, Renderer, Split
-from ddmi_core.evaluation.evaluate import batches
+from ddmi_core.evaluation.feature_sets import batches
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
 from ddmi_core.parts.domain_parts import AnyParts, build_parts

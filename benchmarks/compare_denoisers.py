@@ -19,7 +19,7 @@ from attrs import evolve
 from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
-from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation import feature_sets, protocol
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import build_autoencoder, build_diffusion
@@ -74,10 +74,10 @@ def main() -> None:
             seconds, losses = fit(domain, candidate, encoded, steps, Path(temporary) / "trained")
             trained = Path(temporary) / "trained"
             model = assemble(parts, candidate, autoencoder, weights, trained, torch.device("cpu"))
-            flat = model.sample_latents(arguments.samples, Sampling(seed=evaluate.SEED))
+            flat = model.sample_latents(arguments.samples, Sampling(seed=protocol.SEED))
             features = DomainFeatures(model.parts)
-            reference = evaluate.describe_signals(features, split.train)
-            distance = frechet(evaluate.describe_latents(features, model, flat), reference)
+            reference = feature_sets.describe_signals(features, split.train)
+            distance = frechet(feature_sets.describe_latents(features, model, flat), reference)
         parameters = sum(p.numel() for p in model.diffusion.parameters()) / 1e6
         tail = losses[-20:]
         print(

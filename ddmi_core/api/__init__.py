@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.evaluation import Estimate as Estimate
     from ddmi_core.api.evaluation import FeatureNetwork as FeatureNetwork
     from ddmi_core.api.evaluation import Figure as Figure
+    from ddmi_core.api.evaluation import PaperProtocol as PaperProtocol
     from ddmi_core.api.evaluation import Trained as Trained
     from ddmi_core.api.interfaces import BasisFieldDecoder as BasisFieldDecoder
     from ddmi_core.api.interfaces import CoordinateSampler as CoordinateSampler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 from torch import Tensor
@@ -16,14 +16,8 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 
 RECONSTRUCTION = "reconstruction_"
-SAMPLES = "frechet_samples_to_training"
-HELD_OUT = "frechet_held_out_to_training"
+OF_REAL = "_of_real"
 NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
-
-_MEANINGS = {
-    SAMPLES: "distance of samples to the training signals; lower is better",
-    HELD_OUT: "distance of held-out signals to the training signals: the reference",
-}
 
 
 def _interval(ends: Sequence[float] | None) -> tuple[float, float] | None:
@@ -35,10 +29,9 @@ def _interval(ends: Sequence[float] | None) -> tuple[float, float] | None:
 class Figure:
     """One figure of an evaluation, with its protocol.
 
-    Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals.
-    `frechet_samples_to_training` is the Fréchet distance of samples to the training signals, on the domain's
-    features: lower is better. `frechet_held_out_to_training` is the same distance for held-out signals, the reference
-    value of real data; it decreases with the number of signals, which the protocol states.
+    Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals. Figures of
+    samples end in the name of the feature network, `plain` for the domain's own features: `kid_plain`, `fid_inception`.
+    `NAME_of_real` is the same figure for real signals in place of samples, as many and against the same reference.
     """
 
     name: str
@@ -53,12 +46,36 @@ class Figure:
         return f"{self.value:.4g}" + (" dB" if self.name.endswith("_db") else "")
 
     @property
+    def shown_interval(self) -> str:
+        """Both ends of the 95 % interval; empty if there is none."""
+        return "" if self.interval is None else "{:.3g} to {:.3g}".format(*self.interval)
+
+    @property
     def meaning(self) -> str:
         """Meaning of the figure, and whether higher or lower is better."""
         if self.name.startswith(RECONSTRUCTION):
             better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
             return f"reconstructions of held-out signals; {better} is better"
-        return self.about or _MEANINGS.get(self.name, "")
+        return self.about
+
+
+@frozen
+class PaperProtocol:
+    """How a paper measures generated signals, for `ddmi evaluate --protocol paper`.
+
+    Args:
+        source: the paper or its code.
+        samples: number of samples; 0 for as many as the reference has signals.
+        reference: the set of signals that samples are compared with.
+        network: name of the feature network; empty if the paper uses none.
+        differences: what it does otherwise than `ddmi evaluate`, one sentence each; printed beside the figures.
+    """
+
+    source: str
+    samples: int
+    reference: Literal["training", "held out"]
+    network: str = ""
+    differences: tuple[str, ...] = ()
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The commands that inspect models and measure speed: `ddmi evaluate`, `report`, `view` and `bench`."""
+"""The commands that inspect models and measure speed: `ddmi report`, `view` and `bench`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,6 @@ from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource, check_run
 from ddmi_core.cli.output import print_result
 from ddmi_core.grids.sizes import parse_size
-
-
-def evaluate(run: options.RunFolder, plugin: options.RunFile = None, as_json: options.Json = False) -> None:
-    """Evaluate reconstructions and samples of a run, and write metrics.json."""
-    check_run(run)
-
-    from ddmi_core.evaluation.evaluate import evaluate_run
-
-    print_result(evaluate_run(run, plugin), as_json)
 
 
 def report(run: options.RunFolder, plugin: options.RunFile = None) -> None:

@@ -51,7 +51,7 @@ def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[f
         `diffusion.training.steps` in its `run.toml`, and complete it with `ddmi run --resume`.
 
         >>> strong, weak = ddmi.load("runs/shapes"), ddmi.load("runs/weak")  # doctest: +SKIP
-        >>> labels = strong.labels(4, seed=0, condition=None).to(strong.device)  # doctest: +SKIP
+        >>> labels = strong.labels(range(4), seed=0, condition=None).to(strong.device)  # doctest: +SKIP
         >>> denoisers = (model.diffusion.denoiser(labels) for model in (strong, weak))  # doctest: +SKIP
         >>> path, noise = strong.diffusion.path, torch.randn(4, strong.shape.length)  # doctest: +SKIP
         >>> guided = autoguidance(*denoisers, scale=2.0)  # doctest: +SKIP

@@ -2,56 +2,93 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from attrs import evolve
 from torch import Tensor
 
-from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, FeatureNetwork, Figure
-from ddmi_core.api.signals import SignalSet, Split, move
-from ddmi_core.diffusion.samplers import evaluations
-from ddmi_core.errors import DataError
+from ddmi_core.api.evaluation import RECONSTRUCTION, FeatureNetwork, Figure
+from ddmi_core.api.signals import Split, move
+from ddmi_core.errors import CheckpointError, DataError
+from ddmi_core.evaluation.feature_sets import batches, describe_samples, describe_signals, forget_parts
 from ddmi_core.evaluation.networks import check_networks, feature_networks
-from ddmi_core.evaluation.results import Evaluation, SamplerFigure
-from ddmi_core.model.data import load_data, source_name
+from ddmi_core.evaluation.progress import Tell, silent
+from ddmi_core.evaluation.protocol import (
+    PAPER,
+    SEED,
+    Plan,
+    common_protocol,
+    default_plan,
+    paper_plan,
+    sampling_protocol,
+)
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure, set_figures
+from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
-from ddmi_core.parts.distance import frechet
 from ddmi_core.registry.extensions import part
-from ddmi_core.settings.config import Sampling, sampler_and_steps
-
-BATCH = 32
-_DISTANCES = {"inception": "fid", "i3d": "fvd"}  # names that papers give the Fréchet distance
-_NEAR = "distance of samples to the training signals; lower is better"
-SEED = 1000  # of evaluation samples, different from the usual seeds of shown samples
+from ddmi_core.settings.config import Sampling
+from ddmi_core.training import distributed
 
 
-def evaluate_run(run: Path, plugin: str | None = None) -> Evaluation:
-    """Evaluate a finished run again and write its `metrics.json`.
+def evaluate_run(
+    run: Path, plugin: str | None = None, *, protocol: Literal["", "paper"] = "", tell: Tell = silent
+) -> Evaluation:
+    """Evaluate a finished run again and write its `metrics.json`, or `metrics-paper.json`.
+
+    An interrupted evaluation goes on where it stopped. In a data-parallel program every process calls it; all draw
+    samples, and the main process writes the figures.
 
     Args:
         run: the run folder.
         plugin: as for `load` with a run.
+        protocol: `paper` for that of the domain's paper.
+        tell: reports the progress.
 
     Raises:
         CheckpointError: if the run is not finished.
         DataError: if its data are missing or have changed.
         PluginError: if an extension that it uses is missing.
+        RequestError: if the domain declares no protocol of a paper.
     """
     folder = RunFolder(run)
-    model = load(run, plugin=plugin)
+    model, split = load_checked(folder, plugin)
+    result = measure(model, split, tell, folder=folder, paper=protocol == PAPER)
+    place = folder.paper_metrics if protocol == PAPER else folder.metrics
+    return distributed.on_main(lambda: keep(result, place, folder))
+
+
+def load_checked(folder: RunFolder, plugin: str | None) -> tuple[Model, Split]:
+    """The model and the data of a run, for evaluations.
+
+    Raises:
+        DdmiError: as `evaluate_run`.
+    """
+    model = load(folder.path, plugin=plugin)
     check_extensions(folder, model.domain)
     model.parts.preflight()
     check_networks(model.parts, model.config.evaluation)
-    split = load_data(model.parts, model.config.data)
+    split = distributed.main_first(lambda: load_data(model.parts, model.config.data))
     check_data(folder, split)
-    result = measure(model, split)
-    result.save(folder.metrics)
+    return model, split
+
+
+def keep(result: Evaluation, place: Path, folder: RunFolder) -> Evaluation:
+    """Store figures, and return what is stored; the table of samplers, which another command makes, stays.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    with suppress(CheckpointError):  # none yet, or damaged
+        result = evolve(result, samplers=Evaluation.load(place).samplers)
+    result.save(place)
+    forget_parts(folder)
     return result
 
 
@@ -69,61 +106,78 @@ def check_data(folder: RunFolder, split: Split) -> None:
         )
 
 
-def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda what: None) -> Evaluation:
-    """All figures of a model on a split; deterministic for model, data and seed, except the seconds."""
-    settings = model.config.evaluation
-    common = {
-        "data": split.fingerprint(),
-        "source": source_name(model.parts, model.config.data),
-        "versions": {name: version(name) for name in ("ddmi", "torch")},
-    }
-    progress("held-out reconstructions")
-    figures = list(_reconstruction(model, split, common))
-    features, *others = feature_networks(model)
-    reference = describe_signals(features, split.train)
-    samples, own = settings.samples, model.config.sampling
-    distance = {
-        **common,
-        **features.record,
-        "samples": samples,
-        "reference": f"{len(split.train)} training signals",
-        "seed": SEED,
-        "guidance": own.guidance,
-    }
-    if len(split.held_out) >= 2:
-        floor = frechet(describe_signals(features, split.held_out), reference)
-        protocol = {**distance, "samples": len(split.held_out)}
-        figures.append(Figure(HELD_OUT, floor, protocol))
-    rows = []
-    for entry in settings.grid:
-        sampler, steps = sampler_and_steps(entry)
-        progress(f"{sampler}, {steps} steps")
-        started = _clock(model.device)
-        flat = model.sample_latents(samples, Sampling(seed=SEED, sampler=sampler, steps=steps))
-        seconds = _clock(model.device) - started
-        value = frechet(describe_latents(features, model, flat), reference)
-        rows.append(SamplerFigure(sampler, steps, evaluations(sampler, steps), round(seconds, 2), value))
-    progress("samples")
-    chosen = next((row for row in rows if (row.sampler, row.steps) == (own.sampler, own.steps)), None)
-    if chosen is None:
-        flat = model.sample_latents(samples, Sampling(seed=SEED))
-        value = frechet(describe_latents(features, model, flat), reference)
-    else:
-        value = chosen.distance
-    figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
-    for network in others:
-        flat = model.sample_latents(samples, Sampling(seed=SEED))
-        value = frechet(describe_latents(network, model, flat), describe_signals(network, split.train))
-        protocol = {**distance, **network.record, "features": network.name, "sampler": own.sampler, "steps": own.steps}
-        figures.append(Figure(f"{_DISTANCES.get(network.name, 'frechet')}_{network.name}", value, protocol, _NEAR))
+def measure(
+    model: Model, split: Split, tell: Tell = silent, *, folder: RunFolder | None = None, paper: bool = False
+) -> Evaluation:
+    """All figures of a model on a split; deterministic for model, data and seed.
+
+    Every process of a data-parallel program calls it.
+
+    Args:
+        model: the model.
+        split: its data.
+        tell: reports the progress.
+        folder: keeps the features of samples until the evaluation is finished; `None` to keep none.
+        paper: follow the protocol of the domain's paper.
+
+    Raises:
+        DataError: if no signal is held out.
+        RequestError: if the domain declares no protocol of a paper.
+    """
+    networks, settings = feature_networks(model), model.config.evaluation
+    plan = (
+        paper_plan(model.parts, split, [network.name for network in networks])
+        if paper
+        else default_plan(settings.samples, split)
+    )
+    common = common_protocol(model, split)
+    tell("held-out reconstructions")
+    figures = distributed.on_main(lambda: list(_reconstruction(model, split, common)))
+    if min(plan.samples, len(plan.held_out)) >= LEAST:
+        described = describe_samples(model, networks, plan.samples, SEED, folder, tell)
+        for network, samples in zip(networks, described, strict=True):
+            training = describe_signals(network, split.train, None, tell, together=True)
+            held_out = describe_signals(network, split.held_out, plan.held_out, tell, together=True)
+            work = partial(_distances, model, split, network, plan, common, FeatureSets(samples, training, held_out))
+            tell(f"distances of {network.name} features")
+            figures += distributed.on_main(work)
+    figures += distributed.on_main(lambda: list(_own(model, split, plan, common, tell)))
+    return Evaluation(tuple(figures), notes=plan.notes)
+
+
+def _distances(
+    model: Model, split: Split, network: FeatureNetwork, plan: Plan, common: Mapping[str, Any], sets: FeatureSets
+) -> list[Figure]:
+    """Figures of samples and of real signals in the features of a network."""
+    against_training = plan.against == "training"
+    reference = sets.training if against_training else sets.held_out
+    pictures = len(sets.training) // len(split.train)  # of each signal, that the network sees
+    chosen = [number * pictures + own for number in plan.real for own in range(pictures)]
+    real = sets.held_out if against_training else sets.training[chosen]
+    entries = {**common, **plan.record(split), "network": {"name": network.name, **network.record}, "seed": SEED}
+    if pictures > 1:
+        entries["pictures of each signal"] = pictures
+    sampled = {**entries, "n": plan.samples, **sampling_protocol(model)}
+    kind = plan.part(split) if against_training else f"{len(plan.real)} training signals at random"
+    figures = list(set_figures(network.name, sets.samples, reference, SEED, sampled))
+    of_real = {**entries, "n": len(real) // pictures, "signals": kind}
+    figures += set_figures(network.name, real, reference, SEED, of_real, real=True)
+    copied = {**sampled, "reference": f"all {len(split.train)} training signals", "compared with": plan.part(split)}
+    figures.append(copying_figure(network.name, sets, SEED, copied))
+    # Intervals take rows for independent, which several pictures of one signal are not.
+    return figures if pictures == 1 else [evolve(figure, interval=None) for figure in figures]
+
+
+def _own(model: Model, split: Split, plan: Plan, common: Mapping[str, Any], tell: Tell) -> Iterator[Figure]:
+    """Figures of the domain's own evaluations."""
     observed = _Observed.of(model)
     for name, evaluation in model.parts.evaluations().items():
-        progress(name)
+        tell(name)
         observed.drawn.clear()
-        found = list(evaluation(observed, split, samples, SEED))
+        found = list(evaluation(observed, split, plan.count, SEED))
         sampling = observed.sampling()
-        figures += [evolve(figure, protocol={**common, **sampling, **figure.protocol}) for figure in found]
-    return Evaluation(tuple(figures), tuple(rows))
+        for figure in found:
+            yield evolve(figure, protocol={**common, "protocol": plan.name, **sampling, **figure.protocol})
 
 
 class _Observed(Model):
@@ -153,26 +207,6 @@ class _Observed(Model):
         return super().denoised(noise, given, numbers, sampling, callback)
 
 
-def describe_signals(features: FeatureNetwork, signals: SignalSet) -> Tensor:
-    """Features of all signals of a set: `(len, F)`."""
-    return torch.cat([features.of_signals(signal).cpu() for _, signal in batches(signals, len(signals))])
-
-
-@torch.no_grad()
-def describe_latents(features: FeatureNetwork, model: Model, flat: Tensor) -> Tensor:
-    """Features of the fields of latents `(n, L)`: `(n, F)`."""
-    parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
-    return torch.cat([features.of_fields(fields, model.renderer).cpu() for fields in parts])
-
-
-def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
-    """Yield batches of the first signals of a set with their indices, without augmentation."""
-    count = min(most, len(signals))
-    for start in range(0, count, BATCH):
-        indices = range(start, min(start + BATCH, count))
-        yield indices, signals.batch(indices)
-
-
 @torch.no_grad()
 def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
     metrics = dict(model.parts.metrics())
@@ -190,10 +224,3 @@ def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Itera
     protocol = {**common, "n": count, "signals": "held out", "size": "native", "latent": "posterior mean"}
     for name, parts in values.items():
         yield Figure(f"{RECONSTRUCTION}{name}", float(torch.cat(parts).mean()), protocol)
-
-
-def _clock(device: torch.device) -> float:
-    """Seconds, after all pending work of the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
+from ddmi_core.api.evaluation import OF_REAL
 from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError
@@ -22,26 +24,47 @@ class SamplerFigure:
     steps: int
     evaluations: int  # calls of the denoiser for a batch
     seconds: float  # for all samples
-    distance: float  # Fréchet, to the training signals
+    distance: float  # Fréchet, in the domain's own features, as `frechet_plain`
+    protocol: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen
 class Evaluation:
-    """All figures of a run."""
+    """All figures of a run.
+
+    Args:
+        figures: with their protocols.
+        samplers: the table of samplers and steps, of `ddmi evaluate --sweep`.
+        notes: what of a requested protocol was not followed.
+    """
 
     figures: tuple[Figure, ...]
-    samplers: tuple[SamplerFigure, ...]
+    samplers: tuple[SamplerFigure, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The figures with their meanings, then the table of samplers."""
-        rows = [(figure.name, figure.shown, figure.meaning) for figure in self.figures]
+        """The figures with intervals, figures of real data and meanings; the table of samplers; and the notes."""
         titles = ("sampler", "steps", "evaluations", "seconds", "distance")
         table = [
             (row.sampler, str(row.steps), str(row.evaluations), f"{row.seconds:.1f}", f"{row.distance:.4g}")
             for row in self.samplers
         ]
-        lines = _aligned(rows, "<<<")
-        return [*lines, "", *_aligned([titles, *table], "<>>>>")] if table else lines
+        lines = self._figure_lines()
+        if table:
+            lines += ["", *aligned([titles, *table], "<>>>>")]
+        return lines + ([""] if self.notes else []) + [f"note: {note}" for note in self.notes]
+
+    def _figure_lines(self) -> list[str]:
+        real = {figure.name: figure.shown for figure in self.figures if figure.name.endswith(OF_REAL)}
+        names = {figure.name for figure in self.figures}
+        rows = [
+            (figure.name, figure.shown, figure.shown_interval, real.get(f"{figure.name}{OF_REAL}", ""), figure.meaning)
+            for figure in self.figures
+            if not (figure.name in real and figure.name.removesuffix(OF_REAL) in names)
+        ]
+        if not any(row[2] or row[3] for row in rows):
+            return aligned([(name, value, meaning) for name, value, _, _, meaning in rows], "<<<")
+        return aligned([("figure", "value", "95 % interval", "real data", "meaning"), *rows], "<<<<<")
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -72,6 +95,7 @@ class Evaluation:
             found = Evaluation(
                 tuple(Figure(**figure) for figure in data["figures"]),
                 tuple(SamplerFigure(**row) for row in data["samplers"]),
+                tuple(data.get("notes", ())),
             )
             found.lines()  # which have the numbers as text
             return found
@@ -79,7 +103,7 @@ class Evaluation:
             raise CheckpointError(f"{path} is missing or damaged ({error!r}); write it with ddmi evaluate") from error
 
 
-def _aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
     """Rows of cells as lines with aligned columns; each side is `<` or `>`."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

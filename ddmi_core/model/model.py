@@ -157,12 +157,20 @@ class Model:
         """
         if n < 1:
             raise RequestError(f"n={n} must be at least 1")
-        noise = torch.stack([self.noise(sampling.seed, i) for i in range(n)])
-        given = self.conditions(n, sampling.seed, sampling.condition)
         parts = [range(start, min(n, start + LARGEST_BATCH)) for start in range(0, n, LARGEST_BATCH)]
-        return torch.cat(
-            [self.denoised(noise[list(part)], given[list(part)], part, sampling, callback) for part in parts]
-        )
+        return torch.cat([self.latents_of(part, sampling, callback) for part in parts])
+
+    def latents_of(
+        self, numbers: Sequence[int], sampling: Sampling = DEFAULT, callback: Callable[[Progress], None] | None = None
+    ) -> Tensor:
+        """Latents `(len(numbers), L)` of the samples with these numbers, as one batch.
+
+        Raises:
+            RequestError: as `sample`.
+        """
+        noise = torch.stack([self.noise(sampling.seed, i) for i in numbers])
+        given = self.conditions(numbers, sampling.seed, sampling.condition)
+        return self.denoised(noise, given, numbers, sampling, callback)
 
     def noise(self, seed: int, number: int) -> Tensor:
         """The initial noise `(L,)` of a sample."""
@@ -230,7 +238,7 @@ class Model:
             raise RequestError(f"n={n} and steps={steps} must both be at least 1")
         # Without a requested condition the denoiser gets none, if training dropped conditions.
         free = condition is None and self.config.diffusion.drop_condition > 0
-        given = self.diffusion.condition.none(n) if free else self.conditions(n, seed, condition)
+        given = self.diffusion.condition.none(n) if free else self.conditions(range(n), seed, condition)
         scale = 1.0 if condition is None else self.config.sampling.guidance if guidance is None else guidance
         return solve(
             self.measurement,
@@ -289,7 +297,7 @@ class Model:
             )
         return condition
 
-    def conditions(self, n: int, seed: int, condition: str | None) -> Tensor:
+    def conditions(self, numbers: Sequence[int], seed: int, condition: str | None) -> Tensor:
         """Condition of each sample: classes `(n,)`, marked vectors `(n, F + 1)`, or packed sequences `(n, R, W + 1)`.
 
         Raises:
@@ -297,9 +305,9 @@ class Model:
             PluginError: if the condition's vectors or tokens have other lengths than in training.
         """
         if not any(latent_cache.lengths_of(self.vectors)):
-            return self.labels(n, seed, condition)
+            return self.labels(numbers, seed, condition)
         if condition is None or (parser := self.condition) is None:
-            draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in range(n)]
+            draws = [torch.randint(len(self.vectors), (), generator=generator_for(seed, "class", i)) for i in numbers]
             kept, rows = self.vectors, torch.stack(draws)
             return pack(kept, kept.rows[rows, 0]) if isinstance(kept, TokenSequences) else marked(kept[rows])
         given = parser.parse(condition)
@@ -309,10 +317,10 @@ class Model:
                 f"model was trained with {trained}. Fix: install the version of the plugin that it was trained with"
             )
         if isinstance(given, TokenSequences):
-            return pack(given, torch.zeros(n, dtype=torch.long))
-        return marked(given.float().expand(n, -1))
+            return pack(given, torch.zeros(len(numbers), dtype=torch.long))
+        return marked(given.float().expand(len(numbers), -1))
 
-    def labels(self, n: int, seed: int, condition: str | None) -> Tensor:
+    def labels(self, numbers: Sequence[int], seed: int, condition: str | None) -> Tensor:
         """Class of each sample, `(n,)`: the requested one, or drawn with the frequencies in training.
 
         Raises:
@@ -320,15 +328,15 @@ class Model:
         """
         if condition is None:
             if not self.diffusion.classes:
-                return torch.zeros(n, dtype=torch.long)
-            draws = torch.stack([torch.rand((), generator=generator_for(seed, "class", i)) for i in range(n)])
+                return torch.zeros(len(numbers), dtype=torch.long)
+            draws = torch.stack([torch.rand((), generator=generator_for(seed, "class", i)) for i in numbers])
             shares = torch.tensor(self.counts, dtype=draws.dtype).cumsum(0)
             return torch.searchsorted(shares / shares[-1], draws, right=True)
         if not self.diffusion.classes:
             raise RequestError("this model was trained without conditions, so --condition cannot be used")
         if condition not in self.classes:
             raise RequestError(unknown_name("class", condition, self.classes))
-        return torch.full((n,), self.classes.index(condition))
+        return torch.full((len(numbers),), self.classes.index(condition))
 
     def render(self, field: Field, size: Any = None) -> Any:
         """An artefact of one field.

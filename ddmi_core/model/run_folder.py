@@ -80,6 +80,16 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def paper_metrics(self) -> Path:
+        """Figures by the protocol of the paper."""
+        return self.path / "metrics-paper.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Parts of an evaluation that is not finished."""
+        return self.path / "evaluation"
+
+    @property
     def report(self) -> Path:
         """The report page."""
         return self.path / "report.html"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ddmi_core.api.conditions import Condition
 from ddmi_core.api.domain import Domain
-from ddmi_core.api.evaluation import Figure, Trained
+from ddmi_core.api.evaluation import Figure, PaperProtocol, Trained
 from ddmi_core.api.interfaces import BasisFieldDecoder, CoordinateSampler, Encoder, Renderer
 from ddmi_core.api.observations import Observations
 from ddmi_core.api.panels import Panel
@@ -220,6 +220,10 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         alone into an evaluation of their own.
         """
         return {}
+
+    def paper_protocol(self) -> PaperProtocol | None:
+        """How the paper of the domain measures samples, for `ddmi evaluate --protocol paper`; none by default."""
+        return None
 
     @abstractmethod
     def field_features(self, fields: Field) -> Tensor:

@@ -69,7 +69,7 @@ def ddmi_commands() -> Contributions:
         "complete": "generate",
         "conditions": "generate",
         "reconstruct": "generate",
-        "evaluate": "inspect",
+        "evaluate": "evaluate",
         "report": "inspect",
         "view": "inspect",
         "publish": "share",

@@ -62,7 +62,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
 
 
 def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:
-    """Headings and HTML. A section of an extension that fails says so on the page, and the others go on."""
+    """Headings and HTML of the sections that are not empty. One of an extension that fails says so on the page."""
     for own in offers("report_sections", context.model.domain):
         try:
             text = str(own.load()(context))
@@ -72,7 +72,8 @@ def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:
             sentence = f"{own} failed: {type(error).__name__}: {error}"
             warnings.warn(sentence, DdmiWarning, stacklevel=2)
             text = f"<p>{escape(sentence)}</p>"
-        yield own.contribution.summary or own.name, text
+        if text:
+            yield own.contribution.summary or own.name, text
 
 
 def _facts(model: Model, split: Split) -> list[tuple[str, str]]:

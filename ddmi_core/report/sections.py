@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.atomic import file_bytes
-from ddmi_core.evaluation.evaluate import describe_signals
+from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
@@ -91,7 +91,9 @@ def sizes(context: ReportContext) -> str:
 
 
 def sampling(context: ReportContext) -> str:
-    """Distances of samples to the data, by sampler and steps."""
+    """Distances of samples to the data, by sampler and steps; empty without the table of `ddmi evaluate --sweep`."""
+    if not context.evaluation.samplers:
+        return ""
     rows = sorted(context.evaluation.samplers, key=lambda row: row.distance)
     return _section("sampling", rows, _cost(context.evaluation), context.model.config)
 
@@ -164,7 +166,7 @@ def _cost(result: Evaluation) -> str:
     for name in dict.fromkeys(row.sampler for row in result.samplers):
         rows = sorted((row for row in result.samplers if row.sampler == name), key=lambda row: row.evaluations)
         lines.append(Line(name, tuple((row.evaluations, row.distance) for row in rows), markers=True))
-    return chart(lines, "denoiser evaluations", "distance to the training signals", log_x=True)
+    return chart(lines, "denoiser evaluations", "distance to held-out signals", log_x=True)
 
 
 def _views(model: Model) -> Sequence[tuple[str, Any]]:

@@ -23,6 +23,7 @@ from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
+from ddmi_core.evaluation.progress import Tell, duration, shown
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import (
@@ -188,13 +189,13 @@ def _steps(run: _Run) -> Path:
     autoencoder, weights = _autoencoder(run)
     encoded = _latents(run, autoencoder, weights)
     model = _denoiser(run, autoencoder, weights, encoded)
-    distributed.on_main(lambda: _results(run, model))
+    distributed.on_main(lambda: _samples(run, model))
+    result = _evaluation(run, model)
+    distributed.on_main(lambda: _report(run, model, result))
     return run.folder.report
 
 
-def _results(run: _Run, model: Model) -> None:
-    _samples(run, model)
-    result = _evaluation(run, model)
+def _report(run: _Run, model: Model, result: Evaluation) -> None:
     if not run.folder.report.exists():
         with _step(run, "report"):
             write_report(run.folder, model, run.split, result)
@@ -277,12 +278,12 @@ def _samples(run: _Run, model: Model) -> None:
 
 
 def _evaluation(run: _Run, model: Model) -> Evaluation:
-    if run.folder.metrics.exists():
-        return Evaluation.load(run.folder.metrics)
+    """The figures; every process draws its share of the samples."""
+    if distributed.on_main(run.folder.metrics.exists):
+        return distributed.on_main(lambda: Evaluation.load(run.folder.metrics))
     with _step(run, "evaluation") as tell:
-        result = evaluate.measure(model, run.split, tell)
-    result.save(run.folder.metrics)
-    return result
+        result = evaluate.measure(model, run.split, tell, folder=run.folder)
+    return distributed.on_main(lambda: evaluate.keep(result, run.folder.metrics, run.folder))
 
 
 @contextmanager
@@ -312,7 +313,7 @@ def _stage(
             tenth = 10 * state.step // state.steps
             if not run.console.is_terminal and tenth > shown[0]:
                 shown[0] = tenth
-                left = f", {_duration(state.seconds_left)} left" if state.step < state.steps else ""
+                left = f", {duration(state.seconds_left)} left" if state.step < state.steps else ""
                 run.console.print(f"{name} {state.step}/{state.steps} loss {state.loss:.4f}{left}", highlight=False)
 
         yield Stage(
@@ -333,31 +334,21 @@ def _stage(
 
 
 @contextmanager
-def _step(run: _Run, name: str) -> Iterator[Any]:
-    """A step with a spinner; a stop request ends it at once, because its files are written atomically."""
+def _step(run: _Run, name: str) -> Iterator[Tell]:
+    """A step with its progress; a stop request ends it at once, because its files are written atomically."""
     if run.stop:
         raise _stopped(run, f"before the step {name!r}")
     try:
-        if run.console.is_terminal:
-            with run.console.status(name) as status, run.stop.at_once():
-                yield lambda what: status.update(f"{name}: {what}")
-        else:
+        if not run.console.is_terminal:
             run.console.print(name, highlight=False)
-            with run.stop.at_once():
-                yield lambda what: None
+        with shown(run.console, name) as tell, run.stop.at_once():
+            yield tell
     except KeyboardInterrupt as error:
         raise _stopped(run, f"in the step {name!r}") from error
 
 
 def _stopped(run: _Run, place: str) -> Interrupted:
     return Interrupted(f"{place}; completed work is saved: {run.hint}", run.stop.signal_number)
-
-
-def _duration(seconds: float) -> str:
-    """A duration as approximate text."""
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 90 * 60 else f"about {seconds / 3600:.1f} h"
 
 
 def _note(console: Console, sentence: str) -> None:

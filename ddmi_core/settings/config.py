@@ -133,12 +133,12 @@ class EvaluationConfig:
 
     Args:
         held_out: maximum number of held-out signals that are reconstructed and measured.
-        samples: number of samples for each distance to the data.
+        samples: number of samples for each distance to the data; at most as many as signals are held out.
         metrics: further metrics of reconstructions, by their names in extensions.
         networks: feature networks for distances of samples to the data, besides the domain's own features: `KIND:PATH`
             for a standard network (inception, i3d, clip, dinov2), the path of a description (`.toml`) of your own, or
             the name of one of an extension.
-        grid: rows of the table of samplers and steps, as `sampler:steps`.
+        grid: rows of the table of samplers and steps of `ddmi evaluate --sweep`, as `sampler:steps`.
     """
 
     held_out: int = field(default=256, validator=validators.ge(1))

@@ -77,6 +77,10 @@ class ArrayCache:
                 aside.unlink(missing_ok=True)
         return rows
 
+    def has(self, key: Sequence[Any]) -> bool:
+        """Whether the array of a key is in the cache."""
+        return self._path(key).is_file()
+
     def filled(
         self, key: Sequence[Any], shape: tuple[int, ...], dtype: npt.DTypeLike, fill: Callable[[Rows], Any]
     ) -> tuple[Rows, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from ddmi_core.errors import DdmiError
 TIMEOUT = timedelta(days=7)  # other processes may wait for an entire evaluation
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 def default_device() -> torch.device:
@@ -61,6 +62,35 @@ def main_first(work: Callable[[], Result]) -> Result:
     done: list[Result] = []
     on_main(lambda: done.append(work()))
     return done[0] if done else work()
+
+
+def from_all(work: Callable[[], Result]) -> list[Result]:
+    """Run `work` in every process: the results of all, which are pickled, in the order of their ranks.
+
+    Raises:
+        DdmiError: in the other processes, if the work failed in one.
+    """
+    if _state().num_processes == 1:
+        return [work()]
+    try:
+        mine, own = [work()], None
+    except BaseException as error:
+        mine, own = [], error
+    from accelerate.utils import gather_object
+
+    found = gather_object([(mine, str(own) or type(own).__name__)])
+    if own is not None:
+        raise own
+    for result, failure in found:
+        if not result:
+            raise DdmiError(f"another process failed: {failure}")
+    return [result[0] for result, _ in found]
+
+
+def share(items: Sequence[Item]) -> Sequence[Item]:
+    """What this process does of a list of items: every item is one process's, and all have about as many."""
+    state = _state()
+    return items[state.process_index :: state.num_processes]
 
 
 def gathered(value: Tensor) -> Tensor:

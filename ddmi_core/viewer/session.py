@@ -194,7 +194,7 @@ class Session:
         ends = [(self._batch(sample).request.sampling, sample.number) for sample in (mixture.first, second)]
         start, end = (model.noise(sampling.seed, number) for sampling, number in ends)
         sampling, number = ends[round(mixture.mix)]
-        given = model.conditions(number + 1, sampling.seed, sampling.condition)[-1:]
+        given = model.conditions([number], sampling.seed, sampling.condition)
         noise = spherical(start, end, mixture.mix)[None]
         return model.denoised(noise, given, [number], sampling)[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor, nn
 
+from ddmi_core.api import PaperProtocol
 from ddmi_core.parts import GridArtefact, GridDomain, GridSignal, LpipsTerm, PerceptualConfig, Source
 from ddmi_image import afhq_celeba, export, folder, openmoji
 from ddmi_image.features import features
@@ -38,6 +39,16 @@ class ImageParts(GridDomain[ImageSettings]):
     def features(self, values: Tensor) -> Tensor:
         """Colours and edges; see `ddmi_image.features`."""
         return features(values)
+
+    def paper_protocol(self) -> PaperProtocol:
+        """FID of 10,000 samples against the training pictures."""
+        return PaperProtocol(
+            source="code of the authors of arXiv 2401.12517, evals/eval.py, test_fid_ddpm_N",
+            samples=10_000,
+            reference="training",
+            network="inception",
+            differences=("the authors measure values in memory, before pictures are rounded to 8 bits",),
+        )
 
     def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
         """PNG of any size, and small JPEG and WebP files."""

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddmi_core.api import Encoder, Field, Observations
+from ddmi_core.api import Encoder, Field, Observations, PaperProtocol
 from ddmi_core.errors import DataError
 from ddmi_core.parts import AutoencoderConfig, DomainParts, Evaluation, Metric, PointEncoder, Source
 from ddmi_nerf.cameras import orbit
@@ -116,6 +116,18 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
     def signal_pictures(self, signal: ViewSignal) -> Tensor:
         """The objects' own views."""
         return signal.images.flatten(0, 1).float().cpu()
+
+    def paper_protocol(self) -> PaperProtocol:
+        """The authors' code renders samples and computes no figure of them."""
+        return PaperProtocol(
+            source="code of the authors of arXiv 2401.12517, tools/ldm/nerf.py",
+            samples=0,
+            reference="held out",
+            differences=(
+                "the authors' code has no figure of sampled radiance fields, so these are of as many samples as "
+                "held-out objects",
+            ),
+        )
 
     def exporters(self) -> Mapping[str, Callable[[Picture, Path], None]]:
         """Views, meshes, turntables, and cameras."""

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from ddmi_core.api import Field
+from ddmi_core.api import Field, PaperProtocol
 from ddmi_core.parts import (
     Evaluation,
     GridArtefact,
@@ -86,6 +86,16 @@ class VideoParts(GridDomain[VideoSettings]):
     def signal_pictures(self, signal: OnGrids) -> Tensor:
         """Native clips."""
         return native_grid(signal).float().cpu()
+
+    def paper_protocol(self) -> PaperProtocol:
+        """FVD of as many samples as there are training clips, against these."""
+        return PaperProtocol(
+            source="code of the authors of arXiv 2401.12517, evals/eval.py, test_fvd_ddpm",
+            samples=0,
+            reference="training",
+            network="i3d",
+            differences=("the authors round values down to 8 bits, and draw 16 frames of 256 x 256",),
+        )
 
     def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
         """MP4, GIF, and a zip archive of frames."""

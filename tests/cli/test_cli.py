@@ -338,6 +338,35 @@ def test_evaluate_and_bench_print_figures_or_json(engine, finished):
     assert json.loads(ddmi("bench", "--json")) == Result().to_json()
 
 
+def test_evaluate_passes_what_is_asked_for(engine, finished):
+    calls = engine("ddmi_core.evaluation.evaluate", "evaluate_run", Result())
+    sweeps = engine("ddmi_core.evaluation.sweep", "sweep_run", Result())
+    ddmi("evaluate", finished)
+    ddmi("evaluate", finished, "--protocol", "paper")
+    assert [options["protocol"] for _, options in calls] == ["", "paper"]
+    assert ddmi("evaluate", finished, "--sweep") == "one\ntwo\n"
+    assert len(sweeps) == 1
+
+
+def test_evaluate_of_several_runs_compares_them(engine, finished):
+    calls = engine("ddmi_core.evaluation.compare", "compare_runs", Result())
+    assert ddmi("evaluate", finished, finished, "--across", "steps", "--protocol", "paper") == "one\ntwo\n"
+    assert calls == [(([finished, finished],), {"paper": True, "across": ["steps"]})]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["RUN", "--sweep"], "apply to one run"),
+        (["--across", "n"], "applies to the comparison of runs"),
+        (["--sweep", "--protocol", "paper"], "--sweep has no protocol of a paper"),
+    ],
+)
+def test_options_of_evaluate_that_do_not_go_together_are_refused(finished, more, words):
+    text = ddmi("evaluate", finished, *(finished if part == "RUN" else part for part in more), status=2)
+    assert words in text
+
+
 def test_report_prints_where_it_is(engine, finished):
     engine("ddmi_core.report.report", "build_report", finished / "report.html")
     assert ddmi("report", finished).strip() == str(finished / "report.html")

@@ -160,14 +160,16 @@ def test_a_text_network_is_given_by_its_path_and_must_stay_the_same(domain, tmp_
     model = ddmi_core.load(tmp_path / "run")
     assert model.config.diffusion.condition == str(place)
     assert latent_cache.lengths_of(model.vectors) == (0, 5)
-    asked = model.conditions(1, seed=0, condition="a slow wave")
+    asked = model.conditions(range(1), seed=0, condition="a slow wave")
     assert asked.shape == (1, 3, 6)
     saved(place, nn.Sequential(Embedded()))
     with pytest.raises(CheckpointError, match=r"own.pt is not the text network that this model was trained with"):
         ddmi_core.load(tmp_path / "run").sample(1, condition="a slow wave")
     place.unlink()
     again = ddmi_core.load(tmp_path / "run")
-    assert torch.equal(again.conditions(9, seed=0, condition=None), model.conditions(9, seed=0, condition=None))
+    assert torch.equal(
+        again.conditions(range(9), seed=0, condition=None), model.conditions(range(9), seed=0, condition=None)
+    )
     with pytest.raises(DataError, match=r"own.pt: there is no such file.*Fix: put it there"):
         again.sample(1, condition="a slow wave")
     with pytest.raises(ConfigError, match=r"diffusion.condition.*there is no text network .*own.pt"):

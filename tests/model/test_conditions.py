@@ -69,7 +69,7 @@ def model(conditioned, tmp_path_factory) -> ddmi_core.Model:
 
 
 def test_a_request_is_parsed_by_the_condition(model):
-    asked = model.conditions(2, seed=0, condition="0.25")
+    asked = model.conditions(range(2), seed=0, condition="0.25")
     assert asked.tolist() == [[0.25, 1.0], [0.25, 1.0]]
     fields = model.sample(2, seed=0, condition="0.25")
     other = model.sample(2, seed=0, condition="1")
@@ -82,11 +82,11 @@ def test_a_text_that_means_nothing_is_refused_in_the_conditions_words(model):
 
 
 def test_without_a_request_conditions_of_training_are_drawn(model):
-    drawn = model.conditions(400, seed=0, condition=None)
+    drawn = model.conditions(range(400), seed=0, condition=None)
     share = model.vectors.mean().item()
     assert set(drawn[:, 0].tolist()) == {0.0, 1.0}
     assert drawn[:, 0].mean().item() == pytest.approx(share, abs=0.08)
-    assert torch.equal(drawn[:50], model.conditions(50, seed=0, condition=None))
+    assert torch.equal(drawn[:50], model.conditions(range(50), seed=0, condition=None))
 
 
 def test_classes_are_no_conditions_of_such_a_model(model):

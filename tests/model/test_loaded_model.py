@@ -136,22 +136,22 @@ def test_progress_is_told_once_a_step(model):
 
 
 def test_a_class_that_is_asked_for_is_the_one_given(model):
-    assert model.labels(3, seed=0, condition="fast").tolist() == [1, 1, 1]
+    assert model.labels(range(3), seed=0, condition="fast").tolist() == [1, 1, 1]
     slow, fast = (model.sample_latents(2, Sampling(seed=0, condition=name)) for name in ("slow", "fast"))
     assert not torch.equal(slow, fast)
 
 
 def test_without_a_class_each_sample_has_one_by_seed_and_number(model):
-    drawn = model.labels(200, seed=0, condition=None)
-    assert torch.equal(drawn[:50], model.labels(50, seed=0, condition=None))
+    drawn = model.labels(range(200), seed=0, condition=None)
+    assert torch.equal(drawn[:50], model.labels(range(50), seed=0, condition=None))
 
 
 def test_classes_are_drawn_as_often_as_they_occur_in_training(model):
     assert model.counts == (8, 12)
-    drawn = model.labels(3000, seed=0, condition=None)
+    drawn = model.labels(range(3000), seed=0, condition=None)
     assert set(drawn.tolist()) == {0, 1}
     assert drawn.float().mean().item() == pytest.approx(12 / 20, abs=0.03)
-    skewed = evolve(model, counts=(0, 5)).labels(100, seed=0, condition=None)
+    skewed = evolve(model, counts=(0, 5)).labels(range(100), seed=0, condition=None)
     assert set(skewed.tolist()) == {1}
 
 
@@ -161,7 +161,7 @@ def test_a_run_that_does_not_say_how_often_classes_occur_draws_them_evenly(copie
     del record["counts"]
     state.write_text(json.dumps(record))
     model = ddmi_core.load(copied_run)
-    assert model.labels(3000, seed=0, condition=None).float().mean().item() == pytest.approx(0.5, abs=0.03)
+    assert model.labels(range(3000), seed=0, condition=None).float().mean().item() == pytest.approx(0.5, abs=0.03)
 
 
 def test_guidance_acts_in_its_interval_alone(model):
@@ -176,7 +176,7 @@ def test_a_second_model_of_the_same_latents_can_guide(model):
     with torch.no_grad():
         for weights in weak.diffusion.parameters():
             weights.mul_(0.9)
-    labels = model.labels(2, seed=0, condition=None)
+    labels = model.labels(range(2), seed=0, condition=None)
     path, noise = model.diffusion.path, torch.randn(2, model.shape.length)
     denoisers = [m.diffusion.denoiser(labels) for m in (model, weak)]
     plain, guided = (
@@ -206,8 +206,8 @@ def test_impossible_requests_are_refused_in_words(options, words, model):
 def test_a_model_without_classes_refuses_a_condition(model):
     unconditional = evolve(model, diffusion=evolve_classes(model))
     with pytest.raises(RequestError, match="trained without conditions"):
-        unconditional.labels(2, seed=0, condition="slow")
-    assert unconditional.labels(2, seed=0, condition=None).tolist() == [0, 0]
+        unconditional.labels(range(2), seed=0, condition="slow")
+    assert unconditional.labels(range(2), seed=0, condition=None).tolist() == [0, 0]
 
 
 def evolve_classes(model: Model):

@@ -10,6 +10,7 @@ import ddmi_core
 from ddmi_core.errors import DdmiWarning, PluginError, RequestError
 from ddmi_core.evaluation.evaluate import evaluate_run
 from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.sweep import sweep_run
 from known_plugins import EXTRAS, make_known
 from whole_runs import DOMAINS, run
 
@@ -116,13 +117,14 @@ def test_the_parts_are_used_and_recorded_by_name_alone(finished):
     assert "ddmi_extras" not in text
     result = Evaluation.load(finished / "metrics.json")
     assert result.value("reconstruction_spread") >= 0
-    assert [(row.sampler, row.evaluations) for row in result.samplers] == [("midpoint", 4), ("ddim", 4)]
+    rows = sweep_run(finished).samplers
+    assert [(row.sampler, row.evaluations) for row in rows] == [("midpoint", 4), ("ddim", 4)]
 
 
 def test_the_feature_network_has_a_figure_of_its_own(finished):
     figures = {figure.name: figure for figure in Evaluation.load(finished / "metrics.json").figures}
     assert figures["frechet_spread"].value >= 0
-    assert figures["frechet_spread"].protocol["features"] == "spread"
+    assert figures["frechet_spread"].protocol["network"]["name"] == "spread"
 
 
 def test_tracker_and_callback_get_the_steps_of_the_log(finished):

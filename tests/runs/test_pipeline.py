@@ -30,7 +30,8 @@ from ddmi_core.errors import (
     RequestError,
     TrainingError,
 )
-from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation import evaluate, feature_sets, sweep
+from ddmi_core.evaluation.progress import duration
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import run_folder
 from ddmi_core.model.data import load_data
@@ -115,7 +116,7 @@ def test_without_a_terminal_a_line_each_tenth_tells_the_time_left(tmp_path):
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.1, "1 s"), (89, "89 s"), (200, "3 min"), (6000, "1.7 h")])
 def test_a_duration_is_told_in_one_unit(seconds, words):
-    assert pipeline._duration(seconds) == f"about {words}"
+    assert duration(seconds) == f"about {words}"
 
 
 def test_tensorboard_is_written_when_it_is_asked_for(copied_run, formula_domain):
@@ -141,7 +142,7 @@ def test_seconds_are_read_after_the_device_has_finished(monkeypatch):
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
     for name in ("cuda:0", "cpu"):
-        evaluate._clock(torch.device(name))
+        sweep._clock(torch.device(name))
     assert waited == [torch.device("cuda:0")]
 
 
@@ -153,26 +154,62 @@ def test_tensorboard_that_is_missing_is_named_before_anything_is_done(formula_do
     assert not (tmp_path / "run").exists()
 
 
-def test_every_figure_comes_with_its_protocol(finished_run, formula_domain):
+OF_SETS = ("frechet_plain", "kid_plain", "precision_plain", "recall_plain")  # what four held-out signals allow
+
+
+def test_every_figure_comes_with_its_protocol(finished_run):
     result = Evaluation.load(finished_run / "metrics.json")
-    assert {figure.name for figure in result.figures} == {
+    assert [figure.name for figure in result.figures] == [
         "reconstruction_error",
-        "frechet_held_out_to_training",
-        "frechet_samples_to_training",
-    }
+        *OF_SETS,
+        *(f"{name}_of_real" for name in OF_SETS),
+        "copying_plain",
+    ]
     for figure in result.figures:
-        assert {"data", "source", "versions"} <= figure.protocol.keys()
-        assert figure.protocol["versions"].keys() == {"ddmi", "torch"}
-    samples = next(figure for figure in result.figures if figure.name == "frechet_samples_to_training")
-    assert samples.protocol["seed"] == 1000
-    assert (samples.protocol["sampler"], samples.protocol["steps"], samples.protocol["samples"]) == ("dpmpp_2m", 4, 16)
-    assert samples.value == result.value("frechet_samples_to_training")
+        assert {"data", "source", "versions", "n"} <= figure.protocol.keys()
+        assert figure.protocol["versions"].keys() == {"ddmi", "torch", "numpy"}
+    protocols = {figure.name: figure.protocol for figure in result.figures}
+    sampling = {"seed": 1000, "sampler": "dpmpp_2m", "steps": 4, "guidance": 1.0}
+    for name in (*OF_SETS, "copying_plain"):
+        assert sampling.items() <= protocols[name].items()
+        assert "decay 0.9" in protocols[name]["averages"]
+        assert "no file" in protocols[name]["drawn"]
+        assert protocols[name]["network"]["name"] == "plain"
+    for name in (*OF_SETS, *(f"{name}_of_real" for name in OF_SETS)):
+        assert (protocols[name]["n"], protocols[name]["reference"]) == (4, "all 4 held-out signals")
+    assert protocols["kid_plain_of_real"]["signals"] == "4 training signals at random"
+    assert "steps" not in protocols["kid_plain_of_real"]
+    assert protocols["copying_plain"]["reference"] == "all 20 training signals"
+    assert result.samplers == ()
+
+
+def test_a_sweep_adds_the_table_of_samplers_to_figures_and_report(copied_run, formula_domain):
+    before = Evaluation.load(copied_run / "metrics.json")
+    assert ">Sampling: cost and quality<" not in (copied_run / "report.html").read_text()
+    result = sweep.sweep_run(copied_run)
+    assert result == Evaluation.load(copied_run / "metrics.json")
+    assert result.figures == before.figures
     assert [(row.sampler, row.steps, row.evaluations) for row in result.samplers] == [
         ("dpmpp_2m", 4, 4),
         ("heun", 2, 3),
     ]
-    # The run's own sampler is in the table, and measured once.
-    assert result.samplers[0].distance == samples.value
+    assert [(row.protocol["sampler"], row.protocol["steps"]) for row in result.samplers] == [
+        ("dpmpp_2m", 4),
+        ("heun", 2),
+    ]
+    # The first row has the sampler of the run.
+    assert result.samplers[0].distance == pytest.approx(result.value("frechet_plain"), rel=1e-6)
+    assert evaluate.evaluate_run(copied_run).samplers == result.samplers
+    report.build_report(copied_run)
+    page = (copied_run / "report.html").read_text()
+    assert ">Sampling: cost and quality<" in page
+    assert page.count("<svg") == 3
+
+
+def test_a_sweep_of_a_run_without_figures_says_what_to_do_first(copied_run, formula_domain):
+    (copied_run / "metrics.json").unlink()
+    with pytest.raises(CheckpointError, match="write it with ddmi evaluate"):
+        sweep.sweep_run(copied_run)
 
 
 def test_the_report_is_one_page_that_loads_nothing(finished_run, formula_domain):
@@ -186,10 +223,9 @@ def test_the_report_is_one_page_that_loads_nothing(finished_run, formula_domain)
         "nearest training signal",
         "Scale by scale",
         "several sizes",
-        "Sampling",
     ):
         assert heading in page
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 2
     assert formula_domain.summary in page
 
 
@@ -325,7 +361,7 @@ def test_a_signal_ends_a_long_evaluation_at_once(finished_runs, tmp_path, monkey
         raise AssertionError("the evaluation went on")
 
     with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "describe_latents", interrupting)
+        patched.setattr(feature_sets, "describe_latents", interrupting)
         with pytest.raises(
             Interrupted, match=r"in the step 'evaluation'; completed work is saved: continue with: .*--resume"
         ):
@@ -627,12 +663,10 @@ def test_a_run_with_every_option_on(formula_domain, tmp_path):
         "diffusion.target=noise",
         "sampling.guidance=2.0",
         "sampling.sampler=ancestral",
-        'evaluation.grid=["euler:2"]',
     )
     run(formula_domain, tmp_path / "run", *sets)
     result = Evaluation.load(tmp_path / "run" / "metrics.json")
-    assert [row.sampler for row in result.samplers] == ["euler"]
-    assert next(f for f in result.figures if "samples" in f.name).protocol["sampler"] == "ancestral"
+    assert next(f for f in result.figures if f.name == "kid_plain").protocol["sampler"] == "ancestral"
     assert len(checkpoint.load(tmp_path / "run" / "latents" / "final").tensors("latents")["labels"]) == 60
 
 

@@ -57,7 +57,7 @@ def test_a_run_ends_in_a_report_with_figures_and_shapes(run):
     assert "<img" in report
     figures = {row["name"]: row["value"] for row in json.loads((run / "metrics.json").read_text())["figures"]}
     metrics = {f"reconstruction_{name}" for name in ("iou", "chamfer", "f_score", "normal_consistency")}
-    assert {*metrics, "prompt_adherence", "frechet_samples_to_training"} <= set(figures)
+    assert {*metrics, "prompt_adherence", "frechet_plain"} <= set(figures)
     assert figures["reconstruction_iou"] > 0
     assert len(list((run / "samples").glob("*.glb"))) == 3
 

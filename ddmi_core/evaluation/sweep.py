@@ -1,0 +1,82 @@
+"""The table of samplers and steps: their cost, and the distance of their samples to held-out signals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from attrs import evolve
+
+from ddmi_core.api.signals import Split
+from ddmi_core.diffusion.samplers import evaluations
+from ddmi_core.errors import DataError
+from ddmi_core.evaluation.distances import frechet
+from ddmi_core.evaluation.evaluate import load_checked
+from ddmi_core.evaluation.feature_sets import describe_latents, describe_signals
+from ddmi_core.evaluation.networks import DomainFeatures
+from ddmi_core.evaluation.progress import Tell, silent
+from ddmi_core.evaluation.protocol import SEED, common_protocol, default_plan, sampling_protocol
+from ddmi_core.evaluation.results import Evaluation, SamplerFigure
+from ddmi_core.evaluation.set_figures import LEAST
+from ddmi_core.model.model import Model
+from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.settings.config import Sampling, sampler_and_steps
+
+
+def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Evaluation:
+    """Measure the samplers and steps of `evaluation.grid`, and add the table to the `metrics.json` of a run.
+
+    Args:
+        run: the folder of an evaluated run.
+        plugin: as for `load` with a run.
+        tell: reports the progress.
+
+    Raises:
+        CheckpointError: if the run is not finished, or not evaluated.
+        DataError: if its data are missing or have changed, or fewer than two signals are held out.
+        PluginError: if an extension that it uses is missing.
+    """
+    folder = RunFolder(run)
+    kept = Evaluation.load(folder.metrics)
+    model, split = load_checked(folder, plugin)
+    result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
+    result.save(folder.metrics)
+    return result
+
+
+def sweep(model: Model, split: Split, tell: Tell = silent) -> Iterator[SamplerFigure]:
+    """Yield a row for each sampler and number of steps of `evaluation.grid`.
+
+    Raises:
+        DataError: if fewer than two signals are held out.
+    """
+    plan, network = default_plan(model.config.evaluation.samples, split), DomainFeatures(model.parts)
+    if plan.samples < LEAST:
+        raise DataError(f"the table of samplers requires {LEAST} held-out signals; the data hold out {plan.samples}")
+    reference = describe_signals(network, split.held_out, plan.held_out, tell)
+    entries = {
+        **common_protocol(model, split),
+        **plan.record(split),
+        "n": plan.samples,
+        "network": {"name": network.name, **network.record},
+        **sampling_protocol(model),
+    }
+    rows = model.config.evaluation.grid
+    for number, entry in enumerate(rows):
+        sampler, steps = sampler_and_steps(entry)
+        tell("samplers", number, len(rows))
+        started = _clock(model.device)
+        flat = model.sample_latents(plan.samples, Sampling(seed=SEED, sampler=sampler, steps=steps))
+        seconds = round(_clock(model.device) - started, 2)
+        value = frechet(describe_latents(network, model, flat), reference)
+        protocol = {**entries, "sampler": sampler, "steps": steps}
+        yield SamplerFigure(sampler, steps, evaluations(sampler, steps), seconds, value, protocol)
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds, after all pending work of the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
