@@ -60,6 +60,7 @@ ONE_MEANING = {
     "distances": "distances between sets: of features, and of points",
     "embeddings": "maps of inputs to what networks take: of a field's coordinates, and of a denoiser's conditions",
     "errors": "the exceptions, and in the command line their exit status",
+    "evaluate": "evaluation of a run: the command, and the measurements",
     "evaluation": "evaluation of trained models: the interface for domains, and the engine",
     "evaluations": "a domain's own evaluations",
     "export": "a domain's exporters",
