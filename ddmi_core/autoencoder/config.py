@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import field, fields_dict, frozen, validators
 
 from ddmi_core.fields.config import ReadoutConfig
@@ -13,40 +15,55 @@ _TRANSFORMER_ONLY = ("head_width", "plane_blocks")
 _CONVOLUTION_ONLY = ("transition", "middle", "joined", "attention", "wide_heads", "factorised")
 
 
-def _acts(config: EncoderConfig | DecoderConfig) -> None:
-    """Refuse settings of attention and of transitions that would have no effect."""
-    if config.wide_heads and not config.attention:
-        raise ValueError("wide_heads = true has no effect without attention. Fix: set `attention`, or remove it")
-    if config.heads > 1 and not (config.middle or config.joined or config.attention):
-        raise ValueError(
-            f"heads = {config.heads} has no effect without attention. Fix: set `middle`, `joined` or `attention`, or "
-            "remove `heads`"
-        )
-    if config.transition == "block" and len(config.widths) == 1:
-        raise ValueError(
-            'transition = "block" has no effect with a single stage. Fix: give `widths` another one, or remove it'
-        )
+@frozen
+class StagesConfig:
+    """Sizes that encoders and decoders have in common.
+
+    Args:
+        blocks: residual blocks per stage; transformer: layers.
+        transition: what maps one stage's width to the next one's: `convolution`, the one that changes the size of the
+            grid, or `block`, the first residual block after it.
+        middle: add a block, attention and a block at the coarsest stage, on each plane or on the grid.
+        joined: join planes in blocks of their own after each stage (see `JoinedPlanes`), instead of adding lines of
+            each other's features; not for encoders with stages on a grid.
+        attention: factors by which the grid of a stage is smaller than the finest one's (1, 2, 4, ...), after which
+            there is attention over all cells, of all planes together; for the coarsest stage of several planes, after
+            the middle too. Its cost grows with the square of the number of cells.
+        heads: heads of every attention, a divisor of its width.
+        wide_heads: give each head of `attention` as many channels as the stage.
+    """
+
+    blocks: int = field(default=1, validator=validators.ge(1))
+    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
+    middle: bool = False
+    joined: bool = False
+    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    heads: int = field(default=1, validator=validators.ge(1))
+    wide_heads: bool = False
+
+    def _check(self, widths: Sequence[int]) -> None:
+        """Refuse settings of attention and of transitions that would have no effect."""
+        if self.wide_heads and not self.attention:
+            raise ValueError("wide_heads = true has no effect without attention. Fix: set `attention`, or remove it")
+        if self.heads > 1 and not (self.middle or self.joined or self.attention):
+            raise ValueError(
+                f"heads = {self.heads} has no effect without attention. Fix: set `middle`, `joined` or `attention`, or "
+                "remove `heads`"
+            )
+        if self.transition == "block" and len(widths) == 1:
+            raise ValueError(
+                'transition = "block" has no effect with a single stage. Fix: give `widths` another one, or remove it'
+            )
 
 
 @frozen
-class EncoderConfig:
+class EncoderConfig(StagesConfig):
     """Sizes of an encoder.
 
     Args:
         kind: `convolution`, or `transformer`: attention over patches of a grid (see `GridTransformer`).
         widths: channels of each stage, finest first; each stage after the first halves the grid. Transformer: one
             width, that of a token.
-        blocks: residual blocks per stage; transformer: layers.
-        transition: what maps one stage's width to the next one's: `convolution`, the one that halves the grid, or
-            `block`, the first residual block after it.
-        middle: add a block, attention and a block after the last stage, on each plane or on the grid.
-        joined: encoders with stages on planes: join planes in blocks of their own after each stage (see
-            `JoinedPlanes`), instead of adding lines of each other's features.
-        attention: factors by which the grid of a stage is smaller than the first one's (1, 2, 4, ...), after which
-            there is attention over all cells, of all planes together; for the coarsest stage of several planes, after
-            the middle too. Its cost grows with the square of the number of cells.
-        heads: heads of every attention, a divisor of its width.
-        wide_heads: give each head of `attention` as many channels as the stage.
         head_width: transformer: channels of a head; 0 divides the width among the heads.
         plane_blocks: transformer: layers of each plane along the axes that it lacks.
         patch: grid encoders: cells along each axis, slowest first, that the first layer merges into one.
@@ -60,13 +77,6 @@ class EncoderConfig:
     widths: tuple[int, ...] = field(
         default=(32, 64, 96), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
     )
-    blocks: int = field(default=1, validator=validators.ge(1))
-    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
-    middle: bool = False
-    joined: bool = False
-    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
-    heads: int = field(default=1, validator=validators.ge(1))
-    wide_heads: bool = False
     head_width: int = field(default=0, validator=validators.ge(0))
     plane_blocks: int = field(default=1, validator=validators.ge(0))
     patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
@@ -84,7 +94,7 @@ class EncoderConfig:
                     f'set encoder.kind = "{KINDS[convolves]}"'
                 )
         if convolves:
-            _acts(self)
+            self._check(self.widths)
         elif len(self.widths) > 1:
             raise ValueError(
                 f'encoder.widths has {len(self.widths)} stages, but the tokens of encoder.kind = "{self.kind}" have '
@@ -93,24 +103,13 @@ class EncoderConfig:
 
 
 @frozen
-class DecoderConfig:
+class DecoderConfig(StagesConfig):
     """Sizes of a basis-field decoder.
 
     Args:
         widths: channels of each stage, coarsest first; each stage after the first doubles the grid.
-        blocks: residual blocks per stage.
         basis: channels of the basis fields of each scale, coarse to fine. The last `len(basis)` stages emit
             one scale each; `(C,)` is a single scale at the finest stage.
-        transition: what maps one stage's width to the next one's: `convolution`, the one after the grid is doubled, or
-            `block`, the first residual block after it.
-        middle: add a block, attention and a block on each plane before the first stage.
-        joined: join planes in blocks of their own after each stage (see `JoinedPlanes`), instead of adding lines of
-            each other's features.
-        attention: factors by which the grid of a stage is smaller than the finest one's (1, 2, 4, ...), after which
-            there is attention over the cells of all planes together; for the coarsest stage of several planes, after
-            the middle too. Its cost grows with the square of the number of cells.
-        heads: heads of every attention, a divisor of its width.
-        wide_heads: give each head of `attention` as many channels as the stage.
         fixed: names of axes of the planes that no stage doubles, for example a short axis that the latent already
             resolves.
     """
@@ -118,21 +117,14 @@ class DecoderConfig:
     widths: tuple[int, ...] = field(
         default=(96, 64, 32), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
     )
-    blocks: int = field(default=1, validator=validators.ge(1))
     basis: tuple[int, ...] = field(
         default=(64, 48, 32), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
     )
-    transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
-    middle: bool = False
-    joined: bool = False
-    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
-    heads: int = field(default=1, validator=validators.ge(1))
-    wide_heads: bool = False
     fixed: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         """Check that there is a stage for each scale, and that every setting has an effect."""
-        _acts(self)
+        self._check(self.widths)
         if len(self.basis) > len(self.widths):
             raise ValueError(
                 f"basis has {len(self.basis)} scales but widths only {len(self.widths)} stages. "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ddmi_core.autoencoder.config import DecoderConfig, EncoderConfig
+from ddmi_core.autoencoder.config import StagesConfig
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import (
     Attention,
@@ -28,7 +28,7 @@ Kernel = int | tuple[int, ...]
 
 
 def residual_blocks(
-    axes: int, before: int, width: int, config: EncoderConfig | DecoderConfig, kernels: Sequence[Kernel]
+    axes: int, before: int, width: int, config: StagesConfig, kernels: Sequence[Kernel]
 ) -> Iterator[ResidualBlock]:
     """Yield the residual blocks of one stage, the first of which may map `before` channels to `width`.
 
@@ -170,12 +170,12 @@ class JoinedPlanes(nn.Module):
         return result
 
 
-def exchange(layout: Layout, width: int, config: EncoderConfig | DecoderConfig) -> AxisExchange | JoinedPlanes:
+def exchange(layout: Layout, width: int, config: StagesConfig) -> AxisExchange | JoinedPlanes:
     """What planes exchange after the residual blocks of a stage."""
     return JoinedPlanes(layout, width, config.heads) if config.joined else AxisExchange(layout, width)
 
 
-def attentions(widths: Sequence[int], factors: Sequence[int], config: EncoderConfig | DecoderConfig) -> nn.ModuleList:
+def attentions(widths: Sequence[int], factors: Sequence[int], config: StagesConfig) -> nn.ModuleList:
     """Attention over the cells of all planes at the end of each stage, or an identity.
 
     Args:
@@ -213,7 +213,7 @@ class PlaneMiddle(nn.Module):
             planes, attention over the cells of all of them comes last.
     """
 
-    def __init__(self, layout: Layout, width: int, config: EncoderConfig | DecoderConfig, factor: int) -> None:
+    def __init__(self, layout: Layout, width: int, config: StagesConfig, factor: int) -> None:
         super().__init__()
         self.wraps = map_wraps(layout)
         self.shared = middle(2, width, plane_kernel(layout), config.heads)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 from functools import cache
-from inspect import getdoc
+from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -142,9 +142,11 @@ def _limits(validator: Any) -> Iterator[str]:
 
 @cache
 def _summaries(cls: type) -> dict[str, str]:
-    """Descriptions of the fields, from the `Args` section of the class's docstring."""
-    _, _, section = (getdoc(cls) or "").partition("Args:\n")
+    """Descriptions of the fields, from the `Args` sections of the docstrings of the class and of its bases."""
     summaries: dict[str, str] = {}
+    for base in cls.__bases__:
+        summaries |= _summaries(base)
+    _, _, section = cleandoc(cls.__doc__ or "").partition("Args:\n")
     for entry in re.split(r"\n(?= {4}\S)", section.partition("\n\n")[0]):
         names, colon, text = entry.strip().partition(": ")
         if colon and re.fullmatch(r"[\w, ]+", names):
