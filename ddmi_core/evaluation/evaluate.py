@@ -16,7 +16,7 @@ from ddmi_core.api.evaluation import RECONSTRUCTION, FeatureNetwork, Figure
 from ddmi_core.api.signals import Split, move
 from ddmi_core.errors import CheckpointError, DataError
 from ddmi_core.evaluation.feature_sets import batches, describe_samples, describe_signals, forget_parts
-from ddmi_core.evaluation.networks import check_networks, feature_networks
+from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
 from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import (
     PAPER,
@@ -141,6 +141,8 @@ def measure(
             work = partial(_distances, model, split, network, plan, common, FeatureSets(samples, training, held_out))
             tell(f"distances of {network.name} features")
             figures += distributed.on_main(work)
+    texts = {**common, "protocol": plan.name, **sampling_protocol(model)}
+    figures += distributed.on_main(lambda: clip_score_figures(model, networks, split, plan.count, SEED, texts))
     figures += distributed.on_main(lambda: list(_own(model, split, plan, common, tell)))
     return Evaluation(tuple(figures), notes=plan.notes)
 

@@ -11,6 +11,9 @@ import ddmi_core
 import formula_domains
 from ddmi_core.api import Figure
 from ddmi_core.errors import DataError
+from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation.protocol import SEED
+from ddmi_core.model.data import load_data
 from ddmi_core.registry.registry import unregister
 from variants import returning, variant
 from whole_runs import run
@@ -89,3 +92,18 @@ def test_what_an_evaluation_lacks_is_told_before_a_run_begins(domain, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         ddmi_core.run("studied", tmp_path / "run", overrides=["domain.count=7"])
     assert not (tmp_path / "run").exists()
+
+
+def test_agreement_with_texts_is_measured_with_the_networks_and_kept_with_how_samples_are_drawn(
+    finished_runs, monkeypatch
+):
+    def score(model, networks, split, most, seed, protocol):
+        assert [network.name for network in networks] == ["plain"]
+        assert (len(split.held_out) > 0, most, seed) == (True, model.config.evaluation.samples, SEED)
+        return [Figure("clip_score", 25.0, protocol)]
+
+    monkeypatch.setattr(evaluate, "clip_score_figures", score)
+    model = ddmi_core.load(finished_runs["wave"])
+    split = load_data(model.parts, model.config.data)
+    (figure,) = [found for found in evaluate.measure(model, split).figures if found.name == "clip_score"]
+    assert {"data", "versions", "protocol", "sampler", "steps", "guidance", "averages"} <= set(figure.protocol)
