@@ -67,3 +67,12 @@ def contract(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Fast tests with the lowest version of every dependency."""
     session.run("tools/lowest_versions.sh", *session.posargs, external=True)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """The share of small faults that the tests of the numerical packages find (hours; needs the extra `mutation`).
+
+    Arguments after `--` go to the tool.
+    """
+    run(session, "python", "tools/mutation.py", *session.posargs)

@@ -8,9 +8,10 @@ A step takes two batches of one signal. The signals have the shape of the data a
 downloaded: LPIPS, whose weights would be, is left out, unless `--set autoencoder.perceptual.kind=lpips` asks for it. A
 discriminator, where there is one, is trained from the second step on. Numbers have 32 bits.
 
-The stages run in processes of their own. A denoiser takes about 26 bytes of memory a parameter (weights, gradients,
-two moments, the moving average, and what saving needs): 16.5 GiB were measured for the 679 million of `occupancy`.
-`ddmi doctor --plugin NAME --preset NAME` prints the parameters.
+The stages run in processes of their own. Stage 2 encodes signals as the preset does, at every step where
+`diffusion.latents` is `fresh`. A denoiser takes 20 bytes of memory a parameter (weights, gradients, two moments and
+the moving average with 4 each), beside the autoencoder, activations and libraries. `ddmi doctor --plugin NAME --preset
+NAME` prints the parameters. Seconds of a core do not count the time that other programs take.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from typing import Any
 
 import torch
 from attrs import evolve, fields, has
+from torch import Tensor
 
 from ddmi_core.api import SignalSet, Split
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
-from ddmi_core.diffusion.latents import LatentShape
+from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.registry import domain_named
@@ -43,7 +45,7 @@ from ddmi_core.training.trainer import Report, Stage, train
 
 PLUGINS = ("image", "nerf", "occupancy", "video")
 STAGES = ("autoencoder", "diffusion")
-SIGNALS = 8
+SIGNALS = 2
 STEPS, BATCH, ACCUMULATION = 2, 1, 2
 
 
@@ -67,7 +69,7 @@ class Noise(SignalSet):
 
 def filled(item: Any, count: int, draw: torch.Generator) -> Any:
     """Tensors `(count, ...)` in place of `(1, ...)`, uniform in [-1, 1] where the blank signal is zero."""
-    if isinstance(item, torch.Tensor):
+    if isinstance(item, Tensor):
         whole = item.expand(count, *item.shape[1:])
         if not item.is_floating_point() or item.any():
             return whole.clone()
@@ -99,11 +101,12 @@ def objectives(parts: AnyParts, config: RunConfig, stage: str) -> dict[str, Obje
     autoencoder = build_autoencoder(parts, config)
     if stage == "autoencoder":
         return autoencoder_objectives(parts, config, autoencoder, Split(signals, signals))
-    with torch.no_grad():
-        shape = LatentShape.of(autoencoder.eval().encode(signals.batch([0])).mean)
-    del autoencoder
-    latents = torch.randn(SIGNALS, shape.length, generator=torch.Generator().manual_seed(0))
-    diffusion = build_diffusion(parts.domain, config, shape, 1)
+    fresh = config.diffusion.latents == "fresh"
+    encoded = latent_cache.encode(autoencoder, signals, 1, config.seed, torch.device("cpu"), drawn=fresh)
+    latents: Tensor | latent_cache.FreshLatents = (
+        latent_cache.FreshLatents(autoencoder, signals, encoded) if fresh else encoded.normalisation.apply(encoded.flat)
+    )
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, 1)
     return {"denoiser": DenoisingObjective(diffusion, latents, signals.labels)}
 
 
@@ -112,11 +115,12 @@ def steps(plugin: str, preset: str, stage: str, sets: Sequence[str]) -> None:
     parts, config = configured(plugin, preset, sets)
     players = objectives(parts, config, stage)
     numbers = {name: sum(p.numel() for p in player.trained.parameters()) for name, player in players.items()}
-    moments = [time.monotonic()]
+    moments, worked = [time.monotonic()], [time.process_time()]
     losses: list[float] = []
 
     def progress(state: Report) -> None:
         moments.append(time.monotonic())
+        worked.append(time.process_time())
         losses.append(state.loss)
 
     training = config.autoencoder.training if stage == "autoencoder" else config.diffusion.training
@@ -124,10 +128,14 @@ def steps(plugin: str, preset: str, stage: str, sets: Sequence[str]) -> None:
         place = Path(folder)
         train(Stage(stage, place / stage, training, config.seed, Log(place / "log.jsonl"), progress=progress), players)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    took = ", ".join(f"{after - before:.1f}" for before, after in pairwise(moments))
+    took, used = (", ".join(f"{b - a:.1f}" for a, b in pairwise(clock)) for clock in (moments, worked))
     sizes = ", ".join(f"{name} {number / 1e6:.1f} M" for name, number in numbers.items())
     values = ", ".join(f"{loss:.4g}" for loss in losses)
-    print(f"{plugin} {preset}, {stage} ({sizes}): {took} s a step, peak {peak:.1f} GiB, losses {values}", flush=True)
+    print(
+        f"{plugin} {preset}, {stage} ({sizes}): {took} s a step ({used} s of a core), "
+        f"peak {peak:.1f} GiB, losses {values}",
+        flush=True,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

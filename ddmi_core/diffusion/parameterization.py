@@ -81,7 +81,7 @@ class NoiseTarget(Target):
     inexact, not because numbers are: see docs/decisions/noise-prediction.md.
     """
 
-    smallest_alpha: float = field(init=False, eq=False, repr=False)
+    smallest_alpha: float = field(init=False)
 
     @smallest_alpha.default
     def _limit(self) -> float:

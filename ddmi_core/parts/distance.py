@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.evaluation import Figure
-from ddmi_core.parts.features import Features
+
+
+@frozen(eq=False)
+class Features:
+    """A feature extractor, with the name and preprocessing that figures record.
+
+    Args:
+        name: short; it becomes part of the figure's name.
+        preprocessing: description of what is applied to the values first.
+        compute: function `(B, V, *grid) -> (B, F)` of values in [-1, 1].
+    """
+
+    name: str
+    preprocessing: str
+    compute: Callable[[Tensor], Tensor]
 
 
 def frechet(first: Tensor, second: Tensor) -> float:
@@ -22,10 +37,19 @@ def frechet(first: Tensor, second: Tensor) -> float:
         first, second: `(n, F)` and `(m, F)`, n and m at least 2.
     """
     shift = first.double().mean(0) - second.double().mean(0)
-    # With S = R^T R for both sets, the eigenvalues of S1 S2 are the squared singular values of R1 R2^T.
-    own, other = _factor(first.double()), _factor(second.double())
-    cross = torch.linalg.svdvals(own @ other.T).sum()
-    return float(shift.square().sum() + own.square().sum() + other.square().sum() - 2 * cross)
+    return frechet_of_factors(shift, factor(first.double()), factor(second.double()))
+
+
+def frechet_of_factors(shift: Tensor, first: Tensor, second: Tensor) -> float:
+    """Frechet distance between Gaussians.
+
+    Args:
+        shift: difference of the means, `(F,)`.
+        first, second: matrices R `(r, F)` whose `R^T R` are the covariances.
+    """
+    # The eigenvalues of S1 S2 are the squared singular values of R1 R2^T.
+    cross = torch.linalg.svdvals(first @ second.T).sum()
+    return float(shift.square().sum() + first.square().sum() + second.square().sum() - 2 * cross)
 
 
 def frechet_figures(
@@ -69,7 +93,7 @@ def nearest(queries: Tensor, items: Tensor) -> list[int]:
     return torch.cdist(queries.double(), items.double()).argmin(dim=1).tolist()
 
 
-def _factor(rows: Tensor) -> Tensor:
+def factor(rows: Tensor) -> Tensor:
     """A matrix R whose `R^T R` is the covariance of rows `(n, F)`."""
     _, factor = torch.linalg.qr(rows - rows.mean(0), mode="r")
     scaled: Tensor = factor / (len(rows) - 1) ** 0.5

@@ -229,6 +229,19 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     def signal_features(self, signal: S) -> Tensor:
         """Features `(B, F)` of signals, comparable with those of fields."""
 
+    def pictures(self, fields: Field) -> Tensor | None:
+        """What feature networks in files see of fields (`evaluation.networks`); by default nothing.
+
+        Returns:
+            pictures `(B, 3, H, W)` or clips `(B, 3, T, H, W)`, in [-1, 1]; `(B * K, ...)` of K views of each field,
+            those of one field in a row; `None` if the domain has no pictures.
+        """
+        return None
+
+    def signal_pictures(self, signal: S) -> Tensor | None:
+        """What they see of signals: of the same shape as that of fields, but for the number of views."""
+        return None
+
     # Artefacts and views
 
     @abstractmethod

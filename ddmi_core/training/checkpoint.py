@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from attrs import frozen
 from torch import Tensor, nn
 
@@ -24,6 +26,18 @@ STATE = "state.json"
 LONGEST = 100  # characters of the name of a file
 # What reading a JSON or TOML file from elsewhere raises: numbers out of range and deep nesting included.
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+_DTYPES = {  # names in safetensors files
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 FINAL = "final"  # name of the checkpoint with a stage's final weights
 
 
@@ -85,11 +99,10 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
         files = {}
         for name, group in tensors.items():
             path = aside / f"{name}.safetensors"
-            plain = {key: tensor.detach().cpu().contiguous() for key, tensor in group.items()}
-            write_synced(path, safetensors.torch.save(plain))
+            write_synced(path, _contents(group))
             files[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
         state = {"format": FORMAT, **record, "files": files}
-        write_synced(aside / STATE, json.dumps(state, indent=1).encode())
+        write_synced(aside / STATE, [json.dumps(state, indent=1).encode()])
         if folder.exists():
             folder.rename(old)
         aside.rename(folder)
@@ -185,10 +198,11 @@ def prune(folder: Path, keep: int, last: str = "") -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and flush it to the disk."""
+def write_synced(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write the pieces of a file one after another, and flush it to the disk."""
     with path.open("wb") as stream:
-        stream.write(data)
+        for piece in pieces:
+            stream.write(piece)
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -220,6 +234,26 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], folder: Path) ->
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise CheckpointError(f"checkpoint {folder} does not fit the configured model: {first}") from error
+
+
+def _contents(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
+    """A safetensors file in pieces: the header, then one tensor after another.
+
+    `safetensors.torch.save` holds all tensors of the file three times; this holds one tensor of another device, or that
+    is not contiguous, twice.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), _DTYPES[tensors[name].dtype], name))
+    header, start = {}, 0
+    for name in order:
+        end = start + tensors[name].numel() * tensors[name].element_size()
+        facts = {"dtype": _DTYPES[tensors[name].dtype], "shape": list(tensors[name].shape)}
+        header[name] = {**facts, "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8 bytes
+    yield struct.pack("<Q", len(text)) + text
+    for name in order:
+        yield tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _sibling(folder: Path, kind: str) -> Path:

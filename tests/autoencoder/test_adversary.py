@@ -32,6 +32,43 @@ def test_a_logit_of_patchgan_sees_70_cells_along_each_axis(axes):
     assert seen(PatchDiscriminator(axes, 1, 2, kind="patchgan"), axes, 160) == [70] * axes
 
 
+@pytest.mark.parametrize("axes", [1, 2])
+def test_a_logit_of_the_small_kind_sees_17_cells_along_each_axis_but_for_the_normalisation(axes):
+    torch.manual_seed(0)
+    network = PatchDiscriminator(axes, 1, 2)
+    network.layers = torch.nn.Sequential(*(x for x in network.layers if not isinstance(x, torch.nn.GroupNorm)))
+    assert seen(network, axes, 60) == [17] * axes
+
+
+def test_the_small_kind_doubles_its_channels_twice_and_normalises_whole_patches():
+    network = PatchDiscriminator(2, 3, 8, extra=2)
+    shapes = [tuple(p.shape) for p in network.parameters() if p.ndim == 4]
+    assert shapes == [(8, 3, 3, 3), (16, 8, 3, 3), (32, 16, 3, 3), (1, 32, 3, 3)]
+    assert [layer.num_groups for layer in network.layers if isinstance(layer, torch.nn.GroupNorm)] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", ["small", "patchgan"])
+def test_features_follow_each_activation_whose_slope_below_zero_is_a_fifth(kind):
+    torch.manual_seed(0)
+    network, patch = PatchDiscriminator(1, 1, 4, kind=kind), random(2, 1, 40)
+    *features, logits = network(patch, patch[:, :0])
+    assert len(features) == (3 if kind == "small" else 4)
+    first = network.layers[0](patch)
+    torch.testing.assert_close(features[0], torch.where(first > 0, first, first / 5))
+    torch.testing.assert_close(network.layers(patch), logits)
+
+
+def test_patchgan_starts_with_small_weights():
+    torch.manual_seed(0)
+    network = PatchDiscriminator(2, 3, 64, kind="patchgan")
+    for layer in network.layers:
+        if isinstance(layer, torch.nn.Conv2d):
+            assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
+            assert abs(layer.weight.mean().item()) < 1e-3
+        elif isinstance(layer, torch.nn.BatchNorm1d):
+            assert layer.weight.mean().item() == pytest.approx(1.0, abs=0.01)
+
+
 def test_patchgan_has_the_layers_of_pix2pix():
     torch.manual_seed(0)
     network = PatchDiscriminator(2, 3, 64, kind="patchgan", extra=1)

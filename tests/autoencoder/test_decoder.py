@@ -10,7 +10,13 @@ from torch.nn import functional as F
 from ddmi_core.api import Layout, Planes
 from ddmi_core.autoencoder.config import DecoderConfig, EncoderConfig
 from ddmi_core.autoencoder.decoder import PlaneDecoder
-from ddmi_core.autoencoder.plane_blocks import CellAttention, JoinedConvolution, JoinedPlanes
+from ddmi_core.autoencoder.plane_blocks import (
+    CellAttention,
+    JoinedConvolution,
+    JoinedPlanes,
+    plane_kernel,
+    residual_blocks,
+)
 from ddmi_core.networks import AxisExchange, as_maps, common_axes
 from plane_layouts import LAYOUTS, cells_of, grids, influence, perturbed, planes, share_an_axis
 
@@ -237,3 +243,20 @@ def test_settings_without_effect_are_refused(kind):
         kind(wide_heads=True, middle=True)
     with pytest.raises(ValueError, match='transition = "block" has no effect with a single stage'):
         kind(widths=(8,), transition="block", **({"basis": (4,)} if kind is DecoderConfig else {}))
+
+
+@pytest.mark.parametrize(("blocks", "kernels", "widths"), [(1, [3], [6]), (2, [3], [6, 8]), (2, [3, 1], [6, 8, 8, 8])])
+def test_the_first_block_of_a_stage_maps_its_width(blocks, kernels, widths):
+    made = list(residual_blocks(2, 6, 8, DecoderConfig(blocks=blocks), kernels))
+    assert [block.norm1.num_channels for block in made] == widths
+    assert all(block.conv2.out_channels == 8 for block in made)
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("line", (1, 3)), ("plane", (3, 3)), ("mixed", (3, 3))])
+def test_kernels_of_lines_alone_have_one_row(name, kernel):
+    assert plane_kernel(LAYOUTS[name]) == kernel
+
+
+def test_attention_of_a_wide_head_has_the_channels_of_the_stage_in_each():
+    assert CellAttention(8, 2, wide=True).attention.inputs.out_features == 3 * 2 * 8
+    assert CellAttention(8, 2).attention.inputs.out_features == 3 * 8

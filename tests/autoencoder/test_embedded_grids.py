@@ -126,3 +126,24 @@ def test_a_place_that_is_not_a_number_gives_means_that_are_none(wraps):
     means = spread(rows, places, torch.ones(2), (4,), (wraps,))
     assert means.shape == (1, 1, 4)
     assert bool(means.isnan().any())
+
+
+def test_the_mean_of_a_cell_fades_below_a_weight_of_a_hundredth():
+    centre, rows = torch.tensor([[-0.5]]), torch.tensor([[[3.0]]])  # the first of two cells
+    for weight, share in ((1.0, 1.0), (0.01, 1.0), (0.005, 0.5), (0.0, 0.0)):
+        found = spread(rows, centre, torch.tensor([weight]), (2,), (False,))
+        torch.testing.assert_close(found, torch.tensor([[[3.0 * share, 0.0]]]))
+
+
+def test_the_last_feature_of_a_cell_tells_whether_it_has_points():
+    for plane in encoder(EMBEDDED["sphere"]).planes(signal(batch=1, rows=40, columns=80)):
+        present = plane[0, -1]
+        assert ((present - 1).abs() < 1e-5).logical_or(present < 1).all()
+        corner, middle = present[0, 0], present[len(present) // 2, len(present) // 2]
+        assert corner == 0  # outside of the disc
+        assert middle.item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("cells", "step", "each"), [(10, 1, 10), (10, 4, 8), (1, 4, 4)])
+def test_a_line_has_the_cells_of_the_grid_in_whole_steps(cells, step, each):
+    assert plane_cells(LAYOUTS["line"], cells, step) == each

@@ -162,3 +162,16 @@ def test_blocks_and_attention_take_grids_of_four_axes():
 def test_planes_of_a_grid_encoder_cannot_be_joined():
     with pytest.raises(ValueError, match=r"encoder.joined = true joins planes, but this encoder works on.*Fix"):
         encoder(LAYOUTS["tri-plane"], config=EncoderConfig(widths=(8,), joined=True))
+
+
+@pytest.mark.parametrize(("value", "bound"), [(1e3, 10.0), (-1e3, -20.0), (4.0, 4.0)])
+def test_log_variances_lie_between_minus_20_and_10(value, bound):
+    module = encoder(LAYOUTS["mixed"])
+    with torch.no_grad():
+        for head in module.heads:
+            head.weight.zero_()
+            head.bias.fill_(value)
+        posterior = module(signal(LAYOUTS["mixed"], {"x": 4, "y": 5, "z": 6}))
+    for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
+        assert mean.eq(value).all()
+        assert log_variance.eq(bound).all()

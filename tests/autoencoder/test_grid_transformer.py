@@ -10,6 +10,7 @@ from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.encoders import PointEncoder
 from ddmi_core.autoencoder.grid_transformer import GridTransformer
+from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Embedding
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed
 
@@ -144,3 +145,49 @@ def test_stages_of_tokens_are_refused():
 def test_encoders_on_planes_refuse_a_transformer():
     with pytest.raises(ValueError, match=r'encoder.kind = "transformer" attends over .* a grid, but this encoder'):
         PointEncoder(lambda s: s, lambda s: s[..., :0], 0, LAYOUTS["plane"], 8, 3, CONFIG)
+
+
+@pytest.mark.parametrize(("value", "bound"), [(1e3, 10.0), (-1e3, -20.0), (4.0, 4.0)])
+def test_log_variances_lie_between_minus_20_and_10(value, bound):
+    module = encoder(LAYOUTS["mixed"])
+    with torch.no_grad():
+        for head in module.heads:
+            head.weight.zero_()
+            head.bias.fill_(value)
+        posterior = module(signal(LAYOUTS["mixed"], {"x": 4, "y": 5, "z": 6}))
+    for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
+        assert mean.eq(value).all()
+        assert log_variance.eq(bound).all()
+
+
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_rolling_a_periodic_axis_by_whole_patches_rolls_the_latent(axis):
+    layout = evolve(LAYOUTS["tri-plane"], periodic=(axis,))
+    module = perturbed(encoder(layout, evolve(CONFIG, patch=(2, 2, 2)))).eval()
+    grid = signal(layout, {"x": 6, "y": 8, "z": 10}, batch=1)
+    with torch.no_grad():
+        before = module(grid).mean
+        after = module(grid.roll(4, dims=-1 - layout.axes.index(axis))).mean
+    for plane, (old, new) in zip(layout.planes, zip(before, after, strict=True), strict=True):
+        moved = old.roll(2, dims=-1 - plane.index(axis)) if axis in plane else old
+        torch.testing.assert_close(new, moved, atol=1e-4, rtol=1e-4)
+        assert axis not in plane or not torch.allclose(new, old, atol=1e-3)
+
+
+def test_a_layer_has_a_gated_network_of_four_times_its_width_and_its_own_norms():
+    layer = encoder(LAYOUTS["tri-plane"]).layers[0]
+    assert (layer.inner.out_features, layer.outer.in_features) == (8 * 12, 4 * 12)
+    tokens = torch.randn(2, 3, 4, 5, 12, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(layer.outer.weight)
+    hidden, gate = layer.inner(layer.norm(tokens)).chunk(2, dim=-1)
+    expected = tokens + layer.outer(hidden * torch.nn.functional.gelu(gate))
+    torch.testing.assert_close(layer(tokens), expected)  # attention starts at zero
+
+
+def test_positions_on_periodic_axes_are_eight_harmonics_of_their_angles():
+    layer = encoder(evolve(LAYOUTS["tri-plane"], periodic=("x",))).layers[0]
+    found = layer._harmonics(torch.zeros(1, 2, 3, 12), (1, 2))  # along y and x
+    angles = torch.pi * cell_centres(3)[:, None] * torch.arange(1, 9)
+    expected = torch.stack([angles.cos(), angles.sin()])
+    torch.testing.assert_close(found, expected.repeat(1, 2, 1))
+    assert layer._harmonics(torch.zeros(1, 2, 12), (0,)) is None

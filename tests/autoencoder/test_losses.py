@@ -6,9 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
+from torch.distributions import Bernoulli
 
-from ddmi_core.api import Planes, Posterior
 from ddmi_core.autoencoder.adversary import PatchDiscriminator, adaptive_weight, hinge_loss
 from ddmi_core.autoencoder.losses import MultiScaleTerm, as_patch, bernoulli_loss, l1_loss, l2_loss, pool
 
@@ -22,35 +21,6 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=seeded(seed))
-
-
-def test_kl_is_the_divergence_from_the_standard_normal_summed_over_planes():
-    mean = Planes([random(3, 2, 4, 5), random(3, 2, 7, seed=1)])
-    log_variance = Planes([random(3, 2, 4, 5, seed=2), random(3, 2, 7, seed=3)])
-    expected = torch.zeros(3)
-    for m, v in zip(mean, log_variance, strict=True):
-        dims = m.ndim - 1
-        posterior = Independent(Normal(m, (v / 2).exp()), dims)
-        prior = Independent(Normal(torch.zeros_like(m), torch.ones_like(m)), dims)
-        expected += kl_divergence(posterior, prior)
-    torch.testing.assert_close(Posterior(mean, log_variance).kl(), expected)
-
-
-def test_samples_of_a_posterior_have_its_moments_and_follow_the_generator():
-    mean, log_variance = Planes([torch.full((1, 1, 40000), 1.5)]), Planes([torch.full((1, 1, 40000), -1.2)])
-    posterior = Posterior(mean, log_variance)
-    first, again = posterior.sample(seeded(4))[0], posterior.sample(seeded(4))[0]
-    assert torch.equal(first, again)
-    assert first.mean().item() == pytest.approx(1.5, abs=0.02)
-    assert first.var().log().item() == pytest.approx(-1.2, abs=0.03)
-
-
-def test_samples_carry_gradients_to_both_parameters():
-    mean, log_variance = torch.zeros(2, 1, 3, requires_grad=True), torch.zeros(2, 1, 3, requires_grad=True)
-    sample = Posterior(Planes([mean]), Planes([log_variance])).sample(seeded())[0]
-    sample.sum().backward()
-    torch.testing.assert_close(mean.grad, torch.ones_like(mean))
-    torch.testing.assert_close(log_variance.grad, 0.5 * sample.detach())
 
 
 def test_bernoulli_loss_is_the_negative_log_likelihood():
@@ -108,6 +78,12 @@ def test_multi_scale_term_of_a_ramp_is_its_slope_at_every_scale():
     assert MultiScaleTerm(scales=3)(ramp, torch.zeros_like(ramp)).item() == pytest.approx((1 + 2 + 4) / 3)
 
 
+@pytest.mark.parametrize(("cells", "steps"), [(2, (1,)), (3, (1,)), (4, (1, 2)), (7, (1, 2)), (16, (1, 2, 4))])
+def test_multi_scale_term_has_three_scales_as_far_as_the_patch_has_cells(cells, steps):
+    ramp = torch.arange(float(cells)).reshape(1, 1, cells)
+    assert MultiScaleTerm()(ramp, torch.zeros_like(ramp)).item() == pytest.approx(sum(steps) / len(steps))
+
+
 def test_multi_scale_term_costs_a_coarse_error_more_than_a_fine_one():
     truth = torch.zeros(1, 1, 16)
     fine = torch.tensor([1.0, -1.0]).repeat(8).reshape(1, 1, 16)
@@ -143,3 +119,11 @@ def test_adaptive_weight_is_the_ratio_of_gradient_norms_at_the_last_layer():
     )
     assert balance.item() == pytest.approx(10 / 2, rel=1e-3)
     assert not balance.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "weight"), [(0.5, 0.0, 5000.0), (3.0, 0.0, 1e4), (0.0, 1.0, 0.0), (2.0, 1e-4, 1e4)]
+)
+def test_adaptive_weight_is_finite_and_limited(own, other, weight):
+    layer = torch.ones(1, requires_grad=True)
+    assert adaptive_weight((own * layer).sum(), (other * layer).sum(), layer).item() == pytest.approx(weight, rel=1e-4)

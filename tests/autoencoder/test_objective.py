@@ -241,6 +241,26 @@ def test_the_adversarial_term_joins_at_its_start(formula_domain, formula_config)
     assert "adversarial" in parts_of(both["autoencoder"](context(5)))
 
 
+def test_the_discriminator_has_a_rate_of_its_own(formula_domain, formula_config):
+    training = evolve(formula_config.autoencoder.training, rate=4e-3)
+    options = {"training": training, "adversarial": evolve(adversarial(1), rate=1e-3)}
+    both = objectives(formula_domain, formula_config, **options)
+    assert both["discriminator"].rate == pytest.approx(0.25)
+    assert both["autoencoder"].rate == 1.0
+    assert both["discriminator"].size == both["autoencoder"].size
+
+
+def test_encoder_decoder_and_readout_are_compiled_apart(formula_domain, formula_config):
+    main = objectives(formula_domain, formula_config)["autoencoder"]
+    assert list(main.compiled_parts()) == [main.trained.encoder, main.trained.decoder, main.trained.readout]
+
+
+def test_a_perceptual_term_is_not_trained(formula_domain, formula_config):
+    domain = variant(formula_domain, perceptual=returning({"drawn": DrawnTerm}))
+    main = objectives(domain, formula_config, perceptual=PerceptualConfig(kind="drawn"))["autoencoder"]
+    assert not any(weight.requires_grad for weight in main.perceptual.parameters())
+
+
 def test_without_a_start_there_is_no_discriminator(formula_domain, formula_config):
     assert list(objectives(formula_domain, formula_config)) == ["autoencoder"]
 

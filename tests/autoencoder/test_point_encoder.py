@@ -301,3 +301,16 @@ def test_points_of_a_layout_with_an_embedding_have_the_coordinates_of_its_planes
     points = 2 * torch.rand(2, 30, 3, generator=torch.Generator().manual_seed(0)) - 1
     mean = encoder(layout, channels=0)((points, points[..., :0])).mean
     assert [tuple(plane.shape) for plane in mean] == [(2, 3, 2, 2), (2, 3, 2)]
+
+
+@pytest.mark.parametrize(("value", "bound"), [(1e3, 10.0), (-1e3, -20.0), (4.0, 4.0)])
+def test_log_variances_lie_between_minus_20_and_10(value, bound):
+    module = encoder(LAYOUTS["tri-plane"])
+    with torch.no_grad():
+        for head in module.heads:
+            head.weight.zero_()
+            head.bias.fill_(value)
+        posterior = module(cloud(LAYOUTS["tri-plane"]))
+    for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
+        assert mean.eq(value).all()
+        assert log_variance.eq(bound).all()

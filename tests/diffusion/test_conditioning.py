@@ -89,3 +89,8 @@ def test_samples_follow_the_vector_that_they_are_given():
             module.denoiser(marked(asked[:, None])), module.path, noise, module.path.times(8)
         )
     assert (drawn.mean(dim=1) - asked).abs().mean() < 0.15
+
+
+def test_embeddings_of_classes_start_with_a_deviation_of_one_half():
+    torch.manual_seed(0)
+    assert ClassCondition(500, 64).weight.std().item() == pytest.approx(0.5, rel=0.02)

@@ -214,3 +214,29 @@ def test_samples_follow_the_token_that_they_are_given_and_guidance_strengthens_i
         )
     assert (drawn.mean(dim=1) - asked).abs().mean() < 0.2
     assert guided[16:].mean() > drawn[16:].mean() > 0.4
+
+
+def test_padding_after_a_vector_does_not_change_its_embedding():
+    condition = TokenCondition(2, 3, 8)
+    vectors = torch.tensor([[0.5, -1.0], [2.0, 0.25]])
+    short, long = rows(1, 4)
+    together = condition(packed(short, long, vectors=vectors))
+    alone = torch.cat([condition(packed(own, vectors=v[None])) for own, v in zip((short, long), vectors, strict=True)])
+    torch.testing.assert_close(together, alone)
+    assert condition(condition.none(2)).equal(condition.vector(torch.zeros(2, 3)))
+
+
+def test_the_learned_sequence_has_four_tokens_and_is_masked_beside_others():
+    condition = TokenCondition(0, 3, 8)
+    given = torch.cat([packed(*rows(2)), condition.none(1).expand(1, 2, -1)])
+    tokens, mask = condition.context(given)
+    assert tokens.shape == (2, 4 + 2, 8)
+    assert mask.tolist() == [[False] * 4 + [True] * 2, [True] * 4 + [False] * 2]
+    assert torch.equal(tokens[1, :4], condition.null)
+
+
+@pytest.mark.parametrize(("width", "heads", "used"), [(12, 4, 4), (10, 4, 2), (7, 4, 1)])
+def test_heads_of_cross_attention_are_lowered_to_divide_the_width(width, heads, used):
+    module = CrossAttention(width, heads, 5)
+    assert module.heads == used
+    assert module.query_norm.normalized_shape == (width // used,)

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from ddmi_core.api import Layout, Planes
 from ddmi_core.diffusion.config import DenoiserConfig
-from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, TimeEmbedding, sinusoids
+from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
+from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics, TimeEmbedding, sinusoids
+from ddmi_core.diffusion.denoisers.unet import PlaneUNet, kernel_of
 from ddmi_core.errors import ConfigError
+from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.networks import Attention, as_maps, as_planes
 from ddmi_core.registry import extensions
 from plane_layouts import LAYOUTS, cells_of, differs, influence, perturbed, planes
@@ -324,3 +327,110 @@ def test_a_cell_s_position_depends_on_its_coordinate_not_on_the_grid_s_size():
     with torch.no_grad():
         # Cell centres of 3 cells are every third of 9 cells', from the second on.
         torch.testing.assert_close(positions(0, (1, 3)), positions(0, (1, 9))[:, 1::3], atol=1e-4, rtol=1e-4)
+
+
+def test_positions_are_sinusoids_of_32_numbers_at_frequencies_up_to_32():
+    positions = AxisPositions(Layout(axes=("x", "y"), planes=(("x", "y"),)), 32)
+    with torch.no_grad():
+        for axis in positions.axes:
+            axis.weight.copy_(torch.eye(32))
+            axis.bias.zero_()
+        positions.planes.fill_(0.5)
+        found = positions(0, (3, 4))
+    across, down = (sinusoids(cell_centres(n), 32, highest=32.0) for n in (4, 3))
+    torch.testing.assert_close(found, 0.5 + across[None] + down[:, None])
+
+
+def test_harmonics_are_those_of_the_angles_on_periodic_axes():
+    layout = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("z",)), periodic=("x", "z"))
+    harmonics = Harmonics(layout, orders=2)
+    assert harmonics.count == 4
+    waves = harmonics([(2, 3), (1, 2)], torch.device("cpu")).unflatten(2, (2, 2))
+    assert waves.shape == (2, 2 * 3 + 2, 2, 2)
+    for order in (1, 2):
+        across, along = (torch.pi * cell_centres(n) * order for n in (3, 2))
+        for part, function in enumerate((torch.cos, torch.sin)):
+            expected = torch.cat([function(across).repeat(2), torch.zeros(2)])  # by rows; the line lacks x
+            torch.testing.assert_close(waves[part, :, 0, order - 1], expected)
+            expected = torch.cat([torch.zeros(6), function(along)])
+            torch.testing.assert_close(waves[part, :, 1, order - 1], expected)
+    assert Harmonics(LAYOUTS["plane"])([(2, 3)], torch.device("cpu")) is None
+    assert Harmonics(layout).count == 16
+
+
+def test_maps_are_halved_by_means_and_enlarged_by_the_nearest_cell():
+    grid = torch.arange(15.0).reshape(1, 1, 3, 5)
+    halved = PlaneUNet._halve(grid)
+    assert halved.tolist() == [[[[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]]]  # an odd last cell is alone
+    assert PlaneUNet._halve(grid[:, :, :1]).tolist() == [[[[0.5, 2.5, 4.0]]]]
+    (enlarged,) = PlaneUNet._enlarged([halved], [grid])
+    assert enlarged[0, 0, 0].tolist() == [3.0, 3.0, 5.0, 5.0, 6.5]
+    assert enlarged[0, 0, :, 0].tolist() == [3.0, 3.0, 10.5]
+
+
+def test_maps_are_padded_to_whole_patches_with_the_first_cells_of_periodic_axes_and_else_with_zeros():
+    layout = Layout(axes=("x", "y"), planes=(("x", "y"),), periodic=("x",))
+    module, cells = denoiser(layout, CONFIGS["transformer, patches"], 1), torch.arange(1.0, 21).reshape(1, 1, 4, 5)
+    padded = module._pad(cells, module.wraps[0])[0, 0]
+    assert torch.equal(padded[:4, :5], cells[0, 0])
+    assert torch.equal(padded[:4, 5:], cells[0, 0, :, :1])
+    assert padded.shape == (6, 6)
+    assert not padded[4:].any()
+    whole = torch.ones(1, 1, 3, 6)
+    assert torch.equal(module._pad(whole, module.wraps[0]), whole)
+
+
+def test_a_network_without_a_prediction_cannot_be_made_and_does_not_attend_by_itself():
+    class Plain(PlaneDenoiser):
+        def __init__(self, *given):
+            super().__init__(*given)
+
+        def forward(self, maps, condition):
+            return maps
+
+    given = LAYOUTS["plane"], 3, CONDITION, DenoiserConfig()
+    with pytest.raises(ConfigError, match=r"the denoiser Plain cannot attend .*Fix: set diffusion\.denoiser\.kind"):
+        Plain(*given).attend(8)
+    for missing in ("__init__", "forward"):
+        methods = {name: getattr(Plain, name) for name in ("__init__", "forward") if name != missing}
+        with pytest.raises(TypeError, match=missing):
+            type("Partial", (PlaneDenoiser,), methods)(*given)
+
+
+def test_normalised_tokens_are_scaled_by_the_condition_alone():
+    module = denoiser(LAYOUTS["plane"], CONFIGS["transformer"])
+    own = {name.split(".", 2)[-1] for name, _ in module.named_parameters() if "norm" in name}
+    assert own == {"attention.query_norm.weight", "attention.key_norm.weight"}
+
+
+@pytest.fixture
+def transformer():
+    return perturbed(denoiser(LAYOUTS["plane"], CONFIGS["transformer"]))
+
+
+def test_a_block_of_the_transformer_is_modulated_before_and_gated_after_both_parts(transformer):
+    block, tokens = transformer.blocks[0], torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
+
+    def normalised(rows: Tensor) -> Tensor:
+        return nn.functional.layer_norm(rows, (16,))
+
+    shift1, scale1, gate1, shift2, scale2, gate2 = block.modulation(condition())[:, None].split(16, dim=-1)
+    after = tokens + gate1 * block.attention(normalised(tokens) * (1 + scale1) + shift1, None)
+    after = after + gate2 * block.network(normalised(after) * (1 + scale2) + shift2)
+    torch.testing.assert_close(block(tokens, condition(), None), after)
+
+
+def test_the_head_of_the_transformer_is_modulated(transformer):
+    transformer.blocks, cells = nn.ModuleList(), torch.randn(2, 3, 4, 5)
+    tokens = transformer.stem(cells.movedim(1, -1)) + transformer.positions(0, (4, 5))
+    shift, scale = transformer.modulation(condition())[:, None, None].split(16, dim=-1)
+    expected = transformer.head(nn.functional.layer_norm(tokens, (16,)) * (1 + scale) + shift)
+    torch.testing.assert_close(transformer([cells], condition())[0], expected.movedim(-1, 1))
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("line", (1, 3)), ("plane", (3, 3)), ("apart", (3, 3))])
+def test_convolutions_of_lines_alone_have_one_row(name, kernel):
+    assert kernel_of(LAYOUTS[name]) == kernel
+    sizes = {p.shape[2:] for p in denoiser(LAYOUTS[name], CONFIGS["unet"]).parameters() if p.ndim == 4}
+    assert torch.Size(kernel) in sizes
+    assert sizes <= {torch.Size(kernel), torch.Size((1, 1)), torch.Size((1, 3))}

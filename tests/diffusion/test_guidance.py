@@ -71,3 +71,10 @@ def test_sampling_evaluates_the_reference_inside_the_interval_only() -> None:
 def test_interval_must_be_two_rising_times(guide: Guide, interval: tuple[float, float]) -> None:
     with pytest.raises(RequestError, match="interval"):
         guide(Counting(1.0), Counting(1.0), 2.0, interval)
+
+
+@both
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_an_interval_may_reach_both_ends_and_be_a_single_time(guide: Guide, interval: tuple[float, float]) -> None:
+    guided = guide(Counting(2.0), Counting(0.5), 3.0, interval)
+    torch.testing.assert_close(guided(X, torch.full((3,), interval[1])), 5.0 * X)

@@ -205,3 +205,17 @@ def test_an_untrained_mixed_model_draws_standard_normal_latents():
     with torch.no_grad():
         drawn = sampler_named("ddim")(module.denoiser(), module.path, x, module.path.times(40))
     torch.testing.assert_close(drawn.std(dim=0), torch.ones(SHAPE.length), atol=0.12, rtol=0)
+
+
+@pytest.mark.parametrize(("width", "condition"), [(8, 64), (32, 64), (40, 80), (64, 128)])
+def test_the_condition_has_twice_the_channels_of_the_network_and_at_least_64(width, condition):
+    config = evolve(configured(), denoiser=DenoiserConfig(kind="transformer", width=width, blocks=1, heads=2))
+    assert LatentDiffusion(LAYOUT, SHAPE, 3, config).time.width == condition
+
+
+def test_models_with_classes_vectors_or_tokens_are_conditioned():
+    config = configured()
+    assert not LatentDiffusion(LAYOUT, SHAPE, 0, config).conditioned
+    assert LatentDiffusion(LAYOUT, SHAPE, 1, config).conditioned
+    assert LatentDiffusion(LAYOUT, SHAPE, 0, config, vectors=3).conditioned
+    assert LatentDiffusion(LAYOUT, SHAPE, 0, config, tokens=3).conditioned

@@ -92,3 +92,27 @@ def test_large_offsets_do_not_spoil_the_variance():
     shape = LatentShape(1, [(1,)])
     flat = torch.randn(100000, 1, generator=seeded()) * 1e-2 + 300
     assert Normalisation.fit(flat, shape).std.item() == pytest.approx(flat.double().std().item(), rel=1e-3)
+
+
+def test_the_variance_of_draws_is_that_of_the_means_plus_the_mean_of_the_variances():
+    shape = LatentShape(2, [(3,), (2, 2)])
+    flat = torch.randn(50, shape.length, generator=seeded())
+    variances = torch.rand(1, shape.length, generator=seeded(1))
+    plain, drawn = Normalisation.fit(flat, shape), Normalisation.fit(flat, shape, variances)
+    torch.testing.assert_close(drawn.mean, plain.mean)
+    for before, after, own in zip(
+        *(shape.unpack(v) for v in (plain.std[None], drawn.std[None], variances)), strict=True
+    ):
+        for channel in range(2):
+            expected = (before[0, channel].flatten()[0] ** 2 + own[0, channel].mean()).sqrt()
+            torch.testing.assert_close(after[0, channel], expected.expand_as(after[0, channel]))
+
+
+def test_statistics_move_to_a_device():
+    moved = Normalisation(torch.zeros(3), torch.ones(3)).to(torch.device("meta"))
+    assert moved.mean.is_meta
+    assert moved.std.is_meta
+
+
+def test_the_smallest_deviation_is_a_millionth():
+    assert Normalisation.fit(torch.ones(4, 2), LatentShape(1, [(2,)])).std.tolist() == pytest.approx([1e-6] * 2)

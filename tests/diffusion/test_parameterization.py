@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.diffusion.parameterization import NoiseTarget, target_from
+from ddmi_core.diffusion.parameterization import NoiseTarget, Target, target_from
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import RequestError
@@ -120,6 +120,20 @@ def test_unknown_target_names_the_nearest() -> None:
         target_from("velocty", RectifiedFlow())
     with pytest.raises(RequestError, match="unknown prediction target"):
         target_from("", RectifiedFlow())
+
+
+@pytest.mark.parametrize("missing", ["training_target", "to_data"])
+def test_a_target_without_one_of_its_functions_cannot_be_made(missing: str) -> None:
+    given = {name: getattr(NoiseTarget, name) for name in ("training_target", "to_data") if name != missing}
+    with pytest.raises(TypeError, match=rf"abstract method '?{missing}'?"):
+        type("Partial", (Target,), given)(RectifiedFlow())
+
+
+def test_the_limit_near_noise_follows_from_the_path() -> None:
+    assert NoiseTarget(RectifiedFlow()) == NoiseTarget(RectifiedFlow())
+    assert NoiseTarget(RectifiedFlow()) != NoiseTarget(VariancePreserving())
+    with pytest.raises(TypeError):
+        NoiseTarget(RectifiedFlow(), 0.5)
 
 
 class Network(nn.Module):

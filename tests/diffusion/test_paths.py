@@ -172,3 +172,25 @@ def test_configuration_selects_the_path() -> None:
     assert path_from(PathConfig(kind="variance_preserving", steps=50)) == VariancePreserving(50, 0.0015, 0.0195)
     assert path_from(PathConfig(kind="variance_preserving", schedule="linear")) == VariancePreserving(schedule="linear")
     assert VariancePreserving(schedule="linear") != VariancePreserving()
+
+
+METHODS = ("alpha", "sigma", "alpha_rate", "sigma_rate", "phase", "time_of", "times", "draw_times")
+
+
+@pytest.mark.parametrize("missing", METHODS)
+def test_a_path_without_one_of_its_functions_cannot_be_made(missing: str) -> None:
+    given = {name: getattr(RectifiedFlow, name) for name in METHODS}
+    type("Whole", (Path,), given)()
+    del given[missing]
+    with pytest.raises(TypeError, match=rf"abstract method '?{missing}'?"):
+        type("Partial", (Path,), given)()
+
+
+def test_the_table_of_a_chain_is_no_argument_and_not_shown() -> None:
+    path = VariancePreserving(50, schedule="linear")
+    assert repr(path) == "VariancePreserving(steps=50, beta_start=0.0015, beta_end=0.0195, schedule='linear')"
+    assert path == VariancePreserving(50, schedule="linear")
+    with pytest.raises(TypeError):
+        VariancePreserving(50, 0.0015, 0.0195, "linear", path.log_alpha_bar)
+    assert path.log_alpha_bar.dtype == torch.float64
+    assert path.log_alpha_bar[0] == 0

@@ -14,7 +14,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.diffusion.paths import Path, RectifiedFlow, VariancePreserving
-from ddmi_core.diffusion.samplers import Denoise, Progress, evaluations, sampler_named
+from ddmi_core.diffusion.samplers import Denoise, Progress, evaluations, noise_like, sampler_named
 from ddmi_core.errors import RequestError
 from ddmi_core.registry.extensions import names
 
@@ -314,3 +314,23 @@ def test_samplers_are_found_by_name() -> None:
         sampler_named("dpmpp2m")
     with pytest.raises(RequestError, match="unknown sampler"):
         evaluations("", 4)
+
+
+def test_noise_of_one_generator_a_row_does_not_depend_on_the_other_rows() -> None:
+    x = torch.zeros(3, 5, dtype=torch.float64)
+    rows = noise_like(x, [seeded(n) for n in (4, 5, 6)])
+    assert rows.dtype == x.dtype
+    for row, seed in zip(rows, (4, 5, 6), strict=True):
+        assert torch.equal(row, torch.randn(5, generator=seeded(seed), dtype=x.dtype))
+    assert torch.equal(noise_like(x, seeded(7)), torch.randn(3, 5, generator=seeded(7), dtype=x.dtype))
+
+
+def test_a_sampler_keeps_the_name_and_the_description_of_its_method() -> None:
+    for name, sampler in SAMPLERS.items():
+        assert sampler.__name__ == name
+        assert sampler.__doc__
+
+
+def test_a_plain_function_as_sampler_counts_one_evaluation_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddmi_core.diffusion.samplers.sampler_named", lambda name: lambda *given: None)
+    assert evaluations("heun", 7) == 7

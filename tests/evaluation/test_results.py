@@ -6,7 +6,7 @@ from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 
 FIGURES = (
     Figure("reconstruction_psnr_db", 24.1234567, {}),
-    Figure("reconstruction_ssim", 0.9, {}),
+    Figure("reconstruction_ssim", 0.9, {}, interval=(0.85, 0.95)),
     Figure("reconstruction_error", 0.001234567, {}),
     Figure("frechet_held_out_to_training", 2.5, {"samples": 16}),
     Figure("frechet_samples_to_training", 12345.678, {}),

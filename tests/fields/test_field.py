@@ -131,6 +131,13 @@ def test_blocks_never_exceed_the_chunk(sizes, chunk):
     assert product <= chunk
 
 
+def test_blocks_of_two_axes_are_at_most_256_points_wide():
+    assert tile_steps((1000, 1000), 4096) == (256, 16)
+    assert tile_steps((100, 1000, 7), 4096) == (100, 40, 1)
+    assert tile_steps((1000,), 4096) == (1000,)
+    assert tile_steps((3, 2), 0) == (1, 1)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.permutations(range(9)), st.integers(1, 9))
 def test_values_do_not_depend_on_order_or_company_of_queries(order, chunk):
@@ -173,6 +180,17 @@ def test_slices_stack_back_to_the_batch():
     assert [len(part) for part in field] == [1, 1, 1]
 
 
+def test_an_index_counts_from_either_end():
+    field, coords = make_field(LAYOUTS["line"], batch=3), torch.full((3, 1, 1), 0.3)
+    for index in range(-3, 3):
+        part = field[index]
+        assert len(part) == 1
+        torch.testing.assert_close(part(coords[:1])[0], field(coords)[index])
+    for index in (3, -4):
+        with pytest.raises(IndexError, match=rf"index {index} is out of range for a batch of 3"):
+            field[index]
+
+
 def test_fields_of_different_models_do_not_stack():
     with pytest.raises(ValueError, match="different models"):
         Field.stack([make_field(LAYOUTS["line"]), make_field(LAYOUTS["line"])])
@@ -184,8 +202,6 @@ def test_wrong_coordinates_are_named():
     field = make_field(LAYOUTS["plane"])
     with pytest.raises(ValueError, match=r"\(2, 4, 3\).*\(2, N, 2\), columns x, y"):
         field(torch.zeros(2, 4, 3))
-    with pytest.raises(IndexError, match="out of range for a batch of 2"):
-        field[2]
     with pytest.raises(ValueError, match=r"one field; got a batch of 2\. Fix: index it"):
         field.lattice([cell_centres(3)])
 
@@ -236,6 +252,10 @@ def test_fields_that_were_moved_one_by_one_stack():
         ({"axes": ("x", "x"), "planes": (("x",),)}, "duplicate layout names"),
         ({"axes": ("x", "y"), "planes": (("x", "z"),)}, "unknown axes: z"),
         ({"axes": ("x", "y", "z"), "planes": (("x", "y", "z"),)}, "one or two"),
+        ({"axes": ("x", "y"), "planes": (("x", "x"),)}, "one or two different axes"),
+        ({"axes": ("x", "y"), "planes": (("x", "y"), ())}, "one or two"),
+        ({"axes": (), "planes": ()}, "axes"),
+        ({"axes": ("x",), "planes": (("x",),), "extra": ("x",)}, "duplicate layout names"),
     ],
 )
 def test_impossible_layouts_are_refused(arguments, message):
@@ -243,7 +263,12 @@ def test_impossible_layouts_are_refused(arguments, message):
         Layout(**arguments)
 
 
-def test_planes_of_one_size_stack_and_lines_get_height_one():
-    assert Planes([torch.zeros(2, 3, 5), torch.zeros(2, 3, 5)]).stacked().shape == (2, 2, 3, 1, 5)
-    with pytest.raises(ValueError, match="different sizes"):
-        Planes([torch.zeros(2, 3, 5), torch.zeros(2, 3, 4)]).stacked()
+def test_a_layout_says_where_each_plane_lies_and_what_is_periodic():
+    layout = Layout(axes="xyz", planes=("yx", "z"), extra=["a"], periodic=["x"])
+    assert (layout.axes, layout.planes, layout.extra) == (("x", "y", "z"), (("y", "x"), ("z",)), ("a",))
+    assert layout.columns == ((1, 0), (2,))
+    assert layout.wraps == (True, False, False)
+    assert layout.plane_wraps == ((False, True), (False,))
+    coords = torch.zeros(4, 3)
+    assert layout.in_planes(coords) is coords
+    assert layout.plane_weights(coords) is None

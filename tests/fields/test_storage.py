@@ -33,6 +33,13 @@ def test_saved_field_computes_the_same(layout, full, path):
     assert not any(weight.requires_grad for weight in again.readout.parameters())
 
 
+def test_a_field_of_one_scale_is_saved_and_loaded(path):
+    field = make_field(LAYOUTS["tri-plane"], scales=1)
+    field.save(path)
+    coords = torch.rand(2, 6, 3) * 2 - 1
+    assert torch.equal(Field.load(path)(coords), field(coords))
+
+
 def test_a_field_keeps_its_precision_and_loading_leaves_the_random_state_alone(path):
     field = make_field(LAYOUTS["plane"])
     field.readout.double()

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -424,10 +425,10 @@ def test_a_full_disk_loses_nothing_that_was_done(finished_runs, tmp_path, monkey
     with monkeypatch.context() as patched:
         write = checkpoint.write_synced
 
-        def full(path: Path, data: bytes) -> None:
+        def full(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
             if "denoiser" in str(path) and "step-00000040" in str(path):
                 raise OSError(errno.ENOSPC, "of the test")
-            write(path, data)
+            write(path, pieces)
 
         patched.setattr(checkpoint, "write_synced", full)
         words = (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from ddmi_core.atomic import written_aside
@@ -57,6 +60,32 @@ def test_equal_states_are_equal_bytes(tmp_path):
     save(tmp_path / "b")
     for name in names(tmp_path / "a"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_files_are_those_of_safetensors(tmp_path):
+    tensors = {
+        "single": torch.randn(3, 4),
+        'name "of" Ω': torch.tensor(-3),
+        "half": torch.randn(5).half(),
+        "brain": torch.randn(3).bfloat16(),
+        "flags": torch.tensor([True, False, True]),
+        "none": torch.zeros(0, 3),
+    }
+    for number, group in enumerate((tensors, {})):
+        checkpoint.save(tmp_path / str(number), {"weights": group}, {})
+        written = (tmp_path / str(number) / "weights.safetensors").read_bytes()
+        assert written == safetensors.torch.save(group)
+
+
+def test_saving_copies_no_tensor(tmp_path):
+    tensors = {str(number): torch.zeros(2**18) for number in range(4)}
+    tracemalloc.start()
+    try:
+        checkpoint.save(tmp_path / "c", {"weights": tensors}, {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20  # the size of one
 
 
 def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path):
@@ -147,6 +176,49 @@ def test_a_damaged_checkpoint_is_refused_in_words(damage, words, tmp_path):
         checkpoint.load(tmp_path / "c")
     assert str(tmp_path / "c") in str(caught.value)
     assert caught.value.exit_status == 2
+
+
+def test_formats_and_names_of_files_have_limits(tmp_path):
+    save(tmp_path / "c")
+    _state(format=0)(tmp_path / "c")
+    assert checkpoint.load(tmp_path / "c").record["format"] == 0
+    for number in (-1, 2**31):
+        _state(format=number)(tmp_path / "c")
+        with pytest.raises(CheckpointError, match="its format is not a number of a format"):
+            checkpoint.load(tmp_path / "c")
+    _state(format=2**31 - 1)(tmp_path / "c")
+    with pytest.raises(checkpoint.NewerFormatError):
+        checkpoint.load(tmp_path / "c")
+    for length, words in ((100, "found missing"), (101, "is not the name of a file")):
+        _state(format=1, files={"w" * length: {"bytes": 3, "sha256": ""}})(tmp_path / "c")
+        with pytest.raises(CheckpointError, match=words):
+            checkpoint.load(tmp_path / "c")
+    _state(files={"../w": {"bytes": 3, "sha256": ""}})(tmp_path / "c")
+    with pytest.raises(CheckpointError, match="is not the name of a file"):
+        checkpoint.load(tmp_path / "c")
+
+
+def test_groups_have_the_digest_of_their_file(tmp_path):
+    saved = save(tmp_path / "c")
+    digest = hashlib.sha256((tmp_path / "c" / "weights.safetensors").read_bytes()).hexdigest()
+    assert saved.digest("weights") == digest
+    assert saved.has("empty")
+    assert not saved.has("average")
+
+
+def test_weights_of_another_architecture_are_refused_with_the_first_difference(tmp_path):
+    with pytest.raises(CheckpointError, match=r"does not fit the configured model: Missing key\(s\).*bias"):
+        checkpoint.load_into(torch.nn.Linear(2, 2), {"weight": torch.zeros(2, 2)}, tmp_path)
+    module = torch.nn.Linear(2, 2)
+    checkpoint.load_into(module, {"weight": torch.ones(2, 2), "bias": torch.zeros(2)}, tmp_path)
+    assert module.weight.eq(1).all()
+
+
+def test_a_stage_is_finished_with_its_final_weights(tmp_path):
+    save(tmp_path / "step-00000001")
+    assert not checkpoint.finished(tmp_path)
+    save(tmp_path / "final")
+    assert checkpoint.finished(tmp_path)
 
 
 def test_a_missing_folder_and_a_file_are_no_checkpoints(tmp_path):
@@ -335,3 +407,10 @@ def test_rewinding_drops_one_stage_s_later_records_and_the_cut_off_line(tmp_path
 def test_a_log_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OutputError, match=r"cannot write .*log.jsonl"):
         Log(tmp_path / "nowhere" / "log.jsonl").write("a", 1, {})
+
+
+def test_records_without_a_stage_or_a_step_survive_rewinding_and_blank_lines_do_not(tmp_path):
+    log = Log(tmp_path / "log.jsonl")
+    log.path.write_text('{"note": 1}\n\n{"stage": "a"}\n{"stage": "a", "step": 1}\n{"stage": "a", "step": 0}\n')
+    log.rewind("a", 0)
+    assert log.path.read_text() == '{"note": 1}\n{"stage": "a"}\n{"stage": "a", "step": 0}\n'

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ddmi_core.training import distributed
 from ddmi_core.training.log import Log
 from whole_runs import FILES
 
@@ -90,3 +91,28 @@ def test_a_whole_run_is_written_once_by_the_main_process(place):
     ]
     assert "frechet" in (place / "screen-0.txt").read_text()
     assert (place / "screen-1.txt").read_text() == ""
+
+
+def test_a_single_process_is_the_main_one_and_works_once():
+    calls = []
+    assert distributed.is_main()
+    assert distributed.on_main(lambda: calls.append(1) or 7) == 7
+    assert distributed.main_first(lambda: calls.append(2) or 8) == 8
+    assert calls == [1, 2]
+    assert distributed.largest(3) == 3
+    value = torch.tensor(2.5, requires_grad=True)
+    gathered = distributed.gathered(value)
+    assert gathered.tolist() == [2.5]
+    assert not gathered.requires_grad
+    with pytest.raises(ZeroDivisionError):
+        distributed.on_main(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize(("available", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_the_default_device_is_a_gpu_if_there_is_one(available, kind, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert distributed.default_device().type == kind
+
+
+def test_processes_wait_for_each_other_for_a_week():
+    assert distributed.TIMEOUT.days == 7

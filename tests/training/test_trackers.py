@@ -88,3 +88,21 @@ def test_callbacks_see_the_model_in_training(tmp_path):
     observers = Observers(tmp_path, callbacks={"norm": lambda m: found.append(m.model.weight.norm())})
     observers.tell(moment(tmp_path, 1))
     assert isinstance(found[0], torch.Tensor)
+
+
+def test_a_tracker_that_records_nothing_cannot_be_made(tmp_path):
+    with pytest.raises(TypeError, match="record"):
+        type("Partial", (Tracker,), {})(tmp_path)
+
+
+def test_a_tracker_that_cannot_be_closed_is_told_and_the_others_are_closed(tmp_path):
+    class Open(Kept):
+        def close(self):
+            raise SystemExit("busy")
+
+    told = []
+    observers = Observers(tmp_path, {"kept": Kept, "open": Open}, notice=told.append)
+    observers.tell(moment(tmp_path, 1))
+    observers.close()
+    assert told == ["tracker 'open' failed and is left out from here on: SystemExit: busy"]
+    assert [tracker.closed for tracker in OPENED] == [0, 1]

@@ -7,7 +7,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
-from ddmi_core.training.trainer import Stage, rate_factor, train
+from ddmi_core.training.trainer import Stage, _mean, rate_factor, train
 
 STEPS = 12
 CONFIG = TrainingConfig(steps=STEPS, batch=3, rate=1e-2, warmup=2, ema=0.8, checkpoint=4, log=3, clip=0.5)
@@ -409,11 +409,11 @@ def test_a_full_disk_ends_training_with_the_older_checkpoint_in_place(tmp_path, 
     with monkeypatch.context() as patched:
         write, count = checkpoint.write_synced, [0]
 
-        def full(path: Path, data: bytes) -> None:
+        def full(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
             count[0] += 1
             if count[0] > 5:  # one checkpoint has three groups and a record
                 raise OSError(28, "No space left on device")
-            write(path, data)
+            write(path, pieces)
 
         patched.setattr(checkpoint, "write_synced", full)
         with pytest.raises(OutputError, match=r"no space left.*step-00000008"):
@@ -646,6 +646,79 @@ def test_beta_is_the_decay_of_the_squared_gradients(tmp_path):
     assert objective.trained.weight.item() == pytest.approx(-0.1 * (1 + second), rel=1e-5)
 
 
+def slopes_trained(folder, **changes) -> float:
+    objective = Slopes()
+    for name, value in changes.pop("objective", {}).items():
+        setattr(objective, name, value)
+    given = {"steps": 2, "rate": 0.1, "warmup": 0, "schedule": "constant", "beta": 0.75, "clip": 99.0, **changes}
+    train(stage(folder, TrainingConfig(**given)), {"main": objective})
+    return objective.trained.weight.item()
+
+
+def test_longer_gradients_are_clipped_to_the_limit(tmp_path):
+    """Gradients 1 and 3 become 1 and 1: AdamW then takes two whole steps of the rate."""
+    assert slopes_trained(tmp_path / "clipped", clip=1.0) == pytest.approx(-0.2, rel=1e-4)
+    assert slopes_trained(tmp_path / "short", clip=3.1) == slopes_trained(tmp_path / "whole")
+
+
+def test_an_objective_has_a_rate_relative_to_the_configured_one(tmp_path):
+    whole, part = slopes_trained(tmp_path / "whole"), slopes_trained(tmp_path / "part", objective={"rate": 0.25})
+    assert part == pytest.approx(0.25 * whole, rel=1e-5)
+
+
+def test_the_time_left_follows_from_the_mean_time_of_the_steps_so_far(tmp_path, monkeypatch):
+    clock, reports = itertools.count(100.0, 2.0), []  # two seconds between two looks at it: one a report
+    monkeypatch.setattr("ddmi_core.training.trainer.time.monotonic", lambda: next(clock))
+    job = stage(tmp_path, evolve(CONFIG, steps=6, log=2), progress=reports.append)
+    train(job, {"main": Regression()})
+    assert [report.seconds_left for report in reports] == pytest.approx([2 / 2 * 4, 4 / 4 * 2, 0.0])
+    assert [record["steps_per_second"] for record in job.log.records()] == [1.0, 1.0, 1.0]
+
+
+def test_the_speed_of_a_resumed_training_counts_its_own_steps(tmp_path, monkeypatch):
+    interrupted(tmp_path, 3)
+    clock = itertools.count(100.0, 2.0)
+    monkeypatch.setattr("ddmi_core.training.trainer.time.monotonic", lambda: next(clock))
+    job = stage(tmp_path)
+    train(job, {"main": Regression()})
+    assert [record["steps_per_second"] for record in job.log.records()][1:] == [1.0, 1.25, 1.333]
+
+
+def test_losses_of_several_batches_are_averaged_part_by_part_where_they_are_present():
+    one, two, three = (torch.tensor(float(number)) for number in (1, 2, 6))
+    mean = _mean([Losses(one, (("a", one),)), Losses(two, (("a", three), ("b", two)))])
+    assert mean.total == 1.5
+    assert dict(mean.parts) == {"a": 3.5, "b": 2.0}
+
+
+def test_callbacks_get_each_logged_step_with_its_figures(tmp_path):
+    moments = []
+    objective = Regression()
+    job = stage(tmp_path, logged=moments.append)
+    train(job, {"main": objective})
+    assert [(m.stage, m.step, m.steps) for m in moments] == [("regression", n, STEPS) for n in (3, 6, 9, 12)]
+    assert moments[0].model is objective.trained
+    assert moments[0].run == tmp_path
+    for moment, record in zip(moments, job.log.records(), strict=True):
+        assert {"stage": moment.stage, "step": moment.step, **moment.values} == record
+
+
+def test_parts_of_a_model_are_compiled_if_asked_for(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    objectives = {"main": Regression(), "second": Regression()}
+    train(stage(tmp_path / "plain", evolve(CONFIG, steps=1)), {"main": Regression()})
+    assert compiled == []
+    train(stage(tmp_path / "compiled", evolve(CONFIG, steps=1, compile=True)), objectives)
+    assert [id(module) for module in compiled] == [id(o.trained) for o in objectives.values()]
+
+
+def test_an_objective_without_a_loss_cannot_be_made():
+    with pytest.raises(TypeError, match="forward"):
+        type("Partial", (Objective,), {})()
+    assert (Regression().start, Regression().rate) == (0, 1.0)
+
+
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 100), (10, 10), (5, 0)])
 def test_the_rate_is_positive_for_any_lengths(steps, warmup):
     assert all(0 < rate_factor(step, TrainingConfig(steps=steps, warmup=warmup)) <= 1 for step in range(steps))
@@ -725,6 +798,26 @@ def test_the_moving_average_of_constant_weights_is_these_weights():
     for step in range(200):
         average.update(module, step)
     torch.testing.assert_close(average.weights["weight"], torch.full((2, 3), 2.0), atol=1e-4, rtol=0)
+
+
+def test_a_stored_average_replaces_the_present_one_and_is_a_copy():
+    module = nn.Linear(3, 2)
+    average, stored = MovingAverage(module, decay=0.9), {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    average.load(stored)
+    stored["weight"].zero_()
+    assert average.weights["weight"].eq(1).all()
+    assert average.weights["bias"].eq(0).all()
+
+
+def test_the_moving_average_does_not_follow_by_itself():
+    module = nn.Linear(3, 2)
+    average = MovingAverage(module, decay=0.0)
+    with torch.no_grad():
+        module.weight.fill_(7.0)
+    assert not average.weights["weight"].eq(7).any()
+    assert not average.weights["weight"].requires_grad
+    average.update(module, 0)  # a decay of 0 keeps the newest weights
+    assert average.weights["weight"].eq(7).all()
 
 
 def test_buffers_are_copied_and_not_averaged():

@@ -210,7 +210,7 @@ class PlaneUNet(PlaneDenoiser):
     def _halve(features: Tensor) -> Tensor:
         """Mean over blocks of two cells along axes longer than one; an odd last cell is kept."""
         sizes = [2 if size > 1 else 1 for size in features.shape[2:]]
-        return F.avg_pool2d(features, sizes, ceil_mode=True, count_include_pad=False)
+        return F.avg_pool2d(features, sizes, ceil_mode=True)
 
     @staticmethod
     def _enlarged(maps: Maps, others: Maps) -> Maps:

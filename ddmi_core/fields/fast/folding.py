@@ -52,7 +52,7 @@ class FoldedReadout:
     head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
     activation: Callable[[Tensor], Tensor]  # may work in place
     wraps: tuple[bool, ...]  # whether each column of the coordinates is periodic
-    residual: bool = False
+    residual: bool
 
     @property
     def channels(self) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from attrs import evolve
 
 from ddmi_core.api import Field, Layout
 from ddmi_core.fields.coordinates import cell_centres
+from ddmi_core.fields.layout import Embedding
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
 
@@ -102,6 +104,25 @@ def test_slopes_equal_gradients_of_the_plain_path(layout, activation):
     assert not slopes.requires_grad
     torch.testing.assert_close(values, plain.detach(), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(slopes, torch.stack(gradients, dim=1), atol=1e-4, rtol=1e-4)
+
+
+SHEAR = torch.tensor([[1.0, 0.25], [0.0, 1.0]], requires_grad=True)
+
+
+def sheared(coords):
+    """A map of coordinates with weights in training."""
+    return coords @ SHEAR.to(coords)
+
+
+def test_values_have_no_gradients_whatever_is_in_training():
+    embedding = Embedding(axes=("x", "y"), function=f"{__name__}:sheared")
+    field = make_field(evolve(LAYOUTS["plane"], embedding=embedding))
+    field = field.map(lambda plane: plane.requires_grad_())
+    coords = points(field.layout).requires_grad_()
+    assert field(coords[None]).requires_grad
+    found = field.points().at(coords)
+    assert not found.requires_grad
+    torch.testing.assert_close(found, field(coords[None])[0].detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_slopes_work_where_gradients_are_off():
