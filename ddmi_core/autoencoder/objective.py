@@ -62,10 +62,14 @@ class ReconstructionObjective(Objective):
         return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
 
     def draw(self, context: StepContext) -> tuple[Any, Queries, Queries]:
-        """Signals, queries, and the queries of terms on patches: the same ones, or a patch beside them."""
+        """Signals, queries, and the queries of terms on patches: the same ones, or a patch beside them.
+
+        No patch is drawn beside them for no term.
+        """
         signal = self.signals.batch(context.indices, context.generator)
         queries = self.sampler.sample(signal, self.config.points, context.generator)
-        shape = self.config.patch
+        term = self.perceptual is not None and self.config.perceptual.weight
+        shape = self.config.patch if term or self.config.equivariance or self.discriminator else ()
         block = self.sampler.block(signal, shape, context.generator) if shape else None
         moved = move(queries, context.device)
         return move(signal, context.device), moved, moved if block is None else move(block, context.device)

@@ -134,21 +134,17 @@ def _reasons(
             if (type(section), name) not in read and not attrs.has(type(getattr(section, name))):
                 yield f"{prefix}.{name}", _unread(parts, config, prefix, section, name)
     autoencoder, diffusion = config.autoencoder, config.diffusion
+    yield from _schedules(config)
+    yield from _terms(config)
     if len(parts.domain.layout.planes) == 1:
         yield "autoencoder.readout.planes", f"domain {parts.domain.name!r} has one plane"
+        if diffusion.denoiser.planes == "joined":
+            yield "diffusion.denoiser.planes", f"domain {parts.domain.name!r} has one plane, as 'shared' treats it"
     if diffusion.denoiser.head_channels:
         why = f"diffusion.denoiser.head_channels = {diffusion.denoiser.head_channels} determines the number of heads"
         yield "diffusion.denoiser.heads", why
     if len(trial.model.autoencoder.decoder.channels) == 1:
         yield "autoencoder.readout.joining", f"autoencoder.decoder.basis = {autoencoder.decoder.basis} is one scale"
-    start, steps = autoencoder.adversarial.start, autoencoder.training.steps
-    if start >= steps:
-        for name in attrs.fields_dict(type(autoencoder.adversarial)):
-            why = f"autoencoder.adversarial.start = {start} is not below autoencoder.training.steps = {steps}"
-            yield f"autoencoder.adversarial.{name}", why
-    if not autoencoder.perceptual.weight:
-        for name in ("kind", "weights_file"):
-            yield f"autoencoder.perceptual.{name}", "autoencoder.perceptual.weight = 0"
     if not trial.patches:
         why = f"{type(parts.sampler).__name__}, the sampler of domain {parts.domain.name!r}, draws no patch of a grid"
         yield from ((key, why) for key in _values(config) if key.startswith(ON_PATCHES))
@@ -159,6 +155,39 @@ def _reasons(
         yield from ((key, why) for key in keys)
     if not trial.augmented:
         yield "diffusion.copies", f"the data are not augmented (data = {source_name(parts, config.data)!r})"
+
+
+def _schedules(config: RunConfig) -> Iterator[tuple[str, str]]:
+    """Keys of schedules without an effect."""
+    for stage, training in (("autoencoder", config.autoencoder.training), ("diffusion", config.diffusion.training)):
+        if training.warmup >= training.steps:
+            end = f"{stage}.training.warmup = {training.warmup} lasts for all {stage}.training.steps = {training.steps}"
+            yield f"{stage}.training.schedule", end
+    autoencoder = config.autoencoder
+    if not autoencoder.kl and autoencoder.spectral_start in (0, autoencoder.spectral):
+        why = f"autoencoder.kl = 0, and autoencoder.spectral_start = {autoencoder.spectral_start} changes no weight"
+        yield "autoencoder.kl_anneal", why
+
+
+def _terms(config: RunConfig) -> Iterator[tuple[str, str]]:
+    """Keys of terms on patches that have no weight."""
+    autoencoder, adversarial = config.autoencoder, config.autoencoder.adversarial
+    start, steps = adversarial.start, autoencoder.training.steps
+    why = ""
+    if start >= steps:
+        why = f"autoencoder.adversarial.start = {start} is not below autoencoder.training.steps = {steps}"
+    elif start and not adversarial.weight:
+        why = "autoencoder.adversarial.weight = 0"
+        yield "autoencoder.adversarial.adaptive", why
+        why = "" if adversarial.features else f"{why} and autoencoder.adversarial.features = 0"
+    if why:
+        yield from ((f"autoencoder.adversarial.{name}", why) for name in attrs.fields_dict(type(adversarial)))
+    if not autoencoder.perceptual.weight:
+        for name in ("kind", "weights_file"):
+            yield f"autoencoder.perceptual.{name}", "autoencoder.perceptual.weight = 0"
+    perceptual = autoencoder.perceptual.kind != "none" and autoencoder.perceptual.weight
+    if not (perceptual or autoencoder.equivariance or (start and not why)):
+        yield "autoencoder.patch", "perceptual, adversarial and equivariance terms are off"
 
 
 def _unread(parts: AnyParts, config: RunConfig, prefix: str, section: Any, name: str) -> str:

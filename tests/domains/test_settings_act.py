@@ -7,10 +7,14 @@ compared with those of the domain's small configuration; if nothing differs, the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args, get_origin
+from unittest.mock import Mock
 
 import attrs
 import pytest
@@ -32,7 +36,11 @@ from ddmi_core.runs.rehearsal import Some
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import keys, resolve
 from ddmi_core.settings.schema import choices, hints
+from ddmi_core.training import checkpoint
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for
+from ddmi_core.training.trainer import Stage, train
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -156,6 +164,17 @@ class Small:
             return error.key if "cannot act, because" in str(error) else "another error"
         return ""
 
+    @contextmanager
+    def changed(self, *overrides: str) -> Iterator[None]:
+        """Start from other values inside of the context."""
+        kept = self.config, self.overrides
+        self.overrides = (*self.overrides, *overrides)
+        self.config = resolve(self.domain, self.preset, overrides=self.overrides)
+        try:
+            yield
+        finally:
+            self.config, self.overrides = kept
+
     def first_stage(self, config: RunConfig) -> list[Any]:
         model = build_autoencoder(self.parts, config)
         objectives = autoencoder_objectives(self.parts, config, model, self.split)
@@ -183,6 +202,47 @@ class Small:
         objective = DenoisingObjective(model, encoded.flat, encoded.vectors if length else encoded.labels)
         losses = [loss for number in range(2) for loss in step(objective, number)]
         return [*losses, encoded.flat, encoded.normalisation.std, *model.state_dict().values()]
+
+    def trained(self, stage: str, folder: Path) -> Any:
+        """A function from a configuration to what three steps of a stage with its training settings give."""
+        number = count()
+        model = build_autoencoder(self.parts, self.config)
+        main = autoencoder_objectives(self.parts, self.config, model, self.split)["autoencoder"]
+        if stage == "diffusion":
+            encoded = latent_cache.encode(model.eval(), Some(self.split.train, 8), 1, 0, CPU)
+            main = DenoisingObjective(
+                build_diffusion(self.domain, self.config, encoded.shape, 0), encoded.flat, encoded.labels
+            )
+        initial = deepcopy(main.trained.state_dict())
+
+        def train_with(config: RunConfig) -> list[Any]:
+            main.trained.load_state_dict(initial)
+            place, seen = folder / str(next(number)), []
+            place.mkdir()
+            stored, compiled = Mock(wraps=checkpoint.save), Mock()
+            training = getattr(config, stage).training
+            log, logged = Log(place / "log.jsonl"), lambda moment: seen.append(moment.step)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(checkpoint, "save", stored)
+                patch.setattr(torch.nn.Module, "compile", compiled)
+                train(Stage(stage, place, training, 0, log, logged=logged), {stage: main})
+            final = stored.call_args.args[1]["weights"]
+            return [*final.values(), seen, stored.call_count, compiled.called]
+
+        return train_with
+
+    def sampled(self) -> Any:
+        """A function from a configuration to what a model with random weights draws."""
+        diffusion = deepcopy(self.trial.model.diffusion)
+        with torch.no_grad():
+            for weights in diffusion.parameters():
+                weights += 0.1 * torch.randn(weights.shape, generator=generator_for(0, "weights"))
+
+        def draw(config: RunConfig) -> list[Any]:
+            model = evolve(self.trial.model, config=config, diffusion=diffusion)
+            return [model.sample_latents(config.sampling.count)]
+
+        return draw
 
     def given(self, config: RunConfig) -> torch.Tensor | None:
         condition = build_condition(self.parts, config)
@@ -229,7 +289,7 @@ def examined(small: Small, under: tuple[str, ...], result: Any) -> tuple[list[st
     """Keys that act, keys that are refused, and keys that neither act nor are refused, or both."""
     act, refused, wrong, plain = [], [], [], result(small.config)
     for row in keys(small.config):
-        if not row.key.startswith(under) or row.key.startswith(LATER):
+        if not row.key.startswith(under) or (row.key.startswith(LATER) and not set(under) <= set(LATER)):
             continue
         if (config := valued(small, row.key)) is None:
             continue
@@ -259,3 +319,51 @@ def test_every_setting_of_the_domain_acts_or_is_refused(small):
     assert not wrong
     assert "domain.strict" in refused
     assert act
+
+
+# Values with which three steps show the others.
+SHORT = ("steps=3", "warmup=1", "checkpoint=1", "log=1", "ema=0.05", "clip=0.01", "batch=2")
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
+def test_every_setting_of_training_acts_or_is_refused(small, stage, tmp_path):
+    """The trainer knows no domain, so one of them suffices."""
+    if small.domain.name != "image":
+        pytest.skip("examined with images")
+    under = f"{stage}.training"
+    with small.changed(*(f"{under}.{value}" for value in SHORT)):
+        act, refused, wrong = examined(small, (under,), small.trained(stage, tmp_path))
+    assert not wrong
+    assert not refused
+    assert len(act) == len(attrs.fields_dict(TrainingConfig))
+
+
+def test_every_setting_of_sampling_acts_or_is_refused(small):
+    guided = small.trial.model.diffusion.conditioned
+    with small.changed("sampling.count=2", "sampling.steps=4", *(["sampling.guidance=2"] if guided else [])):
+        act, refused, wrong = examined(small, ("sampling",), small.sampled())
+    assert not wrong
+    assert {"sampling.count", "sampling.sampler", "sampling.steps"} <= set(act)
+    assert {"sampling.guidance", "sampling.guidance_from", "sampling.guidance_to"} <= set(act if guided else refused)
+
+
+IDLE = {
+    "diffusion.training.schedule=constant": ("warmup = 5 lasts for all", "diffusion.training.warmup=5"),
+    "autoencoder.kl_anneal=0.5": ("autoencoder.kl = 0", "autoencoder.kl=0"),
+    "autoencoder.adversarial.adaptive=false": ("weight = 0", "autoencoder.adversarial.weight=0"),
+    "autoencoder.adversarial.kind=patchgan": ("features = 0", "autoencoder.adversarial.weight=0"),
+    "autoencoder.patch=[4, 4]": ("terms are off", "autoencoder.perceptual.kind=none"),
+    "diffusion.denoiser.planes=joined": ("has one plane",),
+}
+
+
+@pytest.mark.parametrize("setting", IDLE)
+def test_settings_that_others_switch_off_are_refused(small, setting):
+    if small.domain.name != "image":
+        pytest.skip("examined with images")
+    told, *others = IDLE[setting]
+    others += ["autoencoder.adversarial.start=1"] if "adversarial" in setting else ["diffusion.training.steps=3"]
+    config = resolve(small.domain, small.preset, overrides=(*small.overrides, *others, setting))
+    assert small.refused(config)
+    with pytest.raises(ConfigError, match=told):
+        idle_settings.check_settings_act(small.parts, config, small.read, small.trial)
