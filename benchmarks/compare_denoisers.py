@@ -20,6 +20,7 @@ from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
@@ -74,7 +75,7 @@ def main() -> None:
             trained = Path(temporary) / "trained"
             model = assemble(parts, candidate, autoencoder, weights, trained, torch.device("cpu"))
             flat = model.sample_latents(arguments.samples, Sampling(seed=evaluate.SEED))
-            features = evaluate.features_of(model)
+            features = DomainFeatures(model.parts)
             reference = evaluate.describe_signals(features, split.train)
             distance = frechet(evaluate.describe_latents(features, model, flat), reference)
         parameters = sum(p.numel() for p in model.diffusion.parameters()) / 1e6

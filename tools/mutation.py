@@ -202,6 +202,8 @@ def main() -> None:
     if options.again:
         survivors = {name for name, one in done.items() if not one["killed"]}
         waiting = [one for package in every.values() for one in package if key(one) in survivors]
+        for name in survivors - {key(one) for one in waiting}:
+            print(f"left out  {done.pop(name)['module']}  this code is gone, or not of these packages")
     else:
         for package in every.values():
             random.Random(options.seed).shuffle(package)
@@ -218,14 +220,15 @@ def main() -> None:
                 sys.exit(f"the tests of {tested} fail without a mutant: {failed}")
         for future in as_completed([pool.submit(outcome, one, options.timeout) for one in waiting]):
             result = future.result()
-            name = f"{result['module']}:{result['line']}"
+            place = f"{result['module']}:{result['line']}"
             if options.again and changed(result) != changed(done[key(result)]):
-                print(f"left out  {name}  the code has changed since")
+                print(f"left out  {place}  the code has changed since")
+                del done[key(result)]
                 continue
             done[key(result)] = result
             sink.write(json.dumps(result) + "\n")
             sink.flush()
-            print(f"{'killed' if result['killed'] else 'SURVIVED'}  {name}  {result['by']}", flush=True)
+            print(f"{'killed' if result['killed'] else 'SURVIVED'}  {place}  {result['by']}", flush=True)
     text = report(done.values(), {package: len(found) for package, found in every.items()})
     file.with_name("report.md").write_text(text, encoding="utf-8")
     print(text.split("\n\n")[0])

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.conditions import TokenSequences as TokenSequences
     from ddmi_core.api.domain import API_VERSION as API_VERSION
     from ddmi_core.api.domain import Domain as Domain
+    from ddmi_core.api.evaluation import Estimate as Estimate
     from ddmi_core.api.evaluation import FeatureNetwork as FeatureNetwork
     from ddmi_core.api.evaluation import Figure as Figure
     from ddmi_core.api.evaluation import Trained as Trained

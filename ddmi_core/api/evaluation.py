@@ -18,6 +18,7 @@ from ddmi_core.fields.planes import Planes, Posterior
 RECONSTRUCTION = "reconstruction_"
 SAMPLES = "frechet_samples_to_training"
 HELD_OUT = "frechet_held_out_to_training"
+NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
 
 _MEANINGS = {
     SAMPLES: "distance of samples to the training signals; lower is better",
@@ -60,6 +61,52 @@ class Figure:
         return self.about or _MEANINGS.get(self.name, "")
 
 
+@frozen
+class Estimate:
+    """A figure with its 95 % interval.
+
+    Args:
+        value: the estimate.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        error: standard error.
+    """
+
+    value: float
+    low: float
+    high: float
+    error: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends of the interval."""
+        return self.low, self.high
+
+    @staticmethod
+    def normal(value: float, error: float) -> Estimate:
+        """An estimate whose error is normally distributed."""
+        return Estimate(value, value - NORMAL * error, value + NORMAL * error, error)
+
+    @staticmethod
+    def mean(values: Tensor) -> Estimate:
+        """The mean of independent values `(n,)`; the interval of one value is infinite."""
+        error = float(values.double().std() / len(values) ** 0.5) if len(values) > 1 else float("inf")
+        return Estimate.normal(float(values.double().mean()), error)
+
+    @staticmethod
+    def share(value: float, n: float) -> Estimate:
+        """A share of n independent cases, with the interval of Wilson (1927), which stays in [0, 1]."""
+        scale = 1 + NORMAL**2 / n
+        centre = (value + NORMAL**2 / (2 * n)) / scale
+        half = NORMAL * (value * (1 - value) / n + NORMAL**2 / (4 * n**2)) ** 0.5 / scale
+        low, high = max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half))
+        return Estimate(value, low, high, (value * (1 - value) / n) ** 0.5)
+
+    def figure(self, name: str, protocol: Mapping[str, Any], about: str = "") -> Figure:
+        """As a figure."""
+        return Figure(name, self.value, protocol, about, self.interval)
+
+
 class FeatureNetwork(ABC):
     """Features of fields and of signals, for distances between sets, with the same meaning for both.
 
@@ -71,13 +118,26 @@ class FeatureNetwork(ABC):
         ...         return signal.values.flatten(2).std(dim=2)
     """
 
+    @property
+    def name(self) -> str:
+        """Short name, part of the names of figures."""
+        return type(self).__name__.lower()
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the protocol of a figure records: file, checksum, preprocessing, versions."""
+        return {}
+
     @abstractmethod
     def of_fields(self, fields: Field, renderer: Any) -> Tensor:
-        """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`."""
+        """Features `(B, F)` of a batch of fields; as `DomainParts.field_features`.
+
+        A network that sees K pictures of each field returns `(B * K, F)`, those of one field in a row.
+        """
 
     @abstractmethod
     def of_signals(self, signal: Any) -> Tensor:
-        """Features `(B, F)` of a batch of signals; as `DomainParts.signal_features`."""
+        """Features `(B, F)` of a batch of signals; as `DomainParts.signal_features`, or `(B * K, F)` as above."""
 
 
 class Trained(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
 from ddmi_core.autoencoder.spectral import spectral_penalty
+from ddmi_core.errors import ConfigError
 from ddmi_core.fields.field import Field
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
@@ -93,6 +94,7 @@ class ReconstructionObjective(Objective):
             patch, truth = _patch(rendered, block), _patch(block.targets, block)
             if self.perceptual is not None and self.config.perceptual.weight:
                 axes = getattr(self.perceptual, "axes", len(block.patch))
+                self._check_size(block.patch, axes)
                 perceptual = self.perceptual(*sliced((patch, truth), axes, context.generator))
                 parts.append(("perceptual", perceptual))
                 total = total + self.config.perceptual.weight * perceptual
@@ -110,6 +112,22 @@ class ReconstructionObjective(Objective):
                     parts.append(("features", matching))
                     total = total + options.features * matching
         return Losses(total, tuple(parts))
+
+    def _check_size(self, patch: Sequence[int], axes: int) -> None:
+        """Name the setting of the patch if it is smaller than the perceptual term needs."""
+        smallest = getattr(self.perceptual, "smallest", 1)
+        if min(patch[-axes:]) >= smallest:
+            return
+        if self.config.patch:
+            shape = [*patch[:-axes], *(max(side, smallest) for side in patch[-axes:])]
+            fix = f"set autoencoder.patch to {shape}"
+        else:
+            fix = f"set autoencoder.points to at least {smallest ** len(patch)}"
+        raise ConfigError(
+            f"autoencoder.perceptual.kind = {self.config.perceptual.kind!r} needs patches of {smallest} cells along "
+            f"each axis, these have {' x '.join(map(str, patch[-axes:]))}. Fix: {fix}, with signals of at least "
+            f"{smallest} cells, or choose another perceptual term"
+        )
 
     def _anneal(self, step: int) -> float:
         """Share of the final KL weight at a step, above 0."""

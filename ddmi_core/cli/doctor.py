@@ -127,6 +127,7 @@ def _home(path: Path) -> str:
 def _plugins() -> Iterator[Finding]:
     from ddmi_core.testing.probe import checked
 
+    uses: dict[str, list[str]] = {}  # of optional modules
     for record in checked():
         if record.usable:
             yield Finding(f"{record.kind} {record.name}", record.origin, note=record.reason)
@@ -134,9 +135,10 @@ def _plugins() -> Iterator[Finding]:
             state: Literal["absent", "wrong"] = "absent" if record.status is Status.DISABLED else "wrong"
             yield Finding(f"{record.kind} {record.name}", record.status, state, f"{record.reason}; {record.fix}")
         for module, adds in record.optional.items():
-            found = find_spec(module) is not None
-            note = f"{adds}, for {record.name}"
-            yield Finding(module, "found" if found else "not installed", "good" if found else "absent", note)
+            uses.setdefault(module, []).append(f"{adds}, for {record.name}")
+    for module, notes in uses.items():
+        found = find_spec(module) is not None
+        yield Finding(module, "found" if found else "not installed", "good" if found else "absent", "; ".join(notes))
 
 
 def doctor(

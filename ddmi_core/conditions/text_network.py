@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddmi_core import network_files
 from ddmi_core.conditions.sentences import LONGEST, TokenEncoder
 from ddmi_core.errors import DataError, RequestError, first_line
 
@@ -30,8 +30,7 @@ def digest(condition: str) -> str:
     """SHA-256 digest of the file of a text network; empty for other values of `diffusion.condition`."""
     if not is_network(condition):
         return ""
-    with Path(condition).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return network_files.digest(Path(condition))
 
 
 class TextNetwork(TokenEncoder):
@@ -57,13 +56,7 @@ class TextNetwork(TokenEncoder):
                 "change diffusion.condition in the run.toml of the run"
             )
         extra = {TOKENIZER: ""}
-        try:
-            self._network: Any = torch.jit.load(  # type: ignore[no-untyped-call]
-                str(path), map_location="cpu", _extra_files=extra
-            )
-        except (RuntimeError, ValueError) as error:
-            raise DataError(f"{path}: not a TorchScript file: {first_line(error)}") from error
-        self._network.eval()
+        self._network = network_files.load_torchscript(path, extra=extra)
         self.path, self.name = path, path.stem
         self._cut, self._whole = self._tokenizer(extra[TOKENIZER]), self._tokenizer(extra[TOKENIZER])
         self._whole.no_truncation()

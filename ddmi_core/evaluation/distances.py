@@ -6,52 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.api.evaluation import Estimate as Estimate
 from ddmi_core.parts.distance import factor, frechet_of_factors
 
 SUBSET = 1000  # rows of each set in one subset of KID (arXiv 1801.01401, section 4)
 LARGER = 4  # the larger set has at most this many times as many
 ENTRIES = 2**19  # of a block of distances: 4 MB
-NORMAL = 1.959964  # 97.5 % quantile of the normal distribution
 RESAMPLES = 1000  # of a bootstrap
-
-
-@frozen
-class Estimate:
-    """A figure with its 95 % interval.
-
-    Args:
-        value: the estimate.
-        low: lower end of the interval.
-        high: upper end of the interval.
-        error: standard error.
-    """
-
-    value: float
-    low: float
-    high: float
-    error: float
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Both ends of the interval."""
-        return self.low, self.high
-
-    @staticmethod
-    def normal(value: float, error: float) -> Estimate:
-        """An estimate whose error is normally distributed."""
-        return Estimate(value, value - NORMAL * error, value + NORMAL * error, error)
-
-    @staticmethod
-    def share(value: float, n: float) -> Estimate:
-        """A share of n independent cases, with the interval of Wilson (1927), which stays in [0, 1]."""
-        scale = 1 + NORMAL**2 / n
-        centre = (value + NORMAL**2 / (2 * n)) / scale
-        half = NORMAL * (value * (1 - value) / n + NORMAL**2 / (4 * n**2)) ** 0.5 / scale
-        low, high = max(0.0, min(value, centre - half)), min(1.0, max(value, centre + half))
-        return Estimate(value, low, high, (value * (1 - value) / n) ** 0.5)
 
 
 class Moments:
@@ -182,9 +145,7 @@ def density_coverage(samples: Tensor, reference: Tensor, k: int = 5) -> tuple[Es
     for inside in _inside(samples, reference, k):
         counts.append(inside.sum(dim=1))
         covered |= inside.any(dim=0)
-    density = torch.cat(counts).double() / k
-    error = float(density.std() / len(density) ** 0.5) if len(density) > 1 else float("inf")
-    return Estimate.normal(float(density.mean()), error), _share(covered)
+    return Estimate.mean(torch.cat(counts).double() / k), _share(covered)
 
 
 def copying(samples: Tensor, training: Tensor, held_out: Tensor, seed: int = 0) -> Estimate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -17,17 +16,18 @@ from ddmi_core.api.evaluation import HELD_OUT, RECONSTRUCTION, SAMPLES, FeatureN
 from ddmi_core.api.signals import SignalSet, Split, move
 from ddmi_core.diffusion.samplers import evaluations
 from ddmi_core.errors import DataError
+from ddmi_core.evaluation.networks import check_networks, feature_networks
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
-from ddmi_core.fields.field import Field
 from ddmi_core.model.data import load_data, source_name
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.parts.distance import frechet
-from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 BATCH = 32
+_DISTANCES = {"inception": "fid", "i3d": "fvd"}  # names that papers give the Fréchet distance
+_NEAR = "distance of samples to the training signals; lower is better"
 SEED = 1000  # of evaluation samples, different from the usual seeds of shown samples
 
 
@@ -47,6 +47,7 @@ def evaluate_run(run: Path, plugin: str | None = None) -> Evaluation:
     model = load(run, plugin=plugin)
     check_extensions(folder, model.domain)
     model.parts.preflight()
+    check_networks(model.parts, model.config.evaluation)
     split = load_data(model.parts, model.config.data)
     check_data(folder, split)
     result = measure(model, split)
@@ -70,7 +71,7 @@ def check_data(folder: RunFolder, split: Split) -> None:
 
 def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda what: None) -> Evaluation:
     """All figures of a model on a split; deterministic for model, data and seed, except the seconds."""
-    settings, cls = model.config.evaluation, type(model.parts)
+    settings = model.config.evaluation
     common = {
         "data": split.fingerprint(),
         "source": source_name(model.parts, model.config.data),
@@ -78,13 +79,12 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     }
     progress("held-out reconstructions")
     figures = list(_reconstruction(model, split, common))
-    features = features_of(model)
+    features, *others = feature_networks(model)
     reference = describe_signals(features, split.train)
     samples, own = settings.samples, model.config.sampling
     distance = {
         **common,
-        # The module of a single file is named by its path, of which the last part is the file.
-        "features": settings.features or re.split(r"[/\\]", f"{cls.__module__}:{cls.__qualname__}.field_features")[-1],
+        **features.record,
         "samples": samples,
         "reference": f"{len(split.train)} training signals",
         "seed": SEED,
@@ -111,6 +111,11 @@ def measure(model: Model, split: Split, progress: Callable[[str], None] = lambda
     else:
         value = chosen.distance
     figures.append(Figure(SAMPLES, value, {**distance, "sampler": own.sampler, "steps": own.steps}))
+    for network in others:
+        flat = model.sample_latents(samples, Sampling(seed=SEED))
+        value = frechet(describe_latents(network, model, flat), describe_signals(network, split.train))
+        protocol = {**distance, **network.record, "features": network.name, "sampler": own.sampler, "steps": own.steps}
+        figures.append(Figure(f"{_DISTANCES.get(network.name, 'frechet')}_{network.name}", value, protocol, _NEAR))
     observed = _Observed.of(model)
     for name, evaluation in model.parts.evaluations().items():
         progress(name)
@@ -146,33 +151,6 @@ class _Observed(Model):
         used = {"sampler": sampling.sampler or own.sampler, "steps": sampling.steps or own.steps, "guidance": guidance}
         self.drawn.append(used)
         return super().denoised(noise, given, numbers, sampling, callback)
-
-
-class DomainFeatures(FeatureNetwork):
-    """The domain's own features."""
-
-    def __init__(self, parts: AnyParts) -> None:
-        self._parts = parts
-
-    def of_fields(self, fields: Field, renderer: Any) -> Tensor:
-        """See `DomainParts.field_features`."""
-        return self._parts.field_features(fields)
-
-    def of_signals(self, signal: Any) -> Tensor:
-        """See `DomainParts.signal_features`."""
-        return self._parts.signal_features(signal)
-
-
-def features_of(model: Model) -> FeatureNetwork:
-    """The feature network that the run's settings name, or the domain's own features.
-
-    Raises:
-        RequestError: if there is no such network for the domain.
-    """
-    if not (name := model.config.evaluation.features):
-        return DomainFeatures(model.parts)
-    network: FeatureNetwork = part("features", name, model.domain)()
-    return network
 
 
 def describe_signals(features: FeatureNetwork, signals: SignalSet) -> Tensor:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.evaluation import Figure
-from ddmi_core.parts.features import Features
+
+
+@frozen(eq=False)
+class Features:
+    """A feature extractor, with the name and preprocessing that figures record.
+
+    Args:
+        name: short; it becomes part of the figure's name.
+        preprocessing: description of what is applied to the values first.
+        compute: function `(B, V, *grid) -> (B, F)` of values in [-1, 1].
+    """
+
+    name: str
+    preprocessing: str
+    compute: Callable[[Tensor], Tensor]
 
 
 def frechet(first: Tensor, second: Tensor) -> float:

@@ -187,7 +187,11 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         return (0.0, 1.0) if self.likelihood() == "bernoulli" else self.renderer.limits
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
-        """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar."""
+        """Perceptual terms by name: modules that map predicted and true patches `(B, V, *patch)` to a scalar.
+
+        A module with an attribute `axes` gets patches of so many axes; one with `smallest` needs so many cells along
+        each of them, or else the run ends with the setting to change.
+        """
         return {}
 
     # Evaluation
@@ -224,6 +228,19 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     @abstractmethod
     def signal_features(self, signal: S) -> Tensor:
         """Features `(B, F)` of signals, comparable with those of fields."""
+
+    def pictures(self, fields: Field) -> Tensor | None:
+        """What feature networks in files see of fields (`evaluation.networks`); by default nothing.
+
+        Returns:
+            pictures `(B, 3, H, W)` or clips `(B, 3, T, H, W)`, in [-1, 1]; `(B * K, ...)` of K views of each field,
+            those of one field in a row; `None` if the domain has no pictures.
+        """
+        return None
+
+    def signal_pictures(self, signal: S) -> Tensor | None:
+        """What they see of signals: of the same shape as that of fields, but for the number of views."""
+        return None
 
     # Artefacts and views
 

@@ -23,7 +23,7 @@ from ddmi_core.grids.sampler import GridSampler, OnGrids, native_grid
 from ddmi_core.grids.signals import GridSignal
 from ddmi_core.parts.array_files import read_array
 from ddmi_core.parts.domain_parts import Metric
-from ddmi_core.parts.raster_domain import RasterDomain
+from ddmi_core.parts.raster_domain import RasterDomain, as_pictures
 from ddmi_core.parts.similarity import ssim
 
 T = TypeVar("T")
@@ -71,6 +71,10 @@ class GridDomain(RasterDomain[T, OnGrids]):
     def signal_features(self, signal: OnGrids) -> Tensor:
         """`features` of the signals' native grids."""
         return self.features(native_grid(signal).cpu())
+
+    def signal_pictures(self, signal: OnGrids) -> Tensor | None:
+        """The signals' native grids, as `pictures` of fields."""
+        return as_pictures(native_grid(signal).float().cpu())
 
     def ground_truth(self, signal: OnGrids, index: int) -> GridArtefact:
         """The native grid of one signal, as an artefact of the same interface as a render."""

@@ -15,7 +15,6 @@ from ddmi_core.autoencoder.config import PerceptualConfig
 from ddmi_core.errors import ConfigError
 
 KEY = "autoencoder.perceptual"
-SMALLEST = 32  # pixels; the backbone halves a picture four times
 
 
 def lpips_network(weights_file: str, asked: str, setting: str, otherwise: str) -> nn.Module:
@@ -56,10 +55,11 @@ def _state(path: Path) -> Mapping[str, Any]:
 
 
 class LpipsTerm(nn.Module):
-    """LPIPS with a VGG backbone (arXiv 1801.03924), on patches of at least 32 x 32 pixels.
+    """LPIPS with a VGG backbone (arXiv 1801.03924).
 
     Attributes:
         axes: of the patches that the term gets; of patches with more axes, a random position along the slower ones.
+        smallest: pixels along each axis that it needs, since the backbone halves a picture four times.
 
     Args:
         options: `weights_file` is a local state dictionary of the whole network (`lpips.LPIPS(net="vgg")`),
@@ -70,6 +70,7 @@ class LpipsTerm(nn.Module):
     """
 
     axes = 2
+    smallest = 32
 
     def __init__(self, options: PerceptualConfig) -> None:
         super().__init__()
@@ -77,16 +78,6 @@ class LpipsTerm(nn.Module):
         self.network = lpips_network(options.weights_file, asked, f"{KEY}.weights_file", otherwise)
 
     def forward(self, values: Tensor, targets: Tensor) -> Tensor:
-        """Mean distance between predicted and true patches `(B, 3, H, W)` in [-1, 1]: a scalar.
-
-        Raises:
-            ConfigError: if the patches are too small for the backbone.
-        """
-        if min(values.shape[2:]) < SMALLEST:
-            raise ConfigError(
-                f"LPIPS needs patches of {SMALLEST} x {SMALLEST} pixels, these have "
-                f"{' x '.join(map(str, values.shape[2:]))}; set autoencoder.points to at least {SMALLEST**2}, "
-                "or larger sides of autoencoder.patch"
-            )
+        """Mean distance between predicted and true patches `(B, 3, H, W)` in [-1, 1]: a scalar."""
         distance: Tensor = self.network(values, targets).mean()
         return distance

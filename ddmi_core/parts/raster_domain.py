@@ -78,6 +78,10 @@ class RasterDomain(DomainParts[T, S, Any, GridArtefact]):
         """`features` of the fields' native grids."""
         return self.features(self.renderer.native_values(fields))
 
+    def pictures(self, fields: Field) -> Tensor | None:
+        """The native grids of fields with two axes and one or three values; one value gives a grey picture."""
+        return as_pictures(self.renderer.native_values(fields))
+
     def report_views(self) -> Sequence[tuple[str, Any]]:
         """Four sizes, each twice the previous one.
 
@@ -129,6 +133,13 @@ def _observed(original: Any, seen: Observations, renderer: GridRenderer) -> Stor
     )
     values[cells] = seen.values[seen.cells].cpu().numpy()
     return StoredGrid(size=size, extent=renderer.extent, values=values)
+
+
+def as_pictures(values: Tensor) -> Tensor | None:
+    """Grids `(B, V, *grid)` as pictures `(B, 3, H, W)`; `None` unless they have two axes and one or three values."""
+    if values.ndim != 4 or values.shape[1] not in (1, 3):
+        return None
+    return values.expand(-1, 3, -1, -1)
 
 
 def grid_features(values: Tensor) -> Tensor:

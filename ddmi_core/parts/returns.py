@@ -93,8 +93,17 @@ def _no_decoder(value: Any) -> str:
     return "" if hasattr(value, "channels") else f"{described(value)}, which has no channels"
 
 
+def _no_pictures(value: Any) -> str:
+    if value is None:  # a domain without pictures
+        return ""
+    if not isinstance(value, Tensor):
+        return described(value)
+    return "" if value.ndim in (4, 5) and value.shape[1] == 3 else f"a torch.Tensor of shape {tuple(value.shape)}"
+
+
 _NAMES = _sequence("a tuple of names", lambda item: isinstance(item, str))
 _FRAMES = _sequence("", lambda item: isinstance(item, Image.Image)).fault
+_PICTURES = Right("a torch.Tensor (B, 3, H, W) or (B, 3, T, H, W), or None", _no_pictures)
 _RIGHT = {
     "presets": _named("names with TOML files (Path) or TOML texts", lambda item: isinstance(item, Path | str)),
     "sources": _named("at least one name with a function (location, settings) -> Split", least=1),
@@ -115,6 +124,8 @@ _RIGHT = {
     "evaluations": _named("names with functions (model, split, count, seed) -> Sequence[Figure]"),
     "field_features": instance(Tensor, "a torch.Tensor (B, F)"),
     "signal_features": instance(Tensor, "a torch.Tensor (B, F)"),
+    "pictures": _PICTURES,
+    "signal_pictures": _PICTURES,
     "exporters": _named("at least one suffix with a function (artefact, path) -> None", least=1),
     "picture": Right(
         "a PIL.Image.Image, or a sequence of them",

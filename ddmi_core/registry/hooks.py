@@ -112,7 +112,7 @@ def ddmi_metrics() -> Contributions:  # type: ignore[empty-body]
 
 @hookspec
 def ddmi_features() -> Contributions:  # type: ignore[empty-body]
-    """Return feature networks for `evaluation.features`: functions `() -> FeatureNetwork`.
+    """Return feature networks for `evaluation.networks`: functions `() -> FeatureNetwork`.
 
     Example:
         >>> @hookimpl

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.atomic import file_bytes
-from ddmi_core.evaluation.evaluate import describe_signals, features_of
+from ddmi_core.evaluation.evaluate import describe_signals
+from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
@@ -139,7 +140,7 @@ def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:
 
 
 def _samples(model: Model, signals: SignalSet, fields: Field) -> Iterator[Row]:
-    features = features_of(model)
+    features = DomainFeatures(model.parts)
     closest = nearest(features.of_fields(fields, model.renderer).cpu(), describe_signals(features, signals))
     neighbours = signals.batch(closest)
     for number, field in enumerate(fields):

@@ -22,6 +22,7 @@ from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
+from ddmi_core.evaluation.networks import check_networks
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import (
@@ -144,6 +145,7 @@ def execute(
         check_parts(parts, config)
     with reading(config) as read:
         parts.preflight()
+        check_networks(parts, config.evaluation)
         if not resume:
             distributed.on_main(lambda: run_folder.claim(place))
         split = distributed.main_first(lambda: load_data(parts, config.data))

@@ -17,11 +17,12 @@ import torch
 from attrs import evolve
 from torch import Tensor
 
+from ddmi_core.api.evaluation import FeatureNetwork
 from ddmi_core.api.signals import SignalSet, Split, move, tensors
 from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, DdmiError, PluginError, counted
-from ddmi_core.evaluation.evaluate import features_of
+from ddmi_core.evaluation.networks import feature_networks
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.model import Model
@@ -176,12 +177,8 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
     truth = move(signal, model.device)
     fields = model.reconstruct(truth)
     yield "comparing field_features and signal_features", partial(_features, model, fields, truth)
-    if name := model.config.evaluation.features:
-        network = features_of(model)
-        yield (
-            f"the feature network {name!r}",
-            lambda: (network.of_fields(fields, parts.renderer), network.of_signals(truth)),
-        )
+    for network in feature_networks(model)[1:]:
+        yield f"the feature network {network.name!r}", partial(_described, network, fields, truth, parts.renderer)
     given = {name: part("metrics", name, parts.domain) for name in model.config.evaluation.metrics}
     for name, metric in {**parts.metrics(), **given}.items():
         yield f"the metric {name!r}", partial(_measured, metric, fields, truth, parts.renderer)
@@ -214,6 +211,12 @@ def _features(model: Model, fields: Any, signal: Any) -> None:
         raise ValueError(
             f"they return shapes {tuple(found.shape)} and {tuple(wanted.shape)}; both must be (signals, features)"
         )
+
+
+@torch.no_grad()
+def _described(network: FeatureNetwork, fields: Any, signal: Any, renderer: Any) -> None:
+    network.of_fields(fields, renderer)
+    network.of_signals(signal)
 
 
 def _measured(metric: Callable[..., Any], *arguments: Any) -> None:

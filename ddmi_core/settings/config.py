@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
+NETWORKS = ("inception", "i3d", "dinov2")  # kinds of feature networks, for files in their published forms
 PRESETS = ("quick", "base", "paper")
 
 
@@ -105,6 +106,27 @@ class Export:
     overwrite: bool = False
 
 
+def network_file(entry: str) -> tuple[str, Path] | None:
+    """Kind and path of an entry of `evaluation.networks`: `("inception", PATH)`, or `("", PATH)` without a kind.
+
+    `None` for the name of an extension's network.
+    """
+    kind, colon, path = entry.partition(":")
+    if colon and len(kind) > 1:  # one letter is a drive
+        return kind, Path(path)
+    found = Path(entry)
+    return ("", found) if found.suffix or len(found.parts) > 1 else None
+
+
+def _known_networks(instance: object, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
+    for entry in value:
+        kind, path = network_file(entry) or ("", Path(entry))
+        if kind and kind not in NETWORKS:
+            raise RequestError(unknown_name("kind of feature network", kind, NETWORKS))
+        if path == Path():
+            raise RequestError(f"networks: {entry!r} names no file; write KIND:PATH, such as {NETWORKS[0]}:weights.pth")
+
+
 @frozen
 class EvaluationConfig:
     """How a run is evaluated.
@@ -113,14 +135,16 @@ class EvaluationConfig:
         held_out: maximum number of held-out signals that are reconstructed and measured.
         samples: number of samples for each distance to the data.
         metrics: further metrics of reconstructions, by their names in extensions.
-        features: name of a feature network of an extension for all distances; the domain's own features if empty.
+        networks: feature networks for distances of samples to the data, besides the domain's own features: `KIND:PATH`
+            for a standard network (inception, i3d, dinov2), the path of a description (`.toml`) of your own, or the
+            name of one of an extension.
         grid: rows of the table of samplers and steps, as `sampler:steps`.
     """
 
     held_out: int = field(default=256, validator=validators.ge(1))
     samples: int = field(default=128, validator=validators.ge(2))
     metrics: tuple[str, ...] = ()
-    features: str = ""
+    networks: tuple[str, ...] = field(default=(), validator=_known_networks)
     grid: tuple[str, ...] = (
         "dpmpp_2m:8",
         "dpmpp_2m:16",
@@ -169,5 +193,6 @@ def named_parts(config: RunConfig) -> Iterator[tuple[tuple[str, ...], str, str]]
         yield ("evaluation", "grid", f"[{number}]"), "samplers", row.partition(":")[0]
     for number, name in enumerate(evaluation.metrics):
         yield ("evaluation", "metrics", f"[{number}]"), "metrics", name
-    if evaluation.features:
-        yield ("evaluation", "features"), "features", evaluation.features
+    for number, entry in enumerate(evaluation.networks):
+        if network_file(entry) is None:
+            yield ("evaluation", "networks", f"[{number}]"), "features", entry

@@ -17,7 +17,7 @@ from ddmi_core.conditions.text_network import is_network
 from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_name
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.extensions import offer
-from ddmi_core.settings.config import RunConfig, named_parts, sampler_and_steps
+from ddmi_core.settings.config import RunConfig, named_parts, network_file, sampler_and_steps
 from ddmi_core.settings.convert import Fault, structure, unstructure
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
@@ -304,13 +304,23 @@ def _literal(value: Any) -> str:
 
 
 def _with_network(config: RunConfig) -> RunConfig:
-    """The configuration of a new run, with an absolute path of the text network, if there is one."""
+    """The configuration of a new run, with absolute paths of the text network and of feature networks."""
+    networks = tuple(map(_absolute, config.evaluation.networks))
+    config = evolve(config, evaluation=evolve(config.evaluation, networks=networks))
     if not is_network(config.diffusion.condition):
         return config
     path = Path(config.diffusion.condition).expanduser().absolute()
     if not path.is_file():
         raise ConfigError(f"setting 'diffusion.condition': there is no text network {path}", "diffusion.condition")
     return evolve(config, diffusion=evolve(config.diffusion, condition=str(path)))
+
+
+def _absolute(entry: str) -> str:
+    """An entry of `evaluation.networks` with an absolute path; the name of an extension's network stays."""
+    if (found := network_file(entry)) is None:
+        return entry
+    kind, path = found
+    return f"{kind}:" * bool(kind) + str(path.expanduser().absolute())
 
 
 def _check_condition(parts: AnyParts, config: RunConfig) -> None:

@@ -10,6 +10,7 @@ IMAGE = Domain(
     layout=Layout(axes=("x", "y"), planes=(("x", "y"),), extra=("footprint",)),
     values=("red", "green", "blue"),
     implementation="ddmi_image.parts:ImageParts",
+    optional={"lpips": "perceptual term by autoencoder.perceptual.kind=lpips"},
     weights="ddmi_image:weights",
     api_version=1,
 )

@@ -109,6 +109,14 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
         """Colours of the object's own views."""
         return features.signal_features(signal)
 
+    def pictures(self, fields: Field) -> Tensor:
+        """Sixteen views around each field, of the data's size."""
+        return torch.cat(list(features.surrounding(fields, self.renderer, self.settings.size)))
+
+    def signal_pictures(self, signal: ViewSignal) -> Tensor:
+        """The objects' own views."""
+        return signal.images.flatten(0, 1).float().cpu()
+
     def exporters(self) -> Mapping[str, Callable[[Picture, Path], None]]:
         """Views, meshes, turntables, and cameras."""
         return {

@@ -7,7 +7,6 @@ from attrs import field, frozen, validators
 SPARE = 2  # points stored of an object, for each one in a batch
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0), "black": (-1.0, -1.0, -1.0)}
 ENCODERS = ("points", "views")
-PLAIN = "colour-and-edges"  # built-in features of views
 FETCHED = "vgg"
 OPACITIES = ("alpha", "white", "full")
 
@@ -55,7 +54,6 @@ class NerfSettings:
         fine: additional cuts by importance sampling from a first, coarse pass; 0 omits that pass.
         directions: degree of the spherical harmonics for view-dependent colour, up to 3; 0 makes colour independent of
             the viewing direction, as for matt objects.
-        features: features for Fréchet distances of views: `colour-and-edges`, or the path of a TorchScript file.
         lpips: computes LPIPS of held-out views, with the extra `lpips`: `vgg` downloads the backbone's weights, and a
             path names a local file of the whole network; empty omits the figure.
         strict: stop at objects that cannot be used; otherwise skip them with a warning.
@@ -79,7 +77,6 @@ class NerfSettings:
     close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])
     fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
     directions: int = field(default=0, validator=[validators.ge(0), validators.le(3)])
-    features: str = PLAIN
     lpips: str = ""
     strict: bool = True
 

@@ -24,6 +24,9 @@ class OccupancySettings:
         up: the axis that points up in mesh files, `y` as in glTF, or `z` as in most files for 3D printing.
         repair: fill holes and reorient faces of meshes if possible; otherwise such files are unusable.
         strict: fail on unusable files; otherwise leave them out with a warning.
+        set_shapes: maximum number of samples, and of held-out shapes, that MMD, COV and 1-NNA compare; also limited by
+            `evaluation.samples`.
+        set_points: points of each shape in the chamfer distances of MMD, COV and 1-NNA; at most `surface`.
     """
 
     resolution: int = field(default=64, validator=[validators.ge(8), validators.le(1024)])
@@ -40,6 +43,8 @@ class OccupancySettings:
     up: str = field(default="y", validator=validators.in_(("y", "z")))
     repair: bool = True
     strict: bool = True
+    set_shapes: int = field(default=100, validator=validators.ge(2))
+    set_points: int = field(default=1024, validator=validators.ge(16))
 
     @property
     def native(self) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddmi_core.api import Field, Figure, Split, Trained
 from ddmi_core.parts import Features, GridRenderer, GridSignal, evenly, frechet_figures, native_grid
-from ddmi_video.features import clip_features
+from ddmi_video.features import FEATURES
 from ddmi_video.settings import VideoSettings
 
 PART = 16  # clips per batch
@@ -43,10 +43,10 @@ def agreement_of_changes(first: Tensor, second: Tensor) -> Tensor:
 def video_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """Fréchet video distance of samples to held-out clips (arXiv 1812.01717), and that of as many training clips.
 
-    The name of the figure includes that of the features. Only with features of an I3D network is it the FVD of papers.
+    Its features, which the figure's name includes, have no learned weights, so it is not the FVD of papers.
     """
     settings: VideoSettings = model.settings
-    chosen, renderer = clip_features(settings.features), _grids(model)
+    chosen, renderer = FEATURES, _grids(model)
     n = min(count, len(split.held_out), len(split.train))
     if n < 2:
         return []

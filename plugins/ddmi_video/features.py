@@ -1,4 +1,4 @@
-"""Clip features for Fréchet video distances: hand-crafted ones, or a TorchScript network from a file."""
+"""Clip features without learned weights: colours, temporal frequencies, and directions of motion."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.parts import Features, chosen_features
+from ddmi_core.parts import Features
 
 PLAIN = "colour-and-motion"
 WORKING = 32  # rows and columns of frames for the hand-crafted features
@@ -15,26 +15,6 @@ COLOUR_GRID, MOTION_GRID = 4, 3
 DIRECTIONS = 8
 LUMA = (0.299, 0.587, 0.114)
 MOTION_SCALE = 6.0  # gives motion features about the spread of colour features, measured on the default clips
-PIXELS = 224  # rows and columns of the frames that video networks expect
-
-
-def clip_features(choice: str) -> Features:
-    """The features of a setting: `colour-and-motion`, or the path of a TorchScript file.
-
-    A network maps clips `(B, 3, T, 224, 224)` in [-1, 1] to `(B, F)`, as the I3D files for Fréchet video distances do.
-
-    Raises:
-        DataError: if the file is missing or not TorchScript.
-    """
-    ready = Features(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)
-    return chosen_features(choice, ready, resized, f"frames resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]")
-
-
-def resized(clips: Tensor) -> Tensor:
-    """Clips `(B, 3, T, H, W)` with frames resized to what networks expect."""
-    frames = clips.movedim(2, 1).flatten(0, 1)
-    large = F.interpolate(frames, (PIXELS, PIXELS), mode="bilinear", antialias=True)
-    return large.reshape(len(clips), -1, *large.shape[1:]).movedim(1, 2)
 
 
 def colour_and_motion(clips: Tensor) -> Tensor:
@@ -83,3 +63,6 @@ def _directions(grey: Tensor) -> Tensor:
     distance = torch.minimum(distance, DIRECTIONS - distance)
     shares = strength.unsqueeze(1) * (1 - distance).clamp(min=0)
     return F.adaptive_avg_pool2d(shares.mean(dim=2), MOTION_GRID).flatten(1)
+
+
+FEATURES = Features(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)

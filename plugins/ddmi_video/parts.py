@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
+from ddmi_core.api import Field
 from ddmi_core.parts import (
     Evaluation,
     GridArtefact,
@@ -19,11 +20,13 @@ from ddmi_core.parts import (
     GridSignal,
     LpipsTerm,
     Metric,
+    OnGrids,
     PerceptualConfig,
     Source,
+    native_grid,
 )
 from ddmi_video import evaluations, export, folder
-from ddmi_video.features import clip_features, colour_and_motion
+from ddmi_video.features import colour_and_motion
 from ddmi_video.rendering import ClipRenderer, first_frame, report_views
 from ddmi_video.scenes import source as scenes
 from ddmi_video.settings import VideoSettings
@@ -64,14 +67,6 @@ class VideoParts(GridDomain[VideoSettings]):
         """Those of grids, and LPIPS of a random frame."""
         return {**super().perceptual(), "lpips": LpipsTerm}
 
-    def preflight(self) -> None:
-        """Check that the features can be loaded.
-
-        Raises:
-            DataError: if they cannot.
-        """
-        clip_features(self.settings.features)
-
     def metrics(self) -> Mapping[str, Metric]:
         """The grid's metrics, and the consistency of consecutive frames."""
         return {**super().metrics(), "temporal_consistency": evaluations.temporal_consistency}
@@ -83,6 +78,14 @@ class VideoParts(GridDomain[VideoSettings]):
     def features(self, values: Tensor) -> Tensor:
         """Colours and motion; see `ddmi_video.features`."""
         return colour_and_motion(values)
+
+    def pictures(self, fields: Field) -> Tensor:
+        """Native clips of fields."""
+        return self.renderer.native_values(fields)
+
+    def signal_pictures(self, signal: OnGrids) -> Tensor:
+        """Native clips."""
+        return native_grid(signal).float().cpu()
 
     def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
         """MP4, GIF, and a zip archive of frames."""

@@ -10,7 +10,11 @@ VIDEO = Domain(
     layout=Layout(axes=("x", "y", "t"), planes=(("x", "y"), ("y", "t"), ("x", "t"))),
     values=("red", "green", "blue"),
     implementation="ddmi_video.parts:VideoParts",
-    optional={"torchcodec": "another decoder of files", "decord": "another decoder of files"},
+    optional={
+        "torchcodec": "another decoder of files",
+        "decord": "another decoder of files",
+        "lpips": "perceptual term by autoencoder.perceptual.kind=lpips",
+    },
     weights="ddmi_video:weights",
     api_version=1,
 )

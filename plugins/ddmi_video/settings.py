@@ -15,7 +15,6 @@ class VideoSettings:
         rate: native frames per second; a clip lasts `frames / rate` seconds.
         between: training frames per native frame of the default source; from 2, training includes times between those
             that the encoder sees.
-        features: features of Fréchet video distances: `colour-and-motion`, or the path of a TorchScript file.
         count: number of clips of the default source.
         held_out: share of the clips that is kept out of training.
         augment: mirror clips horizontally at random in training, if a mirror image is a valid clip.
@@ -30,7 +29,6 @@ class VideoSettings:
     size: int = field(default=48, validator=[validators.ge(8), validators.le(1024)])
     rate: float = field(default=8.0, validator=[validators.gt(0), validators.le(1000)])
     between: int = field(default=2, validator=[validators.ge(1), validators.le(8)])
-    features: str = "colour-and-motion"
     count: int = field(default=1500, validator=validators.ge(8))
     held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
     augment: bool = True

@@ -195,6 +195,25 @@ def test_a_term_of_fewer_axes_gets_a_slice_of_the_patch(formula_domain, formula_
     assert main.perceptual.got == (4, queries.targets.shape[2], queries.patch[-1])
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_patch_that_is_too_small_for_a_term_names_the_setting_of_its_size(formula_domain, formula_config, beside):
+    axes = len(formula_domain.layout.axes)
+    main = objectives(formula_domain, formula_config, points=4**axes, patch=(4,) * axes if beside else ())[
+        "autoencoder"
+    ]
+    main.perceptual = Planar()
+    main.perceptual.smallest = 4
+    assert "perceptual" in parts_of(main(context(0)))
+    main.perceptual.smallest = 9
+    fix = (
+        rf"autoencoder\.patch to \[{'4, ' * (axes - 1)}9\]"
+        if beside
+        else rf"autoencoder\.points to at least {9**axes},"
+    )
+    with pytest.raises(ConfigError, match=rf"kind = 'multiscale' needs patches of 9 cells .* have 4\. Fix: set {fix}"):
+        main(context(0))
+
+
 def test_a_patch_is_refused_if_the_sampler_has_none(formula_domain, formula_config):
     main = objectives(formula_domain, formula_config, patch=(4,))["autoencoder"]
     main.sampler = PointSampler()

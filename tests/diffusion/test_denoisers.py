@@ -10,7 +10,7 @@ from ddmi_core.api import Layout, Planes
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
 from ddmi_core.diffusion.denoisers.embeddings import AxisPositions, Harmonics, TimeEmbedding, sinusoids
-from ddmi_core.diffusion.denoisers.unet import PlaneUNet
+from ddmi_core.diffusion.denoisers.unet import PlaneUNet, kernel_of
 from ddmi_core.errors import ConfigError
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.networks import Attention, as_maps, as_planes
@@ -426,3 +426,11 @@ def test_the_head_of_the_transformer_is_modulated(transformer):
     shift, scale = transformer.modulation(condition())[:, None, None].split(16, dim=-1)
     expected = transformer.head(nn.functional.layer_norm(tokens, (16,)) * (1 + scale) + shift)
     torch.testing.assert_close(transformer([cells], condition())[0], expected.movedim(-1, 1))
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("line", (1, 3)), ("plane", (3, 3)), ("apart", (3, 3))])
+def test_convolutions_of_lines_alone_have_one_row(name, kernel):
+    assert kernel_of(LAYOUTS[name]) == kernel
+    sizes = {p.shape[2:] for p in denoiser(LAYOUTS[name], CONFIGS["unet"]).parameters() if p.ndim == 4}
+    assert torch.Size(kernel) in sizes
+    assert sizes <= {torch.Size(kernel), torch.Size((1, 1)), torch.Size((1, 3))}

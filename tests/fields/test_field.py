@@ -252,8 +252,23 @@ def test_fields_that_were_moved_one_by_one_stack():
         ({"axes": ("x", "x"), "planes": (("x",),)}, "duplicate layout names"),
         ({"axes": ("x", "y"), "planes": (("x", "z"),)}, "unknown axes: z"),
         ({"axes": ("x", "y", "z"), "planes": (("x", "y", "z"),)}, "one or two"),
+        ({"axes": ("x", "y"), "planes": (("x", "x"),)}, "one or two different axes"),
+        ({"axes": ("x", "y"), "planes": (("x", "y"), ())}, "one or two"),
+        ({"axes": (), "planes": ()}, "axes"),
+        ({"axes": ("x",), "planes": (("x",),), "extra": ("x",)}, "duplicate layout names"),
     ],
 )
 def test_impossible_layouts_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Layout(**arguments)
+
+
+def test_a_layout_says_where_each_plane_lies_and_what_is_periodic():
+    layout = Layout(axes="xyz", planes=("yx", "z"), extra=["a"], periodic=["x"])
+    assert (layout.axes, layout.planes, layout.extra) == (("x", "y", "z"), (("y", "x"), ("z",)), ("a",))
+    assert layout.columns == ((1, 0), (2,))
+    assert layout.wraps == (True, False, False)
+    assert layout.plane_wraps == ((False, True), (False,))
+    coords = torch.zeros(4, 3)
+    assert layout.in_planes(coords) is coords
+    assert layout.plane_weights(coords) is None

@@ -107,3 +107,22 @@ def test_training_from_the_initial_weights_moves_every_parameter(options):
 def test_layers_cannot_be_modulated_without_extra_columns():
     with pytest.raises(ValueError, match=r"readout.modulated = true .* has none. Fix: .* readout.depth"):
         readout(extra=0, modulated=True)
+
+
+def test_initial_weights_keep_the_variance_of_the_hidden_state_and_biases_are_zero():
+    torch.manual_seed(0)
+    module = CoarseToFineReadout((100, 60), 0, 300, ReadoutConfig(width=200, depth=2))
+    for layer in (layer for block in module.blocks for layer in block):
+        assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.03)
+        assert not layer.bias.any()
+    assert module.head.weight.std().item() == pytest.approx(200**-0.5, rel=0.03)
+    assert not module.head.bias.any()
+
+
+def test_readouts_are_equal_if_settings_and_weights_are():
+    module = readout()
+    assert module.equals(module)
+    assert module.equals(readout())
+    assert not module.equals(perturbed(readout()))
+    assert not module.equals(readout(activation="silu"))
+    assert not module.equals(readout(tail=1))

@@ -21,7 +21,7 @@ SETS = (
     "sampling.sampler=midpoint",
     'evaluation.grid=["midpoint:4", "ddim:4"]',
     'evaluation.metrics=["spread"]',
-    "evaluation.features=spread",
+    "evaluation.networks=spread",
 )
 SECOND = """
 from ddmi_core.api import Contribution, FeatureNetwork, hookimpl
@@ -117,7 +117,12 @@ def test_the_parts_are_used_and_recorded_by_name_alone(finished):
     result = Evaluation.load(finished / "metrics.json")
     assert result.value("reconstruction_spread") >= 0
     assert [(row.sampler, row.evaluations) for row in result.samplers] == [("midpoint", 4), ("ddim", 4)]
-    assert {f.protocol["features"] for f in result.figures if f.name.startswith("frechet")} == {"spread"}
+
+
+def test_the_feature_network_has_a_figure_of_its_own(finished):
+    figures = {figure.name: figure for figure in Evaluation.load(finished / "metrics.json").figures}
+    assert figures["frechet_spread"].value >= 0
+    assert figures["frechet_spread"].protocol["features"] == "spread"
 
 
 def test_tracker_and_callback_get_the_steps_of_the_log(finished):

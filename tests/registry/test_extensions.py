@@ -258,7 +258,7 @@ def test_settings_accept_names_of_extensions_and_refuse_others(install):
     for override, words in {
         "diffusion.denoiser.kind=mixr": "did you mean 'mixer'",
         'evaluation.metrics=["edge"]': "unknown metric 'edge'; did you mean 'edges'",
-        "evaluation.features=dino": "unknown feature network 'dino'",
+        "evaluation.networks=dino": "unknown feature network 'dino'",
         "diffusion.target=velocty": "did you mean 'velocity'",
         f'evaluation.metrics=["{own}"]': "of its own",
     }.items():

@@ -51,7 +51,7 @@ def ddmi_metrics() -> dict[str, Contribution]:
 
 @hookimpl
 def ddmi_features() -> dict[str, Contribution]:
-    """For `evaluation.features=moments`, in two domains."""
+    """For `evaluation.networks=moments`, in two domains."""
     return {"moments": Contribution("ddmi_extras.moments:Moments", domains=("image", "video"))}
 
 

@@ -12,7 +12,7 @@ from ddmi_core.api import Figure, SignalSet, Split, Trained
 from ddmi_core.parts import evenly, frechet_figures
 from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.evaluation import preflight
-from ddmi_nerf.evaluation.features import view_features
+from ddmi_nerf.evaluation.features import FEATURES
 from ddmi_nerf.evaluation.metrics import depth_consistency, psnr_db, ssim, views
 from ddmi_nerf.rendering.renderer import renderer_of
 from ddmi_nerf.settings import NerfSettings
@@ -73,11 +73,11 @@ def sampled_depths(model: Trained, split: Split, count: int, seed: int) -> Seque
 def view_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """Fréchet distance between views of samples and of held-out objects, and that of equally many training objects.
 
-    Each sample is rendered by the cameras of one held-out object, so that both sets have the same cameras. The name of
-    the features is part of the figure's name: only features of an Inception network give an FID as in papers.
+    Each sample is rendered by the cameras of one held-out object, so that both sets have the same cameras. The
+    features have no learned weights, and their name is part of the figure's, so it is not the FID of papers.
     """
     settings: NerfSettings = model.settings
-    chosen, renderer = view_features(settings.features), renderer_of(model)
+    chosen, renderer = FEATURES, renderer_of(model)
     n = min(count, len(split.held_out), len(split.train))
     if n < 2:
         return []

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ddmi_core.api import Field
-from ddmi_core.parts import Features, chosen_features
+from ddmi_core.parts import Features
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.evaluation.metrics import DISTANCE, pictures
 from ddmi_nerf.rendering.renderer import NerfRenderer
-from ddmi_nerf.settings import PLAIN
 from ddmi_nerf.signal import ViewSignal
 
+PLAIN = "colour-and-edges"
 WORKING = 32  # rows and columns of images for the built-in features
 CELLS = 4  # along each side
 LUMA = (0.299, 0.587, 0.114)
 EDGES = 4.0  # gives edges about the same variance as colours, on the default cars
-PIXELS = 299  # rows and columns of the input of Inception networks
 SIZE = 24  # pixels a side of the views of a field
 ELEVATIONS = (-2.0, 14.0, 30.0, 50.0)  # about equal parts of the sphere between -10 and 75 degrees
 AZIMUTHS = 4  # at each elevation, shifted from one elevation to the next
-
-
-def view_features(choice: str) -> Features:
-    """Features selected by a setting: `colour-and-edges`, or the path of a TorchScript file.
-
-    A network takes images `(N, 3, 299, 299)` in [-1, 1] and returns `(N, F)`.
-
-    Raises:
-        DataError: if the file is missing or not TorchScript.
-    """
-    ready = Features(PLAIN, f"pictures averaged to {WORKING} x {WORKING}", colour_and_edges)
-    return chosen_features(choice, ready, resized, f"pictures resized to {PIXELS} x {PIXELS}, bilinear, in [-1, 1]")
-
-
-def resized(pictures: Tensor) -> Tensor:
-    """Images `(N, 3, H, W)` at the input size of networks."""
-    return F.interpolate(pictures, (PIXELS, PIXELS), mode="bilinear", antialias=True)
 
 
 def colour_and_edges(pictures: Tensor) -> Tensor:
@@ -57,14 +41,23 @@ def colour_and_edges(pictures: Tensor) -> Tensor:
     return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
+FEATURES = Features(PLAIN, f"pictures averaged to {WORKING} x {WORKING}", colour_and_edges)
+
+
 def field_features(fields: Field, renderer: NerfRenderer) -> Tensor:
     """Features `(B, 96)` of fields, from sixteen views around them."""
+    return torch.stack([summary(views) for views in surrounding(fields, renderer, SIZE)])
+
+
+def surrounding(fields: Field, renderer: NerfRenderer, size: int) -> Iterator[Tensor]:
+    """Yield sixteen views `(16, 3, size, size)` around each field."""
     cameras = [
-        Camera.orbit(360 / AZIMUTHS * (turn + row / len(ELEVATIONS)), elevation, DISTANCE, width=SIZE, height=SIZE)
+        Camera.orbit(360 / AZIMUTHS * (turn + row / len(ELEVATIONS)), elevation, DISTANCE, width=size, height=size)
         for row, elevation in enumerate(ELEVATIONS)
         for turn in range(AZIMUTHS)
     ]
-    return torch.stack([summary(pictures(renderer.scene(field), cameras)) for field in fields])
+    for field in fields:
+        yield pictures(renderer.scene(field), cameras)
 
 
 def signal_features(signal: ViewSignal) -> Tensor:

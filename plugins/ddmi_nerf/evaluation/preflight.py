@@ -6,20 +6,17 @@ from torch import nn
 
 from ddmi_core.errors import ConfigError
 from ddmi_core.parts import lpips_network
-from ddmi_nerf.evaluation.features import view_features
 from ddmi_nerf.settings import FETCHED, NerfSettings
 
 SMALLEST = 32  # rows and columns of an image, which LPIPS halves four times
 
 
 def preflight(settings: NerfSettings) -> None:
-    """Check that the configured feature network and LPIPS are available.
+    """Check that LPIPS is available, if it is configured.
 
     Raises:
-        DataError: if the file of the feature network cannot be used.
         ConfigError: if LPIPS is configured but not available, or the views are too small for it.
     """
-    view_features(settings.features)
     lpips(settings)
 
 

@@ -7,72 +7,128 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ddmi_core.api import Figure, Split, Trained
-from ddmi_core.parts import coverage, minimum_matching_distance, one_nearest_neighbour_accuracy
-from ddmi_occupancy.geometry.distances import Matrix, Points, chamfer_matrix, earth_movers_matrix
+from ddmi_core.api import Estimate, Figure, SignalSet, Split, Trained
+from ddmi_core.parts import coverage, evenly, minimum_matching_distance, one_nearest_neighbour_accuracy
+from ddmi_occupancy.geometry.distances import Points, chamfer_matrix, earth_movers_matrix, in_unit_sphere
+from ddmi_occupancy.settings import OccupancySettings
 
-MOST = 100  # shapes of each set
-POINTS = 1024  # of each cloud, for the chamfer distance
-EMD_MOST, EMD_POINTS = 32, 256  # fewer: the exact earth mover's distance takes cubic time
+# The exact earth mover's distance takes cubic time: of 32 shapes of each set, with 256 points each.
+EMD_MOST, EMD_POINTS = 32, 256
+PART = 64  # shapes read at once
+
+Clouds = Sequence[Points | None]  # None for a sample without a surface
+Distances = Callable[[Sequence[Points], Sequence[Points]], Tensor]
 
 
 def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """MMD, COV and 1-NNA of samples against held-out shapes, for the chamfer and the earth mover's distance.
 
-    No figures if fewer than two samples have a surface.
+    `domain.set_shapes` and `domain.set_points` set the numbers. Each cloud, of samples and references alike, is
+    centred and scaled to the unit sphere. Samples without a surface stay in the set as failures: they match no
+    held-out shape, `empty_samples` is their share, and 1-NNA compares the other samples with as many references.
+
+    The figures `..._of_real` are those of equally many training shapes in place of samples: what real data score.
     """
-    n = min(count, MOST, len(split.held_out))
-    chosen = torch.linspace(0, len(split.held_out) - 1, n).round().long().tolist()
-    surface = split.held_out.batch(chosen).surface
-    real = [_thinned(cloud.float().numpy(), POINTS) for cloud in surface]
-    kept = list(_clouds(model, n, seed))
+    settings: OccupancySettings = model.settings
+    n, points = min(count, settings.set_shapes, len(split.held_out)), min(settings.set_points, settings.surface)
+    fields = model.sample(n, seed=seed)
+    samples = list(_sampled(model, fields, points))
+    real = _surfaces(split.held_out, evenly(len(split.held_out), n), points)
+    drawn = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(seed))[:n].tolist()
+    training = _surfaces(split.train, drawn, points)
+    empty = sum(cloud is None for cloud in samples)
     protocol = {
         "samples": n,
-        "empty samples": n - len(kept),
+        "empty samples": empty,
         "reference": f"{n} held-out signals",
         "seed": seed,
-        "normalisation": "bounding box centred, longest side 1.8",
+        "points": points,
+        "normalisation": "of all clouds: centre of the bounding box at the origin, largest radius 1",
+        "empty": "match nothing (MMD, COV); left out, with references drawn down to as many (1-NNA)",
     }
-    if len(kept) < 2:
-        return []
-    figures = _figures("chamfer", chamfer_matrix, kept, real, {**protocol, "points": POINTS})
-    few = [_thinned(cloud, EMD_POINTS) for cloud in kept[:EMD_MOST]]
-    some = [_thinned(cloud, EMD_POINTS) for cloud in real[:EMD_MOST]]
-    small = {**protocol, "samples": len(few), "reference": f"{len(some)} held-out signals", "points": EMD_POINTS}
-    return [*figures, *_figures("emd", earth_movers_matrix, few, some, small)]
+    figures = [Estimate.share(empty / n, n).figure("empty_samples", protocol, "share without a surface; 0 is best")]
+    kinds: dict[str, tuple[Distances, int, int, str]] = {
+        "chamfer": (
+            lambda first, second: chamfer_matrix(first, second, fields.device),
+            n,
+            points,
+            "mean squared distance to the nearest point, both directions added",
+        ),
+        "emd": (earth_movers_matrix, EMD_MOST, EMD_POINTS, "mean distance of the optimal assignment, exact"),
+    }
+    for name, (distances, most, fewer, definition) in kinds.items():
+        first, second, third = (_thinned(clouds[:most], fewer) for clouds in (samples, real, training))
+        own = {**protocol, "samples": len(first), "empty samples": sum(cloud is None for cloud in first)}
+        own |= {"reference": f"{len(second)} held-out signals", "points": min(points, fewer), "distance": definition}
+        held = _present(second)
+        among = distances(held, held)
+        figures += _figures(name, distances, first, second, among, own)
+        equal = {**own, "samples": f"{len(third)} training signals", "empty samples": 0}
+        figures += [
+            Figure(f"{figure.name}_of_real", figure.value, equal, "of training shapes", figure.interval)
+            for figure in _figures(name, distances, third, second, among, own)
+        ]
+    return figures
 
 
 def _figures(
     name: str,
-    matrix: Callable[[Sequence[Points], Sequence[Points]], Matrix],
-    samples: Sequence[Points],
-    references: Sequence[Points],
+    distances: Distances,
+    samples: Clouds,
+    references: Clouds,
+    among: Tensor,
     protocol: Mapping[str, Any],
 ) -> list[Figure]:
-    among, between, real = (
-        torch.from_numpy(matrix(a, b)) for a, b in ((samples, samples), (samples, references), (references, references))
-    )
-    accuracy = one_nearest_neighbour_accuracy(among, between, real)
+    """Figures of one distance, with that among the references; none if fewer than two samples have a surface."""
+    kept = _present(samples)
+    if len(kept) < 2 or len(references) < 2:
+        return []
+    rows = torch.tensor([cloud is not None for cloud in samples])
+    between = torch.full((len(samples), len(references)), float("inf"), dtype=torch.float64)
+    own = torch.full((len(samples), len(samples)), float("inf"), dtype=torch.float64)
+    between[rows] = distances(kept, _present(references))
+    own[rows.nonzero(), rows.nonzero().T] = distances(kept, kept)
+    matching, covered = minimum_matching_distance(between), coverage(between)
+    accuracy = one_nearest_neighbour_accuracy(own, between, among)
     return [
-        Figure(
-            f"mmd_{name}", minimum_matching_distance(between), protocol, "held-out to nearest sample; lower is better"
-        ),
-        Figure(f"cov_{name}", coverage(between), protocol, "held-out that are some sample's nearest; higher is better"),
-        Figure(f"1nna_{name}", accuracy, protocol, "accuracy of telling samples from held-out; 0.5 is best"),
+        matching.figure(f"mmd_{name}", protocol, "held-out to nearest sample; lower is better"),
+        covered.figure(f"cov_{name}", protocol, "held-out that are some sample's nearest; higher is better"),
+        accuracy.figure(f"1nna_{name}", protocol, "accuracy of telling samples from held-out; 0.5 is best"),
     ]
 
 
-def _clouds(model: Trained, n: int, seed: int) -> Iterator[Points]:
-    """Points on the surfaces of samples; samples without a surface are left out."""
-    for number, field in enumerate(model.sample(n, seed=seed)):
+def _sampled(model: Trained, fields: Any, points: int) -> Iterator[Points | None]:
+    """Points on the surfaces of samples, normalised."""
+    for number, field in enumerate(fields):
         mesh = model.renderer.render(field)
-        if len(mesh.faces):
-            points, _ = mesh.sample_points(POINTS, torch.Generator().manual_seed(number))
-            yield points
+        if not len(mesh.faces):
+            yield None
+            continue
+        cloud, _ = mesh.sample_points(points, torch.Generator().manual_seed(number))
+        yield in_unit_sphere(cloud)
 
 
-def _thinned(cloud: Points, n: int) -> Points:
-    """`n` points at equal steps of a cloud, whose order is random."""
-    chosen: Points = cloud[np.linspace(0, len(cloud) - 1, n).round().astype(int)]
+def _surfaces(shapes: SignalSet, chosen: Sequence[int], points: int) -> list[Points | None]:
+    """Points on the surfaces of signals, normalised."""
+    found: list[Points | None] = []
+    for start in range(0, len(chosen), PART):
+        for cloud in shapes.batch(chosen[start : start + PART]).surface:
+            found.append(in_unit_sphere(_evenly_spaced(cloud.float().numpy(), points)))
+    return found
+
+
+def _thinned(clouds: Clouds, points: int) -> Clouds:
+    """Clouds with at most so many points."""
+    return [None if cloud is None else _evenly_spaced(cloud, points) for cloud in clouds]
+
+
+def _evenly_spaced(cloud: Points, points: int) -> Points:
+    """Points at equal steps of a cloud, whose order is random."""
+    chosen: Points = cloud[np.linspace(0, len(cloud) - 1, min(points, len(cloud))).round().astype(int)]
     return chosen
+
+
+def _present(clouds: Clouds) -> list[Points]:
+    return [cloud for cloud in clouds if cloud is not None]

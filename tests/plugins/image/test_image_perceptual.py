@@ -63,10 +63,3 @@ def test_unusable_weights_name_the_setting(package, tmp_path, content):
 def test_without_weights_or_network_the_setting_is_named(package):
     with pytest.raises(ConfigError, match=r"no network.*weights_file"):
         LpipsTerm(options())
-
-
-def test_small_patches_are_refused(package, tmp_path):
-    path = tmp_path / "network.safetensors"
-    save_file({"weight": torch.ones(3)}, path)
-    with pytest.raises(ConfigError, match=r"autoencoder\.points to at least 1024"):
-        LpipsTerm(options(path))(torch.zeros(1, 3, 16, 32), torch.zeros(1, 3, 16, 32))

@@ -1,15 +1,18 @@
-"""Features of pictures: what they say, and networks from files."""
+"""Features of pictures, and the check before a run."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from nerf_scenes import Medium, nothing, solids
 
-from ddmi_core.errors import ConfigError, DataError
-from ddmi_nerf.evaluation.features import colour_and_edges, view_features
+from ddmi_core.errors import ConfigError
+from ddmi_nerf.evaluation.features import colour_and_edges
 from ddmi_nerf.evaluation.preflight import preflight
-from ddmi_nerf.settings import PLAIN, NerfSettings
+from ddmi_nerf.parts import NerfParts
+from ddmi_nerf.plugin import NERF
+from ddmi_nerf.settings import NerfSettings
+from ddmi_nerf.signal import ViewSignal
 
 
 def noise(*shape, seed=0):
@@ -41,34 +44,21 @@ def test_pictures_are_seen_one_by_one_and_at_any_size():
     assert colour_and_edges(noise(2, 3, 128, 64)).shape == (2, 80)
 
 
-class Means(nn.Module):
-    """Means, and the rows and columns that it was given."""
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """`(N, 5)`."""
-        sizes = torch.tensor([pictures.shape[2], pictures.shape[3]]).expand(len(pictures), -1)
-        return torch.cat([pictures.mean(dim=[2, 3]), sizes.float()], dim=1)
-
-
-def test_a_network_from_a_file_sees_pictures_at_its_size(tmp_path):
-    path = str(tmp_path / "my net.pt")
-    torch.jit.script(Means()).save(path)
-    found = view_features(path)
-    assert found.name == "my net"
-    assert "299" in found.preprocessing
-    features = found.compute(noise(3, 3, 20, 24))
-    assert features[:, 3:].tolist() == [[299, 299]] * 3
-    torch.testing.assert_close(features[:, :3], noise(3, 3, 20, 24).mean(dim=(2, 3)), atol=0.02, rtol=0)
-    preflight(NerfSettings(features=path))
-
-
-def test_the_check_tells_what_is_missing_and_passes_the_defaults(tmp_path, monkeypatch):
+def test_the_check_tells_what_is_missing_and_passes_the_defaults(monkeypatch):
     preflight(NerfSettings())
-    assert NerfSettings().features == PLAIN
-    with pytest.raises(DataError, match=r"inception.pt: no such file; domain.features takes 'colour-and-edges'"):
-        preflight(NerfSettings(features=str(tmp_path / "inception.pt")))
     monkeypatch.setitem(__import__("sys").modules, "lpips", None)
     with pytest.raises(ConfigError, match=r"domain.lpips=vgg requires an extra: pip install 'ddmi\[lpips\]'; or leave"):
         preflight(NerfSettings(lpips="vgg"))
     with pytest.raises(ConfigError, match="views of 32 x 32 pixels, these have 24"):
         preflight(NerfSettings(lpips="vgg", size=24))
+
+
+def test_networks_see_sixteen_views_around_a_sample_and_the_views_of_the_data():
+    parts = NerfParts(NERF, NerfSettings(size=12, samples=8))
+    seen = parts.pictures([Medium(solids), Medium(nothing)])
+    assert seen.shape == (32, 3, 12, 12)
+    assert (seen[:16] < 0.9).flatten(1).any(dim=1).all()
+    assert seen[16:].min() > 0.99  # empty space over white
+    signal = ViewSignal(*[noise(2, 3, 3, 12, 12)] * 7)
+    pictures = parts.signal_pictures(signal)
+    assert torch.equal(pictures.reshape(2, 3, 3, 12, 12), signal.images)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
 
 from ddmi_occupancy.evaluation.metrics import overlap
-from ddmi_occupancy.geometry.distances import chamfer_matrix, cloud_distances, earth_movers
+from ddmi_occupancy.geometry.distances import (
+    chamfer_matrix,
+    cloud_distances,
+    compared_chamfer_matrix,
+    earth_movers,
+    earth_movers_matrix,
+    in_unit_sphere,
+)
 
 
 def sphere(n: int, radius: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -64,8 +73,42 @@ def test_equal_to_loops_over_the_definitions():
     chamfer = (distance.min(axis=1).mean() + distance.min(axis=0).mean()) / 2
     unit = np.ones((9, 3)) / np.sqrt(3)
     assert cloud_distances(a, unit[:7], b, unit, 0.5).chamfer == pytest.approx(chamfer)
-    matrix = chamfer_matrix([a, b], [b])
-    assert matrix[:, 0] == pytest.approx([chamfer, 0.0])
+
+
+@pytest.mark.parametrize("way", [chamfer_matrix, compared_chamfer_matrix])
+def test_the_squared_chamfer_distance_is_the_double_loop(way, monkeypatch):
+    monkeypatch.setattr("ddmi_occupancy.geometry.distances.PAIRS", 150)  # two clouds at once
+    first, second = (
+        [np.random.default_rng((seed, i)).standard_normal((n, 3)).astype(np.float32) for i in range(count)]
+        for seed, n, count in ((0, 8, 4), (1, 9, 5))
+    )
+    found = way(first, second, "cpu")
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            squared = np.array([[((p - q) ** 2).sum() for q in b] for p in a])
+            expected = squared.min(axis=1).mean() + squared.min(axis=0).mean()
+            assert found[i, j] == pytest.approx(expected, rel=1e-5)
+    among = way(first, first, "cpu")
+    assert among.numpy() == pytest.approx(way(first, list(first), "cpu").numpy(), rel=1e-5, abs=1e-12)
+
+
+def test_the_earth_movers_distance_is_the_least_of_all_assignments():
+    first, second = (np.random.default_rng(seed).standard_normal((2, 5, 3)) for seed in range(2))
+    found = earth_movers_matrix(list(first), list(second))
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            orders = permutations(range(5))
+            least = min(np.mean([np.linalg.norm(a[k] - b[order[k]]) for k in range(5)]) for order in orders)
+            assert found[i, j] == pytest.approx(least)
+
+
+def test_clouds_in_the_unit_sphere_have_a_centred_box_and_radius_one():
+    cloud = 3 * np.random.default_rng(0).standard_normal((50, 3)) + 7
+    placed = in_unit_sphere(cloud)
+    assert placed.max(axis=0) + placed.min(axis=0) == pytest.approx(np.zeros(3), abs=1e-6)
+    assert np.linalg.norm(placed, axis=1).max() == pytest.approx(1)
+    assert in_unit_sphere(0.2 * cloud - 1) == pytest.approx(placed, abs=1e-6)
+    assert in_unit_sphere(np.ones((4, 3))).tolist() == np.zeros((4, 3)).tolist()
 
 
 def test_the_earth_movers_distance_of_a_shift_is_the_shift():

@@ -14,15 +14,18 @@ from ddmi_core.parts import Mesh
 from ddmi_occupancy.data.sampling import Packing, point_weights
 from ddmi_occupancy.data.shape_set import ShapeSet
 from ddmi_occupancy.evaluation.generation import generation
+from ddmi_occupancy.settings import OccupancySettings
 
 SIDES = [(0.9, y, z) for y in (0.15, 0.45, 0.8) for z in (0.2, 0.6)]
-NAMES = [f"{kind}_{distance}" for distance in ("chamfer", "emd") for kind in ("mmd", "cov", "1nna")]
+SETS = [f"{kind}_{distance}" for distance in ("chamfer", "emd") for kind in ("mmd", "cov", "1nna")]
+NAMES = ["empty_samples", *SETS[:3], *(f"{name}_of_real" for name in SETS[:3])]
+NAMES += [*SETS[3:], *(f"{name}_of_real" for name in SETS[3:])]
 
 
-def box(sides, shift=0.0):
+def box(sides, shift=0.0, scale=1.0):
     """A box of half lengths as a mesh."""
     solid = trimesh.creation.box(2 * np.array(sides))
-    moved = solid.vertices + np.array([0, shift, 0])
+    moved = scale * solid.vertices + np.array([0, shift, 0])
     return Mesh(moved.astype(np.float32), solid.faces.astype(np.int32), np.zeros_like(moved, dtype=np.float32))
 
 
@@ -30,14 +33,21 @@ def nothing():
     return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32), np.zeros((0, 3), np.float32))
 
 
+class Fields(list):
+    """Fields that are meshes."""
+
+    device = torch.device("cpu")
+
+
 class Shows:
     """In place of a trained model: its samples are given meshes, which it renders as they are."""
 
-    def __init__(self, meshes):
+    def __init__(self, meshes, **settings):
         self.meshes, self.renderer = meshes, SimpleNamespace(render=lambda mesh: mesh)
+        self.settings = OccupancySettings(**{"surface": 1500, **settings})
 
     def sample(self, n, *, seed=0, condition=None):
-        return [self.meshes[i % len(self.meshes)] for i in range(n)]
+        return Fields(self.meshes[i % len(self.meshes)] for i in range(n))
 
 
 @pytest.fixture(autouse=True)
@@ -45,16 +55,18 @@ def _few_points(monkeypatch):
     monkeypatch.setattr("ddmi_occupancy.evaluation.generation.EMD_POINTS", 128)
 
 
+def shapes(sides, first, points=1500):
+    """Boxes as a set of shapes, with points of their own."""
+    packing, rows = Packing(surface=points, points=64), []
+    for number, one in enumerate(sides):
+        places, normals = box(one).sample_points(points, torch.Generator().manual_seed(first + number))
+        rows.append(packing.row(places, normals, np.zeros((64, 3)), lambda p: np.ones(len(p), dtype=bool)))
+    return ShapeSet(packing.clouds(np.stack(rows)), point_weights(64), [f"box-{i}" for i in range(len(rows))], points)
+
+
 @pytest.fixture(scope="module")
 def split():
-    packing = Packing(surface=1500, points=64)
-    rows = []
-    for number, sides in enumerate(SIDES):
-        points, normals = box(sides).sample_points(1500, torch.Generator().manual_seed(100 + number))
-        rows.append(packing.row(points, normals, np.zeros((64, 3)), lambda p: np.ones(len(p), dtype=bool)))
-    clouds = packing.clouds(np.stack(rows))
-    whole = ShapeSet(clouds, point_weights(64), [f"box-{i}" for i in range(len(SIDES))], 1500)
-    return Split(train=whole, held_out=whole)
+    return Split(train=shapes(SIDES, 200), held_out=shapes(SIDES, 100))
 
 
 def figures(meshes, split, count=100):
@@ -68,7 +80,8 @@ def values(meshes, split, count=100):
 def test_copies_of_the_held_out_shapes_are_near_cover_all_and_are_told_as_copies(split):
     found = values([box(sides) for sides in SIDES], split)
     assert list(found) == NAMES
-    assert found["mmd_chamfer"] < 0.05
+    assert found["mmd_chamfer"] < 0.01
+    assert found["mmd_chamfer"] == pytest.approx(found["mmd_chamfer_of_real"], rel=0.2)
     assert found["mmd_emd"] < 0.2  # that of two draws of 128 points
     assert (found["cov_chamfer"], found["cov_emd"]) == (1, 1)
     assert (found["1nna_chamfer"], found["1nna_emd"]) == (0, 0)
@@ -78,32 +91,65 @@ def test_one_shape_over_and_over_covers_one_and_is_told_from_the_others(split):
     found = values([box(SIDES[2])], split)
     assert found["cov_chamfer"] == pytest.approx(1 / len(SIDES))
     assert found["1nna_chamfer"] > 0.5
-    assert found["mmd_chamfer"] > 0.1
+    assert found["mmd_chamfer"] > 10 * found["mmd_chamfer_of_real"]
 
 
-def test_the_distance_of_shifted_shapes_grows_with_the_shift(split):
-    near, far = (values([box(sides, shift) for sides in SIDES], split, 4) for shift in (0.05, 0.4))
-    assert near["mmd_chamfer"] < far["mmd_chamfer"]
-    assert far["mmd_emd"] > near["mmd_emd"] > 0.05  # points cannot come nearer than the shift, in the mean
+def test_place_and_scale_of_samples_make_no_difference(split):
+    same, moved = (
+        values([box(sides, shift, scale) for sides in SIDES], split) for shift, scale in ((0, 1), (0.4, 0.3))
+    )
+    assert moved == pytest.approx(same, rel=1e-3)
+
+
+def test_counts_follow_the_settings(split):
+    meshes = [box(sides) for sides in SIDES]
+    model = Shows(meshes, set_shapes=4, set_points=700)
+    found = {figure.name: figure for figure in generation(model, split, 100, seed=0)}
+    protocol = found["mmd_chamfer"].protocol
+    assert (protocol["samples"], protocol["reference"], protocol["points"]) == (4, "4 held-out signals", 700)
+    model = Shows(meshes, set_points=4000, surface=1200)  # more than are stored
+    found = {figure.name: figure for figure in generation(model, split, 5, seed=0)}
+    assert (found["cov_emd"].protocol["samples"], found["mmd_chamfer"].protocol["points"]) == (5, 1200)
 
 
 def test_figures_say_how_they_were_obtained(split):
     found = figures([box(sides) for sides in SIDES], split, count=4)
     for name, figure in found.items():
-        assert figure.protocol["samples"] == 4, name
+        assert figure.protocol["samples"] == ("4 training signals" if "real" in name else 4), name
         assert figure.protocol["empty samples"] == 0
         assert figure.protocol["reference"] == "4 held-out signals"
-        assert {"seed", "points", "normalisation"} <= set(figure.protocol)
+        assert {"seed", "points", "normalisation", "empty"} <= set(figure.protocol)
         assert figure.meaning
+        assert figure.interval[0] <= figure.value <= figure.interval[1]
+    assert "squared" in found["mmd_chamfer"].protocol["distance"]
     assert found["mmd_chamfer"].protocol["points"] > found["mmd_emd"].protocol["points"]
 
 
-def test_empty_samples_are_left_out_and_counted(split):
+def test_empty_samples_are_failures_that_match_nothing(split):
     meshes = [nothing(), *(box(sides) for sides in SIDES[1:])]
     found = figures(meshes, split)
     assert found["mmd_chamfer"].protocol["empty samples"] == 1
+    assert found["empty_samples"].value == pytest.approx(1 / len(SIDES))
     assert found["cov_chamfer"].value == pytest.approx(1 - 1 / len(SIDES))
-    assert generation(Shows([nothing()]), split, 6, seed=0) == []
+    assert found["1nna_chamfer"].value == pytest.approx(0, abs=0.2)  # copies of those that are there
+    found = figures([nothing()], split)
+    assert found["empty_samples"].value == 1
+    assert [name for name in found if name in SETS] == []
+
+
+def test_empty_samples_leave_the_accuracy_of_equal_sets_at_a_half(monkeypatch):
+    """Samples and references are draws of one distribution; every third sample is empty."""
+    monkeypatch.setattr("ddmi_occupancy.evaluation.generation.EMD_MOST", 4)
+    draw = np.random.default_rng(0)
+    sides = draw.uniform(0.1, 0.9, (80, 3))
+    held = shapes(sides[:40], 0, 200)
+    meshes = [box(one) if i % 3 else nothing() for i, one in enumerate(sides[40:])]
+    model = Shows(meshes, set_points=200, surface=200)
+    found = {figure.name: figure for figure in generation(model, Split(train=held, held_out=held), 40, seed=0)}
+    low, high = found["1nna_chamfer"].interval
+    assert low <= 0.5 <= high
+    assert high - low < 0.5
+    assert found["empty_samples"].value == 14 / 40
 
 
 def test_figures_repeat(split):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from ddmi_core.api import Split
 from ddmi_core.parts import GridSet, GridSignal, native_grid
@@ -130,18 +129,6 @@ def test_more_clips_than_fit_in_memory_make_no_difference(split, monkeypatch):
 
 def test_one_clip_has_no_distance(split):
     assert video_distance(Model(split.train), split, 1, seed=0) == []
-
-
-def test_features_of_a_file_give_the_figure_their_name(split, tmp_path):
-    class Means(nn.Module):
-        def forward(self, given: Tensor) -> Tensor:
-            return given.mean(dim=[3, 4]).flatten(1)
-
-    torch.jit.script(Means()).save(str(tmp_path / "my-net v1.pt"))
-    settings = VideoSettings(frames=4, size=12, features=str(tmp_path / "my-net v1.pt"))
-    found = distances(split.held_out, split, count=4, settings=settings)
-    assert next(iter(found)) == "frechet_video_distance_my_net_v1"
-    assert "224" in found["frechet_video_distance_my_net_v1"].protocol["preprocessing"]
 
 
 @pytest.mark.parametrize("frames", [4, 7, 8, 20])

@@ -1,4 +1,4 @@
-"""Features of clips: what changes them, what does not, and networks from files."""
+"""Features of clips: what changes them, and what does not."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from ddmi_core.errors import DataError
-from ddmi_core.parts import Features, chosen_features
-from ddmi_video.features import (
-    DIRECTIONS,
-    MOTION_GRID,
-    PLAIN,
-    clip_features,
-    colour_and_motion,
-    resized,
-)
+from ddmi_video.features import DIRECTIONS, MOTION_GRID, colour_and_motion
 from ddmi_video.parts import VideoParts
 from ddmi_video.plugin import VIDEO
 from ddmi_video.settings import VideoSettings
@@ -125,93 +115,3 @@ def test_signals_are_described_by_the_same_features():
             return (moving(1.0),)
 
     assert torch.equal(VideoParts(VIDEO, VideoSettings()).signal_features(Signal()), colour_and_motion(moving(1.0)))
-
-
-class Network(nn.Module):
-    """Means over time and space, and what it was given."""
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Colours, and the number of frames and rows."""
-        means = clips.mean(dim=[2, 3, 4])
-        sizes = torch.tensor([clips.shape[2], clips.shape[3], clips.shape[4]]).expand(len(clips), -1)
-        return torch.cat([means, sizes.float()], dim=1)
-
-
-class Single(nn.Module):
-    """One number for all clips."""
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """The mean."""
-        return clips.mean()
-
-
-class Narrow(nn.Module):
-    """Takes clips of seven channels."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Conv3d(7, 1, 1)
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """Of other channels than there are."""
-        return self.layer(clips)
-
-
-@pytest.fixture
-def stored(tmp_path):
-    """Stores a network as TorchScript."""
-
-    def store(network):
-        path = tmp_path / "tiny net.pt"
-        torch.jit.script(network).save(str(path))
-        return str(path)
-
-    return store
-
-
-def test_plain_features_go_by_their_name():
-    found = clip_features(PLAIN)
-    assert (found.name, found.compute) == (PLAIN, colour_and_motion)
-
-
-def test_a_network_from_a_file_sees_all_clips_at_its_size(stored):
-    path = stored(Network())
-    found = clip_features(path)
-    assert found.name == "tiny net"
-    assert "224" in found.preprocessing
-    clips = torch.rand(5, 3, 4, 20, 24, generator=torch.Generator().manual_seed(0))
-    features = found.compute(clips)
-    assert features[:, 3:].tolist() == [[4, 224, 224]] * 5
-    torch.testing.assert_close(features[:, :3], clips.mean(dim=(2, 3, 4)), atol=0.01, rtol=0)
-    assert not features.requires_grad
-    ready = Features(PLAIN, "", colour_and_motion)
-    fewer = chosen_features(path, ready, resized, "as above", most=8)  # two clips at once
-    torch.testing.assert_close(fewer.compute(clips), features)
-
-
-def test_a_missing_file_is_named_with_what_the_setting_takes(tmp_path):
-    with pytest.raises(DataError, match=r"i3d.pt: no such file; domain.features takes 'colour-and-motion'"):
-        clip_features(str(tmp_path / "i3d.pt"))
-
-
-@pytest.mark.parametrize("content", [b"", b"no network", b"PK\x03\x04 cut short"])
-def test_other_files_are_refused(tmp_path, content):
-    (tmp_path / "net.pt").write_bytes(content)
-    with pytest.raises(DataError, match=r"net\.pt: not a TorchScript file"):
-        clip_features(str(tmp_path / "net.pt"))
-
-
-def test_weights_alone_are_refused(tmp_path):
-    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(DataError, match=r"weights\.pt: not a TorchScript file"):
-        clip_features(str(tmp_path / "weights.pt"))
-
-
-@pytest.mark.parametrize(
-    ("network", "words"),
-    [(Single(), "must return features"), (Narrow(), "fails for signals of 3 x 2 x 224 x 224: .*7 channels")],
-)
-def test_networks_for_something_else_are_refused(stored, network, words):
-    with pytest.raises(DataError, match=words) as caught:
-        clip_features(stored(network)).compute(torch.zeros(2, 3, 2, 8, 8))
-    assert "\n" not in str(caught.value)

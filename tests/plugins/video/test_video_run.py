@@ -20,6 +20,7 @@ from ddmi_core.cli.main import app
 from ddmi_core.training.log import Log
 from ddmi_video.settings import VideoSettings
 from ddmi_video.views import parse_view
+from feature_networks import NvidiaInception, scripted
 
 TINY = {
     "domain.count": 12,
@@ -105,12 +106,17 @@ def test_a_run_ends_in_a_report_with_figures_and_clips(run):
     assert [length(path) for path in clips] == [(4, (16, 16), 4.0)] * 2
 
 
-def test_a_file_of_features_that_is_not_there_is_seen_before_training(tmp_path):
-    given = ["--set", f"domain.features={tmp_path / 'i3d.pt'}"]
-    result = CliRunner().invoke(app, ["run", "--plugin", "video", "--out", str(tmp_path / "run"), *SETS, *given])
-    assert result.exit_code == 2
-    assert "i3d.pt: no such file" in result.output.replace("\n", "")
-    assert not (tmp_path / "run").exists()
+def test_a_feature_network_that_cannot_be_used_is_seen_before_training(tmp_path):
+    picture = scripted(NvidiaInception(), tmp_path / "inception.pt")
+    for given, words in (
+        (f"i3d:{tmp_path / 'i3d.pt'}", "i3d.pt: no such file"),
+        (f"inception:{picture}", "takes pictures, and domain 'video' has clips"),
+    ):
+        given = ["--set", f"evaluation.networks={given}"]
+        result = CliRunner().invoke(app, ["run", "--plugin", "video", "--out", str(tmp_path / "run"), *SETS, *given])
+        assert result.exit_code == 2
+        assert words in result.output.replace("\n", "")
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

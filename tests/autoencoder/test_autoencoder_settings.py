@@ -11,7 +11,6 @@ from ddmi_core.autoencoder.config import (
     EncoderConfig,
     PerceptualConfig,
 )
-from ddmi_core.fields.config import ReadoutConfig
 
 COUNTS = [
     (EncoderConfig, "blocks", 1),
@@ -23,9 +22,6 @@ COUNTS = [
     (AutoencoderConfig, "latent_channels", 1),
     (AutoencoderConfig, "points", 1),
     (AutoencoderConfig, "kl_anneal", 0),
-    (ReadoutConfig, "width", 1),
-    (ReadoutConfig, "depth", 1),
-    (ReadoutConfig, "tail", 0),
 ]
 NOT_NEGATIVE = [
     (PerceptualConfig, "weight"),
@@ -39,7 +35,10 @@ NOT_NEGATIVE = [
 LENGTHS = [
     (EncoderConfig, "widths", False),
     (EncoderConfig, "patch", True),
+    (EncoderConfig, "attention", True),
+    (DecoderConfig, "widths", False),
     (DecoderConfig, "basis", False),
+    (DecoderConfig, "attention", True),
     (AdversarialConfig, "axes", True),
     (AutoencoderConfig, "patch", True),
 ]
@@ -67,9 +66,9 @@ def test_a_rate_is_positive():
 
 @pytest.mark.parametrize(("kind", "name", "empty"), LENGTHS)
 def test_each_of_several_numbers_is_at_least_one(kind, name, empty):
-    assert getattr(kind(**{name: (1, 2)}), name) == (1, 2)
+    assert getattr(kind(**{name: (1, 2, 4)}), name) == (1, 2, 4)
     with pytest.raises(ValueError, match=name):
-        kind(**{name: (2, 0)})
+        kind(**{name: (2, 1, 0)})
     if empty:
         assert getattr(kind(**{name: ()}), name) == ()
     else:
@@ -100,4 +99,3 @@ def test_nothing_beyond_the_paper_s_parts_is_on_unless_asked_for():
         assert not any((sizes.middle, sizes.joined, sizes.attention, sizes.wide_heads))
     assert not any((encoder.factorised, whole.spectral, whole.spectral_start, whole.equivariance))
     assert (whole.adversarial.start, whole.adversarial.features) == (0, 0)
-    assert not any((whole.readout.residual, whole.readout.tail, whole.readout.modulated))
