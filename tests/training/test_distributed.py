@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -116,3 +117,13 @@ def test_the_default_device_is_a_gpu_if_there_is_one(available, kind, monkeypatc
 
 def test_processes_wait_for_each_other_for_a_week():
     assert distributed.TIMEOUT.days == 7
+
+
+@pytest.mark.parametrize(("processes", "initialized", "leaves"), [(1, False, 0), (2, False, 1), (2, True, 0)])
+def test_who_made_the_group_of_processes_leaves_it_at_the_end(processes, initialized, leaves, monkeypatch):
+    calls = []
+    monkeypatch.setattr("accelerate.PartialState", lambda **given: SimpleNamespace(num_processes=processes))
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: initialized)
+    monkeypatch.setattr(distributed.atexit, "register", calls.append)
+    distributed._state.__wrapped__()
+    assert calls == [distributed._leave] * leaves
