@@ -109,7 +109,7 @@ def finished(site, registered, tmp_path_factory):
     return out
 
 
-def test_the_parts_are_used_and_recorded_by_name_alone(finished):
+def test_the_parts_are_used_and_recorded_by_name_alone(finished, site, monkeypatch):
     text = (finished / "run.toml").read_text()
     assert 'denoisers.convnet = "ddmi-extras==0.1.0"' in text
     assert 'samplers.midpoint = "ddmi-extras==0.1.0"' in text
@@ -117,6 +117,8 @@ def test_the_parts_are_used_and_recorded_by_name_alone(finished):
     assert "ddmi_extras" not in text
     result = Evaluation.load(finished / "metrics.json")
     assert result.value("reconstruction_spread") >= 0
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.syspath_prepend(EXTRAS)
     rows = sweep_run(finished).samplers
     assert [(row.sampler, row.evaluations) for row in rows] == [("midpoint", 4), ("ddim", 4)]
 
