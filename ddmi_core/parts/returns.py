@@ -12,6 +12,7 @@ from attrs import frozen
 from PIL import Image
 from torch import Tensor, nn
 
+from ddmi_core.api.evaluation import PaperProtocol
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
 from ddmi_core.api.panels import Panel
 from ddmi_core.errors import PluginError
@@ -126,6 +127,10 @@ _RIGHT = {
     "signal_features": instance(Tensor, "a torch.Tensor (B, F)"),
     "pictures": _PICTURES,
     "signal_pictures": _PICTURES,
+    "paper_protocol": Right(
+        "a ddmi_core.api.PaperProtocol, or None",
+        lambda value: "" if value is None or isinstance(value, PaperProtocol) else described(value),
+    ),
     "exporters": _named("at least one suffix with a function (artefact, path) -> None", least=1),
     "picture": Right(
         "a PIL.Image.Image, or a sequence of them",

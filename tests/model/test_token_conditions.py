@@ -89,7 +89,7 @@ def model(folder) -> ddmi_core.Model:
 
 
 def test_a_request_is_a_sequence_and_changes_samples(model):
-    asked = model.conditions(2, seed=0, condition="fast")
+    asked = model.conditions(range(2), seed=0, condition="fast")
     assert asked.shape == (2, 4, 5)
     assert asked[..., -1].eq(1).all()
     torch.testing.assert_close(asked[0, :, :4], Spelled().tokens("fast"), atol=1e-3, rtol=1e-3)
@@ -103,9 +103,9 @@ def test_a_sample_does_not_depend_on_others_or_their_lengths(model):
 
 
 def test_without_a_request_sequences_of_training_are_drawn(model):
-    drawn = model.conditions(300, seed=0, condition=None)
+    drawn = model.conditions(range(300), seed=0, condition=None)
     assert set(drawn[..., -1].sum(dim=1).tolist()) == {1.0, 2.0, 4.0}
-    assert torch.equal(drawn[:20], model.conditions(20, seed=0, condition=None)[:, : drawn.shape[1]])
+    assert torch.equal(drawn[:20], model.conditions(range(20), seed=0, condition=None)[:, : drawn.shape[1]])
 
 
 def test_completions_take_a_request_or_none(model):
@@ -142,13 +142,13 @@ def test_a_run_is_resumed_with_the_sequences_of_its_cache(folder, spelled, tmp_p
 def test_a_condition_whose_lengths_have_changed_is_refused(model, monkeypatch):
     monkeypatch.setattr(Spelled, "parse", lambda self, text: TokenSequences.listed([torch.ones(2, 3)]))
     with pytest.raises(PluginError, match=r"lengths \(0, 3\); this model was trained with \(0, 4\)"):
-        model.conditions(1, seed=0, condition="fast")
+        model.conditions([0], seed=0, condition="fast")
 
 
 def test_a_vector_beside_the_tokens_is_trained_and_stored(spelled, tmp_path):
     run(spelled, tmp_path / "run", "diffusion.condition=longer", *SHORT)
     model = ddmi_core.load(tmp_path / "run")
-    assert model.conditions(2, seed=0, condition=None).shape[2] == 5
+    assert model.conditions(range(2), seed=0, condition=None).shape[2] == 5
     assert latent_cache.lengths_of(model.vectors) == (2, 4)
 
 
