@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import random
 import shlex
@@ -142,11 +141,9 @@ def changed(mutant: Mutant) -> list[str]:
 
 def interval(killed: int, total: int) -> tuple[float, float]:
     """95 % interval of a share by Wilson's score (Wilson 1927)."""
-    z = 1.96
-    share, spread = killed / total, z * z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
-    return middle - half, middle + half
+    from ddmi_core.api import Estimate
+
+    return Estimate.share(killed / total, total).interval
 
 
 def report(results: Iterable[Mutant], listed: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ from ddmi_core.api import Layout
 from ddmi_core.autoencoder.config import EncoderConfig
 from ddmi_core.autoencoder.encoders import GridEncoder
 from ddmi_core.fields.layout import Embedding
-from plane_layouts import LAYOUTS, cells_of, grids, perturbed
+from plane_layouts import LAYOUTS, cells_of, grids, perturbed, posterior_of_heads
 
 CONFIG = EncoderConfig(widths=(8, 12, 16))
 
@@ -166,12 +166,7 @@ def test_planes_of_a_grid_encoder_cannot_be_joined():
 
 @pytest.mark.parametrize(("value", "bound"), [(1e3, 10.0), (-1e3, -20.0), (4.0, 4.0)])
 def test_log_variances_lie_between_minus_20_and_10(value, bound):
-    module = encoder(LAYOUTS["mixed"])
-    with torch.no_grad():
-        for head in module.heads:
-            head.weight.zero_()
-            head.bias.fill_(value)
-        posterior = module(signal(LAYOUTS["mixed"], {"x": 4, "y": 5, "z": 6}))
+    posterior = posterior_of_heads(encoder(LAYOUTS["mixed"]), signal(LAYOUTS["mixed"], {"x": 4, "y": 5, "z": 6}), value)
     for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
         assert mean.eq(value).all()
         assert log_variance.eq(bound).all()

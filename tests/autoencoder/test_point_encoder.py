@@ -16,7 +16,7 @@ from ddmi_core.errors import DataError
 from ddmi_core.fields.layout import Embedding
 from ddmi_core.networks import common_axes
 from ddmi_core.parts import cell_centres
-from plane_layouts import LAYOUTS, cells_of, differs, grids, perturbed
+from plane_layouts import LAYOUTS, cells_of, differs, grids, perturbed, posterior_of_heads
 
 FOUR = Layout(axes=("x", "y", "z", "t"), planes=(("x", "y"), ("z", "t"), ("t",)))
 ALL = {**LAYOUTS, "four axes": FOUR}
@@ -305,12 +305,7 @@ def test_points_of_a_layout_with_an_embedding_have_the_coordinates_of_its_planes
 
 @pytest.mark.parametrize(("value", "bound"), [(1e3, 10.0), (-1e3, -20.0), (4.0, 4.0)])
 def test_log_variances_lie_between_minus_20_and_10(value, bound):
-    module = encoder(LAYOUTS["tri-plane"])
-    with torch.no_grad():
-        for head in module.heads:
-            head.weight.zero_()
-            head.bias.fill_(value)
-        posterior = module(cloud(LAYOUTS["tri-plane"]))
+    posterior = posterior_of_heads(encoder(LAYOUTS["tri-plane"]), cloud(LAYOUTS["tri-plane"]), value)
     for mean, log_variance in zip(posterior.mean, posterior.log_variance, strict=True):
         assert mean.eq(value).all()
         assert log_variance.eq(bound).all()
