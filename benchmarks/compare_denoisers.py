@@ -20,13 +20,13 @@ from ddmi_core.api import Domain
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.evaluation import feature_sets, protocol
+from ddmi_core.evaluation.distances import frechet
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import assemble
 from ddmi_core.model.provenance import load_stage
-from ddmi_core.parts.distance import frechet
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig, Sampling

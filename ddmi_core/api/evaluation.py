@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
@@ -174,6 +174,9 @@ class Trained(Protocol):
 
     def sample(self, n: int, *, seed: int = 0, condition: str | None = None) -> Field:
         """Generate fields; sample i depends on the seed and i alone."""
+
+    def sample_parts(self, n: int, *, seed: int = 0, condition: str | None = None) -> Iterator[Field]:
+        """The fields of `sample` in parts, so that memory holds those of one part."""
 
     def encode(self, signal: Any) -> Posterior:
         """Posterior over the latents of signals."""

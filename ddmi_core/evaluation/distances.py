@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api.evaluation import Estimate as Estimate
-from ddmi_core.parts.distance import factor, frechet_of_factors
 
 SUBSET = 1000  # rows of each set in one subset of KID (arXiv 1801.01401, section 4)
 LARGER = 4  # the larger set has at most this many times as many
@@ -84,7 +83,9 @@ def frechet(samples: Tensor | Moments, reference: Tensor | Moments) -> float:
     Rows cost O(n^2 F) for n < F, and are exact to rounding there.
     """
     (first, own), (second, other) = _gaussian(samples), _gaussian(reference)
-    return frechet_of_factors(first - second, own, other)
+    # The eigenvalues of S1 S2 are the squared singular values of R1 R2^T.
+    cross = torch.linalg.svdvals(own @ other.T).sum()
+    return float((first - second).square().sum() + own.square().sum() + other.square().sum() - 2 * cross)
 
 
 def kid(samples: Tensor, reference: Tensor, seed: int = 0) -> Estimate:
@@ -175,11 +176,18 @@ def copying(samples: Tensor, training: Tensor, held_out: Tensor, seed: int = 0) 
     return Estimate(value, min(low, value), max(high, value), float(ratios.std()))
 
 
+def nearest(queries: Tensor, items: Tensor) -> list[int]:
+    """Index of the item nearest to each query, in features `(n, F)` and `(m, F)`."""
+    return torch.cdist(queries.double(), items.double()).argmin(dim=1).tolist()
+
+
 def _gaussian(rows: Tensor | Moments) -> tuple[Tensor, Tensor]:
-    """Mean, and a factor of the covariance."""
+    """Mean, and a matrix R whose `R^T R` is the covariance."""
     if isinstance(rows, Moments):
         return rows.mean, rows.factor()
-    return rows.double().mean(0), factor(rows.double())
+    mean = rows.double().mean(0)
+    _, root = torch.linalg.qr(rows.double() - mean, mode="r")
+    return mean, root / (len(rows) - 1) ** 0.5
 
 
 def _discrepancy(first: Tensor, second: Tensor) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor
 from ddmi_core.api.evaluation import RECONSTRUCTION, FeatureNetwork, Figure
 from ddmi_core.api.signals import Split, move
 from ddmi_core.errors import CheckpointError, DataError
-from ddmi_core.evaluation.feature_sets import batches, describe_samples, describe_signals, forget_parts
+from ddmi_core.evaluation.feature_sets import batches, describe_signals
 from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
 from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import (
@@ -28,12 +28,12 @@ from ddmi_core.evaluation.protocol import (
     sampling_protocol,
 )
 from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.samples import ObservedModel, forget_parts, samples_of
 from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure, set_figures
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.registry.extensions import part
-from ddmi_core.settings.config import Sampling
 from ddmi_core.training import distributed
 
 
@@ -133,17 +133,18 @@ def measure(
     common = common_protocol(model, split)
     tell("held-out reconstructions")
     figures = distributed.on_main(lambda: list(_reconstruction(model, split, common)))
-    if min(plan.samples, len(plan.held_out)) >= LEAST:
-        described = describe_samples(model, networks, plan.samples, SEED, folder, tell)
-        for network, samples in zip(networks, described, strict=True):
-            training = describe_signals(network, split.train, None, tell, together=True)
-            held_out = describe_signals(network, split.held_out, plan.held_out, tell, together=True)
-            work = partial(_distances, model, split, network, plan, common, FeatureSets(samples, training, held_out))
-            tell(f"distances of {network.name} features")
-            figures += distributed.on_main(work)
-    texts = {**common, "protocol": plan.name, **sampling_protocol(model)}
-    figures += distributed.on_main(lambda: clip_score_figures(model, networks, split, plan.count, SEED, texts))
-    figures += distributed.on_main(lambda: list(_own(model, split, plan, common, tell)))
+    with samples_of(model, networks, SEED, folder) as samples:
+        if min(plan.samples, len(plan.held_out)) >= LEAST:
+            for network, rows in zip(networks, samples.features(plan.samples, tell), strict=True):
+                training = describe_signals(network, split.train, None, tell, together=True)
+                held_out = describe_signals(network, split.held_out, plan.held_out, tell, together=True)
+                work = partial(_distances, model, split, network, plan, common, FeatureSets(rows, training, held_out))
+                tell(f"distances of {network.name} features")
+                figures += distributed.on_main(work)
+        texts = {**common, "protocol": plan.name, **sampling_protocol(model)}
+        observed = ObservedModel.of(model, samples)
+        figures += distributed.on_main(lambda: clip_score_figures(observed, networks, split, plan.count, SEED, texts))
+        figures += distributed.on_main(lambda: list(_own(observed, split, plan, common, tell)))
     return Evaluation(tuple(figures), notes=plan.notes)
 
 
@@ -170,43 +171,15 @@ def _distances(
     return figures if pictures == 1 else [evolve(figure, interval=None) for figure in figures]
 
 
-def _own(model: Model, split: Split, plan: Plan, common: Mapping[str, Any], tell: Tell) -> Iterator[Figure]:
+def _own(observed: ObservedModel, split: Split, plan: Plan, common: Mapping[str, Any], tell: Tell) -> Iterator[Figure]:
     """Figures of the domain's own evaluations."""
-    observed = _Observed.of(model)
-    for name, evaluation in model.parts.evaluations().items():
+    for name, evaluation in observed.parts.evaluations().items():
         tell(name)
         observed.drawn.clear()
         found = list(evaluation(observed, split, plan.count, SEED))
         sampling = observed.sampling()
         for figure in found:
             yield evolve(figure, protocol={**common, "protocol": plan.name, **sampling, **figure.protocol})
-
-
-class _Observed(Model):
-    """A model that records how an evaluation draws samples."""
-
-    drawn: list[dict[str, Any]]  # options of each batch
-
-    @staticmethod
-    def of(model: Model) -> _Observed:
-        """The same model, observed."""
-        observed = object.__new__(_Observed)
-        observed.__dict__.update(model.__dict__, drawn=[])
-        return observed
-
-    def sampling(self) -> dict[str, Any]:
-        """Sampler, steps and guidance of the samples; empty if there are none, or if they differ."""
-        return self.drawn[0] if self.drawn and all(used == self.drawn[0] for used in self.drawn) else {}
-
-    def denoised(
-        self, noise: Tensor, given: Tensor, numbers: Sequence[int], sampling: Sampling, callback: Any = None
-    ) -> Tensor:
-        """As `Model.denoised`."""
-        own = self.config.sampling
-        guidance = own.guidance if sampling.guidance is None else sampling.guidance
-        used = {"sampler": sampling.sampler or own.sampler, "steps": sampling.steps or own.steps, "guidance": guidance}
-        self.drawn.append(used)
-        return super().denoised(noise, given, numbers, sampling, callback)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,16 @@ class Model:
         """
         sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
         return self.fields(self.sample_latents(n, sampling, callback))
+
+    def sample_parts(self, n: int, *, seed: int = 0, condition: str | None = None) -> Iterator[Field]:
+        """Yield the fields of `sample` in parts, so that memory holds those of one part.
+
+        Raises:
+            RequestError: as `sample`.
+        """
+        for start in range(0, n, LARGEST_BATCH):
+            numbers = range(start, min(n, start + LARGEST_BATCH))
+            yield self.fields(self.latents_of(numbers, Sampling(seed=seed, condition=condition)))
 
     @torch.no_grad()
     def fields(self, flat: Tensor) -> Field:

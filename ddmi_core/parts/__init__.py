@@ -54,9 +54,6 @@ if TYPE_CHECKING:
     from ddmi_core.grids.sizes import parse_size as parse_size
     from ddmi_core.parts.array_files import read_array as read_array
     from ddmi_core.parts.array_files import write_array as write_array
-    from ddmi_core.parts.distance import Features as Features
-    from ddmi_core.parts.distance import frechet as frechet
-    from ddmi_core.parts.distance import frechet_figures as frechet_figures
     from ddmi_core.parts.domain_parts import DomainParts as DomainParts
     from ddmi_core.parts.domain_parts import Evaluation as Evaluation
     from ddmi_core.parts.domain_parts import Metric as Metric

@@ -38,7 +38,8 @@ def prompt_adherence_figures(
         return []
     drawn = (model.sample(1, seed=seed + number, condition=text) for number, text in enumerate(prompts))
     right = _rows(prompts, drawn, holds)
-    chance = _rows(prompts, model.sample(len(prompts), seed=seed), holds)
+    parts = model.sample_parts(len(prompts), seed=seed)
+    chance = _rows(prompts, (field for fields in parts for field in fields), holds)
     whole = {"prompts": len(prompts), "of": "captions of held-out signals", "seed": seed, **protocol}
     figures = [_figure("prompt_adherence", right, chance, whole)]
     for name in dict.fromkeys(name for name, _ in right):

@@ -14,13 +14,13 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.atomic import file_bytes
+from ddmi_core.evaluation.distances import nearest
 from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
-from ddmi_core.parts.distance import nearest
 from ddmi_core.report.charts import Line, chart
 from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse, playable
 from ddmi_core.training.log import Log

@@ -93,12 +93,11 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
         return {"psnr_db": metrics.psnr_db, "ssim": metrics.ssim, "depth_consistency": metrics.depth_consistency}
 
     def evaluations(self) -> Mapping[str, Evaluation]:
-        """Novel views, depths of samples, agreement with prompts, and the distance of views."""
+        """Novel views, depths of samples, and agreement with prompts."""
         return {
             "novel_views": evaluations.novel_views,
             "sampled_depths": evaluations.sampled_depths,
             "prompt_adherence": prompt_adherence,
-            "view_distance": evaluations.view_distance,
         }
 
     def field_features(self, fields: Field) -> Tensor:

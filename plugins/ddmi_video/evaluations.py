@@ -1,19 +1,15 @@
-"""Metrics of clips: temporal consistency of reconstructions, Fréchet video distance, and frame interpolation."""
+"""Metrics of clips: temporal consistency of reconstructions, and frame interpolation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddmi_core.api import Field, Figure, Split, Trained
-from ddmi_core.parts import Features, GridRenderer, GridSignal, evenly, frechet_figures, native_grid
-from ddmi_video.features import FEATURES
-from ddmi_video.settings import VideoSettings
+from ddmi_core.parts import GridRenderer, GridSignal, evenly, native_grid
 
-PART = 16  # clips per batch
 RANGE = 2.0  # of values, which are in [-1, 1]
 
 
@@ -38,30 +34,6 @@ def agreement_of_changes(first: Tensor, second: Tensor) -> Tensor:
     change, other = (clip.double().diff(dim=2).flatten(1) for clip in (first, second))
     size = change.abs().sum(dim=1) + other.abs().sum(dim=1)
     return (1 - (change - other).abs().sum(dim=1) / size.clamp(min=torch.finfo(torch.float64).tiny)).float()
-
-
-def video_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """Fréchet video distance of samples to held-out clips (arXiv 1812.01717), and that of as many training clips.
-
-    Its features, which the figure's name includes, have no learned weights, so it is not the FVD of papers.
-    """
-    settings: VideoSettings = model.settings
-    chosen, renderer = FEATURES, _grids(model)
-    n = min(count, len(split.held_out), len(split.train))
-    if n < 2:
-        return []
-    real = _features_of_signals(chosen, split.held_out, evenly(len(split.held_out), n))
-    trained = _features_of_signals(chosen, split.train, evenly(len(split.train), n))
-    made = torch.cat([chosen.compute(renderer.native_values(part)) for part in _samples(model, n, seed)])
-    protocol = {
-        "samples": n,
-        "reference": f"{n} held-out clips",
-        "frames": settings.frames,
-        "resolution": settings.size,
-        "frames a second": settings.rate,
-        "seed": seed,
-    }
-    return frechet_figures("frechet_video_distance", chosen, made, real, trained, "clips", protocol)
 
 
 def between_frames(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
@@ -115,16 +87,6 @@ def _grids(model: Trained) -> GridRenderer:
     if not isinstance(model.renderer, GridRenderer):
         raise TypeError(f"these figures need a GridRenderer, not a {type(model.renderer).__name__}")
     return model.renderer
-
-
-def _samples(model: Trained, n: int, seed: int) -> Sequence[Any]:
-    fields = model.sample(n, seed=seed)
-    return [fields[start : start + PART] for start in range(0, n, PART)]
-
-
-def _features_of_signals(chosen: Features, clips: Any, indices: Sequence[int]) -> Tensor:
-    parts = [indices[start : start + PART] for start in range(0, len(indices), PART)]
-    return torch.cat([chosen.compute(native_grid(clips.batch(part))) for part in parts])
 
 
 def _decibels(first: Tensor, second: Tensor) -> float:

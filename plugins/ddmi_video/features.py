@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.parts import Features
-
-PLAIN = "colour-and-motion"
 WORKING = 32  # rows and columns of frames for the hand-crafted features
 SPEEDS = 4  # temporal frequencies
 COLOUR_GRID, MOTION_GRID = 4, 3
@@ -63,6 +60,3 @@ def _directions(grey: Tensor) -> Tensor:
     distance = torch.minimum(distance, DIRECTIONS - distance)
     shares = strength.unsqueeze(1) * (1 - distance).clamp(min=0)
     return F.adaptive_avg_pool2d(shares.mean(dim=2), MOTION_GRID).flatten(1)
-
-
-FEATURES = Features(PLAIN, f"frames averaged to {WORKING} x {WORKING}", colour_and_motion)

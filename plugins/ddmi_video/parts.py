@@ -72,8 +72,8 @@ class VideoParts(GridDomain[VideoSettings]):
         return {**super().metrics(), "temporal_consistency": evaluations.temporal_consistency}
 
     def evaluations(self) -> Mapping[str, Evaluation]:
-        """Fréchet video distance, and sharpness between frames."""
-        return {"video_distance": evaluations.video_distance, "between_frames": evaluations.between_frames}
+        """Sharpness between frames."""
+        return {"between_frames": evaluations.between_frames}
 
     def features(self, values: Tensor) -> Tensor:
         """Colours and motion; see `ddmi_video.features`."""

@@ -16,7 +16,6 @@ from ddmi_core.evaluation.distances import (
     kid,
     precision_recall,
 )
-from ddmi_core.parts.distance import frechet as frechet_of_rows
 
 DRAWS = 100
 LEAST = int(binom.ppf(0.001, DRAWS, 0.95))  # intervals of 95 % that hold the truth, in all but 1 of 1,000 runs
@@ -114,7 +113,7 @@ def test_streamed_moments_give_the_distance_of_rows(n, width):
     assert streamed[0].n == n
     torch.testing.assert_close(streamed[0].mean, sets[0].double().mean(0))
     torch.testing.assert_close(streamed[0].covariance, sets[0].double().T.cov(), rtol=1e-9, atol=1e-12)
-    expected = frechet_of_rows(*sets)
+    expected = frechet(*sets)
     assert frechet(*streamed) == pytest.approx(expected, rel=1e-6)
     assert frechet(streamed[0], sets[1]) == pytest.approx(expected, rel=1e-6)
     assert frechet(streamed[0], streamed[0]) == pytest.approx(0, abs=1e-6)

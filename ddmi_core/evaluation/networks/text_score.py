@@ -46,7 +46,8 @@ def clip_score_figures(
         return []
     drawn = (model.sample(1, seed=seed + number, condition=text) for number, text in enumerate(prompts))
     given = _scores([network.of_fields(field, model.renderer) for field in drawn], network, prompts)
-    chance = [network.of_fields(field, model.renderer) for field in model.sample(len(prompts), seed=seed)]
+    parts = [network.of_fields(fields, model.renderer) for fields in model.sample_parts(len(prompts), seed=seed)]
+    chance = torch.cat(parts).tensor_split(len(prompts))  # several pictures of each sample are in a row
     owners = [next(i for i, own in enumerate(split.held_out.captions) if text in own) for text in prompts]
     real = _scores([network.of_signals(split.held_out.batch([owner])) for owner in owners], network, prompts)
     whole = {

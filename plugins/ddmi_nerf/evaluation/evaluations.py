@@ -1,22 +1,19 @@
-"""Evaluations of a trained model: held-out views of objects, depths of samples, and Fréchet distance of views."""
+"""Evaluations of a trained model: held-out views of objects and depths of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ddmi_core.api import Estimate, Figure, SignalSet, Split, Trained
-from ddmi_core.parts import evenly, frechet_figures, structural_similarity
+from ddmi_core.api import Estimate, Figure, Split, Trained
+from ddmi_core.parts import evenly, structural_similarity
 from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.evaluation import preflight
-from ddmi_nerf.evaluation.features import FEATURES
-from ddmi_nerf.evaluation.metrics import decibels, depth_consistency, pictures, views
+from ddmi_nerf.evaluation.metrics import decibels, depth_consistency, pictures
 from ddmi_nerf.rendering.renderer import renderer_of
 from ddmi_nerf.rendering.scene import Scene
-from ddmi_nerf.settings import NerfSettings
 
 PART = 8  # objects at once
 VIEWS = 32  # of an object at once
@@ -86,50 +83,3 @@ def sampled_depths(model: Trained, split: Split, count: int, seed: int) -> Seque
             "sampled_depth_consistency", value, protocol, "depths of samples that agree between views; higher is better"
         )
     ]
-
-
-def view_distance(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
-    """Fréchet distance between views of samples and of held-out objects, and that of equally many training objects.
-
-    Each sample is rendered by the cameras of one held-out object, so that both sets have the same cameras. The
-    features have no learned weights, and their name is part of the figure's, so it is not the FID of papers.
-    """
-    settings: NerfSettings = model.settings
-    chosen, renderer = FEATURES, renderer_of(model)
-    n = min(count, len(split.held_out), len(split.train))
-    if n < 2:
-        return []
-    fields = model.sample(n, seed=seed)
-    made, real, poses = [], [], []
-    for numbers, held in _parts(split.held_out, n):
-        real.append(chosen.compute(held.images.flatten(0, 1).cpu()))
-        poses.append(held.to_world)
-        made += [chosen.compute(views(fields[number], held, i, renderer)) for i, number in enumerate(numbers)]
-    trained = [chosen.compute(part.images.flatten(0, 1).cpu()) for _, part in _parts(split.train, n)]
-    protocol: dict[str, Any] = {
-        "samples": n,
-        "reference": f"{n} held-out objects",
-        "views an object": int(poses[0].shape[1]),
-        "cameras": f"those of the held-out objects: {_places(torch.cat(poses))}",
-        "resolution": settings.size,
-        "background": settings.background,
-        "seed": seed,
-    }
-    name = "frechet_view_distance"
-    return frechet_figures(name, chosen, torch.cat(made), torch.cat(real), torch.cat(trained), "objects", protocol)
-
-
-def _parts(objects: SignalSet, n: int) -> Iterator[tuple[range, Any]]:
-    """`n` evenly spaced objects: their positions among these, and their signals, in parts."""
-    chosen = evenly(len(objects), n)
-    for start in range(0, n, PART):
-        part = chosen[start : start + PART]
-        yield range(start, start + len(part)), objects.batch(part)
-
-
-def _places(to_world: Tensor) -> str:
-    """A description of the cameras' positions."""
-    origins = to_world[..., :3, 3].reshape(-1, 3).double()
-    away = origins.norm(dim=1)
-    rise = torch.rad2deg(torch.asin(origins[:, 2] / away.clamp_min(1e-12)))
-    return f"elevations {rise.min():.0f} to {rise.max():.0f} degrees, distances {away.min():.2g} to {away.max():.2g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api import Estimate, Figure, SignalSet, Split, Trained
-from ddmi_core.parts import coverage, evenly, minimum_matching_distance, one_nearest_neighbour_accuracy
+from ddmi_core.parts import Mesh, coverage, evenly, minimum_matching_distance, one_nearest_neighbour_accuracy
 from ddmi_occupancy.geometry.distances import Points, chamfer_matrix, earth_movers_matrix, in_unit_sphere
 from ddmi_occupancy.settings import OccupancySettings
 
@@ -33,8 +33,7 @@ def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[
     """
     settings: OccupancySettings = model.settings
     n, points = min(count, settings.set_shapes, len(split.held_out)), min(settings.set_points, settings.surface)
-    fields = model.sample(n, seed=seed)
-    samples = list(_sampled(model, fields, points))
+    samples, device = _sampled(model, n, points, seed)
     real = _surfaces(split.held_out, evenly(len(split.held_out), n), points)
     drawn = torch.randperm(len(split.train), generator=torch.Generator().manual_seed(seed))[:n].tolist()
     training = _surfaces(split.train, drawn, points)
@@ -51,7 +50,7 @@ def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[
     figures = [Estimate.share(empty / n, n).figure("empty_samples", protocol, "share without a surface; 0 is best")]
     kinds: dict[str, tuple[Distances, int, int, str]] = {
         "chamfer": (
-            lambda first, second: chamfer_matrix(first, second, fields.device),
+            lambda first, second: chamfer_matrix(first, second, device),
             n,
             points,
             "mean squared distance to the nearest point, both directions added",
@@ -99,15 +98,22 @@ def _figures(
     ]
 
 
-def _sampled(model: Trained, fields: Any, points: int) -> Iterator[Points | None]:
-    """Points on the surfaces of samples, normalised."""
-    for number, field in enumerate(fields):
-        mesh = model.renderer.render(field)
-        if not len(mesh.faces):
-            yield None
-            continue
-        cloud, _ = mesh.sample_points(points, torch.Generator().manual_seed(number))
-        yield in_unit_sphere(cloud)
+def _sampled(model: Trained, n: int, points: int, seed: int) -> tuple[list[Points | None], torch.device]:
+    """Points on the surfaces of samples, normalised; and the device of the model."""
+    clouds: list[Points | None] = []
+    device = torch.device("cpu")
+    for fields in model.sample_parts(n, seed=seed):
+        device = fields.device
+        for field in fields:
+            clouds.append(_cloud(model.renderer.render(field), points, len(clouds)))
+    return clouds, device
+
+
+def _cloud(mesh: Mesh, points: int, number: int) -> Points | None:
+    """Points on a surface, normalised; `None` if there is none."""
+    if not len(mesh.faces):
+        return None
+    return in_unit_sphere(mesh.sample_points(points, torch.Generator().manual_seed(number))[0])
 
 
 def _surfaces(shapes: SignalSet, chosen: Sequence[int], points: int) -> list[Points | None]:

@@ -1,4 +1,4 @@
-"""Features of pictures, and the check before a run."""
+"""What feature networks see, and the check before a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 from nerf_scenes import Medium, nothing, solids
 
 from ddmi_core.errors import ConfigError
-from ddmi_nerf.evaluation.features import colour_and_edges
 from ddmi_nerf.evaluation.preflight import preflight
 from ddmi_nerf.parts import NerfParts
 from ddmi_nerf.plugin import NERF
@@ -17,31 +16,6 @@ from ddmi_nerf.signal import ViewSignal
 
 def noise(*shape, seed=0):
     return 2 * torch.rand(shape, generator=torch.Generator().manual_seed(seed)) - 1
-
-
-def test_one_colour_is_its_mean_in_each_cell_and_has_no_edges():
-    picture = torch.tensor([0.5, -0.25, 1.0]).view(1, 3, 1, 1).expand(1, 3, 40, 40)
-    found = colour_and_edges(picture)
-    assert found.shape == (1, 80)
-    torch.testing.assert_close(found[0, :48].view(3, 16), torch.tensor([[0.5], [-0.25], [1.0]]).expand(3, 16))
-    assert found[0, 48:].abs().max() < 1e-5
-
-
-def test_edges_are_told_by_their_direction():
-    upright = torch.where((torch.arange(32) // 4) % 2 == 0, 1.0, -1.0).expand(1, 3, 32, 32)
-    along, across = colour_and_edges(upright)[0, 48:].view(2, 16)
-    assert along.min() > 0.5
-    assert across.abs().max() < 1e-5
-    turned = colour_and_edges(upright.transpose(2, 3))[0, 48:].view(2, 16)
-    assert turned[1].min() > 0.5
-    assert turned[0].abs().max() < 1e-5
-
-
-def test_pictures_are_seen_one_by_one_and_at_any_size():
-    pictures = noise(3, 3, 20, 24)
-    alone = torch.cat([colour_and_edges(one[None]) for one in pictures])
-    torch.testing.assert_close(colour_and_edges(pictures), alone)
-    assert colour_and_edges(noise(2, 3, 128, 64)).shape == (2, 80)
 
 
 def test_the_check_tells_what_is_missing_and_passes_the_defaults(monkeypatch):

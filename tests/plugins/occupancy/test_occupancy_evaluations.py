@@ -46,8 +46,9 @@ class Shows:
         self.meshes, self.renderer = meshes, SimpleNamespace(render=lambda mesh: mesh)
         self.settings = OccupancySettings(**{"surface": 1500, **settings})
 
-    def sample(self, n, *, seed=0, condition=None):
-        return Fields(self.meshes[i % len(self.meshes)] for i in range(n))
+    def sample_parts(self, n, *, seed=0, condition=None):
+        for start in range(0, n, 4):
+            yield Fields(self.meshes[i % len(self.meshes)] for i in range(start, min(n, start + 4)))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Figures of sets of clips, for samples that are held-out clips or others, and of frames between the native ones."""
+"""Figures of frames between the native ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import torch
 
 from ddmi_core.api import Split
 from ddmi_core.parts import GridSet, GridSignal, native_grid
-from ddmi_video.evaluations import between_frames, blend, video_distance
+from ddmi_video.evaluations import between_frames, blend
 from ddmi_video.plugin import VIDEO
 from ddmi_video.rendering import ClipRenderer
 from ddmi_video.settings import VideoSettings
 
 SETTINGS = VideoSettings(frames=4, size=12)
-NAME = "frechet_video_distance_colour_and_motion"
 
 
 def clips(count, seed=0, frames=4, still=False):
@@ -68,67 +67,21 @@ class KnownRenderer(ClipRenderer):
 
 
 class Model:
-    """In place of a trained model: its samples are given clips; encoding keeps the signal, or gives another."""
+    """In place of a trained model: encoding keeps the signal, or gives another."""
 
     condition = None
 
-    def __init__(self, samples=None, settings=SETTINGS, known=lambda signal: signal.values):
-        self.samples, self.settings, self.known = samples, settings, known
+    def __init__(self, settings=SETTINGS, known=lambda signal: signal.values):
+        self.settings, self.known = settings, known
         self.renderer = KnownRenderer(VIDEO.layout, settings.native)
-
-    def sample(self, n, *, seed=0, condition=None):
-        return Known(self.samples.batch([i % len(self.samples) for i in range(n)]).values)
 
     def reconstruct(self, signal):
         return Known(self.known(signal))
 
 
-def distances(samples, split, count=100, settings=SETTINGS):
-    return {figure.name: figure for figure in video_distance(Model(samples, settings), split, count, seed=3)}
-
-
 @pytest.fixture(scope="module")
 def split():
     return Split(train=set_of(clips(40, seed=1)), held_out=set_of(clips(20, seed=2)))
-
-
-def test_copies_of_the_held_out_clips_have_no_distance(split):
-    found = distances(split.held_out, split)
-    assert list(found) == [NAME, f"{NAME}_of_training"]
-    assert found[NAME].value == pytest.approx(0, abs=1e-3)
-    assert found[f"{NAME}_of_training"].value > 0.1
-
-
-def test_samples_that_do_not_move_are_farther_than_those_that_do(split):
-    moves = distances(set_of(clips(20, seed=5)), split)[NAME].value
-    still = distances(set_of(clips(20, seed=5, still=True)), split)[NAME].value
-    assert still > 1.2 * moves
-
-
-def test_training_clips_as_samples_have_the_distance_of_training(split):
-    indices = [round(index) for index in torch.linspace(0, 39, 20).tolist()]
-    found = distances(split.train.part(indices), split)
-    assert found[NAME].value == pytest.approx(found[f"{NAME}_of_training"].value, rel=1e-5)
-
-
-def test_figures_say_how_they_were_obtained(split):
-    found = distances(split.train, split, count=7)
-    for figure in found.values():
-        assert figure.protocol["features"] == "colour-and-motion"
-        assert figure.protocol["reference"] == "7 held-out clips"
-        assert {"frames", "resolution", "frames a second", "preprocessing", "seed"} <= set(figure.protocol)
-        assert figure.meaning
-    assert found[NAME].protocol["samples"] == 7
-
-
-def test_more_clips_than_fit_in_memory_make_no_difference(split, monkeypatch):
-    whole = distances(split.train, split)[NAME].value
-    monkeypatch.setattr("ddmi_video.evaluations.PART", 3)
-    assert distances(split.train, split)[NAME].value == pytest.approx(whole, rel=1e-6)
-
-
-def test_one_clip_has_no_distance(split):
-    assert video_distance(Model(split.train), split, 1, seed=0) == []
 
 
 @pytest.mark.parametrize("frames", [4, 7, 8, 20])

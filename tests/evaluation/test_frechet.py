@@ -1,4 +1,4 @@
-"""Distances between sets of features against closed forms."""
+"""The Fréchet distance against closed forms, and nearest neighbours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddmi_core.parts import Features
-from ddmi_core.parts.distance import frechet, frechet_figures, nearest
+from ddmi_core.evaluation.distances import frechet, nearest
 
 
 def features(n: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -97,15 +96,3 @@ def test_the_nearest_item_is_that_of_least_distance(n, m, width):
 def test_each_item_is_nearest_to_itself():
     rows = features(20, 3)
     assert nearest(rows, rows) == list(range(20))
-
-
-def test_figures_have_the_features_name_and_the_distance_of_training_beside():
-    made, held, trained = (features(20, 3, seed) + seed for seed in range(3))
-    ready = Features("a-net v1", "none", lambda values: values)
-    own, floor = frechet_figures("distance", ready, made, held, trained, "cubes", {"samples": 20, "seed": 4})
-    assert (own.name, floor.name) == ("distance_a_net_v1", "distance_a_net_v1_of_training")
-    assert own.value == pytest.approx(frechet(made, held))
-    assert floor.value == pytest.approx(frechet(trained, held))
-    assert own.protocol == {"samples": 20, "seed": 4, "features": "a-net v1", "preprocessing": "none"}
-    assert floor.protocol["samples"] == "20 training cubes"
-    assert "lower is better" in own.meaning
