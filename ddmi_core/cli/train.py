@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ddmi_core.settings.config import RunConfig
 
 _OWN_OPTIONS = ("plugin", "preset")
+
+# What torchrun and SLURM set, above 0, when they start a command again.
+_RESTARTS = ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT")
 
 data_app = typer.Typer(no_args_is_help=True, help="Inspect data before training.")
 
@@ -52,10 +56,14 @@ def run(
     """Train, sample and evaluate on one data set, and write a report.
 
     Progress and figures go to standard error. Standard output contains the path of the report, or with --json the
-    figures with their protocols, as in metrics.json.
+    figures with their protocols, as in metrics.json. When torchrun or SLURM starts it again after a failure, it
+    continues as with --resume.
     """
     folder = out or Path("runs") / (_domain(plugin).name if is_file(plugin) else plugin)
     check_writable(folder)
+    if started_again():
+        folder.mkdir(parents=True, exist_ok=True)
+        resume = True
     domain, settings = configured(_domain(plugin, folder if resume else None), preset, config, sets, data, seed)
 
     from rich.console import Console
@@ -75,6 +83,11 @@ def run(
         print_json(Evaluation.load(RunFolder(folder).metrics).to_json())
     else:
         typer.echo(report)
+
+
+def started_again() -> bool:
+    """Whether a launcher repeats this command after a failure, or a cluster after it took the machine away."""
+    return any(os.environ.get(name, "0").strip() not in ("", "0") for name in _RESTARTS)
 
 
 def settings(

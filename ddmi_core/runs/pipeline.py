@@ -20,7 +20,7 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
-from ddmi_core.errors import DataError, Interrupted, OutputError, TrainingError
+from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
 from ddmi_core.evaluation.progress import Tell, duration, shown
@@ -168,6 +168,13 @@ def execute(
             return _steps(state)
         except OutputError as error:
             raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
+        except RuntimeError as error:
+            if not distributed.lost_process(error):
+                raise
+            raise DdmiError(
+                "the connection to another process of this run is lost, so that process has ended; its own message, or "
+                f"the launcher's report, tells why. Completed work is saved: {state.hint}"
+            ) from error
 
 
 def _vectors(

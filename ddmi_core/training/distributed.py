@@ -107,6 +107,15 @@ def largest(number: int) -> int:
     return number if state.num_processes == 1 else int(gathered(torch.tensor(number, device=state.device)).max())
 
 
+def lost_process(error: BaseException) -> bool:
+    """Whether an error of a collective operation means that another process has ended."""
+    if _state().num_processes == 1 or not isinstance(error, RuntimeError):
+        return False
+    return isinstance(error, torch.distributed.DistError) or any(
+        word in str(error) for word in ("gloo", "Gloo", "NCCL")
+    )
+
+
 def _broadcast(value: Any) -> Any:
     """The value of the main process."""
     from accelerate.utils import broadcast_object_list

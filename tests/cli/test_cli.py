@@ -145,6 +145,23 @@ def test_run_resolves_and_calls_the_pipeline(tiny, engine, tmp_path):
     assert text.strip() == str(report)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "resumed"),
+    [
+        ("TORCHELASTIC_RESTART_COUNT", "1", True),
+        ("SLURM_RESTART_COUNT", "2", True),
+        ("SLURM_RESTART_COUNT", "0", False),
+    ],
+)
+def test_run_continues_when_a_launcher_starts_it_again(tiny, engine, tmp_path, monkeypatch, name, value, resumed):
+    monkeypatch.setenv(name, value)
+    calls = engine("ddmi_core.runs.pipeline", "execute", tmp_path / "report.html")
+    ddmi("run", "--plugin", "tiny", "--out", tmp_path / "runs" / "new")
+    ((_, options),) = calls
+    assert options["resume"] is resumed
+    assert (tmp_path / "runs" / "new").is_dir() is resumed  # it may have failed before it made its folder
+
+
 def test_run_prints_the_figures_of_its_evaluation_as_json(tiny, engine, tmp_path):
     engine("ddmi_core.runs.pipeline", "execute", tmp_path / "report.html")
     result = Evaluation((Figure("sample_distance", 1.5, {"n": 4}),), (SamplerFigure("ddim", 3, 3, 0.1, 2.0),))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +116,32 @@ def test_a_single_process_is_the_main_one_and_works_once():
 def test_the_default_device_is_a_gpu_if_there_is_one(available, kind, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     assert distributed.default_device().type == kind
+
+
+def test_the_others_end_with_a_sentence_when_a_process_is_killed(tmp_path):
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with socket.socket() as free:  # no launcher, which would end the other process itself
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "WORLD_SIZE": "2"}
+    given |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, str(TESTS / "training" / "lost_process.py"), str(tmp_path)]
+    processes = [
+        subprocess.Popen(command, env={**os.environ, **given, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")
+    ]
+    ends = [process.wait(timeout=120) for process in processes]
+    assert ends == [0, -signal.SIGKILL]
+    assert re.match(
+        "the connection to another process of this run is lost.*--resume$", (tmp_path / "told.txt").read_text()
+    )
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_only_errors_of_collectives_tell_of_a_lost_process(processes, monkeypatch):
+    monkeypatch.setattr(distributed, "_state", lambda: SimpleNamespace(num_processes=processes))
+    lost = [torch.distributed.DistBackendError("reset"), RuntimeError("[../gloo/transport/tcp/pair.cc] closed by peer")]
+    assert [distributed.lost_process(error) for error in lost] == [processes == 2] * 2
+    assert not any(distributed.lost_process(error) for error in (RuntimeError("out of memory"), OSError("gloo")))
 
 
 def test_processes_wait_for_each_other_for_a_week():
