@@ -93,7 +93,7 @@ def fit(
     """Train a denoiser for some steps, and return the seconds and the logged losses."""
     training = evolve(config.diffusion.training, steps=steps, warmup=min(200, steps // 5), checkpoint=10**9, log=10)
     diffusion = build_diffusion(domain, config, encoded.shape, len(encoded.classes))
-    objective = DenoisingObjective(diffusion, encoded.normalisation.apply(encoded.flat), encoded.labels)
+    objective = DenoisingObjective(diffusion, latent_cache.CachedLatents(encoded), encoded.labels)
     statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
     losses: list[float] = []
     place.mkdir()

@@ -32,9 +32,10 @@ from attrs import evolve, fields, has
 from torch import Tensor
 
 from ddmi_core.api import SignalSet, Split
-from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import RunConfig
@@ -102,10 +103,10 @@ def objectives(parts: AnyParts, config: RunConfig, stage: str) -> dict[str, Obje
     if stage == "autoencoder":
         return autoencoder_objectives(parts, config, autoencoder, Split(signals, signals))
     fresh = config.diffusion.latents == "fresh"
-    encoded = latent_cache.encode(autoencoder, signals, 1, config.seed, torch.device("cpu"), drawn=fresh)
-    latents: Tensor | latent_cache.FreshLatents = (
-        latent_cache.FreshLatents(autoencoder, signals, encoded) if fresh else encoded.normalisation.apply(encoded.flat)
-    )
+    encoded = latent_cache.encode(autoencoder, signals, Encoding(seed=config.seed, drawn=fresh), torch.device("cpu"))
+    latents: LatentSource = latent_cache.CachedLatents(encoded)
+    if fresh:
+        latents = latent_cache.FreshLatents(autoencoder, signals, encoded)
     diffusion = build_diffusion(parts.domain, config, encoded.shape, 1)
     return {"denoiser": DenoisingObjective(diffusion, latents, signals.labels)}
 

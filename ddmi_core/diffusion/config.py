@@ -115,6 +115,8 @@ class DiffusionConfig:
             encoded again, and latents drawn from their posterior, as in the authors' code. Fresh latents cost a pass
             of the encoder a step.
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
+        stored: type in which cached latents are stored: `fp32`, or `bf16` or `fp16`, which halve their files and round
+            latents to 8 or 11 significant bits.
     """
 
     target: str = field(default="velocity", validator=Named("targets"))
@@ -123,6 +125,7 @@ class DiffusionConfig:
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
     latents: str = field(default="cached", validator=validators.in_(("cached", "fresh")))
     copies: int = field(default=1, validator=validators.ge(1))
+    stored: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")))
     path: PathConfig = PathConfig()
     denoiser: DenoiserConfig = DenoiserConfig()
     training: TrainingConfig = TrainingConfig()

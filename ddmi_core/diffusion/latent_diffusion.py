@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,6 @@ from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-DrawLatents = Callable[[Sequence[int], torch.Generator, torch.device], Tensor]  # of the signals at indices: (B, L)
 MIXING_LOGIT = -6.0  # at the start, as in the authors' code: the network's share is 0.0025
 
 
@@ -118,21 +119,48 @@ class LatentDiffusion(nn.Module):
         return denoise
 
 
+class LatentSource(ABC):
+    """Latents of the training signals, read or drawn by batches."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of latents, a multiple of the number of signals."""
+
+    @abstractmethod
+    def read(self, indices: Sequence[int], generator: torch.Generator) -> Any:
+        """What latents at the indices are computed from, on the CPU: tensors, also in tuples and attrs instances.
+
+        Args:
+            indices: of the latents.
+            generator: source of the augmentation, on the CPU.
+        """
+
+    @abstractmethod
+    def latents(self, batch: Any, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Normalised latents `(B, L)` of what was read.
+
+        Args:
+            batch: from `read`.
+            generator: source of draws from posteriors.
+            device: of the result.
+        """
+
+
 class DenoisingObjective(Objective):
     """Mean squared error of the predicted target at random times.
 
     Args:
         model: the model to train.
-        latents: normalised: `(N, L)`, or a function that draws them.
-        conditions: of each latent: classes `(N,)`; or vectors `(N, K, F)` or sequences, one of K drawn at each step.
-            An unconditional model ignores them.
+        latents: normalised: `(M, L)`, or a source of them.
+        conditions: of each signal: classes `(N,)`; or vectors `(N, K, F)` or sequences, one of K drawn at each step.
+            Latent i is of signal i modulo N. An unconditional model ignores them.
     """
 
     def __init__(
-        self, model: LatentDiffusion, latents: Tensor | DrawLatents, conditions: Tensor | TokenSequences
+        self, model: LatentDiffusion, latents: Tensor | LatentSource, conditions: Tensor | TokenSequences
     ) -> None:
         super().__init__()
-        self.trained, self.size = model, len(conditions)
+        self.trained, self.size = model, len(latents)
         self.latents = latents
         self.conditions = conditions if model.conditioned else model.condition.none(len(conditions))
 
@@ -143,7 +171,8 @@ class DenoisingObjective(Objective):
         if isinstance(self.latents, Tensor):
             clean = self.latents[indices].to(context.device)
         else:
-            clean = self.latents(context.indices, context.generator, context.device)
+            batch = self.latents.read(context.indices, context.generator)
+            clean = self.latents.latents(batch, context.generator, context.device)
         conditions = self._draw_conditions(indices, context.generator)
         dropped = torch.rand(len(indices), generator=context.generator) < model.config.drop_condition
         dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))
@@ -156,7 +185,7 @@ class DenoisingObjective(Objective):
 
     def _draw_conditions(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Conditions of a batch: classes, or one of the K vectors or sequences of each latent."""
-        given = self.conditions
+        given, indices = self.conditions, indices % len(self.conditions)
         conditions = given.rows[indices] if isinstance(given, TokenSequences) else given[indices]
         if isinstance(given, Tensor) and conditions.ndim < 3:
             return conditions

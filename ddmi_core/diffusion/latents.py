@@ -47,6 +47,50 @@ class LatentShape:
 
 
 @frozen(eq=False)
+class Moments:
+    """Sums over latents, from which their `Normalisation` follows; those of parts of a set can be merged."""
+
+    count: int  # latents
+    mean: Tensor  # (P, C), float64: of each plane and channel
+    squares: Tensor  # (P, C), float64: sums of squared deviations from the mean
+    variances: Tensor  # (P, C), float64: sums of the variances of the latents' distributions
+
+    @staticmethod
+    def of(flat: Tensor, shape: LatentShape, variances: Tensor | None = None) -> Moments:
+        """Sums over latents `(N, L)`, N > 0.
+
+        Args:
+            flat: the latents, or the means of their distributions.
+            shape: of the latents.
+            variances: `(N, L)`, of these distributions, which their draws have in addition.
+        """
+        rows = [_channels(plane) for plane in shape.unpack(flat)]
+        means = torch.stack([row.mean(dim=1) for row in rows])
+        added = torch.zeros_like(means)
+        if variances is not None:
+            added = torch.stack([_channels(plane).sum(dim=1) for plane in shape.unpack(variances)])
+        squares = [(row - row.mean(dim=1, keepdim=True)).square().sum(dim=1) for row in rows]
+        return Moments(len(flat), means, torch.stack(squares), added)
+
+    def merged(self, other: Moments, shape: LatentShape) -> Moments:
+        """Sums over both sets (Chan, Golub and LeVeque, 1983: Algorithms for computing the sample variance)."""
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        cells = apart.new_tensor([prod(grid) for grid in shape.grids]).unsqueeze(1)
+        return Moments(
+            count,
+            self.mean + apart * (other.count / count),
+            self.squares + other.squares + apart.square() * cells * (self.count * other.count / count),
+            self.variances + other.variances,
+        )
+
+
+def _channels(plane: Tensor) -> Tensor:
+    """Values of each channel, `(C, N * cells)`, in double precision."""
+    return plane.transpose(0, 1).flatten(1).double()
+
+
+@frozen(eq=False)
 class Normalisation:
     """Mean and standard deviation of each plane and channel over the training latents."""
 
@@ -54,25 +98,21 @@ class Normalisation:
     std: Tensor  # (L,)
 
     @staticmethod
-    def fit(flat: Tensor, shape: LatentShape, spread: Tensor | None = None) -> Normalisation:
-        """Statistics of latents `(N, L)`, equal for all cells of a plane and channel.
+    def of(moments: Moments, shape: LatentShape) -> Normalisation:
+        """Statistics from sums over latents, equal for all cells of a plane and channel."""
+        cells = [prod(grid) for grid in shape.grids]
+        values = moments.mean.new_tensor(cells).unsqueeze(1) * moments.count
+        stds = ((moments.squares + moments.variances) / values).sqrt().clamp_min(1e-6)
+        mean, std = (
+            torch.cat([row.repeat_interleave(number) for row, number in zip(table, cells, strict=True)]).float()
+            for table in (moments.mean, stds)
+        )
+        return Normalisation(mean, std)
 
-        Args:
-            flat: the latents, or the means of their distributions.
-            shape: of the latents.
-            spread: `(1, L)`, mean of the variances of these distributions, which their draws have in addition.
-        """
-        means, stds = [], []
-        spreads = shape.unpack(flat.new_zeros(1, shape.length) if spread is None else spread)
-        for plane, more in zip(shape.unpack(flat), spreads, strict=True):
-            rows = plane.transpose(0, 1).flatten(1).double()  # (C, N * cells)
-            cells = prod(plane.shape[2:])
-            means.append(rows.mean(dim=1).repeat_interleave(cells))
-            std = rows.std(dim=1, correction=0)
-            if spread is not None:
-                std = (std.square() + more[0].flatten(1).double().mean(dim=1)).sqrt()
-            stds.append(std.clamp_min(1e-6).repeat_interleave(cells))
-        return Normalisation(torch.cat(means).float(), torch.cat(stds).float())
+    @staticmethod
+    def fit(flat: Tensor, shape: LatentShape) -> Normalisation:
+        """Statistics of latents `(N, L)`."""
+        return Normalisation.of(Moments.of(flat, shape), shape)
 
     def to(self, device: torch.device) -> Normalisation:
         """The same statistics on a device."""

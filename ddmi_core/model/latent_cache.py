@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -13,29 +14,33 @@ from torch import Tensor
 from ddmi_core.api.conditions import Condition, TokenSequences
 from ddmi_core.api.signals import SignalSet, move
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.diffusion.latent_diffusion import LatentSource
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import CheckpointError, PluginError
-from ddmi_core.fields.planes import Planes
+from ddmi_core.model.latent_store import Encoding, Shards, StoredRows, encode_shards, encoded, merged, moments_of
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
-from ddmi_core.training import checkpoint
+from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL
-from ddmi_core.training.objective import generator_for
 
-BATCH = 64
 KEPT_VECTORS = 1024
 Vectors = Tensor | TokenSequences  # what a condition gives of signals, or a run keeps of it
 
 
 @frozen(eq=False)
 class Latents:
-    """Encoded training signals."""
+    """Encoded training signals: first one latent of each of N signals, then of augmented variants of all, and so on."""
 
-    flat: Tensor  # (N * copies, L), in the autoencoder's units
-    labels: Tensor  # (N * copies,)
-    vectors: Vectors  # (N * copies, K, F), of the condition; F = 0 without one. Or token sequences
+    flat: Tensor | StoredRows  # (N * copies, L), in the autoencoder's units
+    labels: Tensor  # (N,)
+    vectors: Vectors  # (N, K, F), of the condition; F = 0 without one. Or token sequences
     shape: LatentShape
     normalisation: Normalisation
     classes: tuple[str, ...]
+
+    @property
+    def copies(self) -> int:
+        """Latents of each signal."""
+        return len(self.flat) // len(self.labels)
 
 
 @frozen
@@ -47,53 +52,125 @@ class LatentFacts:
     counts: tuple[int, ...]  # latents of each class
 
 
-@torch.no_grad()
 def encode(
     model: D2CVAE,
     signals: SignalSet,
-    copies: int,
-    seed: int,
+    how: Encoding,
     device: torch.device,
     vectors: Vectors | None = None,
-    *,
-    drawn: bool = False,
 ) -> Latents:
-    """Encode a set: first all signals unchanged, then `copies - 1` augmented variants of all.
+    """Encode a small set in memory; see `store` for others.
 
     The latents are the means of the posteriors.
 
     Args:
         model: the autoencoder.
         signals: the set.
-        copies: latents per signal.
-        seed: of the variants.
+        how: see `Encoding`.
         device: of the model.
         vectors: of the condition, see `vectors_of`; `None` without one.
-        drawn: whether the statistics are those of draws from the posteriors (`FreshLatents`), not of their means.
     """
-    model.eval()
-    rows, variances = [], []
-    for copy in range(copies):
-        generator = generator_for(seed, "latents", copy) if copy else None
-        for start in range(0, len(signals), BATCH):
-            indices = range(start, min(start + BATCH, len(signals)))
-            posterior = model.encode(move(signals.batch(indices, generator), device))
-            rows.append(posterior.mean.map(Tensor.cpu))
-            if drawn:
-                variances.append(posterior.log_variance.map(_summed_variance))
-    shape = LatentShape.of(rows[0])
-    flat = torch.cat([shape.pack(row) for row in rows])
-    labels = signals.labels.repeat(copies)
-    if vectors is None:
-        vectors = torch.zeros(len(signals), 1, 0)
-    spread = shape.pack(Planes(sum(planes) for planes in zip(*variances, strict=True))) / len(flat) if drawn else None
-    statistics = Normalisation.fit(flat, shape, spread)
-    given = vectors[torch.arange(len(signals)).repeat(copies)]
-    return Latents(flat, labels, given, shape, statistics, signals.classes)
+    every = range(len(signals))
+    batches = [batch for copy in range(how.copies) for batch in encoded(model, signals, how, device, copy, every)]
+    shape = batches[0][2]
+    statistics = Normalisation.of(merged((moments for _, moments, _ in batches), shape), shape)
+    given = torch.zeros(len(signals), 1, 0) if vectors is None else vectors
+    flat = torch.cat([rows for rows, *_ in batches]).float()
+    return Latents(flat, signals.labels, given, shape, statistics, signals.classes)
 
 
-@frozen(eq=False)
-class FreshLatents:
+def store(
+    folder: Path,
+    model: D2CVAE,
+    signals: SignalSet,
+    how: Encoding,
+    device: torch.device,
+    fingerprint: str,
+    weights: str,
+    vectors: Vectors | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Encode a set to a folder, by all processes; an interrupted encoding goes on at the shard where it stopped.
+
+    Args:
+        folder: of the latents, read by `load`.
+        model: the autoencoder, on the device.
+        signals: the set.
+        how: see `Encoding`.
+        device: of the model.
+        fingerprint: digest of the data.
+        weights: digest of the autoencoder's weights.
+        vectors: of the condition, see `vectors_of`, for the main process; `None` without one.
+        tell: is called with the numbers of shards that are encoded, and of all.
+
+    Raises:
+        TrainingError: if a latent is not finite.
+        OutputError: if a file cannot be written.
+    """
+    origin = {"fingerprint": fingerprint, AUTOENCODER: weights}
+    place, shards, shape = encode_shards(folder, model, signals, how, device, origin, tell)
+
+    def complete() -> None:
+        statistics = Normalisation.of(moments_of(place, shards, shape), shape)
+        given = torch.zeros(len(signals), 1, 0) if vectors is None else vectors
+        tensors = {
+            "latents": {"labels": signals.labels, **group_of(given)},
+            "normalisation": attrs.asdict(statistics, recurse=False),
+        }
+        facts = _facts(shape, signals.classes, signals.labels, how.copies)
+        record = {**facts, "shards": attrs.asdict(shards), **origin}
+        checkpoint.complete(folder / FINAL, place, tensors, record)
+
+    distributed.on_main(complete)
+
+
+def load(folder: Path, fingerprint: str, weights: str) -> Latents:
+    """Read what `store` has written; every process calls it, and they share the verification of the files.
+
+    Raises:
+        CheckpointError: if it is damaged, or was encoded from other data or with other weights.
+    """
+    stored = checkpoint.load(folder / FINAL, distributed.share)
+    if stored.record.get("fingerprint") != fingerprint:
+        raise CheckpointError(
+            f"the latents in {folder} were encoded from other data; remove the folder and repeat with --resume"
+        )
+    check_origin(stored, weights)
+    facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
+    try:
+        rows = StoredRows(stored, Shards(**stored.record["shards"]), facts.shape.length)
+    except checkpoint.DAMAGED as error:
+        raise CheckpointError(
+            f"the latents in {folder} are damaged, or of an earlier version; remove the folder and repeat with --resume"
+        ) from error
+    group = stored.tensors("latents")
+    return Latents(rows, group["labels"], stored_vectors(group), facts.shape, statistics, facts.classes)
+
+
+class CachedLatents(LatentSource):
+    """Normalised latents of a cache.
+
+    Args:
+        latents: the cache.
+    """
+
+    def __init__(self, latents: Latents) -> None:
+        self.rows, self.normalisation = latents.flat, latents.normalisation
+
+    def __len__(self) -> int:
+        """Number of latents."""
+        return len(self.rows)
+
+    def read(self, indices: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Latents in the autoencoder's units, `(B, L)`."""
+        return self.rows[torch.tensor(indices)]
+
+    def latents(self, batch: Tensor, generator: torch.Generator, device: torch.device) -> Tensor:
+        """Normalised latents of what was read: `(B, L)`."""
+        return self.normalisation.to(device).apply(batch.to(device))
+
+
+class FreshLatents(LatentSource):
     """Draws normalised latents from the posteriors of augmented signals, with a frozen autoencoder.
 
     Args:
@@ -102,28 +179,29 @@ class FreshLatents:
         latents: their cache, for the statistics.
     """
 
-    model: D2CVAE
-    signals: SignalSet
-    latents: Latents
+    def __init__(self, model: D2CVAE, signals: SignalSet, encoded: Latents) -> None:
+        self.model, self.signals, self.shape, self.normalisation = model, signals, encoded.shape, encoded.normalisation
+
+    def __len__(self) -> int:
+        """Number of signals."""
+        return len(self.signals)
+
+    def read(self, indices: Sequence[int], generator: torch.Generator) -> Any:
+        """Augmented signals."""
+        return self.signals.batch(indices, generator)
 
     @torch.no_grad()
-    def __call__(self, indices: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
-        """Draw one latent of each signal: `(B, L)`.
+    def latents(self, batch: Any, generator: torch.Generator, device: torch.device) -> Tensor:
+        """One latent of each signal that was read: `(B, L)`.
 
         Args:
-            indices: of the signals.
-            generator: source of the augmentation and of the posterior's noise, on the CPU.
+            batch: signals.
+            generator: source of the posterior's noise.
             device: of the result.
         """
         with torch.autocast(device.type, enabled=False):  # as in the cache, whose statistics are used
-            signal = move(self.signals.batch(indices, generator), device)
-            planes = self.model.to(device).eval().encode(signal).sample(generator)
-        return self.latents.normalisation.to(device).apply(self.latents.shape.pack(planes))
-
-
-def _summed_variance(log_variance: Tensor) -> Tensor:
-    """Sum over a batch: `(B, C, *grid)` to `(1, C, *grid)`, in double precision on the CPU."""
-    return log_variance.double().exp().sum(dim=0, keepdim=True).cpu()
+            planes = self.model.to(device).eval().encode(move(batch, device)).sample(generator)
+        return self.normalisation.to(device).apply(self.shape.pack(planes))
 
 
 def lengths_of(vectors: Vectors) -> tuple[int, int]:
@@ -167,41 +245,17 @@ def _checked(condition: Condition, given: TokenSequences, signals: SignalSet) ->
     return given
 
 
-def save(folder: Path, latents: Latents, fingerprint: str, weights: str) -> None:
-    """Write the cache (see `checkpoint.save`), with digests of the data and of the autoencoder's weights."""
-    tensors = {
-        "latents": {"flat": latents.flat, "labels": latents.labels, **group_of(latents.vectors)},
-        "normalisation": {"mean": latents.normalisation.mean, "std": latents.normalisation.std},
-    }
-    record = {**describe(latents), "fingerprint": fingerprint, AUTOENCODER: weights}
-    checkpoint.save(folder / FINAL, tensors, record)
-
-
-def load(folder: Path, fingerprint: str, weights: str) -> Latents:
-    """Read the cache.
-
-    Raises:
-        CheckpointError: if it is damaged, or was encoded from other data or with other weights.
-    """
-    stored = checkpoint.load(folder / FINAL)
-    if stored.record.get("fingerprint") != fingerprint:
-        raise CheckpointError(
-            f"the latents in {folder} were encoded from other data; remove the folder and repeat with --resume"
-        )
-    check_origin(stored, weights)
-    group = stored.tensors("latents")
-    facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
-    vectors = stored_vectors(group) if "vectors" in group else torch.zeros(len(group["flat"]), 1, 0)
-    return Latents(group["flat"], group["labels"], vectors, facts.shape, statistics, facts.classes)
-
-
 def describe(latents: Latents) -> dict[str, object]:
     """`LatentFacts` as JSON values."""
-    counts = torch.bincount(latents.labels, minlength=len(latents.classes)) if latents.classes else torch.zeros(0)
+    return _facts(latents.shape, latents.classes, latents.labels, latents.copies)
+
+
+def _facts(shape: LatentShape, classes: Sequence[str], labels: Tensor, copies: int) -> dict[str, object]:
+    counts = torch.bincount(labels, minlength=len(classes)) * copies if classes else torch.zeros(0)
     return {
-        "channels": latents.shape.channels,
-        "grids": [list(grid) for grid in latents.shape.grids],
-        "classes": list(latents.classes),
+        "channels": shape.channels,
+        "grids": [list(grid) for grid in shape.grids],
+        "classes": list(classes),
         "counts": counts.tolist(),
     }
 

@@ -153,6 +153,8 @@ def _reasons(
         why = f"diffusion.condition = {diffusion.condition!r}{nothing}, so there is nothing to drop or to guide to"
         keys = ("diffusion.drop_condition", "sampling.guidance", "sampling.guidance_from", "sampling.guidance_to")
         yield from ((key, why) for key in keys)
+    if diffusion.latents == "fresh":
+        yield "diffusion.stored", "diffusion.latents = 'fresh' stores no latents"
     if not trial.augmented:
         yield "diffusion.copies", f"the data are not augmented (data = {source_name(parts, config.data)!r})"
 

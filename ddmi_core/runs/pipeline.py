@@ -13,13 +13,12 @@ from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network
-from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
 from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
@@ -34,6 +33,7 @@ from ddmi_core.model.build import (
     check_parts,
 )
 from ddmi_core.model.data import absolute, load_data, preset_source, source_name, summarize
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
@@ -231,26 +231,25 @@ def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
 
 
 def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Latents:
+    """The encoded training signals; every process encodes its share."""
     place, fingerprint = run.folder.latents, run.split.fingerprint()
-
-    def encode() -> None:
-        if finished(place):
-            return
-        with _step(run, "latents"):
+    if not distributed.on_main(lambda: finished(place)):
+        with _step(run, "latents") as tell:
             diffusion, device = run.config.diffusion, distributed.default_device()
-            encoded = latent_cache.encode(
+            latent_cache.store(
+                place,
                 autoencoder.to(device),
                 run.split.train,
-                diffusion.copies,
-                run.config.seed,
+                Encoding(diffusion.copies, run.config.seed, diffusion.latents == "fresh", diffusion.stored),
                 device,
-                vectors=run.vectors,
-                drawn=diffusion.latents == "fresh",
+                fingerprint,
+                weights,
+                run.vectors,
+                tell=partial(tell, "shards"),
             )
-            latent_cache.save(place, encoded, fingerprint, weights)
-
-    distributed.on_main(encode)
-    return latent_cache.load(place, fingerprint, weights)
+    found: list[latent_cache.Latents] = []
+    distributed.from_all(lambda: found.append(latent_cache.load(place, fingerprint, weights)))
+    return found[0]
 
 
 def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cache.Latents) -> Model:
@@ -258,11 +257,9 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
     if not finished(place):
         lengths = latent_cache.lengths_of(encoded.vectors)
         diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
-        latents: Tensor | latent_cache.FreshLatents = (
-            latent_cache.FreshLatents(autoencoder, run.split.train, encoded)
-            if run.config.diffusion.latents == "fresh"
-            else encoded.normalisation.apply(encoded.flat)
-        )
+        latents: LatentSource = latent_cache.CachedLatents(encoded)
+        if run.config.diffusion.latents == "fresh":
+            latents = latent_cache.FreshLatents(autoencoder, run.split.train, encoded)
         statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
         training = run.config.diffusion.training

@@ -25,6 +25,7 @@ from ddmi_core.errors import DataError, DdmiError, PluginError, counted
 from ddmi_core.evaluation.networks import feature_networks
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
@@ -140,11 +141,11 @@ def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
     autoencoder = build_autoencoder(parts, config).eval().to(device)
     given = None if vectors is None else vectors[: len(split.train)]
-    encoded = latent_cache.encode(autoencoder, split.train, 1, config.seed, device, given)
+    encoded = latent_cache.encode(autoencoder, split.train, Encoding(seed=config.seed), device, given)
     lengths = latent_cache.lengths_of(encoded.vectors)
     diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
-    latents = encoded.normalisation.apply(encoded.flat)
-    objective = DenoisingObjective(diffusion, latents, encoded.vectors if any(lengths) else encoded.labels)
+    conditions = encoded.vectors if any(lengths) else encoded.labels
+    objective = DenoisingObjective(diffusion, latent_cache.CachedLatents(encoded), conditions)
     objective(StepContext(0, (0,), generator_for(config.seed, "rehearsal"), device))
     return Model(
         parts=parts,

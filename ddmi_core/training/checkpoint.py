@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from ddmi_core.atomic import write_error
-from ddmi_core.errors import CheckpointError
+from ddmi_core.atomic import write_error, written_aside
+from ddmi_core.errors import CheckpointError, OutputError
 
 FORMAT = 1
 STATE = "state.json"
@@ -61,20 +61,20 @@ class Checkpoint:
         return f"{name}.safetensors" in self.record["files"]
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Load the tensors of a group.
+        """The tensors of a group, mapped from its file.
 
         Raises:
             CheckpointError: if the group is missing or its file is damaged.
         """
-        path = self.folder / f"{name}.safetensors"
         if not self.has(name):
             raise CheckpointError(
                 f"checkpoint {self.folder} has no group {name!r}; it has {', '.join(self.record['files'])}"
             )
-        try:
-            return safetensors.torch.load_file(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise CheckpointError(f"checkpoint file {path} cannot be read: {error}") from error
+        return read_group(self.folder / f"{name}.safetensors")
+
+    def bytes(self, name: str) -> int:
+        """Size of the file of a group."""
+        return int(self.record["files"][f"{name}.safetensors"]["bytes"])
 
 
 def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]) -> Checkpoint:
@@ -91,16 +91,41 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
     Raises:
         OutputError: if it cannot be written (no space, no permission); an existing one stays unchanged.
     """
-    aside, old = _sibling(folder, "partial"), _sibling(folder, "old")
+    aside = _sibling(folder, "partial")
     try:
         _recover(folder)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        files = {}
+    except OSError as error:
+        raise write_error(folder, error) from error
+    try:
+        return complete(folder, aside, tensors, record)
+    except OutputError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def complete(
+    folder: Path, aside: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]
+) -> Checkpoint:
+    """Add groups and the record to a folder of groups (see `write_group`), and rename it to a checkpoint.
+
+    Args:
+        folder: path of the checkpoint; an existing one is replaced.
+        aside: the folder, beside it.
+        tensors: further groups of tensors.
+        record: JSON-serialisable metadata.
+
+    Raises:
+        OutputError: if it cannot be written; an existing checkpoint stays unchanged.
+    """
+    old = _sibling(folder, "old")
+    try:
         for name, group in tensors.items():
-            path = aside / f"{name}.safetensors"
-            write_synced(path, _contents(group))
-            files[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
+            write_synced(aside / f"{name}.safetensors", _contents(group))
+        written = [aside / f"{name}.safetensors" for name in tensors]
+        others = sorted(path for path in aside.glob("[!.]*.safetensors") if path not in written)
+        files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in (*written, *others)}
         state = {"format": FORMAT, **record, "files": files}
         write_synced(aside / STATE, [json.dumps(state, indent=1).encode()])
         if folder.exists():
@@ -108,10 +133,31 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
         aside.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
         _recover(folder)
         raise write_error(folder, error) from error
     return Checkpoint(folder, state)
+
+
+def write_group(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write the file of one group of a checkpoint that is still to be completed; it appears when it is whole.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with written_aside(path) as aside:
+        write_synced(aside, _contents(tensors))
+
+
+def read_group(path: Path) -> dict[str, Tensor]:
+    """The tensors of a group, mapped from its file.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"checkpoint file {path} cannot be read: {error}") from error
 
 
 def exists(folder: Path) -> bool:
@@ -120,8 +166,13 @@ def exists(folder: Path) -> bool:
     return (folder / STATE).exists()
 
 
-def load(folder: Path) -> Checkpoint:
+def load(folder: Path, share: Callable[[list[str]], Sequence[str]] = lambda names: names) -> Checkpoint:
     """Open a checkpoint and verify its files.
+
+    Args:
+        folder: of the checkpoint.
+        share: chooses the files whose digests are verified, from the names of all, so that several processes can share
+            this; the size of each is verified anyway.
 
     Raises:
         CheckpointError: if it is missing, of another kind, truncated, altered, or from a newer version.
@@ -144,11 +195,12 @@ def load(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {STATE}") from error
     except (OSError, *DAMAGED) as error:
         raise CheckpointError(f"{folder / STATE} is damaged or not a checkpoint's record: {error!r}") from error
+    examined = set(share(list(files)))
     for name, (expected, digest) in files.items():
         path = folder / name
         try:
             size = path.stat().st_size if path.is_file() else -1
-            same = size == expected and _digest(path) == digest
+            same = size == expected and (name not in examined or _digest(path) == digest)
         except OSError as error:
             raise CheckpointError(f"checkpoint file {path} cannot be read: {error}") from error
         if not same:

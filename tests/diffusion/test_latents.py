@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddmi_core.api import Planes
-from ddmi_core.diffusion.latents import LatentShape, Normalisation
+from ddmi_core.diffusion.latents import LatentShape, Moments, Normalisation
 
 grid_lists = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=2), min_size=1, max_size=4)
 
@@ -97,11 +97,11 @@ def test_large_offsets_do_not_spoil_the_variance():
 def test_the_variance_of_draws_is_that_of_the_means_plus_the_mean_of_the_variances():
     shape = LatentShape(2, [(3,), (2, 2)])
     flat = torch.randn(50, shape.length, generator=seeded())
-    variances = torch.rand(1, shape.length, generator=seeded(1))
-    plain, drawn = Normalisation.fit(flat, shape), Normalisation.fit(flat, shape, variances)
+    variances = torch.rand(50, shape.length, generator=seeded(1))
+    plain, drawn = Normalisation.fit(flat, shape), Normalisation.of(Moments.of(flat, shape, variances), shape)
     torch.testing.assert_close(drawn.mean, plain.mean)
     for before, after, own in zip(
-        *(shape.unpack(v) for v in (plain.std[None], drawn.std[None], variances)), strict=True
+        *(shape.unpack(v) for v in (plain.std[None], drawn.std[None], variances.mean(dim=0, keepdim=True))), strict=True
     ):
         for channel in range(2):
             expected = (before[0, channel].flatten()[0] ** 2 + own[0, channel].mean()).sqrt()
@@ -116,3 +116,19 @@ def test_statistics_move_to_a_device():
 
 def test_the_smallest_deviation_is_a_millionth():
     assert Normalisation.fit(torch.ones(4, 2), LatentShape(1, [(2,)])).std.tolist() == pytest.approx([1e-6] * 2)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.floats(-1e3, 1e3))
+def test_moments_of_parts_merge_to_those_of_the_whole(sizes, offset):
+    shape = LatentShape(2, [(3,), (2, 2)])
+    flat, variances = (torch.randn(sum(sizes), shape.length, generator=seeded(n)).double() for n in range(2))
+    parts = zip((flat + offset).split(sizes), variances.square().split(sizes), strict=True)
+    merged, *others = (Moments.of(part, shape, spread) for part, spread in parts)
+    for other in others:
+        merged = merged.merged(other, shape)
+    whole = Moments.of(flat + offset, shape, variances.square())
+    assert merged.count == whole.count
+    for ours, theirs in ((merged.mean, whole.mean), (merged.squares, whole.squares)):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(merged.variances, whole.variances)

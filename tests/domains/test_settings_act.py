@@ -28,6 +28,7 @@ from ddmi_core.errors import ConfigError, DdmiError
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.data import load_data
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import idle_settings, rehearsal
@@ -188,11 +189,9 @@ class Small:
         encoded = latent_cache.encode(
             self.autoencoder,
             Some(self.split.train, 8),
-            diffusion.copies,
-            0,
+            Encoding(diffusion.copies, 0, diffusion.latents == "fresh", diffusion.stored),
             CPU,
             self.given(config),
-            drawn=diffusion.latents == "fresh",
         )
         length = encoded.vectors.shape[2]
         model = build_diffusion(self.domain, config, encoded.shape, len(encoded.classes), length)
@@ -209,7 +208,7 @@ class Small:
         model = build_autoencoder(self.parts, self.config)
         main = autoencoder_objectives(self.parts, self.config, model, self.split)["autoencoder"]
         if stage == "diffusion":
-            encoded = latent_cache.encode(model.eval(), Some(self.split.train, 8), 1, 0, CPU)
+            encoded = latent_cache.encode(model.eval(), Some(self.split.train, 8), Encoding(), CPU)
             main = DenoisingObjective(
                 build_diffusion(self.domain, self.config, encoded.shape, 0), encoded.flat, encoded.labels
             )

@@ -12,11 +12,12 @@ from ddmi_core.api.signals import SignalSet
 from ddmi_core.errors import ConfigError
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model.latent_cache import FreshLatents, encode
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.objective import generator_for
 from formula_domains import WAVE
 
-CPU = torch.device("cpu")
+CPU, DRAWN = torch.device("cpu"), Encoding(drawn=True)
 
 
 class Numbers(SignalSet):
@@ -46,13 +47,18 @@ class Known(nn.Module):
 
 def drawing(count: int = 5) -> FreshLatents:
     signals, model = Numbers(count), Known()
-    return FreshLatents(model, signals, encode(model, signals, 1, 0, CPU, drawn=True))
+    return FreshLatents(model, signals, encode(model, signals, DRAWN, CPU))
 
 
 def restored(fresh: FreshLatents, indices: Sequence[int], step: int = 0) -> Planes:
     """Latents drawn at a step, in the autoencoder's units."""
-    flat = fresh(indices, generator_for(0, "draw", step), CPU)
-    return fresh.latents.shape.unpack(fresh.latents.normalisation.invert(flat))
+    return fresh.shape.unpack(fresh.normalisation.invert(drawn_by(fresh, indices, step)))
+
+
+def drawn_by(fresh: FreshLatents, indices: Sequence[int], step: int = 0) -> Tensor:
+    """Normalised latents drawn at a step."""
+    generator = generator_for(0, "draw", step)
+    return fresh.latents(fresh.read(indices, generator), generator, CPU)
 
 
 def test_draws_have_the_mean_and_the_deviation_of_the_posterior_and_are_augmented():
@@ -65,7 +71,7 @@ def test_draws_have_the_mean_and_the_deviation_of_the_posterior_and_are_augmente
 
 def test_steps_draw_different_latents_and_a_step_always_the_same():
     fresh = drawing()
-    first, again, second = (fresh([0, 1, 4], generator_for(0, "draw", step), CPU) for step in (0, 0, 1))
+    first, again, second = (drawn_by(fresh, [0, 1, 4], step) for step in (0, 0, 1))
     assert torch.equal(first, again)
     assert (first - second).abs().min() > 1e-6
 
@@ -73,7 +79,7 @@ def test_steps_draw_different_latents_and_a_step_always_the_same():
 def test_statistics_are_those_of_draws_and_not_of_means():
     """Without augmentation, whose flips the cache does not hold."""
     signals, model = Numbers(6), Known()
-    plain, drawn = (encode(model, signals, 1, 0, CPU, drawn=drawn) for drawn in (False, True))
+    plain, drawn = (encode(model, signals, how, CPU) for how in (Encoding(), DRAWN))
     assert torch.equal(plain.normalisation.mean, drawn.normalisation.mean)
     spread = torch.arange(6.0).var(correction=0)
     for latents, (first, second) in ((plain, (0, 0)), (drawn, (0.25, 4.0))):
@@ -99,10 +105,10 @@ def test_the_autoencoder_stays_frozen_and_in_full_precision():
             return super().encode(values)
 
     signals, model = Numbers(3), Trainable().train()
-    fresh = FreshLatents(model, signals, encode(model, signals, 1, 0, CPU, drawn=True))
+    fresh = FreshLatents(model, signals, encode(model, signals, DRAWN, CPU))
     model.train()
     with torch.autocast("cpu", torch.bfloat16):
-        drawn = fresh([0, 1], generator_for(0, "draw"), CPU)
+        drawn = drawn_by(fresh, [0, 1])
     assert not drawn.requires_grad
     assert model.seen[-1] == (torch.float32, False)
 

@@ -14,7 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from two_processes import Counted, Halves
 
+from ddmi_core.model import latent_cache
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.training import distributed
 from ddmi_core.training.log import Log
 from whole_runs import FILES
@@ -83,6 +86,16 @@ def test_a_loss_of_one_that_is_not_finite_ends_both(told):
 
 def test_a_failure_of_the_main_process_ends_both(told):
     assert [process["failed"] for process in told] == ["no space left", "the main process failed: no space left"]
+
+
+def test_latents_that_two_processes_encode_have_the_bytes_of_those_of_one(place, told, tmp_path):
+    latent_cache.store(tmp_path, Halves(), Counted(), Encoding(copies=2), torch.device("cpu"), "data", "weights")
+    files = sorted(path.name for path in (tmp_path / "final").iterdir())
+    assert sum(name.startswith("shard") for name in files) == 6
+    assert files == sorted(path.name for path in (place / "latents" / "final").iterdir())
+    for name in files:
+        assert (tmp_path / "final" / name).read_bytes() == (place / "latents" / "final" / name).read_bytes()
+    assert told[0]["latents"] == told[1]["latents"]
 
 
 def test_a_whole_run_is_written_once_by_the_main_process(place):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +13,11 @@ from rich.console import Console
 from torch import nn
 
 import formula_domains
+from ddmi_core.api.signals import SignalSet
 from ddmi_core.errors import DdmiError, Interrupted, TrainingError
+from ddmi_core.fields.planes import Planes, Posterior
+from ddmi_core.model import latent_cache
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.runs import pipeline
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
@@ -40,6 +45,27 @@ class Line(Objective):
         inputs = torch.tensor(context.indices)[:, None] / 12
         loss = (self.trained(inputs) - inputs.square()).square().mean()
         return Losses(loss * float("nan") if context.step == self.spoilt else loss)
+
+
+class Counted(SignalSet):
+    """Signal i is the number i; the second half of the latents are of numbers to which noise is added."""
+
+    names, classes, labels = [str(i) for i in range(2500)], (), torch.zeros(2500, dtype=torch.long)
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> torch.Tensor:
+        values = torch.tensor(list(indices), dtype=torch.float32)
+        return values if generator is None else values + torch.rand(len(values), generator=generator)
+
+    def fingerprint(self) -> str:
+        return "counted"
+
+
+class Halves(nn.Module):
+    """Encodes a number as its half."""
+
+    def encode(self, values: torch.Tensor) -> Posterior:
+        plane = values.view(-1, 1, 1, 1) / 2
+        return Posterior(Planes([plane]), Planes([torch.zeros_like(plane)]))
 
 
 def main(out: Path, rank: int) -> None:
@@ -86,6 +112,9 @@ def main(out: Path, rank: int) -> None:
         distributed.on_main(fail)
     except DdmiError as error:
         told["failed"] = str(error)
+
+    latent_cache.store(out / "latents", Halves(), Counted(), Encoding(copies=2), torch.device("cpu"), "data", "weights")
+    told["latents"] = latent_cache.load(out / "latents", "data", "weights").flat[[0, 2500, 4999]].tolist()
 
     with (out / f"screen-{rank}.txt").open("w") as screen:
         wave = formula_domains.WAVE

@@ -10,6 +10,7 @@ from ddmi_core.api.signals import Split
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_condition, build_diffusion
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model
 from ddmi_core.runs import rehearsal
 from ddmi_core.runs.rehearsal import SAMPLES, Some
@@ -78,9 +79,10 @@ def check_denoiser_learns(subject: Subject) -> None:
     encoded = subject.once("latents", lambda: _latents(subject))
     lengths = latent_cache.lengths_of(encoded.vectors)
     model = build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), *lengths)
-    flat = encoded.normalisation.apply(encoded.flat)
+    source = latent_cache.CachedLatents(encoded)
+    flat = source.rows[torch.arange(len(source))]
     expect(finite(flat), "latents are not finite", "keep the encoder's mean in range", latents=len(flat))
-    objective = DenoisingObjective(model, flat, encoded.vectors if any(lengths) else encoded.labels)
+    objective = DenoisingObjective(model, source, encoded.vectors if any(lengths) else encoded.labels)
     _falls(_fit(objective, subject.config.diffusion.training, batches=0), "denoiser")
 
 
@@ -140,7 +142,7 @@ def _latents(subject: Subject) -> latent_cache.Latents:
     condition = build_condition(subject.parts, subject.config)
     signals = Some(subject.train, SIGNALS)
     vectors = None if condition is None else latent_cache.vectors_of(condition, signals)
-    return latent_cache.encode(subject.autoencoder, signals, 1, 0, CPU, vectors)
+    return latent_cache.encode(subject.autoencoder, signals, Encoding(), CPU, vectors)
 
 
 def _autoencoder(subject: Subject) -> Fit:
