@@ -38,7 +38,6 @@ SMALL = {
     "ddmi_core/registry/consent.py": "what decides whether the code of a run folder is executed, apart from its import",
     "ddmi_core/training/tensorboard.py": "the tracker whose import needs an extra",
     "plugins/ddmi_image/plugin.py": "the description, which imports nothing heavy",
-    "plugins/ddmi_nerf/evaluation/preflight.py": "the check of LPIPS, which the domain and its evaluations share",
     "plugins/ddmi_nerf/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/signal.py": "the signal class",
     "plugins/ddmi_occupancy/evaluation/prompt_adherence.py": "the evaluation, apart from the furniture",

@@ -30,7 +30,7 @@ class Figure:
     """One figure of an evaluation, with its protocol.
 
     Names: `reconstruction_METRIC` is a domain's metric, the mean over reconstructions of held-out signals. Figures of
-    samples end in the name of the feature network, `plain` for the domain's own features: `kid_plain`, `fid_inception`.
+    sets end in the name of the feature network, `plain` for the domain's own features: `kid_plain`, `fid_inception`.
     `NAME_of_real` is the same figure for real signals in place of samples, as many and against the same reference.
     """
 
@@ -53,7 +53,7 @@ class Figure:
     @property
     def meaning(self) -> str:
         """Meaning of the figure, and whether higher or lower is better."""
-        if self.name.startswith(RECONSTRUCTION):
+        if self.name.startswith(RECONSTRUCTION) and not self.about:
             better = "higher" if self.name.endswith(HIGHER_IS_BETTER) else "lower"
             return f"reconstructions of held-out signals; {better} is better"
         return self.about

@@ -37,6 +37,14 @@ def evaluate(
             "metrics-paper.json.",
         ),
     ] = Protocols.default,
+    network: Annotated[
+        list[str],
+        typer.Option(
+            "--network",
+            metavar="KIND:PATH",
+            help="Feature network, as in evaluation.networks, in place of those of the run. May be repeated.",
+        ),
+    ] = [],  # noqa: B006 - typer copies it
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Measure the samplers and steps of evaluation.grid instead.")
     ] = False,
@@ -56,8 +64,8 @@ def evaluate(
     for run in runs:
         check_run(run)
     if len(runs) > 1:
-        if sweep or plugin:
-            raise RequestError("--sweep and --plugin apply to one run. Fix: give one RUN, or leave them out")
+        if sweep or plugin or network:
+            raise RequestError("--sweep, --plugin and --network apply to one run. Fix: give one RUN, or leave them out")
         from ddmi_core.evaluation.compare import compare_runs
 
         print_result(compare_runs(runs, paper=paper, across=across), as_json)
@@ -66,6 +74,8 @@ def evaluate(
         raise RequestError("--across applies to the comparison of runs. Fix: give two runs or more, or leave it out")
     if sweep and paper:
         raise RequestError("--sweep has no protocol of a paper. Fix: leave one of --sweep and --protocol out")
+    if sweep and network:
+        raise RequestError("--sweep uses the plugin's own features alone. Fix: leave one of --sweep and --network out")
 
     from rich.console import Console
 
@@ -81,6 +91,6 @@ def evaluate(
         else:
             from ddmi_core.evaluation.evaluate import evaluate_run
 
-            result = evaluate_run(runs[0], plugin, protocol="paper" if paper else "", tell=tell)
+            result = evaluate_run(runs[0], plugin, protocol="paper" if paper else "", networks=network, tell=tell)
     if is_main():
         print_result(result, as_json)

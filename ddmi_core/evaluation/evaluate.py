@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from attrs import evolve
-from torch import Tensor
 
-from ddmi_core.api.evaluation import RECONSTRUCTION, FeatureNetwork, Figure
-from ddmi_core.api.signals import Split, move
+from ddmi_core.api.evaluation import FeatureNetwork, Figure
+from ddmi_core.api.signals import Split
 from ddmi_core.errors import CheckpointError, DataError
-from ddmi_core.evaluation.feature_sets import batches, describe_signals
+from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
 from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import (
@@ -27,18 +25,23 @@ from ddmi_core.evaluation.protocol import (
     paper_plan,
     sampling_protocol,
 )
+from ddmi_core.evaluation.reconstructions import reconstruction_figures
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.evaluation.samples import ObservedModel, forget_parts, samples_of
 from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure, set_figures
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
-from ddmi_core.registry.extensions import part
 from ddmi_core.training import distributed
 
 
 def evaluate_run(
-    run: Path, plugin: str | None = None, *, protocol: Literal["", "paper"] = "", tell: Tell = silent
+    run: Path,
+    plugin: str | None = None,
+    *,
+    protocol: Literal["", "paper"] = "",
+    networks: Sequence[str] = (),
+    tell: Tell = silent,
 ) -> Evaluation:
     """Evaluate a finished run again and write its `metrics.json`, or `metrics-paper.json`.
 
@@ -49,28 +52,33 @@ def evaluate_run(
         run: the run folder.
         plugin: as for `load` with a run.
         protocol: `paper` for that of the domain's paper.
+        networks: feature networks as in `evaluation.networks`, in place of those of the run; empty for these.
         tell: reports the progress.
 
     Raises:
         CheckpointError: if the run is not finished.
-        DataError: if its data are missing or have changed.
+        DataError: if its data are missing or have changed, or a network cannot be used.
+        ConfigError: if a network does not fit the domain, or two have the same name.
         PluginError: if an extension that it uses is missing.
-        RequestError: if the domain declares no protocol of a paper.
+        RequestError: if the domain declares no protocol of a paper, or a network has an unknown kind.
     """
     folder = RunFolder(run)
-    model, split = load_checked(folder, plugin)
+    model, split = load_checked(folder, plugin, networks)
     result = measure(model, split, tell, folder=folder, paper=protocol == PAPER)
     place = folder.paper_metrics if protocol == PAPER else folder.metrics
     return distributed.on_main(lambda: keep(result, place, folder))
 
 
-def load_checked(folder: RunFolder, plugin: str | None) -> tuple[Model, Split]:
-    """The model and the data of a run, for evaluations.
+def load_checked(folder: RunFolder, plugin: str | None, networks: Sequence[str] = ()) -> tuple[Model, Split]:
+    """The model and the data of a run, for evaluations, with other feature networks if there are some.
 
     Raises:
         DdmiError: as `evaluate_run`.
     """
     model = load(folder.path, plugin=plugin)
+    if networks:
+        config = model.config
+        model = evolve(model, config=evolve(config, evaluation=evolve(config.evaluation, networks=tuple(networks))))
     check_extensions(folder, model.domain)
     model.parts.preflight()
     check_networks(model.parts, model.config.evaluation)
@@ -130,9 +138,8 @@ def measure(
         if paper
         else default_plan(settings.samples, split)
     )
-    common = common_protocol(model, split)
-    tell("held-out reconstructions")
-    figures = distributed.on_main(lambda: list(_reconstruction(model, split, common)))
+    common = common_protocol(model, split, plan.name)
+    figures = distributed.on_main(lambda: list(reconstruction_figures(model, networks, split, common, tell)))
     with samples_of(model, networks, SEED, folder) as samples:
         if min(plan.samples, len(plan.held_out)) >= LEAST:
             for network, rows in zip(networks, samples.features(plan.samples, tell), strict=True):
@@ -141,7 +148,7 @@ def measure(
                 work = partial(_distances, model, split, network, plan, common, FeatureSets(rows, training, held_out))
                 tell(f"distances of {network.name} features")
                 figures += distributed.on_main(work)
-        texts = {**common, "protocol": plan.name, **sampling_protocol(model)}
+        texts = {**common, **sampling_protocol(model)}
         observed = ObservedModel.of(model, samples)
         figures += distributed.on_main(lambda: clip_score_figures(observed, networks, split, plan.count, SEED, texts))
         figures += distributed.on_main(lambda: list(_own(observed, split, plan, common, tell)))
@@ -179,23 +186,4 @@ def _own(observed: ObservedModel, split: Split, plan: Plan, common: Mapping[str,
         found = list(evaluation(observed, split, plan.count, SEED))
         sampling = observed.sampling()
         for figure in found:
-            yield evolve(figure, protocol={**common, "protocol": plan.name, **sampling, **figure.protocol})
-
-
-@torch.no_grad()
-def _reconstruction(model: Model, split: Split, common: dict[str, Any]) -> Iterator[Figure]:
-    metrics = dict(model.parts.metrics())
-    metrics |= {name: part("metrics", name, model.domain) for name in model.config.evaluation.metrics}
-    values: dict[str, list[Tensor]] = {name: [] for name in metrics}
-    count = 0
-    for indices, signal in batches(split.held_out, model.config.evaluation.held_out):
-        truth = move(signal, model.device)
-        fields = model.reconstruct(truth)
-        count += len(indices)
-        for name, metric in metrics.items():
-            values[name].append(metric(fields, truth, model.renderer).cpu())
-    if not count:
-        raise DataError("no signal is held out, so reconstructions cannot be evaluated")
-    protocol = {**common, "n": count, "signals": "held out", "size": "native", "latent": "posterior mean"}
-    for name, parts in values.items():
-        yield Figure(f"{RECONSTRUCTION}{name}", float(torch.cat(parts).mean()), protocol)
+            yield evolve(figure, protocol={**common, **sampling, **figure.protocol})

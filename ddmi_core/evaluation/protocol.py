@@ -47,7 +47,7 @@ class Plan:
     def record(self, split: Split) -> dict[str, str]:
         """Protocol entries of the sets."""
         whole = f"all {len(split.train)} training signals"
-        return {"protocol": self.name, "reference": whole if self.against == "training" else self.part(split)}
+        return {"reference": whole if self.against == "training" else self.part(split)}
 
     def part(self, split: Split) -> str:
         """The held-out signals in words."""
@@ -82,7 +82,10 @@ def paper_plan(parts: AnyParts, split: Split, networks: Sequence[str]) -> Plan:
         )
     notes = [f"protocol: {found.source}", *found.differences]
     if found.network and found.network not in networks:
-        notes.append(f"no feature network {found.network!r} is given, so figures on its features are missing")
+        notes.append(
+            f"no feature network {found.network!r} is given, so figures on its features are missing; give it by "
+            f"--network {found.network}:PATH"
+        )
     whole, held = len(split.train), len(split.held_out)
     if found.reference == "training":
         samples = found.samples or whole
@@ -96,30 +99,33 @@ def paper_plan(parts: AnyParts, split: Split, networks: Sequence[str]) -> Plan:
     return Plan(PAPER, samples, found.reference, chosen, real, samples, tuple(notes))
 
 
-def common_protocol(model: Model, split: Split) -> dict[str, Any]:
-    """Protocol entries of all figures of an evaluation."""
-    return {
-        "data": split.fingerprint(),
-        "source": source_name(model.parts, model.config.data),
-        "versions": {name: version(name) for name in ("ddmi", "torch", "numpy")},
-    }
+def common_protocol(model: Model, split: Split, name: str = DEFAULT) -> dict[str, Any]:
+    """Protocol entries of all figures of an evaluation: data, weights, what is measured, and versions.
 
-
-def sampling_protocol(model: Model) -> dict[str, Any]:
-    """Protocol entries of samples: how they are drawn and rendered."""
-    own, config = model.config.sampling, model.config
+    Args:
+        model: the model.
+        split: its data.
+        name: of the protocol.
+    """
+    config = model.config
     averages = {"autoencoder": config.autoencoder.training.ema, "denoiser": config.diffusion.training.ema}
     return {
-        "seed": SEED,
-        "sampler": own.sampler,
-        "steps": own.steps,
-        "guidance": own.guidance,
+        "protocol": name,
+        "data": split.fingerprint(),
+        "source": source_name(model.parts, config.data),
         "averages": ", ".join(
             f"{stage}: {f'exponential moving average, decay {decay:g}' if decay else 'none'}"
             for stage, decay in averages.items()
         ),
         "drawn": drawn(model),
+        "versions": {name: version(name) for name in ("ddmi", "torch", "numpy")},
     }
+
+
+def sampling_protocol(model: Model) -> dict[str, Any]:
+    """Protocol entries of samples: how they are drawn."""
+    own = model.config.sampling
+    return {"seed": SEED, "sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
 
 
 def drawn(model: Model) -> str:

@@ -215,9 +215,10 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         For example distances between sets of `count` samples and of signals. A run calls them once before training as
         well, with initial weights, few signals and a `count` of 4.
 
-        The protocols get data and versions and, if the evaluation draws samples that are all drawn alike, their
-        sampler, steps and guidance. Entries of a figure's own protocol take precedence. Put figures of held-out signals
-        alone into an evaluation of their own.
+        The protocols get data, averages of weights, size and versions and, if the evaluation draws samples that are all
+        drawn alike, their sampler, steps and guidance. Entries of a figure's own protocol take precedence: `n`, the
+        `reference`, and `signals` where they are not samples. Put figures of held-out signals alone into an evaluation
+        of their own.
         """
         return {}
 

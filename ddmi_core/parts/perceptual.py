@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ddmi_core.autoencoder.config import PerceptualConfig
-from ddmi_core.errors import ConfigError
+from ddmi_core.errors import ConfigError, first_line
 
 KEY = "autoencoder.perceptual"
 
@@ -40,9 +41,10 @@ def lpips_network(weights_file: str, asked: str, setting: str, otherwise: str) -
         )
         if weights_file:
             network.load_state_dict(_state(Path(weights_file)))
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except (OSError, EOFError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise ConfigError(
-            f"the weights of LPIPS cannot be loaded ({error}); set {setting} to a local file of the whole network"
+            f"the weights of LPIPS cannot be loaded ({first_line(error)}); set {setting} to a local file of the whole "
+            "network"
         ) from error
     return network.eval()
 

@@ -40,7 +40,7 @@ def prompt_adherence_figures(
     right = _rows(prompts, drawn, holds)
     parts = model.sample_parts(len(prompts), seed=seed)
     chance = _rows(prompts, (field for fields in parts for field in fields), holds)
-    whole = {"prompts": len(prompts), "of": "captions of held-out signals", "seed": seed, **protocol}
+    whole = {"n": len(prompts), "reference": "captions of held-out signals", "seed": seed, **protocol}
     figures = [_figure("prompt_adherence", right, chance, whole)]
     for name in dict.fromkeys(name for name, _ in right):
         own, other = ([row for row in rows if row[0] == name] for rows in (right, chance))

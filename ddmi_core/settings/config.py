@@ -15,6 +15,7 @@ from ddmi_core.registry.extensions import Named, offer
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
 NETWORKS = ("inception", "i3d", "clip", "dinov2")  # kinds of feature networks, for files in their published forms
+LPIPS = "lpips"  # kind of a network that compares pairs, not sets
 PRESETS = ("quick", "base", "paper")
 
 
@@ -121,8 +122,8 @@ def network_file(entry: str) -> tuple[str, Path] | None:
 def _known_networks(instance: object, attribute: Attribute[Any], value: tuple[str, ...]) -> None:
     for entry in value:
         kind, path = network_file(entry) or ("", Path(entry))
-        if kind and kind not in NETWORKS:
-            raise RequestError(unknown_name("kind of feature network", kind, NETWORKS))
+        if kind and kind not in (*NETWORKS, LPIPS):
+            raise RequestError(unknown_name("kind of feature network", kind, (*NETWORKS, LPIPS)))
         if path == Path():
             raise RequestError(f"networks: {entry!r} names no file; write KIND:PATH, such as {NETWORKS[0]}:weights.pth")
 
@@ -135,9 +136,9 @@ class EvaluationConfig:
         held_out: maximum number of held-out signals that are reconstructed and measured.
         samples: number of samples for each distance to the data; at most as many as signals are held out.
         metrics: further metrics of reconstructions, by their names in extensions.
-        networks: feature networks for distances of samples to the data, besides the domain's own features: `KIND:PATH`
-            for a standard network (inception, i3d, clip, dinov2), the path of a description (`.toml`) of your own, or
-            the name of one of an extension.
+        networks: feature networks for distances of samples and reconstructions to the data, besides the domain's own
+            features: `KIND:PATH` for a standard network (inception, i3d, clip, dinov2; lpips compares reconstructions
+            with their originals), the path of a description (`.toml`) of your own, or the name of one of an extension.
         grid: rows of the table of samplers and steps of `ddmi evaluate --sweep`, as `sampler:steps`.
     """
 

@@ -65,7 +65,14 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
         exact = blend(native_grid(signal).cpu(), frames)
         for clip, figures in ((shown, drawn), (mixed, blended), (exact, true)):
             figures.append(_decibels(clip[:, :, inner], truth[:, :, inner]))
-    protocol = {"n": len(chosen), "frames": int(levels[finer].shape[2]), "native frames": int(native)}
+    protocol = {
+        "n": len(chosen),
+        "signals": "reconstructions of held-out clips",
+        "reference": "the frames of each clip",
+        "frames": int(levels[finer].shape[2]),
+        "native frames": int(native),
+        "latent": "posterior mean, without noise",
+    }
     return [
         Figure("between_frames_db", _mean(drawn), protocol, "frames drawn between native times; higher is better"),
         Figure(

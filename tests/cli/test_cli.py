@@ -361,6 +361,8 @@ def test_evaluate_passes_what_is_asked_for(engine, finished):
     ddmi("evaluate", finished)
     ddmi("evaluate", finished, "--protocol", "paper")
     assert [options["protocol"] for _, options in calls] == ["", "paper"]
+    ddmi("evaluate", finished, "--network", "inception:a.pt", "--network", "lpips:b.pth")
+    assert [list(options["networks"]) for _, options in calls] == [[], [], ["inception:a.pt", "lpips:b.pth"]]
     assert ddmi("evaluate", finished, "--sweep") == "one\ntwo\n"
     assert len(sweeps) == 1
 
@@ -377,6 +379,8 @@ def test_evaluate_of_several_runs_compares_them(engine, finished):
         (["RUN", "--sweep"], "apply to one run"),
         (["--across", "n"], "applies to the comparison of runs"),
         (["--sweep", "--protocol", "paper"], "--sweep has no protocol of a paper"),
+        (["--sweep", "--network", "inception:a.pt"], "--sweep uses the plugin's own features alone"),
+        (["RUN", "--network", "inception:a.pt"], "apply to one run"),
     ],
 )
 def test_options_of_evaluate_that_do_not_go_together_are_refused(finished, more, words):

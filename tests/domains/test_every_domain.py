@@ -135,8 +135,13 @@ def test_figures_are_finite_and_tell_their_protocol(run, model):
     figures = json.loads((run / "metrics.json").read_text())["figures"]
     names = [figure["name"] for figure in figures]
     assert all(math.isfinite(figure["value"]) for figure in figures)
-    assert all(figure["protocol"]["data"] for figure in figures)
+    for figure in figures:
+        protocol = figure["protocol"]
+        assert {"protocol", "data", "source", "averages", "drawn", "versions", "n", "reference"} <= set(protocol)
+        sampling = {"seed", "sampler", "steps", "guidance"} & set(protocol)
+        assert len(sampling) == 4 or "signals" in protocol, figure["name"]  # of samples, or of which signals
     assert {f"reconstruction_{metric}" for metric in model.parts.metrics()} <= set(names)
+    assert "reconstruction_frechet_plain" in names
 
 
 def test_the_report_shows_pictures_that_decode(run):

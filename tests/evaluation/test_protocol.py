@@ -27,7 +27,7 @@ def declared(**changes):
 def test_by_default_both_sides_have_as_many_signals():
     plan = default_plan(7, SPLIT)
     assert (plan.samples, len(plan.held_out), len(plan.real)) == (7, 7, 7)
-    assert plan.record(SPLIT) == {"protocol": "default", "reference": "7 held-out signals at random"}
+    assert plan.record(SPLIT) == {"reference": "7 held-out signals at random"}
     assert default_plan(7, SPLIT) == plan
     assert len({*plan.held_out}) == 7
     assert default_plan(128, SPLIT).samples == 10
@@ -37,7 +37,7 @@ def test_by_default_both_sides_have_as_many_signals():
 def test_a_paper_may_compare_any_number_of_samples_with_all_training_signals():
     plan = paper_plan(declared(), SPLIT, ["plain", "inception"])
     assert (plan.samples, plan.against, len(plan.held_out)) == (1000, "training", 10)
-    assert plan.record(SPLIT) == {"protocol": "paper", "reference": "all 50 training signals"}
+    assert plan.record(SPLIT) == {"reference": "all 50 training signals"}
     assert plan.notes == ("protocol: arXiv 1",)
     assert paper_plan(declared(samples=0), SPLIT, ["inception"]).samples == 50
 
@@ -48,7 +48,8 @@ def test_what_is_not_followed_is_said():
     assert plan.notes == (
         "protocol: arXiv 1",
         "theirs is rounded",
-        "no feature network 'inception' is given, so figures on its features are missing",
+        "no feature network 'inception' is given, so figures on its features are missing; give it by --network "
+        "inception:PATH",
         "the protocol takes 1000 held-out signals and samples; the data hold out 10",
     )
 

@@ -30,7 +30,7 @@ from ddmi_core.errors import (
     RequestError,
     TrainingError,
 )
-from ddmi_core.evaluation import evaluate, feature_sets, sweep
+from ddmi_core.evaluation import evaluate, samples, sweep
 from ddmi_core.evaluation.progress import duration
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import run_folder
@@ -161,6 +161,7 @@ def test_every_figure_comes_with_its_protocol(finished_run):
     result = Evaluation.load(finished_run / "metrics.json")
     assert [figure.name for figure in result.figures] == [
         "reconstruction_error",
+        "reconstruction_frechet_plain",
         *OF_SETS,
         *(f"{name}_of_real" for name in OF_SETS),
         "copying_plain",
@@ -361,7 +362,7 @@ def test_a_signal_ends_a_long_evaluation_at_once(finished_runs, tmp_path, monkey
         raise AssertionError("the evaluation went on")
 
     with monkeypatch.context() as patched:
-        patched.setattr(feature_sets, "describe_latents", interrupting)
+        patched.setattr(samples, "describe_latents", interrupting)
         with pytest.raises(
             Interrupted, match=r"in the step 'evaluation'; completed work is saved: continue with: .*--resume"
         ):

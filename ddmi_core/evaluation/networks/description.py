@@ -29,7 +29,7 @@ from ddmi_core.network_files import (
     load_state,
     load_torchscript,
 )
-from ddmi_core.settings.config import NETWORKS
+from ddmi_core.settings.config import LPIPS, NETWORKS
 from ddmi_core.settings.convert import Fault, structure
 
 REQUIRED = ("file", "takes", "range", "size")
@@ -149,10 +149,10 @@ def own(path: Path) -> Description:
 
 def _slug(name: Any, path: Path) -> str:
     found = re.sub("[^0-9a-z]+", "_", str(name).lower()).strip("_")
-    if not _SLUG.fullmatch(found) or found in ("plain", *NETWORKS):
+    if not _SLUG.fullmatch(found) or found in ("plain", LPIPS, *NETWORKS):
         raise DataError(
             f"{path}: the name {name!r} cannot be that of a network of yours; it needs letters, and plain, "
-            f'{", ".join(NETWORKS)} are taken. Fix: name = "..."'
+            f'{", ".join((*NETWORKS, LPIPS))} are taken. Fix: name = "..."'
         )
     return found
 

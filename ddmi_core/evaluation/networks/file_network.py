@@ -18,19 +18,18 @@ from ddmi_core.errors import ConfigError, DataError, RequestError
 from ddmi_core.evaluation.networks.clip import Clip, text_similarity
 from ddmi_core.evaluation.networks.description import Description, described
 from ddmi_core.evaluation.networks.input import AXES
+from ddmi_core.evaluation.networks.perceptual import CPU, SETTING, PerceptualDistance, named_file
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.network_files import ONNX, digest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.registry.extensions import part
-from ddmi_core.settings.config import EvaluationConfig, network_file
+from ddmi_core.settings.config import LPIPS, EvaluationConfig, network_file
 
-SETTING = "evaluation.networks"
 PLAIN = "plain"  # name of a domain's own features
 MOST = 64  # pictures, or frames of clips, in one batch; at least one clip
 SUM = 1e-3  # how near to 1 the sum of probabilities is
 SAME = 1e-6  # of the largest feature: below it, features of different inputs are equal
-CPU = torch.device("cpu")
 
 
 def feature_networks(model: Model) -> list[FeatureNetwork]:
@@ -50,9 +49,11 @@ def check_networks(parts: AnyParts, config: EvaluationConfig) -> None:
 
     Raises:
         DataError: if a file is missing, or the network returns no features, such as class scores.
-        ConfigError: if the domain has no pictures, or pictures where the network takes clips.
+        ConfigError: if the domain has no pictures, or pictures where the network takes clips; or LPIPS is unusable.
         RequestError: if an extension is missing.
     """
+    if file := named_file(config):
+        PerceptualDistance(file, parts)
     for network in _given(parts, config, CPU):
         if isinstance(network, FileNetwork):
             network.check()
@@ -62,9 +63,12 @@ def _given(parts: AnyParts, config: EvaluationConfig, device: torch.device) -> l
     found: list[FeatureNetwork] = []
     for entry in config.networks:
         file = network_file(entry)
+        if file is not None and file[0] == LPIPS:
+            continue
         own = part("features", entry, parts.domain)() if file is None else FileNetwork(described(*file), parts, device)
         found.append(own)
-    names = Counter([PLAIN, *(network.name for network in found)])
+    pairs = [LPIPS for entry in config.networks if (file := network_file(entry)) and file[0] == LPIPS]
+    names = Counter([PLAIN, *pairs, *(network.name for network in found)])
     if twice := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
             f"{SETTING}: two networks have the name {twice[0]!r}, which names their figures. Fix: leave one of them "

@@ -52,9 +52,9 @@ def clip_score_figures(
     real = _scores([network.of_signals(split.held_out.batch([owner])) for owner in owners], network, prompts)
     whole = {
         **protocol,
-        **network.record,
-        "prompts": len(prompts),
-        "of": "captions of held-out signals",
+        "network": {"name": network.name, **network.record},
+        "n": len(prompts),
+        "reference": "captions of held-out signals",
         "seed": seed,
         "score": SCORE,
         "without the text": _scores(chance, network, prompts),

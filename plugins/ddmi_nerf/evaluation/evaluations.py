@@ -11,7 +11,7 @@ from ddmi_core.api import Estimate, Figure, Split, Trained
 from ddmi_core.parts import evenly, structural_similarity
 from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.evaluation import preflight
-from ddmi_nerf.evaluation.metrics import decibels, depth_consistency, pictures
+from ddmi_nerf.evaluation.metrics import AROUND, decibels, depth_consistency, pictures
 from ddmi_nerf.rendering.renderer import renderer_of
 from ddmi_nerf.rendering.scene import Scene
 
@@ -40,18 +40,18 @@ def novel_views(model: Trained, split: Split, count: int, seed: int) -> Sequence
         ]
     quality = torch.stack(rows)
     protocol = {
-        "objects": len(chosen),
-        "views": held.novel_views,
+        "n": len(chosen),
+        "signals": "reconstructions of held-out objects",
+        "reference": f"{held.novel_views} held-out views of each",
         "resolution": model.settings.size,
-        "latent": "posterior mean of the training views",
-        "seed": seed,
+        "latent": "posterior mean of the training views, without noise",
     }
     figures = [
         Estimate.mean(quality[:, 0]).figure("novel_view_psnr_db", protocol, "held-out views; higher is better"),
         Estimate.mean(quality[:, 1]).figure("novel_view_ssim", protocol, "the same views; higher is better"),
     ]
     if network is not None:
-        learned = {**protocol, "network": "LPIPS, VGG", "weights": model.settings.lpips}
+        learned = {**protocol, "network": {"name": "lpips", "backbone": "vgg", **preflight.record(model.settings)}}
         figures.append(
             Estimate.mean(quality[:, 2]).figure("novel_view_lpips", learned, "the same views; lower is better")
         )
@@ -77,7 +77,7 @@ def sampled_depths(model: Trained, split: Split, count: int, seed: int) -> Seque
     n = min(count, 32)
     fields = model.sample(n, seed=seed)
     value = float(depth_consistency(fields, split.held_out.batch([0]), renderer_of(model)).mean())
-    protocol = {"samples": n, "cameras": 8, "seed": seed}
+    protocol = {"n": n, "reference": "none: views of one sample are compared", "cameras": AROUND, "seed": seed}
     return [
         Figure(
             "sampled_depth_consistency", value, protocol, "depths of samples that agree between views; higher is better"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 from torch import nn
 
 from ddmi_core.errors import ConfigError
@@ -35,3 +38,11 @@ def lpips(settings: NerfSettings) -> nn.Module | None:
         )
     path = "" if settings.lpips == FETCHED else settings.lpips
     return lpips_network(path, f"domain.lpips={settings.lpips}", "domain.lpips", "leave it empty to omit the figure")
+
+
+def record(settings: NerfSettings) -> dict[str, str]:
+    """File and checksum of the LPIPS network, for the protocol of figures."""
+    if settings.lpips == FETCHED:
+        return {"file": "weights of the package lpips"}
+    path = Path(settings.lpips)
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

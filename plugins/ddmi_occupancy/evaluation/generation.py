@@ -39,7 +39,7 @@ def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[
     training = _surfaces(split.train, drawn, points)
     empty = sum(cloud is None for cloud in samples)
     protocol = {
-        "samples": n,
+        "n": n,
         "empty samples": empty,
         "reference": f"{n} held-out signals",
         "seed": seed,
@@ -59,12 +59,12 @@ def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[
     }
     for name, (distances, most, fewer, definition) in kinds.items():
         first, second, third = (_thinned(clouds[:most], fewer) for clouds in (samples, real, training))
-        own = {**protocol, "samples": len(first), "empty samples": sum(cloud is None for cloud in first)}
+        own = {**protocol, "n": len(first), "empty samples": sum(cloud is None for cloud in first)}
         own |= {"reference": f"{len(second)} held-out signals", "points": min(points, fewer), "distance": definition}
         held = _present(second)
         among = distances(held, held)
         figures += _figures(name, distances, first, second, among, own)
-        equal = {**own, "samples": f"{len(third)} training signals", "empty samples": 0}
+        equal = {**own, "n": len(third), "signals": f"{len(third)} training signals at random", "empty samples": 0}
         figures += [
             Figure(f"{figure.name}_of_real", figure.value, equal, "of training shapes", figure.interval)
             for figure in _figures(name, distances, third, second, among, own)

@@ -256,6 +256,6 @@ def test_the_score_of_a_model_is_beside_that_of_samples_without_text_and_of_real
     assert real.value == pytest.approx(sum(score(pixels(3)[:1], text) for text in known) / 2, rel=1e-5)
     without = sum(score(chance[:1], text) for text in known) / 2
     assert drawn.protocol["without the text"] == pytest.approx(without, rel=1e-5)
-    assert (drawn.protocol["prompts"], drawn.protocol["data"], drawn.protocol["file"]) == (2, "x", FILE)
+    assert (drawn.protocol["n"], drawn.protocol["data"], drawn.protocol["network"]["file"]) == (2, "x", FILE)
     assert clip_score_figures(model, [], split, 5, 0, {}) == []
     assert clip_score_figures(SimpleNamespace(condition=None), [network], split, 5, 0, {}) == []

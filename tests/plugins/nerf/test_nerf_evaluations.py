@@ -71,7 +71,7 @@ def test_novel_views_are_compared_in_parts_with_an_interval_over_objects(monkeyp
     model.reconstruct = lambda signal: balls
     monkeypatch.setattr("ddmi_nerf.evaluation.evaluations.VIEWS", 1)
     decibels, similarity = novel_views(model, split, 50, 0)
-    assert (decibels.protocol["objects"], decibels.protocol["views"]) == (3, 2)
+    assert (decibels.protocol["n"], decibels.protocol["reference"]) == (3, "2 held-out views of each")
     signal = split.held_out.novel(range(3))
     assert decibels.value == pytest.approx(float(psnr_db(balls, signal, RENDERER).mean()))
     assert similarity.value == pytest.approx(float(ssim(balls, signal, RENDERER).mean()))
@@ -99,8 +99,9 @@ def test_lpips_of_held_out_views_is_given_where_it_is_asked_for(split, monkeypat
     *_, found = novel_views(Model(split, asked), split, 5, 0)
     assert found.name == "novel_view_lpips"
     assert found.value == pytest.approx(0, abs=0.05)  # bytes are not exact
-    assert found.protocol["weights"] == str(path)
-    assert found.protocol["objects"] == 5
+    assert found.protocol["network"]["file"] == "network.pth"
+    assert len(found.protocol["network"]["sha256"]) == 64
+    assert found.protocol["n"] == 5
     wrong = Model(split, asked)
     wrong.reconstruct = lambda signal: [Medium(ball_of(900)) for _ in signal.images]
     *_, found = novel_views(wrong, split, 5, 0)

@@ -69,6 +69,9 @@ class Model:
     def __init__(self, choose):
         self.choose = choose
 
+    def sample_parts(self, n, *, seed=0):
+        yield self.sample(n, seed=seed)
+
     def sample(self, n, *, seed=0, condition=None):
         if condition is None:
             return [Car(CARS[(seed + 7 * i) % len(CARS)]) for i in range(n)]
@@ -110,7 +113,7 @@ def test_cars_that_a_text_is_true_of_agree_with_it_and_others_do_not(split, monk
     assert right["prompt_adherence"].value > 0.8
     assert wrong["prompt_adherence"].value < 0.5
     protocol = right["prompt_adherence"].protocol
-    assert protocol["prompts"] == 10
+    assert protocol["n"] == 10
     assert protocol["without the text"] < 0.5
     assert right["prompt_adherence_kind"].protocol["named"] == 10
 

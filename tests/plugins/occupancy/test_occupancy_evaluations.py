@@ -107,16 +107,17 @@ def test_counts_follow_the_settings(split):
     model = Shows(meshes, set_shapes=4, set_points=700)
     found = {figure.name: figure for figure in generation(model, split, 100, seed=0)}
     protocol = found["mmd_chamfer"].protocol
-    assert (protocol["samples"], protocol["reference"], protocol["points"]) == (4, "4 held-out signals", 700)
+    assert (protocol["n"], protocol["reference"], protocol["points"]) == (4, "4 held-out signals", 700)
     model = Shows(meshes, set_points=4000, surface=1200)  # more than are stored
     found = {figure.name: figure for figure in generation(model, split, 5, seed=0)}
-    assert (found["cov_emd"].protocol["samples"], found["mmd_chamfer"].protocol["points"]) == (5, 1200)
+    assert (found["cov_emd"].protocol["n"], found["mmd_chamfer"].protocol["points"]) == (5, 1200)
 
 
 def test_figures_say_how_they_were_obtained(split):
     found = figures([box(sides) for sides in SIDES], split, count=4)
     for name, figure in found.items():
-        assert figure.protocol["samples"] == ("4 training signals" if "real" in name else 4), name
+        assert figure.protocol["n"] == 4
+        assert ("signals" in figure.protocol) == name.endswith("_of_real"), name
         assert figure.protocol["empty samples"] == 0
         assert figure.protocol["reference"] == "4 held-out signals"
         assert {"seed", "points", "normalisation", "empty"} <= set(figure.protocol)

@@ -51,6 +51,9 @@ class Draws:
     def __init__(self, choose):
         self.choose = choose
 
+    def sample_parts(self, n, *, seed=0):
+        yield self.sample(n, seed=seed)
+
     def sample(self, n, *, seed=0, condition=None):
         if condition is None:
             return [Shape(PIECES[(seed + 7 * i) % len(PIECES)]) for i in range(n)]
@@ -125,8 +128,8 @@ def test_each_property_has_a_figure_and_they_make_up_the_whole(wrong):
 
 def test_the_protocol_says_how_many_prompts_and_of_what(right):
     protocol = right["prompt_adherence"].protocol
-    assert protocol["prompts"] == ASKED
-    assert protocol["of"] == "captions of held-out signals"
+    assert protocol["n"] == ASKED
+    assert protocol["reference"] == "captions of held-out signals"
     assert {"seed", "cells", "named", "without the text"} <= set(protocol)
 
 
