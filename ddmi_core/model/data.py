@@ -5,18 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import get_args, get_type_hints
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, field, frozen
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.errors import DataError, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
 from ddmi_core.settings.resolve import preset_data
+from ddmi_core.sources.account import Account, accounting
 
 FOLDER = "folder"  # the source for a path without a source name
 
@@ -33,12 +34,13 @@ def load_data(parts: AnyParts, data: str) -> Split:
         PluginError: if the source returns something else than a split of two sets of signals.
     """
     name, location = _located(parts, data)
-    split = parts.sources()[name](location, parts.settings)
+    with accounting() as account:
+        split = parts.sources()[name](location, parts.settings)
     where = f"domain {parts.domain.name!r}: source {name!r}"
     require(instance(Split), split, where)
     for part in (split.train, split.held_out):
         require(instance(SignalSet), part, f"{where}, in its Split,")
-    return split
+    return evolve(split, account=account)
 
 
 def source_name(parts: AnyParts, data: str) -> str:
@@ -98,26 +100,65 @@ def _located(parts: AnyParts, data: str) -> tuple[str, Path | None]:
 
 @frozen
 class DataSummary:
-    """Numbers of signals, classes and fingerprint of the data of a source."""
+    """Numbers of signals, classes, fingerprint and account of the data of a source.
+
+    Args:
+        source: the value of `--data`.
+        training: number of signals for training.
+        held_out: number of the others.
+        classes: number of training signals of each class.
+        captions: number of training signals with captions.
+        fingerprint: of the data; empty if they cannot be loaded.
+        account: files taken and left out, changes by the reader, and warnings.
+        error: why the data cannot be loaded; empty if they can.
+    """
 
     source: str
-    training: int
-    held_out: int
-    classes: dict[str, int]
-    fingerprint: str
+    training: int = 0
+    held_out: int = 0
+    classes: Mapping[str, int] = field(factory=dict)
+    captions: int = 0
+    fingerprint: str = ""
+    account: Account = field(factory=Account)
+    error: str = ""
 
-    def lines(self) -> list[str]:
-        """The summary as text."""
+    def head(self) -> list[str]:
+        """Signals, classes and fingerprint as text."""
+        if self.error:
+            return [f"{self.source}: cannot be loaded"]
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
             f"{self.source}: {counted(self.training, 'training signal')}, {self.held_out} held out",
             f"classes: {counts}" if counts else "no classes",
+            "captions: all signals" if self.captions else "no captions",
             f"fingerprint {self.fingerprint[:16]}",
         ]
 
+    def lines(self, every: bool = False) -> list[str]:
+        """The summary as text, with all names of files or the first few of each kind."""
+        return [*self.head(), *self.account.lines(every)]
+
     def to_json(self) -> str:
         """As JSON text."""
-        return json.dumps(asdict(self), indent=1)
+        own = asdict(self, filter=lambda attribute, _: attribute.name != "account")
+        return json.dumps({**own, **self.account.to_dict()}, indent=1)
+
+
+def check_data(parts: AnyParts, data: str) -> DataSummary:
+    """Load data as training does, and describe them, or the error with what was found until then.
+
+    Args:
+        parts: the domain with the sources.
+        data: as for `load_data`.
+
+    Raises:
+        PluginError: as `load_data`.
+    """
+    with accounting() as account:
+        try:
+            return summarize(load_data(parts, data), source_name(parts, data))
+        except DataError as error:
+            return DataSummary(source_name(parts, data), account=account, error=str(error))
 
 
 def summarize(split: Split, source: str) -> DataSummary:
@@ -129,7 +170,15 @@ def summarize(split: Split, source: str) -> DataSummary:
     """
     counts = Counter(split.train.labels.tolist())
     classes = {name: counts[number] for number, name in enumerate(split.train.classes)}
-    return DataSummary(source, len(split.train), len(split.held_out), classes, split.fingerprint())
+    return DataSummary(
+        source,
+        len(split.train),
+        len(split.held_out),
+        classes,
+        len(split.train.captions),
+        split.fingerprint(),
+        split.account,
+    )
 
 
 @frozen

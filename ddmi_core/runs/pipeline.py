@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
+from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
@@ -33,7 +34,7 @@ from ddmi_core.model.build import (
     build_diffusion,
     check_parts,
 )
-from ddmi_core.model.data import absolute, load_data, preset_source, source_name, summarize
+from ddmi_core.model.data import DataSummary, absolute, load_data, preset_source, source_name, summarize
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
@@ -151,8 +152,10 @@ def execute(
             distributed.on_main(lambda: run_folder.claim(place))
         split = distributed.main_first(lambda: load_data(parts, config.data))
         found = summarize(split, source_name(parts, config.data))
-        for line in found.lines():
-            console.print(f"[dim]data[/] {line}", highlight=False)
+        for line in filter(None, (*found.head(), found.account.files_line())):
+            console.print(f"[dim]data[/] {escape(line)}", highlight=False, soft_wrap=True)
+        for remark in found.account.warnings:
+            _note(console, remark.sentence())
         vectors = _vectors(config, parts, place, split)
         if not finished(place.latents):
             for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors, read)) or ():
@@ -161,6 +164,7 @@ def execute(
         evaluate.check_data(place, split)
     else:
         distributed.on_main(lambda: run_folder.create(place, config, recorded(domain, place), found.fingerprint))
+        distributed.on_main(lambda: _keep_account(place, found))
     distributed.on_main(lambda: keep_file(domain, place))
     with closing(observers), stop_requests() as stop:
         state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
@@ -168,6 +172,12 @@ def execute(
             return _steps(state)
         except OutputError as error:
             raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
+
+
+def _keep_account(place: run_folder.RunFolder, found: DataSummary) -> None:
+    """Write the account of the data, with the changes of each signal."""
+    with written_aside(place.data) as aside:
+        aside.write_text(found.to_json(), encoding="utf-8")
 
 
 def _vectors(

@@ -62,20 +62,24 @@ class ArrayCache:
             key: all inputs of the array, as JSON values.
             make: computes the array.
         """
+        return self.noted(key, lambda: (make(), None))[0]
+
+    def noted(self, key: Sequence[Any], make: Callable[[], tuple[Rows, Any]]) -> tuple[Rows, Any]:
+        """As `made`, for an array and notes about it, a JSON value."""
         path = self._path(key)
         with suppress(OSError, ValueError, EOFError):
-            return _opened(path)[0]
-        rows = make()
+            return _opened(path)
+        rows, notes = make()
         aside = _partial(path)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with aside.open("wb") as file:
                     np.save(file, rows, allow_pickle=False)
-                _finish(aside, path, None)
+                _finish(aside, path, notes)
             finally:
                 aside.unlink(missing_ok=True)
-        return rows
+        return rows, notes
 
     def has(self, key: Sequence[Any]) -> bool:
         """Whether the array of a key is in the cache."""
