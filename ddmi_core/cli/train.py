@@ -138,7 +138,7 @@ def check(
     from ddmi_core.model.data import check_data
     from ddmi_core.parts.domain_parts import build_parts
 
-    found = check_data(build_parts(domain, settings.domain), settings.data)
+    found = check_data(build_parts(domain, settings.domain), settings)
     if as_json:
         print_json(found.to_json())
     else:

@@ -13,13 +13,19 @@ from typing import get_args, get_type_hints
 from attrs import asdict, evolve, field, frozen
 
 from ddmi_core.api.signals import SignalSet, Split
-from ddmi_core.errors import DataError, counted, nearest
+from ddmi_core.conditions.text import text_condition, text_tokens, word_condition, word_tokens
+from ddmi_core.conditions.text_network import is_network
+from ddmi_core.errors import CaptionsMissing, DataError, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
-from ddmi_core.settings.resolve import preset_data
+from ddmi_core.settings.config import RunConfig
+from ddmi_core.settings.resolve import preset_data, resolve
 from ddmi_core.sources.account import Account, accounting
 
 FOLDER = "folder"  # the source for a path without a source name
+LEAST_TRAIN = 2  # for covariances of features
+FEW_HELD_OUT = 8
+_TEXT = (text_condition, word_condition, text_tokens, word_tokens)
 
 
 def load_data(parts: AnyParts, data: str) -> Split:
@@ -40,6 +46,11 @@ def load_data(parts: AnyParts, data: str) -> Split:
     require(instance(Split), split, where)
     for part in (split.train, split.held_out):
         require(instance(SignalSet), part, f"{where}, in its Split,")
+    if 0 < len(split.held_out) < FEW_HELD_OUT:
+        account.remark(
+            f"figures compare with {counted(len(split.held_out), 'held-out signal')} only",
+            fix="give more signals, or hold out a larger share",
+        )
     return evolve(split, account=account)
 
 
@@ -124,7 +135,7 @@ class DataSummary:
 
     def head(self) -> list[str]:
         """Signals, classes and fingerprint as text."""
-        if self.error:
+        if not self.fingerprint:
             return [f"{self.source}: cannot be loaded"]
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
@@ -144,21 +155,71 @@ class DataSummary:
         return json.dumps({**own, **self.account.to_dict()}, indent=1)
 
 
-def check_data(parts: AnyParts, data: str) -> DataSummary:
+def check_data(parts: AnyParts, config: RunConfig) -> DataSummary:
     """Load data as training does, and describe them, or the error with what was found until then.
+
+    What a run would meet later is an error or a warning here: too few signals, or no captions for its condition.
 
     Args:
         parts: the domain with the sources.
-        data: as for `load_data`.
+        config: of a run, with its data.
 
     Raises:
         PluginError: as `load_data`.
     """
+    name = source_name(parts, config.data)
     with accounting() as account:
+        split = None
         try:
-            return summarize(load_data(parts, data), source_name(parts, data))
+            split = load_data(parts, config.data)
+            check_enough(split)
+            fitting_condition(parts, config, split)
         except DataError as error:
-            return DataSummary(source_name(parts, data), account=account, error=str(error))
+            found = DataSummary(name, account=account) if split is None else summarize(split, name)
+            return evolve(found, error=str(error))
+        return summarize(split, name)
+
+
+def check_enough(split: Split) -> None:
+    """Check that there are enough signals for a run.
+
+    Raises:
+        DataError: if there are too few.
+    """
+    if len(split.train) < LEAST_TRAIN or not len(split.held_out):
+        raise DataError(
+            f"the data have {counted(len(split.train), 'training signal')} and {len(split.held_out)} held out; a run "
+            f"requires at least {LEAST_TRAIN} and 1. Fix: give more signals, or another share to hold out"
+        )
+
+
+def fitting_condition(parts: AnyParts, config: RunConfig, split: Split) -> RunConfig:
+    """The configuration for data without captions: their classes instead of the texts that a preset asks for.
+
+    Args:
+        parts: the domain.
+        config: of the run.
+        split: its data, whose account gets a warning.
+
+    Raises:
+        CaptionsMissing: if the condition differs from the preset's.
+    """
+    name = config.diffusion.condition
+    on_text = is_network(name) or parts.conditions().get(name) in _TEXT
+    if split.train.captions or not on_text:
+        return config
+    other = "class" if split.train.classes else "none"
+    if name != resolve(parts.domain, config.preset).diffusion.condition:
+        raise CaptionsMissing(
+            f"text conditions require captions, and the data have none; diffusion.condition is {name!r}. Fix: add "
+            f"captions, or set diffusion.condition={other}"
+        )
+    split.account.remark(
+        f"the data have no captions, which preset {config.preset!r} asks for: diffusion.condition is {other!r} instead "
+        f"of {name!r}",
+        fix="add captions if samples are to follow texts",
+    )
+    return evolve(config, diffusion=evolve(config.diffusion, condition=other))
 
 
 def summarize(split: Split, source: str) -> DataSummary:

@@ -34,7 +34,15 @@ from ddmi_core.model.build import (
     build_diffusion,
     check_parts,
 )
-from ddmi_core.model.data import DataSummary, absolute, load_data, preset_source, source_name, summarize
+from ddmi_core.model.data import (
+    DataSummary,
+    absolute,
+    fitting_condition,
+    load_data,
+    preset_source,
+    source_name,
+    summarize,
+)
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
@@ -151,6 +159,7 @@ def execute(
         if not resume:
             distributed.on_main(lambda: run_folder.claim(place))
         split = distributed.main_first(lambda: load_data(parts, config.data))
+        config = fitting_condition(parts, config, split)
         found = summarize(split, source_name(parts, config.data))
         for line in filter(None, (*found.head(), found.account.files_line())):
             console.print(f"[dim]data[/] {escape(line)}", highlight=False, soft_wrap=True)

@@ -164,10 +164,11 @@ class Account:
                 yield name, change
 
     def summaries(self) -> Iterator[str]:
-        """One line for each kind of change."""
+        """One line for each kind of change that is no warning."""
         found: dict[str, list[tuple[str, Change]]] = {}
         for name, change in self._each():
-            found.setdefault(change.what, []).append((name, change))
+            if not change.fix:
+                found.setdefault(change.what, []).append((name, change))
         for what, cases in found.items():
             line = f"{counted(len(cases), 'signal')} {what}"
             amounts = [(change.amount, name) for name, change in cases if change.amount is not None]

@@ -17,7 +17,8 @@ from ddmi_core.sources.account import Change, account, as_json, changes_from, da
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.files import Entry
 
-IN_MEMORY = 1 << 30  # bytes; larger decoded data are memory-mapped
+SMALL = 1 << 26  # bytes; larger decoded data are kept in the cache, so that the next start is quick
+IN_MEMORY = 1 << 30  # bytes; larger ones require it
 CACHE = ArrayCache("decoded", arrays=4)
 FORMAT = 2  # of the notes of decoded files
 
@@ -107,12 +108,16 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
     """
     shape = (len(entries), how.length)
     needed = shape[0] * shape[1] * how.dtype.itemsize
-    if needed <= IN_MEMORY:
-        rows = np.zeros(shape, dtype=how.dtype)
-        notes = _fill(rows, entries, how)
+    key = [str(location.resolve()), *how.key, FORMAT, [(entry.name, entry.stamp) for entry in entries]]
+
+    def fill(rows: Rows) -> dict[str, Any]:
+        return _fill(rows, entries, how)
+
+    if needed > IN_MEMORY or (needed > SMALL and CACHE.has_room(needed)):
+        rows, notes = CACHE.filled(key, shape, how.dtype, fill)
     else:
-        key = [str(location.resolve()), *how.key, FORMAT, [(entry.name, entry.stamp) for entry in entries]]
-        rows, notes = CACHE.filled(key, shape, how.dtype, lambda rows: _fill(rows, entries, how))
+        rows = np.zeros(shape, dtype=how.dtype)
+        notes = fill(rows)
     for name, changes in notes["changes"].items():
         account().change(name, changes_from(changes))
     if copies := notes["copies"]:

@@ -52,19 +52,15 @@ def test_names_are_shortened_unless_all_are_asked_for():
 def test_changes_are_summed_by_kind_and_those_with_a_fix_are_warnings():
     kept = Account()
     for name, share in (("a", 0.25), ("b", 0.25), ("long", 0.99)):
-        fix = "set domain.fit=pad" if share > 0.5 else ""
-        kept.change(
-            name, [Change("cut to a square", share, "of the area", {"box": [0, 0, 4, 4]}, fix), Change("turned")]
-        )
+        changes = [Change("cut to a square", share, "of the area", {"box": [0, 0, 4, 4]}), Change("turned")]
+        if share > 0.5:
+            changes.append(Change("cut by more than half", fix="set domain.fit=pad"))
+        kept.change(name, changes)
     assert list(kept.summaries()) == [
         "3 signals cut to a square: 0.25 of the area in the middle, up to 0.99 (long)",
         "3 signals turned",
     ]
-    assert kept.lines()[-2:] == ["warning: 1 signal cut to a square: long", "  Fix: set domain.fit=pad"]
-    stored = json.loads(json.dumps(kept.to_dict()))
-    assert stored["changes"]["a"][0] == {
-        "what": "cut to a square",
-        "amount": 0.25,
-        "unit": "of the area",
-        "values": {"box": [0, 0, 4, 4]},
-    }
+    assert kept.lines()[-2:] == ["warning: 1 signal cut by more than half: long", "  Fix: set domain.fit=pad"]
+    stored = json.loads(json.dumps(kept.to_dict()))["changes"]
+    box = {"box": [0, 0, 4, 4]}
+    assert stored["a"][0] == {"what": "cut to a square", "amount": 0.25, "unit": "of the area", "values": box}
