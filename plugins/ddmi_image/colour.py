@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +95,7 @@ def _first(value: object) -> float:
 
 def _significant_bits(image: Image.Image) -> int:
     """The chunk sBIT of a greyscale PNG; 0 without one."""
-    file = image.fp
+    file: IO[bytes] | None = getattr(image, "fp", None)
     if file is None:
         return 0
     place = file.tell()

@@ -21,7 +21,7 @@ from ddmi_core.parts import (
     source_digest,
 )
 from ddmi_image.packing import pack, picture_set, row_bytes
-from ddmi_image.reading import reached_side, read_picture, suffixes
+from ddmi_image.reading import reached_rows, read_picture, suffixes
 from ddmi_image.settings import ImageSettings
 
 MAKERS = tuple(Path(__file__).with_name(name) for name in ("reading.py", "colour.py", "packing.py"))  # of cached rows
@@ -51,15 +51,16 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     """
     location = required_location(location, "pictures")
     folder = FolderSource(location, "pictures", suffixes(), settings.strict, settings.classes)
-    entries, found_sides = folder.usable(folder.entries(settings.limit), lambda entry: _side(entry, settings))
-    settings = _reaching(min(found_sides), settings, str(location))
+    entries, found_rows = folder.usable(folder.entries(settings.limit), lambda entry: _rows(entry, settings))
+    settings = _reaching(min(found_rows), settings, str(location))
     pixels, kept = folder.decode(entries, _decoding(settings))
     names = [entries[i].name for i in kept]
     found = folder.labels(names)
     return picture_set(
         pixels,
         names,
-        settings.sides,
+        settings.sizes,
+        channels=settings.channels,
         rows=kept,
         classes=found.classes,
         labels=found.labels,
@@ -76,30 +77,31 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    sides = _reaching(reached_side(path, str(path), settings.fit), settings).sides
-    row = pack(read_picture(path, str(path), sides[-1], settings.reading)[0], sides)
-    return picture_set(row[None], [path.name], sides).batch([0])
+    sizes = _reaching(reached_rows(path, str(path), settings.native, settings.fit), settings).sizes
+    row = pack(read_picture(path, str(path), sizes[-1], settings.reading)[0], sizes)
+    return picture_set(row[None], [path.name], sizes, channels=settings.channels).batch([0])
 
 
 def _reaching(smallest: int, settings: ImageSettings, place: str = "") -> ImageSettings:
     """The settings without the multiples that pictures do not reach; warns if a place is given."""
-    fitting = reached_multiples(settings.multiples, settings.sides, smallest, "size", place)
+    rows = [size[0] for size in settings.sizes]
+    fitting = reached_multiples(settings.multiples, rows, smallest, "size", place)
     return evolve(settings, multiples=fitting, shares=settings.shares[: len(fitting)])
 
 
-def _side(entry: Entry, settings: ImageSettings) -> int:
+def _rows(entry: Entry, settings: ImageSettings) -> int:
     with entry.opened() as file:
-        return reached_side(file, entry.name, settings.fit)
+        return reached_rows(file, entry.name, settings.native, settings.fit)
 
 
 def _decoding(settings: ImageSettings) -> Decoding:
     """How a picture file becomes a packed row."""
-    sides, how = settings.sides, settings.reading
+    sizes, how = settings.sizes, settings.reading
 
     def read(entry: Entry) -> Decoded:
         with entry.opened() as file:
-            picture, changes = read_picture(file, entry.name, sides[-1], how)
-        return Decoded(pack(picture, sides), changes)
+            picture, changes = read_picture(file, entry.name, sizes[-1], how)
+        return Decoded(pack(picture, sizes), changes)
 
-    key = ("image", source_digest(*MAKERS), how.fit, how.background, repr(how.white), *sides)
-    return Decoding(row_bytes(sides), np.dtype(np.uint8), read, key)
+    key = ("image", source_digest(*MAKERS), how.fit, how.background, repr(how.white), repr(sizes))
+    return Decoding(row_bytes(sizes, settings.channels), np.dtype(np.uint8), read, key)

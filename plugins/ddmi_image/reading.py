@@ -1,17 +1,17 @@
-"""Reading of a picture file as a square of upright 8-bit sRGB, with limits on its size."""
+"""Reading of a picture file as a grid of upright 8-bit sRGB, with limits on its size."""
 
 from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import frozen
-from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, damaged
@@ -23,7 +23,10 @@ MOST_PIXELS = 170_000_000
 MOST_CUT = 0.5  # share of a picture; more gives a warning
 MOST_ENLARGED = 2.0  # factor
 
+ALPHA = "alpha"  # a background of `Fit`: transparency is kept
+
 _RESIZE = Image.Resampling.LANCZOS
+_CUT = "cut to their centre"
 _OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
 _CONTENTS = (  # what files that are no pictures begin with
     (b"<!DOCTYPE", "a web page"),
@@ -38,7 +41,7 @@ _CONTENTS = (  # what files that are no pictures begin with
 
 @frozen
 class Fit:
-    """How a picture becomes a square of 8-bit RGB; see `ImageSettings`."""
+    """How a picture becomes a grid of 8-bit RGB; see `ImageSettings`."""
 
     fit: str = "crop"
     background: str = "white"
@@ -64,92 +67,118 @@ def _is_stub(kind: type) -> bool:
     return issubclass(kind, ImageFile.StubImageFile)
 
 
-def reached_side(source: Path | BinaryIO, name: str, fit: str = "crop") -> int:
-    """The side in pixels of the largest square that the picture fills without enlargement, from the header alone.
+def reached_rows(source: Path | BinaryIO, name: str, size: tuple[int, int], fit: str = "crop") -> int:
+    """The rows of the largest grid that the picture fills without enlargement, from the header alone.
+
+    Args:
+        source: path, or open file.
+        name: for messages.
+        size: rows and columns that give the proportions of the grid.
+        fit: see `ImageSettings`.
 
     Raises:
         DataError: if it is not a picture, or is beyond a limit.
     """
+    rows, columns = size
     with _opened(source, name) as image:
-        return max(image.size) if fit == "pad" else min(image.size)
+        width, height = image.size
+    by_width = width * rows // columns
+    return max(height, by_width) if fit == "pad" else min(height, by_width)
 
 
 def read_square(source: Path | BinaryIO, name: str, size: int, how: Fit | None = None) -> Image.Image:
-    """The picture of `read_picture` alone."""
-    return read_picture(source, name, size, how or Fit())[0]
+    """The picture of `read_picture` alone, of `size` x `size` pixels."""
+    return read_picture(source, name, (size, size), how or Fit())[0]
 
 
-def read_picture(source: Path | BinaryIO, name: str, size: int, how: Fit) -> tuple[Image.Image, tuple[Change, ...]]:
-    """Read a picture as `size` x `size` pixels of 8-bit sRGB.
+def read_picture(
+    source: Path | BinaryIO, name: str, size: tuple[int, int], how: Fit
+) -> tuple[Image.Image, tuple[Change, ...]]:
+    """Read a picture of a given size as 8-bit sRGB.
 
     EXIF orientation is applied, and an animation gives its first frame. See `to_srgb` for colours.
 
     Args:
         source: path, or open file.
         name: name for messages.
-        size: width and height.
-        how: shape, background and white.
+        size: rows and columns.
+        how: proportions, background and white.
 
     Returns:
-        The picture, and what was changed.
+        The picture, RGB, or RGBa (premultiplied) if the background is `alpha`; and what was changed.
 
     Raises:
         DataError: if it is not a picture, is damaged, is beyond a limit, or has greys whose white is unknown.
     """
+    rows, columns = size
     with _opened(source, name) as image:
         width, height = image.size
         changes = [Change("reduced to the first frame or page")] if getattr(image, "is_animated", False) else []
         declare(image)
-        image.draft(None, (2 * size, 2 * size))  # decodes large JPEGs smaller
+        image.draft(None, (2 * columns, 2 * rows))  # decodes large JPEGs smaller
         image.load()
         turned = image.getexif().get(ExifTags.Base.Orientation, 1)
         upright = ImageOps.exif_transpose(image)
         if turned in range(2, 9):
             changes.append(Change("turned upright as EXIF says", values={"orientation": turned}))
         coloured, of_colours = to_srgb(upright, name, how.white)
-        flat, of_background = over(coloured, how.background)
     if turned in (5, 6, 7, 8):
         width, height = height, width
-    square, of_shape = _square(flat, (width, height), how)
-    resized = square if square.width == size else square.resize((size, size), _RESIZE, reducing_gap=3.0)
+    if how.background == ALPHA:
+        layered, of_background = coloured.convert("RGBA").convert("RGBa"), list[Change]()
+    else:
+        layered, of_background = over(coloured, how.background)
+    fitted, of_shape = _fitted(layered, (width, height), size, how)
+    if fitted.size != (columns, rows):
+        fitted = fitted.resize((columns, rows), _RESIZE, reducing_gap=3.0)
     of_size = _resizing((width, height), size, how)
-    return resized, (*changes, *of_colours, *of_background, *of_shape, *of_size)
+    return fitted, (*changes, *of_colours, *of_background, *of_shape, *of_size)
 
 
-def _square(image: Image.Image, stored: tuple[int, int], how: Fit) -> tuple[Image.Image, list[Change]]:
-    """A square from a picture, decoded perhaps smaller than it is stored."""
-    width, height = image.size
-    ratio = max(stored) / min(stored)
-    if width == height:
+def _fitted(
+    image: Image.Image, stored: tuple[int, int], size: tuple[int, int], how: Fit
+) -> tuple[Image.Image, list[Change]]:
+    """The part of a picture, decoded perhaps smaller than it is stored, that has the proportions of the grid."""
+    rows, columns = size
+    if stored[0] * rows == stored[1] * columns:
         return image, []
+    kept = _box(stored, size, min)
+    ratio = stored[0] * stored[1] / ((kept[2] - kept[0]) * (kept[3] - kept[1]))
     if how.fit == "stretch":
-        side = min(image.size)
-        change = Change("stretched to a square", ratio, "times", {"size": list(stored)})
-        return image.resize((side, side), _RESIZE, reducing_gap=3.0), [change]
-    side = max(image.size) if how.fit == "pad" else min(image.size)
-    left, top = (width - side) // 2, (height - side) // 2
+        return image, [Change(f"stretched to {rows} x {columns}", round(ratio, 4), "times", {"size": list(stored)})]
     if how.fit == "pad":
-        whole = Image.new("RGB", (side, side), how.background)
+        left, top, right, bottom = _box(image.size, size, max)
+        colour = (0, 0, 0, 0) if image.mode == "RGBa" else ImageColor.getrgb(how.background)
+        whole = Image.new(image.mode, (right - left, bottom - top), colour)
         whole.paste(image, (-left, -top))
-        return whole, [Change(f"padded with {how.background} to a square", 1 - 1 / ratio, "of the area")]
-    side_stored = min(stored)
-    box = [(length - side_stored) // 2 for length in stored]
-    values = {"box": [*box, *(edge + side_stored for edge in box)], "size": list(stored)}
+        what = "padded with transparency" if how.background == ALPHA else f"padded with {how.background}"
+        return whole, [Change(what, round(1 - 1 / ratio, 4), "of the area", {"size": list(stored)})]
     cut = 1 - 1 / ratio
-    changes = [Change("cut to the central square", round(cut, 4), "of the area", values)]
+    changes = [Change(_CUT, round(cut, 4), "of the area", {"box": list(kept), "size": list(stored)})]
     if cut > MOST_CUT:
         changes.append(Change("cut by more than half", fix="keep whole pictures with --set domain.fit=pad or stretch"))
-    return image.crop((left, top, left + side, top + side)), changes
+    return image.crop(_box(image.size, size, min)), changes
 
 
-def _resizing(stored: tuple[int, int], size: int, how: Fit) -> list[Change]:
-    side = max(stored) if how.fit == "pad" else min(stored)
-    if side == size:
+def _box(
+    stored: tuple[int, int], size: tuple[int, int], choose: Callable[[int, int], int]
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the centred box with the proportions of a grid: inside (min), or around (max)."""
+    (width, height), (rows, columns) = stored, size
+    wide, high = choose(width, round(height * columns / rows)), choose(height, round(width * rows / columns))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return left, top, left + wide, top + high
+
+
+def _resizing(stored: tuple[int, int], size: tuple[int, int], how: Fit) -> list[Change]:
+    scales = [length / wanted for length, wanted in zip(stored, reversed(size), strict=True)]
+    scale = max(scales) if how.fit == "pad" else min(scales)
+    if scale == 1:
         return []
-    if side > size:
-        return [Change("reduced", side / size, "times", {"side": side})]
-    changes = [Change("enlarged", size / side, "times", {"side": side})]
-    if size / side > MOST_ENLARGED:
+    if scale > 1:
+        return [Change("reduced", round(scale, 4), "times", {"size": list(stored)})]
+    changes = [Change("enlarged", round(1 / scale, 4), "times", {"size": list(stored)})]
+    if scale < 1 / MOST_ENLARGED:
         fix = "leave them out, or lower domain.size: they have no detail of this size"
         changes.append(Change(f"enlarged more than {MOST_ENLARGED:g} times", fix=fix))
     return changes

@@ -71,7 +71,7 @@ def shown(colour, primaries, linear):
 
 def of(image, path, size=SIZE, how=Fit(), **options):
     image.save(path, **options)
-    picture, changes = read_picture(path, path.name, size, how)
+    picture, changes = read_picture(path, path.name, (size, size), how)
     return np.asarray(picture).astype(int)[size // 2, size // 2], {change.what: change for change in changes}
 
 
@@ -146,7 +146,7 @@ def test_profiles_that_cannot_be_used_are_warned_of(tmp_path):
 def test_the_profile_of_srgb_changes_nothing(tmp_path):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8))
     image.save(tmp_path / "a.png", icc_profile=matrix_profile(SRGB, srgb_curve()))
-    picture, changes = read_picture(tmp_path / "a.png", "a.png", SIZE, Fit())
+    picture, changes = read_picture(tmp_path / "a.png", "a.png", (SIZE, SIZE), Fit())
     assert picture.tobytes() == image.tobytes()
     assert changes == ()
 
@@ -177,7 +177,7 @@ def test_greys_of_fewer_bits_in_sixteen_are_scaled_by_what_the_file_declares(tmp
     for values, wanted in ((half, 127), (grey(round(65535 * 0.2) >> (16 - bits) << (16 - bits)), 51)):
         path = tmp_path / "b.png"  # unshifted against the specification, and shifted
         path.write_bytes(significant(values, bits))
-        picture, changes = read_picture(path, "b.png", SIZE, Fit())
+        picture, changes = read_picture(path, "b.png", (SIZE, SIZE), Fit())
         assert abs(picture.getpixel((8, 8))[0] - wanted) <= 1
         assert not any(change.fix for change in changes)
 
@@ -238,4 +238,17 @@ def test_the_kind_of_a_tiff_that_cannot_be_read_is_named(tmp_path):
     data = data.ljust(134, b"\0") + struct.pack("<3H", 32, 32, 32) + struct.pack("<3H", 3, 3, 3)
     (tmp_path / "a.tif").write_bytes(data.ljust(200, b"\0") + np.full(192, 0.5, np.float32).tobytes())
     with pytest.raises(DataError, match="a TIFF with 3 x 32-bit floating-point values a pixel, which Pillow does not"):
-        read_picture(tmp_path / "a.tif", "a.tif", SIZE, Fit())
+        read_picture(tmp_path / "a.tif", "a.tif", (SIZE, SIZE), Fit())
+
+
+def test_transparency_is_kept_as_a_fourth_channel_that_multiplies_colours(tmp_path):
+    image = Image.new("RGBA", (SIZE, SIZE), (200, 100, 50, 128))
+    found, changes = of(image, tmp_path / "a.png", how=Fit(background="alpha"))
+    np.testing.assert_allclose(found, [100, 50, 25, 128], atol=1)
+    assert changes == {}
+    opaque, _ = of(Image.new("L", (SIZE, SIZE), 9), tmp_path / "b.png", how=Fit(background="alpha"))
+    assert opaque.tolist() == [9, 9, 9, 255]
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 4), dtype=np.uint8)
+    noise[..., 3] = 0
+    hidden, _ = of(Image.fromarray(noise), tmp_path / "c.png", 8, Fit(background="alpha"))
+    assert hidden.tolist() == [0, 0, 0, 0]

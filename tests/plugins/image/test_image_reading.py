@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddmi_core.errors import DataError
 from ddmi_image.folder import read
-from ddmi_image.reading import Fit, reached_side, read_picture, read_square, suffixes
+from ddmi_image.reading import Fit, reached_rows, read_picture, read_square, suffixes
 from ddmi_image.settings import ImageSettings
 
 RED, BLUE, WHITE = (220, 20, 30), (10, 40, 200), (255, 255, 255)
@@ -71,8 +71,10 @@ def test_the_side_that_a_picture_reaches_is_known_from_the_header(tmp_path):
     Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[:-20])
-    assert reached_side(tmp_path / "a.png", "a.png") == 20
-    assert reached_side(tmp_path / "a.png", "a.png", "pad") == 40
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 8)) == 20
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 8), "pad") == 40
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 32)) == 10
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 32), "pad") == 20
 
 
 @pytest.mark.parametrize(("mode", "ink"), [("RGBA", (*RED, 128)), ("LA", (0, 128))])
@@ -127,7 +129,7 @@ def test_the_central_square_is_taken(tmp_path):
 
 def changes_of(image, path, size=32, **how):
     image.save(path)
-    picture, changes = read_picture(path, path.name, size, Fit(**how))
+    picture, changes = read_picture(path, path.name, size if isinstance(size, tuple) else (size, size), Fit(**how))
     return np.asarray(picture).astype(int), {change.what: change for change in changes}
 
 
@@ -136,7 +138,7 @@ def test_pictures_are_cut_padded_or_stretched_with_a_record(tmp_path):
     wide.paste(RED, (0, 0, 32, 32))
     cut, changes = changes_of(wide, tmp_path / "a.png")
     assert_colour(cut, BLUE)
-    change = changes["cut to the central square"]
+    change = changes["cut to their centre"]
     assert change.amount == pytest.approx(2 / 3, abs=1e-4)
     assert change.values == {"box": [32, 0, 64, 32], "size": [96, 32]}
     assert changes["cut by more than half"].fix
@@ -146,21 +148,36 @@ def test_pictures_are_cut_padded_or_stretched_with_a_record(tmp_path):
     assert_colour(padded[64:], (0, 255, 0))
     assert_colour(padded[32:64, :32], RED)
     assert_colour(padded[32:64, 32:], BLUE)
-    assert changes["padded with #00ff00 to a square"].amount == pytest.approx(2 / 3)
+    assert changes["padded with #00ff00"].amount == pytest.approx(2 / 3, abs=1e-4)
 
     stretched, changes = changes_of(wide, tmp_path / "a.png", fit="stretch")
     assert_colour(stretched[:, :8], RED)
     assert_colour(stretched[:, 13:], BLUE)
-    assert changes["stretched to a square"].amount == 3
+    assert changes["stretched to 32 x 32"].amount == 3
+
+
+def test_grids_that_are_not_square_take_the_part_with_their_proportions(tmp_path):
+    bars = Image.new("RGB", (90, 40), BLUE)
+    bars.paste(RED, (5, 0, 85, 40))
+    cut, changes = changes_of(bars, tmp_path / "a.png", (16, 32))
+    assert cut.shape == (16, 32, 3)
+    assert_colour(cut, RED)
+    assert changes["cut to their centre"].values["box"] == [5, 0, 85, 40]
+    padded, changes = changes_of(bars, tmp_path / "a.png", (60, 90), fit="pad", background="black")
+    assert_colour(padded[:10], (0, 0, 0))
+    assert_colour(padded[10:50, 5:85], RED)
+    assert_colour(padded[50:], (0, 0, 0))
+    signal = read(tmp_path / "a.png", ImageSettings(size=(16, 32), multiples=(1, 2, 4)))
+    assert [tuple(level.shape[1:]) for level in signal.levels()] == [(3, 16, 32), (3, 32, 64)]
 
 
 def test_a_turned_picture_is_cut_as_it_is_shown(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (80, 32)).save(tmp_path / "a.jpg", exif=exif)
-    changes = {change.what: change for change in read_picture(tmp_path / "a.jpg", "a.jpg", 32, Fit())[1]}
+    changes = {change.what: change for change in read_picture(tmp_path / "a.jpg", "a.jpg", (32, 32), Fit())[1]}
     assert changes["turned upright as EXIF says"].values == {"orientation": 6}
-    assert changes["cut to the central square"].values["size"] == [32, 80]
+    assert changes["cut to their centre"].values["size"] == [32, 80]
 
 
 def test_sizes_are_recorded_and_strong_enlargements_warned_of(tmp_path):
