@@ -11,7 +11,8 @@ import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from ddmi_core.sources.splits import held_out
+from ddmi_core.sources.account import Account
+from ddmi_core.sources.splits import held_out, split_folders
 
 T = TypeVar("T")
 
@@ -82,20 +83,30 @@ class DivisibleSet(SignalSet):
     def split(self, share: float, keys: Sequence[str] | None = None) -> Split:
         """Hold out a share of the signals, selected by a hash of their keys.
 
+        If all names begin with `train/` or with `test/` (`val/`, `valid/`, `validation/`, `dev/`), and there are both,
+        the latter are held out instead.
+
         Args:
             share: held-out share, in (0, 1).
             keys: one per signal, by default the names; signals with equal keys stay together.
         """
-        train, held = held_out(self.names if keys is None else keys, share)
+        train, held = split_folders(self.names) or held_out(self.names if keys is None else keys, share)
         return Split(train=self.part(train), held_out=self.part(held))
 
 
 @frozen(eq=False)
 class Split:
-    """Signals for training, and held-out signals that training never uses."""
+    """Signals for training, and held-out signals that training never uses.
+
+    Args:
+        train: signals for training.
+        held_out: signals for evaluation.
+        account: files taken and left out, and changes by readers; filled in when a source is loaded.
+    """
 
     train: SignalSet
     held_out: SignalSet
+    account: Account = field(factory=Account)
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of the training and the held-out signals together."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import check_writable, print_json, print_result, print_wrapped
+from ddmi_core.cli.output import check_writable, print_json, print_lines, print_result, print_wrapped
 from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
@@ -141,16 +141,23 @@ def check(
     preset: options.Preset = "",
     sets: options.Set = [],  # noqa: B006 - typer copies it
     config: options.ConfigFile = None,
+    every: Annotated[bool, typer.Option("--all", help="Print all names of files, not the first of each kind.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Load a data set as training does, and print its summary or its errors."""
+    """Load a data set as training does, and print what was taken, left out and changed, with warnings and errors."""
     domain, settings = configured(plugin, preset, config, sets, data)
 
-    from ddmi_core.model.data import load_data, source_name, summarize
+    from ddmi_core.errors import DataError
+    from ddmi_core.model.data import check_data
     from ddmi_core.parts.domain_parts import build_parts
 
-    parts = build_parts(domain, settings.domain)
-    print_result(summarize(load_data(parts, settings.data), source_name(parts, settings.data)), as_json)
+    found = check_data(build_parts(domain, settings.domain), settings)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_lines(found.lines(every))
+    if found.error:
+        raise DataError(found.error)
 
 
 @data_app.command("sources")

@@ -5,7 +5,6 @@ Settings of a domain have two keys for them: `multiples` and `shares`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite
@@ -14,8 +13,7 @@ from typing import Any
 from attrs import Attribute
 
 from ddmi_core.errors import ConfigError
-
-log = logging.getLogger(__name__)
+from ddmi_core.sources.account import data_warning
 
 LARGEST_MULTIPLE = 8
 
@@ -87,10 +85,10 @@ def reached_multiples(
     """
     fitting = tuple(multiples[: max(1, sum(size <= available for size in sizes))])
     if place and len(fitting) < len(multiples):
-        log.warning(
+        data_warning(
             f"{place}: the least {key} of the signals is {available}, so training uses the multiples "
-            f"{_shown(fitting)} of domain.{key} = {sizes[0]:g}, not {_shown(multiples)}. Fix: leave out signals below "
-            f"{sizes[-1]:g}, lower domain.{key}, or set domain.multiples"
+            f"{_shown(fitting)} of domain.{key} = {sizes[0]:g}, not {_shown(multiples)}",
+            fix=f"leave out signals below {sizes[-1]:g}, lower domain.{key}, or set domain.multiples",
         )
     return fitting
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import inspect
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import get_args, get_type_hints
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, field, frozen
 
 from ddmi_core.api.signals import SignalSet, Split
-from ddmi_core.errors import DataError, counted, nearest
+from ddmi_core.conditions.text import text_condition, text_tokens, word_condition, word_tokens
+from ddmi_core.conditions.text_network import is_network
+from ddmi_core.errors import CaptionsMissing, DataError, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
-from ddmi_core.settings.resolve import preset_data
+from ddmi_core.settings.config import RunConfig
+from ddmi_core.settings.resolve import preset_data, resolve
+from ddmi_core.sources.account import Account, accounting
 
 FOLDER = "folder"  # the source for a path without a source name
+LEAST_TRAIN = 2  # for covariances of features
+FEW_HELD_OUT = 8
+_TEXT = (text_condition, word_condition, text_tokens, word_tokens)
 
 
 def load_data(parts: AnyParts, data: str) -> Split:
@@ -33,12 +40,18 @@ def load_data(parts: AnyParts, data: str) -> Split:
         PluginError: if the source returns something else than a split of two sets of signals.
     """
     name, location = _located(parts, data)
-    split = parts.sources()[name](location, parts.settings)
+    with accounting() as account:
+        split = parts.sources()[name](location, parts.settings)
     where = f"domain {parts.domain.name!r}: source {name!r}"
     require(instance(Split), split, where)
     for part in (split.train, split.held_out):
         require(instance(SignalSet), part, f"{where}, in its Split,")
-    return split
+    if 0 < len(split.held_out) < FEW_HELD_OUT:
+        account.remark(
+            f"figures compare with {counted(len(split.held_out), 'held-out signal')} only",
+            fix="give more signals, or hold out a larger share",
+        )
+    return evolve(split, account=account)
 
 
 def source_name(parts: AnyParts, data: str) -> str:
@@ -98,26 +111,115 @@ def _located(parts: AnyParts, data: str) -> tuple[str, Path | None]:
 
 @frozen
 class DataSummary:
-    """Numbers of signals, classes and fingerprint of the data of a source."""
+    """Numbers of signals, classes, fingerprint and account of the data of a source.
+
+    Args:
+        source: the value of `--data`.
+        training: number of signals for training.
+        held_out: number of the others.
+        classes: number of training signals of each class.
+        captions: number of training signals with captions.
+        fingerprint: of the data; empty if they cannot be loaded.
+        account: files taken and left out, changes by the reader, and warnings.
+        error: why the data cannot be loaded; empty if they can.
+    """
 
     source: str
-    training: int
-    held_out: int
-    classes: dict[str, int]
-    fingerprint: str
+    training: int = 0
+    held_out: int = 0
+    classes: Mapping[str, int] = field(factory=dict)
+    captions: int = 0
+    fingerprint: str = ""
+    account: Account = field(factory=Account)
+    error: str = ""
 
-    def lines(self) -> list[str]:
-        """The summary as text."""
+    def head(self) -> list[str]:
+        """Signals, classes and fingerprint as text."""
+        if not self.fingerprint:
+            return [f"{self.source}: cannot be loaded"]
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
             f"{self.source}: {counted(self.training, 'training signal')}, {self.held_out} held out",
             f"classes: {counts}" if counts else "no classes",
+            "captions: all signals" if self.captions else "no captions",
             f"fingerprint {self.fingerprint[:16]}",
         ]
 
+    def lines(self, every: bool = False) -> list[str]:
+        """The summary as text, with all names of files or the first few of each kind."""
+        return [*self.head(), *self.account.lines(every)]
+
     def to_json(self) -> str:
         """As JSON text."""
-        return json.dumps(asdict(self), indent=1)
+        own = asdict(self, filter=lambda attribute, _: attribute.name != "account")
+        return json.dumps({**own, **self.account.to_dict()}, indent=1)
+
+
+def check_data(parts: AnyParts, config: RunConfig) -> DataSummary:
+    """Load data as training does, and describe them, or the error with what was found until then.
+
+    What a run would meet later is an error or a warning here: too few signals, or no captions for its condition.
+
+    Args:
+        parts: the domain with the sources.
+        config: of a run, with its data.
+
+    Raises:
+        PluginError: as `load_data`.
+    """
+    name = source_name(parts, config.data)
+    with accounting() as account:
+        split = None
+        try:
+            split = load_data(parts, config.data)
+            check_enough(split)
+            fitting_condition(parts, config, split)
+        except DataError as error:
+            found = DataSummary(name, account=account) if split is None else summarize(split, name)
+            return evolve(found, error=str(error))
+        return summarize(split, name)
+
+
+def check_enough(split: Split) -> None:
+    """Check that there are enough signals for a run.
+
+    Raises:
+        DataError: if there are too few.
+    """
+    if len(split.train) < LEAST_TRAIN or not len(split.held_out):
+        raise DataError(
+            f"the data have {counted(len(split.train), 'training signal')} and {len(split.held_out)} held out; a run "
+            f"requires at least {LEAST_TRAIN} and 1. Fix: give more signals, or another share to hold out"
+        )
+
+
+def fitting_condition(parts: AnyParts, config: RunConfig, split: Split) -> RunConfig:
+    """The configuration for data without captions: their classes instead of the texts that a preset asks for.
+
+    Args:
+        parts: the domain.
+        config: of the run.
+        split: its data, whose account gets a warning.
+
+    Raises:
+        CaptionsMissing: if the condition differs from the preset's.
+    """
+    name = config.diffusion.condition
+    on_text = is_network(name) or parts.conditions().get(name) in _TEXT
+    if split.train.captions or not on_text:
+        return config
+    other = "class" if split.train.classes else "none"
+    if name != resolve(parts.domain, config.preset).diffusion.condition:
+        raise CaptionsMissing(
+            f"text conditions require captions, and the data have none; diffusion.condition is {name!r}. Fix: add "
+            f"captions, or set diffusion.condition={other}"
+        )
+    split.account.remark(
+        f"the data have no captions, which preset {config.preset!r} asks for: diffusion.condition is {other!r} instead "
+        f"of {name!r}",
+        fix="add captions if samples are to follow texts",
+    )
+    return evolve(config, diffusion=evolve(config.diffusion, condition=other))
 
 
 def summarize(split: Split, source: str) -> DataSummary:
@@ -129,7 +231,15 @@ def summarize(split: Split, source: str) -> DataSummary:
     """
     counts = Counter(split.train.labels.tolist())
     classes = {name: counts[number] for number, name in enumerate(split.train.classes)}
-    return DataSummary(source, len(split.train), len(split.held_out), classes, split.fingerprint())
+    return DataSummary(
+        source,
+        len(split.train),
+        len(split.held_out),
+        classes,
+        len(split.train.captions),
+        split.fingerprint(),
+        split.account,
+    )
 
 
 @frozen

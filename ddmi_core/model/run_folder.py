@@ -45,6 +45,11 @@ class RunFolder:
         return self.path / "run.toml"
 
     @property
+    def data(self) -> Path:
+        """Account of the data: files taken and left out, and what the reader changed in each signal."""
+        return self.path / "data.json"
+
+    @property
     def plugin(self) -> Path:
         """Copy of the file that defines the domain, for a domain from a single file."""
         return self.path / "plugin.py"

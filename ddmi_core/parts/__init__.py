@@ -81,10 +81,14 @@ if TYPE_CHECKING:
     from ddmi_core.parts.similarity import ssim as ssim
     from ddmi_core.parts.similarity import structural_similarity as structural_similarity
     from ddmi_core.parts.tensor_set import TensorSet as TensorSet
+    from ddmi_core.sources.account import Change as Change
+    from ddmi_core.sources.account import account as account
+    from ddmi_core.sources.account import data_warning as data_warning
     from ddmi_core.sources.array_cache import ArrayCache as ArrayCache
     from ddmi_core.sources.array_cache import source_digest as source_digest
     from ddmi_core.sources.captions import captions_beside as captions_beside
     from ddmi_core.sources.captions import tell_sides as tell_sides
+    from ddmi_core.sources.decoding import Decoded as Decoded
     from ddmi_core.sources.decoding import Decoding as Decoding
     from ddmi_core.sources.decoding import damaged as damaged
     from ddmi_core.sources.decoding import decode_files as decode_files

@@ -46,14 +46,14 @@ class GridDomain(RasterDomain[T, OnGrids]):
 
     def blank(self) -> OnGrids:
         """Zeros on the native grid."""
-        return GridSignal(torch.zeros(1, len(self.domain.values), *self.native))
+        return GridSignal(torch.zeros(1, len(self.channels()), *self.native))
 
     def encoder(self, config: AutoencoderConfig) -> Encoder[OnGrids]:
         """Encoder of the native grid: over its axes or, with an embedding, over those of the planes."""
         domain = self.domain
         on_grid = GridTransformer if config.encoder.kind == "transformer" else GridEncoder
         kind: Callable[..., Encoder[OnGrids]] = on_grid if domain.layout.embedding is None else EmbeddedGridEncoder
-        return kind(native_grid, len(domain.values), domain.layout, config.latent_channels, config.encoder)
+        return kind(native_grid, len(self.channels()), domain.layout, config.latent_channels, config.encoder)
 
     @cached_property
     def sampler(self) -> CoordinateSampler[OnGrids]:

@@ -85,8 +85,19 @@ def _facts(model: Model, split: Split) -> list[tuple[str, str]]:
     return [
         ("signals", f"{len(split.train)} for training, {len(split.held_out)} held out"),
         ("classes", ", ".join(model.classes) or "none"),
+        *_account(split),
         ("latent", f"{shape.channels} channels on {', '.join('x'.join(map(str, g)) for g in shape.grids)}"),
         ("scales", ", ".join(f"{c} channels" for c in vae.decoder.channels)),
         ("encoder, decoder, readout", " / ".join((size(vae.encoder), size(vae.decoder), size(vae.readout)))),
         ("denoiser", f"{model.config.diffusion.denoiser.kind}, {size(model.diffusion)} parameters"),
     ]
+
+
+def _account(split: Split) -> list[tuple[str, str]]:
+    """Rows on the files of the data, the changes by their reader, and warnings."""
+    account = split.account
+    warnings = [remark.sentence() for remark in account.warnings]
+    rows = {"files": account.files_line().removeprefix("files: ")}
+    rows["changes by the reader"] = "; ".join(account.summaries())
+    rows["warnings about the data"] = "; ".join(warnings)
+    return [(name, text) for name, text in rows.items() if text]

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
+from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
@@ -32,7 +33,15 @@ from ddmi_core.model.build import (
     build_diffusion,
     check_parts,
 )
-from ddmi_core.model.data import absolute, load_data, preset_source, source_name, summarize
+from ddmi_core.model.data import (
+    DataSummary,
+    absolute,
+    fitting_condition,
+    load_data,
+    preset_source,
+    source_name,
+    summarize,
+)
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
@@ -150,9 +159,12 @@ def execute(
         if not resume:
             distributed.on_main(lambda: run_folder.claim(place))
         split = distributed.main_first(lambda: load_data(parts, config.data))
+        config = fitting_condition(parts, config, split)
         found = summarize(split, source_name(parts, config.data))
-        for line in found.lines():
-            console.print(f"[dim]data[/] {line}", highlight=False)
+        for line in filter(None, (*found.head(), found.account.files_line())):
+            console.print(f"[dim]data[/] {escape(line)}", highlight=False, soft_wrap=True)
+        for remark in found.account.warnings:
+            _note(console, remark.sentence())
         vectors = _vectors(config, parts, place, split)
         if not finished(place.latents):
             for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors, read)) or ():
@@ -161,6 +173,7 @@ def execute(
         evaluate.check_data(place, split)
     else:
         distributed.on_main(lambda: run_folder.create(place, config, recorded(domain, place), found.fingerprint))
+        distributed.on_main(lambda: _keep_account(place, found))
     distributed.on_main(lambda: keep_file(domain, place))
     with closing(observers), stop_requests() as stop:
         state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
@@ -175,6 +188,12 @@ def execute(
                 "the connection to another process of this run is lost, so that process has ended; its own message, or "
                 f"the launcher's report, tells why. Completed work is saved: {state.hint}"
             ) from error
+
+
+def _keep_account(place: run_folder.RunFolder, found: DataSummary) -> None:
+    """Write the account of the data, with the changes of each signal."""
+    with written_aside(place.data) as aside:
+        aside.write_text(found.to_json(), encoding="utf-8")
 
 
 def _vectors(

@@ -21,10 +21,11 @@ from ddmi_core.api.evaluation import FeatureNetwork
 from ddmi_core.api.signals import SignalSet, Split, move, tensors
 from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
-from ddmi_core.errors import DataError, DdmiError, PluginError, counted
+from ddmi_core.errors import DataError, DdmiError, PluginError
 from ddmi_core.evaluation.networks import feature_networks
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
+from ddmi_core.model.data import LEAST_TRAIN, check_enough
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
@@ -37,7 +38,6 @@ from ddmi_core.training.objective import StepContext, generator_for
 SIGNALS = 8  # of each set
 SAMPLES = 4
 DRAWS = 4  # of queries, until one is a patch
-LEAST_TRAIN = 2  # for covariances of features
 STEPS = 2  # of the sampler
 POINTS = 1024
 SECONDS = 8.0  # of CPU time, after which no further step starts
@@ -88,11 +88,7 @@ def rehearse(
         PluginError: if a step fails, with the place.
         DdmiError: an error that a step raises for the user.
     """
-    if len(split.train) < LEAST_TRAIN or not len(split.held_out):
-        raise DataError(
-            f"the data have {counted(len(split.train), 'training signal')} and {len(split.held_out)} held out; a run "
-            f"requires at least {LEAST_TRAIN} and 1. Fix: give more signals, or another share to hold out"
-        )
+    check_enough(split)
     parts = build_parts(parts.domain, config.domain)  # its own, because parts may hold what they have computed
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
     started = time.process_time()

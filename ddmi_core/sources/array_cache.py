@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from platformdirs import user_cache_path
 
 from ddmi_core.errors import OutputError
 
+SPARE_ROOM = 4  # times the size of an array that is stored to save time alone
 ABANDONED = 24 * 3600  # seconds without a write after which a partial file is removed; its process was killed
 
 Rows = npt.NDArray[Any]
@@ -62,20 +64,29 @@ class ArrayCache:
             key: all inputs of the array, as JSON values.
             make: computes the array.
         """
+        return self.noted(key, lambda: (make(), None))[0]
+
+    def noted(self, key: Sequence[Any], make: Callable[[], tuple[Rows, Any]]) -> tuple[Rows, Any]:
+        """As `made`, for an array and notes about it, a JSON value."""
         path = self._path(key)
         with suppress(OSError, ValueError, EOFError):
-            return _opened(path)[0]
-        rows = make()
+            return _opened(path)
+        rows, notes = make()
         aside = _partial(path)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with aside.open("wb") as file:
                     np.save(file, rows, allow_pickle=False)
-                _finish(aside, path, None)
+                _finish(aside, path, notes)
             finally:
                 aside.unlink(missing_ok=True)
-        return rows
+        return rows, notes
+
+    def has_room(self, size: int) -> bool:
+        """Whether the folder can be written, and its disk has several times as many bytes free."""
+        place = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        return os.access(place, os.W_OK) and shutil.disk_usage(place).free > SPARE_ROOM * size
 
     def has(self, key: Sequence[Any]) -> bool:
         """Whether the array of a key is in the cache."""

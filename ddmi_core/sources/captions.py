@@ -1,25 +1,39 @@
-"""Captions from text files next to the data files."""
+"""Captions of data files: text files of the same name, and tables in the convention of Hugging Face's imagefolder."""
 
 from __future__ import annotations
 
-import logging
+import codecs
+import csv
+import io
+import json
+import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ddmi_core.errors import DataError
+from ddmi_core.sources.account import account, data_warning
 from ddmi_core.sources.files import Entry, find_files
 
-SUFFIX = ".txt"
+TEXTS = (".txt", ".caption")  # of a file beside, one caption per line
+RECORD = ".json"  # of a file beside, with the key `caption` or `text`
+TABLES = ("metadata.jsonl", "metadata.csv")
+COLUMNS = ("text", "caption", "captions", "prompt")  # of a table or record, the first that is there
+FILE = "file_name"
 LONGEST = 1 << 16  # bytes of a caption file
-
-log = logging.getLogger(__name__)
+SHOWN = 5
 
 
 def captions_beside(location: Path, names: Sequence[str], suffixes: Sequence[str], kind: str) -> list[tuple[str, ...]]:
-    """Captions of each file, one per line, from the file with the same name and the suffix `.txt`.
+    """Captions of each file, from the first of these places that has some.
 
-    Either all files have a caption file, or no captions are read, with a warning if only some have one.
+    1. Text files of the same name with the suffix `.txt` or `.caption`, in UTF-8 or UTF-16, one caption per line.
+    2. Tables `metadata.jsonl` or `metadata.csv` in the file's folder or one above it: a column `file_name`, relative
+       to the table, and a column `text`, `caption`, `captions` or `prompt`.
+    3. A file of the same name with the suffix `.json`: an object with one of these keys.
+
+    Either all files have captions, or none are read, with a warning if only some have any.
 
     Args:
         location: folder or zip archive.
@@ -31,23 +45,41 @@ def captions_beside(location: Path, names: Sequence[str], suffixes: Sequence[str
         For each name its captions, at least one; an empty list if there are none.
 
     Raises:
-        DataError: if a caption file is empty, too long, or not UTF-8 text.
+        DataError: if a caption file is empty, too long, or not text in a known encoding; or a table is damaged.
     """
-    # Listed together with the data files, so that an archive's top folder is removed from all names or none.
-    entries = find_files(location, (*suffixes, SUFFIX), kind)
-    beside = {entry.name: entry for entry in entries if entry.name.endswith(SUFFIX)}
-    wanted = [str(PurePosixPath(name).with_suffix(SUFFIX)) for name in names]
-    missing = [name for name in wanted if name not in beside]
+    entries = find_files(location, suffixes, kind, beside=(*TEXTS, RECORD, *{Path(name).suffix for name in TABLES}))
+    beside = {_place(entry.name): entry for entry in entries}
+    rows = _table_rows([entry for entry in entries if posixpath.basename(entry.name) in TABLES])
+    found: dict[str, tuple[str, ...]] = {}
+    used: set[str] = {table for table, _ in rows.values()}
+    problems = []
+    for name in names:
+        stem = str(PurePosixPath(name).with_suffix(""))
+        try:
+            text = next((entry for suffix in TEXTS if (entry := beside.get(stem + suffix))), None)
+            record = beside.get(stem + RECORD)
+            if text is not None:
+                found[name] = _lines(text)
+                used.add(text.name)
+            elif name in rows:
+                found[name] = rows[name][1]
+            elif record is not None and (captions := _texts(_record(record))):
+                found[name] = captions
+                used.add(record.name)
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise DataError("\n  ".join([*problems[:SHOWN], *more]))
+    missing = [name for name in names if name not in found]
     if not missing:
-        return [_lines(beside[name]) for name in wanted]
-    if len(missing) < len(wanted):
-        log.warning(
-            "%s: captions are ignored: only %s of %s %s have a caption file; the first missing one is %s",
-            location,
-            len(wanted) - len(missing),
-            len(wanted),
-            kind,
-            missing[0],
+        account().take(location, used, "files of captions")
+        return [found[name] for name in names]
+    if found:
+        data_warning(
+            f"{location}: captions are ignored: only {len(found)} of {len(names)} {kind} have one; without one",
+            missing,
+            f"write {PurePosixPath(missing[0]).with_suffix(TEXTS[0])}, or remove {kind} without a caption",
         )
     return []
 
@@ -57,16 +89,83 @@ def tell_sides(captions: Sequence[str]) -> bool:
     return any(word in ("left", "right") for text in captions for word in re.findall(r"\w+", text.lower()))
 
 
+def _place(name: str) -> str:
+    """The name with its suffix in lower case."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix(path.suffix.lower()))
+
+
 def _lines(entry: Entry) -> tuple[str, ...]:
     with entry.opened() as file:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise DataError(f"{entry.name}: more than {LONGEST} bytes; write short captions, one per line")
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{entry.name}: not UTF-8 text: {error}") from error
-    captions = tuple(line.strip() for line in lines if line.strip())
+    captions = tuple(line.strip() for line in _text(content, entry.name).splitlines() if line.strip())
     if not captions:
         raise DataError(f"{entry.name}: empty; write one caption per line, or remove the file")
     return captions
+
+
+def _text(content: bytes, name: str) -> str:
+    """Text in UTF-8, or in UTF-16 with its mark."""
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: not UTF-8 text: {error}. Fix: save it as UTF-8") from error
+
+
+def _table_rows(tables: Iterable[Entry]) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The table and the captions of each file that a table names."""
+    found = {}
+    for entry in tables:
+        columns: set[str] = set()
+        mine = {}
+        for row in _rows(entry):
+            columns |= set(row)
+            captions = _texts(row)
+            if captions and isinstance(row.get(FILE), str):
+                name = posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), row[FILE]))
+                mine[name] = (entry.name, captions)
+        if not mine:
+            data_warning(
+                f"{entry.name} gives no captions: it has the columns {', '.join(sorted(columns)) or 'none'}",
+                fix=f"name the columns {FILE} and {COLUMNS[0]}",
+            )
+        found.update(mine)
+    return found
+
+
+def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
+    """The rows of a table, by column."""
+    with entry.opened() as file:
+        text = _text(file.read(), entry.name)
+    if entry.name.endswith(".csv"):
+        yield from csv.DictReader(io.StringIO(text, newline=""))
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield _object(line, f"{entry.name}, line {number}")
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    with entry.opened() as file:
+        return _object(_text(file.read(LONGEST), entry.name), entry.name)
+
+
+def _object(text: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON: {error}") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(row: dict[str, Any]) -> tuple[str, ...]:
+    """The captions of a row: those of the first column that has some."""
+    for column in COLUMNS:
+        value = row.get(column)
+        texts = [text.strip() for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+        if captions := tuple(text for text in texts if text):
+            return captions
+    return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 from attrs import frozen
 
 from ddmi_core.errors import DataError, DdmiError
+from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.files import Entry
 
-IN_MEMORY = 1 << 30  # bytes; larger decoded data are memory-mapped
+SMALL = 1 << 26  # bytes; larger decoded data are kept in the cache, so that the next start is quick
+IN_MEMORY = 1 << 30  # bytes; larger ones require it
 CACHE = ArrayCache("decoded", arrays=4)
+FORMAT = 2  # of the notes of decoded files
 
 _ADDRESS = re.compile(r" ?<[^<>]* (at 0x[0-9a-f]+|name=[^<>]*)>")  # of an object or open file, in messages of decoders
 
@@ -56,6 +60,19 @@ def damaged(name: str, kind: str, fix: str = "") -> Iterator[None]:
         raise DataError(f"{name}: not {kind}, or damaged: {reason}{end}") from error
 
 
+@frozen(eq=False)
+class Decoded:
+    """A row with what the reader did to the signal.
+
+    Args:
+        row: `(length,)`.
+        changes: for the account of the data; see `Change`.
+    """
+
+    row: Rows
+    changes: tuple[Change, ...] = ()
+
+
 @frozen
 class Decoding:
     """How a file is decoded to a row.
@@ -63,19 +80,20 @@ class Decoding:
     Args:
         length: values of one row.
         dtype: their type.
-        read: function from a file to its row `(length,)`; raises `DataError` if the file cannot be used.
+        read: function from a file to its row `(length,)`, or to a `Decoded` with the changes that it made; raises
+            `DataError` if the file cannot be used.
         key: inputs of the rows other than the files, as a part of the cache's key: the domain's name, since all
             domains share the cache, and the settings that change what is read.
     """
 
     length: int
     dtype: np.dtype[Any]
-    read: Callable[[Entry], Rows]
+    read: Callable[[Entry], Rows | Decoded]
     key: tuple[str | int, ...]
 
 
 def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tuple[Rows, dict[str, str]]:
-    """Decode all files.
+    """Decode all files, and record changes and equal rows in the account of the data.
 
     Args:
         location: folder or archive, for the cache's key.
@@ -90,18 +108,48 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
     """
     shape = (len(entries), how.length)
     needed = shape[0] * shape[1] * how.dtype.itemsize
-    if needed <= IN_MEMORY:
+    key = [str(location.resolve()), *how.key, FORMAT, [(entry.name, entry.stamp) for entry in entries]]
+
+    def fill(rows: Rows) -> dict[str, Any]:
+        return _fill(rows, entries, how)
+
+    if needed > IN_MEMORY or (needed > SMALL and CACHE.has_room(needed)):
+        rows, notes = CACHE.filled(key, shape, how.dtype, fill)
+    else:
         rows = np.zeros(shape, dtype=how.dtype)
-        return rows, _fill(rows, entries, how)
-    key = [str(location.resolve()), *how.key, [(entry.name, entry.stamp) for entry in entries]]
-    return CACHE.filled(key, shape, how.dtype, lambda rows: _fill(rows, entries, how))
+        notes = fill(rows)
+    for name, changes in notes["changes"].items():
+        account().change(name, changes_from(changes))
+    if copies := notes["copies"]:
+        data_warning(
+            "signals that equal another one; a copy in training of a held-out signal improves figures",
+            [f"{name} = {first}" for name, first in copies.items()],
+            "remove the copies",
+        )
+    return rows, notes["problems"]
 
 
-def _fill(rows: Rows, entries: Sequence[Entry], how: Decoding) -> dict[str, str]:
-    problems = {}
+def decoded(row: Rows | Decoded) -> Decoded:
+    """What a reader returned, with its changes."""
+    return row if isinstance(row, Decoded) else Decoded(row)
+
+
+def _fill(rows: Rows, entries: Sequence[Entry], how: Decoding) -> dict[str, Any]:
+    """Write the rows. Returns problems, changes as JSON values, and names of copies with that of the first one."""
+    problems: dict[str, str] = {}
+    changes: dict[str, Any] = {}
+    copies: dict[str, str] = {}
+    seen: dict[bytes, str] = {}
     for number, entry in enumerate(entries):
         try:
-            rows[number] = how.read(entry)
+            read = decoded(how.read(entry))
         except DataError as error:
             problems[entry.name] = str(error)
-    return problems
+            continue
+        rows[number] = read.row
+        if read.changes:
+            changes[entry.name] = [as_json(change) for change in read.changes]
+        first = seen.setdefault(blake2b(np.ascontiguousarray(rows[number]).data, digest_size=16).digest(), entry.name)
+        if first != entry.name:
+            copies[entry.name] = first
+    return {"problems": problems, "changes": changes, "copies": copies}

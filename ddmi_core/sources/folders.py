@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from platformdirs import user_data_path
 
 from ddmi_core.errors import DataError, counted
+from ddmi_core.sources.account import NOT_CHOSEN, UNUSABLE, account, as_json, changes_from, data_warning, is_open
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.captions import captions_beside, tell_sides
-from ddmi_core.sources.decoding import Decoding, decode_files
+from ddmi_core.sources.decoding import Decoded, Decoding, decode_files, decoded
 from ddmi_core.sources.files import Entry, find_files
-from ddmi_core.sources.splits import choose
+from ddmi_core.sources.splits import choose, without_split
 
 SHOWN = 5
 
@@ -86,6 +87,7 @@ class FolderSource:
     strict: bool = True
     classes: bool = True
     captions: bool = True
+    _problems: dict[str, str] = field(factory=dict, init=False, eq=False, repr=False)  # of files not yet reported
 
     def entries(self, limit: int = 0) -> list[Entry]:
         """Files sorted by name, at most `limit` of them (0: all), chosen by a stable hash of their names.
@@ -94,12 +96,15 @@ class FolderSource:
             DataError: if the location is missing, is neither a folder nor a zip archive, or has no such file.
         """
         found = find_files(self.location, self.suffixes, self.kind)
-        return [found[i] for i in choose([entry.name for entry in found], limit)]
+        chosen = [found[i] for i in choose([entry.name for entry in found], limit)]
+        for name in {entry.name for entry in found} - {entry.name for entry in chosen}:
+            account().leave_out(self.location, name, NOT_CHOSEN)
+        return chosen
 
     def usable(
         self, items: Sequence[Item], check: Callable[[Item], Fact], reason: str = ""
     ) -> tuple[list[Item], list[Fact]]:
-        """Items that pass a check, and what the check returned for each.
+        """Items that pass a check, and what the check returned for each. `decode` reports the others with its own.
 
         Args:
             items: entries, or other things with a name that consist of files.
@@ -107,17 +112,17 @@ class FolderSource:
             reason: the end of the error if no item passes: `as each is too short`.
 
         Raises:
-            DataError: if no item passes, or if `strict` and one does not.
+            DataError: if no item passes.
         """
-        kept, facts, problems = [], [], {}
+        kept, facts = [], []
         for item in items:
             try:
                 facts.append(check(item))
                 kept.append(item)
             except DataError as error:
-                problems[item.name] = str(error)
-        report_unusable(self.location, problems, self.strict)
+                self._problems[item.name] = str(error)
         if not kept:
+            report_unusable(self.location, self._problems, self.strict)
             raise self.nothing_usable(f"{self.kind} ({len(items)})", reason)
         return kept, facts
 
@@ -143,13 +148,15 @@ class FolderSource:
             Rows `(M, length)`, and the indices of the entries that could be decoded, at least one.
 
         Raises:
-            DataError: if no entry can be decoded, or if `strict` and a file is unusable.
+            DataError: if no entry can be decoded, or if `strict` and a file is unusable, for `usable` or here.
             OutputError: if the cache of large arrays cannot be written.
         """
         rows, problems = decode_files(self.location, entries, how if cache is None else self._cached(how, cache))
         if cache is not None:
             cache.tidy()
-        report_unusable(self.location, problems if unusable is None else unusable(problems), self.strict)
+        report_unusable(
+            self.location, {**self._problems, **(problems if unusable is None else unusable(problems))}, self.strict
+        )
         kept = [i for i, entry in enumerate(entries) if entry.name not in problems]
         if not kept:
             raise self.nothing_usable(total or f"{self.kind} ({len(entries)})")
@@ -181,9 +188,13 @@ class FolderSource:
     def _cached(self, how: Decoding, cache: ArrayCache) -> Decoding:
         """The same decoding with each row kept in a cache."""
 
-        def read(entry: Entry) -> Rows:
-            key = [*how.key, str(self.location.resolve()), entry.name, entry.stamp]
-            return cache.made(key, lambda: how.read(entry))
+        def read(entry: Entry) -> Decoded:
+            def make() -> tuple[Rows, Any]:
+                made = decoded(how.read(entry))
+                return made.row, [as_json(change) for change in made.changes]
+
+            row, changes = cache.noted([*how.key, str(self.location.resolve()), entry.name, entry.stamp], make)
+            return Decoded(row, changes_from(changes))
 
         return evolve(how, read=read)
 
@@ -211,6 +222,8 @@ def default_place(name: str) -> Path:
 def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     """Classes and labels from first-level sub-folders; none if a file is in no sub-folder, or there is only one.
 
+    Folders of a split, `train` and `test`, are not classes, but may contain some.
+
     Args:
         names: paths below the folder, with `/`.
 
@@ -218,8 +231,15 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
         >>> classes_of(["a/1.png", "b/1.png", "b/2.png"])
         (('a', 'b'), [0, 1, 1])
     """
-    tops = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else "" for name in names]
+    tops = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else "" for name in without_split(names)]
     classes = sorted(set(tops))
+    if "" in classes and len(classes) > 2:
+        outside = [name for name, top in zip(names, tops, strict=True) if not top]
+        data_warning(
+            f"no classes, although there are {len(classes) - 1} sub-folders: {counted(len(outside), 'file')} in none",
+            outside,
+            "move these files into the folders of their classes, or remove them",
+        )
     if "" in classes or len(classes) < 2:
         return (), [0] * len(names)
     return tuple(classes), [classes.index(top) for top in tops]
@@ -239,10 +259,13 @@ def report_unusable(location: Path, problems: Mapping[str, str], strict: bool, s
     """
     if not problems:
         return
+    for name, problem in problems.items():
+        account().leave_out(location, name, UNUSABLE, problem)
     shown = [f"  {problem}" for problem in list(problems.values())[:SHOWN]]
     if len(problems) > SHOWN:
         shown.append(f"  and {len(problems) - SHOWN} more")
     text = "\n".join([f"{location}: {counted(len(problems), 'file')} cannot be used", *shown])
     if strict:
         raise DataError(f"{text}\nFix or remove them, or skip them with --set {setting}=false")
-    log.warning("%s", text)
+    if not is_open():
+        log.warning("%s", text)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T")
+TRAINING, HELD_OUT = ("train", "training"), ("test", "testing", "val", "valid", "validation", "dev", "eval")
 
 
 def stable_share(key: str) -> float:
@@ -51,6 +52,45 @@ def held_out(keys: Sequence[str], share: float) -> tuple[list[int], list[int]]:
         [i for i, key in enumerate(keys) if key not in held],
         [i for i, key in enumerate(keys) if key in held],
     )
+
+
+def split_folders(names: Sequence[str]) -> tuple[list[int], list[int]] | None:
+    """Training and held-out indices of names in folders `train` and `test` (`val`, `valid`, `validation`, `dev`).
+
+    Args:
+        names: paths with `/`.
+
+    Returns:
+        None if a name lies elsewhere, or one of the sides is empty.
+
+    Example:
+        >>> split_folders(["train/a.png", "test/b.png", "train/c.png"])
+        ([0, 2], [1])
+    """
+    tops = [_top(name) for name in names]
+    train = [i for i, top in enumerate(tops) if top in TRAINING]
+    held = [i for i, top in enumerate(tops) if top in HELD_OUT]
+    return (train, held) if train and held and len(train) + len(held) == len(names) else None
+
+
+def without_split(names: Sequence[str]) -> list[str]:
+    """Names without the folder `train` or `test`, if all lie in folders of a split and at least one in `train`.
+
+    Example:
+        >>> without_split(["train/cats/1.png", "test/cats/2.png"])
+        ['cats/1.png', 'cats/2.png']
+        >>> without_split(["train/1.png", "plane/2.png"])
+        ['train/1.png', 'plane/2.png']
+    """
+    tops = {_top(name) for name in names}
+    if tops <= {*TRAINING, *HELD_OUT} and tops & set(TRAINING):
+        return [name.partition("/")[2] for name in names]
+    return list(names)
+
+
+def _top(name: str) -> str:
+    """The first folder of a path, in lower case; empty if there is none."""
+    return name.partition("/")[0].lower() if "/" in name else ""
 
 
 # Changing the functions below changes the procedural data sets, and with them their fingerprints.

@@ -25,13 +25,14 @@ def write_png(artefact: GridArtefact, path: Path) -> None:
         OSError: if the file cannot be written.
     """
     height, width = artefact.size
-    writer = png.Writer(width, height, greyscale=False, bitdepth=8, compression=COMPRESSION)
+    alpha = artefact.channels == 4
+    writer = png.Writer(width, height, greyscale=False, alpha=alpha, bitdepth=8, compression=COMPRESSION)
     with path.open("wb") as file:
         writer.write(file, _rows(artefact))
 
 
 def write_small(artefact: GridArtefact, path: Path) -> None:
-    """Write JPEG or WebP, by the suffix; both need the whole picture in memory.
+    """Write JPEG or WebP, by the suffix; both need the whole picture in memory. JPEG shows transparency over white.
 
     Raises:
         RequestError: if the picture is larger than 8192 pixels a side.
@@ -44,6 +45,8 @@ def write_small(artefact: GridArtefact, path: Path) -> None:
         )
     image = Image.fromarray(_bytes(artefact.array()))
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}[path.suffix.lower()]
+    if kind == "JPEG" and image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     image.save(path, kind, quality=95)
 
 
@@ -57,7 +60,15 @@ def picture(artefact: GridArtefact) -> Image.Image:
 
 
 def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Round values in [-1, 1] to bytes."""
+    """Round values in [-1, 1] to bytes; with a fourth channel, colours are divided by it.
+
+    Args:
+        values: `(..., 3)`, or `(..., 4)` with premultiplied colours.
+    """
+    if values.shape[-1] == 4:
+        opacity = np.clip((values[..., 3:] + 1) / 2, 0, 1)
+        straight = np.clip((values[..., :3] + 1) / 2, 0, 1) / np.maximum(opacity, 1 / 255)
+        values = np.concatenate([straight, opacity], axis=-1) * 2 - 1
     scaled: npt.NDArray[np.uint8] = np.clip(values * 127.5 + 128.0, 0, 255).astype(np.uint8)
     return scaled
 

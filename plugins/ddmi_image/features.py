@@ -16,6 +16,14 @@ EDGE_SCALE = 7.5  # gives edge features the spread of colour features (measured 
 LUMA = (0.299, 0.587, 0.114)
 
 
+def over_white(pixels: Tensor) -> Tensor:
+    """Pictures over white: `(B, 3, H, W)`, from themselves, or from premultiplied colours and alpha, `(B, 4, H, W)`.
+
+    All are in [-1, 1]; with c and a in [0, 1], the result is c + 1 - a.
+    """
+    return pixels if pixels.shape[1] == 3 else pixels[:, :3] + 1 - pixels[:, 3:]
+
+
 def features(pixels: Tensor) -> Tensor:
     """Mean colours of 4 x 4 cells (48), and edge strengths in four directions of 3 x 3 cells (36).
 

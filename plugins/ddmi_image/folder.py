@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from attrs import evolve
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import (
+    Decoded,
     Decoding,
     Entry,
     FolderSource,
@@ -18,19 +18,23 @@ from ddmi_core.parts import (
     GridSignal,
     reached_multiples,
     required_location,
+    source_digest,
 )
-from ddmi_image.packing import Pixels, pack, picture_set, row_bytes
-from ddmi_image.reading import SUFFIXES, read_square, shorter_side
+from ddmi_image.packing import pack, picture_set, row_bytes
+from ddmi_image.reading import reached_rows, read_picture, suffixes
 from ddmi_image.settings import ImageSettings
+
+MAKERS = tuple(Path(__file__).with_name(name) for name in ("reading.py", "colour.py", "packing.py"))  # of cached rows
 
 
 def load(location: Path, settings: ImageSettings) -> Split:
     """Pictures of a folder or zip archive; some are held out by a stable hash of their names.
 
-    If all pictures are in two or more sub-folders, these are the classes. Pictures are stored at those of
+    If all pictures are in two or more sub-folders, these are the classes; folders `train` and `test` are a split
+    instead. Files of all formats that Pillow decodes are read, as sRGB. Pictures are stored at those of
     `settings.multiples` that every picture reaches without enlargement; a warning names the others. Pictures smaller
-    than the native size are enlarged to it. If every picture has a text file beside it (`cat.txt` for `cat.png`), its
-    lines are the captions. Pictures whose captions mention left or right are not mirrored.
+    than the native size are enlarged to it. If every picture has captions, they are read: see `captions_beside`.
+    Pictures whose captions mention left or right are not mirrored.
 
     Raises:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file
@@ -46,16 +50,17 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
         DataError: as `load`.
     """
     location = required_location(location, "pictures")
-    folder = FolderSource(location, "pictures", SUFFIXES, settings.strict, settings.classes)
-    entries, found_sides = folder.usable(folder.entries(settings.limit), _shorter_side)
-    settings = _reaching(min(found_sides), settings, str(location))
-    pixels, kept = folder.decode(entries, _decoding(settings.sides))
+    folder = FolderSource(location, "pictures", suffixes(), settings.strict, settings.classes)
+    entries, found_rows = folder.usable(folder.entries(settings.limit), lambda entry: _rows(entry, settings))
+    settings = _reaching(min(found_rows), settings, str(location))
+    pixels, kept = folder.decode(entries, _decoding(settings))
     names = [entries[i].name for i in kept]
     found = folder.labels(names)
     return picture_set(
         pixels,
         names,
-        settings.sides,
+        settings.sizes,
+        channels=settings.channels,
         rows=kept,
         classes=found.classes,
         labels=found.labels,
@@ -72,27 +77,31 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    sides = _reaching(shorter_side(path, str(path)), settings).sides
-    row = pack(read_square(path, str(path), sides[-1]), sides)
-    return picture_set(row[None], [path.name], sides).batch([0])
+    sizes = _reaching(reached_rows(path, str(path), settings.native, settings.fit), settings).sizes
+    row = pack(read_picture(path, str(path), sizes[-1], settings.reading)[0], sizes)
+    return picture_set(row[None], [path.name], sizes, channels=settings.channels).batch([0])
 
 
 def _reaching(smallest: int, settings: ImageSettings, place: str = "") -> ImageSettings:
     """The settings without the multiples that pictures do not reach; warns if a place is given."""
-    fitting = reached_multiples(settings.multiples, settings.sides, smallest, "size", place)
+    rows = [size[0] for size in settings.sizes]
+    fitting = reached_multiples(settings.multiples, rows, smallest, "size", place)
     return evolve(settings, multiples=fitting, shares=settings.shares[: len(fitting)])
 
 
-def _shorter_side(entry: Entry) -> int:
+def _rows(entry: Entry, settings: ImageSettings) -> int:
     with entry.opened() as file:
-        return shorter_side(file, entry.name)
+        return reached_rows(file, entry.name, settings.native, settings.fit)
 
 
-def _decoding(sides: Sequence[int]) -> Decoding:
+def _decoding(settings: ImageSettings) -> Decoding:
     """How a picture file becomes a packed row."""
+    sizes, how = settings.sizes, settings.reading
 
-    def read(entry: Entry) -> Pixels:
+    def read(entry: Entry) -> Decoded:
         with entry.opened() as file:
-            return pack(read_square(file, entry.name, sides[-1]), sides)
+            picture, changes = read_picture(file, entry.name, sizes[-1], how)
+        return Decoded(pack(picture, sizes), changes)
 
-    return Decoding(row_bytes(sides), np.dtype(np.uint8), read, ("image", *sides))
+    key = ("image", source_digest(*MAKERS), how.fit, how.background, repr(how.white), repr(sizes))
+    return Decoding(row_bytes(sizes, settings.channels), np.dtype(np.uint8), read, key)

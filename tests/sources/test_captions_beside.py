@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import zipfile
 
 import pytest
 
 from ddmi_core.errors import DataError
+from ddmi_core.sources.account import accounting
 from ddmi_core.sources.captions import captions_beside, tell_sides
 from ddmi_core.sources.files import find_files
 
@@ -58,9 +60,84 @@ def test_where_some_have_captions_they_are_left_out_with_a_warning(folder, caplo
     assert "1.txt" in caplog.text
 
 
+@pytest.fixture
+def tones(tmp_path):
+    """Three files without captions."""
+    for name in ("low/0", "1", "2"):
+        (tmp_path / f"{name}.tone").parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.tone").write_bytes(b"x")
+    return tmp_path
+
+
+def caption_files(place, suffix, encoding="utf-8"):
+    for name in ("low/0", "1", "2"):
+        (place / f"{name}{suffix}").write_bytes(f"tone {name}\r\n".encode(encoding))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda place: caption_files(place, ".caption"),
+        lambda place: caption_files(place, ".TXT", "utf-16"),
+        lambda place: [
+            (place / f"{name}.json").write_text(json.dumps({"caption": f"tone {name}", "width": 3}))
+            for name in ("low/0", "1", "2")
+        ],
+        lambda place: (place / "metadata.csv").write_text(
+            'file_name,text\nlow/0.tone,tone low/0\n1.tone,tone 1\n2.tone,"tone 2"\n'
+        ),
+        lambda place: [
+            (place / "metadata.jsonl").write_text(
+                '{"file_name": "1.tone", "text": "tone 1"}\n\n{"file_name": "./2.tone", "text": ["tone 2"]}\n'
+            ),
+            (place / "low" / "metadata.jsonl").write_text('{"file_name": "0.tone", "caption": "tone low/0"}\n'),
+        ],
+    ],
+    ids=["caption", "utf-16", "json", "csv", "jsonl"],
+)
+def test_captions_are_found_in_the_places_that_tools_write_them_to(tones, write):
+    write(tones)
+    with accounting() as account:
+        assert beside(tones) == {f"{name}.tone": (f"tone {name}",) for name in ("low/0", "1", "2")}
+    assert account.left_out == {}
+    assert set(account.taken.values()) == {"tones", "files of captions"}
+
+
+def test_a_text_file_beside_a_file_comes_before_its_row_in_a_table(tones):
+    (tones / "metadata.csv").write_text("file_name,text\nlow/0.tone,a\n1.tone,b\n2.tone,c\n")
+    (tones / "1.txt").write_text("own")
+    assert beside(tones) == {"low/0.tone": ("a",), "1.tone": ("own",), "2.tone": ("c",)}
+
+
+def test_tables_without_captions_and_damaged_ones_are_told(tones):
+    (tones / "metadata.csv").write_text("file,label\n1.tone,3\n")
+    with accounting() as account:
+        assert beside(tones) == {}
+    (warning,) = account.warnings
+    assert warning.text == "metadata.csv gives no captions: it has the columns file, label"
+    (tones / "metadata.jsonl").write_text('{"file_name": "1.tone", "text": "a"}\n{"file_name"')
+    with pytest.raises(DataError, match=r"metadata\.jsonl, line 2: not JSON"):
+        beside(tones)
+
+
+def test_all_damaged_caption_files_are_told_at_once(folder):
+    for name in ("1", "2"):
+        (folder / f"{name}.txt").write_bytes("un caf\u00e9".encode("cp1252"))
+    with pytest.raises(DataError, match=r"(?s)1\.txt: not UTF-8 text.*Fix: save it as UTF-8.*2\.txt: not UTF-8"):
+        beside(folder)
+
+
+def test_files_without_captions_are_in_the_account(folder):
+    (folder / "1.txt").unlink()
+    with accounting() as account:
+        beside(folder)
+    (warning,) = account.warnings
+    assert warning.names == ("1.tone",)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b" \n", "1.txt: empty; write one"), (b"\xff\xfe\xff", "not UTF-8 text"), (b"a" * 70000, "more than 65536")],
+    [(b" \n", "1.txt: empty; write one"), (b"caf\xe9", "not UTF-8 text"), (b"a" * 70000, "more than 65536")],
 )
 def test_files_that_are_no_captions_are_told(folder, content, message):
     (folder / "1.txt").write_bytes(content)

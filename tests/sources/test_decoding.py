@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from attrs import evolve
@@ -9,7 +11,8 @@ from attrs import evolve
 from ddmi_core.errors import DataError
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
-from ddmi_core.sources.decoding import Decoding, damaged, decode_files
+from ddmi_core.sources.account import Change, accounting
+from ddmi_core.sources.decoding import Decoded, Decoding, damaged, decode_files
 from ddmi_core.sources.files import find_files
 
 
@@ -66,6 +69,37 @@ def test_the_limit_counts_bytes_and_not_values(folder, cache, monkeypatch):
     assert not isinstance(decode(folder, how())[0], np.memmap)
     monkeypatch.setattr(decoded, "IN_MEMORY", 999)
     assert isinstance(decode(folder, how())[0], np.memmap)
+
+
+def test_data_of_some_size_are_cached_if_there_is_room(folder, cache, monkeypatch):
+    monkeypatch.setattr(decoded, "IN_MEMORY", 10_000)
+    monkeypatch.setattr(decoded, "SMALL", 999)
+    reader = Reader()
+    rows = [decode(folder, how(reader))[0] for _ in range(2)]
+    assert reader.count == 5
+    assert isinstance(rows[0], np.memmap)
+    monkeypatch.setattr(kept.shutil, "disk_usage", lambda place: SimpleNamespace(free=3999))
+    again = decode(folder, how(reader))[0]
+    assert reader.count == 10
+    assert not isinstance(again, np.memmap)
+    np.testing.assert_array_equal(again, rows[0])
+
+
+def test_changes_and_copies_are_known_without_decoding_again(folder, cache):
+    (folder / "4.txt").write_text("-1")
+
+    def halved(entry):
+        return Decoded(Reader()(entry), (Change("halved", 0.5),))
+
+    accounts = []
+    for _ in range(2):
+        with accounting() as account:
+            decode(folder, how(halved))
+        accounts.append(account)
+    first, second = accounts
+    assert first == second
+    assert first.changes["2.txt"] == (Change("halved", 0.5),)
+    assert first.warnings[0].names == ("4.txt = 1.txt",)
 
 
 def test_beyond_the_limit_the_same_rows_are_mapped_and_decoded_once(folder, cache, monkeypatch):

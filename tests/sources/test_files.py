@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tarfile
 import zipfile
 from io import BytesIO
 
@@ -9,6 +11,7 @@ import pytest
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import files
+from ddmi_core.sources.account import accounting
 from ddmi_core.sources.files import Entry, find_files
 
 WANTED = (".wav", ".txt")
@@ -96,3 +99,72 @@ def test_errors_of_the_reader_of_an_open_file_pass_through():
     entry = Entry("a", "1", lambda: BytesIO(b"content"))
     with pytest.raises(ZeroDivisionError), entry.opened():
         raise ZeroDivisionError
+
+
+def test_every_file_that_is_left_out_is_in_the_account_with_its_reason(folder):
+    fill(folder, "notes", ".git/config")
+    (folder / "gone.wav").symlink_to(folder / "nothing.wav")
+    with accounting() as account:
+        find_files(folder, (".wav",), "sounds", beside=(".txt",))
+    assert account.taken == {"b/2.wav": "sounds"}
+    assert {name: left.reason for name, left in account.left_out.items()} == {
+        "a.TXT": "other suffix .txt",
+        "b/1.txt": "other suffix .txt",
+        "c.png": "other suffix .png",
+        "notes": "no suffix",
+        ".hidden.txt": "hidden",
+        ".hidden/": "hidden",
+        ".git/": "hidden",
+        "__MACOSX/": "hidden",
+        "gone.wav": "link to nothing",
+    }
+
+
+def test_links_are_followed_once_and_never_around_the_data(folder, tmp_path):
+    fill(tmp_path / "elsewhere", "x/3.wav", "4.wav")
+    (folder / "b" / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "5.wav").symlink_to(tmp_path / "elsewhere" / "4.wav")
+    for name, target in (("again", "elsewhere/x"), ("loop", "set"), ("around", ".")):
+        (folder / name).symlink_to(tmp_path / target)
+    with accounting() as account:
+        found = find_files(folder, (".wav",), "sounds")
+    assert [entry.name for entry in found if "3.wav" not in entry.name] == ["5.wav", "b/2.wav", "b/linked/4.wav"]
+    assert sum("3.wav" in entry.name for entry in found) == 1
+    links = {name: left.reason for name, left in account.left_out.items() if left.reason.startswith("link")}
+    assert links["loop"] == "link to another name of a folder that is read"
+    assert links["around"] == "link to a folder around the data"
+
+
+def test_a_readme_beside_the_top_folder_of_an_archive_changes_no_name(tmp_path):
+    fill(tmp_path, "set/a/1.wav", "set/a/1.txt", "README.txt")
+    archive = zipped(tmp_path, tmp_path.parent / "readme.zip")
+    names = [entry.name for entry in find_files(archive, (".wav",), "sounds", beside=(".txt",))]
+    assert names == ["README.txt", "a/1.txt", "a/1.wav"]
+
+
+def test_bytes_of_names_that_are_not_utf_8_are_escaped_and_the_file_is_read(tmp_path):
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_text("coffee")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    (entry,) = find_files(tmp_path, (".wav",), "sounds")
+    assert entry.name == "caf\\xe9.wav"
+    assert contents([entry]) == {entry.name: "coffee"}
+
+
+def test_what_to_do_with_other_archives_is_told(folder, tmp_path):
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        archive.add(folder, "set")
+    with pytest.raises(DataError, match="unpack this tar archive"):
+        find_files(tmp_path / "set.tar", WANTED, "things")
+    locked = zipped(folder, tmp_path / "locked.zip")
+    data = bytearray(locked.read_bytes())
+    for mark, place in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # the flags of a file in both of its headers
+        at = data.find(mark)
+        while at >= 0:
+            data[at + place] |= 1
+            at = data.find(mark, at + 4)
+    locked.write_bytes(data)
+    first = find_files(locked, WANTED, "things")[0]
+    with pytest.raises(DataError, match=r"a\.TXT: cannot be read: it is encrypted"), first.opened():
+        pass

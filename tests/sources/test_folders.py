@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import GridSet
 from ddmi_core.sources import folders
+from ddmi_core.sources.account import Change, accounting
 from ddmi_core.sources.array_cache import ArrayCache
-from ddmi_core.sources.decoding import Decoding
+from ddmi_core.sources.decoding import Decoded, Decoding
 from ddmi_core.sources.files import Entry
 from ddmi_core.sources.folders import FolderSource, classes_of, default_place, report_unusable, required_location
 
@@ -75,9 +78,8 @@ def test_unusable_files_stop_or_are_left_out(numbers, caplog):
     strict = FolderSource(numbers, "numbers", (".num",))
     loose = FolderSource(numbers, "numbers", (".num",), strict=False)
     entries = strict.entries()
-    for step in (lambda folder: folder.decode(entries, NUMBERS), lambda folder: folder.usable(entries, read_number)):
-        with pytest.raises(DataError, match=r"1 file cannot be used\n  odd/3\.num: not a number"):
-            step(strict)
+    with pytest.raises(DataError, match=r"1 file cannot be used\n  odd/3\.num: not a number"):
+        strict.decode(entries, NUMBERS)
     with caplog.at_level(logging.WARNING):
         rows, kept = loose.decode(entries, NUMBERS)
     assert "odd/3.num: not a number" in caplog.text
@@ -85,6 +87,71 @@ def test_unusable_files_stop_or_are_left_out(numbers, caplog):
     good, values = loose.usable(entries, read_number)
     assert [entry.name for entry in good] == [entries[i].name for i in kept]
     assert np.concatenate(values).tolist() == rows[kept, 0].tolist()
+
+
+def test_files_that_fail_the_check_and_files_that_cannot_be_decoded_are_reported_together(numbers):
+    (numbers / "odd" / "3.num").write_text("")
+    (numbers / "even" / "2.num").write_text("two")
+
+    def not_empty(entry):
+        with entry.opened() as file:
+            if not file.read():
+                raise DataError(f"{entry.name}: empty")
+
+    folder = FolderSource(numbers, "numbers", (".num",))
+    good, _ = folder.usable(folder.entries(), not_empty)
+    with pytest.raises(DataError, match=r"2 files cannot be used\n  odd/3\.num: empty\n  even/2\.num: not a number"):
+        folder.decode(good, NUMBERS)
+
+
+def test_readers_record_their_changes_with_and_without_a_cache(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr("ddmi_core.sources.array_cache.user_cache_path", lambda name: tmp_path / "cache")
+
+    def halved(entry):
+        value = read_number(entry)
+        return Decoded(value // 2, (Change("halved", float(value[0] % 2), "lost", {"factor": 2}),))
+
+    how = Decoding(1, np.dtype(np.int64), halved, ("halved", 1))
+    kept = []
+    for cache in (None, ArrayCache("numbers"), ArrayCache("numbers")):
+        folder = FolderSource(numbers, "numbers", (".num",))
+        with accounting() as account:
+            folder.decode(folder.entries(), how, cache=cache)
+        kept.append(account.changes)
+    assert kept[0] == kept[1] == kept[2]
+    assert kept[0]["odd/7.num"] == (Change("halved", 1.0, "lost", {"factor": 2}),)
+    copies = [remark.names for remark in account.warnings]
+    assert copies == [
+        (
+            "odd/1.num = even/0.num",
+            "odd/3.num = even/2.num",
+            "odd/5.num = even/4.num",
+            "odd/7.num = even/6.num",
+            "odd/9.num = even/8.num",
+        )
+    ]  # 7 // 2 = 6 // 2
+
+
+def test_train_and_test_are_a_split_whose_sub_folders_are_classes(tmp_path):
+    for number in range(8):
+        path = tmp_path / ("train" if number < 6 else "val") / ("odd" if number % 2 else "even") / f"{number}.num"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(number))
+    folder = FolderSource(tmp_path, "numbers", (".num",))
+    names = [entry.name for entry in folder.entries()]
+    found = folder.labels(names)
+    assert found.classes == ("even", "odd")
+    split = GridSet([np.zeros((8, 1, 1))], names, classes=found.classes, labels=found.labels).split(0.5)
+    assert [Path(name).stem for name in split.held_out.names] == ["6", "7"]
+    assert len(split.train) == 6
+
+
+def test_a_file_outside_the_folders_of_classes_is_named(tmp_path):
+    with accounting() as account:
+        assert classes_of(["cats/1.num", "dogs/2.num", "preview.num"]) == ((), [0, 0, 0])
+    (warning,) = account.warnings
+    assert warning.names == ("preview.num",)
+    assert "2 sub-folders: 1 file in none" in warning.text
 
 
 def test_a_place_without_a_usable_file_is_an_error_with_the_reason(numbers):

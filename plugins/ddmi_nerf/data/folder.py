@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from attrs import evolve
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import ArrayCache, Decoding, FolderSource, choose, required_location, source_digest
+from ddmi_core.parts import ArrayCache, Decoding, FolderSource, choose, data_warning, required_location, source_digest
 from ddmi_nerf.data.objects import CAPTION, ObjectFiles, find_objects
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.preprocessing import has_cloud, pack
@@ -21,8 +20,6 @@ from ddmi_nerf.signal import ViewSignal
 
 HELD_PART = 4  # at most one in four views is held out
 CACHE = ArrayCache("views", room=16 << 30)
-
-log = logging.getLogger(__name__)
 
 
 def load(location: Path | None, settings: NerfSettings) -> Split:
@@ -66,12 +63,10 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
     objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings, trained))
     views, held = (min(numbers) for numbers in zip(*shares, strict=True))
     if views < settings.views:
-        log.warning(
-            "%s: using %s views of each object instead of %s, because %s has no more",
-            folder.location,
-            views,
-            settings.views,
-            objects[[share[0] for share in shares].index(views)].name,
+        least = objects[[share[0] for share in shares].index(views)].name
+        data_warning(
+            f"{folder.location}: using {views} views of each object instead of {settings.views}, because {least} has "
+            "no more"
         )
     showing = evolve(settings, views=views, held_views=held)
     packing = Packing(views + held, settings.size, settings.kept_points)

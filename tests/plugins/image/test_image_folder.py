@@ -2,6 +2,7 @@
 
 import logging
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +10,16 @@ import torch
 from attrs import evolve
 from PIL import Image
 
+import ddmi_core
 from ddmi_core.errors import ConfigError, DataError
+from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
 from ddmi_core.sources import folders
 from ddmi_image.afhq_celeba import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.folder import load
 from ddmi_image.packing import area_means, pack, row_bytes
+from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
 
 SMALL = ImageSettings(size=16, multiples=(1, 2, 4), held_out=0.3)
@@ -80,20 +84,20 @@ def test_levels_are_those_that_every_picture_reaches_and_one_warning_names_the_o
         assert widths(load(folder, SMALL)) == [16, 32, 64]
         assert widths(load(folder, authors)) == [16, 24, 32]
     assert not caplog.messages
-    save(folder / "small.png", 1, (30, 70))
+    save(folder / "small.png", 90, (30, 70))
     with caplog.at_level(logging.WARNING):
         assert widths(load(folder, authors)) == [16, 24]
     (message,) = caplog.messages
     assert "the least size of the signals is 30," in message
     assert "[1, 1.5] of domain.size = 16, not [1, 1.5, 2]" in message
-    save(folder / "tiny.png", 1, (9, 9))
+    save(folder / "tiny.png", 91, (9, 9))
     assert widths(load(folder, SMALL)) == [16]
 
 
 def test_levels_of_any_ratio_are_means_over_areas():
     pixels = np.zeros((6, 6, 3), dtype=np.uint8)
     pixels[:, :3] = 240  # half of the picture, also at widths that cut a pixel
-    levels = pack(Image.fromarray(pixels), (3, 4, 5, 6))
+    levels = pack(Image.fromarray(pixels), [(side, side) for side in (3, 4, 5, 6)])
     starts = np.cumsum([0, *(3 * side * side for side in (3, 4, 5, 6))])
     rows = [
         levels[start : start + 3 * side * side].reshape(3, side, side)
@@ -102,13 +106,13 @@ def test_levels_of_any_ratio_are_means_over_areas():
     for row, expected in zip(rows, ([240, 120, 0], [240] * 2 + [0] * 2, [240] * 2 + [120] + [0] * 2), strict=False):
         assert (row == np.array(expected)).all()
     assert (rows[3] == pixels.transpose(2, 0, 1)).all()
-    assert len(levels) == starts[-1] == row_bytes((3, 4, 5, 6))
+    assert len(levels) == starts[-1] == row_bytes([(side, side) for side in (3, 4, 5, 6)])
 
 
 @pytest.mark.parametrize("side", [5, 7, 10, 13])
 def test_means_over_areas_keep_the_mean_and_equal_those_of_repeated_pixels(side):
     picture = np.random.default_rng(0).random((13, 13, 3))
-    means = area_means(picture, side)
+    means = area_means(picture, side, side)
     repeated = picture.repeat(side, axis=0).repeat(side, axis=1).reshape(side, 13, side, 13, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(means, repeated, atol=1e-12)
 
@@ -241,3 +245,46 @@ def test_of_several_folders_of_celeba_the_largest_pictures_are_read(tmp_path):
         for i in range(10):
             save(tmp_path / name / f"{i:05}.jpg", i, (side, side))
     assert widths(celeba_hq(tmp_path, SMALL)) == [16, 32]
+
+
+@pytest.mark.parametrize("background", ["white", "alpha"])
+def test_transparent_pictures_come_back_from_a_png(tmp_path, background):
+    """What is read, written and read again is the same, with and without alpha."""
+    values = np.zeros((16, 24, 4), dtype=np.uint8)
+    values[:, :12] = (200, 120, 40, 255)
+    values[:, 12:18] = (40, 80, 160, 128)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    parts = build_parts(IMAGE, ImageSettings(size=(16, 24), multiples=(1,), background=background))
+    signal = parts.read(tmp_path / "a.png")
+    assert signal.values.shape == (1, len(parts.channels()), 16, 24)
+    parts.exporters()[".png"](parts.ground_truth(signal, 0), tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as written:
+        assert written.mode == ("RGBA" if background == "alpha" else "RGB")
+        found = np.asarray(written.convert("RGBA")).astype(int)
+    if background == "white":
+        values = np.asarray(Image.alpha_composite(Image.new("RGBA", (24, 16), "white"), Image.fromarray(values)))
+    np.testing.assert_allclose(found, values, atol=2)
+    assert torch.equal(parts.read(tmp_path / "b.png").values, signal.values)
+    white = parts.signal_pictures(signal)
+    assert white.shape == (1, 3, 16, 24)
+    assert white[0, :, 0, -1].tolist() == [1, 1, 1]
+    parts.exporters()[".jpg"](parts.ground_truth(signal, 0), tmp_path / "c.jpg")
+
+
+def test_models_of_transparent_pictures_that_are_not_square_train_and_draw(tmp_path):
+    picture = np.zeros((20, 30, 4), dtype=np.uint8)
+    for number in range(6):
+        picture[4:12, number : 8 + number] = (220, 40 * number, 0, 255)
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    sets = ("domain.size=[16,24]", "domain.background=alpha", "domain.multiples=[1]", "sampling.count=1")
+    model = ddmi_core.run(
+        "image",
+        tmp_path / "run",
+        config=Path(__file__).parents[3] / "docs" / "tiny.toml",
+        overrides=sets,
+        data=str(tmp_path),
+    )
+    (sample,) = (tmp_path / "run" / "samples").iterdir()
+    with Image.open(sample) as drawn:
+        assert (drawn.mode, drawn.size) == ("RGBA", (24, 16))
+    assert model.sample(1)(torch.zeros(1, 1, 2)).shape == (1, 1, 4)

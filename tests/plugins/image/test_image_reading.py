@@ -10,7 +10,7 @@ from PIL import Image
 
 from ddmi_core.errors import DataError
 from ddmi_image.folder import read
-from ddmi_image.reading import read_square, shorter_side
+from ddmi_image.reading import Fit, reached_rows, read_picture, read_square, suffixes
 from ddmi_image.settings import ImageSettings
 
 RED, BLUE, WHITE = (220, 20, 30), (10, 40, 200), (255, 255, 255)
@@ -67,11 +67,14 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     np.testing.assert_array_equal(pixels, np.asarray(upright))
 
 
-def test_shorter_side_is_known_from_the_header(tmp_path):
+def test_the_side_that_a_picture_reaches_is_known_from_the_header(tmp_path):
     Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[:-20])
-    assert shorter_side(tmp_path / "a.png", "a.png") == 20
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 8)) == 20
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 8), "pad") == 40
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 32)) == 10
+    assert reached_rows(tmp_path / "a.png", "a.png", (8, 32), "pad") == 20
 
 
 @pytest.mark.parametrize(("mode", "ink"), [("RGBA", (*RED, 128)), ("LA", (0, 128))])
@@ -124,6 +127,77 @@ def test_the_central_square_is_taken(tmp_path):
     assert_colour(read_back(image, tmp_path / "a.png"), RED)
 
 
+def changes_of(image, path, size=32, **how):
+    image.save(path)
+    picture, changes = read_picture(path, path.name, size if isinstance(size, tuple) else (size, size), Fit(**how))
+    return np.asarray(picture).astype(int), {change.what: change for change in changes}
+
+
+def test_pictures_are_cut_padded_or_stretched_with_a_record(tmp_path):
+    wide = Image.new("RGB", (96, 32), BLUE)
+    wide.paste(RED, (0, 0, 32, 32))
+    cut, changes = changes_of(wide, tmp_path / "a.png")
+    assert_colour(cut, BLUE)
+    change = changes["cut to their centre"]
+    assert change.amount == pytest.approx(2 / 3, abs=1e-4)
+    assert change.values == {"box": [32, 0, 64, 32], "size": [96, 32]}
+    assert changes["cut by more than half"].fix
+
+    padded, changes = changes_of(wide, tmp_path / "a.png", 96, fit="pad", background="#00ff00")
+    assert_colour(padded[:32], (0, 255, 0))
+    assert_colour(padded[64:], (0, 255, 0))
+    assert_colour(padded[32:64, :32], RED)
+    assert_colour(padded[32:64, 32:], BLUE)
+    assert changes["padded with #00ff00"].amount == pytest.approx(2 / 3, abs=1e-4)
+
+    stretched, changes = changes_of(wide, tmp_path / "a.png", fit="stretch")
+    assert_colour(stretched[:, :8], RED)
+    assert_colour(stretched[:, 13:], BLUE)
+    assert changes["stretched to 32 x 32"].amount == 3
+
+
+def test_grids_that_are_not_square_take_the_part_with_their_proportions(tmp_path):
+    bars = Image.new("RGB", (90, 40), BLUE)
+    bars.paste(RED, (5, 0, 85, 40))
+    cut, changes = changes_of(bars, tmp_path / "a.png", (16, 32))
+    assert cut.shape == (16, 32, 3)
+    assert_colour(cut, RED)
+    assert changes["cut to their centre"].values["box"] == [5, 0, 85, 40]
+    padded, changes = changes_of(bars, tmp_path / "a.png", (60, 90), fit="pad", background="black")
+    assert_colour(padded[:10], (0, 0, 0))
+    assert_colour(padded[10:50, 5:85], RED)
+    assert_colour(padded[50:], (0, 0, 0))
+    signal = read(tmp_path / "a.png", ImageSettings(size=(16, 32), multiples=(1, 2, 4)))
+    assert [tuple(level.shape[1:]) for level in signal.levels()] == [(3, 16, 32), (3, 32, 64)]
+
+
+def test_a_turned_picture_is_cut_as_it_is_shown(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 32)).save(tmp_path / "a.jpg", exif=exif)
+    changes = {change.what: change for change in read_picture(tmp_path / "a.jpg", "a.jpg", (32, 32), Fit())[1]}
+    assert changes["turned upright as EXIF says"].values == {"orientation": 6}
+    assert changes["cut to their centre"].values["size"] == [32, 80]
+
+
+def test_sizes_are_recorded_and_strong_enlargements_warned_of(tmp_path):
+    _, changes = changes_of(Image.new("RGB", (128, 128)), tmp_path / "a.png")
+    assert changes["reduced"].amount == 4
+    _, changes = changes_of(Image.new("RGB", (10, 10)), tmp_path / "a.png")
+    assert changes["enlarged"].amount == pytest.approx(3.2)
+    assert changes["enlarged more than 2 times"].fix
+    assert changes_of(Image.new("RGB", (32, 32)), tmp_path / "a.png")[1] == {}
+
+
+def test_suffixes_are_those_that_pillow_decodes(tmp_path):
+    assert {".png", ".jpg", ".jfif", ".ppm", ".tga", ".apng", ".jp2"} <= set(suffixes())
+    assert not {".eps", ".mpg", ".h5", ".grib", ".wmf"} & set(suffixes())
+    for suffix, kind in ((".jfif", "JPEG"), (".ppm", "PPM"), (".tga", "TGA"), (".jp2", "JPEG2000"), (".avif", "AVIF")):
+        if suffix in suffixes():
+            Image.new("RGB", (32, 32), RED).save(tmp_path / f"a{suffix}", kind, quality=95)
+            assert_colour(np.asarray(read_square(tmp_path / f"a{suffix}", "a", 32)).astype(int), RED, 4)
+
+
 def test_reduction_is_antialiased(tmp_path):
     checks = (np.indices((256, 256)).sum(0) % 2 * 255).astype(np.uint8)
     assert_colour(read_back(Image.fromarray(checks), tmp_path / "a.png"), (127, 127, 127), 3)
@@ -156,7 +230,10 @@ def truncated():
     ("content", "words"),
     [
         (b"this is no picture", "not a picture"),
-        (b"", "not a picture"),
+        (b"", "the file is empty"),
+        (b"<!doctype html><html>404</html>", "a web page"),
+        (b"\0\0\0\x18ftypheic", "a HEIC picture"),
+        (b"II*\0\0\0", "a damaged TIFF"),
         (truncated(), "or damaged: image file is truncated"),
         (png_header(1, 1), "1 x 1 pixels is too small; each side needs 8"),
         (png_header(40000, 40000), "too large; the limit is 170,000,000 pixels and 20,000 a side"),
@@ -178,12 +255,6 @@ def test_missing_files_and_folders_are_told(tmp_path):
         read(tmp_path / "none.png", ImageSettings())
     with pytest.raises(DataError, match="a folder"):
         read(tmp_path, ImageSettings())
-
-
-def test_floating_point_pictures_are_refused(tmp_path):
-    Image.fromarray(np.zeros((32, 32), np.float32)).save(tmp_path / "a.tiff")
-    with pytest.raises(DataError, match="floating-point"):
-        read(tmp_path / "a.tiff", ImageSettings())
 
 
 def test_a_file_is_read_as_a_signal_with_the_levels_it_has(tmp_path):

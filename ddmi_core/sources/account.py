@@ -1,0 +1,270 @@
+"""The account of a data set: files taken and left out, with reasons, and what readers changed in the signals."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, define, field, frozen
+
+from ddmi_core.errors import counted
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5  # names in a line, unless all are asked for
+
+UNUSABLE = "cannot be used"
+NOT_CHOSEN = "not chosen: beyond the setting limit"
+
+
+@frozen
+class Change:
+    """One transformation of a signal by its reader.
+
+    Signals are counted by `what`, and the amounts are summarised, so `what` is the same text for all signals that are
+    changed in this way.
+
+    Args:
+        what: the transformation, as a past participle: `cut to the central square`.
+        amount: how much, for the summary: the share that is cut off, for example.
+        unit: what the amount measures: `of the area`.
+        values: what is needed to undo it, as JSON values: `{"box": [120, 0, 840, 720]}`.
+        fix: what to do about it, if it is rarely wanted; makes a warning of it.
+
+    Example:
+        >>> Change("cut to the central square", 0.25, "of the area", {"box": [10, 0, 70, 60]}).what
+        'cut to the central square'
+    """
+
+    what: str
+    amount: float | None = None
+    unit: str = ""
+    values: Mapping[str, Any] = field(factory=dict)
+    fix: str = ""
+
+
+@frozen
+class Remark:
+    """A warning about a data set, with the files or signals that it concerns."""
+
+    text: str
+    names: tuple[str, ...] = ()
+    fix: str = ""
+
+    def sentence(self) -> str:
+        """The warning on one line, with the first names."""
+        (line,) = _listed(self.text, self.names, [], every=False)
+        return f"{line}. Fix: {self.fix}" if self.fix else line
+
+
+@frozen
+class LeftOut:
+    """Why a file is not used: a reason by which files are counted, and a sentence about this file."""
+
+    reason: str
+    detail: str = ""
+
+
+@define
+class Account:
+    """Files of a data set, changes of its signals, and warnings, in the order in which they were recorded.
+
+    A source writes into the account that is open while it loads: `find_files` and `FolderSource` do it by themselves.
+
+    Args:
+        taken: purpose of each file that is used: the kind of the signals, or `captions`.
+        left_out: why each other file is not used.
+        changes: of each signal, by name.
+        remarks: warnings.
+    """
+
+    taken: dict[str, str] = field(factory=dict)
+    left_out: dict[str, LeftOut] = field(factory=dict)
+    changes: dict[str, tuple[Change, ...]] = field(factory=dict)
+    remarks: list[Remark] = field(factory=list)
+    _places: list[Path] = field(factory=list)
+
+    def take(self, location: Path, names: Iterable[str], kind: str) -> None:
+        """Record files that are used, below a location, as signals of a kind or for another purpose."""
+        for name in names:
+            key = self._key(location, name)
+            self.left_out.pop(key, None)
+            self.taken[key] = kind
+
+    def leave_out(self, location: Path, name: str, reason: str, detail: str = "") -> None:
+        """Record a file or folder below a location that is not used, unless it is used for another purpose."""
+        key = self._key(location, name)
+        if reason in (UNUSABLE, NOT_CHOSEN):
+            self.taken.pop(key, None)
+        if key not in self.taken:
+            self.left_out[key] = LeftOut(reason, detail)
+
+    def change(self, signal: str, changes: Sequence[Change]) -> None:
+        """Record what a reader did to a signal."""
+        if changes:
+            self.changes[signal] = tuple(changes)
+
+    def remark(self, text: str, names: Iterable[str] = (), fix: str = "") -> None:
+        """Record a warning; one that is there already is not repeated."""
+        remark = Remark(text, tuple(names), fix)
+        if remark not in self.remarks:
+            self.remarks.append(remark)
+
+    @property
+    def warnings(self) -> list[Remark]:
+        """The remarks, and one for each kind of change that has a fix."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for name, change in self._each():
+            if change.fix:
+                found.setdefault((change.what, change.fix), []).append(name)
+        of_changes = [
+            Remark(f"{counted(len(names), 'signal')} {what}", tuple(names), fix) for (what, fix), names in found.items()
+        ]
+        return [*self.remarks, *of_changes]
+
+    def files_line(self) -> str:
+        """The files in one line: how many are taken and left out; empty without files."""
+        if not self.taken and not self.left_out:
+            return ""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.taken.values()).items())
+        reasons = Counter(left.reason for left in self.left_out.values()).most_common()
+        why = f" ({', '.join(f'{count} {reason}' for reason, count in reasons)})" if reasons else ""
+        return f"files: {kinds or 'none taken'}; {len(self.left_out) or 'none'} left out{why}"
+
+    def lines(self, every: bool = False) -> list[str]:
+        """The account as text.
+
+        Args:
+            every: all names instead of the first few.
+        """
+        lines = [line] if (line := self.files_line()) else []
+        for reason in dict.fromkeys(left.reason for left in self.left_out.values()):
+            mine = {name: left.detail for name, left in self.left_out.items() if left.reason == reason}
+            details = [detail for detail in mine.values() if detail]
+            lines += _listed(f"  {counted(len(mine), 'file')} left out, {reason}", list(mine), details, every)
+        summaries = [f"  {line}" for line in self.summaries()]
+        return lines + (["changes by the reader:", *summaries] if summaries else []) + self._warning_lines(every)
+
+    def _warning_lines(self, every: bool) -> list[str]:
+        lines = []
+        for remark in self.warnings:
+            lines += _listed(f"warning: {remark.text}", remark.names, [], every)
+            lines += [f"  Fix: {remark.fix}"] if remark.fix else []
+        return lines
+
+    def _each(self) -> Iterator[tuple[str, Change]]:
+        for name, changes in self.changes.items():
+            for change in changes:
+                yield name, change
+
+    def summaries(self) -> Iterator[str]:
+        """One line for each kind of change that is no warning."""
+        found: dict[str, list[tuple[str, Change]]] = {}
+        for name, change in self._each():
+            if not change.fix:
+                found.setdefault(change.what, []).append((name, change))
+        for what, cases in found.items():
+            line = f"{counted(len(cases), 'signal')} {what}"
+            amounts = [(change.amount, name) for name, change in cases if change.amount is not None]
+            if amounts:
+                middle, (most, where) = statistics.median(amount for amount, _ in amounts), max(amounts)
+                unit = f" {cases[0][1].unit}".rstrip()
+                spread = f", up to {most:.3g} ({shown(where)})" if most != middle else ""
+                line += f": {middle:.3g}{unit}{' in the middle' * bool(spread)}{spread}"
+            yield line
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, with every name."""
+        return {
+            "taken": dict(Counter(self.taken.values())),
+            "left_out": {name: asdict(left) for name, left in self.left_out.items()},
+            "warnings": [asdict(remark) for remark in self.warnings],
+            "changes": {name: [as_json(change) for change in changes] for name, changes in self.changes.items()},
+        }
+
+    def _key(self, location: Path, name: str) -> str:
+        """The name of a file; with its location if it is not the first one."""
+        if location not in self._places:
+            self._places.append(location)
+        return name if location == self._places[0] else f"{location}/{name}"
+
+
+def as_json(change: Change) -> dict[str, Any]:
+    """A change without its empty fields."""
+    return {key: value for key, value in asdict(change).items() if value not in (None, "", {})}
+
+
+def changes_from(values: Sequence[Mapping[str, Any]] | None) -> tuple[Change, ...]:
+    """Changes from their JSON values."""
+    return tuple(Change(**each) for each in values or ())
+
+
+_OPEN: ContextVar[Account | None] = ContextVar("account", default=None)
+
+
+def account() -> Account:
+    """The account that is open; otherwise one that nobody reads."""
+    found = _OPEN.get()
+    return Account() if found is None else found
+
+
+def data_warning(text: str, names: Iterable[str] = (), fix: str = "") -> None:
+    """Warn about the data: in the account that is open, or else in the log.
+
+    Args:
+        text: the warning.
+        names: files or signals that it concerns.
+        fix: what to do about it.
+
+    Example:
+        >>> with accounting() as opened:
+        ...     data_warning("views that show nothing", ["car/3.png"], "leave them out")
+        >>> opened.lines()
+        ['warning: views that show nothing: car/3.png', '  Fix: leave them out']
+    """
+    if (found := _OPEN.get()) is not None:
+        found.remark(text, names, fix)
+    else:
+        log.warning("%s", Remark(text, tuple(names), fix).sentence())
+
+
+def is_open() -> bool:
+    """Whether an account is open, which replaces the log."""
+    return _OPEN.get() is not None
+
+
+@contextmanager
+def accounting() -> Iterator[Account]:
+    """Open an account for the sources that load in the block; inside another such block, it is that of the block."""
+    found = _OPEN.get()
+    if found is not None:
+        yield found
+        return
+    token = _OPEN.set(Account())
+    try:
+        yield account()
+    finally:
+        _OPEN.reset(token)
+
+
+def shown(name: str) -> str:
+    """A name on one line of a terminal: control characters are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _listed(head: str, names: Sequence[str], details: Sequence[str], every: bool) -> list[str]:
+    """A head with names behind it, or sentences below it, which have the names."""
+    most = len(names) if every else SHOWN
+    if details:
+        more = [f"     and {len(details) - most} more; --all lists them"] if len(details) > most else []
+        return [f"{head}:", *(f"     {shown(detail)}" for detail in details[:most]), *more]
+    if not names:
+        return [head]
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return [f"{head}: {', '.join([*map(shown, names[:most]), *more])}"]

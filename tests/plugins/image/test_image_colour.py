@@ -1,0 +1,254 @@
+"""Colours of picture files: profiles, depths and transparency give the values that their definitions say."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from ddmi_core.errors import DataError
+from ddmi_image.reading import Fit, read_picture
+
+SIZE = 16
+# Primaries adapted to D50, as in matrix profiles: X, Y, Z of red, green and blue.
+SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+PROPHOTO = ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00008, 0.82491))
+D50 = (0.9642, 1.0, 0.8249)
+
+
+def fixed(*values):
+    return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+
+def xyz(values):
+    return b"XYZ \0\0\0\0" + fixed(*values)
+
+
+def gamma_curve(gamma):
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+
+
+def srgb_linear(values):
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_curve():
+    table = np.rint(srgb_linear(np.arange(1024) / 1023) * 65535).astype(">u2")
+    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + table.tobytes()
+
+
+def profile(space, tags, kind=b"mntr", pcs=b"XYZ "):
+    """An ICC profile, version 2, with some tags."""
+    text = b"made by a test\0"
+    described = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + b"\0" * 78
+    tags = {b"desc": described, b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz(D50), **tags}
+    place, table, body = 132 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        data += b"\0" * (-len(data) % 4)
+        table += name + struct.pack(">II", place + len(body), len(data))
+        body += data
+    content = struct.pack(">I", len(tags)) + table + body
+    head = struct.pack(">I", 128 + len(content)) + b"\0\0\0\0" + struct.pack(">I", 0x02100000) + kind + space + pcs
+    return head + b"\0" * 12 + b"acsp" + b"\0" * 28 + fixed(*D50) + b"\0" * 48 + content
+
+
+def matrix_profile(primaries, curve):
+    names = (b"r", b"g", b"b")
+    columns = {name + b"XYZ": xyz(column) for name, column in zip(names, primaries, strict=True)}
+    return profile(b"RGB ", {**columns, **{name + b"TRC": curve for name in names}})
+
+
+def shown(colour, primaries, linear):
+    """What sRGB values show a colour of another space, by the definition of matrix profiles."""
+    light = np.array(primaries).T @ linear(np.array(colour) / 255)
+    values = np.linalg.solve(np.array(SRGB).T, light).clip(0, 1)
+    return 255 * np.where(values <= 0.0031308, values * 12.92, 1.055 * values ** (1 / 2.4) - 0.055)
+
+
+def of(image, path, size=SIZE, how=Fit(), **options):
+    image.save(path, **options)
+    picture, changes = read_picture(path, path.name, (size, size), how)
+    return np.asarray(picture).astype(int)[size // 2, size // 2], {change.what: change for change in changes}
+
+
+SPACES = {
+    "Display P3": (P3, srgb_curve(), srgb_linear),
+    "Adobe RGB": (ADOBE, gamma_curve(2.19921875), lambda values: values**2.19921875),
+    "ProPhoto": (PROPHOTO, gamma_curve(1.8), lambda values: values**1.80078125),
+    "swapped": ((SRGB[1], SRGB[0], SRGB[2]), srgb_curve(), srgb_linear),
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("colour", [(120, 140, 100), (210, 150, 120), (128, 128, 128)])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_profiles_are_converted_to_srgb(tmp_path, space, colour, suffix):
+    primaries, curve, linear = SPACES[space]
+    options = {"lossless": True} if suffix == ".webp" else {}
+    image = Image.new("RGB", (SIZE, SIZE), colour)
+    found, changes = of(image, tmp_path / f"a{suffix}", icc_profile=matrix_profile(primaries, curve), **options)
+    np.testing.assert_allclose(found, shown(colour, primaries, linear), atol=2)
+    assert "converted to sRGB from made by a test" in changes
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "LA"])
+def test_profiles_apply_to_other_modes(tmp_path, mode):
+    """A gamma of 1.8 with the primaries of sRGB, so that grey stays grey; a quarter is transparent."""
+    data = matrix_profile(SRGB, gamma_curve(1.8))
+    image = Image.new("RGB", (SIZE, SIZE), (100, 100, 100)).convert(mode)
+    found, _ = of(image, tmp_path / "a.png", icc_profile=data)
+    np.testing.assert_allclose(found, shown((100, 100, 100), SRGB, lambda values: values**1.80078125), atol=2)
+
+
+def test_profiles_of_grey_apply_to_grey_of_8_and_16_bits(tmp_path):
+    data = profile(b"GRAY", {b"kTRC": gamma_curve(1.0)})
+    wanted = 255 * (1.055 * (64 / 255) ** (1 / 2.4) - 0.055)  # linear light
+    deep = Image.fromarray(np.full((SIZE, SIZE), 64 * 257, np.uint16))
+    for number, image in enumerate((Image.new("L", (SIZE, SIZE), 64), Image.new("LA", (SIZE, SIZE), (64, 255)), deep)):
+        found, _ = of(image, tmp_path / f"{number}.png", icc_profile=data)
+        np.testing.assert_allclose(found, [wanted] * 3, atol=2)
+
+
+def cmyk_profile():
+    """A profile of four inks by a table with two points an axis, in Lab: cyan ink alone makes it dark."""
+    identity = struct.pack(">256B", *range(256))
+    lab = b"".join(bytes([round(255 * (0.2 if cyan else 1.0)), 128, 128]) for cyan in (0, 1) for _ in range(8))
+    unit = fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + unit + identity * 4 + lab + identity * 3
+    return profile(b"CMYK", {b"A2B0": table}, b"prtr", b"Lab ")
+
+
+def test_inks_are_shown_as_their_profile_says(tmp_path):
+    """Lightness 20 is the luminance ((20 + 16) / 116)^3."""
+    cyan = Image.new("CMYK", (SIZE, SIZE), (255, 0, 0, 0))
+    luminance = ((20 + 16) / 116) ** 3
+    wanted = 255 * (1.055 * luminance ** (1 / 2.4) - 0.055)
+    found, changes = of(cyan, tmp_path / "a.tif", icc_profile=cmyk_profile())
+    np.testing.assert_allclose(found, [wanted] * 3, atol=3)
+    assert "converted to sRGB from made by a test" in changes
+    bare, changes = of(cyan, tmp_path / "b.tif")
+    assert bare.tolist() == [0, 255, 255]
+    assert "converted from CMYK without a profile" in changes
+
+
+def test_profiles_that_cannot_be_used_are_warned_of(tmp_path):
+    image = Image.new("RGB", (SIZE, SIZE), (10, 200, 30))
+    for data, words in ((b"no profile", "damaged"), (cmyk_profile(), "for CMYK and not for RGB")):
+        found, changes = of(image, tmp_path / "a.png", icc_profile=data)
+        assert found.tolist() == [10, 200, 30]
+        assert any(words in what and change.fix for what, change in changes.items())
+
+
+def test_the_profile_of_srgb_changes_nothing(tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8))
+    image.save(tmp_path / "a.png", icc_profile=matrix_profile(SRGB, srgb_curve()))
+    picture, changes = read_picture(tmp_path / "a.png", "a.png", (SIZE, SIZE), Fit())
+    assert picture.tobytes() == image.tobytes()
+    assert changes == ()
+
+
+def significant(image, bits):
+    """A PNG with the chunk sBIT."""
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    data = out.getvalue()
+    chunk = b"sBIT" + bytes([bits])
+    return data[:33] + struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def grey(value, kind=np.uint16):
+    values = np.full((SIZE, SIZE), value, kind)
+    return Image.fromarray(values)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_greys_of_fewer_bits_in_sixteen_are_scaled_by_what_the_file_declares(tmp_path, bits):
+    top = 2**bits - 1
+    half = grey(top // 2)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[341] = top
+    found, changes = of(half, tmp_path / "a.tif", tiffinfo=tags)
+    assert found.tolist() == [127] * 3
+    assert not any(change.fix for change in changes.values())
+    for values, wanted in ((half, 127), (grey(round(65535 * 0.2) >> (16 - bits) << (16 - bits)), 51)):
+        path = tmp_path / "b.png"  # unshifted against the specification, and shifted
+        path.write_bytes(significant(values, bits))
+        picture, changes = read_picture(path, "b.png", (SIZE, SIZE), Fit())
+        assert abs(picture.getpixel((8, 8))[0] - wanted) <= 1
+        assert not any(change.fix for change in changes)
+
+
+def test_greys_whose_bits_nobody_declares_are_warned_of_and_set(tmp_path):
+    for suffix in (".png", ".tif"):
+        found, changes = of(grey(4095), tmp_path / f"a{suffix}")
+        assert found.tolist() == [16] * 3
+        (warned,) = (change for change in changes.values() if change.fix)
+        assert (warned.amount, "perhaps of 10, 12 or 14 bits" in warned.what) == (4095, True)
+        found, changes = of(grey(4095), tmp_path / f"a{suffix}", how=Fit(white=4095))
+        assert found.tolist() == [255] * 3
+        assert not any(change.fix for change in changes.values())
+    _, changes = of(grey(60000), tmp_path / "a.png")
+    assert not any(change.fix for change in changes.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "wanted"),
+    [(200, np.int32, 200), (32768, np.int32, 128), (0.5, np.float32, 128), (200, np.float32, 200)],
+)
+def test_whole_and_floating_point_greys_of_32_bits_are_scaled_with_a_warning(tmp_path, value, kind, wanted):
+    found, changes = of(grey(value, kind), tmp_path / "a.tif")
+    assert found.tolist() == [wanted] * 3
+    assert any(change.fix for change in changes.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(1.5, "value of white is unknown"), (-0.5, "negative values, down to -0.5"), (np.nan, "not finite")],
+)
+def test_greys_without_a_meaning_are_refused_with_the_setting(tmp_path, value, words):
+    with pytest.raises(DataError, match=words):
+        of(grey(value, np.float32), tmp_path / "a.tif")
+    if value == 1.5:
+        found, _ = of(grey(value, np.float32), tmp_path / "a.tif", how=Fit(white=3))
+        assert found.tolist() == [128] * 3
+
+
+def test_a_transparent_grey_of_sixteen_bits_is_the_background(tmp_path):
+    found, changes = of(grey(30000), tmp_path / "a.png", how=Fit(background="#102030"), transparency=30000)
+    assert found.tolist() == [0x10, 0x20, 0x30]
+    assert changes["transparent parts laid over #102030"].amount == 1.0
+
+
+def test_the_kind_of_a_tiff_that_cannot_be_read_is_named(tmp_path):
+    """Three floating-point values of 32 bits a pixel."""
+    tags = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 3, 134), (262, 3, 1, 2), (273, 4, 1, 200), (277, 3, 1, 3),
+            (278, 4, 1, 8), (279, 4, 1, 768), (339, 3, 3, 140)]  # fmt: skip
+    entries = b"".join(
+        struct.pack("<HHI", *tag[:3])
+        + struct.pack(
+            "<HH" if tag[1] == 3 and tag[2] == 1 else "<I", *((tag[3], 0) if tag[1] == 3 and tag[2] == 1 else (tag[3],))
+        )
+        for tag in tags
+    )
+    data = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + b"\0" * 4
+    data = data.ljust(134, b"\0") + struct.pack("<3H", 32, 32, 32) + struct.pack("<3H", 3, 3, 3)
+    (tmp_path / "a.tif").write_bytes(data.ljust(200, b"\0") + np.full(192, 0.5, np.float32).tobytes())
+    with pytest.raises(DataError, match="a TIFF with 3 x 32-bit floating-point values a pixel, which Pillow does not"):
+        read_picture(tmp_path / "a.tif", "a.tif", (SIZE, SIZE), Fit())
+
+
+def test_transparency_is_kept_as_a_fourth_channel_that_multiplies_colours(tmp_path):
+    image = Image.new("RGBA", (SIZE, SIZE), (200, 100, 50, 128))
+    found, changes = of(image, tmp_path / "a.png", how=Fit(background="alpha"))
+    np.testing.assert_allclose(found, [100, 50, 25, 128], atol=1)
+    assert changes == {}
+    opaque, _ = of(Image.new("L", (SIZE, SIZE), 9), tmp_path / "b.png", how=Fit(background="alpha"))
+    assert opaque.tolist() == [9, 9, 9, 255]
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 4), dtype=np.uint8)
+    noise[..., 3] = 0
+    hidden, _ = of(Image.fromarray(noise), tmp_path / "c.png", 8, Fit(background="alpha"))
+    assert hidden.tolist() == [0, 0, 0, 0]
