@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import lru_cache
 
 import torch
 from attrs import frozen
@@ -63,16 +64,19 @@ def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(value)
 
 
-def indices_for(seed: int, step: int, size: int, batch: int, rank: int = 0, processes: int = 1) -> tuple[int, ...]:
-    """Indices of one step: each epoch is a permutation, split into global batches of all processes.
+def indices_for(seed: int, step: int, size: int, batch: int) -> tuple[int, ...]:
+    """Indices of one step, of all processes: each epoch is a permutation, split into batches.
 
     A batch may span two epochs, so every item is drawn equally often.
     """
-    global_batch = batch * processes
-    first = step * global_batch + rank * batch
+    first = step * batch
     chosen = []
     for epoch in range(first // size, (first + batch - 1) // size + 1):
-        order = torch.randperm(size, generator=generator_for(seed, "order", epoch))
         low, high = max(first - epoch * size, 0), min(first + batch - epoch * size, size)
-        chosen.extend(order[low:high].tolist())
+        chosen.extend(_order(seed, epoch, size)[low:high].tolist())
     return tuple(chosen)
+
+
+@lru_cache(maxsize=4)  # two epochs of two objectives
+def _order(seed: int, epoch: int, size: int) -> Tensor:
+    return torch.randperm(size, generator=generator_for(seed, "order", epoch))

@@ -110,19 +110,21 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
     Args:
         stage: folder, settings, log, stop requests, progress.
-        objectives: name to objective; they take turns in every step, in order, each with all batches of the step.
+        objectives: name to objective; they take turns in every step, in order, each with the whole batch.
             An objective's random numbers depend on its name.
 
     Raises:
         Interrupted: a stop was asked for; the state is saved.
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
+        ConfigError: the batch cannot be divided among the processes.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
     from accelerate import Accelerator
 
     config = stage.config
+    config.parts(distributed.count())
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
         accelerator = Accelerator(mixed_precision="no", cpu=distributed.default_device().type == "cpu")
@@ -193,14 +195,14 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
 
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> Losses:
-    """One optimiser step of a player, with the mean gradient of `accumulation` batches; returns the mean losses."""
+    """One optimiser step of a player, with the mean gradient of all parts; returns the mean losses of this process."""
     objective, config = player.objective, stage.config
     for group in player.optimiser.param_groups:
         group["lr"] = config.rate * objective.rate * rate_factor(step, config)
-    losses = []
-    for number in range(config.accumulation):
-        # Processes exchange gradients once, after the last batch.
-        with accelerator.no_sync(player.model) if number < config.accumulation - 1 else nullcontext():
+    parts, losses = config.parts(accelerator.num_processes), []
+    for number in range(parts):
+        # Processes exchange gradients once, after the last part.
+        with accelerator.no_sync(player.model) if number < parts - 1 else nullcontext():
             losses.append(_accumulate(player, stage, step, number, accelerator))
     mean = _mean(losses)
     _check_finite("loss", mean.total, stage, step)
@@ -215,21 +217,22 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
 
 
 def _accumulate(player: _Optimized, stage: Stage, step: int, number: int, accelerator: Any) -> Losses:
-    """Add the gradient of one batch of a step, divided by the number of batches; returns its detached losses."""
-    config, rank, batches = stage.config, accelerator.process_index, stage.config.accumulation
-    place = step * batches + number  # batches follow each other as if each were a step
-    indices = indices_for(stage.seed, place, player.objective.size, config.batch, rank, accelerator.num_processes)
+    """Add the gradient of one part of a step, divided by the number of parts; returns its detached losses."""
+    config, rank, parts = stage.config, accelerator.process_index, stage.config.parts(accelerator.num_processes)
+    size = config.batch // (parts * accelerator.num_processes)
+    first = (rank * parts + number) * size
+    indices = indices_for(stage.seed, step, player.objective.size, config.batch)[first : first + size]
     further = (number,) if number else ()
     generator = generator_for(stage.seed, stage.name, player.name, step, rank, *further)
     dtype = _AUTOCAST.get(config.precision)
     with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
         losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device))
-    torch.autograd.backward(player.scaler.scale(losses.total / batches))
+    torch.autograd.backward(player.scaler.scale(losses.total / parts))
     return Losses(losses.total.detach(), tuple((part, value.detach()) for part, value in losses.parts))
 
 
 def _mean(losses: Sequence[Losses]) -> Losses:
-    """Mean of the losses of several batches; a part that is missing in some counts where it is present."""
+    """Mean of the losses of several parts; a part that is missing in some counts where it is present."""
     parts: dict[str, list[Tensor]] = {}
     for part, value in (pair for one in losses for pair in one.parts):
         parts.setdefault(part, []).append(value)
