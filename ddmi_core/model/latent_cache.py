@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -106,18 +107,21 @@ class FreshLatents:
     signals: SignalSet
     latents: Latents
 
+    def read(self, indices: Sequence[int], generator: torch.Generator) -> Any:
+        """Augmented signals."""
+        return self.signals.batch(indices, generator)
+
     @torch.no_grad()
-    def __call__(self, indices: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+    def __call__(self, signal: Any, generator: torch.Generator, device: torch.device) -> Tensor:
         """Draw one latent of each signal: `(B, L)`.
 
         Args:
-            indices: of the signals.
-            generator: source of the augmentation and of the posterior's noise, on the CPU.
+            signal: of `read`.
+            generator: source of the posterior's noise.
             device: of the result.
         """
         with torch.autocast(device.type, enabled=False):  # as in the cache, whose statistics are used
-            signal = move(self.signals.batch(indices, generator), device)
-            planes = self.model.to(device).eval().encode(signal).sample(generator)
+            planes = self.model.to(device).eval().encode(move(signal, device)).sample(generator)
         return self.latents.normalisation.to(device).apply(self.latents.shape.pack(planes))
 
 

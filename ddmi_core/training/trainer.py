@@ -8,19 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from math import cos, pi
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
+from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
+from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
 
@@ -172,11 +174,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         average.update(main.trained, step)
         step += 1
         if step % config.log == 0 or step == config.steps:
-            values = {
-                f"{name}.{part}" if number else part: float(value.detach())
-                for number, (name, loss) in enumerate(losses.items())
-                for part, value in (("loss", loss.total), *loss.parts)
-            }
+            values = _logged(losses)
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
                 record = {**values, "steps_per_second": round(speed, 3)}
@@ -222,13 +220,25 @@ def _accumulate(player: _Optimized, stage: Stage, step: int, number: int, accele
     size = config.batch // (parts * accelerator.num_processes)
     first = (rank * parts + number) * size
     indices = indices_for(stage.seed, step, player.objective.size, config.batch)[first : first + size]
-    further = (number,) if number else ()
-    generator = generator_for(stage.seed, stage.name, player.name, step, rank, *further)
+    purpose = stage.seed, stage.name, player.name, step
+    batch = player.objective.read(step, indices, BatchGenerator(first, *purpose, "read"))
+    generator = BatchGenerator(first, *purpose, "draw", device=accelerator.device)
     dtype = _AUTOCAST.get(config.precision)
     with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
-        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device))
+        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device, batch))
     torch.autograd.backward(player.scaler.scale(losses.total / parts))
     return Losses(losses.total.detach(), tuple((part, value.detach()) for part, value in losses.parts))
+
+
+def _logged(losses: Mapping[str, Losses]) -> dict[str, float]:
+    """The losses of a step by name, the mean over all processes."""
+    own = {
+        f"{name}.{part}" if number else part: float(value)
+        for number, (name, loss) in enumerate(losses.items())
+        for part, value in (("loss", loss.total), *loss.parts)
+    }
+    every = distributed.from_all(lambda: own)
+    return {name: fmean(each[name] for each in every if name in each) for name in own}
 
 
 def _mean(losses: Sequence[Losses]) -> Losses:
