@@ -10,7 +10,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +124,6 @@ def _counts(preset: str) -> dict[str, dict[str, float]]:
 
 
 def _setting(preset: str, key: str) -> Any:
-    if " * " in key:
-        return prod(_setting(preset, factor) for factor in key.split(" * "))
     value = _settings(preset)[1]
     for part in key.split("."):
         if not hasattr(value, part):

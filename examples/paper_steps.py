@@ -4,7 +4,7 @@
     python examples/paper_steps.py image paper-afhq --stage 2 --set diffusion.denoiser.width=64
     python examples/paper_steps.py                       # every preset `paper` of the built-in plugins
 
-A step takes two batches of one signal. The signals have the shape of the data and random values, so nothing is
+A step takes two parts of one signal. The signals have the shape of the data and random values, so nothing is
 downloaded: LPIPS, whose weights would be, is left out, unless `--set autoencoder.perceptual.kind=lpips` asks for it. A
 discriminator, where there is one, is trained from the second step on. Numbers have 32 bits.
 
@@ -47,7 +47,7 @@ from ddmi_core.training.trainer import Report, Stage, train
 PLUGINS = ("image", "nerf", "occupancy", "video")
 STAGES = ("autoencoder", "diffusion")
 SIGNALS = 2
-STEPS, BATCH, ACCUMULATION = 2, 1, 2
+STEPS, BATCH, PARTS = 2, 2, 2
 
 
 class Noise(SignalSet):
@@ -84,7 +84,7 @@ def filled(item: Any, count: int, draw: torch.Generator) -> Any:
 
 def configured(plugin: str, preset: str, sets: Sequence[str]) -> tuple[AnyParts, RunConfig]:
     """The parts, and the configuration with short stages."""
-    training = {"steps": STEPS, "batch": BATCH, "accumulation": ACCUMULATION, "log": 1, "precision": "fp32"}
+    training = {"steps": STEPS, "batch": BATCH, "accumulation": PARTS, "log": 1, "precision": "fp32"}
     short = [f"{stage}.training.{key}={value}" for stage in STAGES for key, value in training.items()]
     domain = domain_named(plugin)
     config = resolve(domain, preset)

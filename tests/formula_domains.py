@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 import formula_presets
-from ddmi_core.api import Domain, Layout, SignalSet, Split
+from ddmi_core.api import Domain, Layout, SignalSet, Split, shared
 from ddmi_core.errors import DataError
 from ddmi_core.parts import GridDomain, GridRenderer, GridSignal, cell_centres
 
@@ -63,7 +63,7 @@ class Formulas(SignalSet):
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> GridSignal:
         values = self.values[list(indices)]
-        if generator is not None and torch.rand((), generator=generator) < 0.5:
+        if generator is not None and torch.rand((), generator=shared(generator)) < 0.5:
             values = values.flip(-1)
         return GridSignal(values)
 

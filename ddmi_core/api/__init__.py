@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ddmi_core.api.signals import Queries as Queries
     from ddmi_core.api.signals import SignalSet as SignalSet
     from ddmi_core.api.signals import Split as Split
+    from ddmi_core.draws import normal_like as normal_like
+    from ddmi_core.draws import per_row as per_row
+    from ddmi_core.draws import shared as shared
     from ddmi_core.fields.field import Field as Field
     from ddmi_core.fields.layout import Embedding as Embedding
     from ddmi_core.fields.layout import Layout as Layout

@@ -71,7 +71,8 @@ class CoordinateSampler(ABC, Generic[S]):
     def sample(self, signal: S, n: int, generator: torch.Generator) -> Queries:
         """About `n` random coordinates per signal, with targets.
 
-        The same generator state gives the same queries.
+        The same generator state gives the same queries. Drawn by `per_row` and `shared`, those of a signal do not
+        depend on the number of processes.
         """
 
     def block(self, signal: S, shape: Sequence[int], generator: torch.Generator) -> Queries:

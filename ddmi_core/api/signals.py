@@ -64,8 +64,8 @@ class SignalSet(ABC):
 
         Args:
             indices: which signals.
-            generator: if given, augments the signals with random numbers from it; otherwise the result
-                depends on the indices alone.
+            generator: if given, augments the signals with random numbers from it, best by `per_row` and `shared`;
+                otherwise the result depends on the indices alone.
         """
 
     @abstractmethod

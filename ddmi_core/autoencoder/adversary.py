@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 from ddmi_core.autoencoder.config import AdversarialConfig
+from ddmi_core.draws import per_row
 from ddmi_core.errors import ConfigError
 from ddmi_core.networks import convolution
 
@@ -118,9 +120,13 @@ def sliced(patches: Sequence[Tensor], axes: int, generator: torch.Generator) -> 
     found = list(patches)
     for length in patches[0].shape[2 : patches[0].ndim - axes]:
         rows = torch.arange(len(patches[0]), device=patches[0].device)
-        drawn = torch.randint(length, rows.shape, generator=generator, device=generator.device).to(rows.device)
+        drawn = per_row(generator, len(rows), partial(_positions, length)).to(rows.device)
         found = [patch[rows, :, drawn] for patch in found]
     return found
+
+
+def _positions(length: int, rows: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(length, (rows,), generator=generator, device=generator.device)
 
 
 def hinge_loss(real: Tensor, rendered: Tensor) -> Tensor:

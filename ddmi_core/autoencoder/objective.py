@@ -61,18 +61,20 @@ class ReconstructionObjective(Objective):
         """Encoder, decoder and readout, which are called separately."""
         return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
 
-    def draw(self, context: StepContext) -> tuple[Any, Queries, Queries]:
-        """Signals, queries, and the queries of terms on patches: the same ones, or a patch beside them.
-
-        No patch is drawn beside them for no term.
-        """
-        signal = self.signals.batch(context.indices, context.generator)
-        queries = self.sampler.sample(signal, self.config.points, context.generator)
+    def read(
+        self, step: int, indices: Sequence[int], generator: torch.Generator
+    ) -> tuple[Any, Queries, Queries | None]:
+        """Signals, queries, and the patch beside them for terms on patches; `None` if there is no such term."""
+        signal = self.signals.batch(indices, generator)
+        queries = self.sampler.sample(signal, self.config.points, generator)
         term = self.perceptual is not None and self.config.perceptual.weight
         shape = self.config.patch if term or self.config.equivariance or self.discriminator else ()
-        block = self.sampler.block(signal, shape, context.generator) if shape else None
-        moved = move(queries, context.device)
-        return move(signal, context.device), moved, moved if block is None else move(block, context.device)
+        return signal, queries, self.sampler.block(signal, shape, generator) if shape else None
+
+    def draw(self, context: StepContext) -> tuple[Any, Queries, Queries]:
+        """Signals, queries, and the queries of terms on patches: the same ones, or a patch beside them."""
+        signal, queries, block = move(self.batch(context), context.device)
+        return signal, queries, queries if block is None else block
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
@@ -191,6 +193,10 @@ class DiscriminatorObjective(Objective):
         self.rate = adversarial.rate / autoencoder.config.training.rate
         self._autoencoder = [autoencoder]  # in a list, so that it is no submodule
         autoencoder.discriminator.append(self.trained)
+
+    def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> Any:
+        """The same as the autoencoder."""
+        return self._autoencoder[0].read(step, indices, generator)
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""

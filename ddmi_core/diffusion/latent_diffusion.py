@@ -17,6 +17,7 @@ from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbeddi
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import Target, target_from
 from ddmi_core.diffusion.paths import path_from
+from ddmi_core.draws import normal_like, per_row
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import as_maps
 from ddmi_core.registry.extensions import part
@@ -164,21 +165,27 @@ class DenoisingObjective(Objective):
         self.latents = latents
         self.conditions = conditions if model.conditioned else model.condition.none(len(conditions))
 
+    def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> tuple[Any, Tensor, Tensor]:
+        """Latents, or the signals that are encoded in the step, their conditions, and times."""
+        model: LatentDiffusion = self.trained  # type: ignore[assignment]
+        rows, count = torch.tensor(indices), len(indices)
+        given = self.latents[rows] if isinstance(self.latents, Tensor) else self.latents.read(indices, generator)
+        conditions = self._draw_conditions(rows, generator)
+        dropped = per_row(generator, count, lambda n, g: torch.rand(n, generator=g)) < model.config.drop_condition
+        dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))
+        conditions = torch.where(dropped, model.condition.none(count), conditions)
+        return given, conditions, per_row(generator, count, model.path.draw_times)
+
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: LatentDiffusion = self.trained  # type: ignore[assignment]
-        indices = torch.tensor(context.indices)
+        given, conditions, times = self.batch(context)
+        conditions, times = conditions.to(context.device), times.to(context.device)
         if isinstance(self.latents, Tensor):
-            clean = self.latents[indices].to(context.device)
+            clean = given.to(context.device)
         else:
-            batch = self.latents.read(context.indices, context.generator)
-            clean = self.latents.latents(batch, context.generator, context.device)
-        conditions = self._draw_conditions(indices, context.generator)
-        dropped = torch.rand(len(indices), generator=context.generator) < model.config.drop_condition
-        dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))
-        conditions = torch.where(dropped, model.condition.none(len(indices)), conditions).to(context.device)
-        times = model.path.draw_times(len(indices), context.generator).to(context.device)
-        noise = torch.randn(clean.shape, generator=context.generator).to(context.device)
+            clean = self.latents.latents(given, context.generator, context.device)
+        noise = normal_like(clean, context.generator)
         predicted = model(model.path.interpolate(clean, noise, times), times, conditions)
         target = model.target.training_target(clean, noise, times)
         return Losses((predicted - target).square().mean())
@@ -189,6 +196,7 @@ class DenoisingObjective(Objective):
         conditions = given.rows[indices] if isinstance(given, TokenSequences) else given[indices]
         if isinstance(given, Tensor) and conditions.ndim < 3:
             return conditions
-        chosen = torch.randint(conditions.shape[1], (len(indices),), generator=generator)
+        count = conditions.shape[1]
+        chosen = per_row(generator, len(indices), lambda n, g: torch.randint(count, (n,), generator=g))
         conditions = conditions[torch.arange(len(indices)), chosen]
         return pack(given, conditions) if isinstance(given, TokenSequences) else marked(conditions)

@@ -8,6 +8,8 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.draws import normal_like
+
 
 class Planes(tuple[Tensor, ...]):
     """A tuple of tensors, one `(B, C, *grid)` per plane.
@@ -56,7 +58,7 @@ class Posterior:
 
     def sample(self, generator: torch.Generator | None = None) -> Planes:
         """Draw `mean + exp(log_variance / 2) * noise`, differentiable in both parameters."""
-        noises = (torch.randn(m.shape, generator=generator, dtype=m.dtype).to(m.device) for m in self.mean)
+        noises = (normal_like(m, generator) for m in self.mean)
         parts = zip(self.mean, self.log_variance, noises, strict=True)
         return Planes(mean + torch.exp(0.5 * log_variance) * noise for mean, log_variance, noise in parts)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.signals import Queries
+from ddmi_core.draws import per_row, shared
 from ddmi_core.errors import ConfigError
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Layout
@@ -159,7 +160,7 @@ class GridSampler(CoordinateSampler[OnGrids]):
     def _draw_level(self, levels: int, generator: torch.Generator) -> int:
         if levels == 1:
             return 0
-        shares = self.shares[:levels] or (1,) * levels
+        shares, generator = self.shares[:levels] or (1,) * levels, shared(generator)
         draw = torch.rand((), generator=generator, device=generator.device).item() * sum(shares)
         return next(number for number, most in enumerate(accumulate(shares)) if draw < most)
 
@@ -167,9 +168,15 @@ class GridSampler(CoordinateSampler[OnGrids]):
         self, size: Sequence[int], batch: int, n: int, patch: Sequence[int], generator: torch.Generator
     ) -> list[Tensor]:
         """Cell numbers along each axis, slowest first: `(B, n)`, or broadcastable to `(B, *patch)`."""
-        device = generator.device
+
+        def drawn(low: int, high: int, count: int) -> Tensor:
+            def draw(rows: int, generator: torch.Generator) -> Tensor:
+                return torch.randint(low, high, (rows, count), generator=generator, device=generator.device)
+
+            return per_row(generator, batch, draw).cpu()
+
         if not patch:
-            return [torch.randint(length, (batch, n), generator=generator, device=device).cpu() for length in size]
+            return [drawn(0, length, n) for length in size]
         cells = []
         for axis, (length, side, wraps) in enumerate(zip(size, patch, reversed(self.layout.wraps), strict=True)):
             # Offsets are drawn beyond the grid and clipped, so that side / (length + side - 1) of the patches contain
@@ -178,7 +185,7 @@ class GridSampler(CoordinateSampler[OnGrids]):
             # contain the outermost cells, and all contain the middle ones.
             # A periodic axis needs none of this: offsets are uniform, and every cell is equally frequent.
             low, high = 0 if wraps else 1 - side, length
-            offset = torch.randint(low, high, (batch, 1), generator=generator, device=device).cpu()
+            offset = drawn(low, high, 1)
             run = (offset if wraps else offset.clamp(0, length - side)) + torch.arange(side)
             run = run % length  # across the border of a periodic axis
             view = [batch] + [1] * len(patch)

@@ -14,6 +14,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.signals import DivisibleSet
+from ddmi_core.draws import per_row
 from ddmi_core.grids.sampler import as_values
 
 Levels = tuple[Tensor, ...]
@@ -44,7 +45,7 @@ def mirroring(allowed: Sequence[bool]) -> Augment:
     may = torch.tensor(list(allowed), dtype=torch.bool)
 
     def mirror(levels: Levels, index: Tensor, generator: torch.Generator) -> Levels:
-        chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
+        chance = per_row(generator, len(index), lambda rows, g: torch.rand(rows, generator=g, device=g.device)).cpu()
         turned = may[index] & (chance < 0.5)
         for level in levels:
             level[turned] = level[turned].flip(-1)

@@ -176,7 +176,7 @@ class FreshLatents(LatentSource):
     Args:
         model: the autoencoder; moved to the device of the first draw.
         signals: the training signals.
-        latents: their cache, for the statistics.
+        encoded: their cache, for the statistics.
     """
 
     def __init__(self, model: D2CVAE, signals: SignalSet, encoded: Latents) -> None:

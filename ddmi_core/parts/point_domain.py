@@ -17,6 +17,7 @@ from ddmi_core.api.signals import Queries
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.embedded_grids import plane_cells
 from ddmi_core.autoencoder.encoders import PointEncoder
+from ddmi_core.draws import per_row
 from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
@@ -71,7 +72,8 @@ class PointSampler(CoordinateSampler[PointSignal]):
     def sample(self, signal: PointSignal, n: int, generator: torch.Generator) -> Queries:
         """`n` of the measurements of each signal, with their weights."""
         batch, count = signal.weights.shape
-        drawn = torch.rand(batch, n, generator=generator, device=generator.device).to(signal.weights)
+        drawn = per_row(generator, batch, lambda rows, g: torch.rand(rows, n, generator=g, device=g.device))
+        drawn = drawn.to(signal.weights)
         # As many draws of each signal: the padding is at the end.
         own = (signal.weights > 0).sum(dim=1, keepdim=True)
         return self._queries(signal, (drawn * own).long().clamp(max=count - 1).minimum(own - 1))

@@ -147,6 +147,8 @@ def execute(
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
         config = stored
         parts = build_parts(domain, config.domain)
+    for key, training in (("autoencoder", config.autoencoder.training), ("diffusion", config.diffusion.training)):
+        training.parts(distributed.count(), f"{key}.training")
     for _, kind, name in named_parts(config):
         part(kind, name, domain)  # one that cannot be imported ends the run before any training
     if not resume and not config.data:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import field, frozen, validators
+
+from ddmi_core.errors import ConfigError
 
 
 @frozen
@@ -11,10 +15,12 @@ class TrainingConfig:
 
     Args:
         steps: optimiser steps.
-        batch: signals per process that are in memory at once.
-        accumulation: batches whose gradients are averaged for one optimiser step. A step sees
-            `batch * accumulation * processes` signals and takes about `accumulation` times as long.
-        rate: peak learning rate of AdamW.
+        batch: signals of one optimiser step, over all processes and parts (the global batch). Nothing else follows it:
+            if you change it, multiply `rate` by the square root of the ratio, the rule for Adam (arXiv 2205.10287),
+            and divide `steps` by the ratio for the same number of epochs.
+        accumulation: parts of the batch, computed one after the other where memory does not hold the whole; it must
+            divide `batch`. Several processes share the parts, and split them further where they are more.
+        rate: peak learning rate of AdamW, for this batch.
         warmup: steps of linear warm-up.
         schedule: what follows: `cosine`, a decay to 1 % of the peak, or `constant`.
         beta: decay rate of AdamW's mean of squared gradients; that of its mean of gradients is 0.9.
@@ -41,3 +47,40 @@ class TrainingConfig:
     log: int = field(default=20, validator=validators.ge(1))
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")))
     compile: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.batch % self.accumulation:
+            raise ValueError(
+                f"accumulation = {self.accumulation} does not divide batch = {self.batch}, the signals of a step. Fix: "
+                f"set accumulation to {_either(_divisors(self.batch))}"
+            )
+
+    def parts(self, processes: int, key: str = "training") -> int:
+        """Parts of a step that each process computes, of equally many signals, at most `batch / accumulation`.
+
+        Args:
+            processes: that share the step.
+            key: dotted name of these settings, for errors.
+
+        Raises:
+            ConfigError: if the batch cannot be divided among the processes.
+        """
+        if self.batch % processes:
+            low = self.batch // processes * processes
+            raise ConfigError(
+                f"{key}.batch = {self.batch} signals of a step cannot be divided equally among {processes} processes. "
+                f"Fix: start {_either(_divisors(self.batch))} processes, or set {key}.batch to "
+                f"{_either([n for n in (low, low + processes) if n])}"
+            )
+        own = self.batch // processes
+        return next(n for n in _divisors(own) if n * processes >= self.accumulation)
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+def _either(numbers: Sequence[int]) -> str:
+    """Numbers as `1, 2 or 4`."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} or {last}" if others else last

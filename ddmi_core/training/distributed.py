@@ -30,6 +30,11 @@ def is_main() -> bool:
     return bool(_state().is_main_process)
 
 
+def count() -> int:
+    """Number of processes."""
+    return int(_state().num_processes)
+
+
 def on_main(work: Callable[[], Result]) -> Result:
     """Run `work` in the main process; the others wait for its result, which should be small.
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
 
 import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from ddmi_core.draws import seed_of
+
 
 @frozen
 class StepContext:
-    """Inputs of one training step; all randomness of the step comes from its generator."""
+    """Inputs of one training step, or of one part of it; all randomness of the step comes from its generator."""
 
     step: int
     indices: tuple[int, ...]  # of the items in the batch
-    generator: torch.Generator
+    generator: torch.Generator  # on the device, or on the CPU if the batch is still to be read
     device: torch.device
+    batch: Any = None  # what `Objective.read` returned for the indices; `None` to read it in the step
 
 
 @frozen(eq=False)
@@ -48,6 +52,23 @@ class Objective(nn.Module, ABC):
         """Modules to compile if `training.compile` is set; each is called through its `forward`."""
         return (self.trained,)
 
+    def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> Any:
+        """What `forward` needs of the items and draws on the CPU: tensors, in tuples or attrs instances.
+
+        It depends on its arguments alone, so that it may be called ahead of the step and in another process.
+
+        Args:
+            step: for which it is read.
+            indices: of the items.
+            generator: on the CPU; another one than that of `forward`.
+        """
+
+    def batch(self, context: StepContext) -> Any:
+        """What was read for a step, or is read now, on the CPU or on the step's device."""
+        if context.batch is not None:
+            return context.batch
+        return self.read(context.step, context.indices, context.generator)
+
     @abstractmethod
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
@@ -58,21 +79,22 @@ def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
 
     Each step seeds its own generator from `(seed, step)`, so a resumed run needs no stored random state.
     """
-    text = "/".join(map(str, (seed, *purpose)))
-    value = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-    return torch.Generator().manual_seed(value)
+    return torch.Generator().manual_seed(seed_of(seed, *purpose))
 
 
-def indices_for(seed: int, step: int, size: int, batch: int, rank: int = 0, processes: int = 1) -> tuple[int, ...]:
-    """Indices of one step: each epoch is a permutation, split into global batches of all processes.
+def indices_for(seed: int, step: int, size: int, batch: int) -> tuple[int, ...]:
+    """Indices of one step, of all processes: each epoch is a permutation, split into batches.
 
     A batch may span two epochs, so every item is drawn equally often.
     """
-    global_batch = batch * processes
-    first = step * global_batch + rank * batch
+    first = step * batch
     chosen = []
     for epoch in range(first // size, (first + batch - 1) // size + 1):
-        order = torch.randperm(size, generator=generator_for(seed, "order", epoch))
         low, high = max(first - epoch * size, 0), min(first + batch - epoch * size, size)
-        chosen.extend(order[low:high].tolist())
+        chosen.extend(_order(seed, epoch, size)[low:high].tolist())
     return tuple(chosen)
+
+
+@lru_cache(maxsize=4)  # two epochs of two objectives
+def _order(seed: int, epoch: int, size: int) -> Tensor:
+    return torch.randperm(size, generator=generator_for(seed, "order", epoch))

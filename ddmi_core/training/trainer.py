@@ -8,19 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from math import cos, pi
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
+from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
+from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
 
@@ -110,19 +112,21 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
     Args:
         stage: folder, settings, log, stop requests, progress.
-        objectives: name to objective; they take turns in every step, in order, each with all batches of the step.
+        objectives: name to objective; they take turns in every step, in order, each with the whole batch.
             An objective's random numbers depend on its name.
 
     Raises:
         Interrupted: a stop was asked for; the state is saved.
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
+        ConfigError: the batch cannot be divided among the processes.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
     from accelerate import Accelerator
 
     config = stage.config
+    config.parts(distributed.count())
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
         accelerator = Accelerator(mixed_precision="no", cpu=distributed.default_device().type == "cpu")
@@ -170,11 +174,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         average.update(main.trained, step)
         step += 1
         if step % config.log == 0 or step == config.steps:
-            values = {
-                f"{name}.{part}" if number else part: float(value.detach())
-                for number, (name, loss) in enumerate(losses.items())
-                for part, value in (("loss", loss.total), *loss.parts)
-            }
+            values = _logged(losses)
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
                 record = {**values, "steps_per_second": round(speed, 3)}
@@ -193,14 +193,14 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
 
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> Losses:
-    """One optimiser step of a player, with the mean gradient of `accumulation` batches; returns the mean losses."""
+    """One optimiser step of a player, with the mean gradient of all parts; returns the mean losses of this process."""
     objective, config = player.objective, stage.config
     for group in player.optimiser.param_groups:
         group["lr"] = config.rate * objective.rate * rate_factor(step, config)
-    losses = []
-    for number in range(config.accumulation):
-        # Processes exchange gradients once, after the last batch.
-        with accelerator.no_sync(player.model) if number < config.accumulation - 1 else nullcontext():
+    parts, losses = config.parts(accelerator.num_processes), []
+    for number in range(parts):
+        # Processes exchange gradients once, after the last part.
+        with accelerator.no_sync(player.model) if number < parts - 1 else nullcontext():
             losses.append(_accumulate(player, stage, step, number, accelerator))
     mean = _mean(losses)
     _check_finite("loss", mean.total, stage, step)
@@ -215,21 +215,34 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
 
 
 def _accumulate(player: _Optimized, stage: Stage, step: int, number: int, accelerator: Any) -> Losses:
-    """Add the gradient of one batch of a step, divided by the number of batches; returns its detached losses."""
-    config, rank, batches = stage.config, accelerator.process_index, stage.config.accumulation
-    place = step * batches + number  # batches follow each other as if each were a step
-    indices = indices_for(stage.seed, place, player.objective.size, config.batch, rank, accelerator.num_processes)
-    further = (number,) if number else ()
-    generator = generator_for(stage.seed, stage.name, player.name, step, rank, *further)
+    """Add the gradient of one part of a step, divided by the number of parts; returns its detached losses."""
+    config, rank, parts = stage.config, accelerator.process_index, stage.config.parts(accelerator.num_processes)
+    size = config.batch // (parts * accelerator.num_processes)
+    first = (rank * parts + number) * size
+    indices = indices_for(stage.seed, step, player.objective.size, config.batch)[first : first + size]
+    purpose = stage.seed, stage.name, player.name, step
+    batch = player.objective.read(step, indices, BatchGenerator(first, *purpose, "read"))
+    generator = BatchGenerator(first, *purpose, "draw", device=accelerator.device)
     dtype = _AUTOCAST.get(config.precision)
     with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
-        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device))
-    torch.autograd.backward(player.scaler.scale(losses.total / batches))
+        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device, batch))
+    torch.autograd.backward(player.scaler.scale(losses.total / parts))
     return Losses(losses.total.detach(), tuple((part, value.detach()) for part, value in losses.parts))
 
 
+def _logged(losses: Mapping[str, Losses]) -> dict[str, float]:
+    """The losses of a step by name, the mean over all processes."""
+    own = {
+        f"{name}.{part}" if number else part: float(value)
+        for number, (name, loss) in enumerate(losses.items())
+        for part, value in (("loss", loss.total), *loss.parts)
+    }
+    every = distributed.from_all(lambda: own)
+    return {name: fmean(each[name] for each in every if name in each) for name in own}
+
+
 def _mean(losses: Sequence[Losses]) -> Losses:
-    """Mean of the losses of several batches; a part that is missing in some counts where it is present."""
+    """Mean of the losses of several parts; a part that is missing in some counts where it is present."""
     parts: dict[str, list[Tensor]] = {}
     for part, value in (pair for one in losses for pair in one.parts):
         parts.setdefault(part, []).append(value)

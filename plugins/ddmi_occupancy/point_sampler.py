@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddmi_core.api import CoordinateSampler, Queries
+from ddmi_core.api import CoordinateSampler, Queries, per_row
 from ddmi_occupancy.signal import ShapeSignal
 
 # The loss is a mix of its mean near the surface, with this weight, and its mean over [-1, 1]^3. At one half, all points
@@ -34,7 +34,11 @@ class PointSampler(CoordinateSampler[ShapeSignal]):
         if n < 1:
             raise ValueError(f"n={n} is out of range; sample at least 1 point")
         batch, count, axes = signal.points.shape
-        drawn = torch.randint(count, (batch, n), generator=generator, device=generator.device).to(signal.points.device)
+
+        def draw(rows: int, generator: torch.Generator) -> Tensor:
+            return torch.randint(count, (rows, n), generator=generator, device=generator.device)
+
+        drawn = per_row(generator, batch, draw).to(signal.points.device)
 
         def of(column: Tensor) -> Tensor:
             return column.gather(1, drawn)

@@ -12,7 +12,7 @@ from attrs import evolve
 from PIL import Image
 from test_docs import DOCS, ROOT
 
-from ddmi_core.api import Domain, Figure, Layout, Split, Trained
+from ddmi_core.api import Domain, Figure, Layout, Split, Trained, per_row
 from ddmi_core.parts import Evaluation, GridSet, MultiScaleTerm, PerceptualConfig, cell_centres
 from ddmi_core.registry.registry import register, unregister
 from ddmi_core.testing import Subject, check_named, examine
@@ -115,7 +115,7 @@ def test_fields_of_the_periodic_domain_have_no_seam(tides):
 
 
 def test_a_mirrored_vector_field_changes_the_sign_of_one_component():
-    mirrored = code("reference/domain.md", "mirrored", torch=torch)["mirrored"]
+    mirrored = code("reference/domain.md", "mirrored", torch=torch, per_row=per_row)["mirrored"]
     rotation, expansion = vectors(8, 8)
     level = torch.cat([rotation, expansion]).repeat(20, 1, 1, 1)
     (found,) = mirrored((level.clone(),), torch.arange(40), torch.Generator().manual_seed(0))

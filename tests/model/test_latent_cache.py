@@ -50,15 +50,14 @@ def drawing(count: int = 5) -> FreshLatents:
     return FreshLatents(model, signals, encode(model, signals, DRAWN, CPU))
 
 
+def drawn(fresh: FreshLatents, indices: Sequence[int], step: int = 0) -> Tensor:
+    """Normalised latents drawn at a step."""
+    return fresh.latents(fresh.read(indices, generator_for(0, "read", step)), generator_for(0, "draw", step), CPU)
+
+
 def restored(fresh: FreshLatents, indices: Sequence[int], step: int = 0) -> Planes:
     """Latents drawn at a step, in the autoencoder's units."""
-    return fresh.shape.unpack(fresh.normalisation.invert(drawn_by(fresh, indices, step)))
-
-
-def drawn_by(fresh: FreshLatents, indices: Sequence[int], step: int = 0) -> Tensor:
-    """Normalised latents drawn at a step."""
-    generator = generator_for(0, "draw", step)
-    return fresh.latents(fresh.read(indices, generator), generator, CPU)
+    return fresh.shape.unpack(fresh.normalisation.invert(drawn(fresh, indices, step)))
 
 
 def test_draws_have_the_mean_and_the_deviation_of_the_posterior_and_are_augmented():
@@ -71,7 +70,7 @@ def test_draws_have_the_mean_and_the_deviation_of_the_posterior_and_are_augmente
 
 def test_steps_draw_different_latents_and_a_step_always_the_same():
     fresh = drawing()
-    first, again, second = (drawn_by(fresh, [0, 1, 4], step) for step in (0, 0, 1))
+    first, again, second = (drawn(fresh, [0, 1, 4], step) for step in (0, 0, 1))
     assert torch.equal(first, again)
     assert (first - second).abs().min() > 1e-6
 
@@ -108,8 +107,8 @@ def test_the_autoencoder_stays_frozen_and_in_full_precision():
     fresh = FreshLatents(model, signals, encode(model, signals, DRAWN, CPU))
     model.train()
     with torch.autocast("cpu", torch.bfloat16):
-        drawn = drawn_by(fresh, [0, 1])
-    assert not drawn.requires_grad
+        flat = drawn(fresh, [0, 1])
+    assert not flat.requires_grad
     assert model.seen[-1] == (torch.float32, False)
 
 

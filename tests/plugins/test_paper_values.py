@@ -96,7 +96,7 @@ def test_planes_are_joined_as_the_authors_do(domain, planes):
 def test_a_step_sees_as_many_signals_as_the_authors_four_processes(domain, authors):
     config = resolve(domain, "paper")
     stages = config.autoencoder.training, config.diffusion.training
-    assert [stage.batch * stage.accumulation for stage in stages] == [4 * each for each in authors.batches]
+    assert [stage.batch for stage in stages] == [4 * each for each in authors.batches]
 
 
 def test_pictures_are_compared_in_blocks_of_the_authors_size():

@@ -553,12 +553,12 @@ class Fixed(Objective):
         return Losses(loss, (("half", loss / 2),))
 
 
-@pytest.mark.parametrize(("batch", "accumulation"), [(6, 1), (3, 2), (2, 3), (1, 6)])
-def test_accumulated_batches_are_one_large_batch(batch, accumulation, tmp_path):
+@pytest.mark.parametrize("accumulation", [1, 2, 3, 6])
+def test_the_parts_of_a_batch_are_one_batch(accumulation, tmp_path):
     whole, parts = ({"main": Fixed(), "second": Fixed(start=4)} for _ in range(2))
     job = stage(tmp_path / "whole", evolve(CONFIG, batch=6))
     train(job, whole)
-    split = stage(tmp_path / "split", evolve(CONFIG, batch=batch, accumulation=accumulation))
+    split = stage(tmp_path / "split", evolve(CONFIG, batch=6, accumulation=accumulation))
     train(split, parts)
     for name in whole:
         for a, b in zip(whole[name].trained.parameters(), parts[name].trained.parameters(), strict=True):
@@ -570,16 +570,16 @@ def test_accumulated_batches_are_one_large_batch(batch, accumulation, tmp_path):
         assert a["half"] == pytest.approx(b["half"], rel=1e-6)
 
 
-def test_batches_of_a_step_draw_different_numbers(tmp_path):
+def test_parts_of_a_step_draw_different_numbers(tmp_path):
     objective = Regression()
-    train(stage(tmp_path, evolve(CONFIG, accumulation=3)), {"main": objective})
+    train(stage(tmp_path, evolve(CONFIG, batch=6, accumulation=3)), {"main": objective})
     states = {context.generator.initial_seed() for context in objective.seen}
     assert len(states) == len(objective.seen) == 3 * STEPS
 
 
 @pytest.mark.parametrize("step", [0, 5, 9])
 def test_accumulating_training_resumes_to_the_same_bits(step, tmp_path):
-    config = evolve(CONFIG, accumulation=2)
+    config = evolve(CONFIG, batch=6, accumulation=2)
     undisturbed = run_through(tmp_path / "undisturbed", config=config)
     stop, objective = stop_after(step)
     with pytest.raises(Interrupted):
@@ -587,7 +587,7 @@ def test_accumulating_training_resumes_to_the_same_bits(step, tmp_path):
     assert same(run_through(tmp_path / "stopped", config=config), undisturbed)
 
 
-def test_a_bad_loss_of_the_first_of_several_batches_ends_the_step(tmp_path):
+def test_a_bad_loss_of_the_first_of_several_parts_ends_the_step(tmp_path):
     calls = itertools.count()
 
     class Spoilt(Fixed):
@@ -596,7 +596,7 @@ def test_a_bad_loss_of_the_first_of_several_batches_ends_the_step(tmp_path):
             return Losses(losses.total * float("nan")) if next(calls) == 10 else losses
 
     with pytest.raises(TrainingError, match="loss of stage 'regression' is nan at step 5; the checkpoint of step 4"):
-        train(stage(tmp_path, evolve(CONFIG, accumulation=2)), {"main": Spoilt()})
+        train(stage(tmp_path, evolve(CONFIG, batch=6, accumulation=2)), {"main": Spoilt()})
 
 
 def test_the_global_random_state_is_left_alone_and_not_used(tmp_path):
@@ -728,40 +728,23 @@ sizes = st.integers(1, 23)
 
 
 @settings(deadline=None)
-@given(sizes, st.integers(1, 7), st.integers(1, 3), st.integers(0, 99))
-def test_each_epoch_is_a_permutation_over_all_processes(size, batch, processes, seed):
-    together = batch * processes
-    steps = -(-3 * size // together)
-    drawn = [
-        index
-        for step in range(steps)
-        for rank in range(processes)
-        for index in indices_for(seed, step, size, batch, rank, processes)
-    ]
-    assert len(drawn) == steps * together
+@given(sizes, st.integers(1, 21), st.integers(0, 99))
+def test_each_epoch_is_a_permutation(size, batch, seed):
+    steps = -(-3 * size // batch)
+    drawn = [index for step in range(steps) for index in indices_for(seed, step, size, batch)]
+    assert len(drawn) == steps * batch
     for epoch in range(3):
         assert sorted(drawn[epoch * size : (epoch + 1) * size]) == list(range(size))
 
 
 @settings(deadline=None)
-@given(sizes, st.integers(1, 7), st.integers(1, 3))
-def test_every_item_is_drawn_equally_often(size, batch, processes):
+@given(sizes, st.integers(1, 21))
+def test_every_item_is_drawn_equally_often(size, batch):
     counts = [0] * size
-    for step in range(size):  # batch * processes epochs exactly
-        for rank in range(processes):
-            for index in indices_for(0, step, size, batch, rank, processes):
-                counts[index] += 1
-    assert counts == [batch * processes] * size
-
-
-@settings(deadline=None)
-@given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 20))
-def test_processes_share_what_one_process_with_the_whole_batch_would_draw(batch, processes, step):
-    size = 3 * batch * processes
-    whole = indices_for(7, step, size, batch * processes)
-    shares = [indices_for(7, step, size, batch, rank, processes) for rank in range(processes)]
-    assert tuple(index for share in shares for index in share) == whole
-    assert len(set(whole)) == len(whole)
+    for step in range(size):  # as many epochs as the batch has signals
+        for index in indices_for(0, step, size, batch):
+            counts[index] += 1
+    assert counts == [batch] * size
 
 
 def test_orders_differ_between_epochs_and_seeds():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ddmi_core.errors import ConfigError
 from ddmi_core.training.config import TrainingConfig
 
 
@@ -36,3 +37,23 @@ def test_values_have_limits(name, allowed, refused):
 
 def test_models_are_not_compiled_unless_asked_for():
     assert TrainingConfig().compile is False
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "processes", "parts"),
+    [(16, 1, 1, 1), (16, 1, 4, 1), (200, 20, 1, 20), (200, 20, 4, 5), (200, 20, 8, 5), (200, 20, 25, 1)],
+)
+def test_processes_share_the_parts_of_a_batch(batch, accumulation, processes, parts):
+    config = TrainingConfig(batch=batch, accumulation=accumulation)
+    assert config.parts(processes) == parts
+    assert batch % (parts * processes) == 0
+    assert batch // (parts * processes) <= batch // accumulation  # no process holds more signals than one alone
+
+
+def test_a_batch_that_cannot_be_divided_is_refused_with_what_would_fit():
+    with pytest.raises(ValueError, match=r"accumulation = 4 does not divide batch = 6.*to 1, 2, 3 or 6"):
+        TrainingConfig(batch=6, accumulation=4)
+    with pytest.raises(ConfigError, match=r"t\.batch = 10 .* among 3 .*start 1, 2, 5 or 10 processes, .* to 9 or 12"):
+        TrainingConfig(batch=10).parts(3, "t")
+    with pytest.raises(ConfigError, match=r"batch to 3$"):
+        TrainingConfig(batch=2).parts(3)

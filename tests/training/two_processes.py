@@ -69,7 +69,7 @@ class Halves(nn.Module):
 
 
 def main(out: Path, rank: int) -> None:
-    config = TrainingConfig(steps=6, batch=3, rate=1e-2, warmup=1, checkpoint=2, log=2)
+    config = TrainingConfig(steps=6, batch=6, rate=1e-2, warmup=1, checkpoint=2, log=2)
     job = Stage("line", out / "line", config, seed=5, log=Log(out / "line.jsonl"))
     told: dict[str, object] = {"rank": rank}
 
@@ -78,9 +78,9 @@ def main(out: Path, rank: int) -> None:
     told["indices"] = objective.indices
     told["weights"] = [weight.tolist() for weight in objective.trained.parameters()]
 
-    for name, batch, accumulation in (("whole", 4, 1), ("split", 2, 2)):
+    for name, accumulation in (("whole", 1), ("split", 4)):
         objective = Line()
-        settings = evolve(config, batch=batch, accumulation=accumulation)
+        settings = evolve(config, batch=8, accumulation=accumulation)
         train(evolve(job, folder=out / name, config=settings), {"line": objective})
         told[name] = [weight.tolist() for weight in objective.trained.parameters()]
         told[f"{name} indices"] = objective.indices

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddmi_core.api import DivisibleSet
+from ddmi_core.api import DivisibleSet, per_row, shared
 from ddmi_nerf.data.packing import STEPS, Stack
 from ddmi_nerf.settings import Showing
 from ddmi_nerf.signal import ViewSignal
@@ -72,10 +72,10 @@ class ViewSet(DivisibleSet):
         views = torch.arange(showing.shown).expand(count, -1)
         points = torch.arange(showing.points)
         if generator is not None:
-            device = generator.device
-            order = torch.rand(count, showing.views, generator=generator, device=device).argsort(dim=1)
-            views = order[:, : showing.shown].sort(dim=1).values.cpu()
-            kept = torch.randperm(self.stack.points.shape[1], generator=generator, device=device)
+            keys = per_row(generator, count, lambda n, g: torch.rand(n, showing.views, generator=g, device=g.device))
+            views = keys.argsort(dim=1)[:, : showing.shown].sort(dim=1).values.cpu()
+            common = shared(generator)
+            kept = torch.randperm(self.stack.points.shape[1], generator=common, device=common.device)
             points = kept[: showing.points].sort().values.cpu()
         return self._signal(indices, views, points)
 

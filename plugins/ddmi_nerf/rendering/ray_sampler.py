@@ -9,7 +9,7 @@ from attrs import frozen
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.api import CoordinateSampler
+from ddmi_core.api import CoordinateSampler, per_row
 from ddmi_core.errors import DataError
 from ddmi_nerf.rendering.rays import RayQueries, crossing, entering
 from ddmi_nerf.signal import ViewSignal
@@ -59,14 +59,16 @@ class RaySampler(CoordinateSampler[ViewSignal]):
         Raises:
             DataError: if no view of an object shows the cube.
         """
-        drawn = [self._drawn(signal, index, n, generator) for index in range(len(signal.images))]
+        # Of each signal: which of the pixels, as shares of their number, and places along the rays.
+        draws = per_row(generator, len(signal.images), lambda rows, g: torch.rand(rows, 2, n, generator=g))
+        drawn = [self._drawn(signal, index, shares) for index, shares in enumerate(draws[:, 0])]
         coords, extra, targets, weights = (torch.stack(part) for part in zip(*drawn, strict=True))
         low = signal.points.amin(dim=1, keepdim=True) - MARGIN
         high = signal.points.amax(dim=1, keepdim=True) + MARGIN
         close = torch.stack(crossing(coords, extra, low, high), dim=-1)
         jitter = torch.full(coords.shape[:2], 0.5, device=coords.device)
         if self.jitter:
-            jitter = torch.rand(coords.shape[:2], generator=generator).to(coords.device)
+            jitter = draws[:, 1].to(coords.device)
         background = signal.background[:, None].expand_as(targets)
         return RayQueries(
             coords=coords,
@@ -120,10 +122,9 @@ class RaySampler(CoordinateSampler[ViewSignal]):
             column=((2 * column + 1) / width - 1).to(coords)[None],
         )
 
-    def _drawn(
-        self, signal: ViewSignal, index: int, n: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Entry points, directions, colours and weights of rays of one signal."""
+    def _drawn(self, signal: ViewSignal, index: int, shares: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Entry points, directions, colours and weights of rays of one signal, chosen by shares `(N,)` in [0, 1)."""
+        n = len(shares)
         coords, directions, crosses = pixel_rays(signal, index)
         allowed = crosses.nonzero()[:, 0]
         if not len(allowed):
@@ -136,7 +137,7 @@ class RaySampler(CoordinateSampler[ViewSignal]):
         share = len(object_) / len(allowed)
         more = self.on_object if len(object_) and len(others) else share
         number = round(n * max(more, share))
-        chosen = torch.cat([_some(object_, number, generator), _some(others, n - number, generator)])
+        chosen = torch.cat([_some(object_, shares[:number]), _some(others, shares[number:])])
         weights = torch.cat(
             [
                 torch.full((number,), share * n / max(1, number)),
@@ -187,8 +188,6 @@ def _informative(allowed: Tensor, object_: Tensor, most: int, generator: torch.G
     return torch.cat(chosen).sort().values
 
 
-def _some(numbers: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """A random sample of `count` numbers, with replacement."""
-    if not count:
-        return numbers[:0]
-    return numbers[torch.randint(len(numbers), (count,), generator=generator).to(numbers.device)]
+def _some(numbers: Tensor, shares: Tensor) -> Tensor:
+    """The numbers at shares in [0, 1) of their length."""
+    return numbers[(shares.double() * len(numbers)).long().to(numbers.device)]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ddmi_core.api import DivisibleSet
+from ddmi_core.api import DivisibleSet, normal_like, per_row, shared
 from ddmi_occupancy.data.sampling import NORMAL_STEPS, STEPS, Clouds
 from ddmi_occupancy.signal import ShapeSignal
 
@@ -79,7 +79,7 @@ class ShapeSet(DivisibleSet):
         rows, clouds = self.rows[index.numpy()], self.clouds
         chosen: Any = slice(self.shown)
         if generator is not None:
-            order = torch.randperm(clouds.surface.shape[1], generator=generator, device=generator.device)
+            order = torch.randperm(clouds.surface.shape[1], generator=shared(generator), device=generator.device)
             chosen = order[: self.shown].sort().values.cpu().numpy()
         inside = np.unpackbits(clouds.inside[rows], axis=1, count=clouds.points.shape[1])
         parts = [
@@ -88,13 +88,12 @@ class ShapeSet(DivisibleSet):
             as_floats(clouds.points[rows], STEPS),
         ]
         if generator is not None:
-            chance = torch.rand(len(index), generator=generator, device=generator.device).cpu()
+            chance = per_row(generator, len(index), lambda n, g: torch.rand(n, generator=g, device=g.device)).cpu()
             side = 1.0 - 2.0 * (self.mirrored[index] & (chance < 0.5)).float()
             for part in parts:
                 part[..., 0] *= side[:, None]
             if self.noise:
-                drawn = torch.randn(parts[0].shape, generator=generator, device=generator.device)
-                parts[0] += self.noise * drawn.cpu()
+                parts[0] += self.noise * normal_like(parts[0], generator)
         weights = torch.from_numpy(self.weights).expand(len(index), -1)
         surface, normals, points = parts
         return ShapeSignal(surface, normals, points, torch.from_numpy(inside), weights)

@@ -1,0 +1,82 @@
+"""Losses of both stages depend on the seed and the batch of a step, not on how processes and parts share it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddmi_core.draws import BLOCK, BatchGenerator, normal_like, per_row, shared
+from ddmi_core.training.log import Log
+
+TESTS = Path(__file__).parents[1]
+
+
+def losses(out: Path, processes: int, *accumulations: int) -> list[list[dict]]:
+    """Records of the logs, without times."""
+    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
+    script = str(TESTS / "training" / "one_batch.py")
+    done = subprocess.run(
+        [sys.executable, *(["-m", *launch] if launch else []), script, str(out), *map(str, accumulations)],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    logs = [Log(out / str(number) / "log.jsonl").records() for number in accumulations]
+    return [
+        [{key: record[key] for key in record.keys() - {"stage", "steps_per_second"}} for record in log] for log in logs
+    ]
+
+
+def test_losses_depend_on_the_batch_alone_and_not_on_processes_or_parts(tmp_path):
+    whole, *others = losses(tmp_path / "1", 1, 1, 2, 4)
+    others += losses(tmp_path / "2", 2, 4)
+    others += losses(tmp_path / "4", 4, 1)
+    assert {"discriminator.loss", "perceptual", "adversarial", "features", "equivariance"} < set(whole[10])
+    assert whole[49]["reconstruction"] < whole[0]["reconstruction"]
+    for found in others:
+        assert len(found) == len(whole) == 100
+        for first, second in zip(whole, found, strict=True):
+            assert second == pytest.approx(first, rel=2e-4, abs=2e-5)
+
+
+def uniform(rows: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(rows, 3, generator=generator)
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 20, (5, 5, 5, 5), (7, 13), (BLOCK, 12), (19, 1)])
+def test_rows_are_those_of_the_whole_batch(sizes):
+    whole = BatchGenerator(0, 3, "step", 7)
+    expected = [per_row(whole, 20, uniform) for _ in range(2)], torch.rand(2, generator=shared(whole))
+    assert (expected[0][0] != expected[0][1]).all()
+    assert len(expected[0][0].unique()) == 60
+    first, parts = 0, []
+    for size in sizes:
+        part = BatchGenerator(first, 3, "step", 7)
+        parts.append([per_row(part, size, uniform) for _ in range(2)])
+        assert torch.equal(torch.rand(2, generator=shared(part)), expected[1])
+        first += size
+    for number in range(2):
+        assert torch.equal(torch.cat([drawn[number] for drawn in parts]), expected[0][number])
+
+
+def test_other_generators_are_used_as_they_are():
+    first, second = (torch.Generator().manual_seed(5) for _ in range(2))
+    assert torch.equal(per_row(first, 4, uniform), uniform(4, second))
+    assert shared(first) is first
+    values = torch.zeros(2, 3, dtype=torch.float64)
+    assert torch.equal(normal_like(values, first), torch.randn(2, 3, generator=second, dtype=torch.float64))
+
+
+def test_own_numbers_of_a_generator_differ_between_parts_and_purposes():
+    drawn = [torch.rand(4, generator=BatchGenerator(*given)) for given in ((0, "a"), (4, "a"), (0, "b"), (0, "a", 1))]
+    assert len(torch.cat(drawn).unique()) == 16
+    assert torch.equal(drawn[0], torch.rand(4, generator=BatchGenerator(0, "a")))
