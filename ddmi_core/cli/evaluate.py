@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from signal import SIGINT
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import check_run
 from ddmi_core.cli.output import print_result
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import Interrupted, RequestError
 
 
 class Protocols(StrEnum):
@@ -91,6 +92,10 @@ def evaluate(
         else:
             from ddmi_core.evaluation.evaluate import evaluate_run
 
-            result = evaluate_run(runs[0], plugin, protocol="paper" if paper else "", networks=network, tell=tell)
+            try:
+                result = evaluate_run(runs[0], plugin, protocol="paper" if paper else "", networks=network, tell=tell)
+            except KeyboardInterrupt as error:
+                text = "the samples drawn so far are kept in the run folder; the same command continues with them"
+                raise Interrupted(text, SIGINT) from error
     if is_main():
         print_result(result, as_json)

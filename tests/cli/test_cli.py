@@ -367,6 +367,12 @@ def test_evaluate_passes_what_is_asked_for(engine, finished):
     assert len(sweeps) == 1
 
 
+def test_an_interrupted_evaluation_says_how_to_go_on(engine, finished):
+    engine("ddmi_core.evaluation.evaluate", "evaluate_run", KeyboardInterrupt())
+    text = ddmi("evaluate", finished, status=130)
+    assert text.startswith("stopped: the samples drawn so far are kept")
+
+
 def test_evaluate_of_several_runs_compares_them(engine, finished):
     calls = engine("ddmi_core.evaluation.compare", "compare_runs", Result())
     assert ddmi("evaluate", finished, finished, "--across", "steps", "--protocol", "paper") == "one\ntwo\n"

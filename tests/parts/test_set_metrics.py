@@ -75,6 +75,18 @@ def test_one_distribution_has_an_accuracy_of_a_half_within_the_interval(n, m, fa
     assert covers(n, m, failed) >= 88  # of 95 expected; fewer in 1 of 500 sets of draws
 
 
+def test_references_in_few_groups_are_told_apart_although_all_come_from_one_distribution():
+    """As where groups that look alike are held out together: the halves by group against halves at random."""
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.randn(60, 3, generator=generator)
+    whole = groups.repeat_interleave(5, 0) + 0.05 * torch.randn(300, 3, generator=generator)
+    by_group = judged(whole[:150], whole[150:])
+    assert by_group.low > 0.9
+    chosen = torch.randperm(300, generator=generator)
+    at_random = judged(whole[chosen[:150]], whole[chosen[150:]])
+    assert at_random.low <= 0.5 <= at_random.high
+
+
 def test_samples_that_failed_match_nothing():
     a, b = points(8, 0), points(8, 1)
     d = torch.cdist(a, b)

@@ -57,7 +57,7 @@ class PerceptualDistance:
                 SETTING,
             )
         self._parts, self._device, self._path = parts, device, path
-        self._network = lpips_network(str(path), given, SETTING, "leave it out").to(device)
+        self._network = lpips_network(str(path), f"{SETTING}={LPIPS}:{path}", SETTING, "leave it out").to(device)
 
     @property
     def record(self) -> Mapping[str, Any]:

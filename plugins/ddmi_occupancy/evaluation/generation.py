@@ -14,8 +14,6 @@ from ddmi_core.parts import Mesh, coverage, evenly, minimum_matching_distance, o
 from ddmi_occupancy.geometry.distances import Points, chamfer_matrix, earth_movers_matrix, in_unit_sphere
 from ddmi_occupancy.settings import OccupancySettings
 
-# The exact earth mover's distance takes cubic time: of 32 shapes of each set, with 256 points each.
-EMD_MOST, EMD_POINTS = 32, 256
 PART = 64  # shapes read at once
 
 Clouds = Sequence[Points | None]  # None for a sample without a surface
@@ -25,9 +23,10 @@ Distances = Callable[[Sequence[Points], Sequence[Points]], Tensor]
 def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[Figure]:
     """MMD, COV and 1-NNA of samples against held-out shapes, for the chamfer and the earth mover's distance.
 
-    `domain.set_shapes` and `domain.set_points` set the numbers. Each cloud, of samples and references alike, is
-    centred and scaled to the unit sphere. Samples without a surface stay in the set as failures: they match no
-    held-out shape, `empty_samples` is their share, and 1-NNA compares the other samples with as many references.
+    `domain.set_shapes`, `set_points`, `emd_shapes` and `emd_points` set the numbers. Each cloud, of samples and
+    references alike, is centred and scaled to the unit sphere. Samples without a surface stay in the set as failures:
+    they match no held-out shape, `empty_samples` is their share, and 1-NNA compares the other samples with as many
+    references.
 
     The figures `..._of_real` are those of equally many training shapes in place of samples: what real data score.
     """
@@ -55,10 +54,17 @@ def generation(model: Trained, split: Split, count: int, seed: int) -> Sequence[
             points,
             "mean squared distance to the nearest point, both directions added",
         ),
-        "emd": (earth_movers_matrix, EMD_MOST, EMD_POINTS, "mean distance of the optimal assignment, exact"),
+        "emd": (
+            earth_movers_matrix,
+            settings.emd_shapes,
+            settings.emd_points,
+            "mean distance of the optimal assignment, exact",
+        ),
     }
     for name, (distances, most, fewer, definition) in kinds.items():
-        first, second, third = (_thinned(clouds[:most], fewer) for clouds in (samples, real, training))
+        # Held-out shapes are in the order of the data, which may be by class; the others are in random order.
+        chosen = [real[number] for number in evenly(len(real), min(most, len(real)))]
+        first, second, third = (_thinned(clouds[:most], fewer) for clouds in (samples, chosen, training))
         own = {**protocol, "n": len(first), "empty samples": sum(cloud is None for cloud in first)}
         own |= {"reference": f"{len(second)} held-out signals", "points": min(points, fewer), "distance": definition}
         held = _present(second)

@@ -44,16 +44,11 @@ class Shows:
 
     def __init__(self, meshes, **settings):
         self.meshes, self.renderer = meshes, SimpleNamespace(render=lambda mesh: mesh)
-        self.settings = OccupancySettings(**{"surface": 1500, **settings})
+        self.settings = OccupancySettings(**{"surface": 1500, "emd_points": 128, **settings})
 
     def sample_parts(self, n, *, seed=0, condition=None):
         for start in range(0, n, 4):
             yield Fields(self.meshes[i % len(self.meshes)] for i in range(start, min(n, start + 4)))
-
-
-@pytest.fixture(autouse=True)
-def _few_points(monkeypatch):
-    monkeypatch.setattr("ddmi_occupancy.evaluation.generation.EMD_POINTS", 128)
 
 
 def shapes(sides, first, points=1500):
@@ -113,6 +108,15 @@ def test_counts_follow_the_settings(split):
     assert (found["cov_emd"].protocol["n"], found["mmd_chamfer"].protocol["points"]) == (5, 1200)
 
 
+def test_earth_movers_distances_take_held_out_shapes_from_all_of_the_set(split):
+    """Of shapes in the order of their class, the first ones would be of one class."""
+    model = Shows([box(SIDES[0]), box(SIDES[-1])], emd_shapes=2, emd_points=300)
+    found = {figure.name: figure for figure in generation(model, split, 6, seed=0)}
+    assert (found["mmd_emd"].protocol["n"], found["mmd_emd"].protocol["points"]) == (2, 300)
+    assert found["cov_emd"].value == 1
+    assert found["mmd_emd"].value < 0.2
+
+
 def test_figures_say_how_they_were_obtained(split):
     found = figures([box(sides) for sides in SIDES], split, count=4)
     for name, figure in found.items():
@@ -139,14 +143,13 @@ def test_empty_samples_are_failures_that_match_nothing(split):
     assert [name for name in found if name in SETS] == []
 
 
-def test_empty_samples_leave_the_accuracy_of_equal_sets_at_a_half(monkeypatch):
+def test_empty_samples_leave_the_accuracy_of_equal_sets_at_a_half():
     """Samples and references are draws of one distribution; every third sample is empty."""
-    monkeypatch.setattr("ddmi_occupancy.evaluation.generation.EMD_MOST", 4)
     draw = np.random.default_rng(0)
     sides = draw.uniform(0.1, 0.9, (80, 3))
     held = shapes(sides[:40], 0, 200)
     meshes = [box(one) if i % 3 else nothing() for i, one in enumerate(sides[40:])]
-    model = Shows(meshes, set_points=200, surface=200)
+    model = Shows(meshes, set_points=200, surface=200, emd_shapes=4)
     found = {figure.name: figure for figure in generation(model, Split(train=held, held_out=held), 40, seed=0)}
     low, high = found["1nna_chamfer"].interval
     assert low <= 0.5 <= high
