@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attrs import asdict, define, field, frozen
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 SHOWN = 5  # names in a line, unless all are asked for
 
+SUFFIX = "other suffix"
 UNUSABLE = "cannot be used"
 NOT_CHOSEN = "not chosen: beyond the setting limit"
 
@@ -91,19 +92,23 @@ class Account:
     _places: list[Path] = field(factory=list)
 
     def take(self, location: Path, names: Iterable[str], kind: str) -> None:
-        """Record files that are used, below a location, as signals of a kind or for another purpose."""
+        """Record files below a location as signals of a kind, or as used for another purpose.
+
+        Files that are left out for another reason than their suffix stay so.
+        """
         for name in names:
             key = self._key(location, name)
-            self.left_out.pop(key, None)
-            self.taken[key] = kind
+            if self.left_out.get(key, LeftOut(SUFFIX)).reason == SUFFIX:
+                self.left_out.pop(key, None)
+                self.taken[key] = kind
 
     def leave_out(self, location: Path, name: str, reason: str, detail: str = "") -> None:
-        """Record a file or folder below a location that is not used, unless it is used for another purpose."""
+        """Record a file or folder below a location that is not used; one that is taken has an accepted suffix."""
         key = self._key(location, name)
-        if reason in (UNUSABLE, NOT_CHOSEN):
-            self.taken.pop(key, None)
-        if key not in self.taken:
-            self.left_out[key] = LeftOut(reason, detail)
+        if reason == SUFFIX and key in self.taken:
+            return
+        self.taken.pop(key, None)
+        self.left_out[key] = LeftOut(reason, detail)
 
     def change(self, signal: str, changes: Sequence[Change]) -> None:
         """Record what a reader did to a signal."""
@@ -144,10 +149,15 @@ class Account:
             every: all names instead of the first few.
         """
         lines = [line] if (line := self.files_line()) else []
-        for reason in dict.fromkeys(left.reason for left in self.left_out.values()):
+        for reason in sorted(
+            {left.reason for left in self.left_out.values()}, key=lambda text: (text != UNUSABLE, text)
+        ):
             mine = {name: left.detail for name, left in self.left_out.items() if left.reason == reason}
             details = [detail for detail in mine.values() if detail]
-            lines += _listed(f"  {counted(len(mine), 'file')} left out, {reason}", list(mine), details, every)
+            if reason == SUFFIX:
+                details = [_of_suffix(list(mine), suffix, every) for suffix in dict.fromkeys(map(_suffix, mine))]
+            head = f"  {counted(len(mine), 'file')} left out, {reason}"
+            lines += _listed(head, list(mine), details, every or reason == SUFFIX)
         summaries = [f"  {line}" for line in self.summaries()]
         return lines + (["changes by the reader:", *summaries] if summaries else []) + self._warning_lines(every)
 
@@ -256,6 +266,17 @@ def accounting() -> Iterator[Account]:
 def shown(name: str) -> str:
     """A name on one line of a terminal: control characters are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _of_suffix(names: Sequence[str], suffix: str, every: bool) -> str:
+    """The files with a suffix, on one line."""
+    mine = [name for name in names if _suffix(name) == suffix]
+    (line,) = _listed(f"{suffix or 'none'} {len(mine)}", mine, [], every)
+    return line
 
 
 def _listed(head: str, names: Sequence[str], details: Sequence[str], every: bool) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from ddmi_core.errors import DataError, DdmiError
+from ddmi_core.errors import DataError, DdmiError, counted
 from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.files import Entry
@@ -122,7 +122,7 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
         account().change(name, changes_from(changes))
     if copies := notes["copies"]:
         data_warning(
-            "signals that equal another one; a copy in training of a held-out signal improves figures",
+            f"{counted(len(copies), 'signal')} equal to another one, which makes figures too good if one is held out",
             [f"{name} = {first}" for name, first in copies.items()],
             "remove the copies",
         )

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from attrs import frozen
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources.account import account
+from ddmi_core.sources.account import SUFFIX, account
 
 LARGEST_FILE = 1 << 30  # bytes of one file of an archive, so that a forged archive cannot fill the memory
 SUFFIXES_SHOWN = 12
@@ -89,9 +89,7 @@ def _unwanted(name: PurePosixPath, suffixes: Sequence[str]) -> str:
     """Why a file is not of a kind; empty if it is."""
     if any(part.startswith(HIDDEN) for part in name.parts):
         return "hidden"
-    if name.suffix.lower() in suffixes:
-        return ""
-    return f"other suffix {name.suffix.lower()}" if name.suffix else "no suffix"
+    return "" if name.suffix.lower() in suffixes else SUFFIX
 
 
 def _in_folder(folder: Path) -> Iterator[Entry]:

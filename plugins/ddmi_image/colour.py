@@ -61,7 +61,7 @@ def over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]
         return image, []
     opaque = np.asarray(image.getchannel("A"), dtype=np.float64).mean() / 255
     flat = Image.alpha_composite(Image.new("RGBA", image.size, ImageColor.getrgb(background)), image).convert("RGB")
-    return flat, [Change(f"transparent parts laid over {background}", round(1 - opaque, 4), "of the area")]
+    return flat, [Change(f"laid over {background} where transparent", round(1 - opaque, 4), "of the area")]
 
 
 def rawmode(image: Image.Image) -> str:
@@ -119,7 +119,7 @@ def _grey(image: Image.Image, name: str, white: float, changes: list[Change]) ->
         raise DataError(f"{name}: has negative values, down to {values.min():g}; convert it to 8 or 16 bits")
     top = white or _white(image, values, name, changes)
     scaled = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
-    changes.append(Change("greys scaled to 8 bits", top, "is white"))
+    changes.append(Change(f"of grey scaled to 8 bits, with white at {top:g}"))
     clear = image.info.get("transparency")
     alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
     return Image.fromarray(scaled), alpha

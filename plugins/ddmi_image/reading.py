@@ -176,7 +176,7 @@ def _resizing(stored: tuple[int, int], size: tuple[int, int], how: Fit) -> list[
     if scale == 1:
         return []
     if scale > 1:
-        return [Change("reduced", round(scale, 4), "times", {"size": list(stored)})]
+        return [Change("reduced in size", round(scale, 4), "times", {"size": list(stored)})]
     changes = [Change("enlarged", round(1 / scale, 4), "times", {"size": list(stored)})]
     if scale < 1 / MOST_ENLARGED:
         fix = "leave them out, or lower domain.size: they have no detail of this size"

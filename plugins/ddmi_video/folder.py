@@ -11,11 +11,14 @@ import numpy as np
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError, counted
 from ddmi_core.parts import (
+    Change,
+    Decoded,
     Decoding,
     Entry,
     FolderSource,
     GridSet,
     GridSignal,
+    account,
     choose,
     data_warning,
     mirroring,
@@ -29,6 +32,8 @@ from ddmi_video.reading.worker_process import ClipReader, clip_reader
 from ddmi_video.settings import VideoSettings
 
 log = logging.getLogger(__name__)
+
+Changes = dict[str, tuple[Change, ...]]  # of each video
 
 
 def load(location: Path | None, settings: VideoSettings) -> Split:
@@ -64,9 +69,9 @@ def load_all(location: Path | None, settings: VideoSettings, *, short: bool = Fa
     folder = FolderSource(location, "videos", SUFFIXES, settings.strict, settings.classes)
     sources = find_videos(location)
     with clip_reader(location, sources, settings) as reader:
-        clips = _count(reader, folder, sources, short)
+        clips, changes = _count(reader, folder, sources, short)
         clips = [clips[i] for i in choose([clip.name(settings) for clip in clips], settings.limit)]
-        pixels, kept = _decode(reader, folder, sources, clips, settings)
+        pixels, kept = _decode(reader, folder, sources, clips, settings, changes)
     found = folder.labels([clips[i].video for i in kept])
     return GridSet(
         [pixels],
@@ -94,19 +99,24 @@ def read(path: Path, settings: VideoSettings) -> GridSignal:
     return GridSet([clip[None]], [path.name]).batch([0])
 
 
-def _count(reader: ClipReader, folder: FolderSource, sources: Sequence[VideoSource], short: bool) -> list[Clip]:
-    """All clips of the videos in order, with a warning about each file whose end is missing."""
+def _count(
+    reader: ClipReader, folder: FolderSource, sources: Sequence[VideoSource], short: bool
+) -> tuple[list[Clip], Changes]:
+    """All clips of the videos in order, and the changes of each video; warns of each file whose end is missing."""
+    changes: Changes = {}
     counts = reader.counts(source.name for source in sources)
     reason = "as each is too short or damaged"
 
     def next_count(source: VideoSource) -> int:
         count = next(counts)
         if isinstance(count, TooShortError) and short:
+            account().leave_out(folder.location, source.name, "shorter than a clip")
             return 0
         if isinstance(count, DataError):
             raise count
         if count.missing:
             data_warning(f"{source.name}: its end is missing: {count.missing}; the clips before are taken")
+        changes[source.name] = count.changes
         return count.clips
 
     usable, lengths = folder.usable(sources, next_count, reason)
@@ -115,7 +125,7 @@ def _count(reader: ClipReader, folder: FolderSource, sources: Sequence[VideoSour
     clips = [Clip(source.name, i) for source, length in zip(usable, lengths, strict=True) for i in range(length)]
     if not clips:
         raise folder.nothing_usable(f"videos ({len(sources)})", reason)
-    return clips
+    return clips, changes
 
 
 def _decode(
@@ -124,6 +134,7 @@ def _decode(
     sources: Sequence[VideoSource],
     clips: Sequence[Clip],
     settings: VideoSettings,
+    changes: Changes,
 ) -> tuple[Pixels, list[int]]:
     """Clips `(M, 3, T, size, size)`, and the indices of those that could be decoded."""
     shape = (3, *settings.native)
@@ -131,14 +142,14 @@ def _decode(
     entries = [Entry(clip.name(settings), *files[clip.video]) for clip in clips]
     outcomes = zip(clips, reader.clips(clips), strict=True)
 
-    def read_next(entry: Entry) -> Pixels:
+    def read_next(entry: Entry) -> Decoded:
         # workers read ahead, in the order of the entries
         clip, outcome = next(outcomes)
         if clip.name(settings) != entry.name:
             raise RuntimeError(f"{entry.name} was requested, but {clip.name(settings)} is next")
         if isinstance(outcome, DataError):
             raise outcome
-        return outcome.reshape(-1)
+        return Decoded(outcome.reshape(-1), changes[clip.video])
 
     key = ("video", settings.frames, settings.size, settings.rate.hex(), settings.reader)
     rows, kept = folder.decode(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ddmi_core.sources.account import NOT_CHOSEN, UNUSABLE, Account, Change, account, accounting
+from ddmi_core.sources.account import NOT_CHOSEN, SUFFIX, UNUSABLE, Account, Change, account, accounting
 
 PLACE = Path("set")
 
@@ -21,13 +21,14 @@ def test_sources_write_into_the_account_that_is_open():
 
 def test_a_file_that_is_used_for_anything_is_not_left_out():
     kept = Account()
-    kept.leave_out(PLACE, "a.txt", "other suffix .txt")
+    kept.leave_out(PLACE, "a.txt", SUFFIX)
     kept.take(PLACE, ["a.png", "b.png", "c.png"], "pictures")
     kept.take(PLACE, ["a.txt"], "captions")
-    kept.leave_out(PLACE, "a.txt", "other suffix .txt")
+    kept.leave_out(PLACE, "a.txt", SUFFIX)
     kept.leave_out(PLACE, "b.png", UNUSABLE, "b.png: cut short")
     kept.leave_out(PLACE, "c.png", NOT_CHOSEN)
     kept.leave_out(Path("other"), "a.png", "hidden")
+    kept.take(PLACE, ["a.png", "b.png", "c.png"], "pictures")  # found again, when captions are looked for
     assert kept.taken == {"a.png": "pictures", "a.txt": "captions"}
     assert set(kept.left_out) == {"b.png", "c.png", "other/a.png"}
     line = (
@@ -39,10 +40,10 @@ def test_a_file_that_is_used_for_anything_is_not_left_out():
 def test_names_are_shortened_unless_all_are_asked_for():
     kept = Account()
     for number in range(8):
-        kept.leave_out(PLACE, f"{number}\n.heic", "other suffix .heic")
+        kept.leave_out(PLACE, f"{number}\n.heic", SUFFIX)
         kept.leave_out(PLACE, f"{number}.png", UNUSABLE, f"{number}.png: cut short")
     short, long = "\n".join(kept.lines()), "\n".join(kept.lines(every=True))
-    assert "8 files left out, other suffix .heic: 0\\n.heic, 1\\n.heic" in short
+    assert "8 files left out, other suffix:\n     .heic 8: 0\\n.heic, 1\\n.heic" in short
     assert "and 3 more" in short
     assert "7.png: cut short" not in short
     assert "more" not in long

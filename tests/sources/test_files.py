@@ -108,10 +108,10 @@ def test_every_file_that_is_left_out_is_in_the_account_with_its_reason(folder):
         find_files(folder, (".wav",), "sounds", beside=(".txt",))
     assert account.taken == {"b/2.wav": "sounds"}
     assert {name: left.reason for name, left in account.left_out.items()} == {
-        "a.TXT": "other suffix .txt",
-        "b/1.txt": "other suffix .txt",
-        "c.png": "other suffix .png",
-        "notes": "no suffix",
+        "a.TXT": "other suffix",
+        "b/1.txt": "other suffix",
+        "c.png": "other suffix",
+        "notes": "other suffix",
         ".hidden.txt": "hidden",
         ".hidden/": "hidden",
         ".git/": "hidden",

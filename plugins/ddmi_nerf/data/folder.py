@@ -122,7 +122,7 @@ def _signal(files: ObjectFiles, settings: NerfSettings) -> ViewSignal:
     held = min(settings.held_views, tests)
     views = min(settings.views + settings.held_views - held, every)
     seen = views + held > 1 or has_cloud(files)
-    row = pack(files, evolve(settings, views=views, held_views=held), ordered=True, points=seen)
+    row = pack(files, evolve(settings, views=views, held_views=held), ordered=True, points=seen).row
     stack = Packing(views + held, settings.size, settings.kept_points).stack(row[None])
     showing = evolve(settings.showing, views=views + held, shown=views + held)
     signal = ViewSet(stack, [files.name], showing).batch([0])

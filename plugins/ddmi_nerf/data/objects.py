@@ -144,7 +144,9 @@ def find_objects(location: Path) -> list[ObjectFiles]:
     place, wanted = (location.parent, location.name) if location.suffix == ".json" else (location, "")
     if wanted and not location.is_file():
         raise DataError(f"{location}: camera file not found; check the path")
-    found = find_files(place, (".json", ".txt", ".ply", *SUFFIXES), "objects with transforms.json or intrinsics.txt")
+    found = find_files(
+        place, (".json", ".txt", ".ply", *SUFFIXES), "files of objects with transforms.json or intrinsics.txt"
+    )
     entries = {entry.name: entry for entry in found}
     if wanted:
         return [ObjectFiles(location.parent.name or location.stem, "", wanted, entries)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry
+from ddmi_core.parts import Change, Decoded, Entry
 from ddmi_nerf.cameras.camera import Camera, Capture, Floats, Shot
 from ddmi_nerf.cameras.camera_checks import check_places
 from ddmi_nerf.data.objects import POINTS, ObjectFiles
@@ -21,7 +21,7 @@ from ddmi_nerf.settings import NerfSettings
 SEED = 77411
 
 
-def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, points: bool = True) -> Rows:
+def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, points: bool = True) -> Decoded:
     """Pack an object into a row, with `settings.views` training views followed by `settings.held_views` held-out ones.
 
     Args:
@@ -47,9 +47,30 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
             files.name, cameras[known], pictures[known], settings, draw
         )
     chosen = _repeated(len(places), settings.kept_points, draw)
-    return Packing(len(shots), settings.size, settings.kept_points).row(
-        cameras, pictures, places[chosen], colours[chosen]
-    )
+    packing = Packing(len(shots), settings.size, settings.kept_points)
+    row = packing.row(cameras, pictures, places[chosen], colours[chosen])
+    return Decoded(row, tuple(_changes(capture, len(capture.shots) + len(tests), shots, extent, settings)))
+
+
+def _changes(
+    capture: Capture, views: int, shots: Sequence[Shot], extent: float, settings: NerfSettings
+) -> Iterator[Change]:
+    """What is done to the views and cameras of an object."""
+    place = {"centre": [float(value) for value in capture.centre], "extent": float(extent)}
+    yield Change("moved and scaled to the cube", 1 / extent, "times", place)
+    if views > len(shots):
+        yield Change(f"reduced to {len(shots)} views", views, "views")
+    width, height = shots[0].camera.width, shots[0].camera.height
+    if width != height:
+        yield Change(
+            "with views cut to their central square", 1 - min(width, height) / max(width, height), "of the area"
+        )
+    scale = min(width, height) / settings.size
+    if scale != 1:
+        what, amount = ("reduced", scale) if scale > 1 else ("enlarged", 1 / scale)
+        yield Change(f"with {what} views", amount, "times")
+    if settings.opacity == "white":
+        yield Change("with white taken as the background")
 
 
 def has_cloud(files: ObjectFiles) -> bool:

@@ -8,10 +8,10 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import ArrayCache, Decoding, Entry, FolderSource, required_location, source_digest
+from ddmi_core.parts import ArrayCache, Decoded, Decoding, Entry, FolderSource, required_location, source_digest
 from ddmi_occupancy.data.mesh_files import SUFFIXES, read_mesh
 from ddmi_occupancy.data.mesh_points import pack
-from ddmi_occupancy.data.sampling import SPARE, Packing, Rows, point_weights
+from ddmi_occupancy.data.sampling import SPARE, Packing, point_weights
 from ddmi_occupancy.data.shape_set import ShapeSet
 from ddmi_occupancy.geometry.winding_number import kaolin_available
 from ddmi_occupancy.settings import OccupancySettings
@@ -71,7 +71,8 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
         raise DataError(f"{path}: meshes end in {', '.join(SUFFIXES)}")
     packing = Packing(settings.surface, settings.points)
     with path.open("rb") as file:
-        row = pack(read_mesh(file, str(path), path.parent, settings.up, settings.repair), str(path), packing)
+        mesh, _ = read_mesh(file, str(path), path.parent, settings.up, settings.repair)
+        row = pack(mesh, str(path), packing)
     weights = point_weights(settings.points)
     return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
 
@@ -79,11 +80,11 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
 def _decoding(location: Path, settings: OccupancySettings, packing: Packing) -> Decoding:
     """How a mesh file becomes a packed row, and everything that the row depends on."""
 
-    def row(entry: Entry) -> Rows:
+    def row(entry: Entry) -> Decoded:
         neighbours = (location / entry.name).parent if location.is_dir() else None
         with entry.opened() as file:
-            mesh = read_mesh(file, entry.name, neighbours, settings.up, settings.repair)
-            return pack(mesh, entry.name, packing)
+            mesh, changes = read_mesh(file, entry.name, neighbours, settings.up, settings.repair)
+            return Decoded(pack(mesh, entry.name, packing), changes)
 
     version = source_digest(*(PACKAGE / name for name in MAKERS))
     how = (version, settings.up, int(settings.repair), packing.surface, packing.points, int(kaolin_available()))

@@ -10,15 +10,18 @@ from urllib.parse import unquote
 import numpy as np
 
 from ddmi_core.errors import DataError
-from ddmi_occupancy.geometry.mesh import TriangleMesh, cleaned, normalised
-from ddmi_occupancy.geometry.mesh_repair import repaired
+from ddmi_core.parts import Change
+from ddmi_occupancy.geometry.mesh import EXTENT, TriangleMesh, cleaned, normalised
+from ddmi_occupancy.geometry.mesh_repair import open_edges, oriented, repaired
 
 SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
 MOST_BYTES = 1 << 28  # in a file
 MOST_FACES = 2_000_000
 
 
-def read_mesh(file: BinaryIO, name: str, beside: Path | None, up: str, repair: bool) -> TriangleMesh:
+def read_mesh(
+    file: BinaryIO, name: str, beside: Path | None, up: str, repair: bool
+) -> tuple[TriangleMesh, tuple[Change, ...]]:
     """Read a closed mesh and normalise it: centre the bounding box, and scale its longest side to [-0.9, 0.9].
 
     The objects of a scene are transformed and merged.
@@ -30,13 +33,30 @@ def read_mesh(file: BinaryIO, name: str, beside: Path | None, up: str, repair: b
         up: the axis that points up in the file, `y` or `z`; the result has y up.
         repair: fill holes and reorient faces, instead of refusing such meshes.
 
+    Returns:
+        The mesh, and what was changed.
+
     Raises:
         DataError: if the file cannot be read, is too large, or does not contain a solid.
     """
-    mesh = cleaned(triangles(file, name, beside), name)
+    stored = triangles(file, name, beside)
+    mesh = cleaned(stored, name)
     if up == "z":
         mesh = TriangleMesh(mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0]), mesh.faces)
-    return repaired(normalised(mesh), name, repair)
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    placed = normalised(mesh)
+    closed = repaired(placed, name, repair)
+    scale = float(2 * EXTENT / (high - low).max())
+    place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": up}  # axes after the turn to y up
+    changes = [Change("moved to the centre and scaled", scale, "times", place)]
+    if lost := len(stored.faces) - len(mesh.faces):
+        changes.append(Change("freed of faces without area", lost, "faces"))
+    if len(closed.faces) > len(placed.faces):
+        changes.append(Change("closed where faces were missing", len(open_edges(oriented(placed))), "open edges"))
+    turned = (closed.faces[: len(placed.faces)] != placed.faces).any(axis=1).mean()
+    if turned:
+        changes.append(Change("turned outwards in part", round(float(turned), 4), "of the faces"))
+    return closed, tuple(changes)
 
 
 def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from attrs import frozen
 
-from ddmi_core.parts import Entry, find_files
+from ddmi_core.parts import Change, Entry, account, find_files
 from ddmi_video.reading import frame_folder
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.frame_folder import FrameFolder
@@ -20,6 +20,7 @@ from ddmi_video.settings import VideoSettings
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".gif")
 SUFFIXES = (*VIDEO_SUFFIXES, *frame_folder.SUFFIXES)
+BESIDE = "picture beside videos"
 DUE = 1e-6  # seconds; the last frame of a clip has to start this long before the end
 
 
@@ -82,7 +83,11 @@ def find_videos(location: Path) -> list[VideoSource]:
     folders: dict[PurePosixPath, list[Entry]] = {}
     for entry in entries:
         place = PurePosixPath(entry.name)
-        if place.suffix.lower() in frame_folder.SUFFIXES and place.parent not in taken:
+        if place.suffix.lower() not in frame_folder.SUFFIXES:
+            continue
+        if place.parent in taken:
+            account().leave_out(location, entry.name, BESIDE)
+        else:
             folders.setdefault(place.parent, []).append(entry)
     found = [VideoSource(entry.name, (entry,)) for entry in videos]
     for folder, frames in folders.items():
@@ -107,6 +112,28 @@ def count_clips(video: Video | FrameFolder, name: str, settings: VideoSettings) 
             "take shorter clips: --set domain.frames=N or domain.rate=N"
         )
     return count
+
+
+def changes_of(video: Video | FrameFolder, settings: VideoSettings) -> tuple[Change, ...]:
+    """What reading does to the frames of a video; nothing is known of a folder of frames before it is read."""
+    if isinstance(video, FrameFolder):
+        return ()
+    orientation, (height, width) = video.index.orientation, video.size
+    changes = [Change(f"taken at {settings.rate:g} frames a second", len(video.times) / video.duration, "before")]
+    if orientation.turns or orientation.mirrored:
+        values = {"quarter_turns": orientation.turns, "mirrored": orientation.mirrored}
+        changes.append(Change("turned upright by their display matrix", values=values))
+    if orientation.aspect != 1:
+        changes.append(Change("stretched to square pixels", orientation.aspect, "times"))
+    shown = (width * orientation.aspect, height)
+    if shown[0] != shown[1]:
+        cut = 1 - min(shown) / max(shown)
+        changes.append(Change("cut to the central square", cut, "of the area", {"size": [width, height]}))
+    scale = min(shown) / settings.size
+    if scale != 1:
+        amount, what = (scale, "reduced in size") if scale > 1 else (1 / scale, "enlarged")
+        changes.append(Change(what, amount, "times", {"size": [width, height]}))
+    return tuple(changes)
 
 
 def read_clip(video: Video | FrameFolder, number: int, settings: VideoSettings) -> Pixels:

@@ -15,7 +15,8 @@ from typing import TypeVar
 from attrs import frozen
 
 from ddmi_core.errors import DataError, RequestError
-from ddmi_video.reading.clips import Clip, VideoSource, count_clips, find_videos, read_clip
+from ddmi_core.parts import Change
+from ddmi_video.reading.clips import Clip, VideoSource, changes_of, count_clips, find_videos, read_clip
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.frame_folder import FrameFolder
 from ddmi_video.reading.video import Video
@@ -31,6 +32,7 @@ class ClipCount:
 
     clips: int
     missing: str  # see `Video.missing`
+    changes: tuple[Change, ...] = ()  # by the reader
 
 
 class ClipReader(ABC):
@@ -74,7 +76,8 @@ class LocalReader(ClipReader):
         """The number of clips of one video."""
         try:
             video = self._opened(name)
-            return ClipCount(count_clips(video, name, self.settings), video.missing)
+            count = count_clips(video, name, self.settings)
+            return ClipCount(count, video.missing, changes_of(video, self.settings))
         except DataError as error:
             return error
 

@@ -220,7 +220,7 @@ def test_greys_without_a_meaning_are_refused_with_the_setting(tmp_path, value, w
 def test_a_transparent_grey_of_sixteen_bits_is_the_background(tmp_path):
     found, changes = of(grey(30000), tmp_path / "a.png", how=Fit(background="#102030"), transparency=30000)
     assert found.tolist() == [0x10, 0x20, 0x30]
-    assert changes["transparent parts laid over #102030"].amount == 1.0
+    assert changes["laid over #102030 where transparent"].amount == 1.0
 
 
 def test_the_kind_of_a_tiff_that_cannot_be_read_is_named(tmp_path):

@@ -182,7 +182,7 @@ def test_a_turned_picture_is_cut_as_it_is_shown(tmp_path):
 
 def test_sizes_are_recorded_and_strong_enlargements_warned_of(tmp_path):
     _, changes = changes_of(Image.new("RGB", (128, 128)), tmp_path / "a.png")
-    assert changes["reduced"].amount == 4
+    assert changes["reduced in size"].amount == 4
     _, changes = changes_of(Image.new("RGB", (10, 10)), tmp_path / "a.png")
     assert changes["enlarged"].amount == pytest.approx(3.2)
     assert changes["enlarged more than 2 times"].fix

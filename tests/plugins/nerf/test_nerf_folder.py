@@ -11,6 +11,7 @@ import torch
 from nerf_files import blender, nerfstudio, save, srn_object, views
 
 from ddmi_core.errors import DataError
+from ddmi_core.sources.account import accounting
 from ddmi_nerf.cameras.conventions import flipped
 from ddmi_nerf.data.cars import car
 from ddmi_nerf.data.folder import load, load_all, read
@@ -70,6 +71,17 @@ def test_objects_are_read_in_the_cube(tmp_path, name):
                 np.testing.assert_allclose(signal.opacity[0, place, 0], pixels[..., 3], atol=0.01)
     kept = {tuple(np.round(pose[:3, 3], 4)) for signal in (shown, novel) for pose in poses(signal)}
     assert len(kept) == 4
+
+
+def test_what_is_done_to_the_views_of_an_object_is_recorded(tmp_path):
+    blender(tmp_path / "data" / "a", count=12, size=48, scale=1.5)
+    for _ in range(2):  # from the files, and from the cache
+        with accounting() as account:
+            load_all(tmp_path / "data", SETTINGS)
+        changes = {change.what: change for change in account.changes["a"]}
+        assert changes["moved and scaled to the cube"].values == {"centre": [0.0, 0.0, 0.0], "extent": 1.5}
+        assert changes["reduced to 8 views"].amount == 12
+        assert changes["with reduced views"].amount == 2
 
 
 def test_points_without_a_file_are_on_the_visual_hull(tmp_path):

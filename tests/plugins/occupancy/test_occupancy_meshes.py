@@ -6,6 +6,7 @@ import sys
 import types
 import zipfile
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 from ddmi_core.errors import DataError
 from ddmi_core.parts import extract_surface
 from ddmi_core.sources import array_cache as kept
+from ddmi_core.sources.account import accounting
 from ddmi_core.training import distributed
 from ddmi_occupancy.data import mesh_files
 from ddmi_occupancy.data.folder import load, read
@@ -459,7 +461,7 @@ def test_files_are_read_once(folder, monkeypatch):
 
     first = load(folder, SMALL).train.fingerprint()
     read_again = []
-    monkeypatch.setattr(folders, "read_mesh", lambda *args: read_again.append(args[1]) or ball())
+    monkeypatch.setattr(folders, "read_mesh", lambda *args: (read_again.append(args[1]) or ball(), ()))
     assert load(folder, SMALL).train.fingerprint() == first
     assert not read_again
     save(box((1, 9, 1)), folder / "box" / "0.obj")
@@ -475,6 +477,26 @@ def test_files_that_cannot_be_used_are_reported(folder, caplog):
         split = load(folder, OccupancySettings(surface=128, points=256, strict=False))
     assert "box/bad.obj" in caplog.text
     assert len(split.train) + len(split.held_out) == 8
+
+
+def test_what_is_done_to_a_mesh_is_recorded_and_can_be_undone(tmp_path):
+    """A box whose lid is missing, with one face turned, at a place and of a size of its own, z up."""
+    whole = box((2.0, 3.0, 8.0), (5.0, 6.0, 7.0))
+    lid = np.flatnonzero((whole.vertices[whole.faces][..., 2] == 11.0).all(axis=1))
+    faces = np.delete(whole.faces, lid, axis=0)
+    faces[0] = faces[0][::-1]
+    save(TriangleMesh(whole.vertices, faces), tmp_path / "set" / "a.ply")
+    save(ball(), tmp_path / "set" / "b.ply")
+    with accounting() as account:
+        load(tmp_path / "set", attrs.evolve(SMALL, up="z"))
+    changes = {change.what: change for change in account.changes["a.ply"]}
+    place = changes["moved to the centre and scaled"].values
+    assert place["up"] == "z"
+    np.testing.assert_allclose(place["centre"], [5, 7, -6])
+    assert place["scale"] == pytest.approx(1.8 / 8)
+    assert changes["closed where faces were missing"].amount == 4
+    assert changes["turned outwards in part"].amount == pytest.approx(1 / len(faces), abs=1e-4)
+    assert [change.what for change in account.changes["b.ply"]] == ["moved to the centre and scaled"]
 
 
 def test_meshes_have_the_captions_beside_them(folder, caplog):

@@ -12,6 +12,7 @@ from video_files import KINDS, Kind, damage, numbers_of, picture, write
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources import decoding as decoded
+from ddmi_core.sources.account import accounting
 from ddmi_video.folder import load, load_all, read
 from ddmi_video.reading import worker_process
 from ddmi_video.reading.clips import video_of
@@ -58,6 +59,20 @@ def test_clips_are_cut_by_time_whatever_the_rate_of_the_file(tmp_path):
     for index in range(3):
         wanted = (np.arange(4) + 4 * index) * 5  # in 1/50 s
         assert shown(clips, index) == (np.searchsorted(stamps, wanted, side="right") - 1).tolist()
+
+
+def test_what_is_done_to_the_frames_of_a_clip_is_recorded(tmp_path):
+    write(tmp_path, KINDS["narrow"])  # 64 rows, 48 columns, 25 frames a second
+    Image.new("RGB", (8, 8)).save(tmp_path / "cover.png")
+    with accounting() as account:
+        clips = load_all(tmp_path, SMALL)
+    assert set(account.changes) == set(clips.names)
+    changes = {change.what: change for change in account.changes[clips.names[0]]}
+    assert changes["taken at 12.5 frames a second"].amount == pytest.approx(25)
+    assert changes["cut to the central square"].amount == 0.25
+    assert changes["cut to the central square"].values == {"size": [48, 64]}
+    assert changes["reduced in size"].amount == 3
+    assert account.left_out["cover.png"].reason == "picture beside videos"
 
 
 def test_clips_of_one_video_stay_on_one_side(folder):
