@@ -17,7 +17,7 @@ import typer
 from attrs import frozen
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import print_json, print_result
+from ddmi_core.cli.output import print_json, print_lines
 from ddmi_core.cli.train import configured
 from ddmi_core.errors import RequestError
 from ddmi_core.registry.records import Status
@@ -149,8 +149,8 @@ def doctor(
 ) -> None:
     """Check versions, hardware, optional packages, folders and plugins; exit status 1 if a requirement is missing.
 
-    With --plugin, print the parameters and the forward FLOPs of each part of a configuration instead. Neither data nor
-    memory for the weights is needed.
+    With --plugin, print the parameters and the forward FLOPs of each part of a configuration instead, and the memory
+    and the time that its training takes on this machine. Neither data nor memory for the weights is needed.
     """
     if plugin:
         _count(plugin, preset, sets, as_json)
@@ -174,5 +174,11 @@ def _count(plugin: str, preset: str, sets: Sequence[str], as_json: bool) -> None
 
     from ddmi_core.model.counts import count
     from ddmi_core.parts.domain_parts import build_parts
+    from ddmi_core.runs.training_needs import training_needs
 
-    print_result(count(build_parts(domain, settings.domain), settings), as_json)
+    parts = build_parts(domain, settings.domain)
+    counts, training = count(parts, settings), training_needs(parts, settings)
+    if as_json:
+        print_json({**counts.to_json(), "training": training.to_json()})
+    else:
+        print_lines([*counts.lines(), "", *training.lines()])

@@ -168,11 +168,14 @@ def raising():
 def test_the_command_prints_json_and_a_table():
     run = CliRunner().invoke(app, ["doctor", "--plugin", "image", "--set", "autoencoder.readout.width=16", "--json"])
     printed = json.loads(run.stdout)
+    training = printed.pop("training")
+    assert list(training["stages"]) == ["autoencoder", "diffusion"]
     assert printed == counted(domain_named("image"), "autoencoder.readout.width=16").to_json()
     assert list(printed) == ["parameters", "flops"]
     assert list(printed["flops"]) == ["encoder", "decoder", "readout", "denoiser"]
     table = CliRunner().invoke(app, ["doctor", "--plugin", "image", "--set", "autoencoder.readout.width=16"]).stdout
-    assert [line.split()[0] for line in table.splitlines()] == ["part", "encoder", "decoder", "readout", "denoiser"]
+    assert [line.split()[0] for line in table.splitlines()[:5]] == ["part", "encoder", "decoder", "readout", "denoiser"]
+    assert "training" in table.splitlines()[6]
     assert f"{printed['parameters']['denoiser']:,}" in table
 
 
