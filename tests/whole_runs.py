@@ -13,7 +13,14 @@ from ddmi_core.runs import pipeline
 from ddmi_core.settings.resolve import resolve
 
 FILES = {
-    *("run.toml", "data.json", "log.jsonl", "autoencoder", "latents", "denoiser", "samples", "metrics.json"),
+    "run.toml",
+    "data.json",
+    "log.jsonl",
+    "autoencoder",
+    "latents",
+    "denoiser",
+    "samples",
+    "metrics.json",
     "report.html",
 }
 DOMAINS = {"wave": formula_domains.WAVE, "block": formula_domains.BLOCK}

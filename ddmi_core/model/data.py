@@ -24,7 +24,7 @@ from ddmi_core.sources.account import Account, accounting
 
 FOLDER = "folder"  # the source for a path without a source name
 LEAST_TRAIN = 2  # for covariances of features
-FEW_HELD_OUT = 8
+FEW_HELD_OUT = 4
 _TEXT = (text_condition, word_condition, text_tokens, word_tokens)
 
 

@@ -233,10 +233,10 @@ def classes_of(names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     """
     tops = [parts[0] if len(parts := PurePosixPath(name).parts) > 1 else "" for name in without_split(names)]
     classes = sorted(set(tops))
-    if "" in classes and len(classes) > 2:
-        outside = [name for name, top in zip(names, tops, strict=True) if not top]
+    outside = [name for name, top in zip(names, tops, strict=True) if not top]
+    if 0 < 2 * len(outside) < len(names):
         data_warning(
-            f"no classes, although there are {len(classes) - 1} sub-folders: {counted(len(outside), 'file')} in none",
+            f"no classes: {len(names) - len(outside)} files are in sub-folders, {len(outside)} not",
             outside,
             "move these files into the folders of their classes, or remove them",
         )

@@ -169,9 +169,9 @@ def _managed(colour: Image.Image, profile: bytes | None, changes: list[Change]) 
             fits = wanted in ("L", "RGB") if colour.mode == "L" else wanted == colour.mode or _is_grey(wanted, colour)
             if fits:
                 return _converted(colour.convert(wanted), profile, described, changes)
-            what = f"read without their colour profile, which is for {space} and not for {colour.mode}"
+            what = f"read without the colour profile, which is for {space} and not for {colour.mode}"
         except (ImageCms.PyCMSError, OSError, ValueError):
-            what = "read as sRGB, because their colour profile is damaged"
+            what = "read as sRGB, because of a damaged colour profile"
         changes.append(Change(what, fix="save them again with a valid profile"))
     if colour.mode == "CMYK":
         changes.append(Change("converted from CMYK without a profile"))

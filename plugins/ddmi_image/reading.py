@@ -26,7 +26,7 @@ MOST_ENLARGED = 2.0  # factor
 ALPHA = "alpha"  # a background of `Fit`: transparency is kept
 
 _RESIZE = Image.Resampling.LANCZOS
-_CUT = "cut to their centre"
+_CUT = "cut to the centre"
 _OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
 _CONTENTS = (  # what files that are no pictures begin with
     (b"<!DOCTYPE", "a web page"),

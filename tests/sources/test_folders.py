@@ -151,7 +151,10 @@ def test_a_file_outside_the_folders_of_classes_is_named(tmp_path):
         assert classes_of(["cats/1.num", "dogs/2.num", "preview.num"]) == ((), [0, 0, 0])
     (warning,) = account.warnings
     assert warning.names == ("preview.num",)
-    assert "2 sub-folders: 1 file in none" in warning.text
+    assert warning.text == "no classes: 2 files are in sub-folders, 1 not"
+    with accounting() as account:
+        assert classes_of(["a.num", "b.num", "drafts/c.num"]) == ((), [0, 0, 0])
+    assert account.warnings == []
 
 
 def test_a_place_without_a_usable_file_is_an_error_with_the_reason(numbers):

@@ -51,7 +51,7 @@ def read_picture(file: BinaryIO, name: str, size: int, opacity: str) -> Pixels:
                 f"{name}: no alpha channel ({image.mode}) to separate the object from the background; save PNG files "
                 "with transparency, or give --set domain.opacity=white for objects on a white background"
             )
-        straight = np.asarray(image.convert("RGBA"), dtype=np.float32)
+        straight = np.asarray(_eight_bits(image, name).convert("RGBA"), dtype=np.float32)
     values = np.concatenate([straight[..., :3] * (straight[..., 3:] / 255), straight[..., 3:]], axis=-1)
     if opacity != "alpha":
         values[..., :3] += 255 - values[..., 3:]  # over white
@@ -60,6 +60,24 @@ def read_picture(file: BinaryIO, name: str, size: int, opacity: str) -> Pixels:
         values[(values[..., :3] >= WHITE).all(axis=-1)] = 0
     left, top, side = _square(values.shape[1], values.shape[0])
     return _resized(values[top : top + side, left : left + side], size)
+
+
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
+    """The image with 8 bits a channel; Pillow would clip greys of 16 bits to white.
+
+    Raises:
+        DataError: for greys whose value of white is unknown.
+    """
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.int64)
+        grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        return grey
+    if image.mode in ("I", "F"):
+        raise DataError(f"{name}: greys of 32 bits, of which the value of white is unknown; convert it to 8 or 16 bits")
+    return image
 
 
 def squared(camera: Camera, size: int) -> Camera:

@@ -138,7 +138,7 @@ def test_pictures_are_cut_padded_or_stretched_with_a_record(tmp_path):
     wide.paste(RED, (0, 0, 32, 32))
     cut, changes = changes_of(wide, tmp_path / "a.png")
     assert_colour(cut, BLUE)
-    change = changes["cut to their centre"]
+    change = changes["cut to the centre"]
     assert change.amount == pytest.approx(2 / 3, abs=1e-4)
     assert change.values == {"box": [32, 0, 64, 32], "size": [96, 32]}
     assert changes["cut by more than half"].fix
@@ -162,7 +162,7 @@ def test_grids_that_are_not_square_take_the_part_with_their_proportions(tmp_path
     cut, changes = changes_of(bars, tmp_path / "a.png", (16, 32))
     assert cut.shape == (16, 32, 3)
     assert_colour(cut, RED)
-    assert changes["cut to their centre"].values["box"] == [5, 0, 85, 40]
+    assert changes["cut to the centre"].values["box"] == [5, 0, 85, 40]
     padded, changes = changes_of(bars, tmp_path / "a.png", (60, 90), fit="pad", background="black")
     assert_colour(padded[:10], (0, 0, 0))
     assert_colour(padded[10:50, 5:85], RED)
@@ -177,7 +177,7 @@ def test_a_turned_picture_is_cut_as_it_is_shown(tmp_path):
     Image.new("RGB", (80, 32)).save(tmp_path / "a.jpg", exif=exif)
     changes = {change.what: change for change in read_picture(tmp_path / "a.jpg", "a.jpg", (32, 32), Fit())[1]}
     assert changes["turned upright as EXIF says"].values == {"orientation": 6}
-    assert changes["cut to their centre"].values["size"] == [32, 80]
+    assert changes["cut to the centre"].values["size"] == [32, 80]
 
 
 def test_sizes_are_recorded_and_strong_enlargements_warned_of(tmp_path):

@@ -1,5 +1,6 @@
 """Objects with views from folders and archives: all formats, splits, points, and what is refused."""
 
+import io
 import json
 import shutil
 import zipfile
@@ -9,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from nerf_files import blender, nerfstudio, save, srn_object, views
+from PIL import Image
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import accounting
 from ddmi_nerf.cameras.conventions import flipped
 from ddmi_nerf.data.cars import car
 from ddmi_nerf.data.folder import load, load_all, read
+from ddmi_nerf.data.reading import read_picture
 from ddmi_nerf.data.srn_cars import srn_cars
 from ddmi_nerf.settings import NerfSettings
 
@@ -398,3 +401,19 @@ def test_all_views_of_test_cars_that_the_encoder_does_not_get_can_be_held_out(tm
 def test_missing_srn_cars_are_told_with_the_place(tmp_path):
     with pytest.raises(DataError, match=r"cars_train: no such folder.*scene-representation-networks"):
         srn_cars(tmp_path, SETTINGS)
+
+
+@pytest.mark.parametrize("opacity", ["alpha", "full"])
+def test_greys_of_sixteen_bits_are_scaled_and_not_clipped(opacity):
+    values = np.full((8, 8), 0x4040, np.uint16)
+    values[:, :4] = 7
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG", transparency=7)
+    pixels = read_picture(file, "a.png", 8, opacity)
+    assert pixels[0, 7].tolist() == [0x40, 0x40, 0x40, 255]
+    assert pixels[0, 0].tolist() == ([0, 0, 0, 0] if opacity == "alpha" else [255, 255, 255, 255])
+    for kind in (np.int32, np.float32):
+        file = io.BytesIO()
+        Image.fromarray(np.ones((8, 8), kind)).save(file, "TIFF")
+        with pytest.raises(DataError, match="greys of 32 bits"):
+            read_picture(file, "a.tif", 8, "full")
