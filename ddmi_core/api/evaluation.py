@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
@@ -120,8 +121,8 @@ class Estimate:
         return Estimate(value, low, high, (value * (1 - value) / n) ** 0.5)
 
     def figure(self, name: str, protocol: Mapping[str, Any], about: str = "") -> Figure:
-        """As a figure."""
-        return Figure(name, self.value, protocol, about, self.interval)
+        """As a figure, without an interval if that is infinite."""
+        return Figure(name, self.value, protocol, about, self.interval if isfinite(self.error) else None)
 
 
 class FeatureNetwork(ABC):

@@ -67,9 +67,7 @@ def reconstruction_figures(
     protocol = {**common, "n": n, "signals": f"reconstructions of {kind}", "latent": "posterior mean, without noise"}
     pairs = {**protocol, "reference": "the original of each"}
     for name, parts in values.items():
-        found = Estimate.mean(torch.cat(parts))
-        interval = found.interval if n > 1 else None
-        yield Figure(f"{RECONSTRUCTION}{name}", found.value, {**pairs, **records.get(name, {})}, interval=interval)
+        yield Estimate.mean(torch.cat(parts)).figure(f"{RECONSTRUCTION}{name}", {**pairs, **records.get(name, {})})
     if n < LEAST:
         return
     for network, own in zip(networks, rows, strict=True):

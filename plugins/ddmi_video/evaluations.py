@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ddmi_core.api import Field, Figure, Split, Trained
+from ddmi_core.api import Estimate, Field, Figure, Split, Trained
 from ddmi_core.parts import GridRenderer, GridSignal, evenly, native_grid
 
 RANGE = 2.0  # of values, which are in [-1, 1]
@@ -63,8 +63,8 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
         shown = torch.from_numpy(renderer.render(field, tuple(truth.shape[2:])).array()).movedim(-1, 0)[None]
         mixed = blend(renderer.native_values(field), frames)
         exact = blend(native_grid(signal).cpu(), frames)
-        for clip, figures in ((shown, drawn), (mixed, blended), (exact, true)):
-            figures.append(_decibels(clip[:, :, inner], truth[:, :, inner]))
+        for clip, values in ((shown, drawn), (mixed, blended), (exact, true)):
+            values.append(_decibels(clip[:, :, inner], truth[:, :, inner]))
     protocol = {
         "n": len(chosen),
         "signals": "reconstructions of held-out clips",
@@ -73,13 +73,12 @@ def between_frames(model: Trained, split: Split, count: int, seed: int) -> Seque
         "native frames": int(native),
         "latent": "posterior mean, without noise",
     }
-    return [
-        Figure("between_frames_db", _mean(drawn), protocol, "frames drawn between native times; higher is better"),
-        Figure(
-            "between_frames_blended_db", _mean(blended), protocol, "the same, as blends of the field's native frames"
-        ),
-        Figure("between_frames_true_blended_db", _mean(true), protocol, "as blends of the clip's own frames"),
-    ]
+    figures = (
+        ("between_frames_db", drawn, "frames drawn between native times; higher is better"),
+        ("between_frames_blended_db", blended, "the same, as blends of the field's native frames"),
+        ("between_frames_true_blended_db", true, "as blends of the clip's own frames"),
+    )
+    return [Estimate.mean(torch.tensor(values)).figure(name, protocol, about) for name, values, about in figures]
 
 
 def blend(clip: Tensor, frames: int) -> Tensor:
@@ -98,7 +97,3 @@ def _grids(model: Trained) -> GridRenderer:
 
 def _decibels(first: Tensor, second: Tensor) -> float:
     return float(10 * torch.log10(RANGE**2 / (first - second).square().mean().clamp(min=1e-10)))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -141,7 +141,6 @@ def test_figures_are_finite_and_tell_their_protocol(run, model):
         sampling = {"seed", "sampler", "steps", "guidance"} & set(protocol)
         assert len(sampling) == 4 or "signals" in protocol, figure["name"]  # of samples, or of which signals
     assert {f"reconstruction_{metric}" for metric in model.parts.metrics()} <= set(names)
-    assert "reconstruction_frechet_plain" in names
 
 
 def test_the_report_shows_pictures_that_decode(run):

@@ -76,10 +76,7 @@ def sampled_depths(model: Trained, split: Split, count: int, seed: int) -> Seque
     """Consistency of depths between views of samples, for comparison with that of reconstructions."""
     n = min(count, 32)
     fields = model.sample(n, seed=seed)
-    value = float(depth_consistency(fields, split.held_out.batch([0]), renderer_of(model)).mean())
+    found = Estimate.mean(depth_consistency(fields, split.held_out.batch([0]), renderer_of(model)))
     protocol = {"n": n, "reference": "none: views of one sample are compared", "cameras": AROUND, "seed": seed}
-    return [
-        Figure(
-            "sampled_depth_consistency", value, protocol, "depths of samples that agree between views; higher is better"
-        )
-    ]
+    about = "depths of samples that agree between views; higher is better"
+    return [found.figure("sampled_depth_consistency", protocol, about)]
