@@ -117,7 +117,7 @@ def _loss(objective: Objective, step: int) -> Callable[[], Tensor]:
     """The loss of a step for one signal; what is read of the signal has values."""
     generator = torch.Generator().manual_seed(0)
     context = StepContext(step, (0,), generator, CPU, objective.read(step, (0,), generator))
-    return lambda: objective(context).total  # type: ignore[no-any-return]
+    return lambda: objective(context).total
 
 
 def _diffusion(parts: AnyParts, config: RunConfig) -> StageNeeds:
