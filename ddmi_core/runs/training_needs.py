@@ -56,8 +56,8 @@ class TrainingNeeds:
             *lines,
             f"{self.device}: {self.free / 2**30:.1f} GiB of memory free, {fits}; {self.rate / 1e9:,.0f} GFLOP/s in "
             f"{self.products} (measured), in which the stages take at least the time above in one process.",
-            "Memory counts 32-bit numbers, without temporary ones, libraries and data, which add about a sixth; bf16 halves "
-            "most activations. Where it does not fit: more training.accumulation, or a smaller width.",
+            "Memory counts 32-bit numbers, without temporary ones, libraries and data, which add about a sixth; bf16 "
+            "halves most activations. Where it does not fit: more training.accumulation, or a smaller width.",
         ]
 
 
