@@ -154,9 +154,12 @@ class FolderSource:
         rows, problems = decode_files(self.location, entries, how if cache is None else self._cached(how, cache))
         if cache is not None:
             cache.tidy()
-        report_unusable(
-            self.location, {**self._problems, **(problems if unusable is None else unusable(problems))}, self.strict
-        )
+        found = {**self._problems, **(problems if unusable is None else unusable(problems))}
+        try:
+            report_unusable(self.location, found, self.strict)
+        except DataError as error:
+            self._read_labels([entry.name for entry in entries if entry.name not in problems], error)
+            raise
         kept = [i for i, entry in enumerate(entries) if entry.name not in problems]
         if not kept:
             raise self.nothing_usable(total or f"{self.kind} ({len(entries)})")
@@ -180,6 +183,13 @@ class FolderSource:
             texts = captions_beside(self.location, list(beside.values()), self.suffixes, self.kind)
         captions = [texts[place[file]] for file in files] if texts else []
         return FileLabels(classes, [labels[place[file]] for file in files], captions)
+
+    def _read_labels(self, names: Sequence[str], unusable: DataError) -> None:
+        """Read classes and captions only for their warnings and errors, so that all are reported at once."""
+        try:
+            self.labels(names)
+        except DataError as error:
+            raise DataError(f"{unusable}\nThere are errors in captions, too:\n  {error}") from error
 
     def nothing_usable(self, total: str, reason: str = "") -> DataError:
         """The error for a location without a usable file."""

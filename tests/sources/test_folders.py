@@ -104,6 +104,18 @@ def test_files_that_fail_the_check_and_files_that_cannot_be_decoded_are_reported
         folder.decode(good, NUMBERS)
 
 
+def test_errors_and_warnings_of_labels_come_with_those_of_files(numbers):
+    (numbers / "odd" / "3.num").write_text("three")
+    (numbers / "odd" / "5.txt").write_bytes(b"caf\xe9")
+    folder = FolderSource(numbers, "numbers", (".num",))
+    with pytest.raises(DataError, match=r"(?s)3\.num: not a number.*errors in captions, too:\n  odd/5\.txt: not UTF-8"):
+        folder.decode(folder.entries(), NUMBERS)
+    (numbers / "odd" / "5.txt").write_text("five")
+    with accounting() as account, pytest.raises(DataError, match="1 file cannot be used"):
+        folder.decode(folder.entries(), NUMBERS)
+    assert "captions are ignored: only 1 of 9 numbers" in account.warnings[-1].text
+
+
 def test_readers_record_their_changes_with_and_without_a_cache(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr("ddmi_core.sources.array_cache.user_cache_path", lambda name: tmp_path / "cache")
 

@@ -14,7 +14,17 @@ from ddmi_audio.reading import Facts, facts, read_clip
 from ddmi_audio.settings import AudioSettings
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Decoding, Entry, FolderSource, GridSet, GridSignal, reached_multiples, required_location
+from ddmi_core.parts import (
+    Change,
+    Decoded,
+    Decoding,
+    Entry,
+    FolderSource,
+    GridSet,
+    GridSignal,
+    reached_multiples,
+    required_location,
+)
 
 SUFFIXES = (".wav", ".wave")
 
@@ -48,10 +58,13 @@ def load(location: Path, settings: AudioSettings) -> Split:
     settings = _reaching(min(each.rate for each in found), settings, str(location))
     clips = [clip for entry, each in zip(entries, found, strict=True) for clip in _clips(entry, each, settings)]
     starts = {clip.entry.name: clip.start for clip in clips}
+    headers = {entry.name: each for entry, each in zip(entries, found, strict=True)}
+    changes = {clip.entry.name: tuple(_changes(headers[clip.file], settings)) for clip in clips}
 
-    def read_entry(entry: Entry) -> Samples:
+    def read_entry(entry: Entry) -> Decoded:
         with entry.opened() as stream:
-            return _packed(stream, entry.name, starts[entry.name], settings)
+            row = _packed(stream, entry.name, starts[entry.name], settings)
+        return Decoded(row, changes[entry.name])
 
     key: tuple[str | int, ...] = ("audio", *settings.lengths, settings.rate)
     how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key)
@@ -95,6 +108,14 @@ def _clips(entry: Entry, found: Facts, settings: AudioSettings) -> Iterator[Clip
     for number in range(_count(found, settings)):
         start = number * seconds
         yield Clip(evolve(entry, name=f"{entry.name} {start:.2f} s"), entry.name, start)
+
+
+def _changes(found: Facts, settings: AudioSettings) -> Iterator[Change]:
+    """What reading does to the clips of a file."""
+    if found.channels > 1:
+        yield Change("mixed down to mono", found.channels, "channels")
+    if found.rate != settings.rate:
+        yield Change(f"resampled to {settings.rate} Hz", found.rate, "Hz before")
 
 
 def _count(found: Facts, settings: AudioSettings) -> int:

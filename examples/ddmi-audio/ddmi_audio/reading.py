@@ -26,16 +26,17 @@ class Facts:
 
     rate: int  # samples per second
     frames: int
+    channels: int = 1
 
 
 def facts(source: Path | BinaryIO, name: str) -> Facts:
-    """Rate and length, from the header alone.
+    """Rate, length and number of channels, from the header alone.
 
     Raises:
         DataError: if it is not a WAV file of PCM samples.
     """
     with _opened(source, name) as file:
-        return Facts(file.getframerate(), file.getnframes())
+        return Facts(file.getframerate(), file.getnframes(), file.getnchannels())
 
 
 def read_clip(source: Path | BinaryIO, name: str, start: float, seconds: float, sizes: Sequence[int]) -> list[Array]:

@@ -11,6 +11,7 @@ from ddmi_audio.folder import load
 from ddmi_audio.settings import AudioSettings
 
 from ddmi_core.errors import DataError
+from ddmi_core.sources.account import accounting
 
 SMALL = AudioSettings(samples=400, rate=8000, multiples=(1, 2), held_out=0.3)
 
@@ -40,6 +41,16 @@ def test_a_clip_holds_its_stretch_of_the_file(sounds):
     times = 0.05 + (torch.arange(400) + 0.5) / 8000
     wanted = 0.5 * torch.sin(2 * torch.pi * 360 * times)
     assert (signals.batch([index]).values[0, 0] - wanted).abs().max() < 0.01
+
+
+def test_what_is_done_to_a_clip_is_recorded(write_pcm, sine, tmp_path):
+    write_pcm("set/a.wav", np.stack([sine(300, 3200, 16000)] * 2, axis=1), 16000)
+    write_pcm("set/b.wav", sine(300, 1600, 8000), 8000)
+    with accounting() as account:
+        load(tmp_path / "set", SMALL)
+    changes = {change.what: change.amount for change in account.changes["a.wav 0.05 s"]}
+    assert changes == {"mixed down to mono": 2, "resampled to 8000 Hz": 16000}
+    assert not any(name.startswith("b.wav") for name in account.changes)
 
 
 def test_all_clips_of_a_file_are_on_one_side_of_the_split(sounds):
