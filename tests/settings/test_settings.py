@@ -353,7 +353,7 @@ def test_keys_list_every_setting_with_type_default_and_summary():
     heads = "heads of every attention, a divisor of its width."  # described in the base class
     assert found["autoencoder.encoder.heads"].summary == found["autoencoder.decoder.heads"].summary == heads
     assert found["domain.crop.offset"].default == (1, 2.0)
-    assert found["diffusion.training.precision"].takes == "one of 'fp32', 'bf16', 'fp16'"
+    assert found["diffusion.training.precision"].takes == "one of 'fp32', 'bf16', 'fp16', 'auto'"
     assert len(keys(TrainingConfig)) == len(attrs.fields(TrainingConfig))
 
 
