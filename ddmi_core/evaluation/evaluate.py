@@ -13,7 +13,7 @@ from attrs import evolve
 from torch import Tensor
 
 from ddmi_core.api.evaluation import RECONSTRUCTION, FeatureNetwork, Figure
-from ddmi_core.api.signals import Split, move
+from ddmi_core.api.signals import Split
 from ddmi_core.errors import CheckpointError, DataError
 from ddmi_core.evaluation.feature_sets import batches, describe_samples, describe_signals, forget_parts
 from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
@@ -32,6 +32,7 @@ from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure,
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
+from ddmi_core.nested import move
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import Sampling
 from ddmi_core.training import distributed

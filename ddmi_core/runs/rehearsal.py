@@ -18,7 +18,7 @@ from attrs import evolve
 from torch import Tensor
 
 from ddmi_core.api.evaluation import FeatureNetwork
-from ddmi_core.api.signals import SignalSet, Split, move, tensors
+from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, DdmiError, PluginError, counted
@@ -27,6 +27,7 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model
+from ddmi_core.nested import move, tensors
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.runs.idle_settings import Read, Trial, augmented, check_settings_act

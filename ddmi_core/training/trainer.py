@@ -15,14 +15,14 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
+from ddmi_core.training.objective import Losses, Objective, StepContext
+from ddmi_core.training.read_ahead import Parts, Reader, ended
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
 
@@ -59,7 +59,9 @@ class Stage:
 
 
 class _Optimized:
-    """One objective with its optimiser and, for fp16, the scaler of its loss."""
+    """One objective with its reader, its optimiser and, for fp16, the scaler of its loss."""
+
+    reader: Reader
 
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
@@ -120,9 +122,17 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
         ConfigError: the batch cannot be divided among the processes.
+        DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
+    readers: list[Reader] = []
+    with ended(readers):
+        _train(stage, objectives, readers)
+
+
+def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader]) -> None:
+    """See `train`; `readers` receives the readers, which the caller ends."""
     from accelerate import Accelerator
 
     config = stage.config
@@ -145,6 +155,14 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
             "them must see the same folder, so put --out where every machine can read it"
         )
     distributed.on_main(lambda: stage.log.rewind(stage.name, step))
+    each, rank, processes = config.parts(distributed.count()), accelerator.process_index, accelerator.num_processes
+    for name, player in players.items():
+        parts = Parts(player.objective, stage.seed, stage.name, name, config.batch, each, rank, processes)
+        numbers = range(max(step, player.objective.start) * each, config.steps * each)
+        player.reader = Reader(parts, numbers, config.workers, accelerator.device)
+        readers.append(player.reader)
+        if config.workers < 0 and player.reader.workers:
+            stage.notice(f"{player.reader.workers} processes read batches of {name} ahead (training.workers)")
     started, first = time.monotonic(), step
 
     def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
@@ -201,7 +219,7 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
     for number in range(parts):
         # Processes exchange gradients once, after the last part.
         with accelerator.no_sync(player.model) if number < parts - 1 else nullcontext():
-            losses.append(_accumulate(player, stage, step, number, accelerator))
+            losses.append(_accumulate(player, config, accelerator))
     mean = _mean(losses)
     _check_finite("loss", mean.total, stage, step)
     player.scaler.unscale_(player.optimiser)
@@ -214,18 +232,14 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
     return mean
 
 
-def _accumulate(player: _Optimized, stage: Stage, step: int, number: int, accelerator: Any) -> Losses:
-    """Add the gradient of one part of a step, divided by the number of parts; returns its detached losses."""
-    config, rank, parts = stage.config, accelerator.process_index, stage.config.parts(accelerator.num_processes)
-    size = config.batch // (parts * accelerator.num_processes)
-    first = (rank * parts + number) * size
-    indices = indices_for(stage.seed, step, player.objective.size, config.batch)[first : first + size]
-    purpose = stage.seed, stage.name, player.name, step
-    batch = player.objective.read(step, indices, BatchGenerator(first, *purpose, "read"))
-    generator = BatchGenerator(first, *purpose, "draw", device=accelerator.device)
+def _accumulate(player: _Optimized, config: TrainingConfig, accelerator: Any) -> Losses:
+    """Add the gradient of the next part of a step, divided by the number of parts; returns its detached losses."""
+    part, batch = player.reader.next()
+    generator = player.reader.parts.generator(part, "draw", accelerator.device)
+    parts = config.parts(accelerator.num_processes)
     dtype = _AUTOCAST.get(config.precision)
     with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
-        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device, batch))
+        losses: Losses = player.model(StepContext(part.step, part.indices, generator, accelerator.device, batch))
     torch.autograd.backward(player.scaler.scale(losses.total / parts))
     return Losses(losses.total.detach(), tuple((part, value.detach()) for part, value in losses.parts))
 
