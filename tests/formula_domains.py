@@ -63,8 +63,8 @@ class Formulas(SignalSet):
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> GridSignal:
         values = self.values[list(indices)]
-        if generator is not None and torch.rand((), generator=shared(generator)) < 0.5:
-            values = values.flip(-1)
+        if generator is not None:
+            values = values.where(torch.rand((), generator=shared(generator)) >= 0.5, values.flip(-1))
         return GridSignal(values)
 
     def fingerprint(self) -> str:

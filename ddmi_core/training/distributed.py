@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from ddmi_core.errors import DdmiError
 
@@ -96,20 +95,6 @@ def share(items: Sequence[Item]) -> Sequence[Item]:
     """What this process does of a list of items: every item is one process's, and all have about as many."""
     state = _state()
     return items[state.process_index :: state.num_processes]
-
-
-def gathered(value: Tensor) -> Tensor:
-    """Gather a scalar of all processes, in the order of their ranks: `(processes,)`."""
-    from accelerate.utils import gather
-
-    row = value.detach().reshape(1)
-    return row if _state().num_processes == 1 else gather(row)
-
-
-def largest(number: int) -> int:
-    """Maximum of a number over all processes."""
-    state = _state()
-    return number if state.num_processes == 1 else int(gathered(torch.tensor(number, device=state.device)).max())
 
 
 def _broadcast(value: Any) -> Any:

@@ -6,27 +6,27 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from math import cos, pi
+from math import cos, isfinite, pi
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
+from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
-from ddmi_core.training.objective import Losses, Objective, StepContext
+from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
+from ddmi_core.training.precision import autocast, faster
 from ddmi_core.training.read_ahead import Parts, Reader, ended
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @frozen
@@ -70,6 +70,7 @@ class _Optimized:
             lr=config.rate * objective.rate,
             betas=(0.9, config.beta),
             weight_decay=config.weight_decay,
+            fused=True,  # a third of the time, and it can skip a step without a host read
         )
         if config.compile:
             for part in objective.compiled_parts():
@@ -109,8 +110,11 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     The first objective's module is averaged; `final/` keeps the averaged weights. On the CPU the result
     depends on the seed, the configuration and the number of processes alone, not on stops in between.
 
-    Every process of a data-parallel run calls it. All share the stage's folder; the main process writes it,
-    and all end together when one is asked to stop or meets a value that is not finite.
+    Every process of a data-parallel run calls it. All share the stage's folder, and the main process writes it.
+
+    A step reads nothing back from the device, and processes exchange gradients alone. A step with a loss or gradient
+    that is not finite changes no weights. Every `log` steps and before a checkpoint, losses are read and the processes
+    agree whether to end, because one was asked to stop or met such a value. A single process stops after each step.
 
     Args:
         stage: folder, settings, log, stop requests, progress.
@@ -133,13 +137,16 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
 
 def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader]) -> None:
     """See `train`; `readers` receives the readers, which the caller ends."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
     config = stage.config
     config.parts(distributed.count())
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
-        accelerator = Accelerator(mixed_precision="no", cpu=distributed.default_device().type == "cpu")
+        # Buffers, such as statistics of batches, are the main process's in the end; no step requires equal ones.
+        handlers = [DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)]
+        on_cpu = distributed.default_device().type == "cpu"
+        accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, kwargs_handlers=handlers)
     except ValueError as error:
         raise TrainingError(
             "this program has created an accelerate.Accelerator with other settings than this training requires. Fix: "
@@ -148,13 +155,18 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
     players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
     main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)
-    step = distributed.main_first(lambda: _restore(stage, players, average))
-    if len(found := set(distributed.gathered(torch.tensor(step, device=accelerator.device)).tolist())) > 1:
+    step, recorded = distributed.main_first(lambda: _restore(stage, players, average))
+    if len(found := set(distributed.from_all(lambda: step))) > 1:
         raise CheckpointError(
             f"the processes found different checkpoints in {stage.folder}, of the steps {sorted(found)}: all of "
             "them must see the same folder, so put --out where every machine can read it"
         )
     distributed.on_main(lambda: stage.log.rewind(stage.name, step))
+    started, first = time.monotonic(), step
+    watch = _Watch(accelerator.device)
+    if config.precision == "auto":
+        config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
+        stage = evolve(stage, config=config)
     each, rank, processes = config.parts(distributed.count()), accelerator.process_index, accelerator.num_processes
     for name, player in players.items():
         parts = Parts(player.objective, stage.seed, stage.name, name, config.batch, each, rank, processes)
@@ -163,10 +175,10 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         readers.append(player.reader)
         if config.workers < 0 and player.reader.workers:
             stage.notice(f"{player.reader.workers} processes read batches of {name} ahead (training.workers)")
-    started, first = time.monotonic(), step
 
     def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
         facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
+        facts["precision"] = config.precision
 
         def write() -> None:
             checkpoint.save(stage.folder / folder, groups, facts)
@@ -185,32 +197,39 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
 
     while step < config.steps:
         losses = {
-            name: _advance(player, stage, step, accelerator)
+            name: _advance(player, stage, step, accelerator, watch)
             for name, player in players.items()
             if step >= player.objective.start
         }
         average.update(main.trained, step)
         step += 1
-        if step % config.log == 0 or step == config.steps:
-            values = _logged(losses)
+        logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
+        if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
+            continue
+        every = distributed.from_all(lambda: (watch.read(), _named(losses), stage.stop.signal_number))  # noqa: B023
+        if bad := [state for state, *_ in every if state is not None]:
+            raise _not_finite(min(bad), stage)
+        if logs:
+            values = {name: fmean(each[name] for _, each, _ in every if name in each) for name in every[0][1]}
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
                 record = {**values, "steps_per_second": round(speed, 3)}
                 stage.log.write(stage.name, step, record)
                 stage.logged(Moment(stage.name, step, config.steps, record, main.trained, stage.log.path.parent))
             stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
-        if stopped := distributed.largest(stage.stop.signal_number):
+        stopped = max(signal for *_, signal in every) if distributed.count() > 1 else stage.stop.signal_number
+        if stopped:
             store_step()
             raise Interrupted(
                 f"at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: {stage.resume_hint}",
                 stopped,
             )
-        if step % config.checkpoint == 0 and step < config.steps:
+        if stores and step < config.steps:
             store_step()
     store(FINAL, {"weights": average.weights, **stage.tensors}, keep=0)
 
 
-def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> Losses:
+def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watch: _Watch) -> Losses:
     """One optimiser step of a player, with the mean gradient of all parts; returns the mean losses of this process."""
     objective, config = player.objective, stage.config
     for group in player.optimiser.param_groups:
@@ -221,11 +240,13 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any) -> L
         with accelerator.no_sync(player.model) if number < parts - 1 else nullcontext():
             losses.append(_accumulate(player, config, accelerator))
     mean = _mean(losses)
-    _check_finite("loss", mean.total, stage, step)
     player.scaler.unscale_(player.optimiser)
     norm = nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip)
-    if not player.scaler.is_enabled():  # the scaler skips steps whose gradient is not finite
-        _check_finite("gradient", norm, stage, step)
+    if player.scaler.is_enabled():  # steps whose gradient is not finite are skipped, and the scale is lowered
+        watch.look(step, mean.total, torch.zeros_like(norm))
+    else:
+        watch.look(step, mean.total, norm)
+        player.optimiser.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # skips the step
     player.scaler.step(player.optimiser)
     player.scaler.update()
     player.optimiser.zero_grad()
@@ -237,22 +258,21 @@ def _accumulate(player: _Optimized, config: TrainingConfig, accelerator: Any) ->
     part, batch = player.reader.next()
     generator = player.reader.parts.generator(part, "draw", accelerator.device)
     parts = config.parts(accelerator.num_processes)
-    dtype = _AUTOCAST.get(config.precision)
-    with torch.autocast(accelerator.device.type, dtype, enabled=dtype is not None):
+    with autocast(config.precision, accelerator.device):
         losses: Losses = player.model(StepContext(part.step, part.indices, generator, accelerator.device, batch))
-    torch.autograd.backward(player.scaler.scale(losses.total / parts))
+    # The gradient of a loss that is not finite is NaN, so that all processes skip the step.
+    seed = torch.where(losses.total.detach().isfinite(), torch.ones_like(losses.total), float("nan"))
+    torch.autograd.backward(player.scaler.scale(losses.total / parts), seed)
     return Losses(losses.total.detach(), tuple((part, value.detach()) for part, value in losses.parts))
 
 
-def _logged(losses: Mapping[str, Losses]) -> dict[str, float]:
-    """The losses of a step by name, the mean over all processes."""
-    own = {
+def _named(losses: Mapping[str, Losses]) -> dict[str, float]:
+    """The losses of a step by name."""
+    return {
         f"{name}.{part}" if number else part: float(value)
         for number, (name, loss) in enumerate(losses.items())
         for part, value in (("loss", loss.total), *loss.parts)
     }
-    every = distributed.from_all(lambda: own)
-    return {name: fmean(each[name] for each in every if name in each) for name in own}
 
 
 def _mean(losses: Sequence[Losses]) -> Losses:
@@ -264,25 +284,59 @@ def _mean(losses: Sequence[Losses]) -> Losses:
     return Losses(total, tuple((part, torch.stack(values).mean()) for part, values in parts.items()))
 
 
-def _check_finite(what: str, value: Tensor, stage: Stage, step: int) -> None:
-    """Stop before a value that is not finite in any process reaches the weights, and so the next checkpoint."""
-    values = distributed.gathered(value)
-    wrong = values[~torch.isfinite(values)].tolist()
-    if not wrong:
-        return
+class _Watch:
+    """The first step whose loss or gradient is not finite, kept on the device until it is read."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.first = torch.tensor([-1.0, 0.0, 0.0], device=device)  # step, loss, norm of the gradient
+
+    def look(self, step: int, loss: Tensor, norm: Tensor) -> None:
+        """Remember a step, if it is the first one of its kind."""
+        now = torch.stack([torch.full_like(loss, step), loss, norm.to(loss)]).to(self.first)
+        keep = (self.first[0] >= 0) | now.isfinite().all()
+        self.first = torch.where(keep, self.first, now)
+
+    def read(self) -> tuple[int, float, float] | None:
+        """Step, loss and norm, or `None` if all were finite."""
+        step, loss, norm = self.first.tolist()
+        return (int(step), loss, norm) if step >= 0 else None
+
+
+def _not_finite(found: tuple[int, float, float], stage: Stage) -> TrainingError:
+    step, loss, norm = found
+    what, value = ("gradient", norm) if isfinite(loss) else ("loss", loss)
     newest, _ = checkpoint.newest(stage.folder)
     kept = f"the checkpoint of step {newest.record['step']} is kept" if newest else "there is no checkpoint yet"
-    raise TrainingError(
-        f"the {what} of stage {stage.name!r} is {wrong[0]} at step {step}; {kept}. Fix: {stage.failure_hint}"
+    return TrainingError(
+        f"the {what} of stage {stage.name!r} is {value} at step {step}; {kept}. Fix: {stage.failure_hint}"
     )
 
 
-def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAverage) -> int:
+def _chosen(stage: Stage, objective: Objective, step: int, accelerator: Any) -> str:
+    """The precision that `auto` becomes: the faster one in the main process, for a part of a step."""
+    config, device = stage.config, accelerator.device
+    size = config.batch // (config.parts(accelerator.num_processes) * accelerator.num_processes)
+    indices = indices_for(stage.seed, step, objective.size, config.batch)[:size]
+    batch = objective.read(step, indices, BatchGenerator(0, stage.seed, "precision"))
+
+    def loss() -> Tensor:
+        generator = BatchGenerator(0, stage.seed, "precision", device=device)
+        losses: Losses = objective(StepContext(step, indices, generator, device, batch))
+        return losses.total
+
+    precision, ratio = distributed.from_all(lambda: faster(objective, loss, device))[0]
+    why = f"bf16 is {ratio:.2g} times as fast as fp32 here" if ratio else "this processor has no bf16"
+    stage.notice(f"stage {stage.name!r} trains in {precision}: {why}")
+    return precision
+
+
+def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAverage) -> tuple[int, str]:
+    """Take over the newest checkpoint: its step and precision, or 0 and an empty text without one."""
     stored, passed_over = checkpoint.newest(stage.folder)
     for reason in passed_over:
         stage.notice(f"passed over: {reason}")
     if stored is None:
-        return 0
+        return 0, ""
     facts = {**stage.record, "stage": stage.name, "steps": stage.config.steps}
     for name, value in json.loads(json.dumps(facts)).items():
         if (found := stored.record.get(name, value)) != value:
@@ -299,7 +353,7 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
     step = stored.record.get("step")
     if not isinstance(step, int) or step < 0:
         raise CheckpointError(f"checkpoint {stored.folder} records no step. Fix: remove this folder")
-    return step
+    return step, str(stored.record.get("precision", ""))
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

@@ -69,10 +69,15 @@ def test_processes_average_the_gradients_of_all_batches_of_a_step(told):
         assert sorted(seen) == sorted(i for t in told for i in t["whole indices"][step])
 
 
-def test_a_stop_of_one_stops_both_after_the_same_step(told):
+def test_a_step_exchanges_gradients_alone_once(told):
+    for process in told:
+        assert process["waits"] == {"c10d::allreduce_": 2}  # of two steps
+
+
+def test_a_stop_of_one_stops_both_after_the_same_logged_step(told):
     assert told[0]["stopped"] == told[1]["stopped"]
     sentence, status = told[0]["stopped"]
-    assert sentence.startswith("at step 2 of 6")
+    assert sentence.startswith("at step 4 of 6")  # asked for after step 2 was logged
     assert status == 128 + 15
 
 
@@ -113,11 +118,7 @@ def test_a_single_process_is_the_main_one_and_works_once():
     assert distributed.on_main(lambda: calls.append(1) or 7) == 7
     assert distributed.main_first(lambda: calls.append(2) or 8) == 8
     assert calls == [1, 2]
-    assert distributed.largest(3) == 3
-    value = torch.tensor(2.5, requires_grad=True)
-    gathered = distributed.gathered(value)
-    assert gathered.tolist() == [2.5]
-    assert not gathered.requires_grad
+    assert distributed.from_all(lambda: 3) == [3]
     with pytest.raises(ZeroDivisionError):
         distributed.on_main(lambda: 1 // 0)
 

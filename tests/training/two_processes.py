@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from attrs import evolve
 from rich.console import Console
+from step_operators import count_in_steps
 from torch import nn
 
 import formula_domains
@@ -74,7 +75,9 @@ def main(out: Path, rank: int) -> None:
     told: dict[str, object] = {"rank": rank}
 
     objective = Line()
-    train(job, {"line": objective})
+    waits = count_in_steps(objective, 2, 4)
+    train(evolve(job, config=evolve(config, log=5, checkpoint=5)), {"line": objective})
+    told["waits"] = dict(waits.counts)
     told["indices"] = objective.indices
     told["weights"] = [weight.tolist() for weight in objective.trained.parameters()]
 
