@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from attrs import evolve, frozen
@@ -82,11 +83,16 @@ class TokenSequences:
         """Lengths P of a vector and F of a token."""
         return self.vectors.shape[1], self.values.shape[1]
 
+    @cached_property
+    def starts(self) -> Tensor:
+        """Places of the first tokens of all sequences: `(U,)`."""
+        return self.counts.cumsum(0) - self.counts
+
     def subset(self, which: Tensor) -> TokenSequences:
         """The sequences with numbers `(M,)`, one for each of M signals; others are removed."""
         used, rows = torch.unique(which, return_inverse=True)
-        parts = torch.split(self.values, self.counts.tolist())
-        values = torch.cat([parts[number] for number in used.tolist()])
+        spans = zip(self.starts[used].tolist(), self.counts[used].tolist(), strict=True)
+        values = torch.cat([self.values[start : start + count] for start, count in spans])
         return TokenSequences(values, self.counts[used], self.vectors[used], rows[:, None])
 
 

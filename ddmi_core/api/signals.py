@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import attrs
 import torch
 from attrs import field, frozen
 from torch import Tensor
 
 from ddmi_core.sources.account import Account
 from ddmi_core.sources.splits import held_out, split_folders
-
-T = TypeVar("T")
 
 
 def _uniform() -> Tensor:
@@ -111,30 +108,3 @@ class Split:
     def fingerprint(self) -> str:
         """Hexadecimal digest of the training and the held-out signals together."""
         return f"{self.train.fingerprint()[:32]}{self.held_out.fingerprint()[:32]}"
-
-
-def tensors(item: Any) -> Iterator[Tensor]:
-    """The tensors of a signal: itself, or those in a tuple or an attrs instance, as `move` finds them."""
-    if isinstance(item, Tensor):
-        yield item
-    elif isinstance(item, tuple):
-        for part in item:
-            yield from tensors(part)
-    elif attrs.has(type(item)):
-        for part in attrs.fields(type(item)):
-            if part.init:
-                yield from tensors(getattr(item, part.name))
-
-
-def move(item: T, device: torch.device) -> T:
-    """Copy a tensor, or the tensors in a tuple or an attrs instance, to a device."""
-    moved: Any = item
-    if isinstance(item, Tensor):
-        moved = item.to(device)
-    elif isinstance(item, tuple):
-        moved = type(item)(move(part, device) for part in item)
-    elif attrs.has(type(item)):
-        names = [part.name for part in attrs.fields(type(item)) if part.init]  # type: ignore[arg-type]
-        moved = attrs.evolve(moved, **{name: move(getattr(item, name), device) for name in names})
-    result: T = moved
-    return result

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
-from ddmi_core.api.signals import Queries, SignalSet, move
+from ddmi_core.api.signals import Queries, SignalSet
 from ddmi_core.autoencoder.adversary import Discriminators, adaptive_weight, feature_matching, hinge_loss, sliced
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
@@ -17,6 +17,7 @@ from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
 from ddmi_core.autoencoder.spectral import spectral_penalty
 from ddmi_core.errors import ConfigError
 from ddmi_core.fields.field import Field
+from ddmi_core.nested import move
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
 PointLoss = Callable[[Tensor, Tensor], Tensor]
@@ -70,6 +71,10 @@ class ReconstructionObjective(Objective):
         term = self.perceptual is not None and self.config.perceptual.weight
         shape = self.config.patch if term or self.config.equivariance or self.discriminator else ()
         return signal, queries, self.sampler.block(signal, shape, generator) if shape else None
+
+    def name_of(self, index: int) -> str:
+        """Name of a signal."""
+        return self.signals.names[index]
 
     def draw(self, context: StepContext) -> tuple[Any, Queries, Queries]:
         """Signals, queries, and the queries of terms on patches: the same ones, or a patch beside them."""
@@ -197,6 +202,10 @@ class DiscriminatorObjective(Objective):
     def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> Any:
         """The same as the autoencoder."""
         return self._autoencoder[0].read(step, indices, generator)
+
+    def name_of(self, index: int) -> str:
+        """Name of a signal."""
+        return self._autoencoder[0].name_of(index)
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""

@@ -12,11 +12,11 @@ from torch.utils.checkpoint import checkpoint
 
 from ddmi_core.api.interfaces import Renderer
 from ddmi_core.api.observations import Observations, expand, select
-from ddmi_core.api.signals import move
 from ddmi_core.completion.likelihoods import Bernoulli, Gaussian, Likelihood
 from ddmi_core.errors import RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
+from ddmi_core.nested import move
 
 POINTS = 65536  # field evaluations whose activations are in memory at once
 

@@ -136,6 +136,10 @@ class LatentSource(ABC):
             generator: source of the augmentation, on the CPU.
         """
 
+    def name_of(self, index: int) -> str:
+        """Name of a latent, for errors."""
+        return f"latent {index}"
+
     @abstractmethod
     def latents(self, batch: Any, generator: torch.Generator, device: torch.device) -> Tensor:
         """Normalised latents `(B, L)` of what was read.
@@ -175,6 +179,10 @@ class DenoisingObjective(Objective):
         dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))
         conditions = torch.where(dropped, model.condition.none(count), conditions)
         return given, conditions, per_row(generator, count, model.path.draw_times)
+
+    def name_of(self, index: int) -> str:
+        """Name of a latent."""
+        return f"latent {index}" if isinstance(self.latents, Tensor) else self.latents.name_of(index)
 
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""

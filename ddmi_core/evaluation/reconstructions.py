@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ddmi_core.api.evaluation import RECONSTRUCTION, Estimate, FeatureNetwork, Figure
-from ddmi_core.api.signals import Split, move
+from ddmi_core.api.signals import Split
 from ddmi_core.errors import DataError
 from ddmi_core.evaluation.distances import frechet
 from ddmi_core.evaluation.feature_sets import batches, describe_signals
@@ -17,6 +17,7 @@ from ddmi_core.evaluation.networks import perceptual_distance
 from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.set_figures import LEAST, NAMED
 from ddmi_core.model.model import Model
+from ddmi_core.nested import move
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import LPIPS
 

@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddmi_core.api.signals import move
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import DdmiError, PluginError
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion, check_networks
+from ddmi_core.nested import move
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
 

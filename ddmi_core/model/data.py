@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
@@ -229,8 +228,9 @@ def summarize(split: Split, source: str) -> DataSummary:
         split: the loaded data.
         source: name of the data in the summary.
     """
-    counts = Counter(split.train.labels.tolist())
-    classes = {name: counts[number] for number, name in enumerate(split.train.classes)}
+    names = split.train.classes
+    counts = split.train.labels.bincount(minlength=len(names)).tolist() if names else []
+    classes = dict(zip(names, counts, strict=False))
     return DataSummary(
         source,
         len(split.train),

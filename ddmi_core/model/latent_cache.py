@@ -12,13 +12,14 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.conditions import Condition, TokenSequences
-from ddmi_core.api.signals import SignalSet, move
+from ddmi_core.api.signals import SignalSet
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latent_diffusion import LatentSource
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.model.latent_store import Encoding, Shards, StoredRows, encode_shards, encoded, merged, moments_of
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
+from ddmi_core.nested import move
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL
 
@@ -189,6 +190,10 @@ class FreshLatents(LatentSource):
     def read(self, indices: Sequence[int], generator: torch.Generator) -> Any:
         """Augmented signals."""
         return self.signals.batch(indices, generator)
+
+    def name_of(self, index: int) -> str:
+        """Name of the signal."""
+        return self.signals.names[index]
 
     @torch.no_grad()
     def latents(self, batch: Any, generator: torch.Generator, device: torch.device) -> Tensor:

@@ -14,11 +14,12 @@ import torch
 from attrs import asdict, field, frozen, validators
 from torch import Tensor
 
-from ddmi_core.api.signals import SignalSet, move
+from ddmi_core.api.signals import SignalSet
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.diffusion.latents import LatentShape, Moments
 from ddmi_core.errors import CheckpointError, TrainingError
 from ddmi_core.fields.planes import Planes
+from ddmi_core.nested import move
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import Checkpoint
 from ddmi_core.training.objective import generator_for

@@ -15,7 +15,6 @@ from ddmi_core.api.conditions import Condition, TokenSequences
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.interfaces import CoordinateSampler, Renderer
 from ddmi_core.api.observations import Observations, known
-from ddmi_core.api.signals import move
 from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.completion.measurement import MeasurementModel
@@ -35,6 +34,7 @@ from ddmi_core.model.build import build_autoencoder, build_condition, build_diff
 from ddmi_core.model.provenance import NETWORK, check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
+from ddmi_core.nested import move
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.registry import domain_named

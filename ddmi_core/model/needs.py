@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from ddmi_core.api.signals import SignalSet, Split, move
+from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import DdmiError, PluginError
 from ddmi_core.model.build import (
@@ -21,6 +21,7 @@ from ddmi_core.model.build import (
     build_diffusion,
     check_networks,
 )
+from ddmi_core.nested import move
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.config import TrainingConfig

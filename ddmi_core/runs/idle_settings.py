@@ -10,10 +10,11 @@ import attrs
 from attrs import frozen
 from torch import Tensor
 
-from ddmi_core.api.signals import SignalSet, tensors
+from ddmi_core.api.signals import SignalSet
 from ddmi_core.errors import ConfigError
 from ddmi_core.model.data import source_name, takes_location
 from ddmi_core.model.model import Model
+from ddmi_core.nested import tensors
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import resolve

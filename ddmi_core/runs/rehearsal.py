@@ -18,7 +18,7 @@ from attrs import evolve
 from torch import Tensor
 
 from ddmi_core.api.evaluation import FeatureNetwork
-from ddmi_core.api.signals import SignalSet, Split, move, tensors
+from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import DataError, DdmiError, PluginError
@@ -28,6 +28,7 @@ from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, bui
 from ddmi_core.model.data import LEAST_TRAIN, check_enough
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model
+from ddmi_core.nested import move, tensors
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.runs.idle_settings import Read, Trial, augmented, check_settings_act

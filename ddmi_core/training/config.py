@@ -33,6 +33,8 @@ class TrainingConfig:
             measurement of about two seconds at the start finds it at least 1.1 times as fast, else `fp32`; the run says
             what it chose, keeps it in its checkpoints, and stays with it when it is resumed.
         compile: whether to compile the model with `torch.compile`.
+        workers: processes that read batches ahead of the steps, for each process that trains (Linux); 0 reads in the
+            step, and -1 chooses by timing some batches: none for data in memory. The result does not depend on it.
     """
 
     steps: int = field(default=2000, validator=validators.ge(1))
@@ -49,6 +51,7 @@ class TrainingConfig:
     log: int = field(default=20, validator=validators.ge(1))
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16", "auto")))
     compile: bool = False
+    workers: int = field(default=-1, validator=validators.ge(-1))
 
     def __attrs_post_init__(self) -> None:
         if self.batch % self.accumulation:

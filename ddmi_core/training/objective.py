@@ -63,6 +63,10 @@ class Objective(nn.Module, ABC):
             generator: on the CPU; another one than that of `forward`.
         """
 
+    def name_of(self, index: int) -> str:
+        """Name of an item, for errors."""
+        return f"item {index}"
+
     def batch(self, context: StepContext) -> Any:
         """What was read for a step, or is read now, on the CPU or on the step's device."""
         if context.batch is not None:

@@ -24,6 +24,7 @@ from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.precision import autocast, faster
+from ddmi_core.training.read_ahead import Parts, Reader, ended
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
 
@@ -58,7 +59,9 @@ class Stage:
 
 
 class _Optimized:
-    """One objective with its optimiser and, for fp16, the scaler of its loss."""
+    """One objective with its reader, its optimiser and, for fp16, the scaler of its loss."""
+
+    reader: Reader
 
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
@@ -123,9 +126,17 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
         ConfigError: the batch cannot be divided among the processes.
+        DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
+    readers: list[Reader] = []
+    with ended(readers):
+        _train(stage, objectives, readers)
+
+
+def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader]) -> None:
+    """See `train`; `readers` receives the readers, which the caller ends."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     config = stage.config
@@ -156,6 +167,14 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     if config.precision == "auto":
         config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
         stage = evolve(stage, config=config)
+    each, rank, processes = config.parts(distributed.count()), accelerator.process_index, accelerator.num_processes
+    for name, player in players.items():
+        parts = Parts(player.objective, stage.seed, stage.name, name, config.batch, each, rank, processes)
+        numbers = range(max(step, player.objective.start) * each, config.steps * each)
+        player.reader = Reader(parts, numbers, config.workers, accelerator.device)
+        readers.append(player.reader)
+        if config.workers < 0 and player.reader.workers:
+            stage.notice(f"{player.reader.workers} processes read batches of {name} ahead (training.workers)")
 
     def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
         facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
@@ -219,7 +238,7 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watc
     for number in range(parts):
         # Processes exchange gradients once, after the last part.
         with accelerator.no_sync(player.model) if number < parts - 1 else nullcontext():
-            losses.append(_accumulate(player, stage, step, number, accelerator))
+            losses.append(_accumulate(player, config, accelerator))
     mean = _mean(losses)
     player.scaler.unscale_(player.optimiser)
     norm = nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip)
@@ -234,17 +253,13 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watc
     return mean
 
 
-def _accumulate(player: _Optimized, stage: Stage, step: int, number: int, accelerator: Any) -> Losses:
-    """Add the gradient of one part of a step, divided by the number of parts; returns its detached losses."""
-    config, rank, parts = stage.config, accelerator.process_index, stage.config.parts(accelerator.num_processes)
-    size = config.batch // (parts * accelerator.num_processes)
-    first = (rank * parts + number) * size
-    indices = indices_for(stage.seed, step, player.objective.size, config.batch)[first : first + size]
-    purpose = stage.seed, stage.name, player.name, step
-    batch = player.objective.read(step, indices, BatchGenerator(first, *purpose, "read"))
-    generator = BatchGenerator(first, *purpose, "draw", device=accelerator.device)
+def _accumulate(player: _Optimized, config: TrainingConfig, accelerator: Any) -> Losses:
+    """Add the gradient of the next part of a step, divided by the number of parts; returns its detached losses."""
+    part, batch = player.reader.next()
+    generator = player.reader.parts.generator(part, "draw", accelerator.device)
+    parts = config.parts(accelerator.num_processes)
     with autocast(config.precision, accelerator.device):
-        losses: Losses = player.model(StepContext(step, indices, generator, accelerator.device, batch))
+        losses: Losses = player.model(StepContext(part.step, part.indices, generator, accelerator.device, batch))
     # The gradient of a loss that is not finite is NaN, so that all processes skip the step.
     seed = torch.where(losses.total.detach().isfinite(), torch.ones_like(losses.total), float("nan"))
     torch.autograd.backward(player.scaler.scale(losses.total / parts), seed)

@@ -21,7 +21,6 @@ import pytest
 import torch
 from attrs import evolve
 
-from ddmi_core.api.signals import tensors
 from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import ConfigError, DdmiError
@@ -29,6 +28,7 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.nested import tensors
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import idle_settings, rehearsal
@@ -37,10 +37,11 @@ from ddmi_core.runs.rehearsal import Some
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import keys, resolve
 from ddmi_core.settings.schema import choices, hints
-from ddmi_core.training import checkpoint
+from ddmi_core.training import checkpoint, trainer
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for
+from ddmi_core.training.read_ahead import Reader
 from ddmi_core.training.trainer import Stage, train
 
 CPU = torch.device("cpu")
@@ -218,15 +219,16 @@ class Small:
             main.trained.load_state_dict(initial)
             place, seen = folder / str(next(number)), []
             place.mkdir()
-            stored, compiled = Mock(wraps=checkpoint.save), Mock()
+            stored, compiled, readers = Mock(wraps=checkpoint.save), Mock(), Mock(wraps=Reader)
             training = getattr(config, stage).training
             log, logged = Log(place / "log.jsonl"), lambda moment: seen.append(moment.step)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(checkpoint, "save", stored)
                 patch.setattr(torch.nn.Module, "compile", compiled)
+                patch.setattr(trainer, "Reader", readers)
                 train(Stage(stage, place, training, 0, log, logged=logged), {stage: main})
             final = stored.call_args.args[1]["weights"]
-            return [*final.values(), seen, stored.call_count, compiled.called]
+            return [*final.values(), seen, stored.call_count, compiled.called, readers.call_args.args[2]]
 
         return train_with
 

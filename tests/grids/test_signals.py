@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddmi_core.api.signals import move
+from ddmi_core.nested import move
 from ddmi_core.parts import GridSet, GridSignal
 
 NAMES = ("a", "b", "c", "d", "e", "f")

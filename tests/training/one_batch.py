@@ -14,6 +14,7 @@ from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
+from ddmi_core.model.latent_store import Encoding
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.log import Log
@@ -35,7 +36,7 @@ def main(out: Path, accumulation: int) -> None:
     parts = build_parts(domain, config.domain)
     split = load_data(parts, "")
     model = build_autoencoder(parts, config)
-    encoded = latent_cache.encode(model, split.train, 1, 0, CPU, drawn=True)
+    encoded = latent_cache.encode(model, split.train, Encoding(drawn=True), CPU)
     fresh = latent_cache.FreshLatents(build_autoencoder(parts, config), split.train, encoded)
     diffusion = build_diffusion(domain, config, encoded.shape, 2)
     stages = {

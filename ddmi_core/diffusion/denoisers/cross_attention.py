@@ -104,7 +104,7 @@ def pack(given: TokenSequences, which: Tensor) -> Tensor:
     counts = given.counts[which]
     steps = torch.arange(int(counts.max()))
     real = steps < counts[:, None]
-    first = (given.counts.cumsum(0) - given.counts)[which]
+    first = given.starts[which]
     places = (first[:, None] + steps).where(real, first[:, None])
     vector, token = given.vectors.shape[1], given.values.shape[1]
     start = int(vector > 0)

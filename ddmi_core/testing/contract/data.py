@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddmi_core.api.signals import move
+from ddmi_core.nested import move
 from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.grids import levels_of
 from ddmi_core.testing.subject import POINTS, Subject

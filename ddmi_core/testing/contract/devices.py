@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ddmi_core.api.signals import move
+from ddmi_core.nested import move
 from ddmi_core.testing.check import NotApplicable, Remark, expect
 from ddmi_core.testing.other_device import WrongDevice, held, second_device
 from ddmi_core.testing.subject import POINTS, Subject

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddmi_core.api.signals import move
+from ddmi_core.nested import move
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.view_set import ViewSet
