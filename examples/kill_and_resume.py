@@ -26,7 +26,7 @@ POLL = 0.01  # seconds
 
 def arguments(out: Path, steps: int) -> list[str]:
     """Arguments of a tiny run of the image plugin."""
-    training = {"steps": steps, "batch": 4, "checkpoint": 7, "log": 5, "warmup": 5}
+    training = {"steps": steps, "batch": 4, "checkpoint": 7, "log": 5, "warmup": 5, "precision": "fp32"}
     settings = {
         "domain.limit": 40,
         "domain.size": 16,
