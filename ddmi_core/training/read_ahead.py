@@ -24,6 +24,7 @@ from ddmi_core.training.objective import Objective, indices_for
 AHEAD = 2  # batches that a worker reads ahead
 MOST = 8  # workers that are chosen
 QUICK = 2e-3  # seconds below which a batch is read in the step
+WAIT = 25e-3  # seconds of waiting for a batch that count; a busy machine delays by less
 TRIED = 3  # batches whose reading is timed
 GRACE = 60  # seconds that a worker outlives SIGTERM, which the main process may use to end its step and save
 DIED = "DataLoader worker"  # begins torch's messages about a worker that has ended
@@ -265,6 +266,6 @@ def suitable(seconds: float, busy: float, device: torch.device, cores: int) -> i
     """
     if seconds < QUICK:
         return 0
-    if busy < seconds / 2:  # it waits for a disk or network, so workers need no cores
+    if busy < seconds / 2 and seconds - busy > WAIT:  # for a disk or network, so workers need no cores
         return MOST
     return min(MOST, cores - 1) if device.type == "cuda" else 0
