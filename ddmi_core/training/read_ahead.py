@@ -161,11 +161,17 @@ class Reader:
         """
         number, began = next(self._numbers), time.perf_counter()
         part = self.parts.part(number)
-        read = self.parts.read(part) if self._ahead is None else next(self._ahead)
+        read = self.parts.read(part) if self._ahead is None else self._received(self._ahead)
         self.waited += time.perf_counter() - began
         if read.error is not None:
             raise read.error
         return part, read.item
+
+    def _received(self, ahead: Iterator[_Read]) -> _Read:
+        try:
+            return next(ahead)
+        except (ConnectionError, EOFError, FileNotFoundError) as error:  # while a tensor of a dead worker is fetched
+            raise RuntimeError(f"{DIED} has left: {type(error).__name__}") from error
 
     def close(self) -> None:
         """End the workers."""
