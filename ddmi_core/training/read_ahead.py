@@ -24,6 +24,7 @@ from ddmi_core.training.objective import Objective, indices_for
 AHEAD = 2  # batches that a worker reads ahead
 MOST = 8  # workers that are chosen
 QUICK = 2e-3  # seconds below which a batch is read in the step
+WAIT = 25e-3  # seconds of waiting for a batch that count; a busy machine delays by less
 TRIED = 3  # batches whose reading is timed
 GRACE = 60  # seconds that a worker outlives SIGTERM, which the main process may use to end its step and save
 DIED = "DataLoader worker"  # begins torch's messages about a worker that has ended
@@ -160,11 +161,17 @@ class Reader:
         """
         number, began = next(self._numbers), time.perf_counter()
         part = self.parts.part(number)
-        read = self.parts.read(part) if self._ahead is None else next(self._ahead)
+        read = self.parts.read(part) if self._ahead is None else self._received(self._ahead)
         self.waited += time.perf_counter() - began
         if read.error is not None:
             raise read.error
         return part, read.item
+
+    def _received(self, ahead: Iterator[_Read]) -> _Read:
+        try:
+            return next(ahead)
+        except (ConnectionError, EOFError, FileNotFoundError) as error:  # while a tensor of a dead worker is fetched
+            raise RuntimeError(f"{DIED} has left: {type(error).__name__}") from error
 
     def close(self) -> None:
         """End the workers."""
@@ -265,6 +272,6 @@ def suitable(seconds: float, busy: float, device: torch.device, cores: int) -> i
     """
     if seconds < QUICK:
         return 0
-    if busy < seconds / 2:  # it waits for a disk or network, so workers need no cores
+    if busy < seconds / 2 and seconds - busy > WAIT:  # for a disk or network, so workers need no cores
         return MOST
     return min(MOST, cores - 1) if device.type == "cuda" else 0
