@@ -323,7 +323,7 @@ def test_every_setting_of_the_domain_acts_or_is_refused(small):
 
 
 # Values with which three steps show the others.
-SHORT = ("steps=3", "warmup=1", "checkpoint=1", "log=1", "ema=0.05", "clip=0.01", "batch=2")
+SHORT = ("steps=3", "precision=fp32", "warmup=1", "checkpoint=1", "log=1", "ema=0.05", "clip=0.01", "batch=2")
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "diffusion"])
