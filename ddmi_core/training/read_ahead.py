@@ -185,10 +185,14 @@ def ended(readers: list[Reader]) -> Iterator[None]:
     """End the workers of all readers after the block.
 
     Raises:
-        TrainingError: if a worker has died, which torch tells at any place in the block.
+        TrainingError: if a worker has died, which torch tells at any place in the block or while the workers end.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            for reader in readers:
+                reader.close()
     except RuntimeError as error:
         if not str(error).startswith(DIED):
             raise
@@ -196,9 +200,6 @@ def ended(readers: list[Reader]) -> Iterator[None]:
             f"a process that reads signals ahead has died ({error}). Fix: continue with --resume; if memory was short, "
             "use a lower training.workers, or 0 to read in the step"
         ) from error
-    finally:
-        for reader in readers:
-            reader.close()
 
 
 class _Compact(Dataset[Any]):
