@@ -116,11 +116,11 @@ def presets() -> str:
     ]
     for preset in implementation(configured(PLUGIN)[0]).presets():
         config = configured(PLUGIN, preset)[1]
-        sides, vae = config.domain.sides, config.autoencoder
-        cells = sides[0] // 2 ** (len(vae.encoder.widths) - 1)
-        levels = ", ".join(map(str, sides))
+        sizes, vae = config.domain.sizes, config.autoencoder
+        cells = sizes[0][0] // 2 ** (len(vae.encoder.widths) - 1)
+        levels = ", ".join(str(rows) for rows, _ in sizes)  # the presets have squares
         steps = f"{vae.training.steps:,} and {config.diffusion.training.steps:,}"
-        numbers = f"{row_bytes(sides):,} | {vae.latent_channels * cells**2:,}"
+        numbers = f"{row_bytes(sizes, config.domain.channels):,} | {vae.latent_channels * cells**2:,}"
         lines.append(f"| `{preset}` | {levels} | {numbers} | {steps} |")
     return "\n".join(lines)
 
