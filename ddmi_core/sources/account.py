@@ -78,7 +78,7 @@ class Account:
 
     A source writes into the account that is open while it loads: `find_files` and `FolderSource` do it by themselves.
 
-    Args:
+    Attributes:
         taken: purpose of each file that is used: the kind of the signals, or `captions`.
         left_out: why each other file is not used.
         changes: of each signal, by name.
