@@ -30,6 +30,8 @@ class ViewSet(DivisibleSet):
         classes: names of the classes.
         labels: class of each object; zeros by default.
         captions: sentences about each object; none by default.
+        drawn_by: name and version of the formulas that draw the objects; empty for files. It stands for the pictures in
+            the fingerprint, because processors differ in the last digits of what formulas give.
 
     Raises:
         ValueError: if the numbers of names, rows, labels, captions, views and points are inconsistent.
@@ -45,9 +47,10 @@ class ViewSet(DivisibleSet):
         classes: Sequence[str] = (),
         labels: Sequence[int] | None = None,
         captions: Sequence[Sequence[str]] = (),
+        drawn_by: str = "",
     ) -> None:
         count = len(names)
-        self.stack, self.showing = stack, showing
+        self.stack, self.showing, self.drawn_by = stack, showing, drawn_by
         self.names, self.classes = tuple(map(str, names)), tuple(map(str, classes))
         self.rows = np.arange(count) if rows is None else np.asarray(rows, dtype=np.int64)
         self.labels = torch.tensor([0] * count if labels is None else list(labels), dtype=torch.long)
@@ -91,14 +94,17 @@ class ViewSet(DivisibleSet):
         return self._signal(indices, shown, torch.arange(self.showing.points))
 
     def fingerprint(self) -> str:
-        """SHA-256 of names, classes, labels, captions, batch settings, cameras, images and points."""
+        """SHA-256 of names, classes, labels, captions, batch settings, and of the views and points or who drew them."""
         return self._fingerprint
 
     @cached_property
     def _fingerprint(self) -> str:
         contents = (self.names, self.classes, self.labels.tolist(), self.captions, self.showing)
-        digest = hashlib.sha256(repr(contents).encode())
         stack = self.stack
+        if self.drawn_by:
+            shapes = (stack.points.shape[1:], stack.pictures.shape[1:])
+            return hashlib.sha256(repr((*contents, self.drawn_by, shapes)).encode()).hexdigest()
+        digest = hashlib.sha256(repr(contents).encode())
         for row in self.rows:
             for part in (stack.to_world, stack.intrinsics, stack.points, stack.point_colours, stack.pictures):
                 digest.update(np.ascontiguousarray(part[row]).data)
@@ -115,6 +121,7 @@ class ViewSet(DivisibleSet):
             classes=self.classes,
             labels=self.labels[chosen].tolist(),
             captions=[self.captions[i] for i in chosen] if self.captions else (),
+            drawn_by=self.drawn_by,
         )
 
     def _signal(self, indices: Sequence[int], views: Tensor, points: Tensor) -> ViewSignal:

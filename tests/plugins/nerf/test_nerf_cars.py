@@ -259,3 +259,22 @@ def test_equal_keys_are_on_one_side(small):
 def test_a_limit_takes_so_many(small):
     split = source.load(None, attrs.evolve(small, limit=9))
     assert len(split.train) + len(split.held_out) == 9
+
+
+def test_cars_that_look_different_have_another_number_in_the_fingerprint():
+    """Mean premultiplied colour and opacity of the first cars. Where they change, `DRAWN_BY` must change too."""
+    seen = cameras(3, 32, draws())
+    means = [np.stack([picture(one.model, camera) for camera in seen]).mean((0, 1, 2)) / 255 for one in CARS[:8]]
+    expected = {
+        "cars 1": [
+            [0.1652, 0.0774, 0.0245, 0.2277],
+            [0.0319, 0.1059, 0.0652, 0.2209],
+            [0.1462, 0.0858, 0.0326, 0.2529],
+            [0.1191, 0.1209, 0.1211, 0.1820],
+            [0.0351, 0.0627, 0.1489, 0.2598],
+            [0.1218, 0.1251, 0.1298, 0.2415],
+            [0.1510, 0.0948, 0.1190, 0.2202],
+            [0.1268, 0.1112, 0.0328, 0.1882],
+        ]
+    }
+    assert np.allclose(means, expected[source.DRAWN_BY], atol=5e-4)

@@ -125,6 +125,17 @@ def test_fingerprints_tell_contents_apart():
     assert ViewSet(PACKING.stack(rows), whole.names, SHOWING).fingerprint() != whole.fingerprint()
 
 
+def test_the_last_digits_of_formulas_do_not_count():
+    whole, formula = made(), made(drawn_by="cars 1")
+    rows = np.stack([PACKING.row(*contents(number)) for number in range(OBJECTS)])
+    rows[2, -1] += 1  # another processor
+    other = ViewSet(PACKING.stack(rows), whole.names, SHOWING, drawn_by="cars 1")
+    assert other.fingerprint() == ViewSet(whole.stack, whole.names, SHOWING, drawn_by="cars 1").fingerprint()
+    assert other.part([0, 1]).drawn_by == "cars 1"
+    changed = [made(drawn_by="cars 2"), made(drawn_by="cars 1", showing=attrs.evolve(SHOWING, points=9)), whole]
+    assert formula.fingerprint() not in [one.fingerprint() for one in changed]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
