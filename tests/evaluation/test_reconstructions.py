@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 import scipy.linalg
 import torch
 from attrs import evolve
-from torch import nn
 
+import lpips_stand_in
 from ddmi_core.api import Split
 from ddmi_core.errors import ConfigError, DataError
 from ddmi_core.evaluation.networks import check_networks, feature_networks, perceptual_distance
@@ -48,22 +47,9 @@ class Known(ImageParts):
 PARTS = Known(IMAGE, ImageSettings(size=SIZE, multiples=(1.0,)))
 
 
-class Distance(nn.Module):
-    """In place of LPIPS: the mean absolute difference, times a weight that its file brings."""
-
-    def __init__(self, net, pretrained, pnet_rand, verbose):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-
-    def forward(self, first, second):
-        return self.weight * (first - second).abs().mean(dim=(1, 2, 3), keepdim=True)
-
-
 @pytest.fixture
 def lpips(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Distance))
-    torch.save({"weight": torch.tensor([2.0])}, tmp_path / "lpips.pth")
-    return tmp_path / "lpips.pth"
+    return lpips_stand_in.install(monkeypatch, tmp_path / "lpips.pth", 2.0)
 
 
 @pytest.fixture(scope="module")

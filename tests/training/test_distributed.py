@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -20,26 +19,15 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.training import distributed
 from ddmi_core.training.log import Log
+from processes import environment, run
 from whole_runs import FILES
-
-TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     """What two processes left behind."""
     out = tmp_path_factory.mktemp("two")
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", *launch, str(TESTS / "training" / "two_processes.py"), str(out)],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run(Path(__file__).with_name("two_processes.py"), out, processes=2, timeout=120)
     return out
 
 
@@ -133,16 +121,12 @@ def test_the_default_device_is_a_gpu_if_there_is_one(available, kind, monkeypatc
 
 
 def test_the_others_end_with_a_sentence_when_a_process_is_killed(tmp_path):
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     with socket.socket() as free:  # no launcher, which would end the other process itself
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    given = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "WORLD_SIZE": "2"}
-    given |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, str(TESTS / "training" / "lost_process.py"), str(tmp_path)]
-    processes = [
-        subprocess.Popen(command, env={**os.environ, **given, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")
-    ]
+    given = {**environment(), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, str(Path(__file__).with_name("lost_process.py")), str(tmp_path)]
+    processes = [subprocess.Popen(command, env={**given, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
     ends = [process.wait(timeout=120) for process in processes]
     assert ends == [0, -signal.SIGKILL]
     assert re.match(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,24 +9,12 @@ import torch
 
 from ddmi_core.draws import BLOCK, BatchGenerator, normal_like, per_row, shared
 from ddmi_core.training.log import Log
-
-TESTS = Path(__file__).parents[1]
+from processes import run
 
 
 def losses(out: Path, processes: int, *accumulations: int) -> list[list[dict]]:
     """Records of the logs, without times."""
-    paths = os.pathsep.join([str(TESTS), str(TESTS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    launch = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)] if processes > 1 else []
-    script = str(TESTS / "training" / "one_batch.py")
-    done = subprocess.run(
-        [sys.executable, *(["-m", *launch] if launch else []), script, str(out), *map(str, accumulations)],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run(Path(__file__).with_name("one_batch.py"), out, *accumulations, processes=processes, timeout=240)
     logs = [Log(out / str(number) / "log.jsonl").records() for number in accumulations]
     return [
         [{key: record[key] for key in record.keys() - {"stage", "steps_per_second"}} for record in log] for log in logs

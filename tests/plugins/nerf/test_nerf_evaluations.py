@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-
 import attrs
 import numpy as np
 import pytest
 import torch
 from nerf_scenes import Medium, ball_of
-from torch import nn
 
+import lpips_stand_in
 from ddmi_core.api import Split
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.data.packing import Packing
@@ -78,21 +75,8 @@ def test_novel_views_are_compared_in_parts_with_an_interval_over_objects(monkeyp
     assert decibels.interval[0] < decibels.value < decibels.interval[1]
 
 
-class Distance(nn.Module):
-    """In place of LPIPS: the mean absolute difference, times a weight that its file brings."""
-
-    def __init__(self, net, pretrained, pnet_rand, verbose):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-
-    def forward(self, first, second):
-        return self.weight * (first - second).abs().mean(dim=(1, 2, 3), keepdim=True)
-
-
 def test_lpips_of_held_out_views_is_given_where_it_is_asked_for(split, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Distance))
-    path = tmp_path / "network.pth"
-    torch.save({"weight": torch.tensor([10.0])}, path)
+    path = lpips_stand_in.install(monkeypatch, tmp_path / "network.pth", 10.0)
     asked = NerfSettings(size=SIZE, views=2, shown=2, held_views=1, points=16, lpips=str(path))
     without = [figure.name for figure in novel_views(Model(split), split, 5, 0)]
     assert without == ["novel_view_psnr_db", "novel_view_ssim"]
