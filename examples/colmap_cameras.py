@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attrs import evolve
 
 from ddmi_nerf.cameras.camera import Camera, Shot
-from ddmi_nerf.cameras.formats import write_nerfstudio
+from ddmi_nerf.cameras.transforms import write_nerfstudio
 
 DISTANCE = 3.0
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from attrs import frozen
@@ -100,7 +100,7 @@ class Decoding:
     repeatable: bool = False
 
 
-def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tuple[Rows | LazyRows, dict[str, str]]:
+def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tuple[Rows, dict[str, str]]:
     """Decode all files, and record changes and equal rows in the account of the data.
 
     Up to 64 MiB of rows are kept in memory; larger ones in the user's cache, which takes at most a quarter of the free
@@ -112,7 +112,8 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
         how: the decoder.
 
     Returns:
-        `(M, length)`, one row per file, and the errors of files that cannot be decoded, by name.
+        `(M, length)`, one row per file, and the errors of files that cannot be decoded, by name. The rows are an array;
+        where `how` is repeatable, they may be `LazyRows`, which `GridSet` takes as well.
 
     Raises:
         OutputError: if the cache cannot be written, and reading cannot be repeated.
@@ -148,7 +149,7 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
             [f"{name} = {first}" for name, first in copies.items()],
             "remove the copies",
         )
-    return rows, notes["problems"]
+    return cast(Rows, rows), notes["problems"]
 
 
 def decoded(row: Rows | Decoded) -> Decoded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from attrs import evolve, field, frozen
 from platformdirs import user_data_path
@@ -164,7 +164,7 @@ class FolderSource:
         kept = [i for i, entry in enumerate(entries) if entry.name not in problems]
         if not kept:
             raise self.nothing_usable(total or f"{self.kind} ({len(entries)})")
-        return cast(Rows, rows), kept
+        return rows, kept
 
     def labels(self, files: Sequence[str], captioned: Sequence[str] = ()) -> FileLabels:
         """Classes and captions of signals.

@@ -12,7 +12,8 @@ import pytest
 from test_docs import ROOT, environment
 
 from ddmi_nerf.cameras.camera import Camera
-from ddmi_nerf.cameras.formats import read_transforms
+from ddmi_nerf.cameras.intrinsics import Header
+from ddmi_nerf.cameras.transforms import read_transforms
 
 PROGRAM = ROOT / "examples" / "colmap_cameras.py"
 SIZE = (40, 30)
@@ -56,7 +57,7 @@ def test_an_object_that_stood_somewhere_else_stands_upright(tmp_path):
     cameras = [Camera.orbit(36 * number, elevation, 3.0) for elevation in (10, 40) for number in range(10)]
     write(tmp_path / "sparse", cameras)
     assert run(tmp_path).returncode == 0
-    found = read_transforms((tmp_path / "transforms.json").read_text(), "transforms.json", lambda _: SIZE)
+    found = read_transforms((tmp_path / "transforms.json").read_text(), "transforms.json", lambda _: Header(*SIZE))
     assert [shot.picture for shot in found.shots] == [f"{number:02d} a.png" for number in range(20)]
     for shot, camera in zip(found.shots, cameras, strict=True):
         np.testing.assert_allclose(shot.camera.to_world, camera.to_world, atol=1e-6)

@@ -139,7 +139,7 @@ def _version() -> str:
 def _how(settings: NerfSettings) -> tuple[str | int, ...]:
     """Settings that a row depends on."""
     numbers = (settings.views, settings.held_views, settings.size, settings.kept_points)
-    return (*numbers, repr(settings.extent), settings.opacity)
+    return (*numbers, repr(settings.extent), repr(settings.agreement), settings.opacity, settings.up)
 
 
 def _share(counts: tuple[int, int], settings: NerfSettings, trained: bool) -> tuple[int, int]:

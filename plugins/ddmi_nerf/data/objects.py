@@ -11,14 +11,15 @@ from attrs import frozen
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Entry, find_files
-from ddmi_nerf.cameras import formats
+from ddmi_nerf.cameras import srn
 from ddmi_nerf.cameras.camera import Capture, Shot
-from ddmi_nerf.cameras.camera_checks import check_alike
-from ddmi_nerf.cameras.formats import count_frames, read_transforms
-from ddmi_nerf.data.reading import SUFFIXES, picture_size
+from ddmi_nerf.cameras.camera_checks import check_centres
+from ddmi_nerf.cameras.intrinsics import Header
+from ddmi_nerf.cameras.transforms import count_frames, read_transforms
+from ddmi_nerf.data.reading import SUFFIXES, picture_header
 
 TRANSFORMS, TRAINING, TESTING = "transforms.json", "transforms_train.json", "transforms_test.json"
-MARKERS = (TRANSFORMS, TRAINING, formats.SRN_INTRINSICS)
+MARKERS = (TRANSFORMS, TRAINING, srn.SRN_INTRINSICS)
 POINTS = "points.ply"
 CAPTION = "caption.txt"
 
@@ -47,7 +48,7 @@ class ObjectFiles:
         Raises:
             DataError: if a file that lists them is damaged.
         """
-        if self.marker == formats.SRN_INTRINSICS:
+        if self.marker == srn.SRN_INTRINSICS:
             return len(self._poses()), 0
         held = self._held()
         return self._count(self.marker), self._count(held) if held else 0
@@ -59,20 +60,21 @@ class ObjectFiles:
             DataError: if a file is damaged or missing, or a camera is invalid.
         """
         tests: tuple[Shot, ...] = ()
-        if self.marker == formats.SRN_INTRINSICS:
+        if self.marker == srn.SRN_INTRINSICS:
             found = self._srn()
         else:
-            found = read_transforms(self.text(self.marker), self._path(self.marker), self._size)
+            found = read_transforms(self.text(self.marker), self._path(self.marker), self._header)
             held = self._held()
             if held:
-                tests = read_transforms(self.text(held), self._path(held), self._size).shots
-        check_alike(self._path(self.marker), (*found.shots, *tests))
+                tests = read_transforms(self.text(held), self._path(held), self._header).shots
+        check_centres(self._path(self.marker), (*found.shots, *tests))
         return found, tests
 
     def find(self, path: str) -> Entry | None:
         """Find a file by its path from the object's folder; the suffix of an image may be omitted."""
         whole = self._path(path)
-        return next((self.entries[whole + end] for end in ("", *SUFFIXES) if whole + end in self.entries), None)
+        ends = ("", *SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))
+        return next((self.entries[whole + end] for end in ends if whole + end in self.entries), None)
 
     def picture(self, path: str) -> Entry:
         """Find an image by its path from the object's folder.
@@ -82,7 +84,10 @@ class ObjectFiles:
         """
         found = self.find(path)
         if found is None:
-            raise DataError(f"{self._path(self.marker)}: image {path} does not exist; add it, or remove its frame")
+            fix = "add it, or remove its frame"
+            if path.startswith("/") or path[1:2] == ":":
+                fix = "give its path from the folder of this file"
+            raise DataError(f"{self._path(self.marker)}: image {path} does not exist; {fix}")
         return found
 
     def text(self, path: str) -> str:
@@ -110,10 +115,10 @@ class ObjectFiles:
     def _count(self, path: str) -> int:
         return count_frames(self.text(path), self._path(path))
 
-    def _size(self, path: str) -> tuple[int, int]:
+    def _header(self, path: str) -> Header:
         found = self.picture(path)
         with found.opened() as file:
-            return picture_size(file, found.name)
+            return picture_header(file, found.name)
 
     def _poses(self) -> list[str]:
         """Names of the pose files, from the object's folder."""
@@ -121,18 +126,17 @@ class ObjectFiles:
         found = sorted(name for name in self.entries if name.startswith(start) and name.endswith(".txt"))
         if not found:
             raise DataError(
-                f"{start}: no poses found, although there is {self._path(formats.SRN_INTRINSICS)}; unpack it again"
+                f"{start}: no poses found, although there is {self._path(srn.SRN_INTRINSICS)}; unpack it again"
             )
         return [f"pose/{name.removeprefix(start)}" for name in found]
 
     def _srn(self) -> Capture:
-        intrinsics = self.text(formats.SRN_INTRINSICS)
+        intrinsics = self.text(srn.SRN_INTRINSICS)
         shots = []
         for pose in self._poses():
             picture = f"rgb/{posixpath.basename(pose).removesuffix('.txt')}"
-            camera = formats.read_srn(intrinsics, self.text(pose), self._path(pose), picture, self._size)
-            shots.append(Shot(camera, picture))
-        return Capture(tuple(shots), formats.SRN_EXTENT)
+            shots.append(srn.read_srn(intrinsics, self.text(pose), self._path(pose), picture, self._header))
+        return Capture(tuple(shots), srn.SRN_EXTENT)
 
 
 def find_objects(location: Path) -> list[ObjectFiles]:
