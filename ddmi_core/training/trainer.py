@@ -22,6 +22,7 @@ from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
+from ddmi_core.training.meter import Meter
 from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.precision import autocast, faster
 from ddmi_core.training.read_ahead import Parts, Reader, ended
@@ -37,6 +38,9 @@ class Report:
     steps: int
     loss: float
     seconds_left: float
+    signals_per_second: float
+    waiting_percent: float  # of the time since the last report, for batches
+    memory_gib: float
 
 
 @frozen(eq=False)
@@ -163,7 +167,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         )
     distributed.on_main(lambda: stage.log.rewind(stage.name, step))
     started, first = time.monotonic(), step
-    watch = _Watch(accelerator.device)
+    watch, meter = _Watch(accelerator.device), Meter(readers, accelerator.device)
     if config.precision == "auto":
         config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
         stage = evolve(stage, config=config)
@@ -206,17 +210,21 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
-        every = distributed.from_all(lambda: (watch.read(), _named(losses), stage.stop.signal_number))  # noqa: B023
+        every = distributed.from_all(
+            lambda: (watch.read(), _named(losses), meter.read() if logs else {}, stage.stop.signal_number)  # noqa: B023
+        )
         if bad := [state for state, *_ in every if state is not None]:
             raise _not_finite(min(bad), stage)
         if logs:
-            values = {name: fmean(each[name] for _, each, _ in every if name in each) for name in every[0][1]}
+            values = {name: fmean(each[name] for _, each, *_ in every if name in each) for name in every[0][1]}
+            operating = {name: max(own[name] for *_, own, _ in every) for name in every[0][2]}
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
-                record = {**values, "steps_per_second": round(speed, 3)}
+                record = {**values, "steps_per_second": round(speed, 3), **operating}
                 stage.log.write(stage.name, step, record)
                 stage.logged(Moment(stage.name, step, config.steps, record, main.trained, stage.log.path.parent))
-            stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
+            left = (config.steps - step) / speed
+            stage.progress(Report(step, config.steps, values["loss"], left, speed * config.batch, **operating))
         stopped = max(signal for *_, signal in every) if distributed.count() > 1 else stage.stop.signal_number
         if stopped:
             store_step()
