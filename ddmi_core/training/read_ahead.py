@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import ConfigError, DataError, DdmiError, TrainingError
 from ddmi_core.nested import mapped
+from ddmi_core.training import allowance
 from ddmi_core.training.objective import Objective, indices_for
 
 AHEAD = 2  # batches that a worker reads ahead
@@ -262,8 +262,7 @@ def _chosen(parts: Parts, numbers: range, workers: int, device: torch.device) ->
                 "training.workers",
             ) from error
         return 0
-    cores = len(os.sched_getaffinity(0)) // parts.processes
-    return workers if workers > 0 else suitable(*min(times), device, cores)
+    return workers if workers > 0 else suitable(*min(times), device, allowance.cores() // parts.processes)
 
 
 def suitable(seconds: float, busy: float, device: torch.device, cores: int) -> int:

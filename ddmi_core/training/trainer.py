@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
+from ddmi_core.training.background import BackgroundWriter, Groups
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
@@ -120,6 +121,9 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     that is not finite changes no weights. Every `log` steps and before a checkpoint, losses are read and the processes
     agree whether to end, because one was asked to stop or met such a value. A single process stops after each step.
 
+    A thread of the main process writes the checkpoints of steps while the training goes on, see `BackgroundWriter`. An
+    error in it ends the training at the next logged step or checkpoint.
+
     Args:
         stage: folder, settings, log, stop requests, progress.
         objectives: name to objective; they take turns in every step, in order, each with the whole batch.
@@ -135,11 +139,11 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         OutputError: a checkpoint cannot be written.
     """
     readers: list[Reader] = []
-    with ended(readers):
-        _train(stage, objectives, readers)
+    with ended(readers), BackgroundWriter() as writer:
+        _train(stage, objectives, readers, writer)
 
 
-def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader]) -> None:
+def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader], writer: BackgroundWriter) -> None:
     """See `train`; `readers` receives the readers, which the caller ends."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
@@ -180,15 +184,15 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if config.workers < 0 and player.reader.workers:
             stage.notice(f"{player.reader.workers} processes read batches of {name} ahead (training.workers)")
 
-    def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
+    def writing(folder: str, keep: int) -> Callable[[Groups], None]:
         facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
         facts["precision"] = config.precision
 
-        def write() -> None:
+        def write(groups: Groups) -> None:
             checkpoint.save(stage.folder / folder, groups, facts)
             checkpoint.prune(stage.folder, keep, last="" if folder == FINAL else folder)
 
-        distributed.on_main(write)
+        return write
 
     def store_step() -> None:
         groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
@@ -197,7 +201,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             groups[f"{name}-optimiser"] = player.state()
             if player.scaler.is_enabled():
                 groups[f"{name}-scaler"] = player.scaler_state()
-        store(f"step-{step:08d}", groups, keep=2)
+        distributed.on_main(lambda: writer.save(groups, writing(f"step-{step:08d}", keep=2)))
 
     while step < config.steps:
         losses = {
@@ -210,10 +214,14 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
-        every = distributed.from_all(
-            lambda: (watch.read(), _named(losses), meter.read() if logs else {}, stage.stop.signal_number)  # noqa: B023
-        )
+
+        def seen() -> tuple[tuple[int, float, float] | None, dict[str, float], dict[str, float], int]:
+            writer.check()
+            return watch.read(), _named(losses), meter.read() if logs else {}, stage.stop.signal_number  # noqa: B023
+
+        every = distributed.from_all(seen)
         if bad := [state for state, *_ in every if state is not None]:
+            distributed.on_main(writer.wait)
             raise _not_finite(min(bad), stage)
         if logs:
             values = {name: fmean(each[name] for _, each, *_ in every if name in each) for name in every[0][1]}
@@ -228,13 +236,15 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         stopped = max(signal for *_, signal in every) if distributed.count() > 1 else stage.stop.signal_number
         if stopped:
             store_step()
+            distributed.on_main(writer.wait)
             raise Interrupted(
                 f"at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: {stage.resume_hint}",
                 stopped,
             )
         if stores and step < config.steps:
             store_step()
-    store(FINAL, {"weights": average.weights, **stage.tensors}, keep=0)
+    distributed.on_main(writer.wait)
+    distributed.on_main(lambda: writing(FINAL, keep=0)({"weights": average.weights, **stage.tensors}))
 
 
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watch: _Watch) -> Losses:
