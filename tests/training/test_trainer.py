@@ -30,6 +30,7 @@ from ddmi_core.training.checkpoint import FINAL, finished, load_final
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
+from ddmi_core.training.meter import OPERATING
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trainer import Stage, _mean, rate_factor, train
@@ -105,7 +106,7 @@ def final(folder: Path, objective: Objective, log: Log) -> Final:
     place = folder / FINAL
     files = {path.name: path.read_bytes() for path in sorted(place.iterdir())}
     weights = {name: tensor.clone() for name, tensor in objective.trained.state_dict().items()}
-    records = [{k: v for k, v in r.items() if k != "steps_per_second"} for r in log.records()]
+    records = [{k: v for k, v in r.items() if k not in OPERATING} for r in log.records()]
     return Final(files, weights, records)
 
 
