@@ -80,9 +80,9 @@ class _Optimized:
         )
         for block in blocks(objective.trained):
             block.recomputes = config.gradient_checkpointing
-        if config.compile:
-            for part in objective.compiled_parts():
-                part.compile()
+            if config.compile:
+                torch._dynamo.config.suppress_errors = True  # without a compiler, blocks run as they are
+                block.compile()
         self.model = accelerator.prepare(objective)
         self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
 
@@ -96,7 +96,7 @@ class _Optimized:
         whole = self.optimiser.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
-            index, key = name.split(".", 1)
+            index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         whole["state"] = state
         self.optimiser.load_state_dict(whole)
@@ -136,7 +136,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         Interrupted: a stop was asked for; the state is saved.
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
-        ConfigError: the batch cannot be divided among the processes, or no network has blocks to compute again.
+        ConfigError: the batch cannot be divided among the processes, or no network has blocks for a setting of them.
         DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
@@ -153,11 +153,11 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
     config = stage.config
     config.parts(distributed.count())
     main, *_ = objectives.values()
-    if config.gradient_checkpointing and not any(True for _ in blocks(main.trained)):
+    of_blocks = {"gradient_checkpointing": config.gradient_checkpointing, "compile": config.compile}
+    if (on := [name for name, value in of_blocks.items() if value]) and not any(True for _ in blocks(main.trained)):
         raise ConfigError(
-            f"{stage.name}.training.gradient_checkpointing = true has no effect: the networks of this stage have no "
-            "blocks. Fix: set it to false, or derive the parts of the networks that may compute their activations "
-            "again from ddmi_core.api.Block"
+            f"{stage.name}.training.{on[0]} = true has no effect: the networks of this stage have no blocks. Fix: set "
+            "it to false, or derive parts of the networks from ddmi_core.api.Block"
         )
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
