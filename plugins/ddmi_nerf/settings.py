@@ -51,6 +51,9 @@ class NerfSettings:
         opacity: for files: source of the opacity: `alpha` uses the images' alpha channel, `white` treats white pixels
             as background, with the noise of their border, `full` treats all pixels as opaque.
         up: for files: the axis of their world that points up, `z`, or `y` as in many engines.
+        place: for files: `file` keeps the place and axes of their world, `cameras` derives them from the cameras of an
+            object, as structure from motion requires: what they look at is the origin, their upper sides point up, the
+            first one is in front, and 3 is their mean distance.
         agreement: for files: least share of the borders of outlines that the visual hull of the views must cover, 1
             with right cameras; 0 accepts all.
         encoder: input of the encoder: `points`, coloured surface points, or `views`, images with their cameras.
@@ -79,6 +82,7 @@ class NerfSettings:
     extent: float = field(default=0.0, validator=validators.ge(0))
     opacity: str = field(default="alpha", validator=validators.in_(OPACITIES))
     up: str = field(default="z", validator=validators.in_(("y", "z")))
+    place: str = field(default="file", validator=validators.in_(("file", "cameras")))
     agreement: float = field(default=0.95, validator=[validators.ge(0), validators.le(1)])
     encoder: str = field(default="points", validator=validators.in_(ENCODERS))
     samples: int = field(default=12, validator=[validators.ge(4), validators.le(1024)])

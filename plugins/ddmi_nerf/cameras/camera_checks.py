@@ -56,7 +56,8 @@ def check_places(
             raise DataError(
                 f"{name}: the camera of {view} does not look at the object's cube, of half side {extent:g}; give "
                 "camera-to-world matrices in the axes of their format (transforms.json: y up, z backwards; SRN: y "
-                "down, z forwards), with the object at the centre"
+                "down, z forwards), with the object at the centre; or, for cameras from photographs, whose world is "
+                "arbitrary, --set domain.place=cameras"
             )
         if share > BEYOND:
             raise DataError(

@@ -55,13 +55,14 @@ def read_transforms(text: str, name: str, header_of: HeaderOf) -> Capture:
     return Capture(tuple(shots), extent, centre, str(content.get("ply_file_path") or ""), applied)
 
 
-def count_frames(text: str, name: str) -> int:
-    """Number of views in a `transforms.json`.
+def list_frames(text: str, name: str) -> list[tuple[str, str]]:
+    """Paths of image and mask of each view in a `transforms.json`; empty where there are none.
 
     Raises:
         DataError: if the text is not such a file.
     """
-    return len(_content(text, name)["frames"])
+    frames = [frame if isinstance(frame, dict) else {} for frame in _content(text, name)["frames"]]
+    return [(str(frame.get("file_path") or ""), str(frame.get("mask_path") or "")) for frame in frames]
 
 
 def write_blender(shots: Sequence[Shot]) -> str:

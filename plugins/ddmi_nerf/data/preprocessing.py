@@ -13,7 +13,7 @@ from ddmi_nerf.cameras.camera import Camera, Capture, Floats, Shot
 from ddmi_nerf.cameras.camera_checks import check_places
 from ddmi_nerf.cameras.conventions import Matrix
 from ddmi_nerf.cameras.lens import Lens
-from ddmi_nerf.cameras.world import Y_UP, moved, moved_point, upper_axis
+from ddmi_nerf.cameras.world import Y_UP, by_cameras, moved, moved_point, upper_axis
 from ddmi_nerf.data.agreement import check_agreement
 from ddmi_nerf.data.objects import POINTS, ObjectFiles
 from ddmi_nerf.data.packing import Packing, Rows
@@ -38,8 +38,7 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
         DataError: if the object cannot be used.
     """
     capture, tests = files.captures()
-    world, centre = _world(capture, settings)
-    extent = settings.extent or capture.extent
+    world, centre, extent = _world(files.name, capture, settings)
     draw = np.random.Generator(np.random.PCG64(SEED))
     shots = _chosen(capture.shots, tests, settings, None if ordered else draw)
     cameras = [squared(moved(shot.camera, world).placed(centre, extent), settings.size) for shot in shots]
@@ -63,11 +62,11 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
     if (world != np.eye(4)).any():
         place["world"] = world.tolist()  # before the centre and extent
     changes = [Change("moved and scaled to the cube", 1 / extent, "times", place), *_changes(views, shots, settings)]
-    if settings.up == "z" and (axis := upper_axis(cameras)) not in ("", "+z"):
+    if settings.place == "file" and settings.up == "z" and (axis := upper_axis(cameras)) not in ("", "+z"):
         fix = (
             "if y points up in their world: --set domain.up=y"
             if axis == "+y"
-            else "turn the cameras so that z points up"
+            else "place objects by their cameras, --set domain.place=cameras"
         )
         changes.append(Change(f"with cameras whose upper sides point to {axis}, not to z", fix=fix))
     if settings.opacity != "full":
@@ -117,10 +116,16 @@ def has_cloud(files: ObjectFiles) -> bool:
     return _cloud(files, files.captures()[0]) is not None
 
 
-def _world(capture: Capture, settings: NerfSettings) -> tuple[Matrix, Floats]:
-    """The similarity from the file's world to one with z up, and the centre of the cube in it."""
+def _world(name: str, capture: Capture, settings: NerfSettings) -> tuple[Matrix, Floats, float]:
+    """The similarity from the file's world to one with z up, and the cube in it: centre, and half its side."""
+    if settings.place == "cameras":
+        try:
+            world = by_cameras([shot.camera for shot in capture.shots])
+        except ValueError as error:
+            raise DataError(f"{name}: {error}; place the object in its file, without domain.place=cameras") from error
+        return world, np.zeros(3), settings.extent or 1.0
     world = Y_UP if settings.up == "y" else np.eye(4)
-    return world, moved_point(capture.centre, world)
+    return world, moved_point(capture.centre, world), settings.extent or capture.extent
 
 
 def _from_file(

@@ -200,7 +200,7 @@ def _advice(white: bool) -> str:
     """How to separate an object from its background."""
     if white:
         return "save PNG files with transparency, or give --set domain.opacity=white for objects on a white background"
-    return "save PNG files with transparency, or give masks (mask_path of a frame, or a folder masks)"
+    return "save PNG files with transparency, or give masks (mask_path of frames; the folder masks of other formats)"
 
 
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:

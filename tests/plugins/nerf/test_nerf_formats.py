@@ -11,7 +11,7 @@ from ddmi_nerf.cameras.camera import Camera, Shot
 from ddmi_nerf.cameras.camera_checks import check_centres
 from ddmi_nerf.cameras.intrinsics import Header
 from ddmi_nerf.cameras.srn import read_srn, write_srn
-from ddmi_nerf.cameras.transforms import count_frames, read_transforms, write_blender, write_nerfstudio
+from ddmi_nerf.cameras.transforms import list_frames, read_transforms, write_blender, write_nerfstudio
 
 WIDTH, HEIGHT = 40, 30
 
@@ -183,7 +183,7 @@ def test_angles_of_view_are_radians(angle):
 @pytest.mark.parametrize("text", ["{", "[]", '{"frames": 3}', "[" * 100_000])
 def test_texts_that_are_no_transforms_are_told(text):
     with pytest.raises(DataError, match="transforms"):
-        count_frames(text, "transforms.json")
+        list_frames(text, "transforms.json")
 
 
 def test_without_focal_length_is_told():
