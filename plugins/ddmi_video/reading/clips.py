@@ -18,7 +18,10 @@ from ddmi_video.reading.limits import TooShortError
 from ddmi_video.reading.video import Video
 from ddmi_video.settings import VideoSettings
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".gif")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".gif", ".3gp", ".flv", ".wmv"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".mxf"),
+)
 SUFFIXES = (*VIDEO_SUFFIXES, *frame_folder.SUFFIXES)
 BESIDE = "picture beside videos"
 DUE = 1e-6  # seconds; the last frame of a clip has to start this long before the end

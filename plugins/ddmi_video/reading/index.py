@@ -36,7 +36,7 @@ class VideoIndex:
     ticks: Ticks  # (N,) presentation time stamps, increasing
     tick: float  # seconds per tick
     length: int  # ticks that the last frame is shown for
-    keys: Ticks  # (K,) time stamps of key frames, increasing
+    keys: Ticks  # (K,) time stamps of key frames to which a seek leads, increasing
     orientation: Orientation
     colours: FrameColours
     interlaced: bool

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 LOST = 0.02  # share of the promised frames, or of the promised duration, that may be missing without a warning
+UNSEEKABLE = ("mpegts", "mpeg")  # containers without an index, in which FFmpeg does not find key frames exactly
 FIELDS = (2, 3, 4, 5)  # AVFieldOrder of interlaced streams
 RESTAMP = "re-encode it: ffmpeg -i IN -fps_mode cfr OUT.mp4"
 
@@ -67,6 +68,7 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
         colours = colours_of(first)
         interlaced = first.interlaced_frame or stream.codec_context.field_order in FIELDS
         orientation = orientation_of(first, float(stream.sample_aspect_ratio or 1) or 1.0)
+        inexact = opened.format.name in UNSEEKABLE
         reordered = bool(stream.codec_context.has_b_frames)
         counted = is_counted(packets, opened.format.name, reordered)
         if cut and reordered and not counted:
@@ -76,7 +78,8 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
         seconds = (ticks[-1] - ticks[0] + length) * tick
         lost = cut or promised or claimed > seconds * (1 + LOST) + 0.1
         special = _special(packets, first, orientation, counted=counted, cut=lost, codec=stream.codec_context.name)
-        special = special or colours.special or ("its frames are interlaced" if interlaced else "")
+        more = {"its frames are interlaced": interlaced, "its container has no index": inexact}
+        special = special or colours.special or next((reason for reason, holds in more.items() if holds), "")
         if whole and not special:
             _check_key_frames(opened, stream, orientation, name)
         return VideoIndex(
@@ -85,7 +88,9 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
             ticks=ticks,
             tick=tick,
             length=length,
-            keys=np.asarray([] if counted else sorted({p.pts for p in packets if p.key and p.pts is not None})),
+            keys=np.asarray(
+                [] if counted or inexact else sorted({p.pts for p in packets if p.key and p.pts is not None})
+            ),
             orientation=orientation,
             colours=colours,
             interlaced=interlaced,

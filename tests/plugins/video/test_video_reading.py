@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 from attrs import evolve
-from video_files import FRAMES, KINDS, numbers_of, picture, write
+from video_files import FRAMES, H264, KINDS, Kind, numbers_of, picture, write
 
 from ddmi_core.errors import DataError
 from ddmi_video.reading.centre_crop import centre_crop
+from ddmi_video.reading.clips import VIDEO_SUFFIXES
 from ddmi_video.reading.display_orientation import Orientation
 from ddmi_video.reading.frames import PyavFrames
 from ddmi_video.reading.video import Video
@@ -35,6 +36,20 @@ def test_the_frame_at_a_time_is_the_last_that_is_not_later(name, files):
         assert numbers_of(together) == expected
         alone = np.concatenate([video.frames_at([time]) for time in times])  # forwards and backwards
         assert np.array_equal(alone, together)
+
+
+@pytest.mark.parametrize("suffix", [".3gp", ".flv", ".wmv", ".ts", ".m2ts", ".mpg", ".vob", ".mxf"])
+def test_every_frame_of_further_containers_is_found(suffix, tmp_path):
+    codec = {".wmv": "wmv2", ".mpg": "mpeg2video", ".vob": "mpeg2video", ".mxf": "mpeg2video"}.get(suffix, "libx264")
+    options = H264 if codec == "libx264" else {"g": "8", "b": "4M", **({"bf": "2"} if suffix == ".mpg" else {})}
+    assert suffix in VIDEO_SUFFIXES
+    with Video(write(tmp_path, Kind(f"a{suffix}", codec, options))) as video:
+        times = np.arange(FRAMES) / 25
+        np.testing.assert_allclose(video.times, times, atol=1e-3)
+        assert numbers_of(video.frames_at(times + 0.02)) == list(range(FRAMES))
+        alone = [video.frames_at([time]) for time in (0.9, 0.2, 0.6)]
+        assert numbers_of(np.concatenate(alone)) == [22, 5, 15]
+        assert video.missing == ""
 
 
 @pytest.mark.parametrize("name", ["h264", "vp9", "varied-mkv", "gif"])
