@@ -23,7 +23,7 @@ MOST_PIXELS = 100_000_000
 WHITE = 253  # least value of all channels of white pixels without noise
 FARTHEST_WHITE = 64  # below white, of a background with noise
 LEAST_WHITE, MOSTLY = 0.05, 0.5  # shares of the border's pixels
-JPEG_COLOURS = 24.0  # below white, beside the edge of a colour
+LOSSY_COLOURS = 24.0  # below white, beside the edge of a colour
 BAND = 128  # rows that are undistorted at once
 
 Pixels = npt.NDArray[np.uint8]
@@ -76,7 +76,7 @@ def read_picture(
             although it should have.
     """
     with _opened(file, name) as image:
-        noise = _lossy_noise(image)
+        noise = _lossy_noise(image, file)
         layered = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
         upright = ImageOps.exif_transpose(image) if shot is not None and shot.turned else image
         straight = np.asarray(_eight_bits(upright, name).convert("RGBA"), dtype=np.float32)
@@ -184,16 +184,27 @@ def _below_white(ring: npt.NDArray[np.float32], noise: float, name: str) -> floa
             f"{name}: the background is not white: {len(near) / len(ring):.0%} of the pixels at its border are; "
             f"{_advice(False)}"
         )
-    return min(max(2.5 * float(np.percentile(near, 90)), noise, 255.0 - WHITE), float(FARTHEST_WHITE))
+    if np.median(near) > 255 - WHITE:  # otherwise what is darker may be the object
+        noise = max(noise, 2.5 * float(np.percentile(near, 90)))
+    return min(max(noise, 255.0 - WHITE), float(FARTHEST_WHITE))
 
 
-def _lossy_noise(image: Image.Image) -> float:
-    """By how much a JPEG file's white may be wrong: four standard deviations of the rounding of its coefficients.
+def _lossy_noise(image: Image.Image, file: BinaryIO) -> float:
+    """By how much the white of a lossy file may be wrong; 0 for lossless ones.
 
-    Colours are usually stored at half the resolution, so that those of an edge reach over it at any quality.
+    For JPEG, it is four standard deviations of the rounding of its coefficients, but both formats usually store colours
+    at half the resolution, so that those of an edge reach over it at any quality.
     """
     tables = getattr(image, "quantization", None)
-    return max(JPEG_COLOURS, 4 * float(np.sqrt(np.square(tables[0], dtype=np.float64).mean() / 12))) if tables else 0.0
+    if tables:
+        return max(LOSSY_COLOURS, 4 * float(np.sqrt(np.square(tables[0], dtype=np.float64).mean() / 12)))
+    if image.format != "WEBP":
+        return 0.0
+    place = file.tell()
+    file.seek(0)
+    lossless = b"VP8L" in file.read(64)
+    file.seek(place)
+    return 0.0 if lossless else LOSSY_COLOURS
 
 
 def _advice(white: bool) -> str:
