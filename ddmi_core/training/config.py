@@ -32,6 +32,9 @@ class TrainingConfig:
         precision: `fp32`, `bf16` or `fp16`; the last two by autocast. `auto` is `bf16` where the processor has it and a
             measurement of about two seconds at the start finds it at least 1.1 times as fast, else `fp32`; the run says
             what it chose, keeps it in its checkpoints, and stays with it when it is resumed.
+        gradient_checkpointing: whether to keep the inputs of blocks alone, and compute their activations again in the
+            backward pass (arXiv 1604.06174): less memory for more operations, and the same gradients. `ddmi doctor
+            --plugin NAME` says how much of both.
         compile: whether to compile the model with `torch.compile`.
         workers: processes that read batches ahead of the steps, for each process that trains (Linux); 0 reads in the
             step, and -1 chooses by timing some batches: none for data in memory. The result does not depend on it.
@@ -50,6 +53,7 @@ class TrainingConfig:
     checkpoint: int = field(default=500, validator=validators.ge(1))
     log: int = field(default=20, validator=validators.ge(1))
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16", "auto")))
+    gradient_checkpointing: bool = False
     compile: bool = False
     workers: int = field(default=-1, validator=validators.ge(-1))
 

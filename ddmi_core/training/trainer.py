@@ -15,8 +15,9 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
+from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
-from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
+from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
@@ -72,6 +73,8 @@ class _Optimized:
             weight_decay=config.weight_decay,
             fused=True,  # a third of the time, and it can skip a step without a host read
         )
+        for block in blocks(objective.trained):
+            block.recomputes = config.gradient_checkpointing
         if config.compile:
             for part in objective.compiled_parts():
                 part.compile()
@@ -125,7 +128,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         Interrupted: a stop was asked for; the state is saved.
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
-        ConfigError: the batch cannot be divided among the processes.
+        ConfigError: the batch cannot be divided among the processes, or no network has blocks to compute again.
         DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
@@ -141,6 +144,13 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
 
     config = stage.config
     config.parts(distributed.count())
+    main, *_ = objectives.values()
+    if config.gradient_checkpointing and not any(True for _ in blocks(main.trained)):
+        raise ConfigError(
+            f"{stage.name}.training.gradient_checkpointing = true has no effect: the networks of this stage have no "
+            "blocks. Fix: set it to false, or derive the parts of the networks that may compute their activations "
+            "again from ddmi_core.api.Block"
+        )
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
         # Buffers, such as statistics of batches, are the main process's in the end; no step requires equal ones.
@@ -153,7 +163,6 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             "create it with mixed_precision='no', or train in a process of its own"
         ) from error
     players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
-    main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)
     step, recorded = distributed.main_first(lambda: _restore(stage, players, average))
     if len(found := set(distributed.from_all(lambda: step))) > 1:

@@ -104,4 +104,4 @@ def _decoding(settings: ImageSettings) -> Decoding:
         return Decoded(pack(picture, sizes), changes)
 
     key = ("image", source_digest(*MAKERS), how.fit, how.background, repr(how.white), repr(sizes))
-    return Decoding(row_bytes(sizes, settings.channels), np.dtype(np.uint8), read, key)
+    return Decoding(row_bytes(sizes, settings.channels), np.dtype(np.uint8), read, key, repeatable=True)

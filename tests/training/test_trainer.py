@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ddmi_core.autoencoder.config import AdversarialConfig
+from ddmi_core.blocks import Block
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.errors import CheckpointError, Interrupted, OutputError, TrainingError
+from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, OutputError, TrainingError
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.parts.domain_parts import build_parts
@@ -711,6 +712,40 @@ def test_parts_of_a_model_are_compiled_if_asked_for(tmp_path, monkeypatch):
     assert compiled == []
     train(stage(tmp_path / "compiled", evolve(CONFIG, steps=1, compile=True)), objectives)
     assert [id(module) for module in compiled] == [id(o.trained) for o in objectives.values()]
+
+
+class InBlocks(Regression):
+    """A network of one block that counts how often it is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained, self.computed = Counted(self.trained), 0
+        self.trained.register_forward_pre_hook(lambda block, inputs: setattr(self, "computed", self.computed + 1))
+
+
+class Counted(Block):
+    def __init__(self, inner: nn.Sequential) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(inner[0], *inner[2:])  # without statistics of batches, which a second call changes
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.inner(inputs)
+
+
+def test_gradient_checkpointing_computes_blocks_again_and_gives_the_same_files(tmp_path):
+    finals = []
+    for again in (False, True):
+        folder, objective = tmp_path / str(again), InBlocks()
+        job = stage(folder, evolve(CONFIG, gradient_checkpointing=again))
+        train(job, {"main": objective})
+        assert objective.computed == (1 + again) * STEPS
+        finals.append(final(job.folder, objective, job.log))
+    assert same(*finals)
+
+
+def test_gradient_checkpointing_without_blocks_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"regression.training.gradient_checkpointing.*no blocks.*api.Block"):
+        train(stage(tmp_path, evolve(CONFIG, gradient_checkpointing=True)), {"main": Regression()})
 
 
 def test_an_objective_without_a_loss_cannot_be_made():

@@ -67,7 +67,7 @@ def load(location: Path, settings: AudioSettings) -> Split:
         return Decoded(row, changes[entry.name])
 
     key: tuple[str | int, ...] = ("audio", *settings.lengths, settings.rate)
-    how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key)
+    how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key, repeatable=True)
     rows, kept = folder.decode([clip.entry for clip in clips], how, total=f"{len(clips)} clips")
     names, files = [clips[i].entry.name for i in kept], [clips[i].file for i in kept]
     labels = folder.labels(files)
