@@ -71,6 +71,16 @@ def test_undistorted_pictures_are_those_of_a_pinhole(through):
     np.testing.assert_allclose(found[inner, inner], pattern(u, v)[inner, inner], atol=0.02)
 
 
+def test_large_pictures_are_undistorted_in_blocks():
+    view = Camera(np.eye(4), 500.0, 500.0, 205.0, 152.0, 410, 306)
+    u, v = np.meshgrid(np.arange(410) + 0.5, np.arange(306) + 0.5)
+    values = np.stack([np.sin(u / 50), np.cos(v / 60), u / 410, v / 306], axis=-1).astype(np.float32)
+    whole = undistorted(values, view, FISHEYE, (52, 0, 306), clamped=True)
+    coarse = undistorted(values, view, FISHEYE, (52, 0, 306), least=50, clamped=True)
+    assert coarse.shape == (51, 51, 4)
+    np.testing.assert_allclose(coarse, whole.reshape(51, 6, 51, 6, 4).mean(axis=(1, 3)), atol=0.01)
+
+
 def test_what_a_lens_does_not_show_is_transparent():
     view = Camera(np.eye(4), 20.0, 20.0, 16.0, 16.0, 32, 32)
     pixels = undistorted(np.ones((32, 32, 4), np.float32), view, Lens((0.5, 0.0, 0.0)), (0, 0, 32))
