@@ -1,0 +1,81 @@
+"""Weights, gradients and moments that are divided among processes (FSDP2, arXiv 2304.11277)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ddmi_core.training import distributed
+from ddmi_core.training.objective import Objective
+
+LEAST = 0.01  # share of the parameters of a block that processes gather and give up again by itself
+
+
+def shard(objective: Objective, device: torch.device) -> bool:
+    """Divide the trained weights of an objective among all processes; returns whether there are several.
+
+    Elements of lists of modules, which a network calls one after the other, are gathered when they are called. The
+    objective gathers the rest.
+    """
+    if distributed.count() == 1:
+        return False
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(device.type, (distributed.count(),))
+    whole = sum(weight.numel() for weight in objective.trained.parameters())
+    lists = [part for part in objective.trained.modules() if isinstance(part, nn.ModuleList)]
+    blocks = {
+        block for part in lists for block in part if sum(w.numel() for w in block.parameters()) >= max(1, LEAST * whole)
+    }
+    for module in reversed(list(objective.trained.modules())):  # inner ones before those that contain them
+        if module in blocks:
+            fully_shard(module, mesh=mesh)
+    fully_shard(objective, mesh=mesh)
+    return True
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What this process holds of a tensor."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The whole of a tensor; if it is divided, every process calls this in the same order."""
+    from torch.distributed.tensor import DTensor
+
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def gathered(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    """Whole tensors in the memory of the CPU, gathered one after the other by all processes; the first one keeps them.
+
+    Args:
+        groups: the same names in every process.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for group, tensors in groups.items():
+        for name, tensor in tensors.items():
+            full = whole(tensor)
+            if distributed.is_main():
+                found.setdefault(group, {})[name] = full.detach().to("cpu", copy=True)
+    return found
+
+
+def divided(tensor: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor, in the memory of every process, divided as another one of its shape is."""
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+    if not isinstance(like, DTensor) or tensor.shape != like.shape:
+        return tensor
+    shape, offset = compute_local_shape_and_global_offset(like.shape, like.device_mesh, like.placements)
+    own = tensor[tuple(slice(first, first + size) for first, size in zip(offset, shape, strict=True))]
+    own = own.to(like.device, like.dtype).contiguous()
+    return DTensor.from_local(
+        own, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+    )
