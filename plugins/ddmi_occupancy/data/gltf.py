@@ -34,7 +34,7 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
     _check_compression(tree, name)
     folder = None if beside is None else beside / Path(name).name
 
-    class Resolver(trimesh.resolvers.FilePathResolver):  # type: ignore[misc]
+    class Resolver(trimesh.resolvers.FilePathResolver):
         """Finds buffers also by the names that are percent-encoded in their addresses."""
 
         def get(self, uri: str) -> Any:
