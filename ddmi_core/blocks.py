@@ -1,4 +1,4 @@
-"""Parts of networks whose activations can be computed again in the backward pass, which saves their memory."""
+"""Parts of networks that are compiled, and whose activations can be computed again in the backward pass."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Block(nn.Module):
     """A part of a network that may compute its activations again instead of keeping them (arXiv 1604.06174, section 4).
 
     A subclass has tensors for inputs and outputs, and is called itself, not by another of its methods. Its `forward`
-    is called twice in a training step with `training.gradient_checkpointing`, so it changes no state that it also
-    reads. Values and gradients stay the same.
+    is compiled by itself with `training.compile`, and called twice in a training step with
+    `training.gradient_checkpointing`, so it changes no state that it also reads. Values and gradients stay the same.
 
     Attributes:
         recomputes: whether it keeps its inputs alone, and computes the rest again in the backward pass.

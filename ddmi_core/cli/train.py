@@ -42,8 +42,9 @@ def run(
         typer.Option(
             "--tracker",
             metavar="NAME",
-            help="Pass the figures of training to a tracker as well: tensorboard, which requires ddmi[tensorboard], or "
-            "one of an extension. May be repeated.",
+            help="Pass the figures of training to a tracker as well: tensorboard, wandb, mlflow or trackio, which "
+            "require ddmi[tensorboard], ddmi[wandb], ddmi[mlflow] or ddmi[trackio], or one of an extension. May be "
+            "repeated.",
             autocompletion=options.trackers,
         ),
     ] = [],  # noqa: B006 - typer copies it

@@ -35,7 +35,8 @@ class TrainingConfig:
         gradient_checkpointing: whether to keep the inputs of blocks alone, and compute their activations again in the
             backward pass (arXiv 1604.06174): less memory for more operations, and the same gradients. `ddmi doctor
             --plugin NAME` says how much of both.
-        compile: whether to compile the model with `torch.compile`.
+        compile: whether to compile the blocks of the networks with `torch.compile`, which takes minutes at the start.
+            Blocks that cannot be compiled, for want of a compiler for example, run as they are, with a warning.
         workers: processes that read batches ahead of the steps, for each process that trains (Linux); 0 reads in the
             step, and -1 chooses by timing some batches: none for data in memory. The result does not depend on it.
     """

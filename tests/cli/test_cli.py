@@ -247,7 +247,7 @@ def test_help_names_every_extra_of_the_commands(monkeypatch):
     literals = [node.value for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
     texts = [text for text in literals if isinstance(text, str)]
     extras = {extra for text in texts for extra in re.findall(r"ddmi\[[a-z]+\]", text)}
-    assert {"ddmi[tensorboard]", "ddmi[hub]"} <= extras
+    assert {"ddmi[tensorboard]", "ddmi[trackio]", "ddmi[hub]"} <= extras
     assert [extra for extra in extras if extra not in shown] == []
 
 
