@@ -93,7 +93,7 @@ class FolderSource:
         """Files sorted by name, at most `limit` of them (0: all), chosen by a stable hash of their names.
 
         Raises:
-            DataError: if the location is missing, is neither a folder nor a zip archive, or has no such file.
+            DataError: if the location is missing, is neither a folder nor an archive, or has no such file.
         """
         found = find_files(self.location, self.suffixes, self.kind)
         chosen = [found[i] for i in choose([entry.name for entry in found], limit)]
@@ -145,7 +145,8 @@ class FolderSource:
             total: what none of can be used, for the error: `pictures (12)` by default.
 
         Returns:
-            Rows `(M, length)`, and the indices of the entries that could be decoded, at least one.
+            Rows `(M, length)`, and the indices of the entries that could be decoded, at least one. The rows are an
+            array; where `how` is repeatable, they may be `LazyRows`, which `GridSet` takes as well.
 
         Raises:
             DataError: if no entry can be decoded, or if `strict` and a file is unusable, for `usable` or here.
@@ -206,7 +207,7 @@ class FolderSource:
             row, changes = cache.noted([*how.key, str(self.location.resolve()), entry.name, entry.stamp], make)
             return Decoded(row, changes_from(changes))
 
-        return evolve(how, read=read)
+        return evolve(how, read=read, repeatable=False)
 
 
 def required_location(location: Path | None, files: str) -> Path:

@@ -27,7 +27,6 @@ class MovingAverage:
         self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
         self.averaged = [name for name, _ in module.named_parameters(remove_duplicate=False) if name in self.weights]
 
-    @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards the module's weights after a step. Buffers, such as counters, are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))

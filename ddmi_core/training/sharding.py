@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ddmi_core.blocks import blocks
 from ddmi_core.training import distributed
 from ddmi_core.training.objective import Objective
-
-LEAST = 0.01  # share of the parameters of a block that processes gather and give up again by itself
 
 
 def shard(objective: Objective, device: torch.device) -> bool:
     """Divide the trained weights of an objective among all processes; returns whether there are several.
 
-    Elements of lists of modules, which a network calls one after the other, are gathered when they are called. The
-    objective gathers the rest.
+    The weights of a block of the network are gathered when it is called, and the rest when the objective is.
     """
     if distributed.count() == 1:
         return False
@@ -25,14 +23,8 @@ def shard(objective: Objective, device: torch.device) -> bool:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (distributed.count(),))
-    whole = sum(weight.numel() for weight in objective.trained.parameters())
-    lists = [part for part in objective.trained.modules() if isinstance(part, nn.ModuleList)]
-    blocks = {
-        block for part in lists for block in part if sum(w.numel() for w in block.parameters()) >= max(1, LEAST * whole)
-    }
-    for module in reversed(list(objective.trained.modules())):  # inner ones before those that contain them
-        if module in blocks:
-            fully_shard(module, mesh=mesh)
+    for block in blocks(objective.trained):
+        fully_shard(block, mesh=mesh)
     fully_shard(objective, mesh=mesh)
     return True
 

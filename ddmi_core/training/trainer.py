@@ -15,8 +15,9 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
+from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
-from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
+from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
 from ddmi_core.training.checkpoint import FINAL, load_into
@@ -79,9 +80,11 @@ class _Optimized:
             weight_decay=config.weight_decay,
             fused=True,  # a third of the time, and it can skip a step without a host read
         )
-        if config.compile:
-            for part in objective.compiled_parts():
-                part.compile()
+        for block in blocks(objective.trained):
+            block.recomputes = config.gradient_checkpointing
+            if config.compile:
+                torch._dynamo.config.suppress_errors = True  # without a compiler, blocks run as they are
+                block.compile()
         self.model = objective if self.sharded else accelerator.prepare(objective)
         self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
 
@@ -96,7 +99,7 @@ class _Optimized:
         state: dict[int, dict[str, Tensor]] = {}
         weights = list(self.objective.trained.parameters())
         for name, value in tensors.items():
-            index, key = name.split(".", 1)
+            index, _, key = name.partition(".")
             moment = divided(value, weights[int(index)]) if int(index) < len(weights) and value.ndim else value
             state.setdefault(int(index), {})[key] = moment
         taken["state"] = state
@@ -137,7 +140,7 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         Interrupted: a stop was asked for; the state is saved.
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
-        ConfigError: the batch cannot be divided among the processes.
+        ConfigError: the batch cannot be divided among the processes, or no network has blocks for a setting of them.
         DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
@@ -153,6 +156,13 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
 
     config = stage.config
     config.parts(distributed.count())
+    main, *_ = objectives.values()
+    of_blocks = {"gradient_checkpointing": config.gradient_checkpointing, "compile": config.compile}
+    if (on := [name for name, value in of_blocks.items() if value]) and not any(True for _ in blocks(main.trained)):
+        raise ConfigError(
+            f"{stage.name}.training.{on[0]} = true has no effect: the networks of this stage have no blocks. Fix: set "
+            "it to false, or derive parts of the networks from ddmi_core.api.Block"
+        )
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
         # Buffers, such as statistics of batches, are the main process's in the end; no step requires equal ones.
@@ -166,7 +176,6 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         ) from error
     players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
     sharded = any(player.sharded for player in players.values())
-    main, *_ = objectives.values()
     average = MovingAverage(main.trained, config.ema)
     step, recorded = distributed.main_first(lambda: _restore(stage, players, average))
     if len(found := set(distributed.from_all(lambda: step))) > 1:

@@ -22,6 +22,7 @@ import torch
 from attrs import evolve
 
 from ddmi_core.autoencoder.objective import ReconstructionObjective
+from ddmi_core.blocks import blocks
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.errors import ConfigError, DdmiError
 from ddmi_core.model import latent_cache
@@ -230,8 +231,9 @@ class Small:
                 patch.setattr(trainer, "shard", divided)
                 train(Stage(stage, place, training, 0, log, logged=logged), {stage: main})
             final = stored.call_args.args[1]["weights"]
+            again = [block.recomputes for block in blocks(main.trained)]
             called = [compiled.called, divided.called]
-            return [*final.values(), seen, stored.call_count, *called, readers.call_args.args[2]]
+            return [*final.values(), seen, stored.call_count, *called, readers.call_args.args[2], again]
 
         return train_with
 

@@ -48,7 +48,7 @@ def model_and_settings() -> tuple[LatentDiffusion, TrainingConfig]:
     config = resolve(domain, "paper", overrides=REDUCED)
     shape = LatentShape(3, [(8, 8)] * len(domain.layout.planes))
     short = {"steps": STEPS, "batch": 8, "accumulation": 4, "warmup": 2, "log": 1, "checkpoint": 4, "clip": 0.05}
-    training = evolve(config.diffusion.training, precision="fp32", rate=1e-4, ema=0.9, **short)
+    training = evolve(config.diffusion.training, precision="fp32", compile=False, rate=1e-4, ema=0.9, **short)
     return build_diffusion(domain, config, shape, 0), training
 
 
@@ -67,8 +67,9 @@ def main(out: Path) -> None:
     rank = 0 if distributed.is_main() else 1
     _, replicated = model_and_settings()
     divided = evolve(replicated, shard=True)
+    recomputed = evolve(divided, gradient_checkpointing=True)
     told: dict[str, object] = {}
-    for name, training in (("replicated", replicated), ("divided", divided)):
+    for name, training in (("replicated", replicated), ("divided", divided), ("recomputed", recomputed)):
         (out / name).mkdir(parents=True, exist_ok=True)
         trained = objective()
         train(stage(out / name, training), {"denoiser": trained})

@@ -26,10 +26,11 @@ def load(location: Path | None, settings: NerfSettings) -> Split:
     """Load objects from a folder or zip archive; some are held out by a stable hash of their names.
 
     An object is a folder with `transforms.json` (of Blender, instant-ngp or nerfstudio), with `transforms_train.json`
-    and `transforms_test.json` (whose views are held out), or with `intrinsics.txt`, `pose/` and `rgb/` (of SRN). z is
-    up. Its coloured points come from `points.ply` in its folder, or else from the visual hull of its views. If all
-    objects lie in two or more sub-folders, these are the classes. The captions of an object are the lines of
-    `caption.txt` in its folder, if all objects have one.
+    and `transforms_test.json` (whose views are held out), with `intrinsics.txt`, `pose/` and `rgb/` (of SRN), or with
+    `images/` and the files of COLMAP (`sparse/0/`), LLFF (`poses_bounds.npy`) or NeuS (`cameras_sphere.npz`). z is up,
+    or what `settings.up` and `settings.place` say. Its coloured points come from `points.ply` in its folder, or else
+    from the visual hull of its views. If all objects lie in two or more sub-folders, these are the classes. The
+    captions of an object are the lines of `caption.txt` in its folder, if all objects have one.
 
     Raises:
         DataError: if there is no location, it contains nothing usable, or (with `settings.strict`) any object cannot be
@@ -139,7 +140,7 @@ def _version() -> str:
 def _how(settings: NerfSettings) -> tuple[str | int, ...]:
     """Settings that a row depends on."""
     numbers = (settings.views, settings.held_views, settings.size, settings.kept_points)
-    return (*numbers, repr(settings.extent), settings.opacity)
+    return (*numbers, repr(settings.extent), repr(settings.agreement), settings.opacity, settings.up, settings.place)
 
 
 def _share(counts: tuple[int, int], settings: NerfSettings, trained: bool) -> tuple[int, int]:

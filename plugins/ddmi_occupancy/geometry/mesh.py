@@ -44,20 +44,21 @@ def cleaned(mesh: TriangleMesh, name: str) -> TriangleMesh:
     wrong = mesh.faces[(mesh.faces < 0) | (mesh.faces >= len(mesh.vertices))]
     if len(wrong):
         raise DataError(f"{name}: a face names vertex {wrong[0]}, but there are {len(mesh.vertices)}; export it again")
-    bad = ~np.isfinite(mesh.vertices).all(axis=1)
+    numbers, corners = np.unique(mesh.faces, return_inverse=True)
+    used = mesh.vertices[numbers]
+    bad = ~np.isfinite(used).all(axis=1)
     if bad.any():
         raise DataError(
             f"{name}: {counted(int(bad.sum()), 'vertex') if bad.sum() == 1 else f'{bad.sum()} vertices'} not finite, "
-            f"the first is number {int(bad.argmax())}; export the mesh again"
+            f"the first is number {numbers[bad.argmax()]}; export the mesh again"
         )
-    used = mesh.vertices[np.unique(mesh.faces)]
     longest = float(np.ptp(used, axis=0).max())
     if not np.isfinite(longest) or longest == 0:
         raise DataError(f"{name}: all faces shrink to a point; export the mesh again")
-    steps = np.rint((mesh.vertices - used.min(axis=0)) / (longest * MERGED))
+    steps = np.rint((used - used.min(axis=0)) / (longest * MERGED))
     _, first, merged = np.unique(steps, axis=0, return_index=True, return_inverse=True)
-    faces = merged.reshape(-1)[mesh.faces]
-    vertices = mesh.vertices[first]
+    faces = merged.reshape(-1)[corners.reshape(-1, 3)]
+    vertices = used[first]
     a, b, c = (vertices[faces] / longest).transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     distinct = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])

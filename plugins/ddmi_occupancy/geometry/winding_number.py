@@ -89,11 +89,53 @@ def winding_number(mesh: TriangleMesh, points: Array) -> Array:
 def crossings(mesh: TriangleMesh, points: Array, axis: int) -> Index:
     """Signed face crossings `(P,)` of rays from points `(P, 3)` in the direction of an axis: 1 outwards, -1 inwards.
 
-    The sum is the winding number if the mesh is closed. A ray crosses a face if the projected outline of the face winds
-    around the point. Both faces at an edge evaluate the edge identically, so no ray passes between them.
+    The sum is the winding number if the mesh is closed.
+    """
+    total = np.zeros(len(points), dtype=np.int64)
+    for _, point, turns in _crossed(mesh, points, axis):
+        np.add.at(total, point, turns)
+    return total
+
+
+def windings(mesh: TriangleMesh, points: Array, part: Index) -> tuple[Index, Index, Index]:
+    """Winding numbers of the closed parts of a mesh around points `(P, 3)`, other than 0: point, part, and number.
+
+    Args:
+        mesh: consists of closed parts.
+        points: `(P, 3)`.
+        part: number of the part of each face, `(F,)`.
+    """
+    count = int(part.max()) + 1
+    found = [(point * count + part[face], turns) for face, point, turns in _crossed(mesh, points, 0)]
+    pairs, turns = (np.concatenate([np.zeros(0, dtype=np.int64), *each]) for each in zip(*found, strict=True))
+    places, which = np.unique(pairs, return_inverse=True)
+    total = np.bincount(which, weights=turns, minlength=len(places)).astype(np.int64)
+    return places[total != 0] // count, places[total != 0] % count, total[total != 0]
+
+
+def boxes_within(low: Array, high: Array) -> tuple[Index, Index]:
+    """Pairs of an axis-aligned box and another one that contains it.
+
+    Args:
+        low: lower corners, `(N, 3)`.
+        high: upper corners, `(N, 3)`.
+    """
+    found = []
+    for outer, inner in _pairs(np.stack([low, high], axis=1)[..., :2], ((low + high) / 2)[:, :2]):
+        within = (low[outer] <= low[inner]) & (high[inner] <= high[outer])
+        kept = within.all(axis=1) & (outer != inner)
+        found.append(np.stack([inner[kept], outer[kept]]))
+    pairs = np.concatenate([np.zeros((2, 0), dtype=np.int64), *found], axis=1)
+    return pairs[0], pairs[1]
+
+
+def _crossed(mesh: TriangleMesh, points: Array, axis: int) -> Iterator[tuple[Index, Index, Index]]:
+    """Yield faces, points whose rays cross them, and signs of the crossings: 1 outwards, -1 inwards.
+
+    A ray crosses a face if the projected outline of the face winds around the point. Both faces at an edge evaluate the
+    edge identically, so no ray passes between them.
     """
     across = [(axis + 1) % 3, (axis + 2) % 3]
-    total = np.zeros(len(points), dtype=np.int64)
     flat, height = mesh.vertices[:, across], mesh.vertices[:, axis]
     for face, point in _pairs(flat[mesh.faces], points[:, across]):
         corner, place = mesh.faces[face], points[point][:, across]
@@ -110,8 +152,8 @@ def crossings(mesh: TriangleMesh, points: Array, axis: int) -> Index:
         hit = np.flatnonzero(turns)
         face, point, turns = face[hit], point[hit], turns[hit]
         above = _heights(flat[mesh.faces[face]], height[mesh.faces[face]], points[point][:, across])
-        np.add.at(total, point, np.where(above > points[point, axis], turns, 0))
-    return total
+        beyond = np.flatnonzero(above > points[point, axis])
+        yield face[beyond], point[beyond], turns[beyond]
 
 
 def kaolin_available() -> bool:
