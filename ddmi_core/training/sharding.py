@@ -11,13 +11,11 @@ from ddmi_core.blocks import blocks
 from ddmi_core.training import distributed
 from ddmi_core.training.objective import Objective
 
-LEAST = 0.01  # share of the parameters of a block that processes gather and give up again by itself
-
 
 def shard(objective: Objective, device: torch.device) -> bool:
     """Divide the trained weights of an objective among all processes; returns whether there are several.
 
-    Blocks are gathered when they are called. The objective gathers the rest.
+    The weights of a block of the network are gathered when it is called, and the rest when the objective is.
     """
     if distributed.count() == 1:
         return False
@@ -25,10 +23,8 @@ def shard(objective: Objective, device: torch.device) -> bool:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (distributed.count(),))
-    whole = sum(weight.numel() for weight in objective.trained.parameters())
     for block in blocks(objective.trained):
-        if sum(weight.numel() for weight in block.parameters()) >= LEAST * whole:
-            fully_shard(block, mesh=mesh)
+        fully_shard(block, mesh=mesh)
     fully_shard(objective, mesh=mesh)
     return True
 

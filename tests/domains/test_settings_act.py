@@ -232,8 +232,8 @@ class Small:
                 train(Stage(stage, place, training, 0, log, logged=logged), {stage: main})
             final = stored.call_args.args[1]["weights"]
             again = [block.recomputes for block in blocks(main.trained)]
-            called = [compiled.called, divided.called, again]
-            return [*final.values(), seen, stored.call_count, *called, readers.call_args.args[2]]
+            called = [compiled.called, divided.called]
+            return [*final.values(), seen, stored.call_count, *called, readers.call_args.args[2], again]
 
         return train_with
 

@@ -67,9 +67,9 @@ def main(out: Path) -> None:
     rank = 0 if distributed.is_main() else 1
     _, replicated = model_and_settings()
     divided = evolve(replicated, shard=True)
+    recomputed = evolve(divided, gradient_checkpointing=True)
     told: dict[str, object] = {}
-    again = evolve(divided, gradient_checkpointing=True)
-    for name, training in (("replicated", replicated), ("divided", divided), ("again", again)):
+    for name, training in (("replicated", replicated), ("divided", divided), ("recomputed", recomputed)):
         (out / name).mkdir(parents=True, exist_ok=True)
         trained = objective()
         train(stage(out / name, training), {"denoiser": trained})

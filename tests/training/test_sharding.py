@@ -54,7 +54,7 @@ def test_losses_and_weights_are_those_of_copies(place):
     replicated, found = losses(place / "replicated"), losses(place / "divided")
     assert len(found) == STEPS
     assert found == pytest.approx(replicated, rel=1e-5)
-    assert losses(place / "again") == found  # with gradient checkpointing
+    assert losses(place / "recomputed") == pytest.approx(replicated, rel=1e-5)
     assert replicated[-1] != replicated[0]
     expected, model = model_and_settings()[0], model_and_settings()[0]
     load_final(place / "replicated" / "stage", expected)
