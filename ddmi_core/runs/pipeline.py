@@ -20,7 +20,7 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
-from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, TrainingError
+from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
 from ddmi_core.evaluation.progress import Tell, duration, shown
@@ -151,6 +151,11 @@ def execute(
         training.parts(distributed.count(), f"{key}.training")
     for _, kind, name in named_parts(config):
         part(kind, name, domain)  # one that cannot be imported ends the run before any training
+    if config.diffusion.training.shard and callbacks:
+        raise RequestError(
+            "callbacks read the whole network, which no process has with diffusion.training.shard. Fix: leave out "
+            f"--callback {callbacks[0]}, or set diffusion.training.shard=false"
+        )
     if not resume and not config.data:
         config = evolve(config, data=preset_source(parts, config.preset))
     if not finished(place.autoencoder):

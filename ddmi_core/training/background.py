@@ -26,19 +26,21 @@ class BackgroundWriter:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
-    def save(self, groups: Groups, write: Callable[[Groups], None]) -> None:
+    def save(self, groups: Groups, write: Callable[[Groups], None], owned: bool = False) -> None:
         """Wait for the previous checkpoint, and write the next one.
 
         Args:
             groups: of tensors, which may change as soon as this returns.
             write: writes them.
+            owned: whether they do not change, and need no copy.
         """
         self.wait()
-        if SHARE * sum(tensor.nbytes for group in groups.values() for tensor in group.values()) > free_memory():
-            write(groups)
-            return
-        copy = {name: {key: _copied(tensor) for key, tensor in group.items()} for name, group in groups.items()}
-        self._thread = threading.Thread(target=self._write, args=(copy, write), name="checkpoint", daemon=True)
+        if not owned:
+            if SHARE * sum(tensor.nbytes for group in groups.values() for tensor in group.values()) > free_memory():
+                write(groups)
+                return
+            groups = {name: {key: _copied(tensor) for key, tensor in group.items()} for name, group in groups.items()}
+        self._thread = threading.Thread(target=self._write, args=(groups, write), name="checkpoint", daemon=True)
         self._thread.start()
 
     def check(self) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ddmi_core.training.sharding import divided, local
+
 
 class MovingAverage:
     """Average of a module's weights: `average += (1 - decay) * (weights - average)`.
@@ -30,11 +32,12 @@ class MovingAverage:
         decay = min(self.decay, (1 + step) / (10 + step))
         current = module.state_dict()
         parameters = self.averaged
-        torch._foreach_lerp_([self.weights[n] for n in parameters], [current[n] for n in parameters], 1 - decay)
+        mine, new = ([local(tensors[n]) for n in parameters] for tensors in (self.weights, current))
+        torch._foreach_lerp_(mine, new, 1 - decay)
         for name in self.weights.keys() - set(parameters):
             self.weights[name].copy_(current[name])
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Replace the average by stored weights."""
         for name, tensor in self.weights.items():
-            tensor.copy_(weights[name])
+            tensor.copy_(divided(weights[name], tensor))

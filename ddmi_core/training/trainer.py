@@ -28,6 +28,7 @@ from ddmi_core.training.meter import Meter
 from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.precision import autocast, faster
 from ddmi_core.training.read_ahead import Parts, Reader, ended
+from ddmi_core.training.sharding import divided, gathered, shard, whole
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
 
@@ -71,6 +72,7 @@ class _Optimized:
 
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
+        self.sharded = config.shard and shard(objective, accelerator.device)
         self.optimiser = torch.optim.AdamW(
             objective.trained.parameters(),
             lr=config.rate * objective.rate,
@@ -82,8 +84,9 @@ class _Optimized:
             block.recomputes = config.gradient_checkpointing
             if config.compile:
                 torch._dynamo.config.suppress_errors = True  # without a compiler, blocks run as they are
+                torch._dynamo.config.cache_size_limit = 256  # blocks of one class differ in sizes
                 block.compile()
-        self.model = accelerator.prepare(objective)
+        self.model = objective if self.sharded else accelerator.prepare(objective)
         self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
 
     def state(self) -> dict[str, Tensor]:
@@ -93,13 +96,15 @@ class _Optimized:
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over a stored optimiser state."""
-        whole = self.optimiser.state_dict()
+        taken = self.optimiser.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
+        weights = list(self.objective.trained.parameters())
         for name, value in tensors.items():
             index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        whole["state"] = state
-        self.optimiser.load_state_dict(whole)
+            moment = divided(value, weights[int(index)]) if int(index) < len(weights) and value.ndim else value
+            state.setdefault(int(index), {})[key] = moment
+        taken["state"] = state
+        self.optimiser.load_state_dict(taken)
 
     def scaler_state(self) -> dict[str, Tensor]:
         """Scale of the loss and number of steps since its last change, for fp16; without the constants."""
@@ -171,6 +176,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             "create it with mixed_precision='no', or train in a process of its own"
         ) from error
     players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
+    sharded = any(player.sharded for player in players.values())
     average = MovingAverage(main.trained, config.ema)
     step, recorded = distributed.main_first(lambda: _restore(stage, players, average))
     if len(found := set(distributed.from_all(lambda: step))) > 1:
@@ -210,7 +216,8 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             groups[f"{name}-optimiser"] = player.state()
             if player.scaler.is_enabled():
                 groups[f"{name}-scaler"] = player.scaler_state()
-        distributed.on_main(lambda: writer.save(groups, writing(f"step-{step:08d}", keep=2)))
+        held = gathered(groups) if sharded else groups
+        distributed.on_main(lambda: writer.save(held, writing(f"step-{step:08d}", keep=2), owned=sharded))
 
     while step < config.steps:
         losses = {
@@ -253,7 +260,9 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if stores and step < config.steps:
             store_step()
     distributed.on_main(writer.wait)
-    distributed.on_main(lambda: writing(FINAL, keep=0)({"weights": average.weights, **stage.tensors}))
+    final = {"weights": average.weights}
+    held = gathered(final) if sharded else final
+    distributed.on_main(lambda: writing(FINAL, keep=0)({**held, **stage.tensors}))
 
 
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watch: _Watch) -> Losses:
@@ -268,7 +277,7 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watc
             losses.append(_accumulate(player, config, accelerator))
     mean = _mean(losses)
     player.scaler.unscale_(player.optimiser)
-    norm = nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip)
+    norm = whole(nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip))
     if player.scaler.is_enabled():  # steps whose gradient is not finite are skipped, and the scale is lowered
         watch.look(step, mean.total, torch.zeros_like(norm))
     else:
@@ -372,7 +381,9 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
                 f"anew, remove the folder {stage.folder}"
             )
     for name, player in players.items():
-        load_into(player.objective.trained, stored.tensors(name), stored.folder)
+        current = player.objective.trained.state_dict()
+        weights = {key: divided(value, current.get(key, value)) for key, value in stored.tensors(name).items()}
+        load_into(player.objective.trained, weights, stored.folder)
         player.load_state(stored.tensors(f"{name}-optimiser"))
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))
