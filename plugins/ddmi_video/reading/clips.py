@@ -122,9 +122,11 @@ def count_clips(video: Video | FrameFolder, name: str, settings: VideoSettings) 
 
 
 def changes_of(video: Video | FrameFolder, settings: VideoSettings) -> tuple[Change, ...]:
-    """What reading does to the frames of a video; nothing is known of a folder of frames before it is read."""
+    """What reading does to the frames of a video; for a folder of frames, to the first one."""
     if isinstance(video, FrameFolder):
-        return ()
+        (height, width), transparent = video.first()
+        over = f"laid over {settings.background} where transparent"
+        return (*([Change(over)] if transparent else []), *_of_shape(width, height, 1.0, settings))
     index, orientation, (height, width) = video.index, video.index.orientation, video.size
     changes = [
         Change(f"taken at {settings.rate:g} frames a second", len(video.times) / video.duration, "before"),
@@ -140,15 +142,19 @@ def changes_of(video: Video | FrameFolder, settings: VideoSettings) -> tuple[Cha
         changes.append(Change("turned upright by their display matrix", values=values))
     if orientation.aspect != 1:
         changes.append(Change("stretched to square pixels", orientation.aspect, "times"))
-    shown = (width * orientation.aspect, height)
+    return (*changes, *_of_shape(width, height, orientation.aspect, settings))
+
+
+def _of_shape(width: int, height: int, aspect: float, settings: VideoSettings) -> Iterator[Change]:
+    """What `centre_crop` does to upright frames."""
+    shown = (width * aspect, height)
     if shown[0] != shown[1]:
         cut = 1 - min(shown) / max(shown)
-        changes.append(Change("cut to the central square", cut, "of the area", {"size": [width, height]}))
+        yield Change("cut to the central square", cut, "of the area", {"size": [width, height]})
     scale = min(shown) / settings.size
     if scale != 1:
         amount, what = (scale, "reduced in size") if scale > 1 else (1 / scale, "enlarged")
-        changes.append(Change(what, amount, "times", {"size": [width, height]}))
-    return tuple(changes)
+        yield Change(what, amount, "times", {"size": [width, height]})
 
 
 def read_clip(video: Video | FrameFolder, number: int, settings: VideoSettings) -> Pixels:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +61,21 @@ class FrameFolder:
             raise DataError(f"{self.name}: {len(self.entries)} pictures last {self.duration:.3f} s, not long enough")
         return np.stack([self._cropped(self.entries[min(i, len(self.entries) - 1)], side) for i in numbers])
 
+    def first(self) -> tuple[tuple[int, int], bool]:
+        """Height and width of the first picture, upright, and whether it may be transparent.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        with self._opened(self.entries[0]) as picture:
+            upright = ImageOps.exif_transpose(picture)
+            return (upright.height, upright.width), _may_be_transparent(picture)
+
     def close(self) -> None:
         """Do nothing: no file stays open between pictures."""
 
-    def _cropped(self, entry: Entry, side: int) -> Pixels:
+    @contextmanager
+    def _opened(self, entry: Entry) -> Iterator[Image.Image]:
         kind = f"a picture ({', '.join(SUFFIXES)})"
         with (
             entry.opened() as file,
@@ -73,11 +85,15 @@ class FrameFolder:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as picture:
                 check_size(*picture.size, entry.name)
-                size = (picture.height, picture.width)
-                if self.size not in (None, size):
-                    raise size_changes(self.name, self.size or size, size)
-                self.size = size
-                return centre_crop(_rgb(ImageOps.exif_transpose(picture), self.background), side)
+                yield picture
+
+    def _cropped(self, entry: Entry, side: int) -> Pixels:
+        with self._opened(entry) as picture:
+            size = (picture.height, picture.width)
+            if self.size not in (None, size):
+                raise size_changes(self.name, self.size or size, size)
+            self.size = size
+            return centre_crop(_rgb(ImageOps.exif_transpose(picture), self.background), side)
 
 
 def _rgb(picture: Image.Image, background: str) -> Image.Image:
@@ -85,10 +101,14 @@ def _rgb(picture: Image.Image, background: str) -> Image.Image:
     if picture.mode.startswith("I"):
         wide = np.asarray(picture).astype(np.int64)
         return Image.fromarray(((wide + 128) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+    if _may_be_transparent(picture):
         layered = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layered.size, background), layered).convert("RGB")
     return picture.convert("RGB")
+
+
+def _may_be_transparent(picture: Image.Image) -> bool:
+    return picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
 
 
 def _natural(entry: Entry) -> list[tuple[int, int | str]]:

@@ -155,6 +155,20 @@ def test_folders_of_frames_are_videos(tmp_path):
     assert list(alone.names) == ["one@0.000s", "one@0.320s"]
 
 
+def test_what_is_done_to_a_folder_of_frames_is_recorded(tmp_path):
+    write_frames(tmp_path / "a", 8)
+    clear = tmp_path / "b"
+    clear.mkdir()
+    for number in range(8):
+        Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(clear / f"{number}.png")
+    with accounting() as account:
+        clips = load_all(tmp_path, evolve(SMALL, background="#00ff00"))
+    changes = {name: [change.what for change in each] for name, each in account.changes.items()}
+    assert changes[clips.names[0]] == ["cut to the central square", "reduced in size"]
+    assert changes[clips.names[-1]] == ["laid over #00ff00 where transparent", "reduced in size"]
+    assert torch.equal(clips.batch([len(clips) - 1]).values[0, :, 0, 0, 0], torch.tensor([-1.0, 1.0, -1.0]))
+
+
 def test_pictures_beside_videos_are_passed_over(folder):
     Image.new("RGB", (64, 48)).save(folder / "cats" / "cover.jpg")
     assert len(load_all(folder, SMALL)) == 18
