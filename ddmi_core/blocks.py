@@ -1,4 +1,4 @@
-"""Parts of networks that are compiled, and whose activations can be computed again in the backward pass."""
+"""Parts of networks that are compiled, divided among processes, and computed again in the backward pass."""
 
 from __future__ import annotations
 

@@ -123,11 +123,12 @@ class Account:
 
     @property
     def warnings(self) -> list[Remark]:
-        """The remarks, and one for each kind of change that has a fix."""
+        """The remarks, and one for each kind of change that has a fix, with the amounts behind the names."""
         found: dict[tuple[str, str], list[str]] = {}
         for name, change in self._each():
             if change.fix:
-                found.setdefault((change.what, change.fix), []).append(name)
+                much = "" if change.amount is None else f" ({change.amount:.3g} {change.unit}".rstrip() + ")"
+                found.setdefault((change.what, change.fix), []).append(name + much)
         of_changes = [
             Remark(f"{counted(len(names), 'signal')} {what}", tuple(names), fix) for (what, fix), names in found.items()
         ]

@@ -84,6 +84,7 @@ class _Optimized:
             block.recomputes = config.gradient_checkpointing
             if config.compile:
                 torch._dynamo.config.suppress_errors = True  # without a compiler, blocks run as they are
+                torch._dynamo.config.cache_size_limit = 256  # blocks of one class differ in sizes
                 block.compile()
         self.model = objective if self.sharded else accelerator.prepare(objective)
         self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")

@@ -23,6 +23,10 @@ class OccupancySettings:
         classes: use the sub-folders of a folder of meshes as classes.
         up: the axis that points up in mesh files, `y` as in glTF, or `z` as in most files for 3D printing.
         repair: fill holes and reorient faces of meshes if possible; otherwise such files are unusable.
+        solid: what becomes of holes and sheets in mesh files: `strict` fills holes and leaves out sheets, with a
+            warning; `winding` takes what has a generalised winding number above 1/2, also where holes cannot be filled;
+            `wrap` keeps closed parts, and gives all others walls of `thickness`, as crates, cups and scans need.
+        thickness: of these walls; a shape's longest side is 1.8. Make it at least a cell of the native lattice.
         strict: fail on unusable files; otherwise leave them out with a warning.
         set_shapes: maximum number of samples, and of held-out shapes, that MMD, COV and 1-NNA compare; also limited by
             `evaluation.samples`.
@@ -45,6 +49,8 @@ class OccupancySettings:
     classes: bool = True
     up: str = field(default="y", validator=validators.in_(("y", "z")))
     repair: bool = True
+    solid: str = field(default="strict", validator=validators.in_(("strict", "winding", "wrap")))
+    thickness: float = field(default=0.05, validator=[validators.ge(0.01), validators.le(0.5)])
     strict: bool = True
     set_shapes: int = field(default=100, validator=validators.ge(2))
     set_points: int = field(default=1024, validator=validators.ge(16))

@@ -406,7 +406,8 @@ def test_data_check_passes_the_domains_settings(tiny, engine, error):
     checks = engine("ddmi_core.model.data", "check_data", found)
     more = {"status": 2} if error else {}
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2", **more).startswith("one\ntwo\n")
-    (((parts, config), _),) = checks
+    (((parts, config, trial), _),) = checks
+    assert trial.args == (parts, config)
     assert (parts.domain, parts.settings, config.data) == (tiny, TinySettings(size=2), "there")
 
 

@@ -13,7 +13,7 @@ from ddmi_nerf.cameras.camera import Camera, Shot
 from ddmi_nerf.cameras.conventions import Matrix
 from ddmi_nerf.cameras.lens import UNDISTORT, Lens
 
-_SMALLER = re.compile(r"(?:^|/)([a-z]+_(2|4|8|16))/", re.IGNORECASE)
+_SMALLER = re.compile(r"(?:^|/)((?:images?|rgb)_(2|4|8|16))/", re.IGNORECASE)
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 

@@ -10,7 +10,7 @@ from attrs import evolve
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import ArrayCache, Decoding, FolderSource, choose, data_warning, required_location, source_digest
-from ddmi_nerf.data.objects import CAPTION, ObjectFiles, find_objects
+from ddmi_nerf.data.objects import CAPTION, ObjectFiles, account_for, find_objects
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.preprocessing import has_cloud, pack
 from ddmi_nerf.data.reading import SUFFIXES
@@ -59,8 +59,8 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
         settings.strict,
         settings.classes,
     )
-    objects = find_objects(folder.location)
-    objects = [objects[i] for i in choose([files.name for files in objects], settings.limit)]
+    every = find_objects(folder.location)
+    objects = chosen = [every[i] for i in choose([files.name for files in every], settings.limit)]
     objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings, trained))
     views, held = (min(numbers) for numbers in zip(*shares, strict=True))
     if views < settings.views:
@@ -83,6 +83,7 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
     # A file of cameras stands for its folder: captions lie in that folder.
     beside = evolve(folder, location=folder.location.parent) if folder.location.suffix == ".json" else folder
     found = beside.labels(names, [str(Path(objects[i].folder, CAPTION)) for i in good])
+    account_for(folder.location, every, names, [files.name for files in chosen])
     return ViewSet(
         packing.stack(rows),
         names,

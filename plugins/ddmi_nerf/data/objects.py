@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping, Sequence
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from attrs import evolve, frozen
 
@@ -247,7 +247,6 @@ def find_objects(location: Path) -> list[ObjectFiles]:
                 objects.setdefault(folder, ObjectFiles(folder or location.stem, folder, marker, entries))
     if not objects:
         raise DataError(f"{location}: no objects found; each is a folder with one of {', '.join(MARKERS)}")
-    _leave_out(place, objects.values(), entries)
     return [objects[folder] for folder in sorted(objects)]
 
 
@@ -263,14 +262,27 @@ def _within(folder: str, objects: Mapping[str, ObjectFiles]) -> bool:
     return any(not other or folder.startswith(f"{other}/") for other in objects if other != folder)
 
 
-def _leave_out(place: Path, objects: Iterable[ObjectFiles], entries: Mapping[str, Entry]) -> None:
-    """Record the images that belong to no camera."""
-    used: set[str] = set()
-    for files in objects:
-        try:
-            used |= files.used()
-        except DataError:  # reported when the object is read
-            used |= {name for name in entries if not files.folder or name.startswith(f"{files.folder}/")}
-    for name in entries:
-        if name not in used and name.lower().endswith(SUFFIXES):
+def account_for(location: Path, objects: Sequence[ObjectFiles], kept: Container[str], chosen: Container[str]) -> None:
+    """Record which files are used, as what, and why the others are not.
+
+    Args:
+        location: of the objects: a folder, archive or camera file.
+        objects: all that are there.
+        kept: names of those that are used.
+        chosen: names of those that the setting `limit` allows.
+    """
+    place = location.parent if location.suffix == ".json" else location
+    views = {name for files in objects if files.name in kept for name in files.used()}
+    folders = {files.folder: files.name for files in objects}
+    for name in objects[0].entries:
+        parents = [*map(str, PurePosixPath(name).parents[:-1]), ""]
+        owner = next((folders[folder] for folder in parents if folder in folders), None)
+        if name in views:
+            account().take(place, [name], "views and masks")
+        elif owner is not None and owner not in kept:
+            why = "that cannot be used" if owner in chosen else "beyond the setting limit"
+            account().leave_out(place, name, f"of an object {why}")
+        elif name.lower().endswith(SUFFIXES):
             account().leave_out(place, name, "of no camera")
+        else:
+            account().take(place, [name], "files of cameras, points or captions")

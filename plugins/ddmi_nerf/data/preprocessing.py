@@ -23,6 +23,7 @@ from ddmi_nerf.data.visual_hull import hull_points, visual_hull
 from ddmi_nerf.settings import NerfSettings
 
 SEED = 77411
+SMALL = 0.25  # half sides of the cube; focal lengths that are several times too long leave less of an object
 
 
 def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, points: bool = True) -> Decoded:
@@ -69,6 +70,12 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
             else "place objects by their cameras, --set domain.place=cameras"
         )
         changes.append(Change(f"with cameras whose upper sides point to {axis}, not to z", fix=fix))
+    if points and (reach := float(np.abs(places).max())) < SMALL:
+        fix = (
+            "give a smaller --set domain.extent; or, if pictures were made smaller, w and h of those that the focal "
+            "lengths are for"
+        )
+        changes.append(Change("small in the cube", reach, "of its half side", fix=fix))
     if settings.opacity != "full":
         changes.append(Change("compared with the visual hull", outside, "of the outlines' borders outside of it"))
     if below := max(reading.below_white for reading in readings):

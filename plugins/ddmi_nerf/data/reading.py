@@ -23,7 +23,8 @@ MOST_PIXELS = 100_000_000
 WHITE = 253  # least value of all channels of white pixels without noise
 FARTHEST_WHITE = 64  # below white, of a background with noise
 LEAST_WHITE, MOSTLY = 0.05, 0.5  # shares of the border's pixels
-JPEG_COLOURS = 24.0  # below white, beside the edge of a colour
+LOSSY_COLOURS = 24.0  # below white, beside the edge of a colour
+FINER = 8  # pixels along each side of one that is read, in which a lens is undone
 BAND = 128  # rows that are undistorted at once
 
 Pixels = npt.NDArray[np.uint8]
@@ -76,7 +77,7 @@ def read_picture(
             although it should have.
     """
     with _opened(file, name) as image:
-        noise = _lossy_noise(image)
+        noise = _lossy_noise(image, file)
         layered = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
         upright = ImageOps.exif_transpose(image) if shot is not None and shot.turned else image
         straight = np.asarray(_eight_bits(upright, name).convert("RGBA"), dtype=np.float32)
@@ -96,12 +97,13 @@ def read_picture(
         if opacity == "white":
             below = _below_white(_ring(values), noise, name)
             values[(values[..., :3] >= 255 - below).all(axis=-1)] = 0
-    left, top, side = _square(values.shape[1], values.shape[0])
+    left, top, side = square = _square(values.shape[1], values.shape[0])
     if shot is None or shot.lens is None:
-        square = values[top : top + side, left : left + side]
+        values = values[top : top + side, left : left + side]
     else:
-        square = undistorted(values, shot.camera, shot.lens, (left, top, side), clamped=opacity == "full")
-    return Reading(_resized(square, size), below)
+        clamped = opacity == "full"
+        values = undistorted(values, shot.camera, shot.lens, square, least=FINER * size, clamped=clamped)
+    return Reading(_resized(values, size), below)
 
 
 def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -122,26 +124,38 @@ def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray
 
 
 def undistorted(
-    values: npt.NDArray[np.float32], camera: Camera, lens: Lens, square: tuple[int, int, int], clamped: bool = False
+    values: npt.NDArray[np.float32],
+    camera: Camera,
+    lens: Lens,
+    square: tuple[int, int, int],
+    *,
+    least: int = MOST_PIXELS,
+    clamped: bool = False,
 ) -> npt.NDArray[np.float32]:
-    """The part of an image that a pinhole camera would show, by bilinear interpolation: `(side, side, 4)`.
+    """The part of an image that a pinhole camera would show, by bilinear interpolation: `(n, n, 4)`.
 
     Args:
         values: `(H, W, 4)`, from the lens.
         camera: of the image.
         lens: its distortion.
         square: left edge, top edge and side of the part.
+        least: a larger side may be reduced to this many pixels or more, as means of blocks.
         clamped: beyond the image, continue its border; otherwise it is transparent there.
     """
     left, top, side = square
+    block = max(1, side // least)
+    values = _blocks(values, block)
     high, wide = values.shape[:2]
-    result = np.zeros((side, side, values.shape[2]), np.float32)
-    x = (np.arange(left, left + side) + 0.5 - camera.cx) / camera.fx
-    for start in range(0, side, BAND):
-        rows = np.arange(start, min(start + BAND, side))
-        y = (rows + top + 0.5 - camera.cy) / camera.fy
+    count = side // block
+    places = (np.arange(count) + 0.5) * side / count
+    result = np.zeros((count, count, values.shape[2]), np.float32)
+    x = (places + left - camera.cx) / camera.fx
+    for start in range(0, count, BAND):
+        rows = np.arange(start, min(start + BAND, count))
+        y = (places[rows] + top - camera.cy) / camera.fy
         across, down = lens.distorted(*np.meshgrid(x, y))
-        column, row = across * camera.fx + camera.cx - 0.5, down * camera.fy + camera.cy - 0.5
+        column = (across * camera.fx + camera.cx) / block - 0.5
+        row = (down * camera.fy + camera.cy) / block - 0.5
         inside = (column > -1) & (column < wide) & (row > -1) & (row < high)
         column, row = column.clip(-1, wide), row.clip(-1, high)
         first_column, first_row = np.floor(column).astype(int), np.floor(row).astype(int)
@@ -152,6 +166,18 @@ def undistorted(
                 result[rows] += weight[..., None].astype(np.float32) * values[at]
         if not clamped:
             result[rows] *= inside[..., None]
+    return result
+
+
+def _blocks(values: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.float32]:
+    """Means of blocks of pixels; those at the right and lower edges repeat the last pixels."""
+    if block == 1:
+        return values
+    high, wide = values.shape[:2]
+    values = np.pad(values, ((0, -high % block), (0, -wide % block), (0, 0)), mode="edge")
+    result: npt.NDArray[np.float32] = values.reshape(
+        values.shape[0] // block, block, values.shape[1] // block, block, -1
+    ).mean(axis=(1, 3))
     return result
 
 
@@ -184,16 +210,27 @@ def _below_white(ring: npt.NDArray[np.float32], noise: float, name: str) -> floa
             f"{name}: the background is not white: {len(near) / len(ring):.0%} of the pixels at its border are; "
             f"{_advice(False)}"
         )
-    return min(max(2.5 * float(np.percentile(near, 90)), noise, 255.0 - WHITE), float(FARTHEST_WHITE))
+    if np.median(near) > 255 - WHITE:  # otherwise what is darker may be the object
+        noise = max(noise, 2.5 * float(np.percentile(near, 90)))
+    return min(max(noise, 255.0 - WHITE), float(FARTHEST_WHITE))
 
 
-def _lossy_noise(image: Image.Image) -> float:
-    """By how much a JPEG file's white may be wrong: four standard deviations of the rounding of its coefficients.
+def _lossy_noise(image: Image.Image, file: BinaryIO) -> float:
+    """By how much the white of a lossy file may be wrong; 0 for lossless ones.
 
-    Colours are usually stored at half the resolution, so that those of an edge reach over it at any quality.
+    For JPEG, it is four standard deviations of the rounding of its coefficients, but both formats usually store colours
+    at half the resolution, so that those of an edge reach over it at any quality.
     """
     tables = getattr(image, "quantization", None)
-    return max(JPEG_COLOURS, 4 * float(np.sqrt(np.square(tables[0], dtype=np.float64).mean() / 12))) if tables else 0.0
+    if tables:
+        return max(LOSSY_COLOURS, 4 * float(np.sqrt(np.square(tables[0], dtype=np.float64).mean() / 12)))
+    if image.format != "WEBP":
+        return 0.0
+    place = file.tell()
+    file.seek(0)
+    lossless = b"VP8L" in file.read(64)
+    file.seek(place)
+    return 0.0 if lossless else LOSSY_COLOURS
 
 
 def _advice(white: bool) -> str:

@@ -21,7 +21,7 @@ from ddmi_occupancy.signal import ShapeSignal
 MAKERS = (
     *("data/gltf.py", "data/mesh_files.py", "data/mesh_formats.py", "data/mesh_points.py", "data/ply.py"),
     *("data/polygons.py", "data/sampling.py"),
-    *("geometry/mesh.py", "geometry/mesh_repair.py", "geometry/winding_number.py"),
+    *("geometry/mesh.py", "geometry/mesh_repair.py", "geometry/sheets.py", "geometry/winding_number.py"),
 )
 PACKAGE = Path(__file__).parent.parent
 CACHE = ArrayCache("meshes", room=4 << 30)
@@ -72,7 +72,7 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
         raise DataError(f"{path}: meshes end in {', '.join(SUFFIXES)}")
     packing = Packing(settings.surface, settings.points)
     with path.open("rb") as file:
-        mesh, _ = read_mesh(file, str(path), path.parent, settings.up, settings.repair)
+        mesh, _ = read_mesh(file, str(path), path.parent, settings)
         row = pack(mesh, str(path), packing)
     weights = point_weights(settings.points)
     return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
@@ -84,9 +84,10 @@ def _decoding(location: Path, settings: OccupancySettings, packing: Packing) -> 
     def row(entry: Entry) -> Decoded:
         neighbours = (location / entry.name).parent if location.is_dir() else None
         with entry.opened() as file:
-            mesh, changes = read_mesh(file, entry.name, neighbours, settings.up, settings.repair)
+            mesh, changes = read_mesh(file, entry.name, neighbours, settings)
             return Decoded(pack(mesh, entry.name, packing), changes)
 
     version = source_digest(*(PACKAGE / name for name in MAKERS))
-    how = (version, settings.up, int(settings.repair), packing.surface, packing.points, int(kaolin_available()))
+    solid = (settings.up, int(settings.repair), settings.solid, f"{settings.thickness:g}")
+    how = (version, *solid, packing.surface, packing.points, int(kaolin_available()))
     return Decoding(packing.length, np.dtype(np.uint8), row, ("occupancy", "mesh", *how))

@@ -11,12 +11,17 @@ from ddmi_core.errors import DataError
 from ddmi_core.parts import Change
 from ddmi_occupancy.data.gltf import read_gltf
 from ddmi_occupancy.data.mesh_formats import READERS
-from ddmi_occupancy.geometry.mesh import EXTENT, TriangleMesh, cleaned, normalised
-from ddmi_occupancy.geometry.mesh_repair import open_edges, oriented, repaired, single_sided
+from ddmi_occupancy.geometry.mesh import EXTENT, TriangleMesh, cleaned, normalised, open_edges
+from ddmi_occupancy.geometry.mesh_repair import oriented, outwards, repaired, single_sided
+from ddmi_occupancy.geometry.sheets import areas, bare_share, with_walls
+from ddmi_occupancy.settings import OccupancySettings
 
 SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
 MOST_BYTES = 1 << 28  # in a file
 MOST_FACES = 2_000_000
+LIDS = 0.02  # share of the area that is added to close a mesh, above which a warning says so
+BARE = 0.005  # share of the area that bounds nothing, above which a warning says so
+WALLS = "if they are walls of no thickness, use --set domain.solid=wrap; otherwise close the mesh"
 FOREIGN = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
     b"<!doctype html": "a web page, not a mesh; download the file again",
@@ -25,9 +30,9 @@ FOREIGN = {
 
 
 def read_mesh(
-    file: BinaryIO, name: str, beside: Path | None, up: str, repair: bool
+    file: BinaryIO, name: str, beside: Path | None, settings: OccupancySettings
 ) -> tuple[TriangleMesh, tuple[Change, ...]]:
-    """Read a closed mesh and normalise it: centre the bounding box, and scale its longest side to [-0.9, 0.9].
+    """Read a mesh as a solid and normalise it: centre the bounding box, and scale its longest side to [-0.9, 0.9].
 
     The objects of a scene are transformed and merged.
 
@@ -35,38 +40,58 @@ def read_mesh(
         file: a binary, seekable stream.
         name: for messages; its suffix selects the format.
         beside: folder of the file, which may contain the buffers of a glTF file; None in an archive.
-        up: the axis that points up in the file, `y` or `z`; the result has y up.
-        repair: fill holes and reorient faces, instead of refusing such meshes.
+        settings: which axis points up, and what becomes of holes, sheets and inconsistent faces.
 
     Returns:
-        The mesh, and what was changed.
+        The mesh, closed unless `settings.solid` is `winding`, and what was changed.
 
     Raises:
         DataError: if the file cannot be read, is too large, or does not contain a solid.
     """
     stored = triangles(file, name, beside)
     mesh = cleaned(stored, name)
-    if up == "z":
+    if settings.up == "z":
         mesh = TriangleMesh(mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0]), mesh.faces)
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    both = normalised(mesh)
-    placed = single_sided(both) if repair else both
-    closed = repaired(placed, name, repair)
     scale = float(2 * EXTENT / (high - low).max())
-    place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": up}  # axes after the turn to y up
+    place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": settings.up}  # axes after the turn to y up
     changes = [Change("moved to the centre and scaled", scale, "times", place)]
     if bad := int((~np.isfinite(stored.vertices).all(axis=1)).sum()):
         changes.append(Change("freed of vertices that are not finite and in no face", bad, "vertices"))
     if lost := len(stored.faces) - len(mesh.faces):
         changes.append(Change("freed of faces without area", lost, "faces"))
+    both = normalised(mesh)
+    placed = single_sided(both) if settings.repair else both
     if backs := len(both.faces) - len(placed.faces):
         changes.append(Change("freed of the backs of double-sided faces", backs, "faces"))
-    if len(closed.faces) > len(placed.faces):
+    solid, more = _solid(placed, name, settings)
+    return solid, (*changes, *more)
+
+
+def _solid(placed: TriangleMesh, name: str, settings: OccupancySettings) -> tuple[TriangleMesh, list[Change]]:
+    """What a normalised mesh encloses, by `settings.solid`, and what was changed."""
+    if settings.solid == "wrap":
+        solid, share = with_walls(placed, settings.thickness)
+        walls = f"given walls of thickness {settings.thickness:g} where faces bound nothing"
+        return solid, [Change(walls, round(share, 4), "of the area")] if share else []
+    by_number = settings.solid == "winding"
+    solid = outwards(oriented(placed)) if by_number else repaired(placed, name, settings.repair)
+    changes = []
+    kept = solid.faces[: len(placed.faces)]
+    if by_number and (holes := len(open_edges(solid))):
+        changes.append(Change("closed by winding numbers", holes, "open edges"))
+    if len(solid.faces) > len(kept):
         changes.append(Change("closed where faces were missing", len(open_edges(oriented(placed))), "open edges"))
-    turned = (closed.faces[: len(placed.faces)] != placed.faces).any(axis=1).mean()
+        lids = TriangleMesh(solid.vertices, solid.faces[len(kept) :])
+        share = float(areas(lids).sum() / areas(solid).sum()) * (1 - bare_share(lids, solid, name))
+        if share > LIDS:
+            changes.append(Change("closed over openings, as those of a cup", round(share, 3), "of the area", fix=WALLS))
+    turned = (kept != placed.faces).any(axis=1).mean()
     if turned:
         changes.append(Change("turned outwards in part", round(float(turned), 4), "of the faces"))
-    return closed, tuple(changes)
+    if (bare := bare_share(placed, solid, name)) > BARE:
+        changes.append(Change("without the faces that bound nothing", round(bare, 3), "of the area", fix=WALLS))
+    return solid, changes
 
 
 def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:

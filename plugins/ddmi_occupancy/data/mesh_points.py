@@ -16,10 +16,10 @@ ROUNDS = 20  # of rejection sampling
 
 
 def pack(mesh: TriangleMesh, name: str, packing: Packing) -> Rows:
-    """A closed, normalised mesh as a row of bytes, which depends on the mesh alone.
+    """A normalised mesh as a row of bytes, which depends on the mesh alone.
 
     Raises:
-        DataError: as `ddmi_occupancy.geometry.winding_number.inside` and `surface`.
+        DataError: as `surface`.
     """
     digest = hashlib.sha256(in_steps(mesh.vertices).tobytes() + mesh.faces.astype("<i8").tobytes()).digest()
     draw = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:8], "big")))

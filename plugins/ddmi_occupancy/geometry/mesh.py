@@ -35,6 +35,24 @@ class TriangleMesh:
         return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 
 
+def directed(faces: Faces) -> Faces:
+    """Directed edges `(3 F, 2)` of faces; edge 3 f + k starts at corner k of face f."""
+    return np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
+
+
+def open_edges(mesh: TriangleMesh) -> Faces:
+    """Directed edges `(E, 2)` without an opposite edge of another face; none if the mesh is closed."""
+    edges = directed(mesh.faces)
+    low, high = edges.min(axis=1), edges.max(axis=1)
+    sign = np.where(edges[:, 0] == low, 1, -1)
+    places, which = np.unique(low * len(mesh.vertices) + high, return_inverse=True)
+    excess = np.bincount(which, weights=sign, minlength=len(places)).astype(np.int64)
+    rows = np.flatnonzero(excess)
+    found = np.stack(np.divmod(places[rows], len(mesh.vertices)), axis=1)
+    found[excess[rows] < 0] = found[excess[rows] < 0, ::-1]
+    return np.repeat(found, np.abs(excess[rows]), axis=0)
+
+
 def cleaned(mesh: TriangleMesh, name: str) -> TriangleMesh:
     """The mesh with equal vertices merged, and without unused vertices and degenerate faces.
 

@@ -9,42 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError, counted
-from ddmi_occupancy.geometry.mesh import EXTENT, Array, Faces, TriangleMesh
+from ddmi_occupancy.geometry.mesh import EXTENT, Array, TriangleMesh, directed, open_edges
 from ddmi_occupancy.geometry.winding_number import boxes_within, windings
 
 FLAT = 1e-6  # smallest volume, as a share of the cube over the longest side
+WALLS = ", or give sheets walls with --set domain.solid=wrap"
 PROBES = 5  # centres of faces of a component that must be in another one
 
 Index = npt.NDArray[np.int64]
 
 
-def directed(faces: Faces) -> Faces:
-    """Directed edges `(3 F, 2)` of faces; edge 3 f + k starts at corner k of face f."""
-    return np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2)
-
-
-def open_edges(mesh: TriangleMesh) -> Faces:
-    """Directed edges `(E, 2)` without an opposite edge of another face; none if the mesh is closed."""
-    edges = directed(mesh.faces)
-    low, high = edges.min(axis=1), edges.max(axis=1)
-    sign = np.where(edges[:, 0] == low, 1, -1)
-    places, which = np.unique(low * len(mesh.vertices) + high, return_inverse=True)
-    excess = np.bincount(which, weights=sign, minlength=len(places)).astype(np.int64)
-    rows = np.flatnonzero(excess)
-    found = np.stack(np.divmod(places[rows], len(mesh.vertices)), axis=1)
-    found[excess[rows] < 0] = found[excess[rows] < 0, ::-1]
-    return np.repeat(found, np.abs(excess[rows]), axis=0)
-
-
 def components(mesh: TriangleMesh) -> tuple[int, npt.NDArray[Any]]:
-    """Number of connected components, and the component `(F,)` of each face."""
+    """Number of components, and the component `(F,)` of each face: faces that are the only two at an edge share one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    edges = directed(mesh.faces)
-    graph = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(len(mesh.vertices),) * 2)
+    one, other, _ = _neighbours(mesh)
+    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(len(mesh.faces),) * 2)
     count, labels = connected_components(graph, directed=False)
-    return int(count), labels[mesh.faces[:, 0]]
+    return int(count), labels
 
 
 def oriented(mesh: TriangleMesh) -> TriangleMesh:
@@ -166,12 +149,16 @@ def outwards(mesh: TriangleMesh) -> TriangleMesh:
     out, so are its cavities. Otherwise, components in others are unchanged, since they may be cavities.
     """
     count, part = components(mesh)
-    a, b, c = mesh.corners.transpose(1, 0, 2)
+    # Relative to the middle of each component, since open ones have no volume of their own.
+    middle = np.stack([np.bincount(part, axis, count) for axis in mesh.corners.mean(axis=1).T], axis=1)
+    corners = mesh.corners - (middle / np.bincount(part, minlength=count)[:, None])[part][:, None]
+    a, b, c = corners.transpose(1, 0, 2)
     volume = np.bincount(part, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6, count)
-    if (volume >= 0).all():
+    inwards = volume < -1e-9 * np.abs(volume).max()  # a single triangle has no volume but that of rounding
+    if not inwards.any():
         return mesh
     around = _surroundings(mesh, count, part, np.abs(volume))
-    turned = (volume < 0)[around]
+    turned = inwards[around]
     return TriangleMesh(mesh.vertices, np.where(turned[part][:, None], mesh.faces[:, ::-1], mesh.faces))
 
 
@@ -222,6 +209,8 @@ def repaired(mesh: TriangleMesh, name: str, repair: bool) -> TriangleMesh:
     if repair:
         mesh = oriented(mesh)
     if len(edges := open_edges(mesh)):
+        if repair and _neighbours(mesh)[2].any():
+            raise DataError(f"{name}: it has one side only, as a Moebius strip; a solid is required{WALLS}")
         if not repair:
             raise DataError(
                 f"{name}: not watertight: {counted(len(edges), 'edge')} without a face on the other side, or with one "
@@ -231,7 +220,7 @@ def repaired(mesh: TriangleMesh, name: str, repair: bool) -> TriangleMesh:
         if len(edges := open_edges(mesh)):
             raise DataError(
                 f"{name}: not watertight, and repair failed: {counted(len(edges), 'edge')} still without a face on the "
-                f"other side; {fix}"
+                f"other side; {fix}{WALLS}"
             )
     if repair:
         mesh = outwards(mesh)
@@ -239,5 +228,5 @@ def repaired(mesh: TriangleMesh, name: str, repair: bool) -> TriangleMesh:
     if mesh.volume < -least:
         raise DataError(f"{name}: its faces point inwards; flip them, or repair it with --set domain.repair=true")
     if mesh.volume < least:
-        raise DataError(f"{name}: it has no volume; a solid is required, not a sheet")
+        raise DataError(f"{name}: it has no volume; a solid is required, not a sheet{WALLS}")
     return mesh

@@ -11,58 +11,53 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ddmi_core.errors import DataError
 from ddmi_core.parts import default_device
-from ddmi_occupancy.geometry.mesh import Array, Marks, TriangleMesh
+from ddmi_occupancy.geometry.mesh import Array, Faces, Marks, TriangleMesh, open_edges
 
 PAIRS = 1 << 20  # pairs of a point and a face that are tested at once
 ANGLES = 1 << 15  # pairs whose solid angles are computed at once; they fit into the CPU's cache
-AGREEMENT = 0.98  # smallest share of points at which rays along the three axes, or kaolin and the rays, must agree
+AGREEMENT = 0.98  # smallest share of points at which kaolin and the rays must agree
 PROBES = 1024  # points at which kaolin is compared with the rays
 
 Index = npt.NDArray[np.int64]
+Vectors = Array | Sequence[Array]  # three coordinates
 
 log = logging.getLogger(__name__)
 
 
 def inside(mesh: TriangleMesh, points: Array, name: str = "mesh") -> Marks:
-    """Whether points are inside a closed mesh: its winding number is at least 1, so overlapping parts are united.
+    """Whether points are inside a mesh: its winding number is at least 1, so overlapping parts are united.
+
+    Winding numbers of a mesh with holes are fractions; points with more than 1/2 are inside.
 
     Signed crossings of rays along the three axes give the winding number; points for which the axes disagree are
     decided by solid angles. If kaolin is installed, its `check_sign` is used instead for meshes on which it agrees with
     the rays at 98 % of up to 1024 points; it tests the parity of crossings, which differs where parts overlap.
 
     Args:
-        mesh: closed.
+        mesh: closed, or open if the winding numbers are to decide.
         points: `(P, 3)`.
         name: for messages.
 
     Returns:
         `(P,)`
-
-    Raises:
-        DataError: if the rays agree at fewer than 98 % of the points.
     """
+    if len(edges := open_edges(mesh)):
+        return np.asarray(open_winding_number(mesh, points, edges) > 0.5)
     if kaolin_available():
         probes = np.arange(0, len(points), max(1, len(points) // PROBES))
         answer = kaolin_inside(mesh, points)
-        agreed = float((answer[probes] == inside_by_rays(mesh, points[probes], name)).mean())
+        agreed = float((answer[probes] == inside_by_rays(mesh, points[probes])).mean())
         if agreed >= AGREEMENT:
             return answer
         log.info("%s: kaolin is not used: it agrees with the rays at only %.0f %% of the points", name, 100 * agreed)
-    return inside_by_rays(mesh, points, name)
+    return inside_by_rays(mesh, points)
 
 
-def inside_by_rays(mesh: TriangleMesh, points: Array, name: str) -> Marks:
+def inside_by_rays(mesh: TriangleMesh, points: Array) -> Marks:
     """`inside` without kaolin."""
     votes = np.stack([crossings(mesh, points, axis) >= 1 for axis in range(3)])
     doubtful = np.flatnonzero(votes.any(axis=0) != votes.all(axis=0))
-    if len(doubtful) > (1 - AGREEMENT) * len(points):
-        share = 100 * (1 - len(doubtful) / len(points))
-        raise DataError(
-            f"{name}: inside and outside are ambiguous: rays along the three axes agree at {share:.0f} % of the "
-            f"points, at least {100 * AGREEMENT:.0f} % are required; close the mesh in a modelling program"
-        )
     result = votes.sum(axis=0) >= 2
     result[doubtful] = winding_number(mesh, points[doubtful]) > 0.5
     return np.asarray(result)
@@ -79,11 +74,41 @@ def winding_number(mesh: TriangleMesh, points: Array) -> Array:
     for start in range(0, len(points), step):
         part = points[start : start + step]
         a, b, c = corners - part.T[:, :, None]  # each `(3, points, faces)`
-        la, lb, lc = (np.sqrt(_dot(side, side)) for side in (a, b, c))
-        across = (b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0])
-        below = la * lb * lc + _dot(a, b) * lc + _dot(b, c) * la + _dot(c, a) * lb
-        result[start : start + step] = np.arctan2(_dot(a, across), below).sum(axis=1) / (2 * np.pi)
+        result[start : start + step] = _angles(a, b, c).sum(axis=1) / (4 * np.pi)
     return result
+
+
+def open_winding_number(mesh: TriangleMesh, points: Array, edges: Faces) -> Array:
+    """`winding_number` from the open edges of a mesh.
+
+    Strips from the open edges to infinity close the mesh: rays in the other direction cross none of them and give its
+    winding number, of which the solid angles of the strips are subtracted. A strip is seen as the spherical triangle of
+    its edge and its direction.
+
+    Args:
+        mesh: with any holes.
+        points: `(P, 3)`.
+        edges: its open edges, `(E, 2)`.
+    """
+    total = crossings(mesh, points, 0).astype(np.float64)
+    ends = np.ascontiguousarray(mesh.vertices[edges[:, ::-1]].transpose(1, 2, 0))[
+        :, :, None
+    ]  # end, coordinate, 1, edge
+    step = max(1, ANGLES // len(edges))
+    for start in range(0, len(points), step):
+        part = points[start : start + step]
+        a, b = ends - part.T[:, :, None]
+        along = np.array([-1.0, 0.0, 0.0])[:, None, None]
+        total[start : start + step] -= _angles(a, b, along).sum(axis=1) / (4 * np.pi)
+    return total
+
+
+def _angles(a: Array, b: Array, c: Array) -> Array:
+    """Signed solid angles of triangles with corners in directions a, b and c, whose coordinates are the first axis."""
+    la, lb, lc = (np.sqrt(_dot(side, side)) for side in (a, b, c))
+    across = (b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0])
+    below = la * lb * lc + _dot(a, b) * lc + _dot(b, c) * la + _dot(c, a) * lb
+    return np.asarray(2 * np.arctan2(_dot(a, across), below))
 
 
 def crossings(mesh: TriangleMesh, points: Array, axis: int) -> Index:
@@ -181,7 +206,7 @@ def kaolin_inside(mesh: TriangleMesh, points: Array) -> Marks:
     return np.asarray(check_sign(moved(mesh.vertices), faces, moved(points))[0].cpu().numpy(), dtype=np.bool_)
 
 
-def _dot(one: Sequence[Array], other: Sequence[Array]) -> Array:
+def _dot(one: Vectors, other: Vectors) -> Array:
     """Scalar products of vectors whose coordinates are the first axis."""
     return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 

@@ -97,6 +97,25 @@ def test_objects_whose_views_contradict_each_other_are_refused(tmp_path):
     assert amounts["compared with the visual hull"] > 0.05
 
 
+def test_objects_that_are_small_because_of_their_focal_lengths_are_told(tmp_path):
+    nerfstudio(tmp_path / "data" / "a")
+
+    def lengthened(content):
+        for frame in content["frames"]:
+            frame.update(fl_x=5 * frame["fl_x"], fl_y=5 * frame["fl_y"])
+            del frame["w"], frame["h"]
+
+    with accounting() as account:
+        load_all(tmp_path / "data", SETTINGS)
+    assert not account.warnings
+    edited(tmp_path / "data" / "a", lengthened)
+    with accounting() as account:
+        load_all(tmp_path / "data", SETTINGS)
+    (warning,) = account.warnings
+    assert warning.text == "1 signal small in the cube"
+    assert "w and h of those that the focal lengths are for" in warning.fix
+
+
 def turned(folder, turn):
     """An object in a world that is turned, with a cloud of points."""
     nerfstudio(folder)

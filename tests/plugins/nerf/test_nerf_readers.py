@@ -311,4 +311,26 @@ def test_images_of_no_camera_are_left_out_with_a_reason(tmp_path):
         "a/images/depth.png": "of no camera",
         "b.png": "of no camera",
     }
-    assert sum(name.endswith(".png") for name in account.taken) == 9
+    assert sorted(name for name, kind in account.taken.items() if kind == "views and masks") == sorted(
+        ["a/masks/0.png", *(f"a/images/{name}" for name in NAMES)]
+    )
+    assert account.taken["a/transforms.json"] == "files of cameras, points or captions"
+
+
+def test_views_of_objects_that_are_not_used_are_left_out(tmp_path):
+    cameras, pictures = views(count=8)
+    for name in "abc":
+        nerfstudio(tmp_path / "data" / name, cameras, pictures)
+    (tmp_path / "data" / "a" / "transforms.json").write_text("{")
+    with accounting() as account:
+        kept = load_all(tmp_path / "data", attrs.evolve(SETTINGS, strict=False)).names
+        reasons = {name[0]: left.reason for name, left in account.left_out.items() if "/" in name}
+    assert kept == ("b", "c")
+    assert reasons == {"a": "of an object that cannot be used"}
+    for part in ("16 views and masks", "2 files of cameras, points or captions", "10 left out"):
+        assert part in account.files_line()
+    with accounting() as account:
+        (kept,) = load_all(tmp_path / "data", attrs.evolve(SETTINGS, strict=False, limit=2)).names
+    left = {name[0] for name, why in account.left_out.items() if why.reason == "of an object beyond the setting limit"}
+    assert kept not in left
+    assert left

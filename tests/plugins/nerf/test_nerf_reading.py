@@ -71,6 +71,16 @@ def test_undistorted_pictures_are_those_of_a_pinhole(through):
     np.testing.assert_allclose(found[inner, inner], pattern(u, v)[inner, inner], atol=0.02)
 
 
+def test_large_pictures_are_undistorted_in_blocks():
+    view = Camera(np.eye(4), 500.0, 500.0, 205.0, 152.0, 410, 306)
+    u, v = np.meshgrid(np.arange(410) + 0.5, np.arange(306) + 0.5)
+    values = np.stack([np.sin(u / 50), np.cos(v / 60), u / 410, v / 306], axis=-1).astype(np.float32)
+    whole = undistorted(values, view, FISHEYE, (52, 0, 306), clamped=True)
+    coarse = undistorted(values, view, FISHEYE, (52, 0, 306), least=50, clamped=True)
+    assert coarse.shape == (51, 51, 4)
+    np.testing.assert_allclose(coarse, whole.reshape(51, 6, 51, 6, 4).mean(axis=(1, 3)), atol=0.01)
+
+
 def test_what_a_lens_does_not_show_is_transparent():
     view = Camera(np.eye(4), 20.0, 20.0, 16.0, 16.0, 32, 32)
     pixels = undistorted(np.ones((32, 32, 4), np.float32), view, Lens((0.5, 0.0, 0.0)), (0, 0, 32))
@@ -148,18 +158,43 @@ def test_masks_of_zeros_and_ones_are_masks():
     np.testing.assert_array_equal(read_mask(file, "m.png", 4, 4), 255 * np.eye(4))
 
 
-@pytest.mark.parametrize("quality", [60, 75, 95])
-def test_jpeg_files_on_white_have_the_outlines_of_the_object(quality):
-    """The noise of JPEG is no part of the object."""
+LOSSY = [("JPEG", {"quality": quality}) for quality in (60, 75, 95)] + [("WEBP", {"quality": 80})]
+
+
+@pytest.mark.parametrize(("kind", "how"), LOSSY)
+def test_lossy_files_on_white_have_the_outlines_of_the_object(kind, how):
+    """The noise of the compression is no part of the object."""
     for number in range(3):
         pixels = views(number, 1, 96)[1][0]
         over = np.rint(pixels[..., :3] + 255.0 * (1 - pixels[..., 3:] / 255)).astype(np.uint8)
         file = io.BytesIO()
-        Image.fromarray(over).save(file, "JPEG", quality=quality)
+        Image.fromarray(over).save(file, kind, **how)
         dark = pixels[..., :3].min(axis=-1) + 255 - pixels[..., 3] < 180  # what white does not hide
         found = read_picture(file, "a.jpg", 96, "white").pixels[..., 3] > 0
         assert (found & dark).sum() > 0.995 * dark.sum()
         assert (found & (pixels[..., 3] == 0)).sum() < 0.05 * (pixels[..., 3] > 0).sum()
+
+
+def test_noise_of_the_border_is_no_part_of_the_object():
+    draw = np.random.default_rng(0)
+    values = (246 + draw.integers(-6, 7, (32, 32, 3))).astype(np.uint8)
+    values[8:20, 10:25] = 120
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    found = read_picture(file, "a.png", 32, "white")
+    assert 15 <= found.below_white < 64
+    assert (found.pixels[..., 3] > 0).sum() == 12 * 15
+
+
+@pytest.mark.parametrize(("kind", "how"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_light_objects_at_the_border_of_lossless_files_are_kept(kind, how):
+    values = np.full((32, 32, 3), 255, np.uint8)
+    values[20:, 4:28] = 240
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, kind, **how)
+    found = read_picture(file, "a", 32, "white")
+    assert found.below_white == 2
+    assert (found.pixels[..., 3] > 0).sum() == 12 * 24
 
 
 def test_a_background_that_is_not_white_is_told():

@@ -15,7 +15,9 @@ from ddmi_occupancy.data.ply import ply_elements
 from ddmi_occupancy.data.polygons import triangulated
 from ddmi_occupancy.geometry.mesh import TriangleMesh, cleaned, normalised
 from ddmi_occupancy.geometry.mesh_repair import oriented, outwards, repaired, single_sided
+from ddmi_occupancy.settings import OccupancySettings
 
+SETTINGS = OccupancySettings()
 # An L-shaped prism, which is concave: its caps are hexagons.
 OUTLINE = [(0, 0), (3, 0), (3, 1), (1, 1), (1, 2), (0, 2)]
 PLACES = np.array([(x, y, z) for z in (0.0, 1.5) for x, y in OUTLINE])
@@ -32,7 +34,7 @@ def read(data, name, beside=None):
 
 
 def changes_of(data, name):
-    return {change.what: change.amount for change in read_mesh(io.BytesIO(data.encode()), name, None, "y", True)[1]}
+    return {change.what: change.amount for change in read_mesh(io.BytesIO(data.encode()), name, None, SETTINGS)[1]}
 
 
 def obj(faces, head="", places=PLACES):

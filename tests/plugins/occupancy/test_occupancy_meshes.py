@@ -24,9 +24,15 @@ from ddmi_occupancy.data.furniture.parameters import furniture
 from ddmi_occupancy.data.furniture.solids import distance
 from ddmi_occupancy.data.mesh_points import occupied, surface
 from ddmi_occupancy.geometry import winding_number as winding_numbers
-from ddmi_occupancy.geometry.mesh import TriangleMesh, cleaned, normalised
-from ddmi_occupancy.geometry.mesh_repair import components, filled, open_edges, oriented, outwards, repaired
-from ddmi_occupancy.geometry.winding_number import crossings, inside, kaolin_available, winding_number
+from ddmi_occupancy.geometry.mesh import TriangleMesh, cleaned, normalised, open_edges
+from ddmi_occupancy.geometry.mesh_repair import components, filled, oriented, outwards, repaired
+from ddmi_occupancy.geometry.winding_number import (
+    crossings,
+    inside,
+    kaolin_available,
+    open_winding_number,
+    winding_number,
+)
 from ddmi_occupancy.settings import OccupancySettings
 
 trimesh = pytest.importorskip("trimesh")
@@ -140,12 +146,14 @@ def test_few_and_large_faces_take_no_more_memory_at_once(monkeypatch):
     assert (inside(ball(), points) == whole).all()
 
 
-def test_an_open_mesh_is_not_decided():
-    part = box()
-    with pytest.raises(
-        DataError, match=r"sheet\.obj: inside and outside are ambiguous: rays along the three axes agree at"
-    ):
-        inside(TriangleMesh(part.vertices, part.faces[:6]), uniform(), "sheet.obj")
+def test_an_open_mesh_is_decided_by_its_winding_number():
+    draw = np.random.default_rng(1)
+    part = joined(ball(0.5), box((0.5, 0.5, 0.5), at=(0.2, 0, 0)), flipped(box((0.1, 0.1, 0.1), at=(3, 0, 0))))
+    part = TriangleMesh(part.vertices, part.faces[draw.random(len(part.faces)) < 0.6])
+    points = uniform()
+    found = winding_number(part, points)
+    assert open_winding_number(part, points, open_edges(part)) == pytest.approx(found, abs=1e-9)
+    assert (inside(part, points) == (found > 0.5)).all()
 
 
 def test_winding_numbers_of_an_open_mesh_are_fractions():
