@@ -57,6 +57,7 @@ from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
+from ddmi_core.training.allowance import limit_threads
 from ddmi_core.training.checkpoint import finished
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
@@ -126,6 +127,7 @@ def execute(
         OutputError: a file cannot be written; completed work is saved.
         DdmiError: see the steps.
     """
+    limit_threads()
     console = console if distributed.is_main() else Console(quiet=True)
     observers = Observers(
         out,

@@ -36,6 +36,14 @@ def cores() -> int:
     return number
 
 
+def limit_threads() -> None:
+    """Lower the number of torch's threads to `cores`: torch counts processors of the mask, whatever the quota is."""
+    import torch  # which `ddmi doctor` finds damaged
+
+    if cores() < torch.get_num_threads():
+        torch.set_num_threads(cores())
+
+
 def _groups() -> Iterator[Path]:
     """The control group of this process, and those that contain it."""
     with suppress(OSError):

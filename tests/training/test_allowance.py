@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 
 from ddmi_core.training import allowance
 from ddmi_core.training.allowance import cores, free_memory
@@ -52,6 +53,16 @@ def test_cores_are_those_of_the_mask_or_of_the_narrowest_quota(quotas, expected,
     for name, quota in quotas.items():
         (groups / name / "cpu.max").write_text(f"{quota}\n")
     assert cores() == expected
+
+
+@pytest.mark.parametrize(("before", "own", "after"), [(8, 3, 3), (2, 3, 2)])
+def test_torch_gets_no_more_threads_than_cores(before, own, after, monkeypatch):
+    threads = [before]
+    monkeypatch.setattr(allowance, "cores", lambda: own)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    allowance.limit_threads()
+    assert threads[-1] == after
 
 
 def test_a_machine_without_control_groups_is_used_whole(tmp_path, monkeypatch):
