@@ -8,7 +8,16 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import ArrayCache, Decoded, Decoding, Entry, FolderSource, required_location, source_digest
+from ddmi_core.parts import (
+    ArrayCache,
+    Decoded,
+    Decoding,
+    Entry,
+    FolderSource,
+    account,
+    required_location,
+    source_digest,
+)
 from ddmi_occupancy.data.mesh_files import SUFFIXES, read_mesh
 from ddmi_occupancy.data.mesh_points import pack
 from ddmi_occupancy.data.sampling import SPARE, Packing, point_weights
@@ -72,8 +81,9 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
         raise DataError(f"{path}: meshes end in {', '.join(SUFFIXES)}")
     packing = Packing(settings.surface, settings.points)
     with path.open("rb") as file:
-        mesh, _ = read_mesh(file, str(path), path.parent, settings)
+        mesh, changes = read_mesh(file, str(path), path.parent, settings)
         row = pack(mesh, str(path), packing)
+    account().change(path.name, changes)
     weights = point_weights(settings.points)
     return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
 
