@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ddmi_core.training.meter import Meter
 from ddmi_core.training.objective import Losses, Objective, StepContext
 from ddmi_core.training.read_ahead import Parts, Reader
 
@@ -54,17 +55,18 @@ def main() -> None:
         parts = Parts(Slow(arguments.signal), seed=0, stage="stage", name="slow", batch=arguments.batch)
         began = time.monotonic()
         reader = Reader(parts, range(arguments.steps), workers, torch.device("cpu"))
+        meter = Meter([reader], torch.device("cpu"))
         total, first = 0.0, 0.0
         for number in range(arguments.steps):
             _, batch = reader.next()
             if not number:
-                first, reader.waited, started = time.monotonic() - began, 0.0, time.monotonic()
+                first, started = time.monotonic() - began, time.monotonic()
             total += float(batch.double().sum())
             time.sleep(arguments.step)
         seconds = time.monotonic() - started
         print(
             f"| {reader.workers}{' (chosen)' if workers < 0 else ''} | {first:.2f} | {seconds:.1f} "
-            f"| {100 * reader.waited / seconds:.1f} % | {total:.6f} |",
+            f"| {meter.read()['waiting_percent']:.1f} % | {total:.6f} |",
             flush=True,
         )
         reader.close()

@@ -42,6 +42,19 @@ class DataError(RequestError):
     """Input data are missing, damaged, or exceed a limit."""
 
 
+class UnusableFiles(DataError):  # noqa: N818 - what is unusable is the reason
+    """Files of a data set cannot be used.
+
+    Args:
+        text: the whole message, with the first files.
+        brief: the message without the files, for where these are listed already.
+    """
+
+    def __init__(self, text: str, brief: str) -> None:
+        super().__init__(text)
+        self.brief = brief
+
+
 class CaptionsMissing(DataError):  # noqa: N818 - what is missing is the reason
     """A condition on text is requested, and the data have no captions."""
 

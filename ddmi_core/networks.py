@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
+from ddmi_core.blocks import Block
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.interpolate import axis_taps, wrap_around
 from ddmi_core.fields.layout import Layout
@@ -146,7 +147,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels)
 
 
-class ResidualBlock(nn.Module):
+class ResidualBlock(Block):
     """Two normalised convolutions and a skip connection, optionally modulated by a conditioning vector.
 
     Args:
@@ -197,7 +198,7 @@ class _RMSNorm(nn.RMSNorm):
         return F.rms_norm(features, self.normalized_shape, self.weight.to(features.dtype), self.eps)
 
 
-class Attention(nn.Module):
+class Attention(Block):
     """Multi-head self-attention over tokens, with normalised queries and keys.
 
     On periodic axes, the score of two tokens has an additional term that depends on their distance d alone:

@@ -6,7 +6,7 @@
 
 A step takes two parts of one signal. The signals have the shape of the data and random values, so nothing is
 downloaded: LPIPS, whose weights would be, is left out, unless `--set autoencoder.perceptual.kind=lpips` asks for it. A
-discriminator, where there is one, is trained from the second step on. Numbers have 32 bits.
+discriminator, where there is one, is trained from the second step on. Numbers have 32 bits, and nothing is compiled.
 
 The stages run in processes of their own. Stage 2 encodes signals as the preset does, at every step where
 `diffusion.latents` is `fresh`. A denoiser takes 20 bytes of memory a parameter (weights, gradients, two moments and
@@ -84,7 +84,14 @@ def filled(item: Any, count: int, draw: torch.Generator) -> Any:
 
 def configured(plugin: str, preset: str, sets: Sequence[str]) -> tuple[AnyParts, RunConfig]:
     """The parts, and the configuration with short stages."""
-    training = {"steps": STEPS, "batch": BATCH, "accumulation": PARTS, "log": 1, "precision": "fp32"}
+    training = {
+        "steps": STEPS,
+        "batch": BATCH,
+        "accumulation": PARTS,
+        "log": 1,
+        "precision": "fp32",
+        "compile": "false",
+    }
     short = [f"{stage}.training.{key}={value}" for stage in STAGES for key, value in training.items()]
     domain = domain_named(plugin)
     config = resolve(domain, preset)

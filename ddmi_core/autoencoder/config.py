@@ -205,3 +205,8 @@ class AutoencoderConfig:
     perceptual: PerceptualConfig = PerceptualConfig()
     adversarial: AdversarialConfig = AdversarialConfig()
     training: TrainingConfig = TrainingConfig()
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the setting of the other stage is left out."""
+        if self.training.shard:
+            raise ValueError("training.shard is for the denoiser: set diffusion.training.shard")

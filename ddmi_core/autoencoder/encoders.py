@@ -26,6 +26,7 @@ from ddmi_core.autoencoder.plane_blocks import (
     plane_kernel,
     residual_blocks,
 )
+from ddmi_core.blocks import Block
 from ddmi_core.errors import ConfigError, DataError
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
@@ -329,7 +330,7 @@ def _real_points(mask: Tensor, shape: tuple[int, int]) -> Tensor:
     return numbers
 
 
-class PointBlock(nn.Module):
+class PointBlock(Block):
     """Residual block of two linear layers, applied to each point.
 
     Args:

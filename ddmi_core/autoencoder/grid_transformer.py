@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ddmi_core.api.interfaces import Encoder
 from ddmi_core.autoencoder.config import EncoderConfig
+from ddmi_core.blocks import Block
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes, Posterior
@@ -110,7 +111,7 @@ class GridTransformer(Encoder[Any]):
         return Posterior(Planes(means), Planes(log_variances))
 
 
-class _Layer(nn.Module):
+class _Layer(Block):
     """Attention over groups of axes in turn, then a gated feed-forward network (arXiv 2002.05202).
 
     Args:

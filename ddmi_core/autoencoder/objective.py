@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -57,10 +57,6 @@ class ReconstructionObjective(Objective):
         self.perceptual = perceptual.requires_grad_(False) if perceptual is not None else None
         # In a list, so that it is no submodule: the discriminator is trained by its own objective.
         self.discriminator: list[Discriminators] = []
-
-    def compiled_parts(self) -> Iterable[nn.Module]:
-        """Encoder, decoder and readout, which are called separately."""
-        return self.trained.encoder, self.trained.decoder, self.trained.readout  # type: ignore[return-value]
 
     def read(
         self, step: int, indices: Sequence[int], generator: torch.Generator

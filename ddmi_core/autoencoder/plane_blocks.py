@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.autoencoder.config import StagesConfig
+from ddmi_core.blocks import Block
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import (
     Attention,
@@ -115,7 +116,7 @@ class JoinedConvolution(nn.Module):
         return result
 
 
-class _JoinedBlock(nn.Module):
+class _JoinedBlock(Block):
     """A residual block of two joined convolutions."""
 
     def __init__(self, layout: Layout, width: int) -> None:

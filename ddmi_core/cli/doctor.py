@@ -58,10 +58,11 @@ def _versions() -> Iterator[Finding]:
 def _hardware() -> Iterator[Finding]:
     import psutil
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("processors", f"{usable} usable of {os.cpu_count()}")
-    memory = psutil.virtual_memory()
-    yield Finding("memory", f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f} GiB")
+    from ddmi_core.training.allowance import cores, free_memory
+
+    yield Finding("processors", f"{cores()} usable of {os.cpu_count()}")
+    whole = psutil.virtual_memory().total
+    yield Finding("memory", f"{free_memory() / 2**30:.1f} GiB free of {whole / 2**30:.1f} GiB")
 
 
 def _torch() -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,8 +43,9 @@ def run(
         typer.Option(
             "--tracker",
             metavar="NAME",
-            help="Pass the figures of training to a tracker as well: tensorboard, which requires ddmi[tensorboard], or "
-            "one of an extension. May be repeated.",
+            help="Pass the figures of training to a tracker as well: tensorboard, wandb, mlflow or trackio, which "
+            "require ddmi[tensorboard], ddmi[wandb], ddmi[mlflow] or ddmi[trackio], or one of an extension. May be "
+            "repeated.",
             autocompletion=options.trackers,
         ),
     ] = [],  # noqa: B006 - typer copies it
@@ -150,8 +152,10 @@ def check(
     from ddmi_core.errors import DataError
     from ddmi_core.model.data import check_data
     from ddmi_core.parts.domain_parts import build_parts
+    from ddmi_core.runs.rehearsal import try_metrics
 
-    found = check_data(build_parts(domain, settings.domain), settings)
+    parts = build_parts(domain, settings.domain)
+    found = check_data(parts, settings, partial(try_metrics, parts, settings))
     if as_json:
         print_json(found.to_json())
     else:

@@ -139,7 +139,7 @@ def measure(
         else default_plan(settings.samples, split)
     )
     common = common_protocol(model, split, plan.name)
-    figures = distributed.on_main(lambda: list(reconstruction_figures(model, networks, split, common, tell)))
+    figures = reconstruction_figures(model, networks, split, common, tell)
     with samples_of(model, networks, SEED, folder) as samples:
         if min(plan.samples, len(plan.held_out)) >= LEAST:
             for network, rows in zip(networks, samples.features(plan.samples, tell), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,14 +77,6 @@ def describe_latents(network: FeatureNetwork, model: Model, flat: Tensor) -> Ten
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
     parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
     return torch.cat([network.of_fields(fields, model.renderer).cpu().float() for fields in parts])
-
-
-def batches(signals: SignalSet, most: int) -> Iterator[tuple[range, Any]]:
-    """Yield batches of the first signals of a set with their indices, without augmentation."""
-    count = min(most, len(signals))
-    for start in range(0, count, BATCH):
-        indices = range(start, min(start + BATCH, count))
-        yield indices, signals.batch(indices)
 
 
 def _known(key: Sequence[Any], make: Callable[[], Tensor]) -> Tensor:

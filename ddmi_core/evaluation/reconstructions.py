@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ddmi_core.api.evaluation import RECONSTRUCTION, Estimate, FeatureNetwork, F
 from ddmi_core.api.signals import Split
 from ddmi_core.errors import DataError
 from ddmi_core.evaluation.distances import frechet
-from ddmi_core.evaluation.feature_sets import batches, describe_signals
+from ddmi_core.evaluation.feature_sets import BATCH, describe_signals
 from ddmi_core.evaluation.networks import perceptual_distance
 from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.set_figures import LEAST, NAMED
@@ -20,6 +21,7 @@ from ddmi_core.model.model import Model
 from ddmi_core.nested import move
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import LPIPS
+from ddmi_core.training import distributed
 
 
 @torch.no_grad()
@@ -29,11 +31,12 @@ def reconstruction_figures(
     split: Split,
     common: Mapping[str, Any],
     tell: Tell = silent,
-) -> Iterator[Figure]:
+) -> list[Figure]:
     """The metrics of the domain and of extensions, LPIPS if there is a network, and a Fréchet distance by each network.
 
     Metrics are means over signals, with their interval. The Fréchet distances compare the set of reconstructions with
-    the set of their originals: `rfid_inception`, `rfvd_i3d`, `reconstruction_frechet_NETWORK`.
+    the set of their originals: `rfid_inception`, `rfvd_i3d`, `reconstruction_frechet_NETWORK`. Every process of a
+    data-parallel program calls it, and reconstructs its share.
 
     Args:
         model: the model.
@@ -51,31 +54,42 @@ def reconstruction_figures(
     records: dict[str, dict[str, Any]] = {}
     if learned := perceptual_distance(model.parts, model.config, model.device):
         metrics[LPIPS], records[LPIPS] = learned, {"network": learned.record}
-    values: dict[str, list[Tensor]] = {name: [] for name in metrics}
-    rows: list[list[Tensor]] = [[] for _ in networks]
     n = min(len(held), settings.held_out)
     if not n:
         raise DataError("no signal is held out, so reconstructions cannot be evaluated")
-    for indices, signal in batches(held, n):
-        tell("held-out reconstructions", indices.start, n)
-        truth = move(signal, model.device)
-        fields = model.reconstruct(truth)
-        for name, metric in metrics.items():
-            values[name].append(metric(fields, truth, model.renderer).cpu())
-        for network, own in zip(networks, rows, strict=True):
-            own.append(network.of_fields(fields, model.renderer).cpu().float())
+    parts = [range(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
+
+    def own(numbers: Sequence[int]) -> dict[int, list[Tensor]]:
+        """Values of the metrics, then features of the networks, of the reconstructions in each part."""
+        found = {}
+        for count, number in enumerate(numbers):
+            tell("held-out reconstructions", count * BATCH, min(len(numbers) * BATCH, n))
+            truth = move(held.batch(parts[number]), model.device)
+            fields = model.reconstruct(truth)
+            values = [metric(fields, truth, model.renderer).cpu() for metric in metrics.values()]
+            rows = [network.of_fields(fields, model.renderer).cpu().float() for network in networks]
+            found[number] = [*values, *rows]
+        return found
+
+    shares = distributed.from_all(lambda: own(distributed.share(range(len(parts)))))
+    every = {number: row for each in shares for number, row in each.items()}
+    columns = [torch.cat(column) for column in zip(*(every[number] for number in range(len(parts))), strict=True)]
     kind = f"all {n} held-out signals" if n == len(held) else f"the first {n} of {len(held)} held-out signals"
     protocol = {**common, "n": n, "signals": f"reconstructions of {kind}", "latent": "posterior mean, without noise"}
     pairs = {**protocol, "reference": "the original of each"}
-    for name, parts in values.items():
-        yield Estimate.mean(torch.cat(parts)).figure(f"{RECONSTRUCTION}{name}", {**pairs, **records.get(name, {})})
+    figures = [
+        Estimate.mean(values).figure(f"{RECONSTRUCTION}{name}", {**pairs, **records.get(name, {})})
+        for name, values in zip(metrics, columns, strict=False)
+    ]
     if n < LEAST:
-        return
-    for network, own in zip(networks, rows, strict=True):
-        made, real = torch.cat(own), describe_signals(network, held, range(n), tell)
+        return figures
+    for network, made in zip(networks, columns[len(metrics) :], strict=True):
+        real = describe_signals(network, held, range(n), tell, together=True)
         entries = {**protocol, "reference": kind, "network": {"name": network.name, **network.record}}
         about = "Fréchet distance of reconstructions to their originals; lower is better"
-        yield Figure(_name(network.name), frechet(made, real), entries, about)
+        distance = distributed.on_main(partial(frechet, made, real))
+        figures.append(Figure(_name(network.name), distance, entries, about))
+    return figures
 
 
 def _name(network: str) -> str:

@@ -22,6 +22,10 @@ from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
 
+# Most points of one call of the readout with gradients: where it computes its activations again
+# (`training.gradient_checkpointing`), those of one piece are in memory.
+PIECE = 65536
+
 
 @frozen(eq=False)
 class Field:
@@ -78,8 +82,13 @@ class Field:
         join, places = self.readout.config.planes, self.layout.in_planes(coords)
         weights = self.layout.plane_weights(coords)
         embeddings = [embed(basis, places, self.layout, join, weights) for basis in self.basis]
-        values: Tensor = self.readout(embeddings, extra)
-        return values
+        size = max(1, PIECE // len(self))
+        if coords.shape[1] <= size or not torch.is_grad_enabled():
+            values: Tensor = self.readout(embeddings, extra)
+            return values
+        # `split` joins the gradients of all pieces once, which slices would not.
+        pieces = zip(*(torch.split(part, size, dim=1) for part in (*embeddings, extra)), strict=True)
+        return torch.cat([self.readout(parts, columns) for *parts, columns in pieces], dim=1)
 
     def __getitem__(self, index: int | slice) -> Field:
         """A part of the batch; an integer gives a batch of one.

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddmi_core.blocks import Block
 from ddmi_core.fields.config import ReadoutConfig as ReadoutConfig
 
 LEAST = 1e-8  # added to squared norms of weights
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
-class CoarseToFineReadout(nn.Module):
+class CoarseToFineReadout(Block):
     """`h1 = block1(e1)`, `h2 = block2([h1, e2])`, ..., and a linear head from the last hidden state to the values.
 
     Each block has `depth` linear layers with activations. Extra columns are concatenated to the input of the

@@ -16,6 +16,7 @@ from torch import Tensor
 from ddmi_core.api.signals import DivisibleSet
 from ddmi_core.draws import per_row
 from ddmi_core.grids.sampler import as_values
+from ddmi_core.sources.lazy_rows import LazyRows
 
 Levels = tuple[Tensor, ...]
 Augment = Callable[[Levels, Tensor, torch.Generator], Levels]
@@ -59,7 +60,8 @@ class GridSet(DivisibleSet):
 
     Args:
         levels: one array `(M, V, *grid)` per level, the native one first: bytes, 16-bit integers or floats
-            (see `OnGrids.levels`), in memory or memory-mapped. They may hold more signals than the set.
+            (see `OnGrids.levels`), in memory, memory-mapped, or of `FolderSource.decode`. They may hold more signals
+            than the set.
         names: one unique name per signal of the set.
         rows: rows of the set's signals in the arrays; the first ones by default.
         classes: names of the classes.
@@ -74,7 +76,7 @@ class GridSet(DivisibleSet):
 
     def __init__(
         self,
-        levels: Sequence[npt.NDArray[Any]],
+        levels: Sequence[npt.NDArray[Any] | LazyRows],
         names: Sequence[str],
         rows: Sequence[int] | None = None,
         classes: Sequence[str] = (),
@@ -119,12 +121,20 @@ class GridSet(DivisibleSet):
     def _fingerprint(self) -> str:
         shapes = [(level.shape[1:], level.dtype.newbyteorder("<").str) for level in self.grids]
         contents = (self.names, self.classes, self.labels.tolist(), shapes)
-        digest = hashlib.sha256(repr(contents).encode())
-        for level in self.grids:
+
+        def digest() -> str:
+            found = hashlib.sha256(repr(contents).encode())
             for row in self.rows:
-                values = np.ascontiguousarray(level[row])
-                digest.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
-        return digest.hexdigest()
+                for level in self.grids:
+                    values = np.ascontiguousarray(level[row])
+                    found.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+            return found.hexdigest()
+
+        (first, *_) = self.grids
+        if isinstance(first, LazyRows):  # reading all of them takes long
+            which = hashlib.sha256(repr((contents, self.rows.tolist())).encode()).hexdigest()
+            return str(first.once(f"fingerprint of {which}", digest))
+        return digest()
 
     def part(self, indices: Sequence[int]) -> GridSet:
         """Some signals of the set, sharing its arrays."""

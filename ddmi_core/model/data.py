@@ -14,7 +14,7 @@ from attrs import asdict, evolve, field, frozen
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.conditions.text import text_condition, text_tokens, word_condition, word_tokens
 from ddmi_core.conditions.text_network import is_network
-from ddmi_core.errors import CaptionsMissing, DataError, counted, nearest
+from ddmi_core.errors import CaptionsMissing, ConfigError, DataError, UnusableFiles, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
 from ddmi_core.settings.config import RunConfig
@@ -154,14 +154,16 @@ class DataSummary:
         return json.dumps({**own, **self.account.to_dict()}, indent=1)
 
 
-def check_data(parts: AnyParts, config: RunConfig) -> DataSummary:
+def check_data(parts: AnyParts, config: RunConfig, trial: Callable[[Split], object] | None = None) -> DataSummary:
     """Load data as training does, and describe them, or the error with what was found until then.
 
-    What a run would meet later is an error or a warning here: too few signals, or no captions for its condition.
+    What a run would meet later is an error or a warning here: too few signals, no captions for its condition, and what
+    `trial` raises. The error does not repeat the unusable files, which the account lists.
 
     Args:
         parts: the domain with the sources.
         config: of a run, with its data.
+        trial: uses some of the signals as a run does; raises `DdmiError`.
 
     Raises:
         PluginError: as `load_data`.
@@ -173,9 +175,11 @@ def check_data(parts: AnyParts, config: RunConfig) -> DataSummary:
             split = load_data(parts, config.data)
             check_enough(split)
             fitting_condition(parts, config, split)
-        except DataError as error:
+            if trial is not None:
+                trial(split)
+        except (DataError, ConfigError) as error:
             found = DataSummary(name, account=account) if split is None else summarize(split, name)
-            return evolve(found, error=str(error))
+            return evolve(found, error=error.brief if isinstance(error, UnusableFiles) else str(error))
         return summarize(split, name)
 
 

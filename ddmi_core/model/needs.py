@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from ddmi_core.api.signals import SignalSet, Split
+from ddmi_core.blocks import Block, blocks
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import DdmiError, PluginError
 from ddmi_core.model.build import (
@@ -53,7 +56,8 @@ class StageNeeds:
     Args:
         parameters: that are trained, with those of a discriminator.
         state: bytes of weights, gradients, moments of the optimiser, moving average, and frozen networks.
-        activations: bytes that one signal keeps for the gradients, with 32 bits a number.
+        activations: bytes that one signal keeps for the gradients, with 32 bits a number. With gradient checkpointing,
+            these are the inputs of blocks, and all that the largest block keeps.
         signals: in memory at once, in one process.
         flops: of the training step for one signal, forward and backward: products, convolutions and attention.
         steps: of the stage.
@@ -108,7 +112,8 @@ def _autoencoder(parts: AnyParts, config: RunConfig) -> StageNeeds:
         model = build_autoencoder(parts, config)
         players = autoencoder_objectives(parts, evolve(config, autoencoder=plain), model, Split(blanks, blanks))
     networks = nn.ModuleList(players.values())  # each objective uses the networks of the other
-    costs = _costs(networks, [_loss(objective, settings.training.steps) for objective in players.values()])
+    losses = [_loss(objective, settings.training.steps) for objective in players.values()]
+    costs = _costs(networks, losses, settings.training.gradient_checkpointing)
     parameters = sum(_size(objective.trained) for objective in players.values())
     # The objectives take turns, so only one's activations are in memory.
     return _stage(settings.training, parameters, 0, max(kept for kept, _ in costs), sum(flops for _, flops in costs))
@@ -134,7 +139,7 @@ def _diffusion(parts: AnyParts, config: RunConfig) -> StageNeeds:
         predicted: Tensor = model(torch.zeros(1, shape.length), torch.ones(1), model.condition.none(1))
         return predicted.square().mean()
 
-    ((kept, flops),) = _costs(model, [loss])
+    ((kept, flops),) = _costs(model, [loss], config.diffusion.training.gradient_checkpointing)
     parameters, other = _size(model), 0
     if config.diffusion.latents == "fresh":
         flops += encoder.get_total_flops()
@@ -147,32 +152,85 @@ def _stage(training: TrainingConfig, parameters: int, other: int, activations: i
     return StageNeeds(parameters, STATE * parameters + other, activations, signals, flops, training.steps, batch)
 
 
-def _costs(network: nn.Module, losses: Sequence[Callable[[], Tensor]]) -> list[tuple[int, int]]:
+def _costs(network: nn.Module, losses: Sequence[Callable[[], Tensor]], recompute: bool) -> list[tuple[int, int]]:
     """For each loss: bytes that the forward pass keeps for the gradients, and operations of both passes.
 
     Parameters, which are in memory anyway, do not count. Fake tensors take the kernels of the CPU, so attention does
     not keep its weights, as it would on `meta`.
     """
-    kept: dict[int, torch.UntypedStorage] = {}  # the storages themselves, so that no identifier is used twice
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage
-        return tensor
-
     costs = []
     with FakeTensorMode(allow_non_fake_inputs=True):
         network.to_empty(device=CPU)
         weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
         for loss in losses:
             with FlopCounterMode(display=False, custom_mapping=_ATTENTION) as counter:
-                with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                    value = loss()
-                value.backward()  # type: ignore[no-untyped-call]
-            costs.append((sum(storage.nbytes() for storage in kept.values()), counter.get_total_flops()))
-            kept.clear()
+                kept = _Kept(weights, counter.get_total_flops)
+                with kept.outside(blocks(network) if recompute else ()):
+                    with torch.autograd.graph.saved_tensors_hooks(kept.keep, lambda tensor: tensor):
+                        value = loss()
+                    value.backward()  # type: ignore[no-untyped-call]
+            costs.append((kept.bytes, counter.get_total_flops() + kept.again))
     return costs
+
+
+class _Kept:
+    """What a forward pass keeps for the gradients.
+
+    Args:
+        weights: identifiers of storages that do not count.
+        operations: counts those so far.
+    """
+
+    def __init__(self, weights: set[int], operations: Callable[[], int]) -> None:
+        self.weights, self.operations = weights, operations
+        # The storages themselves, so that no identifier is used twice.
+        self.storages: dict[int, torch.UntypedStorage] = {}
+        self.outer = self.storages
+        self.largest = self.again = self.before = 0
+
+    @property
+    def bytes(self) -> int:
+        """All that is kept, with the largest block that computes its activations again."""
+        return _bytes(self.storages) + self.largest
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Count the storage of a tensor."""
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.weights:
+            self.storages[storage._cdata] = storage
+        return tensor
+
+    @contextmanager
+    def outside(self, recomputed: Iterable[Block]) -> Iterator[None]:
+        """Count blocks that compute their activations again: the inputs of each, and their operations once more."""
+        hooks = []
+        for block in recomputed:
+            hooks += [
+                block.register_forward_pre_hook(self._enter, with_kwargs=True),
+                block.register_forward_hook(self._leave),
+            ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _enter(self, block: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if torch.is_grad_enabled():
+            for tensor in tree_leaves((inputs, named)):
+                if isinstance(tensor, Tensor):
+                    self.keep(tensor)
+            self.outer, self.storages, self.before = self.storages, dict(self.storages), self.operations()
+
+    def _leave(self, block: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if torch.is_grad_enabled():
+            self.largest = max(self.largest, _bytes(self.storages) - _bytes(self.outer))
+            self.again += self.operations() - self.before
+            self.storages = self.outer
+
+
+def _bytes(storages: Mapping[int, torch.UntypedStorage]) -> int:
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def _size(network: nn.Module) -> int:

@@ -41,8 +41,9 @@ def ddmi_targets() -> Contributions:
 
 @hookimpl
 def ddmi_trackers() -> Contributions:
-    """TensorBoard."""
-    return {"tensorboard": Contribution("ddmi_core.training.tensorboard:TensorBoard", requires="ddmi[tensorboard]")}
+    """TensorBoard, Weights & Biases, MLflow and Trackio, each with an extra of its name."""
+    names = ("tensorboard", "wandb", "mlflow", "trackio")
+    return {name: Contribution(f"ddmi_core.training.services:{name}", requires=f"ddmi[{name}]") for name in names}
 
 
 @hookimpl

@@ -24,6 +24,7 @@ from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.report.charts import Line, chart
 from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse, playable
 from ddmi_core.training.log import Log
+from ddmi_core.training.meter import OPERATING
 
 RECONSTRUCTIONS = 12
 
@@ -113,7 +114,7 @@ def _curves(folder: RunFolder) -> list[tuple[str, str]]:
     for record in Log(folder.log).records():
         lines = stages.setdefault(record["stage"], {})
         for name, value in record.items():
-            if name not in ("stage", "step", "steps_per_second"):
+            if name not in ("stage", "step", *OPERATING):
                 lines.setdefault(name, []).append((record["step"], value))
     return [
         (

@@ -20,7 +20,7 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
-from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, TrainingError
+from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
 from ddmi_core.evaluation.progress import Tell, duration, shown
@@ -151,6 +151,11 @@ def execute(
         training.parts(distributed.count(), f"{key}.training")
     for _, kind, name in named_parts(config):
         part(kind, name, domain)  # one that cannot be imported ends the run before any training
+    if config.diffusion.training.shard and callbacks:
+        raise RequestError(
+            "callbacks read the whole network, which no process has with diffusion.training.shard. Fix: leave out "
+            f"--callback {callbacks[0]}, or set diffusion.training.shard=false"
+        )
     if not resume and not config.data:
         config = evolve(config, data=preset_source(parts, config.preset))
     if not finished(place.autoencoder):
@@ -327,19 +332,22 @@ def _stage(
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]:.4f}"),
+        TextColumn("{task.fields[machine]}"),
         TimeRemainingColumn(),
     )
     shown = [-1]
     with Progress(*columns, console=run.console, disable=not run.console.is_terminal) as bar:
-        task = bar.add_task(name, total=training.steps, loss=float("nan"))
+        task = bar.add_task(name, total=training.steps, loss=float("nan"), machine="")
 
         def progress(state: Report) -> None:
-            bar.update(task, completed=state.step, loss=state.loss)
+            machine = _machine(state)
+            bar.update(task, completed=state.step, loss=state.loss, machine=machine)
             tenth = 10 * state.step // state.steps
             if not run.console.is_terminal and tenth > shown[0]:
                 shown[0] = tenth
                 left = f", {duration(state.seconds_left)} left" if state.step < state.steps else ""
-                run.console.print(f"{name} {state.step}/{state.steps} loss {state.loss:.4f}{left}", highlight=False)
+                line = f"{name} {state.step}/{state.steps} loss {state.loss:.4f}, {machine}{left}"
+                run.console.print(line, highlight=False, soft_wrap=True)
 
         yield Stage(
             name=name,
@@ -356,6 +364,12 @@ def _stage(
             resume_hint=run.hint,
             failure_hint=run.failure_hint(key, training),
         )
+
+
+def _machine(state: Report) -> str:
+    """Throughput, waiting and memory of a training, for people."""
+    speed = f"{state.signals_per_second:,.0f}" if state.signals_per_second >= 10 else f"{state.signals_per_second:.2g}"
+    return f"{speed} signals/s, {state.waiting_percent:.0f} % waiting for data, {state.memory_gib:.1f} GiB"
 
 
 @contextmanager

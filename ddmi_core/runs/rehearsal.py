@@ -33,6 +33,7 @@ from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.runs.idle_settings import Read, Trial, augmented, check_settings_act
 from ddmi_core.settings.config import RunConfig
+from ddmi_core.settings.resolve import QUICK, resolve
 from ddmi_core.training import distributed
 from ddmi_core.training.objective import StepContext, generator_for
 
@@ -110,6 +111,43 @@ def rehearse(
             trial = Trial(model=model, patches=patches, augmented=random_data, whole=whole)
             notes += check_settings_act(parts, config, read, trial)
     return notes
+
+
+def try_metrics(parts: AnyParts, config: RunConfig, split: Split) -> None:
+    """Metrics of one signal and its reconstruction by initial weights.
+
+    Args:
+        parts: the domain.
+        config: of the run; its autoencoder gives way to that of the preset `quick`, which is the smallest.
+        split: the data.
+
+    Raises:
+        DataError: if one of them cannot take the signals.
+    """
+    with _undisturbed(), torch.no_grad():
+        signal = split.train.batch([0])
+        try:
+            small = evolve(config, autoencoder=resolve(parts.domain, QUICK).autoencoder)
+            autoencoder = build_autoencoder(parts, small).eval()
+            fields = autoencoder.decode(autoencoder.encode(signal).mean)
+        except (DdmiError, RuntimeError):
+            return  # of another size than these signals need
+        given = {name: part("metrics", name, parts.domain) for name in config.evaluation.metrics}
+        steps: dict[str, Callable[[], object]] = {
+            f"the metric {name!r}": partial(_measured, metric, fields, signal, parts.renderer)
+            for name, metric in {**parts.metrics(), **given}.items()
+        }
+        for what, step in steps.items():
+            try:
+                step()
+            except DdmiError:
+                raise
+            except Exception as error:
+                shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors(signal))
+                raise DataError(
+                    f"{what} cannot take these signals, of shapes {shapes}: {type(error).__name__}: {error}. Fix: "
+                    "change the settings of sizes and channels, or leave it out of evaluation.metrics"
+                ) from error
 
 
 def _training_step(model: Model, split: Split) -> bool:

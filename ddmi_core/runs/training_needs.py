@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import psutil
 import torch
 from attrs import asdict, frozen
 
@@ -13,6 +12,7 @@ from ddmi_core.model.needs import StageNeeds, stage_needs
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.runs.bench import product_rate
 from ddmi_core.settings.config import RunConfig
+from ddmi_core.training.allowance import free_memory
 from ddmi_core.training.distributed import default_device
 
 
@@ -70,7 +70,7 @@ def training_needs(parts: AnyParts, config: RunConfig) -> TrainingNeeds:
     stages, device = stage_needs(parts, config), default_device()
     low = config.autoencoder.training.precision != "fp32" and config.diffusion.training.precision != "fp32"
     if device.type == "cpu":
-        name, free = "CPU", psutil.virtual_memory().available
+        name, free = "CPU", free_memory()
     else:
         name, (free, _) = torch.cuda.get_device_name(), torch.cuda.mem_get_info()
     rate = product_rate(torch.bfloat16 if low else torch.float32, device)

@@ -92,6 +92,10 @@ class ArrayCache:
         """Whether the array of a key is in the cache."""
         return self._path(key).is_file()
 
+    def filled_key(self, key: Sequence[Any], shape: tuple[int, ...], dtype: npt.DTypeLike) -> list[Any]:
+        """The key of an array that `filled` makes."""
+        return [*key, list(shape), np.dtype(dtype).str]
+
     def filled(
         self, key: Sequence[Any], shape: tuple[int, ...], dtype: npt.DTypeLike, fill: Callable[[Rows], Any]
     ) -> tuple[Rows, Any]:
@@ -111,7 +115,7 @@ class ArrayCache:
             OutputError: if the cache cannot be written, or has no space left.
         """
         dtype = np.dtype(dtype)
-        path = self._path([*key, list(shape), dtype.str])
+        path = self._path(self.filled_key(key, shape, dtype))
         with suppress(OSError, ValueError, EOFError):
             return _opened(path)
         size = int(np.prod(shape)) * dtype.itemsize

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from attrs import frozen
@@ -16,10 +19,12 @@ from ddmi_core.errors import DataError, DdmiError, counted
 from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.files import Entry
+from ddmi_core.sources.lazy_rows import LazyRows
 
 SMALL = 1 << 26  # bytes; larger decoded data are kept in the cache, so that the next start is quick
 IN_MEMORY = 1 << 30  # bytes; larger ones require it
 CACHE = ArrayCache("decoded", arrays=4)
+AHEAD = 64  # files that threads decode before the first of them is used up
 FORMAT = 2  # of the notes of decoded files
 
 _ADDRESS = re.compile(r" ?<[^<>]* (at 0x[0-9a-f]+|name=[^<>]*)>")  # of an object or open file, in messages of decoders
@@ -84,16 +89,22 @@ class Decoding:
             `DataError` if the file cannot be used.
         key: inputs of the rows other than the files, as a part of the cache's key: the domain's name, since all
             domains share the cache, and the settings that change what is read.
+        repeatable: whether `read` may be called at any time, in any order, thread or process. Then several threads
+            decode, and data that fit neither into memory nor into the cache are decoded at each reading.
     """
 
     length: int
     dtype: np.dtype[Any]
     read: Callable[[Entry], Rows | Decoded]
     key: tuple[str | int, ...]
+    repeatable: bool = False
 
 
 def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tuple[Rows, dict[str, str]]:
     """Decode all files, and record changes and equal rows in the account of the data.
+
+    Up to 64 MiB of rows are kept in memory; larger ones in the user's cache, which takes at most a quarter of the free
+    space of its disk. If it has no room, up to 1 GiB is kept in memory, and larger rows are decoded at each reading.
 
     Args:
         location: folder or archive, for the cache's key.
@@ -101,20 +112,32 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
         how: the decoder.
 
     Returns:
-        `(M, length)`, one row per file, and the errors of files that cannot be decoded, by name.
+        `(M, length)`, one row per file, and the errors of files that cannot be decoded, by name. The rows are an array;
+        where `how` is repeatable, they may be `LazyRows`, which `GridSet` takes as well.
 
     Raises:
-        OutputError: if the cache cannot be written.
+        OutputError: if the cache cannot be written, and reading cannot be repeated.
     """
     shape = (len(entries), how.length)
     needed = shape[0] * shape[1] * how.dtype.itemsize
     key = [str(location.resolve()), *how.key, FORMAT, [(entry.name, entry.stamp) for entry in entries]]
 
     def fill(rows: Rows) -> dict[str, Any]:
-        return _fill(rows, entries, how)
+        return _read_all(entries, how, rows.__setitem__)
 
-    if needed > IN_MEMORY or (needed > SMALL and CACHE.has_room(needed)):
+    rows: Rows | LazyRows
+    room = needed > min(SMALL, IN_MEMORY) and (
+        CACHE.has_room(needed) or CACHE.has(CACHE.filled_key(key, shape, how.dtype))
+    )
+    if room or (needed > IN_MEMORY and not how.repeatable):
         rows, notes = CACHE.filled(key, shape, how.dtype, fill)
+    elif needed > IN_MEMORY:
+        rows, notes = _lazily(key, entries, how)
+        data_warning(
+            f"files are decoded at each reading: {needed / 2**30:.1f} GiB would take more than a quarter of the free "
+            f"space of the cache {CACHE.folder}",
+            fix="if training waits for data, free space there, or set XDG_CACHE_HOME to a folder with more",
+        )
     else:
         rows = np.zeros(shape, dtype=how.dtype)
         notes = fill(rows)
@@ -126,7 +149,7 @@ def decode_files(location: Path, entries: Sequence[Entry], how: Decoding) -> tup
             [f"{name} = {first}" for name, first in copies.items()],
             "remove the copies",
         )
-    return rows, notes["problems"]
+    return cast(Rows, rows), notes["problems"]
 
 
 def decoded(row: Rows | Decoded) -> Decoded:
@@ -134,22 +157,58 @@ def decoded(row: Rows | Decoded) -> Decoded:
     return row if isinstance(row, Decoded) else Decoded(row)
 
 
-def _fill(rows: Rows, entries: Sequence[Entry], how: Decoding) -> dict[str, Any]:
-    """Write the rows. Returns problems, changes as JSON values, and names of copies with that of the first one."""
+def _lazily(key: list[Any], entries: Sequence[Entry], how: Decoding) -> tuple[LazyRows, dict[str, Any]]:
+    """Rows that are decoded when they are read, and the notes from one reading of all files."""
+
+    def once(name: str, make: Callable[[], Any]) -> Any:
+        return CACHE.noted([*key, name], lambda: (np.zeros(0, how.dtype), make()))[1]
+
+    def read(index: int) -> Rows:
+        return decoded(how.read(entries[index])).row.astype(how.dtype, copy=False)
+
+    notes = once("read", lambda: _read_all(entries, how, lambda number, row: None))
+    return LazyRows(read, len(entries), how.length, how.dtype, once), notes
+
+
+def _read_all(entries: Sequence[Entry], how: Decoding, keep: Callable[[int, Rows], Any]) -> dict[str, Any]:
+    """Decode all files, and keep their rows.
+
+    Returns:
+        Problems, changes as JSON values, and names of copies with that of the first one.
+    """
     problems: dict[str, str] = {}
     changes: dict[str, Any] = {}
     copies: dict[str, str] = {}
     seen: dict[bytes, str] = {}
-    for number, entry in enumerate(entries):
-        try:
-            read = decoded(how.read(entry))
-        except DataError as error:
-            problems[entry.name] = str(error)
+    for number, (entry, read) in enumerate(zip(entries, _each(entries, how), strict=True)):
+        if isinstance(read, DataError):
+            problems[entry.name] = str(read)
             continue
-        rows[number] = read.row
+        row = np.ascontiguousarray(read.row, dtype=how.dtype)
+        keep(number, row)
         if read.changes:
             changes[entry.name] = [as_json(change) for change in read.changes]
-        first = seen.setdefault(blake2b(np.ascontiguousarray(rows[number]).data, digest_size=16).digest(), entry.name)
+        first = seen.setdefault(blake2b(row.data, digest_size=16).digest(), entry.name)
         if first != entry.name:
             copies[entry.name] = first
     return {"problems": problems, "changes": changes, "copies": copies}
+
+
+def _each(entries: Sequence[Entry], how: Decoding) -> Iterator[Decoded | DataError]:
+    """What reading each file gives, in order; several threads read ahead if it is repeatable."""
+
+    def read(entry: Entry) -> Decoded | DataError:
+        try:
+            return decoded(how.read(entry))
+        except DataError as error:
+            return error
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not how.repeatable or threads == 1:
+        yield from map(read, entries)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(entries), AHEAD):
+            # Each call has a context of its own, so that warnings reach the account that is open.
+            calls = [pool.submit(copy_context().run, read, entry) for entry in entries[first : first + AHEAD]]
+            yield from (call.result() for call in calls)

@@ -1,4 +1,4 @@
-"""File search in folders and zip archives."""
+"""File search in folders, zip archives and tar archives."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from attrs import frozen
+import numpy as np
+from attrs import evolve, frozen
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import SUFFIX, account
+from ddmi_core.sources.array_cache import ArrayCache, Rows
 
 LARGEST_FILE = 1 << 30  # bytes of one file of an archive, so that a forged archive cannot fill the memory
+TAR = ".tar"
 SUFFIXES_SHOWN = 12
 HIDDEN = (".", "__MACOSX")
+INDICES = ArrayCache("indices", arrays=4096, room=1 << 30)
 
 
 @frozen
@@ -45,30 +50,37 @@ class Entry:
 
 
 def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Sequence[str] = ()) -> list[Entry]:
-    """Files of a folder (with its sub-folders) or a zip archive, sorted by name.
+    """Files of a folder (with its sub-folders), a zip archive or uncompressed tar archives, sorted by name.
 
     Links are followed, each folder is read once, and the account of the data names the files that are left out: hidden
     ones, those with other suffixes, and links that lead nowhere. An archive whose files of the kind all lie in one top
-    folder is read as that folder. Bytes of a name that are not UTF-8 appear as escapes: `caf\\xe9.png`.
+    folder is read as that folder. A folder with tar archives and no file of the kind is read as these archives, such as
+    the shards of WebDataset. Bytes of a name that are not UTF-8 appear as escapes: `caf\\xe9.png`.
 
     Args:
-        location: folder or archive.
+        location: folder, archive, or folder of tar archives.
         suffixes: accepted suffixes in lower case: `(".png", ".jpg")`.
         kind: what the files are, in the plural, for messages: `pictures`.
         beside: suffixes of further files to return, such as captions; they lie in the same top folder of an archive.
 
     Raises:
-        DataError: if the path is missing, is neither folder nor zip archive, or has no file with one of the suffixes.
+        DataError: if the path is missing, is neither folder nor archive, is damaged, or has no file with one of the
+            suffixes.
     """
     if not location.exists():
-        raise DataError(f"{location}: no such folder or zip archive")
+        raise DataError(f"{location}: no such folder or archive")
     if location.is_dir():
         found = list(_in_folder(location))
+        shards = [location / entry.name for entry in found if entry.name.lower().endswith(TAR)]
+        if shards and all(_unwanted(PurePosixPath(entry.name), suffixes) for entry in found):
+            others = [entry for entry in found if not entry.name.lower().endswith(TAR)]
+            found = [*_in_tars(shards, suffixes), *others]
     elif zipfile.is_zipfile(location):
         found = _in_zip(location, suffixes)
+    elif _is_tar(location):
+        found = _in_tars([location], suffixes)
     else:
-        fix = "unpack this tar archive, and give its folder" if _is_tar(location) else f"give a folder of {kind}"
-        raise DataError(f"{location}: neither a folder nor a zip archive; {fix}")
+        raise DataError(f"{location}: neither a folder nor a zip or tar archive; give a folder of {kind}")
     wanted, others = [], []
     for entry in found:
         reason = _unwanted(PurePosixPath(entry.name), suffixes)
@@ -112,28 +124,35 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
             inside = sorted(os.scandir(place), key=lambda item: item.name)
         except OSError as error:
             raise DataError(f"{_name(place, folder)}: the folder cannot be read: {error.strerror}") from error
-        for item in inside:
-            path = Path(item.path)
-            if path.is_dir() and item.name.startswith(HIDDEN):
-                account().leave_out(folder, f"{_name(path, folder)}/", "hidden")
-            elif item.is_symlink() and path.is_dir():
-                links.append(path)
-            elif path.is_dir():
-                if (real := path.resolve()) not in read:
-                    read.add(real)
-                    waiting.append(path)
-            elif path.is_file():
-                status = path.stat()
-                stamp = f"{status.st_size} {status.st_mtime_ns}"
-                yield Entry(_name(path, folder), stamp, lambda path=path: path.open("rb"))  # type: ignore[misc]
-            else:
+        below = "" if place == folder else f"{_name(place, folder)}/"
+        for item in inside:  # by system calls of the entry, because there may be millions
+            name = f"{below}{_text(item.name)}"
+            if item.is_file():
+                status = item.stat()
+                yield Entry(name, f"{status.st_size} {status.st_mtime_ns}", partial(_open, item.path))
+            elif not item.is_dir():
                 reason = "link to nothing" if item.is_symlink() else "neither a file nor a folder"
-                account().leave_out(folder, _name(path, folder), reason)
+                account().leave_out(folder, name, reason)
+            elif item.name.startswith(HIDDEN):
+                account().leave_out(folder, f"{name}/", "hidden")
+            elif item.is_symlink():
+                links.append(Path(item.path))
+            elif (real := Path(item.path).resolve()) not in read:
+                read.add(real)
+                waiting.append(Path(item.path))
 
 
 def _name(path: Path, folder: Path) -> str:
     """The path below the folder; file systems may hold names that are not UTF-8."""
-    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+    return _text(path.relative_to(folder).as_posix())
+
+
+def _open(path: str) -> BinaryIO:
+    return Path(path).open("rb")
+
+
+def _text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _in_zip(location: Path, suffixes: Sequence[str]) -> list[Entry]:
@@ -142,21 +161,81 @@ def _in_zip(location: Path, suffixes: Sequence[str]) -> list[Entry]:
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{location}: damaged zip archive: {error}") from error
 
+    opened = {os.getpid(): archive}  # processes that share an open file would move each other's place in it
+
     def read(info: zipfile.ZipInfo) -> BinaryIO:
         if info.flag_bits & 1:
             raise OSError("it is encrypted; unpack the archive with its password")
         if info.file_size > LARGEST_FILE:
             raise OSError(f"{info.file_size:,} bytes, more than the limit of {LARGEST_FILE:,} a file")
-        return BytesIO(archive.read(info))
+        if os.getpid() not in opened:
+            opened[os.getpid()] = zipfile.ZipFile(location)
+        return BytesIO(opened[os.getpid()].read(info))
 
-    files = [(PurePosixPath(info.filename), info) for info in archive.infolist() if not info.is_dir()]
-    tops = {path.parts[0] if len(path.parts) > 1 else "" for path, _ in files if not _unwanted(path, suffixes)}
+    return _below_top(
+        [
+            Entry(str(PurePosixPath(info.filename)), f"{info.file_size} {info.CRC}", partial(read, info))
+            for info in archive.infolist()
+            if not info.is_dir()
+        ],
+        suffixes,
+    )
+
+
+def _below_top(entries: Sequence[Entry], suffixes: Sequence[str]) -> list[Entry]:
+    """Entries of an archive, named below its top folder if all of the kind are in one."""
+    paths = [PurePosixPath(entry.name) for entry in entries]
+    tops = {path.parts[0] if len(path.parts) > 1 else "" for path in paths if not _unwanted(path, suffixes)}
     top = tops.pop() if len(tops) == 1 else ""
-    entries = []
-    for path, info in files:
-        name = PurePosixPath(*path.parts[1:]) if top and path.parts[0] == top else path
-        entries.append(Entry(str(name), f"{info.file_size} {info.CRC}", lambda info=info: read(info)))  # type: ignore[misc]
-    return entries
+    return [
+        evolve(entry, name=str(PurePosixPath(*path.parts[1:]))) if top and path.parts[0] == top else entry
+        for entry, path in zip(entries, paths, strict=True)
+    ]
+
+
+def _in_tars(archives: Sequence[Path], suffixes: Sequence[str]) -> list[Entry]:
+    """Files of tar archives. If archives have files of equal names, all names get that of their archive before them."""
+    found = [(path, _below_top(list(_in_tar(path)), suffixes)) for path in archives]
+    names = [entry.name for _, entries in found for entry in entries]
+    if len(set(names)) == len(names):
+        return [entry for _, entries in found for entry in entries]
+    return [evolve(entry, name=_prefixed(path.stem, entry.name)) for path, entries in found for entry in entries]
+
+
+def _prefixed(prefix: str, name: str) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{prefix}:{path.name}"))
+
+
+def _in_tar(location: Path) -> Iterator[Entry]:
+    """Files of an uncompressed tar archive, whose places in it are read once and kept in the user's cache."""
+    status = location.stat()
+    stamp = f"{status.st_size} {status.st_mtime_ns}"
+
+    def index() -> tuple[Rows, list[tuple[str, int, int]]]:
+        try:
+            with tarfile.open(location, "r:") as archive:
+                # Of files with the same name, the last one counts, as when a tar archive is unpacked.
+                last = {member.name: member for member in archive if member.isreg()}
+        except (OSError, tarfile.TarError) as error:
+            fix = "; a compressed one must be unpacked" if _is_tar(location) else ""
+            raise DataError(f"{location}: not an uncompressed tar archive, or damaged: {error}{fix}") from error
+        files = [(name, member.offset_data, member.size) for name, member in last.items()]
+        if any(place + size > status.st_size for _, place, size in files):
+            raise DataError(f"{location}: damaged tar archive: its end is missing")
+        return np.zeros(0), files
+
+    def read(place: int, size: int) -> BinaryIO:
+        if size > LARGEST_FILE:
+            raise OSError(f"{size:,} bytes, more than the limit of {LARGEST_FILE:,} a file")
+        with location.open("rb") as file:
+            file.seek(place)
+            return BytesIO(file.read(size))
+
+    _, files = INDICES.noted(["tar", str(location.resolve()), stamp], index)
+    INDICES.tidy()
+    for name, place, size in files:
+        yield Entry(str(PurePosixPath(name)), f"{place} {size} {stamp}", partial(read, place, size))
 
 
 def _is_tar(path: Path) -> bool:

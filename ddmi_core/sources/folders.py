@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import evolve, field, frozen
 from platformdirs import user_data_path
 
-from ddmi_core.errors import DataError, counted
+from ddmi_core.errors import DataError, UnusableFiles, counted
 from ddmi_core.sources.account import NOT_CHOSEN, UNUSABLE, account, as_json, changes_from, data_warning, is_open
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.captions import captions_beside, tell_sides
@@ -93,7 +93,7 @@ class FolderSource:
         """Files sorted by name, at most `limit` of them (0: all), chosen by a stable hash of their names.
 
         Raises:
-            DataError: if the location is missing, is neither a folder nor a zip archive, or has no such file.
+            DataError: if the location is missing, is neither a folder nor an archive, or has no such file.
         """
         found = find_files(self.location, self.suffixes, self.kind)
         chosen = [found[i] for i in choose([entry.name for entry in found], limit)]
@@ -145,7 +145,8 @@ class FolderSource:
             total: what none of can be used, for the error: `pictures (12)` by default.
 
         Returns:
-            Rows `(M, length)`, and the indices of the entries that could be decoded, at least one.
+            Rows `(M, length)`, and the indices of the entries that could be decoded, at least one. The rows are an
+            array; where `how` is repeatable, they may be `LazyRows`, which `GridSet` takes as well.
 
         Raises:
             DataError: if no entry can be decoded, or if `strict` and a file is unusable, for `usable` or here.
@@ -157,7 +158,7 @@ class FolderSource:
         found = {**self._problems, **(problems if unusable is None else unusable(problems))}
         try:
             report_unusable(self.location, found, self.strict)
-        except DataError as error:
+        except UnusableFiles as error:
             self._read_labels([entry.name for entry in entries if entry.name not in problems], error)
             raise
         kept = [i for i, entry in enumerate(entries) if entry.name not in problems]
@@ -184,12 +185,13 @@ class FolderSource:
         captions = [texts[place[file]] for file in files] if texts else []
         return FileLabels(classes, [labels[place[file]] for file in files], captions)
 
-    def _read_labels(self, names: Sequence[str], unusable: DataError) -> None:
+    def _read_labels(self, names: Sequence[str], unusable: UnusableFiles) -> None:
         """Read classes and captions only for their warnings and errors, so that all are reported at once."""
         try:
             self.labels(names)
         except DataError as error:
-            raise DataError(f"{unusable}\nThere are errors in captions, too:\n  {error}") from error
+            captions = f"There are errors in captions, too:\n  {error}"
+            raise UnusableFiles(f"{unusable}\n{captions}", f"{unusable.brief}\n{captions}") from error
 
     def nothing_usable(self, total: str, reason: str = "") -> DataError:
         """The error for a location without a usable file."""
@@ -206,7 +208,7 @@ class FolderSource:
             row, changes = cache.noted([*how.key, str(self.location.resolve()), entry.name, entry.stamp], make)
             return Decoded(row, changes_from(changes))
 
-        return evolve(how, read=read)
+        return evolve(how, read=read, repeatable=False)
 
 
 def required_location(location: Path | None, files: str) -> Path:
@@ -265,7 +267,7 @@ def report_unusable(location: Path, problems: Mapping[str, str], strict: bool, s
         setting: key of the setting that controls it, for the message.
 
     Raises:
-        DataError: if `strict`, and there are problems.
+        UnusableFiles: if `strict`, and there are problems.
     """
     if not problems:
         return
@@ -274,8 +276,10 @@ def report_unusable(location: Path, problems: Mapping[str, str], strict: bool, s
     shown = [f"  {problem}" for problem in list(problems.values())[:SHOWN]]
     if len(problems) > SHOWN:
         shown.append(f"  and {len(problems) - SHOWN} more")
-    text = "\n".join([f"{location}: {counted(len(problems), 'file')} cannot be used", *shown])
+    brief = f"{location}: {counted(len(problems), 'file')} cannot be used"
+    text = "\n".join([brief, *shown])
     if strict:
-        raise DataError(f"{text}\nFix or remove them, or skip them with --set {setting}=false")
+        fix = f"Fix or remove them, or skip them with --set {setting}=false"
+        raise UnusableFiles(f"{text}\n{fix}", f"{brief}. {fix}")
     if not is_open():
         log.warning("%s", text)

@@ -32,7 +32,14 @@ class TrainingConfig:
         precision: `fp32`, `bf16` or `fp16`; the last two by autocast. `auto` is `bf16` where the processor has it and a
             measurement of about two seconds at the start finds it at least 1.1 times as fast, else `fp32`; the run says
             what it chose, keeps it in its checkpoints, and stays with it when it is resumed.
-        compile: whether to compile the model with `torch.compile`.
+        gradient_checkpointing: whether to keep the inputs of blocks alone, and compute their activations again in the
+            backward pass (arXiv 1604.06174): less memory for more operations, and the same gradients. `ddmi doctor
+            --plugin NAME` says how much of both.
+        compile: whether to compile the blocks of the networks with `torch.compile`, which takes minutes at the start.
+            Blocks that cannot be compiled, for want of a compiler for example, run as they are, with a warning.
+        shard: whether several processes divide the weights, gradients, moments and average of the denoiser (FSDP2,
+            arXiv 2304.11277), of which each holds a copy otherwise: for models that do not fit. It is slower, has no
+            effect in one process, and does not go with `compile` or the precisions `auto` and `fp16`.
         workers: processes that read batches ahead of the steps, for each process that trains (Linux); 0 reads in the
             step, and -1 chooses by timing some batches: none for data in memory. The result does not depend on it.
     """
@@ -50,7 +57,9 @@ class TrainingConfig:
     checkpoint: int = field(default=500, validator=validators.ge(1))
     log: int = field(default=20, validator=validators.ge(1))
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16", "auto")))
+    gradient_checkpointing: bool = False
     compile: bool = False
+    shard: bool = False
     workers: int = field(default=-1, validator=validators.ge(-1))
 
     def __attrs_post_init__(self) -> None:
@@ -59,6 +68,13 @@ class TrainingConfig:
                 f"accumulation = {self.accumulation} does not divide batch = {self.batch}, the signals of a step. Fix: "
                 f"set accumulation to {_either(_divisors(self.batch))}"
             )
+
+        for name, value in (("compile", self.compile), ("precision", self.precision)):
+            if self.shard and value in (True, "auto", "fp16"):
+                raise ValueError(
+                    f"shard = true does not go with {name} = {str(value).lower()}. Fix: set {name} to "
+                    f"{'false' if value is True else 'bf16 or fp32'}, or shard to false"
+                )
 
     def parts(self, processes: int, key: str = "training") -> int:
         """Parts of a step that each process computes, of equally many signals, at most `batch / accumulation`.

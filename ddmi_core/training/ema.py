@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ddmi_core.training.sharding import divided, local
+
 
 class MovingAverage:
     """Average of a module's weights: `average += (1 - decay) * (weights - average)`.
@@ -25,17 +27,17 @@ class MovingAverage:
         self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
         self.averaged = [name for name, _ in module.named_parameters(remove_duplicate=False) if name in self.weights]
 
-    @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         """Move the average towards the module's weights after a step. Buffers, such as counters, are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))
         current = module.state_dict()
         parameters = self.averaged
-        torch._foreach_lerp_([self.weights[n] for n in parameters], [current[n] for n in parameters], 1 - decay)
+        mine, new = ([local(tensors[n]) for n in parameters] for tensors in (self.weights, current))
+        torch._foreach_lerp_(mine, new, 1 - decay)
         for name in self.weights.keys() - set(parameters):
             self.weights[name].copy_(current[name])
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Replace the average by stored weights."""
         for name, tensor in self.weights.items():
-            tensor.copy_(weights[name])
+            tensor.copy_(divided(weights[name], tensor))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -47,10 +47,6 @@ class Objective(nn.Module, ABC):
     size: int
     start: int = 0
     rate: float = 1.0
-
-    def compiled_parts(self) -> Iterable[nn.Module]:
-        """Modules to compile if `training.compile` is set; each is called through its `forward`."""
-        return (self.trained,)
 
     def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> Any:
         """What `forward` needs of the items and draws on the CPU: tensors, in tuples or attrs instances.

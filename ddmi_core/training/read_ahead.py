@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import sys
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import ConfigError, DataError, DdmiError, TrainingError
 from ddmi_core.nested import mapped
+from ddmi_core.training import allowance
 from ddmi_core.training.objective import Objective, indices_for
 
 AHEAD = 2  # batches that a worker reads ahead
@@ -133,7 +133,8 @@ class Reader:
     """
 
     def __init__(self, parts: Parts, numbers: range, workers: int, device: torch.device) -> None:
-        self.parts, self.waited = parts, 0.0
+        self.parts = parts
+        self.waited, self.began = 0.0, 0.0  # seconds of waiting after the first batch, and when that one was there
         self.workers, self._numbers = _chosen(parts, numbers, workers, device), iter(numbers)
         self._ahead: Iterator[_Read] | None = None
         if self.workers:
@@ -162,7 +163,10 @@ class Reader:
         number, began = next(self._numbers), time.perf_counter()
         part = self.parts.part(number)
         read = self.parts.read(part) if self._ahead is None else self._received(self._ahead)
-        self.waited += time.perf_counter() - began
+        now = time.perf_counter()
+        if self.began:
+            self.waited += now - began
+        self.began = self.began or now
         if read.error is not None:
             raise read.error
         return part, read.item
@@ -258,8 +262,7 @@ def _chosen(parts: Parts, numbers: range, workers: int, device: torch.device) ->
                 "training.workers",
             ) from error
         return 0
-    cores = len(os.sched_getaffinity(0)) // parts.processes
-    return workers if workers > 0 else suitable(*min(times), device, cores)
+    return workers if workers > 0 else suitable(*min(times), device, allowance.cores() // parts.processes)
 
 
 def suitable(seconds: float, busy: float, device: torch.device, cores: int) -> int:

@@ -20,7 +20,7 @@ class Moment:
         stage: `autoencoder` or `denoiser`.
         step: number of completed steps.
         steps: total number of steps.
-        values: the figures of the log: `loss`, its parts, and `steps_per_second`.
+        values: the figures of the log: `loss`, its parts, `steps_per_second`, `waiting_percent` and `memory_gib`.
         model: the module in training, to read from; its mode, device and weights must stay as they are.
         run: folder of the run.
     """

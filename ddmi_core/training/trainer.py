@@ -15,16 +15,20 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
+from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
-from ddmi_core.errors import CheckpointError, Interrupted, TrainingError
+from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from ddmi_core.training import checkpoint, distributed
+from ddmi_core.training.background import BackgroundWriter, Groups
 from ddmi_core.training.checkpoint import FINAL, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
+from ddmi_core.training.meter import Meter
 from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.precision import autocast, faster
 from ddmi_core.training.read_ahead import Parts, Reader, ended
+from ddmi_core.training.sharding import divided, gathered, shard, whole
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trackers import Moment
 
@@ -37,6 +41,9 @@ class Report:
     steps: int
     loss: float
     seconds_left: float
+    signals_per_second: float
+    waiting_percent: float  # of the time since the last report, for batches
+    memory_gib: float
 
 
 @frozen(eq=False)
@@ -65,6 +72,7 @@ class _Optimized:
 
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
+        self.sharded = config.shard and shard(objective, accelerator.device)
         self.optimiser = torch.optim.AdamW(
             objective.trained.parameters(),
             lr=config.rate * objective.rate,
@@ -72,10 +80,13 @@ class _Optimized:
             weight_decay=config.weight_decay,
             fused=True,  # a third of the time, and it can skip a step without a host read
         )
-        if config.compile:
-            for part in objective.compiled_parts():
-                part.compile()
-        self.model = accelerator.prepare(objective)
+        for block in blocks(objective.trained):
+            block.recomputes = config.gradient_checkpointing
+            if config.compile:
+                torch._dynamo.config.suppress_errors = True  # without a compiler, blocks run as they are
+                torch._dynamo.config.cache_size_limit = 256  # blocks of one class differ in sizes
+                block.compile()
+        self.model = objective if self.sharded else accelerator.prepare(objective)
         self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
 
     def state(self) -> dict[str, Tensor]:
@@ -85,13 +96,15 @@ class _Optimized:
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over a stored optimiser state."""
-        whole = self.optimiser.state_dict()
+        taken = self.optimiser.state_dict()
         state: dict[int, dict[str, Tensor]] = {}
+        weights = list(self.objective.trained.parameters())
         for name, value in tensors.items():
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = value
-        whole["state"] = state
-        self.optimiser.load_state_dict(whole)
+            index, _, key = name.partition(".")
+            moment = divided(value, weights[int(index)]) if int(index) < len(weights) and value.ndim else value
+            state.setdefault(int(index), {})[key] = moment
+        taken["state"] = state
+        self.optimiser.load_state_dict(taken)
 
     def scaler_state(self) -> dict[str, Tensor]:
         """Scale of the loss and number of steps since its last change, for fp16; without the constants."""
@@ -116,6 +129,9 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     that is not finite changes no weights. Every `log` steps and before a checkpoint, losses are read and the processes
     agree whether to end, because one was asked to stop or met such a value. A single process stops after each step.
 
+    A thread of the main process writes the checkpoints of steps while the training goes on, see `BackgroundWriter`. An
+    error in it ends the training at the next logged step or checkpoint.
+
     Args:
         stage: folder, settings, log, stop requests, progress.
         objectives: name to objective; they take turns in every step, in order, each with the whole batch.
@@ -125,22 +141,29 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         Interrupted: a stop was asked for; the state is saved.
         TrainingError: a loss or a gradient is not finite (the newest checkpoint is kept), or the program has created
             an `Accelerator` with other settings.
-        ConfigError: the batch cannot be divided among the processes.
+        ConfigError: the batch cannot be divided among the processes, or no network has blocks for a setting of them.
         DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
     """
     readers: list[Reader] = []
-    with ended(readers):
-        _train(stage, objectives, readers)
+    with ended(readers), BackgroundWriter() as writer:
+        _train(stage, objectives, readers, writer)
 
 
-def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader]) -> None:
+def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Reader], writer: BackgroundWriter) -> None:
     """See `train`; `readers` receives the readers, which the caller ends."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     config = stage.config
     config.parts(distributed.count())
+    main, *_ = objectives.values()
+    of_blocks = {"gradient_checkpointing": config.gradient_checkpointing, "compile": config.compile}
+    if (on := [name for name, value in of_blocks.items() if value]) and not any(True for _ in blocks(main.trained)):
+        raise ConfigError(
+            f"{stage.name}.training.{on[0]} = true has no effect: the networks of this stage have no blocks. Fix: set "
+            "it to false, or derive parts of the networks from ddmi_core.api.Block"
+        )
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
         # Buffers, such as statistics of batches, are the main process's in the end; no step requires equal ones.
@@ -153,7 +176,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             "create it with mixed_precision='no', or train in a process of its own"
         ) from error
     players = {name: _Optimized(name, objective, config, accelerator) for name, objective in objectives.items()}
-    main, *_ = objectives.values()
+    sharded = any(player.sharded for player in players.values())
     average = MovingAverage(main.trained, config.ema)
     step, recorded = distributed.main_first(lambda: _restore(stage, players, average))
     if len(found := set(distributed.from_all(lambda: step))) > 1:
@@ -163,7 +186,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         )
     distributed.on_main(lambda: stage.log.rewind(stage.name, step))
     started, first = time.monotonic(), step
-    watch = _Watch(accelerator.device)
+    watch, meter = _Watch(accelerator.device), Meter(readers, accelerator.device)
     if config.precision == "auto":
         config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
         stage = evolve(stage, config=config)
@@ -176,15 +199,15 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if config.workers < 0 and player.reader.workers:
             stage.notice(f"{player.reader.workers} processes read batches of {name} ahead (training.workers)")
 
-    def store(folder: str, groups: Mapping[str, Mapping[str, Tensor]], keep: int) -> None:
+    def writing(folder: str, keep: int) -> Callable[[Groups], None]:
         facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
         facts["precision"] = config.precision
 
-        def write() -> None:
+        def write(groups: Groups) -> None:
             checkpoint.save(stage.folder / folder, groups, facts)
             checkpoint.prune(stage.folder, keep, last="" if folder == FINAL else folder)
 
-        distributed.on_main(write)
+        return write
 
     def store_step() -> None:
         groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
@@ -193,7 +216,8 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             groups[f"{name}-optimiser"] = player.state()
             if player.scaler.is_enabled():
                 groups[f"{name}-scaler"] = player.scaler_state()
-        store(f"step-{step:08d}", groups, keep=2)
+        held = gathered(groups) if sharded else groups
+        distributed.on_main(lambda: writer.save(held, writing(f"step-{step:08d}", keep=2), owned=sharded))
 
     while step < config.steps:
         losses = {
@@ -206,27 +230,39 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
-        every = distributed.from_all(lambda: (watch.read(), _named(losses), stage.stop.signal_number))  # noqa: B023
+
+        def seen() -> tuple[tuple[int, float, float] | None, dict[str, float], dict[str, float], int]:
+            writer.check()
+            return watch.read(), _named(losses), meter.read() if logs else {}, stage.stop.signal_number  # noqa: B023
+
+        every = distributed.from_all(seen)
         if bad := [state for state, *_ in every if state is not None]:
+            distributed.on_main(writer.wait)
             raise _not_finite(min(bad), stage)
         if logs:
-            values = {name: fmean(each[name] for _, each, _ in every if name in each) for name in every[0][1]}
+            values = {name: fmean(each[name] for _, each, *_ in every if name in each) for name in every[0][1]}
+            operating = {name: max(own[name] for *_, own, _ in every) for name in every[0][2]}
             speed = (step - first) / max(time.monotonic() - started, 1e-9)
             if accelerator.is_main_process:
-                record = {**values, "steps_per_second": round(speed, 3)}
+                record = {**values, "steps_per_second": round(speed, 3), **operating}
                 stage.log.write(stage.name, step, record)
                 stage.logged(Moment(stage.name, step, config.steps, record, main.trained, stage.log.path.parent))
-            stage.progress(Report(step, config.steps, values["loss"], (config.steps - step) / speed))
+            left = (config.steps - step) / speed
+            stage.progress(Report(step, config.steps, values["loss"], left, speed * config.batch, **operating))
         stopped = max(signal for *_, signal in every) if distributed.count() > 1 else stage.stop.signal_number
         if stopped:
             store_step()
+            distributed.on_main(writer.wait)
             raise Interrupted(
                 f"at step {step} of {config.steps} of stage {stage.name!r}; the state is saved: {stage.resume_hint}",
                 stopped,
             )
         if stores and step < config.steps:
             store_step()
-    store(FINAL, {"weights": average.weights, **stage.tensors}, keep=0)
+    distributed.on_main(writer.wait)
+    final = {"weights": average.weights}
+    held = gathered(final) if sharded else final
+    distributed.on_main(lambda: writing(FINAL, keep=0)({**held, **stage.tensors}))
 
 
 def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watch: _Watch) -> Losses:
@@ -241,7 +277,7 @@ def _advance(player: _Optimized, stage: Stage, step: int, accelerator: Any, watc
             losses.append(_accumulate(player, config, accelerator))
     mean = _mean(losses)
     player.scaler.unscale_(player.optimiser)
-    norm = nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip)
+    norm = whole(nn.utils.clip_grad_norm_(objective.trained.parameters(), config.clip))
     if player.scaler.is_enabled():  # steps whose gradient is not finite are skipped, and the scale is lowered
         watch.look(step, mean.total, torch.zeros_like(norm))
     else:
@@ -345,7 +381,9 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
                 f"anew, remove the folder {stage.folder}"
             )
     for name, player in players.items():
-        load_into(player.objective.trained, stored.tensors(name), stored.folder)
+        current = player.objective.trained.state_dict()
+        weights = {key: divided(value, current.get(key, value)) for key, value in stored.tensors(name).items()}
+        load_into(player.objective.trained, weights, stored.folder)
         player.load_state(stored.tensors(f"{name}-optimiser"))
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))

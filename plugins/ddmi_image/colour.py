@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,22 +12,21 @@ from PIL import Image, ImageCms, ImageColor
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change
+from ddmi_image.declared_colours import UNKNOWN_SPACE, rawmode
 
 BITS_16 = 65535
 DARK_16 = (1 << 14) - 1  # 16-bit grey without a value above this may hold 10, 12 or 14 bits
 SAME = 2  # of 255: profiles that change no colour by more are sRGB
 SET_WHITE = "--set domain.white=N, the value of white"
 
-# TIFF 6.0, sections 8 and 19
-_BITS, _LARGEST = 258, 341  # BitsPerSample, SMaxSampleValue
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by colour space of a profile
 
 
 def to_srgb(image: Image.Image, name: str, white: float = 0.0) -> tuple[Image.Image, list[Change]]:
     """Convert any of Pillow's modes to 8-bit RGB, or to RGBA if a part of the picture is transparent.
 
-    Embedded profiles are converted to sRGB by LittleCMS, with relative colorimetric intent. Greys of more than 8 bits
-    are scaled so that white is 255: see `ImageSettings.white`.
+    Profiles, embedded or made by `declare`, are converted to sRGB by LittleCMS, with relative colorimetric intent.
+    Greys of more than 8 bits are scaled so that white is 255: see `ImageSettings.white`.
 
     Args:
         image: decoded.
@@ -49,6 +47,8 @@ def to_srgb(image: Image.Image, name: str, white: float = 0.0) -> tuple[Image.Im
             changes.append(Change("rounded from 16 to 8 bits"))
         colour, alpha = _layers(image)
     colour = _managed(colour, image.info.get("icc_profile"), changes)
+    if unknown := image.info.get(UNKNOWN_SPACE):
+        changes.append(Change(f"read as sRGB, although {unknown}", fix="convert them to sRGB, or embed their profile"))
     if alpha is None or alpha.getextrema() == (255, 255):
         return colour, changes
     colour.putalpha(alpha)
@@ -62,52 +62,6 @@ def over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]
     opaque = np.asarray(image.getchannel("A"), dtype=np.float64).mean() / 255
     flat = Image.alpha_composite(Image.new("RGBA", image.size, ImageColor.getrgb(background)), image).convert("RGB")
     return flat, [Change(f"laid over {background} where transparent", round(1 - opaque, 4), "of the area")]
-
-
-def rawmode(image: Image.Image) -> str:
-    """How the file stores the pixels, in Pillow's words: `RGB;16B`. Known before the picture is decoded only."""
-    stored = image.info.get("rawmode", "")
-    if not stored and getattr(image, "tile", None):
-        arguments = image.tile[0][3]  # type: ignore[attr-defined]
-        stored = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return stored if isinstance(stored, str) else ""
-
-
-def declare(image: Image.Image) -> None:
-    """Note in `image.info`, before decoding, what the file says about its values: `rawmode` and `white`."""
-    image.info["rawmode"] = rawmode(image)
-    tags = getattr(image, "tag_v2", {})
-    bits, largest = _first(tags.get(_BITS)), _first(tags.get(_LARGEST))
-    if image.format == "PNG" and image.mode.startswith("I"):
-        bits = _significant_bits(image)
-        image.info["shifted"] = bits  # by the specification, the values fill 16 bits nevertheless
-    if largest:
-        image.info["white"] = float(largest)
-    elif bits and 8 < bits < 16:
-        image.info["white"] = float(2**bits - 1)
-
-
-def _first(value: object) -> float:
-    """A number of a TIFF tag, which may be one for each channel; 0 without any."""
-    number = value[0] if isinstance(value, tuple) and value else value
-    return float(number) if isinstance(number, int | float) else 0.0
-
-
-def _significant_bits(image: Image.Image) -> int:
-    """The chunk sBIT of a greyscale PNG; 0 without one."""
-    file: IO[bytes] | None = getattr(image, "fp", None)
-    if file is None:
-        return 0
-    place = file.tell()
-    try:
-        file.seek(8)
-        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-            content = file.read(int.from_bytes(head[:4], "big") + 4)
-            if head[4:] == b"sBIT":
-                return content[0]
-        return 0
-    finally:
-        file.seek(place)
 
 
 def _grey(image: Image.Image, name: str, white: float, changes: list[Change]) -> tuple[Image.Image, Image.Image | None]:

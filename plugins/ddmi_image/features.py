@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ddmi_core.parts import LpipsTerm
 
 COLOUR_GRID = 4
 EDGE_GRID = 3
@@ -22,6 +24,23 @@ def over_white(pixels: Tensor) -> Tensor:
     All are in [-1, 1]; with c and a in [0, 1], the result is c + 1 - a.
     """
     return pixels if pixels.shape[1] == 3 else pixels[:, :3] + 1 - pixels[:, 3:]
+
+
+class OverWhite(nn.Module):
+    """A term on patches of colours, for patches with alpha: both are laid over white.
+
+    Args:
+        term: of three channels, with the attributes of `LpipsTerm`.
+    """
+
+    def __init__(self, term: LpipsTerm) -> None:
+        super().__init__()
+        self.term, self.axes, self.smallest = term, term.axes, term.smallest
+
+    def forward(self, values: Tensor, targets: Tensor) -> Tensor:
+        """The term of patches `(B, 3 or 4, H, W)`."""
+        found: Tensor = self.term(over_white(values), over_white(targets))
+        return found
 
 
 def features(pixels: Tensor) -> Tensor:

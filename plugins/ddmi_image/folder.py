@@ -24,7 +24,9 @@ from ddmi_image.packing import pack, picture_set, row_bytes
 from ddmi_image.reading import reached_rows, read_picture, suffixes
 from ddmi_image.settings import ImageSettings
 
-MAKERS = tuple(Path(__file__).with_name(name) for name in ("reading.py", "colour.py", "packing.py"))  # of cached rows
+MAKERS = tuple(
+    Path(__file__).with_name(name) for name in ("reading.py", "colour.py", "declared_colours.py", "packing.py")
+)  # of cached rows
 
 
 def load(location: Path, settings: ImageSettings) -> Split:
@@ -104,4 +106,4 @@ def _decoding(settings: ImageSettings) -> Decoding:
         return Decoded(pack(picture, sizes), changes)
 
     key = ("image", source_digest(*MAKERS), how.fit, how.background, repr(how.white), repr(sizes))
-    return Decoding(row_bytes(sizes, settings.channels), np.dtype(np.uint8), read, key)
+    return Decoding(row_bytes(sizes, settings.channels), np.dtype(np.uint8), read, key, repeatable=True)

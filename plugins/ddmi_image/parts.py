@@ -20,7 +20,7 @@ from ddmi_core.parts import (
     native_grid,
 )
 from ddmi_image import afhq_celeba, export, folder, openmoji
-from ddmi_image.features import features, over_white
+from ddmi_image.features import OverWhite, features, over_white
 from ddmi_image.settings import ImageSettings
 
 
@@ -46,8 +46,8 @@ class ImageParts(GridDomain[ImageSettings]):
         return folder.read(path, self.settings)
 
     def perceptual(self) -> Mapping[str, Callable[[PerceptualConfig], nn.Module]]:
-        """The grid's terms, and `lpips`."""
-        return {**super().perceptual(), "lpips": LpipsTerm}
+        """The grid's terms, and `lpips`, which shows transparent pictures over white."""
+        return {**super().perceptual(), "lpips": lambda options: OverWhite(LpipsTerm(options))}
 
     def features(self, values: Tensor) -> Tensor:
         """Colours and edges, of transparent pictures over white; see `ddmi_image.features`."""

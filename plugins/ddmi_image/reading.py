@@ -15,7 +15,8 @@ from PIL import ExifTags, Image, ImageColor, ImageFile, ImageOps, TiffImagePlugi
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, damaged
-from ddmi_image.colour import declare, over, to_srgb
+from ddmi_image.colour import over, to_srgb
+from ddmi_image.declared_colours import declare
 
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 20_000

@@ -49,7 +49,13 @@ class NerfSettings:
         extent: for files: half the side of the cube around the origin that is mapped to [-1, 1]^3, in their units; 0
             uses the value in the file, or the usual one of its format.
         opacity: for files: source of the opacity: `alpha` uses the images' alpha channel, `white` treats white pixels
-            as background, `full` treats all pixels as opaque.
+            as background, with the noise of their border, `full` treats all pixels as opaque.
+        up: for files: the axis of their world that points up, `z`, or `y` as in many engines.
+        place: for files: `file` keeps the place and axes of their world, `cameras` derives them from the cameras of an
+            object, as structure from motion requires: what they look at is the origin, their upper sides point up, the
+            first one is in front, and 3 is their mean distance.
+        agreement: for files: least share of the borders of outlines that the visual hull of the views must cover, 1
+            with right cameras; 0 accepts all.
         encoder: input of the encoder: `points`, coloured surface points, or `views`, images with their cameras.
         samples: intervals of a ray in training.
         close: additional cuts of these intervals near the object's points.
@@ -75,6 +81,9 @@ class NerfSettings:
     classes: bool = True
     extent: float = field(default=0.0, validator=validators.ge(0))
     opacity: str = field(default="alpha", validator=validators.in_(OPACITIES))
+    up: str = field(default="z", validator=validators.in_(("y", "z")))
+    place: str = field(default="file", validator=validators.in_(("file", "cameras")))
+    agreement: float = field(default=0.95, validator=[validators.ge(0), validators.le(1)])
     encoder: str = field(default="points", validator=validators.in_(ENCODERS))
     samples: int = field(default=12, validator=[validators.ge(4), validators.le(1024)])
     close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])

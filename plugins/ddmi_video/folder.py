@@ -23,6 +23,7 @@ from ddmi_core.parts import (
     data_warning,
     mirroring,
     required_location,
+    source_digest,
 )
 from ddmi_video.reading.clips import SUFFIXES, Clip, VideoSource, count_clips, find_videos, read_clip, video_of
 from ddmi_video.reading.display_orientation import Pixels
@@ -32,6 +33,9 @@ from ddmi_video.reading.worker_process import ClipReader, clip_reader
 from ddmi_video.settings import VideoSettings
 
 log = logging.getLogger(__name__)
+
+READING = Path(__file__).with_name("reading")
+MAKERS = tuple(READING / f"{name}.py" for name in ("frame_colours", "frames", "frame_folder", "centre_crop"))
 
 Changes = dict[str, tuple[Change, ...]]  # of each video
 
@@ -93,7 +97,7 @@ def read(path: Path, settings: VideoSettings) -> GridSignal:
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a video file' if path.is_dir() else 'no such file'}")
-    with Video(path, backend=settings.reader) as video:
+    with Video(path, backend=settings.reader, look=settings.look) as video:
         count_clips(video, str(path), settings)
         clip = read_clip(video, 0, settings)
     return GridSet([clip[None]], [path.name]).batch([0])
@@ -151,7 +155,8 @@ def _decode(
             raise outcome
         return Decoded(outcome.reshape(-1), changes[clip.video])
 
-    key = ("video", settings.frames, settings.size, settings.rate.hex(), settings.reader)
+    frames = (settings.frames, settings.size, settings.rate.hex(), settings.reader)
+    key = ("video", source_digest(*MAKERS), *frames, settings.background, settings.white.hex())
     rows, kept = folder.decode(
         entries,
         Decoding(int(np.prod(shape)), np.dtype(np.uint8), read_next, key),

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen, validators
+from PIL import ImageColor
+
+from ddmi_core.errors import ConfigError
+from ddmi_video.reading.frame_colours import REFERENCE_WHITE, Look
+
+
+def _known_colour(instance: object, attribute: Attribute[str], value: str) -> None:
+    try:
+        opaque = len(ImageColor.getrgb(value)) == 3
+    except ValueError:
+        opaque = False
+    if not opaque:
+        raise ConfigError(f"background: {value!r} is no opaque colour; give a name, such as white, or #rrggbb")
 
 
 @frozen
@@ -21,6 +34,9 @@ class VideoSettings:
         limit: maximum number of clips, chosen by a stable hash of their names; 0 takes all.
         classes: use the sub-folders of a folder of videos as classes.
         reader: decoder of video files: `pyav`, or `torchcodec` or `decord` if installed.
+        background: colour under transparent parts: a name, or `#rrggbb`.
+        white: light in cd/m2 that becomes white, in clips of high dynamic range (PQ and HLG). By default it is the
+            reference white of Report ITU-R BT.2408; clips made by FFmpeg's zscale from others often have 100.
         workers: number of processes that decode files; 0 decodes in the main process.
         strict: raise an error for unusable files; otherwise leave them out with a warning.
     """
@@ -35,8 +51,15 @@ class VideoSettings:
     limit: int = field(default=0, validator=validators.ge(0))
     classes: bool = True
     reader: str = field(default="pyav", validator=validators.in_(("pyav", "torchcodec", "decord")))
+    background: str = field(default="white", validator=_known_colour)
+    white: float = field(default=REFERENCE_WHITE, validator=[validators.ge(1), validators.le(10_000)])
     workers: int = field(default=0, validator=[validators.ge(0), validators.le(64)])
     strict: bool = True
+
+    @property
+    def look(self) -> Look:
+        """How frames become sRGB."""
+        return Look(self.background, self.white)
 
     @property
     def native(self) -> tuple[int, int, int]:

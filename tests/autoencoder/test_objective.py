@@ -251,11 +251,6 @@ def test_the_discriminator_has_a_rate_of_its_own(formula_domain, formula_config)
     assert both["discriminator"].size == both["autoencoder"].size
 
 
-def test_encoder_decoder_and_readout_are_compiled_apart(formula_domain, formula_config):
-    main = objectives(formula_domain, formula_config)["autoencoder"]
-    assert list(main.compiled_parts()) == [main.trained.encoder, main.trained.decoder, main.trained.readout]
-
-
 def test_a_perceptual_term_is_not_trained(formula_domain, formula_config):
     domain = variant(formula_domain, perceptual=returning({"drawn": DrawnTerm}))
     main = objectives(domain, formula_config, perceptual=PerceptualConfig(kind="drawn"))["autoencoder"]

@@ -247,7 +247,7 @@ def test_help_names_every_extra_of_the_commands(monkeypatch):
     literals = [node.value for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
     texts = [text for text in literals if isinstance(text, str)]
     extras = {extra for text in texts for extra in re.findall(r"ddmi\[[a-z]+\]", text)}
-    assert {"ddmi[tensorboard]", "ddmi[hub]"} <= extras
+    assert {"ddmi[tensorboard]", "ddmi[trackio]", "ddmi[hub]"} <= extras
     assert [extra for extra in extras if extra not in shown] == []
 
 
@@ -406,7 +406,8 @@ def test_data_check_passes_the_domains_settings(tiny, engine, error):
     checks = engine("ddmi_core.model.data", "check_data", found)
     more = {"status": 2} if error else {}
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2", **more).startswith("one\ntwo\n")
-    (((parts, config), _),) = checks
+    (((parts, config, trial), _),) = checks
+    assert trial.args == (parts, config)
     assert (parts.domain, parts.settings, config.data) == (tiny, TinySettings(size=2), "there")
 
 

@@ -172,6 +172,8 @@ def test_attention_follows_each_block_of_the_named_levels(attention, skips):
             assert len(level.attentions) == (len(level) if 2**number in attention else 0)
     assert [len(level) for level in module.down] == [2, 2]
     assert [len(level) for level in module.up] == ([3, 3] if skips == "block" else [2, 2])
+    around = {name.split(".")[2] for name, _ in module.named_parameters() if name.startswith("around.blocks")}
+    assert around == ({"0", "1"} if skips == "block" else set())  # blocks before and after the middle attention
 
 
 def test_attention_of_a_fine_level_reaches_distant_cells():

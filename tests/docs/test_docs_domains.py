@@ -85,7 +85,7 @@ def test_data_sources_are_told_apart(domains):
         domains.data_sources(by_name[name], domains.modules_of(f"ddmi_{name}")) for name in ("audio", "nerf")
     )
     assert sound == {f"ddmi_audio.{name}" for name in ("notes", "instruments", "folder", "reading")}
-    assert radiance >= {"ddmi_nerf.data.cars.source", "ddmi_nerf.cameras.formats", "ddmi_nerf.data.folder"}
+    assert radiance >= {"ddmi_nerf.data.cars.source", "ddmi_nerf.cameras.transforms", "ddmi_nerf.data.folder"}
     assert radiance.isdisjoint(
         f"ddmi_nerf.{name}" for name in ("cameras.camera", "rendering.renderer", "settings", "plugin", "signal")
     )

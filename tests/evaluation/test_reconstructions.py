@@ -13,10 +13,12 @@ from attrs import evolve
 import lpips_stand_in
 from ddmi_core.api import Split
 from ddmi_core.errors import ConfigError, DataError
+from ddmi_core.evaluation import reconstructions
 from ddmi_core.evaluation.networks import check_networks, feature_networks, perceptual_distance
 from ddmi_core.evaluation.reconstructions import reconstruction_figures
 from ddmi_core.parts import AutoencoderConfig, GridSet, PerceptualConfig, native_grid
 from ddmi_core.settings.config import EvaluationConfig, RunConfig
+from ddmi_core.training import distributed
 from ddmi_image.parts import ImageParts
 from ddmi_image.plugin import IMAGE
 from ddmi_image.settings import ImageSettings
@@ -163,3 +165,33 @@ def test_lpips_that_cannot_be_used_is_refused_before_work_starts(lpips):
     lpips.write_bytes(b"nothing")
     with pytest.raises(ConfigError, match="the weights of LPIPS cannot be loaded"):
         check(PARTS, f"lpips:{lpips}")
+
+
+def test_processes_share_the_reconstructions_and_give_the_same_figures(split, monkeypatch):
+    monkeypatch.setattr(reconstructions, "BATCH", 7)
+    alone = figures(model(), split)
+    sizes = {}
+
+    def both(work):
+        """What both of two processes return, in the order of their ranks."""
+        results = []
+        for rank in range(2):
+            monkeypatch.setattr(distributed, "share", lambda items, rank=rank: items[rank::2])
+            before = len(seen)
+            results.append(work())
+            sizes[rank] = seen[before:]
+        return results
+
+    seen: list[int] = []
+    counting = model()
+
+    def reconstruct(signal):
+        grid = native_grid(signal)
+        seen.append(len(grid))
+        return grid + SHIFT
+
+    counting.reconstruct = reconstruct
+    monkeypatch.setattr(distributed, "from_all", both)
+    shared = figures(counting, split)
+    assert sizes == {0: [7, 7, 7], 1: [7, 7, 5]}
+    assert shared == alone

@@ -16,6 +16,7 @@ from ddmi_core.model import data
 from ddmi_core.parts import GridSet, data_warning
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.settings.config import RunConfig
+from ddmi_core.sources.folders import report_unusable
 from formula_domains import FormulaSettings
 from variants import returning, variant
 from whole_runs import DOMAINS
@@ -133,6 +134,32 @@ def test_without_captions_a_condition_that_was_asked_for_is_an_error(monkeypatch
     found = data.check_data(parts(numbers=numbered(9, 9)), config("word-tokens"))
     assert found.error.startswith("text conditions require captions, and the data have none")
     assert found.error.endswith("diffusion.condition=none")
+
+
+def test_what_a_trial_raises_is_an_error_of_the_check():
+    def trial(split):
+        raise DataError(f"no metric takes {len(split.train)} signals")
+
+    found = data.check_data(parts(numbers=numbered(9, 9)), config(), trial)
+    assert found.error == "no metric takes 9 signals"
+    assert found.lines()[0] == "numbers: 9 training signals, 9 held out"
+
+
+def test_unusable_files_are_listed_once(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.num").write_text("none")
+
+    def broken(location: None, settings: FormulaSettings):
+        """Broken."""
+        report_unusable(tmp_path, {f"{number}.num": f"{number}.num: no number" for number in range(3)}, strict=True)
+
+    found = data.check_data(parts(numbers=broken), config())
+    assert found.error == (
+        f"{tmp_path}: 3 files cannot be used. Fix or remove them, or skip them with --set domain.strict=false"
+    )
+    assert "\n".join(found.lines()).count("0.num: no number") == 1
+    with pytest.raises(DataError, match=r"3 files cannot be used\n  0\.num: no number"):  # a run prints no account
+        data.load_data(parts(numbers=broken), "")
 
 
 def test_errors_of_a_source_come_with_what_was_found_until_then():

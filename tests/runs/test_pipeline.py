@@ -110,8 +110,11 @@ def test_without_a_terminal_a_line_each_tenth_tells_the_time_left(tmp_path):
     text = run(DOMAINS["wave"], tmp_path / "run", "autoencoder.training.log=1")
     lines = [line for line in text.splitlines() if line.startswith("autoencoder ")]
     assert len(lines) == 11
-    assert all(re.fullmatch(r"autoencoder \d+/60 loss [\d.]+, about \d+ s left", line) for line in lines[:-1])
-    assert re.fullmatch(r"autoencoder 60/60 loss [\d.]+", lines[-1])
+    machine = r"[\d,.]+ signals/s, \d+ % waiting for data, \d\.\d GiB"
+    assert all(
+        re.fullmatch(rf"autoencoder \d+/60 loss [\d.]+, {machine}, about \d+ s left", line) for line in lines[:-1]
+    )
+    assert re.fullmatch(rf"autoencoder 60/60 loss [\d.]+, {machine}", lines[-1])
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.1, "1 s"), (89, "89 s"), (200, "3 min"), (6000, "1.7 h")])
@@ -146,11 +149,16 @@ def test_seconds_are_read_after_the_device_has_finished(monkeypatch):
     assert waited == [torch.device("cuda:0")]
 
 
-def test_tensorboard_that_is_missing_is_named_before_anything_is_done(formula_domain, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    monkeypatch.delitem(sys.modules, "ddmi_core.training.tensorboard", raising=False)
-    with pytest.raises(RequestError, match=r"pip install 'ddmi\[tensorboard\]'"):
-        run(formula_domain, tmp_path / "run", trackers=["tensorboard"])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("tensorboard", "torch.utils.tensorboard"), ("wandb", "wandb"), ("mlflow", "mlflow"), ("trackio", "trackio")],
+)
+def test_a_missing_package_of_a_tracker_is_named_before_anything_is_done(
+    name, module, formula_domain, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(RequestError, match=rf"tracker '{name}' .*pip install 'ddmi\[{name}\]'"):
+        run(formula_domain, tmp_path / "run", trackers=[name])
     assert not (tmp_path / "run").exists()
 
 

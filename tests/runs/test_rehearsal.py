@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from attrs import evolve
 import formula_domains
 from ddmi_core.api import Figure, Split
 from ddmi_core.errors import ConfigError, DataError, PluginError, RequestError
-from ddmi_core.model.data import load_data
+from ddmi_core.model.data import check_data, load_data
 from ddmi_core.parts import GridSampler, GridSignal
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.runs import pipeline, rehearsal
@@ -99,6 +99,16 @@ def test_errors_of_later_steps_are_met_before_training(tmp_path, members, told):
     assert told in str(caught.value)
     assert "ddmi plugins test wave" in str(caught.value)
     assert not (tmp_path / "run" / "autoencoder").exists()
+
+
+def test_metrics_that_cannot_take_the_signals_are_told_by_the_check_of_data():
+    domain = wave(metrics=lambda self: {"own": failing})
+    config = resolve(domain)
+    parts = build_parts(domain, config.domain)
+    found = check_data(parts, config, partial(rehearsal.try_metrics, parts, config))
+    assert found.error.startswith("the metric 'own' cannot take these signals, of shapes (1, ")
+    sound = build_parts(formula_domains.WAVE, config.domain)
+    assert check_data(sound, config, partial(rehearsal.try_metrics, sound, config)).error == ""
 
 
 def test_the_place_of_an_error_is_named(tmp_path):

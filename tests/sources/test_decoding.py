@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from threading import Barrier
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +13,10 @@ from attrs import evolve
 from ddmi_core.errors import DataError
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
-from ddmi_core.sources.account import Change, accounting
+from ddmi_core.sources.account import Change, accounting, data_warning
 from ddmi_core.sources.decoding import Decoded, Decoding, damaged, decode_files
 from ddmi_core.sources.files import find_files
+from ddmi_core.sources.lazy_rows import LazyRows
 
 
 class Reader:
@@ -78,6 +81,7 @@ def test_data_of_some_size_are_cached_if_there_is_room(folder, cache, monkeypatc
     rows = [decode(folder, how(reader))[0] for _ in range(2)]
     assert reader.count == 5
     assert isinstance(rows[0], np.memmap)
+    shutil.rmtree(cache)
     monkeypatch.setattr(kept.shutil, "disk_usage", lambda place: SimpleNamespace(free=3999))
     again = decode(folder, how(reader))[0]
     assert reader.count == 10
@@ -131,6 +135,97 @@ def test_a_changed_file_is_decoded_anew(folder, cache):
     decode(folder, how())
     (folder / "2.txt").write_text("17")
     assert decode(folder, how())[0][2].tolist() == [17] * 100
+
+
+@pytest.fixture
+def full(cache, monkeypatch):
+    """A cache without room for decoded files."""
+    monkeypatch.setattr(kept.shutil, "disk_usage", lambda place: SimpleNamespace(free=3999))
+    monkeypatch.setattr(decoded, "SMALL", 999)
+    return cache
+
+
+def lazily(reader=None):
+    return evolve(how(reader), repeatable=True)
+
+
+def test_data_beyond_memory_and_cache_are_decoded_at_each_reading(folder, full):
+    reader = Reader()
+    with accounting() as account:
+        rows, problems = decode(folder, lazily(reader))
+    (warning,) = account.warnings
+    assert str(full) in warning.text
+    assert "XDG_CACHE_HOME" in warning.fix
+    assert isinstance(rows, LazyRows)
+    assert (rows.shape, rows.dtype, len(rows)) == ((5, 100), np.int16, 5)
+    assert problems == {"3.txt": "3.txt: bad"}
+    assert reader.count == 5
+    assert rows[[4, 0]].tolist() == [[-4] * 100, [0] * 100]
+    assert reader.count == 7
+    again, same = decode(folder, lazily(reader))
+    assert (reader.count, same) == (7, problems)  # what the first reading of all files found is in the cache
+    assert again[2].tolist() == [-2] * 100
+    (folder / "2.txt").unlink()
+    with pytest.raises(DataError, match=r"2\.txt: cannot be read"):
+        again[1:3]
+
+
+def test_reading_that_cannot_be_repeated_goes_to_the_cache_all_the_same(folder, full):
+    assert isinstance(decode(folder, how())[0], np.memmap)
+
+
+def test_data_in_the_cache_are_used_whatever_room_is_left(folder, cache, monkeypatch):
+    monkeypatch.setattr(decoded, "SMALL", 999)
+    decode(folder, lazily())
+    monkeypatch.setattr(kept.shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
+    reader = Reader()
+    assert isinstance(decode(folder, lazily(reader))[0], np.memmap)
+    assert reader.count == 0
+
+
+def test_threads_read_in_order_and_warn_in_the_account_that_is_open(folder, monkeypatch):
+    monkeypatch.setattr(decoded.os, "sched_getaffinity", lambda process: set(range(4)), raising=False)
+    monkeypatch.setattr(decoded, "AHEAD", 2)
+    together = Barrier(2, timeout=10)
+
+    def waiting(entry):
+        if entry.name in ("0.txt", "1.txt"):
+            together.wait()
+        data_warning("read", [entry.name])
+        return Reader()(entry)
+
+    with accounting() as account:
+        rows, problems = decode(folder, lazily(waiting))
+    assert rows[:, 0].tolist() == [0, -1, -2, 0, -4]
+    assert list(problems) == ["3.txt"]
+    assert sorted(remark.names for remark in account.warnings) == [(f"{n}.txt",) for n in range(5)]
+
+
+def test_views_of_lazy_rows_are_those_of_an_array():
+    array = np.arange(60, dtype=np.float32).reshape(5, 12)
+    counted = []
+
+    def read(index):
+        counted.append(index)
+        return array[index]
+
+    rows = LazyRows(read, 5, 12, array.dtype)
+    first, second = rows[:, :4].reshape(5, 1, 2, 2), rows[:, None, 4:]
+    expected = array[:, :4].reshape(5, 1, 2, 2), array[:, None, 4:]
+    for view, whole in zip((first, second), expected, strict=True):
+        assert view.shape == whole.shape
+        for key in (3, -1, slice(1, 4), [4, 0, 0], np.array([2]), np.zeros(0, dtype=np.int64)):
+            np.testing.assert_array_equal(view[key], whole[key])
+    counted.clear()
+    taken = first[[1, 2]], second[[1, 2]]
+    assert counted == [1, 2]  # both views of a batch read each file once
+    taken[0][:] = 0
+    assert first[[1, 2]].any()
+    for wrong in (5, [0, 7], (0, 1)):
+        with pytest.raises(IndexError):
+            rows[wrong]
+    with pytest.raises(ValueError, match="the first axis is 5 files"):
+        rows.reshape(10, 6)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])

@@ -6,11 +6,12 @@ import os
 import tarfile
 import zipfile
 from io import BytesIO
+from multiprocessing import get_context
 
 import pytest
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources import files
+from ddmi_core.sources import array_cache, files
 from ddmi_core.sources.account import accounting
 from ddmi_core.sources.files import Entry, find_files
 
@@ -75,12 +76,12 @@ def test_a_stamp_changes_with_its_file_alone(folder, tmp_path):
 
 
 def test_missing_foreign_and_empty_places_are_told_with_the_kind(tmp_path):
-    with pytest.raises(DataError, match="no such folder or zip archive"):
+    with pytest.raises(DataError, match="no such folder or archive"):
         find_files(tmp_path / "none", WANTED, "things")
     fill(tmp_path, "a.png")
     with pytest.raises(DataError, match=r"contains no things; accepted suffixes: \.wav, \.txt"):
         find_files(tmp_path, WANTED, "things")
-    with pytest.raises(DataError, match="neither a folder nor a zip archive; give a folder of things"):
+    with pytest.raises(DataError, match="neither a folder nor a zip or tar archive; give a folder of things"):
         find_files(tmp_path / "a.png", WANTED, "things")
 
 
@@ -152,11 +153,80 @@ def test_bytes_of_names_that_are_not_utf_8_are_escaped_and_the_file_is_read(tmp_
     assert contents([entry]) == {entry.name: "coffee"}
 
 
+def tarred(folder, archive, top="set", compression=""):
+    archive.parent.mkdir(exist_ok=True)
+    with tarfile.open(archive, f"w:{compression}") as sink:
+        sink.add(folder, top)
+    return archive
+
+
+def test_a_tar_archive_is_read_as_the_folder_in_it(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(array_cache, "user_cache_path", lambda name: tmp_path / "cache")
+    archive = tarred(folder, tmp_path / "set.tar")
+    expected = contents(find_files(folder, WANTED, "things"))
+    assert contents(find_files(archive, WANTED, "things")) == expected
+    monkeypatch.setattr(tarfile.TarFile, "__iter__", lambda archive: pytest.fail("its places are in the cache"))
+    assert contents(find_files(archive, WANTED, "things")) == expected
+
+
+def test_shards_in_a_folder_are_one_set_and_equal_names_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(array_cache, "user_cache_path", lambda name: tmp_path / "cache")
+    for shard in range(2):
+        fill(tmp_path / f"{shard}", f"{shard}7.wav", f"{shard}7.txt")
+        tarred(tmp_path / f"{shard}", tmp_path / "shards" / f"{shard:05d}.tar", "")
+    fill(tmp_path / "shards", "README.md")
+    with accounting() as account:
+        found = find_files(tmp_path / "shards", (".wav",), "sounds", beside=(".txt",))
+    assert [entry.name for entry in found] == ["07.txt", "07.wav", "17.txt", "17.wav"]
+    assert account.taken == {"07.wav": "sounds", "17.wav": "sounds"}
+    assert "README.md" in account.left_out
+    tarred(tmp_path / "0", tmp_path / "shards" / "00001.tar", "")
+    found = find_files(tmp_path / "shards", (".wav",), "sounds", beside=(".txt",))
+    assert [entry.name for entry in found] == [f"0000{n}:07.{suffix}" for n in range(2) for suffix in ("txt", "wav")]
+
+
+def test_loose_files_are_taken_before_archives_beside_them(folder, tmp_path):
+    before = [entry.name for entry in find_files(folder, WANTED, "things")]
+    tarred(folder / "b", folder / "more.tar")
+    with accounting() as account:
+        assert [entry.name for entry in find_files(folder, WANTED, "things")] == before
+    assert account.left_out["more.tar"].reason == "other suffix"
+
+
+def test_damaged_and_compressed_tar_archives_are_named(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(array_cache, "user_cache_path", lambda name: tmp_path / "cache")
+    packed = tarred(folder, tmp_path / "set.tar.gz", compression="gz")
+    with pytest.raises(DataError, match=r"set\.tar\.gz: not an uncompressed tar archive.*must be unpacked"):
+        find_files(packed, WANTED, "things")
+    fill(tmp_path / "long", "z.wav")
+    (tmp_path / "long" / "z.wav").write_bytes(bytes(100_000))
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(tarred(tmp_path / "long", tmp_path / "whole.tar").read_bytes()[:50_000])
+    with pytest.raises(DataError, match=r"cut\.tar: .*damaged"):
+        find_files(cut, WANTED, "things")
+
+
+def test_processes_that_share_a_zip_archive_read_their_own_files(tmp_path):
+    names = [f"{number:03d}.wav" for number in range(40)]
+    for name in names:
+        fill(tmp_path / "set", name)
+        (tmp_path / "set" / name).write_text(name * 20_000)
+    found = find_files(zipped(tmp_path / "set", tmp_path / "set.zip"), WANTED, "things")
+    SHARED[:] = found
+    with get_context("fork").Pool(4) as pool:
+        whole = pool.starmap(_is_whole, [(number, names[number]) for number in range(40)] * 3)
+    assert all(whole)
+
+
+SHARED: list[Entry] = []  # what forked processes inherit
+
+
+def _is_whole(number, name):
+    with SHARED[number].opened() as file:
+        return file.read().decode() == name * 20_000
+
+
 def test_what_to_do_with_other_archives_is_told(folder, tmp_path):
-    with tarfile.open(tmp_path / "set.tar", "w") as archive:
-        archive.add(folder, "set")
-    with pytest.raises(DataError, match="unpack this tar archive"):
-        find_files(tmp_path / "set.tar", WANTED, "things")
     locked = zipped(folder, tmp_path / "locked.zip")
     data = bytearray(locked.read_bytes())
     for mark, place in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):  # the flags of a file in both of its headers

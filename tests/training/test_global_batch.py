@@ -9,6 +9,7 @@ import torch
 
 from ddmi_core.draws import BLOCK, BatchGenerator, normal_like, per_row, shared
 from ddmi_core.training.log import Log
+from ddmi_core.training.meter import OPERATING
 from processes import run
 
 
@@ -16,9 +17,7 @@ def losses(out: Path, processes: int, *accumulations: int) -> list[list[dict]]:
     """Records of the logs, without times."""
     run(Path(__file__).with_name("one_batch.py"), out, *accumulations, processes=processes, timeout=240)
     logs = [Log(out / str(number) / "log.jsonl").records() for number in accumulations]
-    return [
-        [{key: record[key] for key in record.keys() - {"stage", "steps_per_second"}} for record in log] for log in logs
-    ]
+    return [[{key: record[key] for key in record.keys() - {"stage", *OPERATING}} for record in log] for log in logs]
 
 
 def test_losses_depend_on_the_batch_alone_and_not_on_processes_or_parts(tmp_path):

@@ -200,6 +200,7 @@ def test_slow_readers_get_workers_by_themselves():
         (0.480, 0.010, "cpu", 8),  # waits
         (0.020, 0.003, "cpu", 0),  # is delayed by other programs
         (0.480, 0.470, "cpu", 0),  # decodes, on the cores that compute the steps
+        (0.480, 0.300, "cpu", 0),  # does both, but works for most of the time
         (0.480, 0.470, "cuda", 7),
     ],
 )

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ddmi_core.autoencoder.config import AdversarialConfig
+from ddmi_core.blocks import Block
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
 from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.errors import CheckpointError, Interrupted, OutputError, TrainingError
+from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, OutputError, TrainingError
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.parts.domain_parts import build_parts
@@ -29,6 +30,7 @@ from ddmi_core.training.checkpoint import FINAL, finished, load_final
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
+from ddmi_core.training.meter import OPERATING
 from ddmi_core.training.objective import Losses, Objective, StepContext, generator_for, indices_for
 from ddmi_core.training.shutdown import StopRequest
 from ddmi_core.training.trainer import Stage, _mean, rate_factor, train
@@ -104,7 +106,7 @@ def final(folder: Path, objective: Objective, log: Log) -> Final:
     place = folder / FINAL
     files = {path.name: path.read_bytes() for path in sorted(place.iterdir())}
     weights = {name: tensor.clone() for name, tensor in objective.trained.state_dict().items()}
-    records = [{k: v for k, v in r.items() if k != "steps_per_second"} for r in log.records()]
+    records = [{k: v for k, v in r.items() if k not in OPERATING} for r in log.records()]
     return Final(files, weights, records)
 
 
@@ -703,14 +705,78 @@ def test_callbacks_get_each_logged_step_with_its_figures(tmp_path):
         assert {"stage": moment.stage, "step": moment.step, **moment.values} == record
 
 
-def test_parts_of_a_model_are_compiled_if_asked_for(tmp_path, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
-    objectives = {"main": Regression(), "second": Regression()}
-    train(stage(tmp_path / "plain", evolve(CONFIG, steps=1)), {"main": Regression()})
-    assert compiled == []
-    train(stage(tmp_path / "compiled", evolve(CONFIG, steps=1, compile=True)), objectives)
-    assert [id(module) for module in compiled] == [id(o.trained) for o in objectives.values()]
+class InBlocks(Regression):
+    """A network of one block that counts how often it is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trained, self.computed = Counted(self.trained), 0
+        self.trained.register_forward_pre_hook(lambda block, inputs: setattr(self, "computed", self.computed + 1))
+
+
+class Counted(Block):
+    def __init__(self, inner: nn.Sequential) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(inner[0], *inner[2:])  # without statistics of batches, which a second call changes
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.inner(inputs)
+
+
+def test_gradient_checkpointing_computes_blocks_again_and_gives_the_same_files(tmp_path):
+    finals = []
+    for again in (False, True):
+        folder, objective = tmp_path / str(again), InBlocks()
+        job = stage(folder, evolve(CONFIG, gradient_checkpointing=again))
+        train(job, {"main": objective})
+        assert objective.computed == (1 + again) * STEPS
+        finals.append(final(job.folder, objective, job.log))
+    assert same(*finals)
+
+
+@pytest.mark.parametrize("name", ["gradient_checkpointing", "compile"])
+def test_settings_of_blocks_without_blocks_are_refused(name, tmp_path):
+    with pytest.raises(ConfigError, match=rf"regression.training.{name} = true.*no blocks.*api.Block"):
+        train(stage(tmp_path, evolve(CONFIG, **{name: True})), {"main": Regression()})
+
+
+def test_blocks_that_cannot_be_compiled_run_as_they_are(tmp_path, monkeypatch):
+    def backend(graph, inputs):
+        raise RuntimeError("no compiler")
+
+    torch._dynamo.reset()  # forgets what other tests compiled, or could not compile
+    compiled = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled(module, backend=backend))
+    finals = []
+    for compiles in (False, True):
+        folder, objective = tmp_path / str(compiles), InBlocks()
+        job = stage(folder, evolve(CONFIG, compile=compiles))
+        train(job, {"main": objective})
+        finals.append(final(job.folder, objective, job.log))
+    assert same(*finals)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_blocks_are_compiled_if_asked_for(again, tmp_path, monkeypatch):
+    """By a backend that counts calls, instead of a compiler."""
+    called = []
+
+    def backend(graph, inputs):
+        return lambda *given: (called.append(len(given)), graph(*given))[1]
+
+    torch._dynamo.reset()  # forgets what other tests compiled, or could not compile
+    compiled = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled(module, backend=backend))
+    finals = []
+    for compiles in (False, True):
+        folder, objective = tmp_path / str(compiles), InBlocks()
+        objective.trained._forward_pre_hooks.clear()
+        job = stage(folder, evolve(CONFIG, compile=compiles, gradient_checkpointing=again))
+        assert not called
+        train(job, {"main": objective})
+        finals.append(final(job.folder, objective, job.log))
+    assert len(called) == STEPS * (1 + again)
+    assert same(*finals)
 
 
 def test_an_objective_without_a_loss_cannot_be_made():

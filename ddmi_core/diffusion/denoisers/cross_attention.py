@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.api.conditions import TokenSequences
+from ddmi_core.blocks import Block
 from ddmi_core.diffusion.denoisers.embeddings import VectorCondition
 
 NULL = 4  # tokens of the learned sequence for "no condition"
@@ -21,7 +22,7 @@ class Context(NamedTuple):
     mask: Tensor  # (B, T), true for tokens; the others are padding and have no influence
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(Block):
     """Multi-head attention of tokens to a context, with normalised queries and keys, on a residual branch.
 
     Untrained, it returns its input. It ignores the order of the context.

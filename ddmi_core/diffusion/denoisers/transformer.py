@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ddmi_core.blocks import Block
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.diffusion.denoisers.cross_attention import Context, CrossAttention
 from ddmi_core.diffusion.denoisers.denoiser import PlaneDenoiser
@@ -17,7 +18,7 @@ from ddmi_core.networks import Attention, Maps, Wraps, map_wraps
 _CELLS, _PATCH = "(rows high) (columns wide)", "(channels high wide)"
 
 
-class _Block(nn.Module):
+class _Block(Block):
     """Attention and a feed-forward network, modulated by the condition (adaLN-zero, arXiv 2212.09748).
 
     Cross-attention to the tokens of a condition, if any, is between the two and not modulated (arXiv 2310.00426).

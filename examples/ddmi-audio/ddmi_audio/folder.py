@@ -1,16 +1,17 @@
-"""The data source `folder`: clips of the WAV files of a folder or zip archive, and single WAV files."""
+"""The data source `folder`: clips of the sound files of a folder or archive, and single files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 from attrs import evolve, frozen
 
-from ddmi_audio.reading import Facts, facts, read_clip
+from ddmi_audio.reading import DecodedSound, Facts, Sound, opened, read_clip
 from ddmi_audio.settings import AudioSettings
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
@@ -24,9 +25,16 @@ from ddmi_core.parts import (
     GridSignal,
     reached_multiples,
     required_location,
+    source_digest,
 )
 
-SUFFIXES = (".wav", ".wave")
+SUFFIXES = (
+    *(".wav", ".wave", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
+    *(".m4a", ".aac", ".aif", ".aiff", ".au", ".caf", ".w64", ".wma"),
+)
+HELD = 2  # decoded files in memory: the one that is read, and the next
+
+MAKERS = (Path(__file__).with_name("reading.py"),)  # of cached rows
 
 Samples = npt.NDArray[np.int16]
 
@@ -41,7 +49,9 @@ class Clip:
 
 
 def load(location: Path, settings: AudioSettings) -> Split:
-    """Clips of the WAV files of a folder or zip archive; some files are held out by a stable hash of their names.
+    """Clips of the sound files of a folder or archive; some files are held out by a stable hash of their names.
+
+    Samples of WAV files are read where they lie; FFmpeg decodes other kinds, each file as a whole.
 
     Files of any length, rate and number of channels are cut into consecutive clips of the native length; the rest at
     the end of a file is not used. If all files are in two or more sub-folders, these are the classes. Clips are stored
@@ -52,22 +62,24 @@ def load(location: Path, settings: AudioSettings) -> Split:
         DataError: if there is no location, nothing usable in it, or (with `settings.strict`) any file that cannot
             be used.
     """
-    location = required_location(location, "WAV files")
+    location = required_location(location, "sounds")
     folder = FolderSource(location, "sounds", SUFFIXES, settings.strict, settings.classes, captions=False)
     entries, found = folder.usable(folder.entries(settings.limit), lambda entry: _facts(entry, settings))
     settings = _reaching(min(each.rate for each in found), settings, str(location))
     clips = [clip for entry, each in zip(entries, found, strict=True) for clip in _clips(entry, each, settings)]
     starts = {clip.entry.name: clip.start for clip in clips}
     headers = {entry.name: each for entry, each in zip(entries, found, strict=True)}
-    changes = {clip.entry.name: tuple(_changes(headers[clip.file], settings)) for clip in clips}
+    of_headers = {clip.entry.name: tuple(_changes(headers[clip.file], settings)) for clip in clips}
+    of_clips = {clip.entry.name: clip.file for clip in clips}
+    sounds = _Sounds()
 
     def read_entry(entry: Entry) -> Decoded:
-        with entry.opened() as stream:
-            row = _packed(stream, entry.name, starts[entry.name], settings)
-        return Decoded(row, changes[entry.name])
+        with sounds.opened(evolve(entry, name=of_clips[entry.name])) as sound:
+            row, changes = _packed(sound, starts[entry.name], settings)
+        return Decoded(row, (*of_headers[entry.name], *changes))
 
-    key: tuple[str | int, ...] = ("audio", *settings.lengths, settings.rate)
-    how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key)
+    key: tuple[str | int, ...] = ("audio", source_digest(*MAKERS), *settings.lengths, settings.rate)
+    how = Decoding(sum(settings.lengths), np.dtype(np.int16), read_entry, key, repeatable=True)
     rows, kept = folder.decode([clip.entry for clip in clips], how, total=f"{len(clips)} clips")
     names, files = [clips[i].entry.name for i in kept], [clips[i].file for i in kept]
     labels = folder.labels(files)
@@ -75,17 +87,37 @@ def load(location: Path, settings: AudioSettings) -> Split:
     return whole.split(settings.held_out, files if len(set(files)) > 1 else names)
 
 
+class _Sounds:
+    """Opens sounds, and keeps decoded ones, since neighbouring clips are of the same file; threads may share it."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Sound] = {}
+        self.lock = Lock()
+
+    @contextmanager
+    def opened(self, entry: Entry) -> Iterator[Sound]:
+        """The open sound of a file."""
+        with entry.opened() as stream:
+            with self.lock:
+                sound = self.held.get(entry.name) or opened(stream, entry.name)
+                if isinstance(sound, DecodedSound):
+                    self.held = dict([*self.held.items(), (entry.name, sound)][-HELD:])
+            yield sound
+
+
 def read(path: Path, settings: AudioSettings) -> GridSignal:
-    """The first clip of one WAV file as a signal with B = 1, with the levels that its rate allows.
+    """The first clip of one sound file as a signal with B = 1, with the levels that its rate allows.
 
     Raises:
-        DataError: if the file is missing, is not a WAV file of PCM samples, or is too short.
+        DataError: if the file is missing, is not a sound, or is too short.
     """
     if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a WAV file' if path.is_dir() else 'no such file'}")
-    found = _long_enough(facts(path, str(path)), str(path), settings)
-    settings = _reaching(found.rate, settings)
-    row = _packed(path, str(path), 0.0, settings)
+        raise DataError(f"{path}: {'a folder, not a sound file' if path.is_dir() else 'no such file'}")
+    with path.open("rb") as file:
+        sound = opened(file, str(path))
+        found = _long_enough(sound.facts, str(path), settings)
+        settings = _reaching(found.rate, settings)
+        row, _ = _packed(sound, 0.0, settings)
     return GridSet(_levels(row[None], settings), [path.name]).batch([0])
 
 
@@ -99,7 +131,7 @@ def _reaching(lowest: int, settings: AudioSettings, place: str = "") -> AudioSet
 def _facts(entry: Entry, settings: AudioSettings) -> Facts:
     """Rate and length of a file that has at least one clip."""
     with entry.opened() as stream:
-        return _long_enough(facts(stream, entry.name), entry.name, settings)
+        return _long_enough(opened(stream, entry.name).facts, entry.name, settings)
 
 
 def _clips(entry: Entry, found: Facts, settings: AudioSettings) -> Iterator[Clip]:
@@ -112,8 +144,8 @@ def _clips(entry: Entry, found: Facts, settings: AudioSettings) -> Iterator[Clip
 
 def _changes(found: Facts, settings: AudioSettings) -> Iterator[Change]:
     """What reading does to the clips of a file."""
-    if found.channels > 1:
-        yield Change("mixed down to mono", found.channels, "channels")
+    if found.piped:
+        yield Change("of a WAV file without a length, read to the end of the file")
     if found.rate != settings.rate:
         yield Change(f"resampled to {settings.rate} Hz", found.rate, "Hz before")
 
@@ -132,10 +164,10 @@ def _long_enough(found: Facts, name: str, settings: AudioSettings) -> Facts:
     return found
 
 
-def _packed(source: Path | BinaryIO, name: str, start: float, settings: AudioSettings) -> Samples:
-    """Read a clip and pack its levels into one row."""
-    levels = read_clip(source, name, start, settings.extent[0], settings.lengths)
-    return np.rint(np.concatenate(levels) * 32767).astype(np.int16)
+def _packed(sound: Sound, start: float, settings: AudioSettings) -> tuple[Samples, list[Change]]:
+    """Read a clip and pack its levels into one row; and what was changed."""
+    levels, changes = read_clip(sound, start, settings.extent[0], settings.lengths)
+    return np.rint(np.concatenate(levels) * 32767).astype(np.int16), changes
 
 
 def _levels(rows: Samples, settings: AudioSettings) -> list[Samples]:

@@ -19,7 +19,7 @@ class AudioParts(GridDomain[AudioSettings]):
     """Sounds as functions of time."""
 
     def sources(self) -> Mapping[str, Source]:
-        """Instruments by formulas, and folders of WAV files."""
+        """Instruments by formulas, and folders of sounds."""
         return {"notes": notes.load, "folder": folder.load}
 
     def read(self, path: Path) -> GridSignal:

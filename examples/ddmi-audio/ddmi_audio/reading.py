@@ -1,11 +1,11 @@
-"""Reading segments of WAV files: PCM of any width, mixed down to mono and resampled without aliasing."""
+"""Reading segments of sound files: WAV by its samples, other kinds by FFmpeg; mixed down to mono and resampled."""
 
 from __future__ import annotations
 
-import wave
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from os import SEEK_END
 from typing import BinaryIO
 
 import numpy as np
@@ -13,59 +13,169 @@ import numpy.typing as npt
 from attrs import frozen
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import Change, damaged
 
 CROSSINGS = 32  # zero crossings on each side of the resampling filter
 MOST_RATE = 768_000
+MOST_DECODED = 1 << 28  # values of a file that FFmpeg decodes as a whole: 1 GiB
+CANCELLED = 0.1  # power of the mean of channels over their mean power; below, they cancel each other
+
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags of WAV
+UNKNOWN = 0x7FFF_F000  # sizes from here on, and 0, are those of programs that wrote to a pipe
 
 Array = npt.NDArray[np.float64]
 
 
 @frozen
 class Facts:
-    """Facts from the header of a WAV file."""
+    """Facts about a sound file."""
 
     rate: int  # samples per second
     frames: int
     channels: int = 1
+    piped: bool = False  # a WAV file that does not say its length
 
 
-def facts(source: Path | BinaryIO, name: str) -> Facts:
-    """Rate, length and number of channels, from the header alone.
-
-    Raises:
-        DataError: if it is not a WAV file of PCM samples.
-    """
-    with _opened(source, name) as file:
-        return Facts(file.getframerate(), file.getnframes(), file.getnchannels())
-
-
-def read_clip(source: Path | BinaryIO, name: str, start: float, seconds: float, sizes: Sequence[int]) -> list[Array]:
-    """Read a segment of a file at several rates: `(n,)` in [-1, 1] for each size n.
+class Sound(ABC):
+    """An open sound file.
 
     Args:
-        source: path, or open file.
-        name: name for messages.
+        facts: about it.
+        name: for messages.
+    """
+
+    def __init__(self, facts: Facts, name: str) -> None:
+        self.facts, self.name = facts, name
+
+    @abstractmethod
+    def samples(self, first: int, last: int) -> Array:
+        """Samples `(last - first, channels)`, for full scale in [-1, 1]."""
+
+
+class WavSound(Sound):
+    """The samples of a WAV file, whole numbers or floating-point, which are read where they lie.
+
+    Args:
+        file: open file.
+        name: for messages.
+        facts: about it.
+        start: place of the samples in the file, in bytes.
+        width: bytes of a sample.
+        floating: whether samples are floating-point.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, facts: Facts, start: int, width: int, floating: bool) -> None:
+        super().__init__(facts, name)
+        self.file, self.start, self.width, self.floating = file, start, width, floating
+
+    def samples(self, first: int, last: int) -> Array:
+        """See `Sound`."""
+        size = self.width * self.facts.channels
+        self.file.seek(self.start + first * size)
+        raw = self.file.read((last - first) * size)
+        if len(raw) < (last - first) * size:
+            raise DataError(
+                f"{self.name}: cut off: its header promises more samples than it holds; copy or export it again"
+            )
+        values = np.frombuffer(raw, f"<f{self.width}").astype(float) if self.floating else as_floats(raw, self.width)
+        return values.reshape(-1, self.facts.channels)
+
+
+class DecodedSound(Sound):
+    """A file that FFmpeg has decoded as a whole, since seeking is not exact in all kinds.
+
+    Args:
+        file: open file.
+        name: for messages.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        import av
+
+        file.seek(0)
+        parts, count = [], 0
+        with (
+            damaged(name, "a sound in a known format", "convert it: ffmpeg -i IN OUT.wav"),
+            av.open(file, "r") as opened,
+        ):
+            if not opened.streams.audio:
+                raise DataError(f"{name}: it has no sound; remove it")
+            stream = opened.streams.audio[0]
+            to_floats = av.AudioResampler(format="fltp")
+            for frame in opened.decode(stream):
+                for each in to_floats.resample(frame):
+                    parts.append(each.to_ndarray())
+                    count += parts[-1].size
+                if count > MOST_DECODED:
+                    raise DataError(f"{name}: too long to decode at once; convert it: ffmpeg -i IN OUT.wav")
+            rate, length = int(stream.rate or 0), 0.0
+            if stream.codec_context.name == "flac" and stream.duration and stream.time_base:
+                length = float(stream.duration * stream.time_base)
+        if not parts:
+            raise DataError(f"{name}: holds no samples; remove it, or export it again")
+        self.values = np.concatenate(parts, axis=1).T
+        super().__init__(_checked(Facts(rate, *self.values.shape), name), name)
+        if len(self.values) < rate * length - 1:
+            raise DataError(
+                f"{name}: cut off: of {length:.3f} s, {len(self.values) / rate:.3f} s can be read; copy it again"
+            )
+
+    def samples(self, first: int, last: int) -> Array:
+        """See `Sound`."""
+        return self.values[first:last].astype(np.float64)
+
+
+def opened(file: BinaryIO, name: str) -> Sound:
+    """The sound in an open file, which has to stay open.
+
+    Args:
+        file: from its start.
+        name: for messages.
+
+    Raises:
+        DataError: if it is not a sound, is damaged, or holds no samples.
+    """
+    return _wav(file, name) or DecodedSound(file, name)
+
+
+def read_clip(sound: Sound, start: float, seconds: float, sizes: Sequence[int]) -> tuple[list[Array], list[Change]]:
+    """Read a segment of a sound at several rates.
+
+    Channels are mixed down to their mean. If they cancel each other, as a channel and its negative do, the loudest one
+    is taken instead.
+
+    Args:
+        sound: open.
         start: start of the segment in seconds.
         seconds: length of the segment.
         sizes: numbers of samples; each sample is at the centre of its interval.
 
+    Returns:
+        `(n,)` in [-1, 1] for each size n, and what was done beside the resampling.
+
     Raises:
-        DataError: if the file is not a WAV file of PCM samples, or is cut off.
+        DataError: if the file is cut off, or has values that are not finite.
     """
-    with _opened(source, name) as file:
-        own = file.getframerate()
-        margin = int(np.ceil(CROSSINGS * max(1.0, own * seconds / min(sizes)))) + 1
-        first = max(0, int(start * own) - margin)
-        last = min(file.getnframes(), int(np.ceil((start + seconds) * own)) + margin)
-        file.setpos(first)
-        raw = file.readframes(last - first)
-        width, channels = file.getsampwidth(), file.getnchannels()
-    if len(raw) < (last - first) * width * channels:
-        raise DataError(f"{name}: cut off: its header promises more samples than it holds; copy or export it again")
-    values = as_floats(raw, width).reshape(-1, channels).mean(axis=1)
+    own, changes = sound.facts.rate, list[Change]()
+    margin = int(np.ceil(CROSSINGS * max(1.0, own * seconds / min(sizes)))) + 1
+    first = max(0, int(start * own) - margin)
+    last = min(sound.facts.frames, int(np.ceil((start + seconds) * own)) + margin)
+    samples = sound.samples(first, last)
+    if not np.isfinite(samples).all():
+        raise DataError(f"{sound.name}: has samples that are not finite; export it again")
+    values, power = samples.mean(axis=1), (samples**2).mean(axis=0)
+    if sound.facts.channels > 1 and (values**2).mean() < CANCELLED * power.mean():
+        channel = int(power.argmax())
+        values = samples[:, channel]
+        changes.append(Change("taken from one channel, since the mean of all cancels out", values={"channel": channel}))
+    elif sound.facts.channels > 1:
+        changes.append(Change("mixed down to mono", sound.facts.channels, "channels"))
+    peak = abs(values).max(initial=0)
+    if peak > 1:
+        changes.append(Change("cut off beyond full scale", round(float(peak), 3), "times full scale"))
     centres = [start - first / own + (np.arange(size) + 0.5) / size * seconds for size in sizes]
     rates = [size / seconds for size in sizes]
-    return [np.clip(resample(values, own, *at), -1, 1) for at in zip(centres, rates, strict=True)]
+    return [np.clip(resample(values, own, *at), -1, 1) for at in zip(centres, rates, strict=True)], changes
 
 
 def as_floats(raw: bytes, width: int) -> Array:
@@ -101,24 +211,54 @@ def resample(values: Array, own: float, times: Array, rate: float) -> Array:
     return np.asarray((found * np.sinc(cut * distance) * window).sum(axis=1) * cut)
 
 
-@contextmanager
-def _opened(source: Path | BinaryIO, name: str) -> Iterator[wave.Wave_read]:
-    """Open a WAV file and check its header."""
-    try:
-        with wave.open(str(source) if isinstance(source, Path) else source, "rb") as file:
-            if not 1 <= file.getframerate() <= MOST_RATE or not 1 <= file.getsampwidth() <= 4:
-                raise DataError(f"{name}: a rate of {file.getframerate()} Hz cannot be right; export it again")
-            if file.getnframes() == 0:
-                raise DataError(f"{name}: holds no samples; remove it, or export it again")
-            yield file
-    except EOFError as error:
-        raise DataError(f"{name}: empty or cut off before its samples; copy or export it again") from error
-    except wave.Error as error:
-        if "unknown format" in str(error):
-            raise DataError(
-                f"{name}: its samples are not PCM ({error}); convert it, for example with "
-                f"`ffmpeg -i OLD.wav -c:a pcm_s16le NEW.wav`"
-            ) from error
-        raise DataError(f"{name}: not a WAV file: {error}; convert it to WAV with 16-bit PCM") from error
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror}") from error
+def _wav(file: BinaryIO, name: str) -> WavSound | None:
+    """The sound of a WAV file (RIFF, or RF64 of more than 4 GiB); None if it is not one, or its samples are encoded.
+
+    If the header has no length, as that of a program that wrote to a pipe, samples go on to the end of the file.
+    """
+    file.seek(0, SEEK_END)
+    end = file.tell()
+    file.seek(0)
+    head = file.read(12)
+    if not head:
+        raise DataError(f"{name}: the file is empty; copy or export it again")
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
+        return None
+    whole, long = struct.unpack("<I", head[4:8])[0], 0
+    tag = channels = rate = align = 0
+    while len(chunk := file.read(8)) == 8:
+        kind, size = chunk[:4], struct.unpack("<I", chunk[4:])[0]
+        place = file.tell()
+        if kind == b"fmt ":
+            form = file.read(min(size, 40)).ljust(40, b"\0")
+            tag, channels, rate, _, align = struct.unpack("<HHIIH", form[:14])
+            tag = struct.unpack("<H", form[24:26])[0] if tag == EXTENSIBLE else tag
+        elif kind == b"ds64":
+            long = struct.unpack("<Q", file.read(16).ljust(16, b"\0")[8:])[0]
+        elif kind == b"data":
+            size = long if long and size == 0xFFFF_FFFF else size
+            piped = (size >= UNKNOWN and place + size > end) or (size == 0 and whole != end - 8)
+            return _of_data(file, name, (tag, channels, rate, align), place, (end - place) if piped else size, piped)
+        file.seek(place + size + size % 2)
+    raise DataError(f"{name}: empty or cut off before its samples; copy or export it again")
+
+
+def _of_data(
+    file: BinaryIO, name: str, form: tuple[int, int, int, int], place: int, size: int, piped: bool
+) -> WavSound | None:
+    """The sound of a data chunk; None for samples that FFmpeg has to decode."""
+    tag, channels, rate, align = form
+    if tag not in (PCM, FLOAT):
+        return None
+    width = align // channels if channels else 0
+    if width not in ((4, 8) if tag == FLOAT else (1, 2, 3, 4)):
+        raise DataError(f"{name}: samples of {width} bytes cannot be right; export it again")
+    return WavSound(file, name, _checked(Facts(rate, size // align, channels, piped), name), place, width, tag == FLOAT)
+
+
+def _checked(found: Facts, name: str) -> Facts:
+    if not 1 <= found.rate <= MOST_RATE:
+        raise DataError(f"{name}: a rate of {found.rate} Hz cannot be right; export it again")
+    if found.frames == 0:
+        raise DataError(f"{name}: holds no samples; remove it, or export it again")
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -53,6 +54,26 @@ def test_what_is_done_to_a_clip_is_recorded(write_pcm, sine, tmp_path):
     assert not any(name.startswith("b.wav") for name in account.changes)
 
 
+def test_clips_of_other_kinds_are_those_of_the_same_wav_file(write_pcm, sine, tmp_path):
+    wav = write_pcm("wav/a.wav", sine(301, 4000, 8000), 8000)
+    flac = tmp_path / "flac" / "a.flac"
+    flac.parent.mkdir()
+    with av.open(str(wav)) as old, av.open(str(flac), "w") as new:
+        stream = new.add_stream("flac", rate=8000, layout="mono")
+        for frame in old.decode(audio=0):
+            new.mux(stream.encode(frame))
+        new.mux(stream.encode(None))
+    found = []
+    for place in (wav, flac):
+        split = load(place.parent, SMALL)
+        parts = [
+            (n.split(maxsplit=1)[1], s.batch([i])) for s in (split.train, split.held_out) for i, n in enumerate(s.names)
+        ]
+        found.append({start: signal.values for start, signal in parts})
+    assert len(found[0]) == 10
+    assert all(torch.allclose(values, found[1][start], atol=1e-4) for start, values in found[0].items())
+
+
 def test_all_clips_of_a_file_are_on_one_side_of_the_split(sounds):
     split = load(sounds, SMALL)
     files = [{name.rsplit(" ", 2)[0] for name in part.names} for part in (split.train, split.held_out)]
@@ -87,7 +108,7 @@ def test_a_bad_file_stops_and_names_itself_or_is_left_out(sounds, caplog):
     (sounds / "low" / "bad.wav").write_text("no samples here")
     whole = (sounds / "high" / "1.wav").read_bytes()
     (sounds / "high" / "cut.wav").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"low/bad.wav: not a WAV file") as caught:
+    with pytest.raises(DataError, match=r"low/bad.wav: not a sound") as caught:
         load(sounds, SMALL)
     assert "domain.strict=false" in str(caught.value)
     split = load(sounds, AudioSettings(samples=400, rate=8000, strict=False))

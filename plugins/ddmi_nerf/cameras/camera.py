@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ddmi_core.errors import DataError
 from ddmi_nerf.cameras.conventions import Matrix, as_number, rigid
+from ddmi_nerf.cameras.lens import Lens
 
 Floats = npt.NDArray[np.float64]
 
@@ -173,10 +174,14 @@ def _origin() -> npt.NDArray[np.float64]:
 
 @frozen(eq=False)
 class Shot:
-    """One view: a camera and the path of its image."""
+    """One view: a camera, the path of its image, and what the reader of the image has to do."""
 
-    camera: Camera
+    camera: Camera  # of the image that is read: turned and without distortion
     picture: str  # path of the image, relative to the folder of the file
+    mask: str = ""  # path of its mask, likewise; empty without
+    lens: Lens | None = None  # the distortion to undo
+    turned: bool = False  # whether the image is turned as its EXIF data say
+    scale: float = 1.0  # by which the intrinsics of the file were multiplied
 
 
 @frozen(eq=False)
@@ -187,6 +192,7 @@ class Capture:
     extent: float  # half the side of the object's cube, in the file's units
     centre: npt.NDArray[np.float64] = field(factory=_origin)  # (3,), of that cube
     points: str = ""  # path of a point cloud that the file names, if any
+    applied: Mapping[str, Any] = field(factory=dict)  # what the file says was done to its world before
 
 
 def to_json(cameras: Sequence[Camera]) -> str:

@@ -1,4 +1,4 @@
-"""Checks that views of an object fit together: sizes, intrinsics, the object in its cube and the cameras outside."""
+"""Checks of an object's cameras: principal points, the object in its cube and the cameras outside."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def check_places(
             raise DataError(
                 f"{name}: the camera of {view} does not look at the object's cube, of half side {extent:g}; give "
                 "camera-to-world matrices in the axes of their format (transforms.json: y up, z backwards; SRN: y "
-                "down, z forwards), with the object at the centre"
+                "down, z forwards), with the object at the centre; or, for cameras from photographs, whose world is "
+                "arbitrary, --set domain.place=cameras"
             )
         if share > BEYOND:
             raise DataError(
@@ -76,28 +77,21 @@ def _meets_cube(camera: Camera) -> npt.NDArray[np.bool_]:
     return result
 
 
-def check_alike(name: str, shots: tuple[Shot, ...]) -> None:
-    """Check that all views of an object have the same size, and that each principal point lies inside its image.
+def check_centres(name: str, shots: tuple[Shot, ...]) -> None:
+    """Check that each principal point lies inside its image.
 
     Args:
         name: of the file, for messages.
         shots: views.
 
     Raises:
-        DataError: if sizes differ, or a principal point is outside its image.
+        DataError: if one is outside.
     """
-    first = shots[0]
-    size = (first.camera.width, first.camera.height)
     for shot in shots:
         camera = shot.camera
-        if (camera.width, camera.height) != size:
-            raise DataError(
-                f"{name}: images of different sizes: {first.picture} has {size[0]} x {size[1]} pixels, "
-                f"{shot.picture} has {camera.width} x {camera.height}; give all images the same size"
-            )
         if not (0 <= camera.cx <= camera.width and 0 <= camera.cy <= camera.height):
             raise DataError(
                 f"{name}: intrinsics of {shot.picture} do not match its size: the principal point ({camera.cx:g}, "
                 f"{camera.cy:g}) is outside {camera.width} x {camera.height} pixels; give cx, cy and focal lengths in "
-                "pixels of this image"
+                "pixels of this image, or the size that they are for as w and h"
             )

@@ -10,7 +10,7 @@ from attrs import evolve
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import ArrayCache, Decoding, FolderSource, choose, data_warning, required_location, source_digest
-from ddmi_nerf.data.objects import CAPTION, ObjectFiles, find_objects
+from ddmi_nerf.data.objects import CAPTION, ObjectFiles, account_for, find_objects
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.preprocessing import has_cloud, pack
 from ddmi_nerf.data.reading import SUFFIXES
@@ -26,10 +26,11 @@ def load(location: Path | None, settings: NerfSettings) -> Split:
     """Load objects from a folder or zip archive; some are held out by a stable hash of their names.
 
     An object is a folder with `transforms.json` (of Blender, instant-ngp or nerfstudio), with `transforms_train.json`
-    and `transforms_test.json` (whose views are held out), or with `intrinsics.txt`, `pose/` and `rgb/` (of SRN). z is
-    up. Its coloured points come from `points.ply` in its folder, or else from the visual hull of its views. If all
-    objects lie in two or more sub-folders, these are the classes. The captions of an object are the lines of
-    `caption.txt` in its folder, if all objects have one.
+    and `transforms_test.json` (whose views are held out), with `intrinsics.txt`, `pose/` and `rgb/` (of SRN), or with
+    `images/` and the files of COLMAP (`sparse/0/`), LLFF (`poses_bounds.npy`) or NeuS (`cameras_sphere.npz`). z is up,
+    or what `settings.up` and `settings.place` say. Its coloured points come from `points.ply` in its folder, or else
+    from the visual hull of its views. If all objects lie in two or more sub-folders, these are the classes. The
+    captions of an object are the lines of `caption.txt` in its folder, if all objects have one.
 
     Raises:
         DataError: if there is no location, it contains nothing usable, or (with `settings.strict`) any object cannot be
@@ -58,8 +59,8 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
         settings.strict,
         settings.classes,
     )
-    objects = find_objects(folder.location)
-    objects = [objects[i] for i in choose([files.name for files in objects], settings.limit)]
+    every = find_objects(folder.location)
+    objects = chosen = [every[i] for i in choose([files.name for files in every], settings.limit)]
     objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings, trained))
     views, held = (min(numbers) for numbers in zip(*shares, strict=True))
     if views < settings.views:
@@ -82,6 +83,7 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
     # A file of cameras stands for its folder: captions lie in that folder.
     beside = evolve(folder, location=folder.location.parent) if folder.location.suffix == ".json" else folder
     found = beside.labels(names, [str(Path(objects[i].folder, CAPTION)) for i in good])
+    account_for(folder.location, every, names, [files.name for files in chosen])
     return ViewSet(
         packing.stack(rows),
         names,
@@ -139,7 +141,7 @@ def _version() -> str:
 def _how(settings: NerfSettings) -> tuple[str | int, ...]:
     """Settings that a row depends on."""
     numbers = (settings.views, settings.held_views, settings.size, settings.kept_points)
-    return (*numbers, repr(settings.extent), settings.opacity)
+    return (*numbers, repr(settings.extent), repr(settings.agreement), settings.opacity, settings.up, settings.place)
 
 
 def _share(counts: tuple[int, int], settings: NerfSettings, trained: bool) -> tuple[int, int]:

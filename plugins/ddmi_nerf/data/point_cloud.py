@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Entry, damaged
 from ddmi_nerf.cameras.camera import Floats
+from ddmi_nerf.cameras.conventions import Matrix
+from ddmi_nerf.cameras.world import moved_point
 
 FEWEST = 16
 
 
-def read_points(entry: Entry, centre: npt.NDArray[np.float64], extent: float) -> tuple[Floats, Floats]:
+def read_points(entry: Entry, world: Matrix, centre: Floats, extent: float) -> tuple[Floats, Floats]:
     """Read the points inside the object's cube, and their colours.
 
     Args:
         entry: a PLY file with coloured vertices, in the units of the object's cameras.
+        world: `(4, 4)`, from these units to those of the cube's centre and extent.
         centre: `(3,)`, of the cube.
         extent: half of its side.
 
@@ -37,7 +39,7 @@ def read_points(entry: Entry, centre: npt.NDArray[np.float64], extent: float) ->
         colours = cloud.visual.vertex_colors if cloud.visual.kind == "vertex" else np.zeros((0, 4))
     if len(colours) != len(points):
         raise DataError(f"{entry.name}: the vertices have no colours; save them with red, green and blue")
-    placed = (points - centre) / extent
+    placed = (moved_point(points, world) - centre) / extent
     inside = (np.abs(placed) <= 1).all(axis=1)
     if inside.sum() < FEWEST:
         raise DataError(

@@ -11,14 +11,19 @@ from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, Decoded, Entry
 from ddmi_nerf.cameras.camera import Camera, Capture, Floats, Shot
 from ddmi_nerf.cameras.camera_checks import check_places
+from ddmi_nerf.cameras.conventions import Matrix
+from ddmi_nerf.cameras.lens import Lens
+from ddmi_nerf.cameras.world import Y_UP, by_cameras, moved, moved_point, upper_axis
+from ddmi_nerf.data.agreement import check_agreement
 from ddmi_nerf.data.objects import POINTS, ObjectFiles
 from ddmi_nerf.data.packing import Packing, Rows
 from ddmi_nerf.data.point_cloud import read_points
-from ddmi_nerf.data.reading import read_picture, squared
+from ddmi_nerf.data.reading import Reading, read_mask, read_picture, squared
 from ddmi_nerf.data.visual_hull import hull_points, visual_hull
 from ddmi_nerf.settings import NerfSettings
 
 SEED = 77411
+SMALL = 0.25  # half sides of the cube; focal lengths that are several times too long leave less of an object
 
 
 def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, points: bool = True) -> Decoded:
@@ -34,43 +39,79 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
         DataError: if the object cannot be used.
     """
     capture, tests = files.captures()
-    extent = settings.extent or capture.extent
+    world, centre, extent = _world(files.name, capture, settings)
     draw = np.random.Generator(np.random.PCG64(SEED))
     shots = _chosen(capture.shots, tests, settings, None if ordered else draw)
-    cameras = [squared(shot.camera.placed(capture.centre, extent), settings.size) for shot in shots]
-    pictures = np.stack([_picture(files, shot, settings) for shot in shots])
+    cameras = [squared(moved(shot.camera, world).placed(centre, extent), settings.size) for shot in shots]
+    readings = [_picture(files, shot, settings) for shot in shots]
+    pictures = np.stack([reading.pixels for reading in readings])
     names = [shot.picture for shot in shots]
     check_places(files.name, names, cameras, pictures, extent, settings.opacity == "full")
+    outside = 0.0
+    if settings.opacity != "full":
+        outside = 1 - check_agreement(files.name, names, cameras, pictures, settings.agreement)
     known, places, colours = slice(settings.views), np.zeros((1, 3)), np.zeros((1, 3))
     if points:
-        places, colours = _from_file(files, capture, extent) or _from_outlines(
+        places, colours = _from_file(files, capture, world, centre, extent) or _from_outlines(
             files.name, cameras[known], pictures[known], settings, draw
         )
     chosen = _repeated(len(places), settings.kept_points, draw)
     packing = Packing(len(shots), settings.size, settings.kept_points)
     row = packing.row(cameras, pictures, places[chosen], colours[chosen])
-    return Decoded(row, tuple(_changes(capture, len(capture.shots) + len(tests), shots, extent, settings)))
+    views = len(capture.shots) + len(tests)
+    place = {"centre": centre.tolist(), "extent": float(extent), **capture.applied}
+    if (world != np.eye(4)).any():
+        place["world"] = world.tolist()  # before the centre and extent
+    changes = [Change("moved and scaled to the cube", 1 / extent, "times", place), *_changes(views, shots, settings)]
+    if settings.place == "file" and settings.up == "z" and (axis := upper_axis(cameras)) not in ("", "+z"):
+        fix = (
+            "if y points up in their world: --set domain.up=y"
+            if axis == "+y"
+            else "place objects by their cameras, --set domain.place=cameras"
+        )
+        changes.append(Change(f"with cameras whose upper sides point to {axis}, not to z", fix=fix))
+    if points and (reach := float(np.abs(places).max())) < SMALL:
+        fix = (
+            "give a smaller --set domain.extent; or, if pictures were made smaller, w and h of those that the focal "
+            "lengths are for"
+        )
+        changes.append(Change("small in the cube", reach, "of its half side", fix=fix))
+    if settings.opacity != "full":
+        changes.append(Change("compared with the visual hull", outside, "of the outlines' borders outside of it"))
+    if below := max(reading.below_white for reading in readings):
+        changes.append(Change("with white taken as the background", below, "of 255 below white"))
+    return Decoded(row, tuple(changes))
 
 
-def _changes(
-    capture: Capture, views: int, shots: Sequence[Shot], extent: float, settings: NerfSettings
-) -> Iterator[Change]:
-    """What is done to the views and cameras of an object."""
-    place = {"centre": [float(value) for value in capture.centre], "extent": float(extent)}
-    yield Change("moved and scaled to the cube", 1 / extent, "times", place)
+def _changes(views: int, shots: Sequence[Shot], settings: NerfSettings) -> Iterator[Change]:
+    """What is done to the views of an object and their intrinsics."""
     if views > len(shots):
         yield Change(f"reduced to {len(shots)} views", views, "views")
-    width, height = shots[0].camera.width, shots[0].camera.height
-    if width != height:
-        yield Change(
-            "with views cut to their central square", 1 - min(width, height) / max(width, height), "of the area"
-        )
-    scale = min(width, height) / settings.size
-    if scale != 1:
-        what, amount = ("reduced", scale) if scale > 1 else ("enlarged", 1 / scale)
-        yield Change(f"with {what} views", amount, "times")
-    if settings.opacity == "white":
-        yield Change("with white taken as the background")
+    scales = [shot.scale for shot in shots if shot.scale != 1]
+    if scales:
+        yield Change("with intrinsics scaled to the size of the views", float(np.median(scales)), "times")
+    if turned := sum(shot.turned for shot in shots):
+        yield Change("with views turned as their EXIF data say", turned, "views")
+    if bent := [_shift(shot.camera, shot.lens) for shot in shots if shot.lens]:
+        yield Change("with the distortion of the lens undone", max(bent), "pixels at most")
+    if masked := sum(bool(shot.mask) for shot in shots) * (settings.opacity != "full"):
+        yield Change("with masks as opacity", masked, "views")
+    sizes = [(shot.camera.width, shot.camera.height) for shot in shots]
+    if cut := max(1 - min(size) / max(size) for size in sizes):
+        yield Change("with views cut to their central square", cut, "of the area", {"sizes": sorted(set(sizes))})
+    scales = [min(size) / settings.size for size in sizes]
+    if max(scales) > 1:
+        yield Change("with reduced views", max(scales), "times")
+    if min(scales) < 1:
+        yield Change("with enlarged views", 1 / min(scales), "times")
+
+
+def _shift(camera: Camera, lens: Lens) -> float:
+    """By how many pixels a lens moves the middles of the picture's sides, at most."""
+    x = np.array([-camera.cx, camera.width - camera.cx, 0, 0]) / camera.fx
+    y = np.array([0, 0, -camera.cy, camera.height - camera.cy]) / camera.fy
+    across, down = lens.distorted(x, y)
+    return float(np.hypot((across - x) * camera.fx, (down - y) * camera.fy).max())
 
 
 def has_cloud(files: ObjectFiles) -> bool:
@@ -82,10 +123,24 @@ def has_cloud(files: ObjectFiles) -> bool:
     return _cloud(files, files.captures()[0]) is not None
 
 
-def _from_file(files: ObjectFiles, capture: Capture, extent: float) -> tuple[Floats, Floats] | None:
+def _world(name: str, capture: Capture, settings: NerfSettings) -> tuple[Matrix, Floats, float]:
+    """The similarity from the file's world to one with z up, and the cube in it: centre, and half its side."""
+    if settings.place == "cameras":
+        try:
+            world = by_cameras([shot.camera for shot in capture.shots])
+        except ValueError as error:
+            raise DataError(f"{name}: {error}; place the object in its file, without domain.place=cameras") from error
+        return world, np.zeros(3), settings.extent or 1.0
+    world = Y_UP if settings.up == "y" else np.eye(4)
+    return world, moved_point(capture.centre, world), settings.extent or capture.extent
+
+
+def _from_file(
+    files: ObjectFiles, capture: Capture, world: Matrix, centre: Floats, extent: float
+) -> tuple[Floats, Floats] | None:
     """Points and their colours from the object's point cloud, if it has one."""
     cloud = _cloud(files, capture)
-    return read_points(cloud, capture.centre, extent) if cloud else None
+    return read_points(cloud, world, centre, extent) if cloud else None
 
 
 def _cloud(files: ObjectFiles, capture: Capture) -> Entry | None:
@@ -139,7 +194,12 @@ def _repeated(count: int, wanted: int, draw: np.random.Generator) -> npt.NDArray
     return np.concatenate(rounds)[:wanted]
 
 
-def _picture(files: ObjectFiles, shot: Shot, settings: NerfSettings) -> Rows:
+def _picture(files: ObjectFiles, shot: Shot, settings: NerfSettings) -> Reading:
+    mask = None
+    if shot.mask and settings.opacity != "full":
+        entry = files.picture(shot.mask)
+        with entry.opened() as file:
+            mask = read_mask(file, entry.name, shot.camera.width, shot.camera.height)
     entry = files.picture(shot.picture)
     with entry.opened() as file:
-        return read_picture(file, entry.name, settings.size, settings.opacity)
+        return read_picture(file, entry.name, settings.size, settings.opacity, shot=shot, mask=mask)

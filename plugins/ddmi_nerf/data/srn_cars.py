@@ -25,7 +25,8 @@ HINT = (
 def srn_cars(location: Path | None, settings: NerfSettings) -> Split:
     """Load SRN Cars; its test cars are held out, with `settings.test_views` views to evaluate novel views.
 
-    The images have a white background, so all pixels that are not white count as opaque.
+    The images have a white background, so all pixels that are not white count as opaque. Cars have white parts, which
+    count as holes, so views that contradict each other are accepted; the account has the figure.
 
     Raises:
         DataError: if the data are missing or damaged.
@@ -41,4 +42,4 @@ def srn_cars(location: Path | None, settings: NerfSettings) -> Split:
 def _part(place: Path, name: str, settings: NerfSettings, trained: bool = True) -> ViewSet:
     if not (place / name).is_dir():
         raise DataError(f"{place / name}: no such folder. {HINT.format(place=place)}")
-    return load_all(place / name, evolve(settings, opacity="white", classes=False), trained)
+    return load_all(place / name, evolve(settings, opacity="white", classes=False, agreement=0.0), trained)

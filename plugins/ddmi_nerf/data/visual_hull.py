@@ -33,7 +33,7 @@ def visual_hull(cameras: Sequence[Camera], pictures: Pixels, cells: int = CELLS)
     kept, seen = np.ones(len(points), dtype=bool), np.zeros(len(points), dtype=np.int64)
     for camera, picture in zip(cameras, pictures, strict=True):
         rest = np.flatnonzero(kept)
-        row, column, within, _ = _pixels(camera, points[rest])
+        row, column, within, _ = pixels_of(camera, points[rest])
         covered = picture[row, column, 3] >= COVERED
         kept[rest[within & ~covered]] = False
         seen[rest[within]] += 1
@@ -79,7 +79,7 @@ def _colours(cameras: Sequence[Camera], pictures: Pixels, points: Floats, cell: 
     """Median colours `(N, 3)` of cells over the views in which they are not occluded."""
     found = np.full((len(cameras), len(points), 3), np.nan)
     for colours, camera, picture in zip(found, cameras, pictures, strict=True):
-        row, column, within, depth = _pixels(camera, points)
+        row, column, within, depth = pixels_of(camera, points)
         # Neighbouring cells may be several pixels apart, so the depth test uses blocks of that size.
         step = max(1, int(np.ceil(cell * max(camera.fx, camera.fy) / np.median(depth))))
         block = (row // step) * (camera.width // step + 1) + column // step
@@ -96,7 +96,7 @@ def _colours(cameras: Sequence[Camera], pictures: Pixels, points: Floats, cell: 
     return result.clip(0, 1)
 
 
-def _pixels(camera: Camera, points: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Marks, Floats]:
+def pixels_of(camera: Camera, points: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Marks, Floats]:
     """Rows and columns of points, whether they are inside the image, and their depths."""
     places, depth = camera.project(points)
     with np.errstate(invalid="ignore"):

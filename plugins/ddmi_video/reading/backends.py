@@ -12,6 +12,7 @@ import numpy as np
 
 from ddmi_core.errors import DataError, PluginError, unknown_name
 from ddmi_video.reading.display_orientation import Pixels
+from ddmi_video.reading.frame_colours import Look
 from ddmi_video.reading.frames import Frames, PyavFrames
 from ddmi_video.reading.index import Source, VideoIndex, opened_as
 from ddmi_video.reading.limits import size_changes
@@ -138,20 +139,21 @@ class DecordFrames(NumberedFrames):
 OPTIONAL: dict[str, type[NumberedFrames]] = {"torchcodec": TorchcodecFrames, "decord": DecordFrames}
 
 
-def open_frames(backend: str, source: Source, index: VideoIndex) -> Frames:
+def open_frames(backend: str, source: Source, index: VideoIndex, look: Look) -> Frames:
     """Open a video with a back end; PyAV reads it if the other one would not give the same frames.
 
     Args:
         backend: `pyav`, `torchcodec` or `decord`.
         source: path, or open file.
         index: the video's index.
+        look: what the settings say about colours.
 
     Raises:
         PluginError: if the back end is unknown, not installed, or cannot be loaded.
         DataError: if it cannot read the file.
     """
     if backend == "pyav":
-        return PyavFrames(source, index)
+        return PyavFrames(source, index, look)
     if backend not in OPTIONAL:
         raise PluginError(unknown_name("reader of videos", backend, ("pyav", *OPTIONAL)))
     chosen = OPTIONAL[backend]
@@ -164,7 +166,7 @@ def open_frames(backend: str, source: Source, index: VideoIndex) -> Frames:
     except (OSError, RuntimeError) as error:
         raise _unloadable(backend, error) from error
     log.info("%s: read by PyAV, not %s, because %s", index.name, backend, index.special)
-    return PyavFrames(source, index)
+    return PyavFrames(source, index, look)
 
 
 def _missing(backend: str) -> PluginError:

@@ -46,9 +46,12 @@ class VideoSource:
             DataError: if it cannot be used.
         """
         if self.pictures:
-            yield FrameFolder(self.entries, self.name, settings.rate)
+            yield FrameFolder(self.entries, self.name, settings.rate, settings.background)
             return
-        with self.entries[0].opened() as file, Video(file, self.name, settings.reader) as video:
+        with (
+            self.entries[0].opened() as file,
+            Video(file, self.name, settings.reader, settings.look) as video,
+        ):
             yield video
 
 
@@ -108,8 +111,9 @@ def count_clips(video: Video | FrameFolder, name: str, settings: VideoSettings) 
     if count < 1:
         raise TooShortError(
             f"{name}: {video.duration:.3f} s is shorter than a clip of {settings.frames} frames at {settings.rate:g} a "
-            f"second, {length:.3f} s{f'; its end is missing: {video.missing}' if video.missing else ''}. Remove it, or "
-            "take shorter clips: --set domain.frames=N or domain.rate=N"
+            f"second, {length:.3f} s{f'; its end is missing: {video.missing}' if video.missing else ''}. "
+            f"{'Add frames' if isinstance(video, FrameFolder) else 'Remove it'}, or take shorter clips: --set "
+            "domain.frames=N or domain.rate=N"
         )
     return count
 
@@ -118,8 +122,16 @@ def changes_of(video: Video | FrameFolder, settings: VideoSettings) -> tuple[Cha
     """What reading does to the frames of a video; nothing is known of a folder of frames before it is read."""
     if isinstance(video, FrameFolder):
         return ()
-    orientation, (height, width) = video.index.orientation, video.size
-    changes = [Change(f"taken at {settings.rate:g} frames a second", len(video.times) / video.duration, "before")]
+    index, orientation, (height, width) = video.index, video.index.orientation, video.size
+    changes = [
+        Change(f"taken at {settings.rate:g} frames a second", len(video.times) / video.duration, "before"),
+        *index.colours.changes(settings.look),
+    ]
+    if index.interlaced:
+        changes.append(Change("deinterlaced"))
+    if index.others:
+        values = {"stream": index.stream}
+        changes.append(Change("read from the default stream of pictures alone", index.others, "others", values))
     if orientation.turns or orientation.mirrored:
         values = {"quarter_turns": orientation.turns, "mirrored": orientation.mirrored}
         changes.append(Change("turned upright by their display matrix", values=values))

@@ -26,6 +26,7 @@ class FrameFolder:
         entries: the pictures.
         name: of the folder, for messages.
         rate: pictures per second.
+        background: colour under transparent parts.
 
     Raises:
         TooShortError: if there is only one picture.
@@ -33,11 +34,15 @@ class FrameFolder:
 
     missing = ""
 
-    def __init__(self, entries: Sequence[Entry], name: str, rate: float) -> None:
+    def __init__(self, entries: Sequence[Entry], name: str, rate: float, background: str = "white") -> None:
         self.entries, self.name, self.rate = sorted(entries, key=_natural), name, rate
+        self.background = background
         self.size: tuple[int, int] | None = None  # height and width, once a picture has been read
         if len(entries) < 2:
-            raise TooShortError(f"{name}: a folder with only one picture, so nothing moves; remove it")
+            raise TooShortError(
+                f"{entries[0].name}: the only picture of its folder, so nothing moves. Remove this picture, or add the "
+                "other frames"
+            )
 
     @property
     def duration(self) -> float:
@@ -72,17 +77,17 @@ class FrameFolder:
                 if self.size not in (None, size):
                     raise size_changes(self.name, self.size or size, size)
                 self.size = size
-                return centre_crop(_rgb(ImageOps.exif_transpose(picture)), side)
+                return centre_crop(_rgb(ImageOps.exif_transpose(picture), self.background), side)
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    """Convert to 8-bit RGB, with transparency over white."""
+def _rgb(picture: Image.Image, background: str) -> Image.Image:
+    """Convert to 8-bit RGB, with transparency over a colour."""
     if picture.mode.startswith("I"):
         wide = np.asarray(picture).astype(np.int64)
         return Image.fromarray(((wide + 128) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         layered = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, background), layered).convert("RGB")
     return picture.convert("RGB")
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ddmi_core.errors import DataError
 from ddmi_video.reading.display_orientation import Pixels
-from ddmi_video.reading.index import Source, VideoIndex, damaged, opened_as
+from ddmi_video.reading.frame_colours import Look, converted
+from ddmi_video.reading.index import Source, VideoIndex, alpha_decoder, damaged, opened_as
 from ddmi_video.reading.limits import size_changes
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+
+
+_TICK = Fraction(1, 1000)  # of a filter that looks at the order of frames alone
 
 
 class Frames(ABC):
@@ -42,10 +48,12 @@ class PyavFrames(Frames):
     Args:
         source: path, or open file.
         index: the video's index.
+        look: what the settings say about colours.
     """
 
-    def __init__(self, source: Source, index: VideoIndex) -> None:
-        self.source, self.index = source, index
+    def __init__(self, source: Source, index: VideoIndex, look: Look) -> None:
+        self.source, self.index, self.look = source, index, look
+        self.recent: dict[int, VideoFrame] = {}  # of interlaced streams
         self.container: Any = None
         self.number = -1  # of the held frame
         self.held: VideoFrame | None = None
@@ -55,13 +63,15 @@ class PyavFrames(Frames):
     def get(self, numbers: Sequence[int]) -> Iterator[Pixels]:
         """See `Frames`."""
         for number in numbers:
-            yield self.index.orientation.upright(_rgb(self._frame(number)))
+            frame = self._deinterlaced(number) if self.index.interlaced else self._frame(number)
+            yield self.index.orientation.upright(converted(frame, self.index.colours, self.look))
 
     def close(self) -> None:
         """See `Frames`."""
         if self.container is not None:
             self.container.close()
         self.container, self.held = None, None
+        self.recent.clear()
 
     def _start(self) -> None:
         """Start decoding at the first frame."""
@@ -73,15 +83,24 @@ class PyavFrames(Frames):
         except av.error.FFmpegError as error:
             raise damaged(self.index.name, error) from error
         self.number, self.stream = -1, self.container.streams[self.index.stream]
+        self.decoder: Any = alpha_decoder(self.stream, self.index.name) or self.stream
         self.coming, self.ahead = self._decoded(), None
 
     def _decoded(self) -> Iterator[VideoFrame]:
         """Frames from the current position on, in the order of their time stamps."""
         for packet in self.container.demux(self.stream):
             if packet.size and packet.is_corrupt:  # the end is missing; the frames in the decoder are intact
-                yield from self.stream.decode(None)
+                yield from self.decoder.decode(None)
                 return
-            yield from packet.decode()
+            yield from self.decoder.decode(packet if packet.size else None)
+
+    def _deinterlaced(self, number: int) -> VideoFrame:
+        """A frame without combs, which takes those before and after it."""
+        near = range(max(number - 1, 0), min(number + 2, len(self.index.ticks)))
+        kept = {each: self.recent[each] for each in near if each in self.recent}
+        frames = {each: kept[each] if each in kept else self._frame(each) for each in near}
+        self.recent = frames
+        return deinterlaced(list(frames.values()), number - near[0])
 
     def _frame(self, number: int) -> VideoFrame:
         """The frame of a number, or the previous one if the decoder skips it."""
@@ -117,6 +136,8 @@ class PyavFrames(Frames):
             self._start()
             return
         self.container.seek(int(keys[before]), stream=self.stream, backward=True)
+        if self.decoder is not self.stream:
+            self.decoder.flush_buffers()
         self.coming, self.ahead, self.held, self.number = self._decoded(), None, None, -1
 
     def _read_to(self, number: int) -> None:
@@ -145,15 +166,27 @@ class PyavFrames(Frames):
         )
 
 
-def _rgb(frame: VideoFrame) -> Pixels:
-    """Convert a stored frame to 8-bit RGB `(H, W, 3)`, with the colour matrix and range of the stream.
+def deinterlaced(frames: Sequence[VideoFrame], wanted: int) -> VideoFrame:
+    """One of consecutive frames, with the rows of its second field estimated from the first one by FFmpeg's bwdif.
 
-    Without a matrix, BT.601 is assumed; without a range, limited range: the defaults of FFmpeg. 8-bit frames with even
-    sides take swscale's default path, on which all its versions agree bit for bit; others take the accurate one.
+    Frames that are not marked as interlaced stay as they are.
+
+    Args:
+        frames: the frame, and those before and after it if there are any.
+        wanted: its place among them.
     """
-    from av.video.reformatter import Interpolation as Scale
+    from av.error import BlockingIOError as NotYet
+    from av.error import EOFError as End
+    from av.filter import Graph
 
-    plain = frame.width % 2 == frame.height % 2 == 0 and all(part.bits <= 8 for part in frame.format.components)
-    exact = Scale.BILINEAR | Scale.ACCURATE_RND | Scale.FULL_CHR_H_INT
-    rgb = frame.reformat(format="rgb24", interpolation=Scale.BILINEAR if plain else exact)
-    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+    frame, graph, done = frames[wanted], Graph(), list[Any]()
+    first = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_TICK)
+    last = graph.add("buffersink")
+    graph.link_nodes(first, graph.add("bwdif", "mode=send_frame:deint=interlaced"), last).configure()
+    for each in (*frames, None):
+        first.push(each)
+        with suppress(NotYet, End):
+            while True:
+                done.append(last.pull())
+    found: VideoFrame = done[wanted]
+    return found

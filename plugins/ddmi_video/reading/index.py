@@ -14,9 +14,12 @@ from attrs import frozen
 
 from ddmi_core.errors import DataError
 from ddmi_video.reading.display_orientation import Orientation
+from ddmi_video.reading.frame_colours import FrameColours
 
 if TYPE_CHECKING:
+    from av.codec.context import CodecContext
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 Source: TypeAlias = Path | BinaryIO
 Ticks = npt.NDArray[np.int64]
@@ -35,6 +38,9 @@ class VideoIndex:
     length: int  # ticks that the last frame is shown for
     keys: Ticks  # (K,) time stamps of key frames, increasing
     orientation: Orientation
+    colours: FrameColours
+    interlaced: bool
+    others: int  # further streams of pictures in the file
     counted: bool  # time stamps of decoded frames are unreliable, so frames are counted
     special: str  # why only PyAV reads it exactly; empty if all back ends agree
     missing: str  # what is missing at the end; empty if nothing
@@ -91,6 +97,26 @@ def container(source: Source, name: str) -> Iterator[InputContainer]:
             yield opened
     except av.error.FFmpegError as error:
         raise damaged(name, error) from error
+
+
+def alpha_decoder(stream: VideoStream, name: str) -> CodecContext | None:
+    """The decoder that also reads the transparency of VP8 and VP9, which FFmpeg's own ones leave out; None for others.
+
+    Raises:
+        DataError: if this FFmpeg does not have it.
+    """
+    import av
+
+    decoder = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if decoder is None or stream.metadata.get("alpha_mode") != "1":
+        return None
+    try:
+        return av.CodecContext.create(decoder, "r")
+    except av.codec.codec.UnknownCodecError as error:
+        raise DataError(
+            f"{name}: its transparency needs FFmpeg's decoder {decoder}, which this PyAV does not have; convert it "
+            f"with a full FFmpeg: ffmpeg -c:v {decoder} -i IN -c:v ffv1 OUT.mkv"
+        ) from error
 
 
 def damaged(name: str, error: Exception) -> DataError:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from itertools import pairwise
 from os import SEEK_END
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 
 from ddmi_core.errors import DataError
 from ddmi_video.reading.display_orientation import Orientation, orientation_of
-from ddmi_video.reading.index import Source, Ticks, VideoIndex, container, opened_as
+from ddmi_video.reading.frame_colours import colours_of
+from ddmi_video.reading.index import Source, Ticks, VideoIndex, alpha_decoder, container, opened_as
 from ddmi_video.reading.limits import TooShortError, check_size, check_stream, size_changes
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 LOST = 0.02  # share of the promised frames, or of the promised duration, that may be missing without a warning
+FIELDS = (2, 3, 4, 5)  # AVFieldOrder of interlaced streams
 RESTAMP = "re-encode it: ffmpeg -i IN -fps_mode cfr OUT.mp4"
 
 
@@ -36,7 +39,7 @@ class Packet:
 
 
 def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex:
-    """Build the index of the first video stream of a file.
+    """Build the index of the default video stream of a file.
 
     Args:
         source: path, or open file.
@@ -61,6 +64,8 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
     with container(source, name) as opened:
         stream = _video_stream(opened, name)
         first = _first_frame(opened, stream, name)
+        colours = colours_of(first)
+        interlaced = first.interlaced_frame or stream.codec_context.field_order in FIELDS
         orientation = orientation_of(first, float(stream.sample_aspect_ratio or 1) or 1.0)
         reordered = bool(stream.codec_context.has_b_frames)
         counted = is_counted(packets, opened.format.name, reordered)
@@ -71,6 +76,7 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
         seconds = (ticks[-1] - ticks[0] + length) * tick
         lost = cut or promised or claimed > seconds * (1 + LOST) + 0.1
         special = _special(packets, first, orientation, counted=counted, cut=lost, codec=stream.codec_context.name)
+        special = special or colours.special or ("its frames are interlaced" if interlaced else "")
         if whole and not special:
             _check_key_frames(opened, stream, orientation, name)
         return VideoIndex(
@@ -81,6 +87,9 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
             length=length,
             keys=np.asarray([] if counted else sorted({p.pts for p in packets if p.key and p.pts is not None})),
             orientation=orientation,
+            colours=colours,
+            interlaced=interlaced,
+            others=sum(not is_cover(other) for other in opened.streams.video) - 1,
             counted=counted,
             special=special,
             missing=f"of {max(claimed, seconds):.3f} s, {seconds:.3f} s can be read" if lost else "",
@@ -88,21 +97,32 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
 
 
 def _video_stream(opened: InputContainer, name: str) -> VideoStream:
-    """The first video stream that is not a cover picture."""
+    """The default one of the video streams that are no cover pictures, or else the first."""
     from av.stream import Disposition
 
-    for stream in opened.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
+    streams = [stream for stream in opened.streams.video if not is_cover(stream)]
+    if streams:
+        return max(streams, key=lambda stream: bool(stream.disposition & Disposition.default))
     kinds = ", ".join(sorted({stream.type for stream in opened.streams})) or "nothing"
     raise DataError(f"{name}: it has no video stream, only {kinds}; remove it")
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether a stream of pictures is a cover of the file."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _claimed_seconds(opened: InputContainer, stream: VideoStream) -> float:
     """The duration of the stream from the file's header; 0 if the header has none for this stream."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return float(opened.duration or 0) / 1_000_000 if len(opened.streams) == 1 else 0.0
+    if len(opened.streams) > 1:
+        return 0.0
+    # Matroska's duration is the time of the end, also of a stream that begins late
+    begin = opened.start_time or 0 if "matroska" in opened.format.name else 0
+    return float((opened.duration or 0) - begin) / 1_000_000
 
 
 def _is_ended(source: Source) -> bool:
@@ -115,10 +135,17 @@ def _is_ended(source: Source) -> bool:
 
 
 def _first_frame(opened: InputContainer, stream: VideoStream, name: str) -> VideoFrame:
-    for frame in opened.decode(stream):
+    decoder = alpha_decoder(stream, name)
+    decoded = opened.decode(stream) if decoder is None else _decoded(opened, stream, decoder)
+    for frame in decoded:
         check_size(frame.width, frame.height, name)
         return frame
     raise DataError(f"{name}: none of its frames can be decoded; copy it again, or remove it")
+
+
+def _decoded(opened: InputContainer, stream: VideoStream, decoder: Any) -> Iterator[VideoFrame]:
+    for packet in opened.demux(stream):
+        yield from decoder.decode(packet if packet.size else None)
 
 
 def _check_key_frames(opened: InputContainer, stream: VideoStream, orientation: Orientation, name: str) -> None:
@@ -142,7 +169,6 @@ def _special(
         "its sides are odd": any(side % 2 for side in orientation.stored),
         "it has more than 8 bits a value": any(part.bits > 8 for part in frame.format.components),
         "its frames are mirror images": orientation.mirrored,
-        "its frames are interlaced": frame.interlaced_frame,
         "its key frames are too close together": has_near_keys(packets),
         "frames depend on others before the last key frame": has_open_groups(packets),
         "its frames are reordered": reordered and codec not in ("h264", "hevc", "av1", "vp8", "vp9"),

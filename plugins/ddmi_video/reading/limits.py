@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 16_384
 MOST_PIXELS = 40_000_000  # an 8K frame has 33 million
-HDR_CURVES = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 
 
 class TooShortError(DataError):
@@ -35,7 +34,7 @@ def check_size(width: int, height: int, name: str) -> None:
 
 
 def check_stream(stream: VideoStream, name: str) -> None:
-    """Reject streams without a decoder, beyond the limits, or in high dynamic range.
+    """Reject streams without a decoder, or beyond the limits.
 
     Raises:
         DataError: if it is one; it says how to convert the file.
@@ -48,12 +47,6 @@ def check_stream(stream: VideoStream, name: str) -> None:
         )
     if context.width and context.height:
         check_size(context.width, context.height, name)
-    curve = HDR_CURVES.get(int(context.color_trc or 0))
-    if curve:
-        raise DataError(
-            f"{name}: high dynamic range ({curve}) has no fixed meaning in 8-bit colours. Apply tone mapping first: "
-            "ffmpeg -i IN -vf zscale=t=linear:npl=100,tonemap=hable,zscale=t=bt709:m=bt709:r=tv,format=yuv420p OUT.mp4"
-        )
 
 
 def size_changes(name: str, first: tuple[int, int], other: tuple[int, int]) -> DataError:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ddmi_video.reading.backends import open_frames
 from ddmi_video.reading.centre_crop import centre_crop
 from ddmi_video.reading.display_orientation import Pixels
+from ddmi_video.reading.frame_colours import Look
 from ddmi_video.reading.index import Source, VideoIndex
 from ddmi_video.reading.indexing import index_video
 
@@ -23,6 +24,7 @@ class Video:
         source: path, or open file.
         name: name for messages; the path by default.
         backend: `pyav`, `torchcodec` or `decord`, which give the same frames.
+        look: what the settings say about colours.
 
     Raises:
         DataError: if it is not a readable video, or is beyond the `limits`.
@@ -34,9 +36,11 @@ class Video:
         (3, 3, 64, 64)
     """
 
-    def __init__(self, source: Source, name: str | None = None, backend: str = "pyav") -> None:
+    def __init__(
+        self, source: Source, name: str | None = None, backend: str = "pyav", look: Look | None = None
+    ) -> None:
         self.index: VideoIndex = index_video(source, name or str(source), whole=backend == "decord")
-        self.frames = open_frames(backend, source, self.index)
+        self.frames = open_frames(backend, source, self.index, look or Look())
 
     def __enter__(self) -> Self:
         return self

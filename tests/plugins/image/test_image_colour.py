@@ -252,3 +252,91 @@ def test_transparency_is_kept_as_a_fourth_channel_that_multiplies_colours(tmp_pa
     noise[..., 3] = 0
     hidden, _ = of(Image.fromarray(noise), tmp_path / "c.png", 8, Fit(background="alpha"))
     assert hidden.tolist() == [0, 0, 0, 0]
+
+
+def with_chunks(image, path, *chunks):
+    """A PNG with further chunks before its pixels."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    data = buffer.getvalue()
+    extra = b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
+    path.write_bytes(data[:33] + extra + data[33:])
+    picture, changes = read_picture(path, path.name, (SIZE, SIZE), Fit())
+    return np.asarray(picture).astype(int)[SIZE // 2, SIZE // 2], {change.what: change for change in changes}
+
+
+COLOUR = (120, 140, 100)
+GAMA = {gamma: (b"gAMA", struct.pack(">I", gamma)) for gamma in (45455, 55556, 100_000)}
+CHRM_SRGB = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+CHRM_ADOBE = (b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000))
+CHRM_P3 = (b"cHRM", struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "primaries", "linear"),
+    [
+        ([GAMA[100_000]], SRGB, lambda values: values),
+        ([GAMA[55556], CHRM_SRGB], SRGB, lambda values: values**1.8),
+        ([GAMA[45455], CHRM_ADOBE], ADOBE, srgb_linear),
+        ([CHRM_P3], P3, srgb_linear),
+        ([(b"cICP", bytes([12, 13, 0, 1]))], P3, srgb_linear),
+        ([(b"cICP", bytes([1, 8, 0, 1])), GAMA[55556]], SRGB, lambda values: values),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+def test_colours_that_chunks_declare_are_converted(tmp_path, chunks, primaries, linear, mode):
+    colour = (120, 120, 120) if mode == "L" else COLOUR
+    plain = Image.new("RGB", (SIZE, SIZE), colour)
+    image = plain.quantize(2) if mode == "P" else plain.convert(mode)
+    found, changes = with_chunks(image, tmp_path / "a.png", *chunks)
+    np.testing.assert_allclose(found, shown(colour, primaries, linear), atol=2)
+    assert any(what.startswith("converted to sRGB from its chunk") for what in changes)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [GAMA[45455]],
+        [GAMA[45455], CHRM_SRGB],
+        [(b"sRGB", b"\0"), GAMA[100_000], CHRM_P3],
+        [(b"cICP", bytes([1, 13, 0, 1])), CHRM_P3],
+        [(b"cHRM", bytes(32))],
+        [(b"gAMA", bytes(4))],
+    ],
+)
+def test_chunks_that_mean_srgb_or_nothing_change_nothing(tmp_path, chunks):
+    found, changes = with_chunks(Image.new("RGB", (SIZE, SIZE), COLOUR), tmp_path / "a.png", *chunks)
+    assert (found.tolist(), changes) == (list(COLOUR), {})
+
+
+def test_high_dynamic_range_of_a_chunk_is_warned_of(tmp_path):
+    chunk = (b"cICP", bytes([9, 16, 0, 1]))
+    found, changes = with_chunks(Image.new("RGB", (SIZE, SIZE), COLOUR), tmp_path / "a.png", chunk)
+    assert found.tolist() == list(COLOUR)
+    assert changes["read as sRGB, although the chunk cICP says PQ"].fix
+
+
+@pytest.mark.parametrize(("space", "index"), [(65535, "R03"), (2, "R98")])
+def test_adobe_rgb_that_only_exif_names_is_converted(tmp_path, space, index):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0xA001: space, 0xA005: {1: index}})
+    image = Image.new("RGB", (SIZE, SIZE), COLOUR)
+    found, changes = of(image, tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
+    np.testing.assert_allclose(found, shown(COLOUR, ADOBE, lambda values: values**2.19921875), atol=3)
+    assert "converted to sRGB from Adobe RGB, as EXIF says" in changes
+
+
+def test_other_spaces_of_exif_are_warned_of_unless_there_is_a_profile(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 65535
+    image = Image.new("RGB", (SIZE, SIZE), COLOUR)
+    _, changes = of(image, tmp_path / "a.jpg", exif=exif)
+    assert changes["read as sRGB, although EXIF says that it is another space"].fix
+    _, changes = of(image, tmp_path / "b.jpg", exif=exif, icc_profile=matrix_profile(P3, srgb_curve()))
+    assert list(changes) == ["converted to sRGB from made by a test"]
+    plain = Image.Exif()
+    plain.get_ifd(0x8769)[0xA001] = 1
+    assert of(image, tmp_path / "c.jpg", exif=plain)[1] == {}

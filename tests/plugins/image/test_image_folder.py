@@ -3,6 +3,7 @@
 import logging
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.sources import array_cache as kept
 from ddmi_core.sources import decoding as decoded
 from ddmi_core.sources import folders
+from ddmi_core.sources.lazy_rows import LazyRows
 from ddmi_image.afhq_celeba import afhqv2_cat, afhqv2_dog, celeba_hq
 from ddmi_image.folder import load
 from ddmi_image.packing import area_means, pack, row_bytes
@@ -215,6 +217,26 @@ def test_large_sets_are_memory_mapped_and_equal_those_in_memory(folder, tmp_path
     assert mapped.train.fingerprint() == plain.train.fingerprint()
     for one, other in zip(mapped.train.batch([0, 3]).levels(), plain.train.batch([0, 3]).levels(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_sets_beyond_memory_and_disk_are_read_from_their_files_and_are_the_same_data(folder, tmp_path, monkeypatch):
+    plain = load(folder, SMALL)
+    monkeypatch.setattr(decoded, "IN_MEMORY", 1000)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(kept.shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
+    for _ in range(2):  # the fingerprint is computed once, and is known then
+        lazy = load(folder, SMALL)
+        assert all(isinstance(level, LazyRows) for level in lazy.train.grids)
+        assert lazy.fingerprint() == plain.fingerprint()
+    for given in (None, 5):
+        drawn = [
+            split.train.batch([0, 3], torch.Generator().manual_seed(given) if given else None).levels()
+            for split in (plain, lazy)
+        ]
+        for one, other in zip(*drawn, strict=True):
+            assert torch.equal(one, other)
+    monkeypatch.setattr("ddmi_image.folder.read_picture", lambda *given: pytest.fail("decoded again"))
+    assert lazy.fingerprint() == plain.fingerprint()
 
 
 def test_afhq_takes_its_test_folder_as_held_out(tmp_path):

@@ -12,6 +12,9 @@ from torch import nn
 
 from ddmi_core.errors import ConfigError
 from ddmi_core.parts import LpipsTerm, PerceptualConfig
+from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.registry.registry import domain_named
+from ddmi_image.settings import ImageSettings
 
 
 class StandIn(nn.Module):
@@ -63,3 +66,17 @@ def test_unusable_weights_name_the_setting(package, tmp_path, content):
 def test_without_weights_or_network_the_setting_is_named(package):
     with pytest.raises(ConfigError, match=r"no network.*weights_file"):
         LpipsTerm(options())
+
+
+def test_transparent_pictures_are_compared_over_white(package, tmp_path):
+    path = tmp_path / "network.pth"
+    torch.save({"weight": torch.ones(3)}, path)
+    settings = ImageSettings(size=32, multiples=(1,), background="alpha")
+    parts = build_parts(domain_named("image"), settings)
+    term = parts.perceptual()["lpips"](options(path))
+    assert (term.axes, term.smallest) == (2, 32)
+    clear = -torch.ones(1, 4, 32, 32)  # all of colour and alpha are 0
+    white = torch.ones(1, 4, 32, 32)
+    assert float(term(clear, white)) == 0
+    black = torch.cat([clear[:, :3], white[:, 3:]], dim=1)
+    assert float(term(clear, black)) == float(LpipsTerm(options(path))(white[:, :3], black[:, :3])) == 4

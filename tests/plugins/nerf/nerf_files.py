@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ddmi_nerf.cameras import formats
+from ddmi_nerf.cameras import srn
 from ddmi_nerf.cameras.camera import Shot
-from ddmi_nerf.cameras.formats import write_blender, write_nerfstudio
+from ddmi_nerf.cameras.transforms import write_blender, write_nerfstudio
 from ddmi_nerf.data.cars import car
 from ddmi_nerf.data.cars.source import cameras, picture
 
@@ -49,10 +49,10 @@ def nerfstudio(folder: Path, number=3, count=8, size=24, scale=1.0, alpha=True):
 
 def srn_object(folder: Path, number=3, count=8, size=24, alpha=False):
     """A car as SRN's files."""
-    seen, pictures = views(number, count, size, formats.SRN_EXTENT)
+    seen, pictures = views(number, count, size, srn.SRN_EXTENT)
     (folder / "pose").mkdir(parents=True)
     for place, (camera, pixels) in enumerate(zip(seen, pictures, strict=True)):
-        intrinsics, pose = formats.write_srn(camera)
+        intrinsics, pose = srn.write_srn(camera)
         (folder / "intrinsics.txt").write_text(intrinsics)
         (folder / "pose" / f"{place:06d}.txt").write_text(pose)
         save(folder / "rgb" / f"{place:06d}.png", pixels, alpha)

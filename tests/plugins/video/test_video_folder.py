@@ -169,7 +169,7 @@ def test_bad_files_are_told_or_left_out(folder, caplog):
     ) as told:
         load(folder, SMALL)
     assert "dogs/short.mkv: 0.240 s is shorter than a clip of 4 frames at 12.5 a second, 0.320 s" in str(told.value)
-    assert "birds: a folder with only one picture" in str(told.value)
+    assert "birds/0.png: the only picture of its folder" in str(told.value)
     with caplog.at_level(logging.WARNING):
         assert len(load_all(folder, evolve(SMALL, strict=False))) == 18
     assert "bad.mp4" in caplog.text

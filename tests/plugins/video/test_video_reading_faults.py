@@ -111,11 +111,6 @@ def test_frames_that_change_in_size(backend, tmp_path):
     refused(path, "changes from 64 x 48 to 40 x 32; re-encode it", backend)
 
 
-@pytest.mark.parametrize(("curve", "word"), [(16, "PQ"), (18, "HLG")])
-def test_high_dynamic_range(curve, word, tmp_path):
-    refused(write(tmp_path, evolve(KINDS["ten-bit"], curve=curve)), rf"high dynamic range \({word}\).*tonemap")
-
-
 def test_frames_beyond_the_limits_are_refused_before_one_is_decoded(tmp_path, monkeypatch):
     path = write(tmp_path, KINDS["h264"])
     decoded = []

@@ -46,7 +46,6 @@ class Kind:
     turned: int = 0  # degrees, counterclockwise
     matrix: int | None = None  # as in ITU-T H.273
     full: bool = False  # the range of all 8 bits
-    curve: int | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -92,8 +91,6 @@ def write(folder: Path, kind: Kind, name: str | None = None) -> Path:
         stream.pix_fmt, stream.codec_context.time_base = kind.pixels, Fraction(1, kind.rate)
         if kind.turned:
             stream.set_display_rotation(kind.turned)
-        if kind.curve:
-            stream.codec_context.color_trc = kind.curve
         colours: dict[str, Any] = {}
         if kind.matrix:
             stream.codec_context.colorspace = colours["dst_colorspace"] = kind.matrix
@@ -103,6 +100,30 @@ def write(folder: Path, kind: Kind, name: str | None = None) -> Path:
             frame = av.VideoFrame.from_ndarray(picture(number, *kind.size), format="rgb24")
             frame = frame.reformat(format=kind.pixels, **colours)
             frame.pts, frame.time_base = stamp, Fraction(1, kind.rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_planes(
+    path: Path, planes: Sequence[np.ndarray], pixels: str, tags: dict[str, int], codec: str = "libx264", late: int = 0
+) -> Path:
+    """Write 24 equal frames, given as the planes `(h, w)` of a pixel format; `late` is in 1/25 s."""
+    options = {"ffv1": {}, "libvpx-vp9": {**VP9, "auto-alt-ref": "0"}}.get(codec, {"crf": "1"})
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options)
+        (stream.height, stream.width), stream.pix_fmt = planes[0].shape, pixels
+        stream.codec_context.thread_count = 1
+        frame = av.VideoFrame(stream.width, stream.height, pixels)
+        for target in (stream.codec_context, frame):
+            for tag, value in tags.items():
+                setattr(target, tag, value)
+        for plane, values in zip(frame.planes, planes, strict=True):
+            row = np.zeros((plane.height, plane.line_size // values.itemsize), values.dtype)
+            row[:, : values.shape[1]] = values
+            plane.update(row.tobytes())
+        for number in range(FRAMES):
+            frame.pts, frame.time_base = number + late, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -34,7 +34,8 @@ def load(location: None, settings: NerfSettings) -> Split:
     made = [made[i] for i in choose([one.name for one in made], settings.limit)]
     packing = Packing(settings.views + settings.held_views, settings.size, settings.kept_points)
     here, package = Path(__file__).parent, Path(__file__).parents[2]
-    made_by = (*here.glob("*.py"), *(package / "cameras").glob("*.py"), package / "data" / "packing.py")
+    of_cameras = (package / "cameras" / f"{name}.py" for name in ("camera", "conventions"))
+    made_by = (*here.glob("*.py"), *of_cameras, package / "data" / "packing.py")
     names = [one.name for one in made]
     key = ["cars", source_digest(*made_by), names, packing.views, packing.size, packing.points]
     rows = CACHE.made(key, lambda: np.stack([pack(one, packing) for one in made]))

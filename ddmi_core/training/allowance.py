@@ -1,0 +1,45 @@
+"""Memory and processors that this process may use, on the machine and in its control group (container, job)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # control groups of Linux, version 2
+
+
+def free_memory() -> int:
+    """Free bytes of the machine, or of a control group of this process if that has fewer.
+
+    Cached files that the system drops when memory gets short are free, as in Linux' own figure for the machine.
+    """
+    free = int(psutil.virtual_memory().available)
+    for group in _groups():
+        with suppress(OSError, ValueError, KeyError):  # no such file, or "max": no limit
+            facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            used = int((group / "memory.current").read_text()) - int(facts["inactive_file"])
+            free = min(free, int((group / "memory.max").read_text()) - used)
+    return max(free, 0)
+
+
+def cores() -> int:
+    """Processors that this process may use at once: those of its affinity mask, or the quota of its control group."""
+    number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for group in _groups():
+        with suppress(OSError, ValueError):  # no such file, or "max": no limit
+            quota, period = (group / "cpu.max").read_text().split()
+            number = min(number, max(1, int(quota) // int(period)))
+    return number
+
+
+def _groups() -> Iterator[Path]:
+    """The control group of this process, and those that contain it."""
+    with suppress(OSError):
+        for line in OWN.read_text().splitlines():
+            if line.startswith("0::/"):
+                own = GROUPS / line.removeprefix("0::/")
+                yield from (group for group in (own, *own.parents) if group.is_relative_to(GROUPS))
