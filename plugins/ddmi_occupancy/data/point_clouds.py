@@ -13,12 +13,12 @@ from ddmi_occupancy.data.mesh_formats import decoded
 from ddmi_occupancy.data.ply import ply_elements
 from ddmi_occupancy.data.sampling import Packing, Rows, points_around
 from ddmi_occupancy.geometry.mesh import EXTENT, Array, Marks
-from ddmi_occupancy.geometry.sheets import enclosed_cells
 
 SUFFIXES = (".ply", ".xyz", ".npz")
 MOST = 8192  # points that are used, chosen at random
 LEAST = 64
 NEIGHBOURS = 12  # of which a normal and the area of a point are estimated
+FLAT = 0.003  # smallest volume per area; for a plate, half of its thickness
 PAIRS = 1 << 20  # pairs of points whose solid angles are computed at once
 
 
@@ -56,11 +56,14 @@ def read_cloud(path: Path, up: str, packing: Packing) -> tuple[Rows, tuple[Chang
     placed = (points[kept] - (low + high) / 2) * scale
     length = None if normals is None else np.linalg.norm(normals, axis=1)
     if normals is None or length is None or not (length > 0).all():
-        outward, areas = _estimated(placed, str(path))
+        outward, areas = _estimated(placed)
         changes.append(Change("given normals from neighbouring points", len(placed), "points"))
     else:
         outward, areas = normals[kept] / length[kept, None], _areas(placed)
-    if (areas * (placed * outward).sum(axis=1)).sum() < 0:
+    volume = (areas * (placed * outward).sum(axis=1)).sum() / 3
+    if abs(volume) < FLAT * areas.sum():
+        raise DataError(f"{path}: the points enclose nothing; a surface of a solid is required, not a sheet")
+    if volume < 0:
         outward = -outward
         changes.append(Change("turned outwards in part", 1.0, "of the normals"))
     chosen = np.arange(packing.surface) % len(placed)
@@ -102,36 +105,35 @@ def _areas(points: Array) -> Array:
     return np.asarray(np.pi * reach**2 / NEIGHBOURS)
 
 
-def _estimated(points: Array, name: str) -> tuple[Array, Array]:
-    """Normals from the plane of the neighbours, towards what can be reached from outside; and areas."""
+def _estimated(points: Array) -> tuple[Array, Array]:
+    """Normals from the plane of the neighbours, and areas.
+
+    Signs follow a minimum spanning tree of neighbours with similar normals (Hoppe et al., Surface reconstruction from
+    unorganized points, 1992, section 3.3). Where a connected part reaches furthest, its normals point there.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
     from scipy.spatial import cKDTree
 
-    near = cKDTree(points)
-    distance, index = near.query(points, k=NEIGHBOURS + 1)
+    count = len(points)
+    distance, index = cKDTree(points).query(points, k=NEIGHBOURS + 1)
     offsets = points[index] - points[index].mean(axis=1, keepdims=True)
     normals = np.linalg.eigh(np.einsum("nki,nkj->nij", offsets, offsets))[1][:, :, 0]
-    half = float(np.clip(1.2 * np.quantile(distance[:, -1], 0.9), 0.025, 0.3))  # walls without gaps
-    enclosed = enclosed_cells(near, half)
-    cells = len(enclosed)
-
-    def outside(places: Array) -> Array:
-        cell = np.floor((places + 1) / 2 * cells).astype(np.int64).clip(0, cells - 1)
-        return np.asarray(1.0 - enclosed[tuple(cell.T)])
-
-    side = np.zeros(len(points))
-    for step in (1.2 * half * normals, 1.8 * half * normals):
-        side += outside(points + step) - outside(points - step)
-    sure = np.flatnonzero(side)
-    if len(sure) < len(points) / 4:
-        raise DataError(
-            f"{name}: the points have no normals and enclose nothing, apart from gaps up to {2 * half / 1.8:.2f} of "
-            "the longest side; give points with normals, or more points"
-        )
-    normals[sure] *= np.sign(side[sure])[:, None]
-    rest = np.flatnonzero(side == 0)
-    if len(rest):
-        model = normals[sure[cKDTree(points[sure]).query(points[rest])[1]]]
-        normals[rest] *= np.where((normals[rest] * model).sum(axis=1) < 0, -1.0, 1.0)[:, None]
+    rows, columns = np.repeat(np.arange(count), NEIGHBOURS), index[:, 1:].reshape(-1)
+    likeness = np.abs((normals[rows] * normals[columns]).sum(axis=1))
+    graph = coo_array((1.001 - likeness.clip(max=1), (rows, columns)), shape=(count, count)).tocsr()
+    tree = minimum_spanning_tree(graph.maximum(graph.T))
+    parts, label = connected_components(tree, directed=False)
+    for part in range(parts):
+        own = np.flatnonzero(label == part)
+        order, before = breadth_first_order(tree, own[0], directed=False)
+        for point in order[1:]:
+            if normals[point] @ normals[before[point]] < 0:
+                normals[point] *= -1
+        ends = np.concatenate([own[points[own].argmax(axis=0)], own[points[own].argmin(axis=0)]])
+        towards = np.concatenate([np.eye(3), -np.eye(3)])
+        if (normals[ends] * towards).sum() < 0:
+            normals[own] *= -1
     return normals, np.pi * distance[:, -1] ** 2 / NEIGHBOURS
 
 
