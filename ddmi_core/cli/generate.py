@@ -66,6 +66,7 @@ def reconstruct(
     plugin: options.ShippedPlugin = "",
     size: options.Size = "",
     file_type: options.Format = "",
+    normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Encode and decode files with a trained model."""
@@ -82,8 +83,10 @@ def reconstruct(
 
     from ddmi_core.runs.generate import reconstruct_files
 
-    paths = reconstruct_files(model, inputs, Export(out=out, size=view, suffix=suffix, overwrite=overwrite))
-    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
+    export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised)
+    made = reconstruct_files(model, inputs, export, source.figures())
+    print_lines(line for each in made for line in each.lines())
+    typer.echo(f"wrote {counted(len(made), 'file')} to {out}")
 
 
 def complete(
@@ -134,6 +137,7 @@ def complete(
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,
+    normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -168,7 +172,9 @@ def complete(
         condition=condition,
         guidance=guidance,
     )
-    paths, figures = complete_files(model, request, out, size=view, overwrite=overwrite)
+    paths, figures = complete_files(
+        model, request, Export(out=out, size=view, overwrite=overwrite, normalised=normalised)
+    )
     if as_json:
         print_json({**figures.to_json(), "files": [str(path) for path in paths]})
     else:

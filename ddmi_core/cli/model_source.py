@@ -13,6 +13,7 @@ from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
+    from ddmi_core.api.evaluation import Figure
     from ddmi_core.model.model import Model
     from ddmi_core.parts.domain_parts import AnyParts
 
@@ -83,6 +84,14 @@ class ModelSource:
         from ddmi_core.model.model import load
 
         return load(self.run, plugin=self.plugin or None)
+
+    def figures(self) -> tuple[Figure, ...]:
+        """The figures of the run or of the weights; none if it was not evaluated."""
+        from ddmi_core.evaluation.results import Evaluation
+        from ddmi_core.model.run_folder import RunFolder, pretrained
+
+        folder = pretrained(self._domain()) if self.run is None else RunFolder(self.run)
+        return Evaluation.load(folder.metrics).figures if folder.metrics.is_file() else ()
 
     def _parts(self) -> AnyParts:
         from ddmi_core.model.run_folder import RunFolder, pretrained, read_config

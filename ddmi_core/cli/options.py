@@ -141,5 +141,9 @@ Format = Annotated[
         "--format", metavar="TYPE", help="Type of the files, such as png or stl; the domain's first type by default."
     ),
 ]
+Normalised = Annotated[
+    bool,
+    typer.Option("--normalised", help="Keep the model's units, position and axes instead of those of the input."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -29,6 +29,7 @@ from ddmi_core.parts.media import Drawn
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
 from ddmi_core.parts.returns import check_returns, no_method
 from ddmi_core.registry.single_file import PREFIX
+from ddmi_core.sources.account import Change
 
 T = TypeVar("T")  # settings
 S = TypeVar("S")  # signal
@@ -288,6 +289,18 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             artefacts: one per completion, at the requested view.
         """
         return [[self.still(artefact) for artefact in (self.ground_truth(signal, 0), *artefacts)]]
+
+    def restored(self, artefact: A, changes: Sequence[Change], suffix: str) -> A:
+        """An artefact in the units, position and axes of the file that its signal was read from; by default unchanged.
+
+        `ddmi reconstruct` and `ddmi complete` write it, except with `--normalised`.
+
+        Args:
+            artefact: in those of the model.
+            changes: what `read` recorded of the file, by `account().change(path.name, changes)`.
+            suffix: of the file to write; a picture may stay as it is.
+        """
+        return artefact
 
     def still(self, artefact: A) -> Image.Image:
         """The picture of an artefact; the first frame of an animation."""

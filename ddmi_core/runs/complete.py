@@ -21,8 +21,8 @@ from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts, Sheet
-from ddmi_core.runs.generate import prepare
-from ddmi_core.settings.config import NOISE, STEPS
+from ddmi_core.runs.generate import prepare, read_input
+from ddmi_core.settings.config import NOISE, STEPS, Export
 
 GAP = 6
 
@@ -107,10 +107,10 @@ class Completions:
         return asdict(self)
 
 
-def complete_files(
-    model: Model, request: Request, out: Path, *, size: tuple[int, ...] | None = None, overwrite: bool = False
-) -> tuple[list[Path], Completions]:
+def complete_files(model: Model, request: Request, export: Export) -> tuple[list[Path], Completions]:
     """Complete the observations, and export one artefact per completion, `completion-0000.*`.
+
+    Artefacts have the units, position and axes of the file, unless `export.normalised`. Its suffix is not used.
 
     Also writes `contact.png` (the original, the observations if the domain can draw them, and the completions) and, if
     there is a whole signal, `original.*`.
@@ -120,7 +120,8 @@ def complete_files(
         DataError: if a file cannot be read.
         OutputError: if files exist already or cannot be written.
     """
-    signal = None if request.source is None else model.read(request.source)
+    out, overwrite = export.out, export.overwrite
+    signal, changes = (None, ()) if request.source is None else read_input(model, request.source)
     whole = None if signal is None else model.observations(signal)
     seen, rest = _observed(model, request, whole)
     suffix = model.suffix
@@ -136,13 +137,17 @@ def complete_files(
         condition=request.condition,
         guidance=request.guidance,
     )
-    artefacts = [model.render(field, size) for field in fields]
+    artefacts = [model.render(field, export.size) for field in fields]
+
+    def placed(artefact: Any) -> Any:
+        return artefact if export.normalised else model.parts.restored(artefact, changes, suffix)
+
     rows: Sheet = [[model.parts.still(artefact) for artefact in artefacts]]
     if signal is not None:
-        model.write(model.ground_truth(signal), original)
+        model.write(placed(model.ground_truth(signal)), original)
         rows = model.parts.contact_sheet(signal, seen, fields, artefacts)
     for artefact, path in zip(artefacts, paths, strict=True):
-        model.write(artefact, path)
+        model.write(placed(artefact), path)
     with written_aside(contact) as aside:
         _sheet(rows).save(aside)
     return [*paths, contact, *([original] if signal is not None else [])], _figures(

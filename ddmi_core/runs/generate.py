@@ -2,14 +2,69 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
+from attrs import frozen
+
+from ddmi_core.api.evaluation import NORMAL, RECONSTRUCTION, Figure
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import OutputError
+from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
+from ddmi_core.nested import move
 from ddmi_core.settings.config import Export, Sampling
+from ddmi_core.sources.account import Change, accounting
+
+HIGHER = ("_db", "iou", "ssim", "score", "consistency")  # ends of names of metrics that are better when higher
+UNLIKE = 3.0  # standard deviations from the mean of held-out signals, beyond which a signal is unlike the data
+LEAST = 16  # held-out signals from which the deviation is taken
+
+log = logging.getLogger(__name__)
+
+
+@frozen
+class Reconstruction:
+    """A file that was written, and how good the reconstruction is.
+
+    Args:
+        path: of the file.
+        measure: name of the metric; empty if the domain has none.
+        value: of the metric.
+        usual: its mean over held-out signals, if the run has figures.
+        limit: its value that hardly any held-out signal reaches on the bad side.
+        higher: whether higher values are better.
+    """
+
+    path: Path
+    measure: str = ""
+    value: float = 0.0
+    usual: float | None = None
+    limit: float = 0.0
+    higher: bool = True
+
+    @property
+    def unlike(self) -> bool:
+        """Whether the reconstruction is worse than those of held-out signals are."""
+        beyond = self.value < self.limit if self.higher else self.value > self.limit
+        return self.usual is not None and beyond
+
+    def lines(self) -> list[str]:
+        """The figure, and a warning, as text."""
+        if not self.measure:
+            return []
+        unit, digits = (" dB", 1) if self.measure.endswith("_db") else ("", 3)
+        usual = "" if self.usual is None else f" (held-out signals {self.usual:.{digits}f}{unit})"
+        found = [f"{self.path.name}: {self.measure} {self.value:.{digits}f}{unit}{usual}"]
+        if self.unlike:
+            found.append(
+                f"warning: {self.path.name}: unlike the data that the model was trained on, so its reconstruction is "
+                f"poor: {self.measure} beyond {self.limit:.{digits}f}{unit}, which held-out signals hardly reach"
+            )
+        return found
 
 
 def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> list[Path]:
@@ -26,8 +81,18 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     return paths
 
 
-def reconstruct_files(model: Model, inputs: Sequence[Path], export: Export) -> list[Path]:
+def reconstruct_files(
+    model: Model, inputs: Sequence[Path], export: Export, figures: Sequence[Figure] = ()
+) -> list[Reconstruction]:
     """Encode and decode signals from files, and export one artefact each, named by `output_names`.
+
+    Artefacts have the units, position and axes of their files, unless `export.normalised`.
+
+    Args:
+        model: the model.
+        inputs: files.
+        export: where and how to write.
+        figures: of the run, for comparison with its held-out signals.
 
     Raises:
         DataError: if an input cannot be read.
@@ -35,9 +100,43 @@ def reconstruct_files(model: Model, inputs: Sequence[Path], export: Export) -> l
         OutputError: if files exist already or cannot be written.
     """
     paths = _paths(model, export, output_names(inputs))
+    made = []
     for source, path in zip(inputs, paths, strict=True):
-        model.write(model.render(model.reconstruct(model.read(source)), export.size), path)
-    return paths
+        signal, changes = read_input(model, source)
+        field = model.reconstruct(signal)
+        artefact = model.render(field, export.size)
+        model.write(artefact if export.normalised else model.parts.restored(artefact, changes, path.suffix), path)
+        made.append(_measured(model, field, signal, path, figures))
+    return made
+
+
+def read_input(model: Model, path: Path) -> tuple[Any, tuple[Change, ...]]:
+    """The signal (B = 1) in a file, and what its reader changed; warnings of the reader go to the log.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    with accounting() as opened:
+        signal = model.read(path)
+    for remark in opened.warnings:
+        log.warning("%s", remark.sentence())
+    return signal, opened.changes.get(path.name, ())
+
+
+def _measured(model: Model, field: Field, signal: Any, path: Path, figures: Sequence[Figure]) -> Reconstruction:
+    """The domain's first metric of a reconstruction, and the range that it has for held-out signals."""
+    name, metric = next(iter(model.parts.metrics().items()), ("", None))
+    if metric is None:
+        return Reconstruction(path)
+    value = float(metric(field, move(signal, model.device), model.renderer)[0])
+    found = next((figure for figure in figures if figure.name == f"{RECONSTRUCTION}{name}"), None)
+    n = found.protocol.get("n", 0) if found is not None else 0
+    if found is None or found.interval is None or not isinstance(n, int) or n < LEAST:
+        return Reconstruction(path, name, value)
+    # The interval of the mean is 1.96 standard deviations of the signals, over the root of their number.
+    deviation = (found.interval[1] - found.interval[0]) / 2 / NORMAL * n**0.5
+    sign = 1 if name.endswith(HIGHER) else -1
+    return Reconstruction(path, name, value, found.value, found.value - sign * UNLIKE * deviation, sign > 0)
 
 
 def _paths(model: Model, export: Export, names: Sequence[str]) -> list[Path]:

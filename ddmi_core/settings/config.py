@@ -99,12 +99,14 @@ class Export:
         size: rendered view; the native one if `None`.
         suffix: type of the files; the domain's first if `None`.
         overwrite: whether to replace existing files.
+        normalised: whether files of signals that were read stay in the model's units, position and axes.
     """
 
     out: Path
     size: Any = None
     suffix: str | None = None
     overwrite: bool = False
+    normalised: bool = False
 
 
 def network_file(entry: str) -> tuple[str, Path] | None:

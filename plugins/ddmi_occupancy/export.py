@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ddmi_core.parts import Mesh, PointCloud
+from ddmi_core.parts import Change, Mesh, PointCloud
 
+MESHES = (".glb", ".ply", ".stl", ".obj")
 NOTHING = b"# no surface\n"  # an empty obj file is invalid
+
+
+def restored(artefact: Mesh | PointCloud, changes: Sequence[Change]) -> Mesh | PointCloud:
+    """An artefact in the units, position and axes of the file that its shape was read from.
+
+    Args:
+        artefact: normalised.
+        changes: of the reader; unchanged if none of them has moved the shape.
+    """
+    place = next((change.values for change in changes if {"centre", "scale", "up"} <= change.values.keys()), None)
+    if place is None:
+        return artefact
+
+    def turned(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return vectors[:, [0, 2, 1]] * [1.0, -1.0, 1.0] if place["up"] == "z" else vectors
+
+    # In double precision: single precision has steps of half a metre in coordinates of maps.
+    if isinstance(artefact, PointCloud):
+        points = turned(artefact.points / place["scale"] + np.array(place["centre"]))
+        return PointCloud(points, turned(artefact.normals))
+    vertices = turned(artefact.vertices / place["scale"] + np.array(place["centre"]))
+    return Mesh(vertices, artefact.faces, turned(artefact.normals) if len(artefact.faces) else None)
 
 
 def write(artefact: Mesh | PointCloud, path: Path) -> None:

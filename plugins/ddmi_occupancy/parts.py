@@ -14,6 +14,7 @@ from torch import Tensor
 from ddmi_core.api import Field, PaperProtocol
 from ddmi_core.parts import (
     AutoencoderConfig,
+    Change,
     DomainParts,
     Evaluation,
     Mesh,
@@ -118,10 +119,14 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
     def exporters(self) -> Mapping[str, Callable[[Solid, Path], None]]:
         """Mesh files, and turntables."""
         return {
-            **dict.fromkeys((".glb", ".ply", ".stl", ".obj"), export.write),
+            **dict.fromkeys(export.MESHES, export.write),
             ".gif": turntable.write_turntable,
             ".mp4": turntable.write_turntable_mp4,
         }
+
+    def restored(self, artefact: Solid, changes: Sequence[Change], suffix: str) -> Solid:
+        """Where the mesh file had it, in its units and axes; turntables stay as they are."""
+        return export.restored(artefact, changes) if suffix in export.MESHES else artefact
 
     def picture(self, artefact: Solid) -> Image.Image | Sequence[Image.Image]:
         """A small turntable."""

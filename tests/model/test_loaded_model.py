@@ -17,6 +17,7 @@ from attrs import evolve
 
 import ddmi_core
 import formula_domains
+from ddmi_core.api.evaluation import Figure
 from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import CheckpointError, ConfigError, DdmiWarning, OutputError, PluginError, RequestError
@@ -27,6 +28,7 @@ from ddmi_core.registry.extensions import names
 from ddmi_core.runs import generate
 from ddmi_core.runs.publish import publish
 from ddmi_core.settings.config import Export, Sampling
+from ddmi_core.sources.account import Change, account
 from variants import model_variant, returning
 from whole_runs import DOMAINS
 
@@ -313,7 +315,7 @@ def test_files_are_reconstructed_under_their_own_names(model, tmp_path):
     inputs = [tmp_path / "a.npy", tmp_path / "b.npy"]
     for number, path in enumerate(inputs):
         np.save(path, signal.values[number, 0].numpy())
-    paths = generate.reconstruct_files(model, inputs, Export(out=tmp_path / "out"))
+    paths = [made.path for made in generate.reconstruct_files(model, inputs, Export(out=tmp_path / "out"))]
     fields = model.reconstruct(signal)
     for field, path in zip(fields, paths, strict=True):
         np.testing.assert_allclose(np.load(path), model.render(field).array(), atol=1e-4)
@@ -321,9 +323,58 @@ def test_files_are_reconstructed_under_their_own_names(model, tmp_path):
     (tmp_path / "other").mkdir()
     shutil.copy(inputs[1], tmp_path / "other" / "a.npy")
     sources = [inputs[0], tmp_path / "other" / "a.npy"]
-    paths = generate.reconstruct_files(model, sources, Export(out=tmp_path / "out2"))
+    paths = [made.path for made in generate.reconstruct_files(model, sources, Export(out=tmp_path / "out2"))]
     assert [path.name for path in paths] == [f"{tmp_path.name}-a.npy", "other-a.npy"]
     assert not np.array_equal(*map(np.load, paths))
+
+
+def test_reconstructions_are_measured_against_those_of_held_out_signals(model, tmp_path):
+    np.save(tmp_path / "a.npy", held_out(model.domain, 1).values[0, 0].numpy())
+    value = iter([0.9, 0.9, 0.7, 0.9])
+    kept = model_variant(
+        model, metrics=lambda self: {"iou": lambda fields, signal, renderer: torch.tensor([next(value)])}
+    )
+    # The interval of the mean of 100 signals: the deviation of a signal is 0.05.
+    usual = Figure("reconstruction_iou", 0.9, {"n": 100}, "", (0.9 - 0.0098, 0.9 + 0.0098))
+    out = Export(out=tmp_path / "out", overwrite=True)
+    (alone,) = generate.reconstruct_files(kept, [tmp_path / "a.npy"], out)
+    assert (alone.usual, alone.unlike, alone.lines()) == (None, False, ["a.npy: iou 0.900"])
+    (good,) = generate.reconstruct_files(kept, [tmp_path / "a.npy"], out, [usual])
+    assert good.limit == pytest.approx(0.75, abs=1e-3)
+    assert good.lines() == ["a.npy: iou 0.900 (held-out signals 0.900)"]
+    (poor,) = generate.reconstruct_files(kept, [tmp_path / "a.npy"], out, [usual])
+    assert poor.unlike
+    assert "unlike the data that the model was trained on" in poor.lines()[1]
+    (few,) = generate.reconstruct_files(kept, [tmp_path / "a.npy"], out, [evolve(usual, protocol={"n": 3})])
+    assert few.usual is None
+
+
+def test_distances_are_unlike_if_they_are_large():
+    far = generate.Reconstruction(Path("a.glb"), "chamfer", 0.5, 0.1, 0.2, higher=False)
+    assert far.unlike
+    assert not evolve(far, value=0.1).unlike
+    assert generate.Reconstruction(Path("a.glb")).lines() == []
+
+
+def test_files_are_restored_by_what_the_reader_recorded_and_its_warnings_are_told(model, tmp_path, caplog):
+    np.save(tmp_path / "a.npy", held_out(model.domain, 1).values[0, 0].numpy())
+    read = type(model.parts).read
+
+    def recorded(self, path):
+        account().change(path.name, [Change("moved", 2.0, values={"by": 2.0}), Change("cut", 0.5, fix="do not")])
+        return read(self, path)
+
+    def restored(self, artefact, changes, suffix):
+        assert suffix == ".npy"
+        asked.append([change.values.get("by") for change in changes])
+        return artefact
+
+    asked = []
+    kept = model_variant(model, read=recorded, restored=restored)
+    generate.reconstruct_files(kept, [tmp_path / "a.npy"], Export(out=tmp_path / "one"))
+    generate.reconstruct_files(kept, [tmp_path / "a.npy"], Export(out=tmp_path / "two", normalised=True))
+    assert asked == [[2.0, None]]
+    assert "1 signal cut: a.npy" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -384,8 +435,8 @@ def test_files_of_another_type_are_written_if_it_is_asked_for(model, tmp_path, m
     (drawn,) = generate.sample_files(both, 1, Sampling(), Export(out=tmp_path, suffix=".grid"))
     assert drawn.name == "sample-0000.grid"
     (again,) = generate.reconstruct_files(both, [tmp_path / "a.npy"], Export(out=tmp_path, suffix=".grid"))
-    assert again.name == "a.grid"
-    assert again.exists()
+    assert again.path.name == "a.grid"
+    assert again.path.exists()
     monkeypatch.setattr(type(model), "sample", lambda *_, **__: pytest.fail("the type is seen before the work"))
     with pytest.raises(RequestError, match=r"unknown file type '.gird'; did you mean '.grid'"):
         generate.sample_files(both, 1, Sampling(), Export(out=tmp_path, suffix=".gird"))

@@ -19,6 +19,7 @@ from ddmi_core.errors import RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.runs.complete import Request, complete_files, declares_likelihood
+from ddmi_core.settings.config import Export
 from variants import model_variant, returning
 
 
@@ -155,7 +156,9 @@ def test_a_loss_of_the_domains_own_is_scored_as_declared_and_a_default_is_named(
     members = {"likelihood": returning("bernoulli")} if declared else {}
     labelled = model_variant(wave, loss=weighted, **members)
     (tmp_path / "values.csv").write_text("t,height\n-0.5,1\n0.5,0\n")
-    _, figures = complete_files(labelled, Request(values=tmp_path / "values.csv", n=1, steps=2), tmp_path / "out")
+    _, figures = complete_files(
+        labelled, Request(values=tmp_path / "values.csv", n=1, steps=2), Export(out=tmp_path / "out")
+    )
     assert figures.measure == ("iou" if declared else "psnr_db")
     assert figures.declared == declared
     assert ("likelihood: gaussian, for values from -1 to 1; this is the default" in figures.lines()[-1]) != declared

@@ -8,9 +8,21 @@ import numpy as np
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import ArrayCache, Decoded, Decoding, Entry, FolderSource, required_location, source_digest
+from ddmi_core.parts import (
+    ArrayCache,
+    Decoded,
+    Decoding,
+    Entry,
+    FolderSource,
+    account,
+    required_location,
+    source_digest,
+)
+from ddmi_occupancy.data import point_clouds
 from ddmi_occupancy.data.mesh_files import SUFFIXES, read_mesh
 from ddmi_occupancy.data.mesh_points import pack
+from ddmi_occupancy.data.onet_release import CLOUDS, POINTS, read_shape
+from ddmi_occupancy.data.ply import has_faces
 from ddmi_occupancy.data.sampling import SPARE, Packing, point_weights
 from ddmi_occupancy.data.shape_set import ShapeSet
 from ddmi_occupancy.geometry.winding_number import kaolin_available
@@ -61,20 +73,33 @@ def load(location: Path | None, settings: OccupancySettings) -> Split:
 
 
 def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
-    """One mesh file as a signal with B = 1.
+    """One mesh file, or a point cloud of a surface, as a signal with B = 1.
+
+    Point clouds are `.xyz`, `.npz` with `points` and maybe `normals`, and `.ply` without faces. For one of
+    `pointcloud.npz` and `points.npz` of Occupancy Networks, the other one must lie beside it.
 
     Raises:
-        DataError: if the file is missing, or is not a mesh of a solid.
+        DataError: if the file is missing, or is not a mesh of a solid or a point cloud.
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a mesh file' if path.is_dir() else 'no such file'}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: meshes end in {', '.join(SUFFIXES)}")
+    suffix = path.suffix.lower()
+    if suffix not in (*SUFFIXES, *point_clouds.SUFFIXES):
+        raise DataError(
+            f"{path}: meshes end in {', '.join(SUFFIXES)}; point clouds in {', '.join(point_clouds.SUFFIXES)}"
+        )
     packing = Packing(settings.surface, settings.points)
-    with path.open("rb") as file:
-        mesh, _ = read_mesh(file, str(path), path.parent, settings)
-        row = pack(mesh, str(path), packing)
     weights = point_weights(settings.points)
+    if path.name == POINTS or (path.name == CLOUDS and (path.parent / POINTS).is_file()):
+        found = read_shape(path.parent, packing)
+        row, changes, weights = found.row, found.changes, np.ones(settings.points, dtype=np.float32)
+    elif suffix in (".xyz", ".npz") or (suffix == ".ply" and not has_faces(path.read_bytes(), str(path))):
+        row, changes = point_clouds.read_cloud(path, settings.up, packing)
+    else:
+        with path.open("rb") as file:
+            mesh, changes = read_mesh(file, str(path), path.parent, settings)
+            row = pack(mesh, str(path), packing)
+    account().change(path.name, changes)
     return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry, damaged
-from ddmi_occupancy.data.sampling import Packing, Rows
+from ddmi_core.parts import Change, Decoded, Entry, damaged
+from ddmi_occupancy.data.sampling import Packing
 from ddmi_occupancy.geometry.mesh import EXTENT, Array
 
 POINTS, CLOUDS = "points.npz", "pointcloud.npz"
@@ -28,11 +28,11 @@ def shape_entry(place: Path, name: str) -> Entry:
     return Entry(name, stamp, lambda: path.open("rb"))
 
 
-def read_shape(folder: Path, packing: Packing) -> Rows:
+def read_shape(folder: Path, packing: Packing) -> Decoded:
     """The shape of a folder as a row of random points, which depend on the name of the folder.
 
     In the release, points are uniform over [-0.55, 0.55]^3, and the longest side of a shape is 1. Here the longest side
-    is 1.8, so the points are uniform over [-0.99, 0.99]^3.
+    is 1.8, so the points are uniform over [-0.99, 0.99]^3. The change records how to undo it.
 
     Raises:
         DataError: if a file or an array is missing or damaged.
@@ -58,12 +58,14 @@ def read_shape(folder: Path, packing: Packing) -> Rows:
         raise DataError(f"{folder / POINTS}: no points in the cube around the shape; unpack the data again")
     drawn = within[_chosen(len(within), packing.points, draw)]
     length = np.linalg.norm(normals[shown], axis=1, keepdims=True)
-    return packing.row(
+    row = packing.row(
         (surface[shown] - (low + high) / 2) * scale,
         normals[shown] / np.maximum(length, 1e-9),
         placed[drawn],
         lambda kept: bits[drawn].astype(np.bool_),
     )
+    place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": "y"}
+    return Decoded(row, (Change("moved to the centre and scaled", scale, "times", place),))
 
 
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:

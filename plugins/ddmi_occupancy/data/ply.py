@@ -57,6 +57,15 @@ def ply_elements(data: bytes, name: str) -> dict[str, dict[str, Column]]:
     return columns
 
 
+def has_faces(data: bytes, name: str) -> bool:
+    """Whether a PLY file has other elements with items than points.
+
+    Raises:
+        DataError: if the header cannot be read.
+    """
+    return any(element.count for element in _header(data, name)[1] if element.name in ("face", "tristrips"))
+
+
 def _header(data: bytes, name: str) -> tuple[str, list[_Element], int]:
     """Format, elements, and the first byte behind the header."""
     head = data[: 1 << 16]

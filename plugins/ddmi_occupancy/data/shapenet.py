@@ -11,9 +11,9 @@ from attrs import frozen
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Decoding, Entry, choose, decode_files, default_place, report_unusable, tell_sides
+from ddmi_core.parts import Decoded, Decoding, Entry, choose, decode_files, default_place, report_unusable, tell_sides
 from ddmi_occupancy.data.onet_release import read_shape, shape_entry
-from ddmi_occupancy.data.sampling import SPARE, Packing, Rows
+from ddmi_occupancy.data.sampling import SPARE, Packing
 from ddmi_occupancy.data.shape_set import ShapeSet
 from ddmi_occupancy.settings import OccupancySettings
 
@@ -166,11 +166,13 @@ def _split(
     models = [models[i] for i in choose([model.name for model in models], settings.limit)]
     packing = Packing(SPARE * settings.surface, settings.points)
 
-    def read(entry: Entry) -> Rows:
+    def read(entry: Entry) -> Decoded:
         return read_shape(place / entry.name, packing)
 
     entries = [shape_entry(place, model.name) for model in models]
-    how = Decoding(packing.length, np.dtype(np.uint8), read, ("occupancy", "release", packing.surface, packing.points))
+    how = Decoding(
+        packing.length, np.dtype(np.uint8), read, ("occupancy", "release 2", packing.surface, packing.points)
+    )
     rows, problems = decode_files(place, entries, how)
     report_unusable(place, problems, settings.strict)
     good = [i for i, model in enumerate(models) if model.name not in problems]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -94,19 +96,12 @@ def _at(mesh: TriangleMesh, edges: Faces) -> Marks:
 
 def _wall(sheet: TriangleMesh, thickness: float) -> TriangleMesh:
     """The closed surface of a wall around a sheet."""
-    from scipy.ndimage import distance_transform_edt, label
     from scipy.spatial import cKDTree
 
     half = thickness / 2
     near = cKDTree(_samples(sheet, thickness / FINE))
-    cells = int(np.ceil(2 / half))
-    centres = (2 * np.arange(cells) + 1) / cells - 1
-    grid = np.stack(np.meshgrid(centres, centres, centres, indexing="ij"), axis=-1).reshape(-1, 3)
-    filled = np.isfinite(near.query(grid, distance_upper_bound=half)[0]).reshape((cells,) * 3)
-    regions, _ = label(np.pad(~filled, 1, constant_values=True))
-    enclosed = ((regions != regions[0, 0, 0]) & (regions > 0))[1:-1, 1:-1, 1:-1]
-    if not filled.all():  # cells of the wall belong to the nearest region
-        enclosed = enclosed[tuple(distance_transform_edt(filled, return_distances=False, return_indices=True))]
+    enclosed = enclosed_cells(near, half)
+    cells = len(enclosed)
 
     def depth(points: Tensor) -> Tensor:
         places = points.detach().cpu().double().numpy()
@@ -117,6 +112,27 @@ def _wall(sheet: TriangleMesh, thickness: float) -> TriangleMesh:
 
     made = extract_surface(depth, (int(np.ceil(2 * CELLS / thickness)),) * 3, normals=False)
     return TriangleMesh(np.array(made.vertices, dtype=np.float64), np.array(made.faces, dtype=np.int64))
+
+
+def enclosed_cells(near: Any, half: float) -> Marks:
+    """Cells `(N, N, N)` of the cube, axes x, y, z, that walls cut off from outside; cells of walls as the nearest ones.
+
+    Args:
+        near: `scipy.spatial.cKDTree` of points on the surface.
+        half: half of the thickness of the walls around them, which is the side of a cell.
+    """
+    from scipy.ndimage import distance_transform_edt, label
+
+    cells = int(np.ceil(2 / half))
+    centres = (2 * np.arange(cells) + 1) / cells - 1
+    grid = np.stack(np.meshgrid(centres, centres, centres, indexing="ij"), axis=-1).reshape(-1, 3)
+    filled = np.isfinite(near.query(grid, distance_upper_bound=half)[0]).reshape((cells,) * 3)
+    regions, _ = label(np.pad(~filled, 1, constant_values=True))
+    enclosed = ((regions != regions[0, 0, 0]) & (regions > 0))[1:-1, 1:-1, 1:-1]
+    if filled.all():
+        return np.asarray(enclosed)
+    nearest = distance_transform_edt(filled, return_distances=False, return_indices=True)
+    return np.asarray(enclosed[tuple(nearest)])
 
 
 def _samples(mesh: TriangleMesh, spacing: float) -> Array:

@@ -8,7 +8,11 @@ import torch
 import trimesh
 
 from ddmi_core.parts import Mesh, PointCloud, extract_surface
+from ddmi_core.sources.account import accounting
+from ddmi_occupancy import export
+from ddmi_occupancy.data.folder import read as shape_of
 from ddmi_occupancy.export import write
+from ddmi_occupancy.settings import OccupancySettings
 
 KINDS = (".glb", ".ply", ".stl", ".obj")
 
@@ -95,3 +99,23 @@ def test_an_empty_mesh_is_a_valid_file_without_a_surface(nothing, tmp_path, kind
 def test_errors_of_the_system_pass_through(mesh, tmp_path, kind):
     with pytest.raises(FileNotFoundError):
         write(mesh, tmp_path / "missing" / f"a{kind}")
+
+
+@pytest.mark.parametrize("up", ["y", "z"])
+@pytest.mark.parametrize("at", [(0.0, 0.0, 0.0), (500000.0, 4500000.0, 100.0)])
+def test_what_was_read_is_written_where_it_was(up, at, tmp_path):
+    trimesh.creation.box((2, 3, 8)).apply_translation(at).export(tmp_path / "a.obj")
+    with accounting() as account:
+        signal = shape_of(tmp_path / "a.obj", OccupancySettings(surface=512, points=256, up=up))
+    cloud = PointCloud(signal.surface[0].numpy(), signal.normals[0].numpy())
+    back = export.restored(cloud, account.changes["a.obj"])
+    offset = (back.points - np.array(at)) / (1, 1.5, 4)
+    face = np.abs(offset).argmax(axis=1)
+    np.testing.assert_allclose(np.abs(offset).max(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(back.normals[np.arange(512), face], np.sign(offset[np.arange(512), face]), atol=1e-6)
+    assert export.restored(cloud, ()) is cloud
+    mesh = Mesh(cloud.points[:3], np.array([[0, 1, 2]], dtype=np.int32))
+    for suffix in (".obj", ".ply", ".stl"):
+        export.write(export.restored(mesh, account.changes["a.obj"]), tmp_path / f"b{suffix}")
+        found = trimesh.load_mesh(tmp_path / f"b{suffix}").bounds
+        np.testing.assert_allclose(found, [back.points[:3].min(axis=0), back.points[:3].max(axis=0)], atol=0.3)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
+import trimesh
 
 import ddmi_core
 from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.run_folder import pretrained
+from ddmi_core.parts import extract_surface
+from ddmi_core.runs.generate import reconstruct_files
+from ddmi_core.settings.config import Export
 from ddmi_occupancy.data.furniture.attributes import measure
+from ddmi_occupancy.data.furniture.building import build
+from ddmi_occupancy.data.furniture.parameters import furniture
 from ddmi_occupancy.data.furniture.prompt_adherence import adherence
+from ddmi_occupancy.data.furniture.solids import distance
 from ddmi_occupancy.evaluation.metrics import iou
 from ddmi_occupancy.evaluation.prompt_adherence import occupied
 
@@ -49,3 +58,19 @@ def test_the_folder_is_small_and_measured():
     measured = Evaluation.load(folder / "metrics.json")
     assert measured.value("reconstruction_iou") >= 0.9
     assert measured.value("prompt_adherence") >= 0.8
+
+
+@pytest.mark.slow
+def test_a_cube_is_unlike_furniture_and_a_chair_comes_back_in_its_place(model, tmp_path):
+    trimesh.creation.box((1, 1, 1)).export(tmp_path / "cube.stl")
+    parts = build(furniture(6))
+    chair = extract_surface(lambda p: -torch.from_numpy(distance(parts, p.numpy())), (64,) * 3, normals=False)
+    places = chair.vertices * 40.0 + (100, 200, 300)
+    trimesh.Trimesh(places, chair.faces, process=False).export(tmp_path / "chair.stl")
+    figures = Evaluation.load(pretrained(model.domain).path / "metrics.json").figures
+    inputs = [tmp_path / "cube.stl", tmp_path / "chair.stl"]
+    cube, again = reconstruct_files(model, inputs, Export(out=tmp_path / "out", size=48, suffix=".ply"), figures)
+    assert cube.unlike
+    assert not again.unlike
+    found = trimesh.load_mesh(again.path).bounds
+    np.testing.assert_allclose(found, [places.min(axis=0), places.max(axis=0)], atol=2)
