@@ -96,7 +96,7 @@ def test_a_wrong_value_is_named_with_what_is_right(name, value, what, right):
 
 def test_all_methods_with_a_type_of_their_own_are_checked():
     # They return what only the domain knows, or nothing.
-    free = {"read", "blank", "ground_truth", "parse_view", "preflight"}
+    free = {"read", "restored", "blank", "ground_truth", "parse_view", "preflight"}
     checked = {name for name, *_ in WRONG} | {"presets"}
     own = {name for name, value in vars(DomainParts).items() if callable(value) or isinstance(value, classmethod)}
     assert {name for name in own if not name.startswith("_")} - free == checked

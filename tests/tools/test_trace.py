@@ -15,10 +15,10 @@ TRACE = Path(__file__).parents[2] / "tools" / "trace.py"
 # Functions and files of each journey at most: raised only for a new capability, such as periodic axes, extensions,
 # the account of a data set, colour profiles, or random numbers that do not depend on the number of processes.
 LIMITS = {
-    "A picture to its loss": (200, 45),
-    "A run folder to a model": (150, 44),
-    "Noise to a PNG file": (133, 37),
-    "`--set` to a module": (84, 25),
+    "A picture to its loss": (206, 47),
+    "A run folder to a model": (151, 44),
+    "Noise to a PNG file": (134, 38),
+    "`--set` to a module": (85, 25),
 }
 PROGRAM = """
 import threading
