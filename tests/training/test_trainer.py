@@ -740,13 +740,18 @@ def test_settings_of_blocks_without_blocks_are_refused(name, tmp_path):
         train(stage(tmp_path, evolve(CONFIG, **{name: True})), {"main": Regression()})
 
 
+def compile_by(backend: Callable, monkeypatch) -> None:
+    """Compile modules by a backend, and forget what other tests compiled, or could not compile."""
+    torch._dynamo.reset()
+    compiled = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled(module, backend=backend))
+
+
 def test_blocks_that_cannot_be_compiled_run_as_they_are(tmp_path, monkeypatch):
     def backend(graph, inputs):
         raise RuntimeError("no compiler")
 
-    torch._dynamo.reset()  # forgets what other tests compiled, or could not compile
-    compiled = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled(module, backend=backend))
+    compile_by(backend, monkeypatch)
     finals = []
     for compiles in (False, True):
         folder, objective = tmp_path / str(compiles), InBlocks()
@@ -764,9 +769,7 @@ def test_blocks_are_compiled_if_asked_for(again, tmp_path, monkeypatch):
     def backend(graph, inputs):
         return lambda *given: (called.append(len(given)), graph(*given))[1]
 
-    torch._dynamo.reset()  # forgets what other tests compiled, or could not compile
-    compiled = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled(module, backend=backend))
+    compile_by(backend, monkeypatch)
     finals = []
     for compiles in (False, True):
         folder, objective = tmp_path / str(compiles), InBlocks()

@@ -1,5 +1,6 @@
 """Objects with views as files: cars in all formats of cameras."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,11 @@ def srn_object(folder: Path, number=3, count=8, size=24, alpha=False):
         (folder / "pose" / f"{place:06d}.txt").write_text(pose)
         save(folder / "rgb" / f"{place:06d}.png", pixels, alpha)
     return folder
+
+
+def edited(folder, change):
+    """Change the content of the camera file of an object in nerfstudio's format."""
+    path = folder / "transforms.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))

@@ -1,12 +1,10 @@
 """Whether cameras agree with outlines, and which axis of a file's world points up."""
 
-import json
-
 import attrs
 import numpy as np
 import pytest
 import torch
-from nerf_files import nerfstudio, views
+from nerf_files import edited, nerfstudio, views
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import accounting
@@ -71,13 +69,6 @@ def test_views_without_anything_and_no_views_to_compare_agree(seen):
     cameras, pictures = seen
     assert (covered_shares(cameras, np.zeros_like(pictures)) == 1).all()
     assert (covered_shares(cameras[:1], pictures[:1]) == 1).all()
-
-
-def edited(folder, change):
-    path = folder / "transforms.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def test_objects_whose_views_contradict_each_other_are_refused(tmp_path):

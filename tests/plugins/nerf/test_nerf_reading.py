@@ -1,12 +1,11 @@
 """Reading of pictures: lenses, masks, and backgrounds with noise."""
 
 import io
-import json
 
 import numpy as np
 import pytest
 import torch
-from nerf_files import nerfstudio, views
+from nerf_files import edited, nerfstudio, views
 from PIL import Image
 from scipy.optimize import brentq
 
@@ -93,13 +92,6 @@ def test_no_other_model_is_proposed_for_one_that_is_not_supported(model):
     with pytest.raises(ValueError, match="is not supported") as caught:
         lens(model, {})
     assert "did you mean" not in str(caught.value)
-
-
-def edited(folder, change):
-    path = folder / "transforms.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
 
 
 def masked(folder):
