@@ -29,6 +29,8 @@ WIDE = 256
 COARSEST = 12  # cells along each axis of the coarsest basis fields
 CPU = torch.device("cpu")
 REPEATS = 3  # the fastest counts
+PRODUCTS, GPU_PRODUCTS = (256, 512, 1024, 2048), (4096, 8192)  # rows of square matrices
+LONG = 0.1  # seconds
 
 
 @frozen
@@ -165,16 +167,22 @@ def peak_memory() -> float:
 
 
 def product_rate(dtype: torch.dtype, device: torch.device = CPU) -> float:
-    """Operations per second of the fastest square matrix product."""
+    """Operations per second of the fastest square matrix product.
+
+    Sizes grow until a product takes a tenth of a second: processors without bf16 take minutes for the larger ones.
+    """
     best = 0.0
-    for n in (1024, 2048) if device.type == "cpu" else (4096, 8192):
+    for n in PRODUCTS if device.type == "cpu" else GPU_PRODUCTS:
         generator = torch.Generator().manual_seed(0)
         a, b = (torch.randn(n, n, generator=generator).to(device, dtype) for _ in range(2))
 
         def work(a: Tensor = a, b: Tensor = b) -> None:
             (a @ b)[0, 0].item()  # waits for the result
 
-        best = max(best, 2 * n**3 / _fastest(work))
+        seconds = _fastest(work)
+        best = max(best, 2 * n**3 / seconds)
+        if seconds > LONG:
+            break
     return best
 
 

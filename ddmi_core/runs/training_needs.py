@@ -14,6 +14,7 @@ from ddmi_core.runs.bench import product_rate
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.allowance import free_memory
 from ddmi_core.training.distributed import default_device
+from ddmi_core.training.precision import native_bf16
 
 
 @frozen
@@ -68,7 +69,8 @@ def training_needs(parts: AnyParts, config: RunConfig) -> TrainingNeeds:
         PluginError: if a part requires values, which counting does not have.
     """
     stages, device = stage_needs(parts, config), default_device()
-    low = config.autoencoder.training.precision != "fp32" and config.diffusion.training.precision != "fp32"
+    precisions = {stage.training.precision for stage in (config.autoencoder, config.diffusion)}
+    low = "fp32" not in precisions and ("auto" not in precisions or native_bf16(device))
     if device.type == "cpu":
         name, free = "CPU", free_memory()
     else:

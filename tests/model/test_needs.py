@@ -14,6 +14,7 @@ from ddmi_core.model.counts import count
 from ddmi_core.model.needs import stage_needs
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
+from ddmi_core.runs import training_needs as estimate
 from ddmi_core.runs.training_needs import TrainingNeeds
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.objective import StepContext
@@ -98,3 +99,16 @@ def test_a_part_that_requires_values_is_named(monkeypatch):
     )
     with pytest.raises(PluginError, match="'image': its training cannot be counted without values"):
         stage_needs(parts, config)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("precision", ["auto", "bf16", "fp32"])
+def test_time_counts_the_numbers_that_training_would_use(monkeypatch, precision, native):
+    monkeypatch.setattr(estimate, "stage_needs", lambda parts, config: {"autoencoder": STAGE, "diffusion": STAGE})
+    monkeypatch.setattr(estimate, "native_bf16", lambda device: native)
+    monkeypatch.setattr(estimate, "product_rate", lambda dtype, device: float(dtype.itemsize))
+    stages = ("autoencoder", "diffusion")
+    parts, config = needed("image", *(f"{stage}.training.precision={precision}" for stage in stages))
+    found = estimate.training_needs(parts, config)
+    bits = 16 if precision == "bf16" or (precision == "auto" and native) else 32
+    assert (found.rate, found.products) == (bits / 8, f"matrix products of {bits}-bit numbers")

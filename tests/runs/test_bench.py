@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from ddmi_core.runs import bench
 
@@ -32,3 +33,19 @@ def test_lines_and_json_hold_every_measurement(result):
     names = [m["name"] for m in json.loads(result.to_json())["measurements"]]
     assert names == [m.name for m in result.measurements]
     assert len(result.lines()) == len(names) + 1
+
+
+@pytest.mark.parametrize(("limit", "tried"), [(0.0, [256]), (60.0, [256, 512])])
+def test_larger_products_are_left_out_after_a_slow_one(monkeypatch, limit, tried):
+    sizes = []
+    randn = torch.randn
+
+    def seen(*shape, **options):
+        sizes.append(shape[0])
+        return randn(*shape, **options)
+
+    monkeypatch.setattr(bench, "LONG", limit)
+    monkeypatch.setattr(bench, "PRODUCTS", (256, 512))
+    monkeypatch.setattr(torch, "randn", seen)
+    assert bench.product_rate(torch.float32) > 0
+    assert sorted(set(sizes)) == tried
