@@ -11,6 +11,7 @@ import torch
 from ddmi_core.errors import DataError
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.signals import GridSignal
+from ddmi_core.sources.decoding import damaged
 
 ARRAY = ".npy"
 
@@ -40,12 +41,9 @@ def read_array(path: Path, native: Sequence[int], channels: int) -> GridSignal:
         DataError: if the file is missing, is not an array of this form, or has values outside [-1, 1].
     """
     form = "x".join(["N"] * len(native) + ([str(channels)] if channels > 1 else []))
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: not a NumPy file ({error}). Fix: write an array of shape {form} with numpy.save"
-        ) from error
+    with damaged(str(path), "a NumPy file", f"write an array of shape {form} with numpy.save"):
+        # A map has at most the values of the file, whatever its header declares.
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         raise DataError(f"{path}: no array of numbers. Fix: write one of shape {form} with numpy.save")
     if channels == 1 and values.ndim == len(native):

@@ -141,11 +141,25 @@ def _rows(entry: Entry) -> Iterator[dict[str, Any]]:
     with entry.opened() as file:
         text = _text(file.read(), entry.name)
     if entry.name.endswith(".csv"):
-        yield from csv.DictReader(io.StringIO(text, newline=""))
+        yield from _csv_rows(text, entry.name)
         return
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield _object(line, f"{entry.name}, line {number}")
+
+
+def _csv_rows(text: str, name: str) -> Iterator[dict[str, Any]]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in rows:
+            if None in row:
+                raise DataError(
+                    f"{name}, line {rows.line_num}: more cells than the header has. Fix: put quotes around captions with "
+                    "commas"
+                )
+            yield row
+    except csv.Error as error:
+        raise DataError(f"{name}, after line {rows.line_num}: not CSV: {error}. Fix: save it again as CSV") from error
 
 
 def _record(entry: Entry) -> dict[str, Any]:
@@ -156,7 +170,7 @@ def _record(entry: Entry) -> dict[str, Any]:
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON: {error}") from error
     return value if isinstance(value, dict) else {}
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +25,8 @@ LARGEST_FILE = 1 << 30  # bytes of one file of an archive, so that a forged arch
 TAR = ".tar"
 SUFFIXES_SHOWN = 12
 HIDDEN = (".", "__MACOSX")
+# What archives raise that are damaged, encrypted or of a kind that cannot be read.
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 INDICES = ArrayCache("indices", arrays=4096, room=1 << 30)
 
 
@@ -43,7 +47,7 @@ class Entry:
         """
         try:
             file = self.reader()
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except DAMAGED as error:
             raise DataError(f"{self.name}: cannot be read: {_reason(error)}") from error
         with file:
             yield file
@@ -158,8 +162,8 @@ def _text(name: str) -> str:
 def _in_zip(location: Path, suffixes: Sequence[str]) -> list[Entry]:
     try:
         archive = zipfile.ZipFile(location)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{location}: damaged zip archive: {error}") from error
+    except DAMAGED as error:
+        raise DataError(f"{location}: damaged zip archive: {_reason(error)}") from error
 
     opened = {os.getpid(): archive}  # processes that share an open file would move each other's place in it
 
@@ -246,4 +250,4 @@ def _is_tar(path: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "its end is missing"

@@ -51,6 +51,27 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.npy").write_text("these are words")
     (tmp_path / "empty.npy").write_bytes(b"")
     np.savez(tmp_path / "many.npz", a=np.zeros(3))
-    for name in ("text.npy", "empty.npy", "missing.npy", "many.npz", "."):
+    for name in ("text.npy", "empty.npy", "many.npz"):
         with pytest.raises(DataError, match="numpy"):
             read_array(tmp_path / name, (4,), 1)
+    for name in ("missing.npy", "."):
+        with pytest.raises(DataError, match="cannot be read: (No such file|Is a directory)"):
+            read_array(tmp_path / name, (4,), 1)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (10737418240,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4,",
+        "{'a':" * 300,
+    ],
+    ids=["values that the file lacks", "more than a count can be", "cut short", "nested"],
+)
+def test_damaged_headers_are_refused(tmp_path, header):
+    text = header.encode() + b" " * (-(10 + len(header)) % 64) + b"\n"
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16))
+    with pytest.raises(DataError, match=r"a\.npy: not a NumPy file"):
+        read_array(path, (4,), 1)

@@ -158,3 +158,25 @@ def test_files_that_are_no_captions_are_told(folder, content, message):
 )
 def test_left_and_right_are_heard_as_words(captions, tell):
     assert tell_sides(captions) is tell
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("metadata.csv", "file_name,text\n1.tone,high, and clear\n", "metadata.csv, line 2: more cells"),
+        ("metadata.csv", "file_name,text\n1.tone," + "x" * 200_000, "metadata.csv, after line 1: not CSV"),
+        ("metadata.jsonl", "[" * 100_000, "metadata.jsonl, line 1: not JSON"),
+        ("3.json", "[" * 2000, "3.json: not JSON"),
+    ],
+)
+def test_damaged_tables_and_records_are_named(folder, name, text, words):
+    (folder / "3.tone").write_bytes(b"x")
+    (folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        beside(folder)
+
+
+def test_a_row_of_a_table_with_too_few_cells_has_no_caption(folder):
+    (folder / "3.tone").write_bytes(b"x")
+    (folder / "metadata.csv").write_text("text,file_name\nlow,3.tone\nhigh\n", encoding="utf-8")
+    assert beside(folder)["3.tone"] == ("low",)

@@ -238,3 +238,35 @@ def test_what_to_do_with_other_archives_is_told(folder, tmp_path):
     first = find_files(locked, WANTED, "things")[0]
     with pytest.raises(DataError, match=r"a\.TXT: cannot be read: it is encrypted"), first.opened():
         pass
+
+
+def test_damaged_entries_of_a_zip_archive_are_named(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0.tone", bytes(range(256)) * 64)
+    whole = path.read_bytes()
+    start = whole.index(b"0.tone") + len("0.tone")
+    end = whole.index(b"PK\x01\x02")
+    refused = 0
+    for place in range(start, end, 3):
+        for value in (0x00, 0xFF):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            (entry,) = find_files(path, (".tone",), "tones")
+            try:
+                with entry.opened() as file:
+                    assert file.read() == bytes(range(256)) * 64
+            except DataError as error:
+                assert str(error).startswith("0.tone: cannot be read: ")
+                refused += 1
+    assert refused > (end - start) / 3
+
+
+def test_a_zip_archive_of_a_later_version_is_told(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.tone", b"x")
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(b"PK\x01\x02") + 6] = 84
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match=r"damaged zip archive: zip file version 8\.4"):
+        find_files(path, (".tone",), "tones")

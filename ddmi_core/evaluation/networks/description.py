@@ -127,7 +127,7 @@ def own(path: Path) -> Description:
         )
     try:
         table = tomllib.loads(described.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{described}: not a TOML file: {first_line(error)}") from error
     if missing := [name for name in REQUIRED if name not in table]:
         raise DataError(f"{described}: lacks {', '.join(missing)}. Fix: add them, such as {_EXAMPLE}")

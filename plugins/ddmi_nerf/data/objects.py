@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from attrs import evolve, frozen
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry, account, find_files
+from ddmi_core.parts import Entry, account, damaged, find_files
 from ddmi_nerf.cameras import srn
 from ddmi_nerf.cameras.camera import Capture, Shot
 from ddmi_nerf.cameras.camera_checks import check_centres
@@ -79,6 +79,10 @@ class ObjectFiles:
         Raises:
             DataError: if a file is damaged or missing, or a camera is invalid.
         """
+        with damaged(self._path(self.marker), "a set of cameras", "export the cameras again"):
+            return self._captures()
+
+    def _captures(self) -> tuple[Capture, tuple[Shot, ...]]:
         tests: tuple[Shot, ...] = ()
         if self.marker == srn.SRN_INTRINSICS:
             found = self._srn()

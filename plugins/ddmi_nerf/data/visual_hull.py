@@ -81,7 +81,8 @@ def _colours(cameras: Sequence[Camera], pictures: Pixels, points: Floats, cell: 
     for colours, camera, picture in zip(found, cameras, pictures, strict=True):
         row, column, within, depth = pixels_of(camera, points)
         # Neighbouring cells may be several pixels apart, so the depth test uses blocks of that size.
-        step = max(1, int(np.ceil(cell * max(camera.fx, camera.fy) / np.median(depth))))
+        ratio = cell * max(camera.fx, camera.fy) / np.median(depth)
+        step = int(np.ceil(np.clip(ratio, 1, max(camera.width, camera.height)))) if np.isfinite(ratio) else 1
         block = (row // step) * (camera.width // step + 1) + column // step
         nearest = np.full(block.max() + 1, np.inf)
         np.minimum.at(nearest, block[within], depth[within])

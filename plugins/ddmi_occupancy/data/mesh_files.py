@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change
+from ddmi_core.parts import Change, damaged
 from ddmi_occupancy.data.gltf import read_gltf
 from ddmi_occupancy.data.mesh_formats import READERS
 from ddmi_occupancy.geometry.mesh import EXTENT, TriangleMesh, cleaned, normalised, open_edges
@@ -111,7 +111,8 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:
         if data[:64].lstrip().lower().startswith(start):
             raise DataError(f"{name}: {what}")
     suffix = Path(name).suffix.lower()
-    mesh = READERS[suffix](data, name) if suffix in READERS else read_gltf(data, name, beside)
+    with damaged(name, f"a mesh in the format {suffix[1:]}", "export it again"):
+        mesh = READERS[suffix](data, name) if suffix in READERS else read_gltf(data, name, beside)
     if not len(mesh.faces):
         raise DataError(f"{name}: no faces; a solid is required, not points or lines")
     if len(mesh.faces) > MOST_FACES:

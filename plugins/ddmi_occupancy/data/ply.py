@@ -12,6 +12,7 @@ from attrs import field, frozen
 from ddmi_core.errors import DataError
 
 AGAIN = "copy or export it again"
+DIGITS = 18  # of a count
 HEADER = re.compile(rb"^[^\S\n]*end_header[^\S\n]*\n", re.MULTILINE)
 TYPES = {
     **{"char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2"},
@@ -79,7 +80,7 @@ def _header(data: bytes, name: str) -> tuple[str, list[_Element], int]:
         match line.split():
             case ["format", found, *_]:
                 kind = found
-            case ["element", found, count] if count.isdigit():
+            case ["element", found, count] if count.isdecimal() and len(count) <= DIGITS:
                 elements.append(_Element(found, int(count)))
             case ["property", "list", length, of, found] if elements and {length, of} <= TYPES.keys():
                 elements[-1].properties.append((found, TYPES[length], TYPES[of]))

@@ -109,6 +109,7 @@ def test_srn_poses_may_go_from_the_world_to_the_camera():
     ("intrinsics", "pose", "words"),
     [
         ("30 20\n", None, "intrinsics.txt of its object"),
+        ("inf 12 12 0\n0 0 0\n1\ninf inf\n", None, "intrinsics.txt"),
         ("30 20 15 0.\n0. 0. 0.\n1.\n40 40\n", None, "another aspect ratio"),
         (None, "1 2 3", "3 numbers instead of 16"),
         (None, "nan " * 16, "not finite"),

@@ -194,6 +194,15 @@ def damage_binary(folder):
     path.write_bytes(path.read_bytes()[:300])
 
 
+def huge_width(folder):
+    path = folder / "sparse/0/cameras.txt"
+    path.write_text(path.read_text().replace(" 24 24 ", f" {10**400} 24 "))
+
+
+def nested(folder):
+    (folder / "transforms.json").write_text('{"frames":' + "[" * 5000)
+
+
 def drop_rows(folder):
     np.save(folder / "poses_bounds.npy", np.load(folder / "poses_bounds.npy")[:5])
 
@@ -208,6 +217,8 @@ def drop_image(folder):
 
 DAMAGED = {
     "cut": (colmap_binary, damage_binary, "images.bin: not a file of images of COLMAP, or damaged"),
+    "size": (colmap_text, huge_width, "sparse/0/cameras.txt"),
+    "nested": (nerfstudio, nested, "transforms.json: not valid JSON"),
     "image": (colmap_text, drop_image, f"image {NAMES[2]} does not exist; add it"),
     "rows": (llff, drop_rows, "poses_bounds.npy: 5 cameras, but 8 images"),
     "shape": (llff, lambda folder: np.save(folder / "poses_bounds.npy", np.zeros((8, 15))), "shape (8, 15); LLFF's"),

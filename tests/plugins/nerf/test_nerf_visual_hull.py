@@ -1,5 +1,6 @@
 """The visual hull of silhouettes, and coloured points on it."""
 
+import attrs
 import numpy as np
 import pytest
 
@@ -70,3 +71,13 @@ def test_cells_that_no_camera_sees_are_not_in_the_hull(ball):
     full = np.full((3, 4, 4, 4), 255, dtype=np.uint8)
     assert visual_hull(narrow, full, cells=16).mean() < 0.1
     assert pictures.shape[0] == 24
+
+
+@pytest.mark.parametrize("focal", [1e30, 1e300])
+def test_a_focal_length_beyond_all_pictures_gives_colours_still(ball, focal):
+    seen, pictures = ball
+    extreme = [attrs.evolve(seen[0], fx=focal, fy=focal), *seen[1:4]]
+    hull = visual_hull(seen[1:4], pictures[1:4], cells=16)
+    _, colours = hull_points(extreme, pictures[:4], hull, 50, np.random.default_rng(0))
+    assert colours.shape == (50, 3)
+    assert ((colours >= 0) & (colours <= 1)).all()

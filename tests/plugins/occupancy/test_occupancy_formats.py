@@ -279,3 +279,42 @@ def test_faces_between_solids_that_touch_and_sheets_stay():
     assert single_sided(touching) is not touching
     assert len(single_sided(touching).faces) == 24
     assert repaired(touching, "a.obj", True).volume == pytest.approx(2)
+
+
+DAMAGED = {
+    "ply with 5,000 digits": (ply(TRIANGLES, "ascii").replace(b"vertex 12", b"vertex " + b"9" * 5000, 1), "a.ply"),
+    "stl of 66 bytes": (stl()[:66], "a.stl"),
+    "nested gltf": (b'{"a":' * 3000, "a.gltf"),
+    "obj of a huge index": (obj([[10**30, 1, 2]]).encode(), "a.obj"),
+    "off of a huge count": (f"OFF\n{10**25} 1 0\n0 0 0\n".encode(), "a.off"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_hostile_files_end_in_a_sentence(name):
+    data, file = DAMAGED[name]
+    with pytest.raises(DataError, match=f"^{file}: "):
+        read(data, file)
+
+
+@pytest.mark.parametrize("kind", ["ply", "obj", "off", "stl", "gltf"])
+def test_any_byte_of_a_file_may_be_damaged(kind):
+    files = {
+        "ply": ply(TRIANGLES, "binary_little_endian"),
+        "obj": obj(TRIANGLES).encode(),
+        "off": off(TRIANGLES).encode(),
+        "stl": stl(),
+        "gltf": gltf()[0].encode(),
+    }
+    whole = files[kind]
+    draw = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in draw.integers(min(len(damaged), 400), size=3):
+            damaged[place] = draw.integers(256)
+        if draw.random() < 0.3:
+            del damaged[draw.integers(len(damaged)) :]
+        try:
+            read(bytes(damaged), f"a.{kind}")
+        except DataError as error:
+            assert str(error).startswith(f"a.{kind}: ")
