@@ -154,8 +154,8 @@ def _csv_rows(text: str, name: str) -> Iterator[dict[str, Any]]:
         for row in rows:
             if None in row:
                 raise DataError(
-                    f"{name}, line {rows.line_num}: more cells than the header has. Fix: put quotes around captions with "
-                    "commas"
+                    f"{name}, line {rows.line_num}: more cells than the header has. Fix: put quotes around captions "
+                    "with commas"
                 )
             yield row
     except csv.Error as error:

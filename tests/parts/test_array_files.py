@@ -55,7 +55,7 @@ def test_other_files_are_refused(tmp_path):
         with pytest.raises(DataError, match="numpy"):
             read_array(tmp_path / name, (4,), 1)
     for name in ("missing.npy", "."):
-        with pytest.raises(DataError, match="cannot be read: (No such file|Is a directory)"):
+        with pytest.raises(DataError, match=r"cannot be read: (No such file|Is a directory)"):
             read_array(tmp_path / name, (4,), 1)
 
 

