@@ -59,7 +59,7 @@ def _versions() -> Iterator[Finding]:
 def _hardware() -> Iterator[Finding]:
     import psutil
 
-    from ddmi_core.training.allowance import cores, free_memory
+    from ddmi_core.allowance import cores, free_memory
 
     yield Finding("processors", f"{cores()} usable of {os.cpu_count()}")
     whole = psutil.virtual_memory().total

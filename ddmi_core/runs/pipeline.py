@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ddmi_core.allowance import limit_threads
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
@@ -57,7 +58,6 @@ from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
-from ddmi_core.training.allowance import limit_threads
 from ddmi_core.training.checkpoint import finished
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
