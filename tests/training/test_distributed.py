@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import socket
@@ -19,22 +18,10 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.training import distributed
 from ddmi_core.training.log import Log
-from processes import environment, run
+from processes import environment, two_processes
 from whole_runs import FILES
 
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """What two processes left behind."""
-    out = tmp_path_factory.mktemp("two")
-    run(Path(__file__).with_name("two_processes.py"), out, processes=2, timeout=120)
-    return out
-
-
-@pytest.fixture(scope="module")
-def told(place) -> list[dict]:
-    """What each of both processes saw."""
-    return [json.loads((place / f"told-{rank}.json").read_text()) for rank in (0, 1)]
+place, told = two_processes(Path(__file__).with_name("two_processes.py"), timeout=120)
 
 
 def test_an_epoch_is_shared_out_without_overlap(told):
