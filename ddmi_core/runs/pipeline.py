@@ -184,6 +184,7 @@ def execute(
         distributed.on_main(lambda: run_folder.create(place, config, recorded(domain, place), found.fingerprint))
         distributed.on_main(lambda: _keep_account(place, found))
     distributed.on_main(lambda: keep_file(domain, place))
+    known = distributed.peers() if distributed.count() > 1 else []
     with closing(observers), stop_requests() as stop:
         state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
         try:
@@ -194,8 +195,8 @@ def execute(
             if not distributed.lost_process(error):
                 raise
             raise DdmiError(
-                "the connection to another process of this run is lost, so that process has ended; its own message, or "
-                f"the launcher's report, tells why. Completed work is saved: {state.hint}"
+                f"the connection to another process of this run is lost: {distributed.ended(known)}. Its own message, "
+                f"or the launcher's report, tells why. Completed work is saved: {state.hint}"
             ) from error
 
 
