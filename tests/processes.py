@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 TESTS = Path(__file__).parent
 
@@ -28,3 +32,24 @@ def run(script: Path, *arguments: object, processes: int, timeout: float) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def two_processes(script: Path, timeout: float) -> tuple[Any, Any]:
+    """Fixtures of a module: the folder that a script leaves behind as two processes, and what each told of itself.
+
+    Args:
+        script: takes a folder, in which process `RANK` writes `told-RANK.json`.
+        timeout: seconds.
+    """
+
+    @pytest.fixture(scope="module")
+    def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        out = tmp_path_factory.mktemp(script.stem)
+        run(script, out, processes=2, timeout=timeout)
+        return out
+
+    @pytest.fixture(scope="module")
+    def told(place: Path) -> list[dict[str, Any]]:
+        return [json.loads((place / f"told-{rank}.json").read_text()) for rank in (0, 1)]
+
+    return place, told

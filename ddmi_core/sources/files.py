@@ -1,7 +1,8 @@
-"""File search in folders, zip archives and tar archives."""
+"""File search in folders, zip archives, tar archives, and tables of files."""
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import tarfile
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from attrs import evolve, frozen
@@ -20,9 +21,12 @@ from attrs import evolve, frozen
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import SUFFIX, account
 from ddmi_core.sources.array_cache import ArrayCache, Rows
+from ddmi_core.sources.arrow_tables import TABLES, listed_tables, table_rows
+from ddmi_core.sources.splits import split_in
 
 LARGEST_FILE = 1 << 30  # bytes of one file of an archive, so that a forged archive cannot fill the memory
 TAR = ".tar"
+RECORD = ".json"  # beside a file: a record with its captions
 SUFFIXES_SHOWN = 12
 HIDDEN = (".", "__MACOSX")
 # What archives raise that are damaged, encrypted or of a kind that cannot be read.
@@ -54,15 +58,17 @@ class Entry:
 
 
 def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Sequence[str] = ()) -> list[Entry]:
-    """Files of a folder (with its sub-folders), a zip archive or uncompressed tar archives, sorted by name.
+    """Files of a folder with its sub-folders, a zip archive or uncompressed tar archives, sorted by name, or of tables.
 
     Links are followed, each folder is read once, and the account of the data names the files that are left out: hidden
     ones, those with other suffixes, and links that lead nowhere. An archive whose files of the kind all lie in one top
     folder is read as that folder. A folder with tar archives and no file of the kind is read as these archives, such as
-    the shards of WebDataset. Bytes of a name that are not UTF-8 appear as escapes: `caf\\xe9.png`.
+    the shards of WebDataset; likewise one with Parquet or Arrow tables, whose rows are files: see `table_rows`. Rows
+    stay in the order of the tables. Their names have the folder `train` or `test` if the names of all tables tell a
+    split, then that of their class. Bytes of a name that are not UTF-8 appear as escapes: `caf\\xe9.png`.
 
     Args:
-        location: folder, archive, or folder of tar archives.
+        location: folder, archive, table, or folder of tar archives or tables.
         suffixes: accepted suffixes in lower case: `(".png", ".jpg")`.
         kind: what the files are, in the plural, for messages: `pictures`.
         beside: suffixes of further files to return, such as captions; they lie in the same top folder of an archive.
@@ -73,32 +79,39 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Seque
     """
     if not location.exists():
         raise DataError(f"{location}: no such folder or archive")
+    found, rows = list[Entry](), list[Entry]()
     if location.is_dir():
         found = list(_in_folder(location))
-        shards = [location / entry.name for entry in found if entry.name.lower().endswith(TAR)]
-        if shards and all(_unwanted(PurePosixPath(entry.name), suffixes) for entry in found):
-            others = [entry for entry in found if not entry.name.lower().endswith(TAR)]
-            found = [*_in_tars(shards, suffixes), *others]
+        if all(_unwanted(PurePosixPath(entry.name), suffixes) for entry in found):
+            names = [entry.name for entry in found if not _unwanted(PurePosixPath(entry.name), (TAR, *TABLES))]
+            tables = [name for name in names if not name.lower().endswith(TAR)]
+            tars = [location / name for name in names if name.lower().endswith(TAR)]
+            found = [*_in_tars(tars, suffixes), *(entry for entry in found if entry.name not in set(names))]
+            rows = _in_tables(location, listed_tables(location, sorted(tables)), suffixes, RECORD in beside)
+    elif location.suffix.lower() in TABLES:
+        rows = _in_tables(location.parent, [location.name], suffixes, RECORD in beside)
     elif zipfile.is_zipfile(location):
         found = _in_zip(location, suffixes)
     elif _is_tar(location):
         found = _in_tars([location], suffixes)
     else:
-        raise DataError(f"{location}: neither a folder nor a zip or tar archive; give a folder of {kind}")
-    wanted, others = [], []
-    for entry in found:
+        raise DataError(
+            f"{location}: neither a folder nor an archive (zip, tar) or table (Parquet, Arrow); give a folder of {kind}"
+        )
+    wanted, kept = [], []
+    for entry in [*sorted(found, key=lambda entry: entry.name), *rows]:
         reason = _unwanted(PurePosixPath(entry.name), suffixes)
         if not reason:
             wanted.append(entry)
-            continue
-        account().leave_out(location, entry.name, reason)
-        if not _unwanted(PurePosixPath(entry.name), beside):
-            others.append(entry)
+        else:
+            account().leave_out(location, entry.name, reason)
+        if not reason or not _unwanted(PurePosixPath(entry.name), beside):
+            kept.append(entry)
     if not wanted:
         known = ", ".join(suffixes[:SUFFIXES_SHOWN]) + (", ..." if len(suffixes) > SUFFIXES_SHOWN else "")
         raise DataError(f"{location}: contains no {kind}; accepted suffixes: {known}")
     account().take(location, (entry.name for entry in wanted), kind)
-    return sorted([*wanted, *others], key=lambda entry: entry.name)
+    return kept
 
 
 def _unwanted(name: PurePosixPath, suffixes: Sequence[str]) -> str:
@@ -240,6 +253,29 @@ def _in_tar(location: Path) -> Iterator[Entry]:
     INDICES.tidy()
     for name, place, size in files:
         yield Entry(str(PurePosixPath(name)), f"{place} {size} {stamp}", partial(read, place, size))
+
+
+def _in_tables(location: Path, names: Sequence[str], suffixes: Sequence[str], captions: bool) -> list[Entry]:
+    """Files in rows of tables: `train/CLASS/TABLE:000012.png`, with their captions as records beside them."""
+    entries = []
+    splits = [split_in(name) for name in names]
+    told = all(splits) and len(set(splits)) > 1
+    for name, split in zip(names, splits, strict=True):
+        path = location / name
+        status = path.stat()
+        stamp = f"{status.st_size} {status.st_mtime_ns}"
+        table = str(PurePosixPath(name).with_suffix("")).replace("/", "-")
+        for row in table_rows(path, stamp, captions):
+            below = PurePosixPath(split if told else "", row.label, f"{table}:{row.number:06d}")
+            suffix = PurePosixPath(row.path).suffix or suffixes[0]  # decoders tell formats by contents
+            entries.append(Entry(f"{below}{suffix}", f"{row.number} {stamp}", row.reader))
+            if row.captions:
+                entries.append(Entry(f"{below}{RECORD}", f"{row.number} {stamp}", partial(_record, row.captions)))
+    return entries
+
+
+def _record(values: dict[str, Any]) -> BinaryIO:
+    return BytesIO(json.dumps(values).encode())
 
 
 def _is_tar(path: Path) -> bool:

@@ -57,7 +57,10 @@ class LazyRows:
             return self._seen(lambda rows: rows[key])
         if isinstance(key, slice):
             key = range(len(self))[key]
-        rows = np.arange(len(self))[np.asarray(key, dtype=np.int64)]  # with NumPy's rules for negative numbers
+        rows = np.asarray(key, dtype=np.int64)
+        if wrong := [int(row) for row in rows.flat if not -len(self) <= row < len(self)]:
+            raise IndexError(f"row {wrong[0]} of {len(self)} files")
+        rows = np.where(rows < 0, rows + len(self), rows)
         read = np.array(self._view(self._table.rows(tuple(np.atleast_1d(rows).tolist()))))
         return read if rows.ndim else read[0]
 

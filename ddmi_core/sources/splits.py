@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -71,6 +72,23 @@ def split_folders(names: Sequence[str]) -> tuple[list[int], list[int]] | None:
     train = [i for i, top in enumerate(tops) if top in TRAINING]
     held = [i for i, top in enumerate(tops) if top in HELD_OUT]
     return (train, held) if train and held and len(train) + len(held) == len(names) else None
+
+
+def split_in(name: str) -> str:
+    """`train` or `test` from a word in the name of a file, or of the nearest folder that has one; empty if none has.
+
+    Args:
+        name: path with `/`.
+
+    Example:
+        >>> split_in("data/train-00000-of-00002.parquet"), split_in("validation/data-0.arrow"), split_in("a/b.parquet")
+        ('train', 'test', '')
+    """
+    for part in reversed(name.split("/")):
+        for word in re.findall("[a-z]+", part.lower()):
+            if word in (*TRAINING, *HELD_OUT):
+                return TRAINING[0] if word in TRAINING else HELD_OUT[0]
+    return ""
 
 
 def without_split(names: Sequence[str]) -> list[str]:

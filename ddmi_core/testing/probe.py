@@ -14,6 +14,7 @@ from functools import partial
 
 import attrs
 
+from ddmi_core.allowance import cores
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import PluginError
 from ddmi_core.registry.discovery import VARIABLE
@@ -39,7 +40,7 @@ def checked() -> tuple[PluginRecord, ...]:
         alone = record.name if record.group == EXTENSIONS else ""
         return _check(record, alone) if record.status is Status.FOUND else record
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         plugins, apart = pool.map(check, listed()), list(pool.map(check, listed_extensions()))
         # Extensions that load alone are then loaded together, which shows whether their names clash.
         usable = ",".join(record.name for record in apart if record.status is Status.READY)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from ddmi_core.training.allowance import free_memory
+from ddmi_core.allowance import free_memory
 
 SHARE = 4  # a copy of the state may take this part of the free memory
 

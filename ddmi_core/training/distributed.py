@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
+import socket
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
+import psutil
 import torch
+from attrs import frozen
 
 from ddmi_core.errors import DdmiError
 
 TIMEOUT = timedelta(days=7)  # other processes may wait for an entire evaluation
+ENDING = 5.0  # seconds in which a process ends after its connections
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+
+
+@frozen
+class Peer:
+    """A process of this run."""
+
+    rank: int
+    host: str
+    pid: int
+    started: float  # seconds since the epoch; tells it from a later process of the same pid
+
+    def __str__(self) -> str:
+        """For messages: `rank 1 (process 4711 on node3)`."""
+        return f"rank {self.rank} (process {self.pid} on {self.host})"
+
+    def ended(self) -> bool:
+        """Whether it has ended, as far as this host can tell."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            own = psutil.Process(self.pid)
+            return bool(own.create_time() != self.started or own.status() == psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return True
 
 
 def default_device() -> torch.device:
@@ -85,9 +115,9 @@ def from_all(work: Callable[[], Result]) -> list[Result]:
     found = gather_object([(mine, str(own) or type(own).__name__)])
     if own is not None:
         raise own
-    for result, failure in found:
+    for rank, (result, failure) in enumerate(found):
         if not result:
-            raise DdmiError(f"another process failed: {failure}")
+            raise DdmiError(f"the process of rank {rank} failed: {failure}")
     return [result[0] for result, _ in found]
 
 
@@ -104,6 +134,27 @@ def lost_process(error: BaseException) -> bool:
     return isinstance(error, torch.distributed.DistError) or any(
         word in str(error) for word in ("gloo", "Gloo", "NCCL")
     )
+
+
+def peers() -> list[Peer]:
+    """All processes of this run, in the order of their ranks; all have to ask at once."""
+    own = os.getpid()
+    started = psutil.Process(own).create_time()
+    return from_all(lambda: Peer(_state().process_index, socket.gethostname(), own, started))
+
+
+def ended(known: Sequence[Peer]) -> str:
+    """Those processes that have ended after the connection to one was lost, for messages.
+
+    Of this host, those that end within a few seconds; if there are none, all those of other hosts come into question.
+    """
+    end = time.monotonic() + ENDING
+    while not (gone := [peer for peer in known if peer.ended()]) and time.monotonic() < end:
+        time.sleep(0.1)
+    if gone:
+        return f"{', '.join(map(str, gone))} {'has' if len(gone) == 1 else 'have'} ended"
+    far = [str(peer) for peer in known if peer.host != socket.gethostname()]
+    return f"one of {', '.join(far)} has ended" if far else "no process has ended"
 
 
 def _broadcast(value: Any) -> Any:

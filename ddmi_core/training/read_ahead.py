@@ -15,10 +15,10 @@ import torch
 from attrs import frozen
 from torch.utils.data import DataLoader, Dataset
 
+from ddmi_core import allowance
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import ConfigError, DataError, DdmiError, TrainingError
 from ddmi_core.nested import mapped
-from ddmi_core.training import allowance
 from ddmi_core.training.objective import Objective, indices_for
 
 AHEAD = 2  # batches that a worker reads ahead

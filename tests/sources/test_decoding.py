@@ -184,7 +184,7 @@ def test_data_in_the_cache_are_used_whatever_room_is_left(folder, cache, monkeyp
 
 
 def test_threads_read_in_order_and_warn_in_the_account_that_is_open(folder, monkeypatch):
-    monkeypatch.setattr(decoded.os, "sched_getaffinity", lambda process: set(range(4)), raising=False)
+    monkeypatch.setattr(decoded, "cores", lambda: 4)
     monkeypatch.setattr(decoded, "AHEAD", 2)
     together = Barrier(2, timeout=10)
 
@@ -221,11 +221,18 @@ def test_views_of_lazy_rows_are_those_of_an_array():
     assert counted == [1, 2]  # both views of a batch read each file once
     taken[0][:] = 0
     assert first[[1, 2]].any()
-    for wrong in (5, [0, 7], (0, 1)):
+    for wrong in (5, -6, [0, 7], [0, -6], (0, 1)):
         with pytest.raises(IndexError):
             rows[wrong]
     with pytest.raises(ValueError, match="the first axis is 5 files"):
         rows.reshape(10, 6)
+
+
+def test_reading_rows_costs_what_is_selected_whatever_the_number_of_files_is():
+    count = 10**15  # an array of as many indices fits nowhere
+    rows = LazyRows(lambda index: np.array([index]), count, 1, np.dtype(np.int64))
+    assert rows[[3, -1]].tolist() == [[3], [count - 1]]
+    assert rows[count // 2 : count // 2 + 2].tolist() == [[count // 2], [count // 2 + 1]]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])

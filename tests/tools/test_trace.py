@@ -15,7 +15,7 @@ TRACE = Path(__file__).parents[2] / "tools" / "trace.py"
 # Functions and files of each journey at most: raised only for a new capability, such as periodic axes, extensions,
 # the account of a data set, colour profiles, or random numbers that do not depend on the number of processes.
 LIMITS = {
-    "A picture to its loss": (206, 47),
+    "A picture to its loss": (208, 48),
     "A run folder to a model": (151, 44),
     "Noise to a PNG file": (134, 38),
     "`--set` to a module": (85, 25),

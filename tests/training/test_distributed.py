@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import signal
 import socket
@@ -13,28 +13,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from attrs import evolve
 from two_processes import Counted, Halves
 
 from ddmi_core.model import latent_cache
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.training import distributed
+from ddmi_core.training.distributed import Peer
 from ddmi_core.training.log import Log
-from processes import environment, run
+from processes import environment, two_processes
 from whole_runs import FILES
 
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """What two processes left behind."""
-    out = tmp_path_factory.mktemp("two")
-    run(Path(__file__).with_name("two_processes.py"), out, processes=2, timeout=120)
-    return out
-
-
-@pytest.fixture(scope="module")
-def told(place) -> list[dict]:
-    """What each of both processes saw."""
-    return [json.loads((place / f"told-{rank}.json").read_text()) for rank in (0, 1)]
+place, told = two_processes(Path(__file__).with_name("two_processes.py"), timeout=120)
 
 
 def test_an_epoch_is_shared_out_without_overlap(told):
@@ -129,9 +119,21 @@ def test_the_others_end_with_a_sentence_when_a_process_is_killed(tmp_path):
     processes = [subprocess.Popen(command, env={**given, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")]
     ends = [process.wait(timeout=120) for process in processes]
     assert ends == [0, -signal.SIGKILL]
-    assert re.match(
-        "the connection to another process of this run is lost.*--resume$", (tmp_path / "told.txt").read_text()
-    )
+    gone = rf"rank 1 \(process {processes[1].pid} on {re.escape(socket.gethostname())}\) has ended\."
+    told = (tmp_path / "told.txt").read_text()
+    assert re.match(rf"the connection to another process of this run is lost: {gone}.*--resume$", told)
+
+
+def test_processes_of_other_hosts_are_named_if_none_of_this_one_has_ended(monkeypatch):
+    monkeypatch.setattr(distributed, "ENDING", 0.2)
+    (own,) = distributed.peers()
+    assert (own.rank, own.pid) == (0, os.getpid())
+    assert distributed.ended([own]) == "no process has ended"
+    far = [Peer(rank, f"not-{own.host}", own.pid, 0.0) for rank in (1, 2)]
+    places = " ".join(f"rank {rank} (process {own.pid} on not-{own.host}){',' * (rank == 1)}" for rank in (1, 2))
+    assert distributed.ended([own, *far]) == f"one of {places} has ended"
+    later = evolve(own, started=own.started - 1)  # another process got its number
+    assert distributed.ended([own, later, *far]) == f"{own} has ended"
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -22,20 +21,9 @@ from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.sharding import divided, local, whole
 from ddmi_core.training.trainer import train
-from processes import run
+from processes import two_processes
 
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """What two processes left behind."""
-    out = tmp_path_factory.mktemp("sharded")
-    run(Path(__file__).with_name("sharded_steps.py"), out, processes=2, timeout=240)
-    return out
-
-
-@pytest.fixture(scope="module")
-def told(place) -> list[dict]:
-    return [json.loads((place / f"told-{rank}.json").read_text()) for rank in (0, 1)]
+place, told = two_processes(Path(__file__).with_name("sharded_steps.py"), timeout=240)
 
 
 def losses(folder: Path) -> list[float]:

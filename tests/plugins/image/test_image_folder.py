@@ -1,11 +1,14 @@
 """Folders, archives and official layouts as sources."""
 
+import json
 import logging
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from attrs import evolve
@@ -65,6 +68,33 @@ def test_an_archive_gives_the_same_as_its_folder(classes, top, tmp_path):
     assert one.train.classes == other.train.classes == (() if classes == (".",) else classes)
     assert one.train.fingerprint() == other.train.fingerprint()
     assert one.held_out.fingerprint() == other.held_out.fingerprint()
+
+
+def test_a_table_gives_the_pixels_classes_and_split_of_its_folder(tmp_path):
+    rows = []
+    for i in range(20):
+        side, kind = ("train", "test")[i % 4 == 3], ("cats", "dogs")[i % 2]
+        save(path := tmp_path / "set" / side / kind / f"{i:02}.png", i)
+        rows.append((side, {"bytes": path.read_bytes(), "path": path.name}, i % 2))
+    features = {"label": {"_type": "ClassLabel", "names": ["cats", "dogs"]}}
+    (tmp_path / "tables").mkdir()
+    for side in ("train", "test"):
+        mine = {
+            "image": [row[1] for row in rows if row[0] == side],
+            "label": [row[2] for row in rows if row[0] == side],
+        }
+        made = pa.table(mine).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+        pq.write_table(made, tmp_path / "tables" / f"{side}-00000-of-00001.parquet", row_group_size=3)
+    one, other = load(tmp_path / "set", SMALL), load(tmp_path / "tables", SMALL)
+    assert other.train.classes == ("cats", "dogs")
+    for mine, theirs in ((one.train, other.train), (one.held_out, other.held_out)):
+        own, its = ({pixels(part, i): int(part.labels[i]) for i in range(len(part))} for part in (mine, theirs))
+        assert own == its
+        assert len(own) == len(mine) == len(theirs)
+
+
+def pixels(part, index):
+    return part.batch([index]).values.numpy().tobytes()
 
 
 def test_adding_pictures_moves_none_to_the_other_side(folder):
@@ -180,7 +210,7 @@ def test_missing_empty_and_foreign_places_are_told(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DataError, match="no pictures"):
         load(tmp_path, SMALL)
-    with pytest.raises(DataError, match="neither a folder nor a zip"):
+    with pytest.raises(DataError, match="neither a folder nor an archive"):
         load(tmp_path / "notes.txt", SMALL)
     with pytest.raises(DataError, match="--data PATH"):
         load(None, SMALL)

@@ -7,8 +7,8 @@ import os
 import pytest
 import torch
 
-from ddmi_core.training import allowance
-from ddmi_core.training.allowance import cores, free_memory
+from ddmi_core import allowance
+from ddmi_core.allowance import cores, free_memory
 
 
 @pytest.fixture
