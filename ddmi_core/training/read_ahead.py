@@ -217,9 +217,7 @@ class _Compact(Dataset[Any]):
         read = self.parts[number]
         if read.error is not None:
             told = "".join(traceback.format_exception(read.error))
-            read.error.add_note(
-                f"In the process that reads ahead:\n{told}"
-            )  # a traceback is not sent between processes
+            read.error.add_note(f"In the process that reads ahead:\n{told}")  # a traceback is not pickled
             try:
                 pickle.loads(pickle.dumps(read.error))
             except Exception:
