@@ -65,8 +65,13 @@ def test_the_file_is_flushed_before_it_gets_its_name_and_the_folder_after(tmp_pa
 
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(OutputError), written_aside(tmp_path / "a") as aside:
-        aside.write_text("new")
-        raise OSError(28, "full")
+
+    def write():
+        with written_aside(tmp_path / "a") as aside:
+            aside.write_text("new")
+            raise OSError(28, "full")
+
+    with pytest.raises(OutputError, match="no space left"):
+        write()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old"

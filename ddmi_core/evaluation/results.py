@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.api.evaluation import OF_REAL
 from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.atomic import written_aside
@@ -81,7 +81,7 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
         with written_aside(path) as aside:
-            aside.write_text(records.to_json(asdict(self)), encoding="utf-8")
+            aside.write_text(record_files.to_json(asdict(self)), encoding="utf-8")
 
     @staticmethod
     def load(path: Path) -> Evaluation:
@@ -91,10 +91,10 @@ class Evaluation:
             CheckpointError: if the file is missing or damaged.
         """
         try:
-            found = records.structured(records.read(path), _Stored)
+            found = record_files.structured(record_files.read(path), _Stored)
         except FileNotFoundError as error:
             raise CheckpointError(f"{path} is missing; write it with ddmi evaluate") from error
-        except (OSError, records.DamagedRecord) as error:
+        except (OSError, record_files.DamagedRecord) as error:
             raise CheckpointError(f"{path} is damaged: {error}. Fix: write it again with ddmi evaluate") from error
         return Evaluation(found.figures, found.samplers, found.notes)
 

@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 
 from attrs import frozen
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, ConfigError, OutputError, PluginError, RequestError
@@ -201,14 +201,14 @@ def sealed(text: str) -> str:
     It is that of all other keys; comments and spaces do not matter.
     """
     table = tomllib.loads(text)
-    if records.CHECKSUM in table["run"]:
+    if record_files.CHECKSUM in table["run"]:
         text = re.sub(r"(?ms)^(\[run\]$.*?)^checksum *=[^\n]*\n", r"\1", text, count=1)
     return re.sub(r"(?m)^\[run\]$", f'[run]\nchecksum = "{_checksum(table)}"', text, count=1)
 
 
 def _checksum(table: Mapping[str, Any]) -> str:
-    head = {key: value for key, value in table["run"].items() if key != records.CHECKSUM}
-    return records.checksum({**table, "run": head})
+    head = {key: value for key, value in table["run"].items() if key != record_files.CHECKSUM}
+    return record_files.checksum({**table, "run": head})
 
 
 def accept(folder: RunFolder) -> None:
@@ -365,7 +365,7 @@ def _last_record(folder: RunFolder) -> str:
 
 def _table(folder: RunFolder) -> dict[str, Any]:
     table = _parsed(folder)
-    found = table["run"].get(records.CHECKSUM) if isinstance(table.get("run"), dict) else None
+    found = table["run"].get(record_files.CHECKSUM) if isinstance(table.get("run"), dict) else None
     if found is not None and found != _checksum(table):
         raise CheckpointError(
             f"{folder.toml} was edited or damaged: it does not have its checksum. Fix: restore it; or, if the edit was "
@@ -380,6 +380,6 @@ def _parsed(folder: RunFolder) -> dict[str, Any]:
     if not folder.toml.exists():
         raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; give the folder of one")
     try:
-        return tomllib.loads(records.read_bytes(folder.toml, LARGEST).decode("utf-8"))
+        return tomllib.loads(record_files.read_bytes(folder.toml, LARGEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder.toml} is damaged: {error}") from error

@@ -42,7 +42,7 @@ def read_array(path: Path, native: Sequence[int], channels: int) -> GridSignal:
     form = "x".join(["N"] * len(native) + ([str(channels)] if channels > 1 else []))
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError) as error:  # MemoryError: a header that declares too much
         raise DataError(
             f"{path}: not a NumPy file ({error}). Fix: write an array of shape {form} with numpy.save"
         ) from error

@@ -50,8 +50,8 @@ def factor() -> float:
         found = math.nan
     if not abs(found) <= LARGEST:
         raise RequestError(
-            f"the environment variable {VARIABLE} is {text!r}. Fix: set it to a number of at most {LARGEST:g}, to 0 for "
-            "no limits, or unset it"
+            f"the environment variable {VARIABLE} is {text!r}. Fix: set it to a number of at most "
+            f"{LARGEST:g} (0 for no limits), or unset it"
         )
     return found
 

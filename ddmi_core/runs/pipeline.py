@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
@@ -211,7 +211,7 @@ def execute(
 def _keep_account(place: run_folder.RunFolder, found: DataSummary) -> None:
     """Write the account of the data, with the changes of each signal."""
     with written_aside(place.data) as aside:
-        aside.write_text(records.to_json(json.loads(found.to_json())), encoding="utf-8")
+        aside.write_text(record_files.to_json(json.loads(found.to_json())), encoding="utf-8")
 
 
 def _vectors(
@@ -231,7 +231,7 @@ def _vectors(
 
 def _steps(run: _Run) -> Path:
     for stage in filter(finished, (run.folder.autoencoder, run.folder.denoiser)):
-        distributed.on_main(lambda stage=stage: prune(stage, keep=0))  # those that a kill after the last step has left
+        distributed.on_main(partial(prune, stage, keep=0))  # those that a kill after the last step has left
     autoencoder, weights = _autoencoder(run)
     encoded = _latents(run, autoencoder, weights)
     model = _denoiser(run, autoencoder, weights, encoded)

@@ -11,7 +11,7 @@ import tomli_w
 import torch
 from torch import Tensor
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.errors import OutputError
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
@@ -72,7 +72,7 @@ def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
     _write(target.toml, sealed(tomli_w.dumps(table)))
     if source.metrics.is_file():
         figures = json.loads(Evaluation.load(source.metrics).to_json())
-        _write(target.metrics, records.to_json(shortened(figures)))
+        _write(target.metrics, record_files.to_json(shortened(figures)))
     _write(target.path / CARD, card)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from attrs import frozen
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.errors import CheckpointError, DdmiError, counted
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.latent_cache import described
@@ -57,10 +58,10 @@ def _verified(run: RunFolder) -> Iterator[Verified]:
         steps = checkpoint.steps(stage) if stage.is_dir() else []
         for folder in (*reversed(steps), stage / FINAL):
             if folder.is_dir():
-                yield _one(run, folder, lambda folder=folder, stage=stage: _state(run, stage, folder))
+                yield _one(run, folder, partial(_state, run, stage, folder))
     for figures in (run.metrics, run.paper_metrics):
         if figures.exists():
-            yield _one(run, figures, lambda figures=figures: counted(len(Evaluation.load(figures).figures), "figure"))
+            yield _one(run, figures, partial(_figures, figures))
     if run.plugin.exists():
         yield _one(run, run.plugin, lambda: _copy(run))
     if run.samples.is_dir():
@@ -83,10 +84,10 @@ def _one(run: RunFolder, path: Path, look: Callable[[], str]) -> Verified:
 
 def _record(path: Path, fix: str) -> str:
     try:
-        found = records.read(path)
-    except records.DamagedRecord as error:
+        found = record_files.read(path)
+    except record_files.DamagedRecord as error:
         raise CheckpointError(f"{path} is damaged: {error}. Fix: {fix}") from error
-    return "" if records.CHECKSUM in found else "without a checksum"
+    return "" if record_files.CHECKSUM in found else "without a checksum"
 
 
 def _lines(log: Log) -> str:
@@ -101,6 +102,10 @@ def _state(run: RunFolder, stage: Path, folder: Path) -> str:
     if folder.name == FINAL and stage != run.autoencoder:
         described(stored)
     return counted(len(stored.record["files"]), "file")
+
+
+def _figures(path: Path) -> str:
+    return counted(len(Evaluation.load(path).figures), "figure")
 
 
 def _copy(run: RunFolder) -> str:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from attrs import frozen
 from platformdirs import user_cache_path
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.errors import OutputError
 
 SPARE_ROOM = 4  # times the size of an array that is stored to save time alone
@@ -185,8 +185,8 @@ def _opened(path: Path) -> tuple[Rows, Any]:
         if not 0 <= end <= size:
             raise ValueError("its end is damaged")
         file.seek(end)
-        record = records.parsed(file.read(size - end))
-    records.check(record)
+        record = record_files.parsed(file.read(size - end))
+    record_files.check(record)
     if record.get("sum") != _sum(path, end):
         raise ValueError("its array is damaged")
     rows = np.load(path, mmap_mode="r")
@@ -220,7 +220,7 @@ def _partial(path: Path) -> Path:
 def _finish(aside: Path, path: Path, notes: Any) -> None:
     """Append the notes, with checksums, which mark an array as complete, and rename the file."""
     end = aside.stat().st_size
-    record = records.sealed({"sum": _sum(aside, end), "notes": notes})
+    record = record_files.sealed({"sum": _sum(aside, end), "notes": notes})
     with aside.open("ab") as file:
         file.write(json.dumps(record).encode() + _LENGTH.pack(end))
     aside.replace(path)

@@ -18,7 +18,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, OutputError
 
@@ -91,8 +91,8 @@ class Checkpoint:
             CheckpointError: if one is missing, or has another type or a value that the class refuses.
         """
         try:
-            return records.structured(self.record, kind)
-        except records.DamagedRecord as error:
+            return record_files.structured(self.record, kind)
+        except record_files.DamagedRecord as error:
             raise CheckpointError(
                 f"{self.folder / STATE} is damaged: {error}. Fix: restore it from a copy, or remove {self.folder}"
             ) from error
@@ -151,8 +151,8 @@ def complete(
         written = [aside / f"{name}.safetensors" for name in tensors]
         others = sorted(path for path in aside.glob("[!.]*.safetensors") if path not in written)
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in (*written, *others)}
-        state = records.sealed({"format": FORMAT, **record, "files": files})
-        write_synced(aside / STATE, [records.to_json(state).encode()])
+        state = record_files.sealed({"format": FORMAT, **record, "files": files})
+        write_synced(aside / STATE, [record_files.to_json(state).encode()])
         if folder.exists():
             folder.rename(old)
         aside.rename(folder)
@@ -204,7 +204,7 @@ def load(folder: Path, share: Callable[[list[str]], Sequence[str]] = lambda name
     """
     _recover(folder)
     try:
-        record = records.parsed(records.read_bytes(folder / STATE))
+        record = record_files.parsed(record_files.read_bytes(folder / STATE))
         version = record.get("format")
         if type(version) is not int or not 0 <= version < 2**31:
             raise ValueError("its format is not a number of a format")
@@ -215,8 +215,8 @@ def load(folder: Path, share: Callable[[list[str]], Sequence[str]] = lambda name
             )
         if inside := [name for name in dict(record["files"]) if Path(name).name != name or len(name) > LONGEST]:
             raise ValueError(f"{inside[0][:40]!r} is not the name of a file")
-        files = records.structured(record.get("files"), dict[str, _File])
-        records.check(record)
+        files = record_files.structured(record.get("files"), dict[str, _File])
+        record_files.check(record)
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {STATE}") from error
     except (OSError, *DAMAGED) as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ddmi_core import records
+from ddmi_core import record_files
 from ddmi_core.atomic import write_error, written_aside
 
 LONGEST = 1 << 20  # bytes of a line
@@ -36,7 +36,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, stage: str, step: int, values: Mapping[str, float]) -> None:
+    def write(self, stage: str, step: int, values: dict[str, float]) -> None:
         """Append one record.
 
         Raises:
@@ -81,10 +81,10 @@ class Log:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    with suppress(records.DamagedRecord):
-        found = records.parsed(line)
-        head = records.structured(found, _Head)
-        numbers = records.structured({k: v for k, v in found.items() if k not in _NAMES}, Mapping[str, float])
+    with suppress(record_files.DamagedRecord):
+        found = record_files.parsed(line)
+        head = record_files.structured(found, _Head)
+        numbers = record_files.structured({k: v for k, v in found.items() if k not in _NAMES}, dict[str, float])
         if head.step >= 0 and head.stage.isprintable():
             return {"stage": head.stage, "step": head.step, **{k: found[k] for k in numbers if isfinite(numbers[k])}}
     return None

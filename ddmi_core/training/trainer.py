@@ -398,12 +398,12 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))
     average.load(stored.tensors("average"))
-    facts = stored.facts(_StepFacts)
-    if stored.folder.name != f"step-{facts.step:08d}":
+    at = stored.facts(_StepFacts)
+    if stored.folder.name != f"step-{at.step:08d}":
         raise CheckpointError(
-            f"checkpoint {stored.folder} records step {facts.step}: it was edited or renamed. Fix: remove this folder"
+            f"checkpoint {stored.folder} records step {at.step}: it was edited or renamed. Fix: remove this folder"
         )
-    return facts.step, facts.precision
+    return at.step, at.precision
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

@@ -67,7 +67,7 @@ def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """
     shown, cameras = turn(picture, count)
     write_animated_gif(shown, picture.size, [int(100 / RATE)] * len(cameras), path)
-    cameras_path(path).write_text(to_json(cameras))
+    cameras_path(path).write_text(to_json(cameras), encoding="utf-8")
 
 
 def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
@@ -82,7 +82,7 @@ def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """
     shown, cameras = turn(picture, count)
     write_h264(shown, picture.size, RATE, path)
-    cameras_path(path).write_text(to_json(cameras))
+    cameras_path(path).write_text(to_json(cameras), encoding="utf-8")
 
 
 def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
@@ -91,7 +91,7 @@ def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    path.write_text(to_json(turn(picture, count)[1]))
+    path.write_text(to_json(turn(picture, count)[1]), encoding="utf-8")
 
 
 def turn(picture: Picture, count: int) -> tuple[Iterator[Bytes], list[Camera]]:

@@ -10,15 +10,15 @@ from attrs import field, frozen, validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddmi_core import records
-from ddmi_core.records import DamagedRecord
+from ddmi_core import record_files
+from ddmi_core.record_files import DamagedRecord
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=12,
 )
-RECORDS = st.dictionaries(st.text(max_size=8).filter(lambda key: key != records.CHECKSUM), VALUES, max_size=5)
+RECORDS = st.dictionaries(st.text(max_size=8).filter(lambda key: key != record_files.CHECKSUM), VALUES, max_size=5)
 
 
 @frozen
@@ -41,19 +41,19 @@ GOOD = {"parts": [{"name": "a", "size": 1}], "ratio": 2, "ends": [0, 1.5], "more
 
 @given(RECORDS)
 def test_a_record_is_read_as_it_was_written(values):
-    found = records.parsed(records.to_json(values))
-    records.check(found)
-    assert {key: value for key, value in found.items() if key != records.CHECKSUM} == values
+    found = record_files.parsed(record_files.to_json(values))
+    record_files.check(found)
+    assert {key: value for key, value in found.items() if key != record_files.CHECKSUM} == values
 
 
 @given(RECORDS.filter(bool), st.data())
 def test_any_flipped_bit_is_refused_or_changes_nothing(values, data):
-    text = bytearray(records.to_json(values).encode())
+    text = bytearray(record_files.to_json(values).encode())
     place = data.draw(st.integers(0, len(text) - 1))
     text[place] ^= 1 << data.draw(st.integers(0, 7))
     try:
-        found = records.parsed(bytes(text))
-        records.check(found)
+        found = record_files.parsed(bytes(text))
+        record_files.check(found)
     except DamagedRecord:
         return
     # The name of the checksum itself may be hit: then the record has one member more that no class asks for.
@@ -62,17 +62,17 @@ def test_any_flipped_bit_is_refused_or_changes_nothing(values, data):
 
 @given(RECORDS, st.data())
 def test_any_cut_is_refused(values, data):
-    text = records.to_json(values)
+    text = record_files.to_json(values)
     cut = text[: data.draw(st.integers(0, len(text) - 2))]
     with pytest.raises(DamagedRecord):
-        records.check(records.parsed(cut))
+        record_files.check(record_files.parsed(cut))
 
 
 @given(st.sampled_from(["parts", "ratio", "ends", "more", "sure", "other"]), VALUES)
 def test_any_value_of_a_member_is_structured_or_refused(name, value):
     changed = GOOD | {name: value}
     try:
-        found = records.structured(changed, Whole)
+        found = record_files.structured(changed, Whole)
     except DamagedRecord:
         return
     for part in (*found.parts, *found.more.values()):
@@ -98,7 +98,7 @@ def test_any_value_of_a_member_is_structured_or_refused(name, value):
 )
 def test_the_fault_names_the_member_and_what_it_takes(changes, words):
     with pytest.raises(DamagedRecord) as caught:
-        records.structured(GOOD | changes, Whole)
+        record_files.structured(GOOD | changes, Whole)
     assert words in str(caught.value)
 
 
@@ -115,11 +115,11 @@ def test_the_fault_names_the_member_and_what_it_takes(changes, words):
 )
 def test_what_is_no_record_is_refused(text, words):
     with pytest.raises(DamagedRecord, match=words):
-        records.parsed(text)
+        record_files.parsed(text)
 
 
 def test_large_files_are_not_read(tmp_path):
     (tmp_path / "a").write_text(json.dumps({"a": "b" * 100}))
     with pytest.raises(DamagedRecord, match="more than"):
-        records.read(tmp_path / "a", most=50)
-    assert records.read(tmp_path / "a")["a"] == "b" * 100
+        record_files.read(tmp_path / "a", most=50)
+    assert record_files.read(tmp_path / "a")["a"] == "b" * 100

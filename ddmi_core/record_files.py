@@ -121,6 +121,9 @@ def structured(values: object, kind: type[T]) -> T:
         raise DamagedRecord(f"{error}") from error
 
 
+_MAPPINGS: tuple[Any, ...] = (Mapping, dict)
+
+
 def _fault(error: BaseException, kind: type | None) -> str:
     if isinstance(error, KeyError):
         return f"it lacks {error}"
@@ -135,7 +138,7 @@ def _strict() -> Converter:
     converter.register_structure_hook_func(_is_optional, lambda value, kind: _optional(converter, value, kind))
     converter.register_structure_hook_func(_is_sequence, lambda value, kind: _sequence(converter, value, kind))
     converter.register_structure_hook_func(
-        lambda kind: get_origin(kind) is Mapping or get_origin(kind) is dict,
+        lambda kind: get_origin(kind) in _MAPPINGS,
         lambda value, kind: _mapping(converter, value, kind),
     )
     return converter
