@@ -20,9 +20,9 @@ def free_memory() -> int:
     free = int(psutil.virtual_memory().available)
     for group in _groups():
         with suppress(OSError, ValueError, KeyError):  # no such file, or "max": no limit
-            facts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-            used = int((group / "memory.current").read_text()) - int(facts["inactive_file"])
-            free = min(free, int((group / "memory.max").read_text()) - used)
+            facts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
+            used = int((group / "memory.current").read_text(encoding="utf-8")) - int(facts["inactive_file"])
+            free = min(free, int((group / "memory.max").read_text(encoding="utf-8")) - used)
     return max(free, 0)
 
 
@@ -31,7 +31,7 @@ def cores() -> int:
     number = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for group in _groups():
         with suppress(OSError, ValueError):  # no such file, or "max": no limit
-            quota, period = (group / "cpu.max").read_text().split()
+            quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
             number = min(number, max(1, int(quota) // int(period)))
     return number
 
@@ -47,7 +47,7 @@ def limit_threads() -> None:
 def _groups() -> Iterator[Path]:
     """The control group of this process, and those that contain it."""
     with suppress(OSError):
-        for line in OWN.read_text().splitlines():
+        for line in OWN.read_text(encoding="utf-8").splitlines():
             if line.startswith("0::/"):
                 own = GROUPS / line.removeprefix("0::/")
                 yield from (group for group in (own, *own.parents) if group.is_relative_to(GROUPS))

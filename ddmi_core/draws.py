@@ -82,5 +82,5 @@ def shared(generator: torch.Generator) -> torch.Generator:
 
 def seed_of(*purpose: str | int) -> int:
     """A seed that depends on the purpose alone, the same on every machine."""
-    digest = hashlib.sha256("/".join(map(str, purpose)).encode()).digest()
+    digest = hashlib.sha256("/".join(map(str, purpose)).encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 1

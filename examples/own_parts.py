@@ -374,7 +374,7 @@ def try_metric_and_condition(folder: Path) -> None:
     settings = ["diffusion.condition=pitch", "diffusion.training.steps=400"]
     model = ddmi.run("pitched-waves", folder, overrides=settings)
 
-    for figure in json.loads((folder / "metrics.json").read_text())["figures"]:
+    for figure in json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["figures"]:
         if figure["name"] == "reconstruction_frequency_error":
             print(f"metric: {figure['value']:.3f} waves")
     # --8<-- [end:metric-run]

@@ -196,7 +196,11 @@ def main() -> None:
     os.environ["COLUMNS"] = "200"  # of pytest, which shortens the names of tests otherwise
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out.resolve() / "results.jsonl"
-    done = {key(one): one for one in map(json.loads, file.read_text().splitlines())} if file.exists() else {}
+    done = (
+        {key(one): one for one in map(json.loads, file.read_text(encoding="utf-8").splitlines())}
+        if file.exists()
+        else {}
+    )
     every = {package: list(mutants(package)) for package in options.packages}
     if options.again:
         survivors = {name for name, one in done.items() if not one["killed"]}

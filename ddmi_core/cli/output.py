@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from ddmi_core.errors import OutputError
+from ddmi_core.errors import OutputError, printable
 
 WIDEST = 120  # columns of a paragraph
 
@@ -25,7 +25,7 @@ def print_json(value: Any) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines."""
     for line in lines:
-        typer.echo(line)
+        typer.echo(printable(line, keep="\t"))
 
 
 def print_wrapped(text: str, indent: int = 0) -> None:

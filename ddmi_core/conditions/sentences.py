@@ -128,7 +128,7 @@ class HashedWords(SentenceEncoder, TokenEncoder):
         places: list[int] = []
         marks: list[float] = []
         for part, weight in parts:
-            digest = hashlib.blake2b(part.encode(), digest_size=2 * PLACES).digest()
+            digest = hashlib.blake2b(part.encode("utf-8", "surrogatepass"), digest_size=2 * PLACES).digest()
             places += digest[:PLACES]
             marks += [weight if byte & 1 else -weight for byte in digest[PLACES:]]
         return torch.zeros(self.length).index_add(0, torch.tensor(places), torch.tensor(marks))

@@ -11,7 +11,7 @@ import torch
 
 from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
-from ddmi_core.errors import DdmiWarning
+from ddmi_core.errors import DdmiWarning, printable
 from ddmi_core.evaluation.evaluate import check_data
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
@@ -54,11 +54,11 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
             summary=model.domain.summary,
             facts=_facts(model, split),
             sections=list(_sections(ReportContext(folder.path, model, split, result, samples))),
-            settings=folder.toml.read_text(),
+            settings=folder.toml.read_text(encoding="utf-8", errors="replace"),
         )
     )
     with written_aside(folder.report) as aside:
-        aside.write_text(page)
+        aside.write_text(printable(page, keep="\n\r\t"), encoding="utf-8")
 
 
 def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:

@@ -160,7 +160,7 @@ def _render(plugin: str, size: Sequence[int]) -> list[Measurement]:
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+)", status.read_text())):
+    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+)", status.read_text(encoding="utf-8"))):
         # `ru_maxrss` would include the memory of the parent when it started this process.
         return int(found[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -15,7 +15,7 @@ TRAINING, HELD_OUT = ("train", "training"), ("test", "testing", "val", "valid", 
 
 def stable_share(key: str) -> float:
     """A number in [0, 1) from a hash of the key, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
 
 
 def evenly(size: int, count: int) -> list[int]:

@@ -114,7 +114,7 @@ class FreshProcess:
         if late := ended(self.process, SECONDS):
             raise TimeLimit(f"a fresh process that uses the domain {late}; {fix()}")
         if not self.reply.exists():
-            last = " | ".join(self.printed.read_text(errors="replace").strip().splitlines()[-LINES:])
+            last = " | ".join(self.printed.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-LINES:])
             status = self.process.returncode
             raise RuntimeError(f"a fresh process that used the domain ended with status {status}: {last}")
         found = json.loads(self.reply.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ import psutil
 import torch
 from attrs import frozen
 
-from ddmi_core.errors import DdmiError
+from ddmi_core.errors import DdmiError, RequestError
 
 TIMEOUT = timedelta(days=7)  # other processes may wait for an entire evaluation
 ENDING = 5.0  # seconds in which a process ends after its connections
@@ -169,6 +169,11 @@ def _state() -> Any:
     from accelerate import PartialState
 
     initialized = torch.distributed.is_available() and torch.distributed.is_initialized()
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        if not os.environ.get(name, "0").strip().lstrip("-").isdecimal():
+            raise RequestError(
+                f"the environment variable {name} is {os.environ[name]!r}, which is no number. Fix: unset it"
+            )
     state = PartialState(cpu=default_device().type == "cpu", timeout=TIMEOUT)
     if state.num_processes > 1 and not initialized:
         atexit.register(_leave)

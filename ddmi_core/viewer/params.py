@@ -80,7 +80,7 @@ class Query:
         """From a JSON object of texts and numbers; `null` values are ignored."""
         try:
             found = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RequestError("the body of the request is not JSON") from error
         if not isinstance(found, dict):
             raise RequestError("the body of the request is not a JSON object")

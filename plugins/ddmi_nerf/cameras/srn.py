@@ -67,7 +67,7 @@ def _srn_intrinsics(text: str, name: str) -> tuple[tuple[float, float, float], i
         place = [len(words) for words in lines].index(2)
         height, width = (int(float(word)) for word in lines[place])
         inverted = bool(int(float(lines[place + 1][0]))) if place + 1 < len(lines) else False
-    except (ValueError, IndexError, OverflowError) as error:
+    except (ValueError, IndexError, OverflowError) as error:  # OverflowError: a size of inf
         raise DataError(f"{name}: {SRN_INTRINSICS} of its object is invalid; {_SRN_FORM}") from error
     return (f, cx, cy), width, height, inverted
 

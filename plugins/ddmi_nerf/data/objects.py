@@ -52,7 +52,7 @@ class ObjectFiles:
         own = sorted(name for name in self.entries if not self.folder or name.startswith(f"{self.folder}/"))
         stamps = "\n".join(f"{name} {self.entries[name].stamp}" for name in own)
         reader = self.entries[self._path(self.marker)].reader
-        return Entry(self.name, hashlib.sha256(stamps.encode()).hexdigest(), reader)
+        return Entry(self.name, hashlib.sha256(stamps.encode("utf-8", "surrogatepass")).hexdigest(), reader)
 
     @property
     def counts(self) -> tuple[int, int]:

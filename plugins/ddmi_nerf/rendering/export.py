@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ddmi_nerf.rendering.scene import SURFACE, Bytes, Picture, frames
 DEPTH_UNITS = 8192  # steps of a depth map per unit of length
 THUMBNAIL, SHOWN = 128, 16  # pixels a side and frames of an orbit in a report
 NEAREST = 0.1  # depth of a rectangle whose camera does not look towards the origin
-ASIDE = ".partial-"  # prefix of files until they are complete
+ASIDE = re.compile(r"^\.partial-(?:[0-9a-f]{6}-[0-9]+-)?")  # prefix of files until they are complete
 UNLIT = "KHR_materials_unlit"
 
 
@@ -66,7 +67,7 @@ def write_gif(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """
     shown, cameras = turn(picture, count)
     write_animated_gif(shown, picture.size, [int(100 / RATE)] * len(cameras), path)
-    cameras_path(path).write_text(to_json(cameras))
+    cameras_path(path).write_text(to_json(cameras), encoding="utf-8")
 
 
 def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
@@ -81,7 +82,7 @@ def write_mp4(picture: Picture, path: Path, count: int = FRAMES) -> None:
     """
     shown, cameras = turn(picture, count)
     write_h264(shown, picture.size, RATE, path)
-    cameras_path(path).write_text(to_json(cameras))
+    cameras_path(path).write_text(to_json(cameras), encoding="utf-8")
 
 
 def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
@@ -90,7 +91,7 @@ def write_cameras(picture: Picture, path: Path, count: int = FRAMES) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    path.write_text(to_json(turn(picture, count)[1]))
+    path.write_text(to_json(turn(picture, count)[1]), encoding="utf-8")
 
 
 def turn(picture: Picture, count: int) -> tuple[Iterator[Bytes], list[Camera]]:
@@ -161,7 +162,7 @@ def picture(artefact: Picture) -> Image.Image | list[Image.Image]:
 
 def cameras_path(path: Path) -> Path:
     """Path of the cameras next to a file, which may still have its temporary name."""
-    return path.with_name(path.name.removeprefix(ASIDE)).with_suffix(".json")
+    return path.with_name(ASIDE.sub("", path.name)).with_suffix(".json")
 
 
 def _trimesh() -> Any:

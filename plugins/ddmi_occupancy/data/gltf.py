@@ -62,7 +62,7 @@ def _tree(data: bytes) -> dict[str, Any]:
         data = data[20 : 20 + int.from_bytes(data[12:16], "little")]
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -50,7 +50,9 @@ def read_shape(folder: Path, packing: Packing) -> Decoded:
         )
     low, high = surface.min(axis=0), surface.max(axis=0)
     scale = 2 * EXTENT / max(float((high - low).max()), 1e-9)
-    draw = np.random.Generator(np.random.PCG64(int(hashlib.sha256(folder.name.encode()).hexdigest()[:16], 16)))
+    draw = np.random.Generator(
+        np.random.PCG64(int(hashlib.sha256(folder.name.encode("utf-8", "surrogatepass")).hexdigest()[:16], 16))
+    )
     shown = _chosen(len(surface), packing.surface, draw)
     placed = (points - (low + high) / 2) * scale
     within = np.flatnonzero((np.abs(placed) <= 1).all(axis=1))

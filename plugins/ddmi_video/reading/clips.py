@@ -39,7 +39,7 @@ class VideoSource:
     def stamp(self) -> str:
         """Changes when one of the files changes."""
         stamps = "\n".join(f"{entry.name} {entry.stamp}" for entry in self.entries)
-        return hashlib.sha256(stamps.encode()).hexdigest()[:16]
+        return hashlib.sha256(stamps.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @contextmanager
     def opened(self, settings: VideoSettings) -> Iterator[Video | FrameFolder]:
