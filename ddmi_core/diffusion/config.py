@@ -7,7 +7,6 @@ from attrs import field, frozen, validators
 from ddmi_core.registry.extensions import Named
 from ddmi_core.training.config import TrainingConfig
 
-
 MOST_WIDTH = 1 << 16  # channels
 
 

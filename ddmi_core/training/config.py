@@ -8,7 +8,6 @@ from attrs import field, frozen, validators
 
 from ddmi_core.errors import ConfigError
 
-
 MOST_BATCH = 1 << 20  # signals; the divisors of a batch are counted
 
 
