@@ -9,6 +9,7 @@ from attrs import field, fields_dict, frozen, validators
 from ddmi_core.fields.config import ReadoutConfig
 from ddmi_core.training.config import TrainingConfig
 
+MOST_WIDTH = 1 << 16  # channels, and heads
 KINDS = ("convolution", "transformer")
 TRANSITIONS = ("convolution", "block")
 _TRANSFORMER_ONLY = ("head_width", "plane_blocks")
@@ -38,7 +39,7 @@ class StagesConfig:
     middle: bool = False
     joined: bool = False
     attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
-    heads: int = field(default=1, validator=validators.ge(1))
+    heads: int = field(default=1, validator=[validators.ge(1), validators.le(MOST_WIDTH)])
     wide_heads: bool = False
 
     def _check(self, widths: Sequence[int]) -> None:
@@ -77,7 +78,7 @@ class EncoderConfig(StagesConfig):
     widths: tuple[int, ...] = field(
         default=(32, 64, 96), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
     )
-    head_width: int = field(default=0, validator=validators.ge(0))
+    head_width: int = field(default=0, validator=[validators.ge(0), validators.le(MOST_WIDTH)])
     plane_blocks: int = field(default=1, validator=validators.ge(0))
     patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
     factorised: bool = False

@@ -7,6 +7,8 @@ from attrs import field, frozen, validators
 from ddmi_core.registry.extensions import Named
 from ddmi_core.training.config import TrainingConfig
 
+MOST_WIDTH = 1 << 16  # channels
+
 
 @frozen
 class PathConfig:
@@ -61,13 +63,13 @@ class DenoiserConfig:
     """
 
     kind: str = field(default="unet", validator=Named("denoisers"))
-    width: int = field(default=64, validator=validators.ge(8))
+    width: int = field(default=64, validator=[validators.ge(8), validators.le(MOST_WIDTH)])
     multipliers: tuple[int, ...] = field(
         default=(1, 2, 2), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
     )
     blocks: int = field(default=1, validator=validators.ge(1))
-    heads: int = field(default=4, validator=validators.ge(1))
-    head_channels: int = field(default=0, validator=validators.ge(0))
+    heads: int = field(default=4, validator=[validators.ge(1), validators.le(MOST_WIDTH)])
+    head_channels: int = field(default=0, validator=[validators.ge(0), validators.le(MOST_WIDTH)])
     attention: tuple[int, ...] = ()
     skips: str = field(default="level", validator=validators.in_(("level", "block")))
     planes: str = field(default="shared", validator=validators.in_(("shared", "attending", "joined")))

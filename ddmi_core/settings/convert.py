@@ -75,15 +75,18 @@ def _is_settings(kind: Any) -> bool:
 
 
 def _integer(value: object, kind: type[int]) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
         raise TypeError
     return kind(value)  # an enumeration of integers refuses those that it lacks
 
 
 def _number(value: object, _: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError
-    return float(value)
+    number = float(value)  # an integer may be too large
+    if not math.isfinite(number):
+        raise TypeError
+    return number
 
 
 def _text(value: object, kind: type[str]) -> str:

@@ -8,6 +8,8 @@ from attrs import field, frozen, validators
 
 from ddmi_core.errors import ConfigError
 
+MOST_BATCH = 1 << 20  # signals; the divisors of a batch are counted
+
 
 @frozen
 class TrainingConfig:
@@ -45,7 +47,7 @@ class TrainingConfig:
     """
 
     steps: int = field(default=2000, validator=validators.ge(1))
-    batch: int = field(default=16, validator=validators.ge(1))
+    batch: int = field(default=16, validator=[validators.ge(1), validators.le(MOST_BATCH)])
     accumulation: int = field(default=1, validator=validators.ge(1))
     rate: float = field(default=1e-3, validator=validators.gt(0))
     warmup: int = field(default=100, validator=validators.ge(0))
