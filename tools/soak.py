@@ -27,6 +27,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--hours", type=float, default=3.0, help="how long (3)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table and of what failed")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help="kinds whose name contains this")
+    parser.add_argument("--domain", action="append", default=[], metavar="NAME", help="runs of these domains (all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all trials (0)")
     parser.add_argument("--trial", type=int, default=None, help="repeat the trial with this number alone")
     parser.add_argument("--most", type=int, default=NUMBERS, help="trials of each kind at most")
@@ -48,6 +49,7 @@ def main() -> int:
         place.mkdir(parents=True, exist_ok=True)
         os.environ[name] = str(place)
 
+    from soaking import tiny_runs
     from soaking.all_kinds import KINDS
     from soaking.tally import Tally
     from soaking.trials import GOOD, trials
@@ -56,6 +58,9 @@ def main() -> int:
     if asked.list or not kinds:
         print("\n".join(kind.name for kind in KINDS))
         return 0 if asked.list else 2
+    for name in set(tiny_runs.SHARES) - set(asked.domain or tiny_runs.SHARES):
+        del tiny_runs.SHARES[name]
+    tiny_runs.preloaded()
     tally, next_number = Tally(out, asked.seed), dict.fromkeys((kind.name for kind in kinds), 0)
     end = time.monotonic() + 3600 * asked.hours
     written = 0.0

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from soaking import tiny_runs
-from soaking.tiny_runs import DOMAINS, LIMIT, copy, difference, facts, half, leftovers, undisturbed
+from soaking.tiny_runs import LIMIT, SHARES, copy, difference, facts, half, leftovers, undisturbed
 from soaking.trials import ERROR, HANG, OK, OTHER, SILENT, TRACEBACK, Command, Ended, Kind, Trial, Verdict, ran
 
 NOBODY = 65534
@@ -31,7 +31,7 @@ def of_domains(make: Callable[[str, Path], Trial]) -> Callable[[Path], Trial]:
         made: dict[str, Trial] = {}
 
         def trial(draw: random.Random, own: Path) -> Verdict:
-            domain = draw.choice(DOMAINS)
+            (domain,) = draw.choices([*SHARES], [*SHARES.values()])
             if domain not in made:
                 made[domain] = make(domain, folder)
             return made[domain](draw, own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
 import signal
@@ -10,6 +11,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from ddmi_core.model.build import build_autoencoder
+from ddmi_core.parts.domain_parts import build_parts
+from ddmi_core.registry.registry import domain_named
+from ddmi_core.settings.resolve import resolve
 from soaking.trials import Command, Ended, ran
 
 LIMIT = 400.0  # seconds of a tiny run on a busy machine
@@ -59,7 +66,7 @@ OWN: dict[str, dict[str, object]] = {
         **{"domain.samples": 4, "domain.views": 4, "domain.held_views": 1},
     },
 }
-DOMAINS = tuple(OWN)
+SHARES = {"image": 6, "occupancy": 3, "video": 3, "nerf": 1}  # of trials; those of nerf take ten times as long
 STAGES = ("autoencoder", "latents", "denoiser")
 
 
@@ -163,9 +170,20 @@ def copy(source: Path, to: Path) -> Path:
     return to
 
 
+def preloaded() -> None:
+    """Import what runs import, so that forked commands need not; trains nothing, since threads do not survive forks."""
+    for name in ("runs.pipeline", "runs.generate", "runs.complete", "runs.publish", "cli.train", "cli.generate"):
+        importlib.import_module(f"ddmi_core.{name}")
+    for domain in SHARES:
+        sets = [f"{key}={value}" for key, value in {**COMMON, **OWN[domain]}.items()]
+        config = resolve(domain_named(domain), overrides=sets)
+        with torch.no_grad():
+            build_autoencoder(build_parts(domain_named(domain), config.domain), config)
+
+
 def all_made(folder: Path) -> None:
     """Make the runs of all domains that trials copy: two finished ones of different seeds, and a half-finished one."""
-    for domain in DOMAINS:
+    for domain in SHARES:
         undisturbed(folder, domain)
         undisturbed(folder, domain, 1)
         half(folder, domain)
