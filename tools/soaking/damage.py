@@ -147,7 +147,7 @@ class Readers:
                 seen.append(
                     repr((sorted(each.record.items(), key=str), [_sums(each, group) for group in _groups(each)]))
                 )
-        if checkpoint.finished(self.run / "denoiser"):
+        if (self.run.with_name("undamaged") / "denoiser" / "final").exists():
             with torch.no_grad():
                 model = ddmi_core.load(self.run, device="cpu")
                 field = model.sample(1, steps=2)
