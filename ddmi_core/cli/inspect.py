@@ -30,7 +30,10 @@ def view(
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
-    """Serve a local page to zoom, turn, play and interpolate samples, until Ctrl-C."""
+    """Serve a local page to zoom, turn, play and interpolate samples, until Ctrl-C.
+
+    The printed address contains a random token, without which the page answers nobody.
+    """
     source = ModelSource.checked(run, plugin)
 
     from ddmi_core.viewer.server import serve

@@ -21,6 +21,7 @@ LONGEST = 500  # characters of a condition
 LARGEST_SEED = 2**63 - 1
 MOST_NAMES = 32  # of one request
 
+_PLAIN = (str, int, float, type(None))
 _WHOLE = re.compile(r"-?\d{1,19}", re.ASCII)
 _SAMPLE = re.compile(r"([0-9a-f]{16})-(\d{1,4})", re.ASCII)
 _CHANNEL = re.compile(r"[a-z0-9-]{0,40}", re.ASCII)
@@ -80,10 +81,14 @@ class Query:
         """From a JSON object of texts and numbers; `null` values are ignored."""
         try:
             found = json.loads(body)
-        except ValueError as error:
-            raise RequestError("the body of the request is not JSON") from error
+        except (ValueError, RecursionError) as error:
+            raise RequestError("the body of the request is not JSON, or is nested too deeply") from error
         if not isinstance(found, dict):
             raise RequestError("the body of the request is not a JSON object")
+        if len(found) > MOST_NAMES or not all(isinstance(value, _PLAIN) for value in found.values()):
+            raise RequestError(
+                f"the body of the request must be a JSON object of at most {MOST_NAMES} texts and numbers"
+            )
         return Query({name: str(value) for name, value in found.items() if value is not None})
 
     def text(self, name: str, default: str = "") -> str:

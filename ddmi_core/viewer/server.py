@@ -1,31 +1,44 @@
-"""The HTTP server of the page, for local requests only: static files, samples and rendered fields."""
+"""The HTTP server of the page, for local requests with its token only: static files, samples and rendered fields."""
 
 from __future__ import annotations
 
+import io
 import os
-import socketserver
+import secrets
+import shutil
 import sys
+import tempfile
 import traceback
 import webbrowser
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
+from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from ddmi_core.errors import DdmiError, OutputError, RequestError
 from ddmi_core.model.model import Model
-from ddmi_core.viewer.params import Query, as_json
-from ddmi_core.viewer.queue import RequestQueue, Superseded
+from ddmi_core.viewer.connections import (
+    FIRST_SECONDS,
+    LARGEST_BODY,
+    PART,
+    WRITE_SECONDS,
+    LimitedServer,
+    RequestReader,
+    RequestTooLong,
+    RequestTooSlow,
+    check_open,
+)
+from ddmi_core.viewer.params import MOST_NAMES, Query, as_json
+from ddmi_core.viewer.queue import Busy, RequestQueue, Superseded
 from ddmi_core.viewer.session import Session
 
 HOST = "127.0.0.1"
 FIRST_PORT, TRIED = 8642, 20
-LARGEST_BODY = 1 << 16
-IDLE_SECONDS = 60.0  # that an idle connection stays open
 STOP_SECONDS = 1.0  # for the current computation to stop after an interrupt
 INTERRUPTED = 130  # exit status
 SCRIPTS = ("app", "mesh", "requests", "stage")
@@ -37,11 +50,15 @@ PAGE = {
         f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in ("app", "mesh", "requests", "stage")
     },
 }
+STATIC = frozenset(PAGE) - {"/"}  # published files, which the page loads without a token
 POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Serves one session to browsers on this machine.
+class Server(LimitedServer):
+    """Serves one session to browsers on this machine that know its token.
+
+    The token is drawn anew for each server. Addresses have it as `?token=`, as in Jupyter, and the page sends it back in
+    the header `Authorization: Bearer`. There is no cookie, because browsers send the cookies of 127.0.0.1 to every port.
 
     Args:
         port: port to listen on; `None` for the first free one from 8642, and 0 for any.
@@ -50,12 +67,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         OutputError: if the port cannot be used.
     """
 
-    daemon_threads = True
-    allow_reuse_address = os.name != "nt"  # on Windows, it would let two programs share a port
     session: Session
 
     def __init__(self, port: int | None = None) -> None:
-        self.queue = RequestQueue()
+        self.queue, self.token = RequestQueue(), secrets.token_urlsafe(24)
         for chosen in range(FIRST_PORT, FIRST_PORT + TRIED) if port is None else (port,):
             try:
                 super().__init__((HOST, chosen), Handler)
@@ -69,8 +84,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     @property
     def url(self) -> str:
-        """Address of the page."""
-        return f"http://{HOST}:{self.server_address[1]}/"
+        """Address of the page, with the token."""
+        return f"http://{HOST}:{self.server_address[1]}/?token={self.token}"
+
+    def knows(self, token: str) -> bool:
+        """Whether a token is the server's, compared in constant time."""
+        return secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print the traceback, except for connections that the browser closed."""
@@ -83,25 +102,48 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
-    timeout = IDLE_SECONDS
+    timeout = FIRST_SECONDS
     disable_nagle_algorithm = True  # otherwise the body of a response waits for the acknowledgement of its header
+    rfile: io.BufferedReader
+
+    def setup(self) -> None:
+        """Read requests within limits."""
+        super().setup()
+        self._reader = RequestReader(self.connection)
+        self.rfile.close()
+        self.rfile = io.BufferedReader(self._reader)
+
+    def handle_one_request(self) -> None:
+        """Respond to one request, also to one that is too long or too slow."""
+        self._reader.begin()
+        self.command, self.requestline, self.request_version = "", "", "HTTP/0.9"
+        try:
+            super().handle_one_request()
+        except RequestTooLong:
+            self._refuse(431, "the request line and the headers are too long")
+        except RequestTooSlow:
+            self._refuse(408, "the request did not arrive in time")
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Respond to a request that is not HTTP, or has an unknown method."""
+        self._refuse(code, "this server answers GET and POST only" if code == 501 else "the request is not valid HTTP")
 
     def do_GET(self) -> None:
         """Respond with a static file, or with a rendered field of the session."""
-        address = urlsplit(self.path)
-        if not self._allowed(page=address.path == "/"):
+        address = self._address()
+        if address is None:
             return
         if address.path in PAGE:
             name, kind = PAGE[address.path]
             self._send(200, kind, _asset(name))
             return
         session = self.server.session
-        shown: dict[str, Callable[[Query], tuple[str, bytes, str]]] = {
-            "/about": lambda _: ("application/json", as_json(session.about()), ""),
-            "/thumbnail": lambda query: _file(session.thumbnail(query.mixture())),
-            "/show": lambda query: _file(session.show(query.mixture(), query)),
-            "/play": lambda query: _file(session.play(query.mixture(), query)),
-            "/file": lambda query: _named(*session.file(query.mixture(), query)),
+        shown: dict[str, Callable[[Query, Callable[[], None]], tuple[str, bytes, str]]] = {
+            "/about": lambda *_: ("application/json", as_json(session.about()), ""),
+            "/thumbnail": lambda query, pause: _file(session.thumbnail(query.mixture(), pause)),
+            "/show": lambda query, pause: _file(session.show(query.mixture(), query, pause)),
+            "/play": lambda query, pause: _file(session.play(query.mixture(), query, pause)),
+            "/file": lambda query, pause: _named(*session.file(query.mixture(), query, pause)),
         }
         if address.path not in shown:
             self._fail(404, "there is nothing at this address")
@@ -109,41 +151,42 @@ class Handler(BaseHTTPRequestHandler):
 
         def answer() -> None:
             query = Query.of_url(address.query)
-            with self.server.queue.admit(*query.channel()):
-                kind, data, name = shown[address.path](query)
+            with self._admitted(query) as pause:
+                kind, data, name = shown[address.path](query, pause)
             self._send(200, kind, data, name)
 
         self._guarded(answer)
 
     def do_POST(self) -> None:
         """Generate samples; the response is lines of JSON with the progress, then the names of the samples."""
-        if not self._allowed():
+        address = self._address()
+        if address is None:
             return
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit() and int(length) <= LARGEST_BODY):
-            self.close_connection = True
-            self._fail(413, "the body of the request is too long, or its length is unknown")
+        if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= LARGEST_BODY):
+            self._refuse(413, "the body of the request is too long, or its length is unknown")
             return
+        self._reader.begin_body(int(length))
         body = self.rfile.read(int(length))
-        if urlsplit(self.path).path != "/samples":
+        if address.path != "/samples":
             self._fail(404, "there is nothing at this address")
             return
 
         def answer() -> None:
             query = Query.of_json(body)
             request, begun = query.samples(), False
-            with self.server.queue.admit(*query.channel()) as check:
+            with self._admitted(query) as pause:
 
                 def report(step: int, steps: int) -> None:
                     nonlocal begun
-                    check()
                     begun = begun or self._begin_lines()
                     self.wfile.write(as_json({"step": step, "steps": steps}))
+                    pause()
 
                 try:
                     names = self.server.session.sample(request, report)
                 except Exception as error:
-                    if not begun or isinstance(error, ConnectionError):
+                    if not begun or isinstance(error, ConnectionError | TimeoutError):
                         raise
                     self.wfile.write(as_json(_error_body(error)))
                     return
@@ -156,21 +199,53 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
         """Print nothing; the terminal shows only errors."""
 
-    def _allowed(self, page: bool = False) -> bool:
+    def _address(self) -> SplitResult | None:
+        """The address of an allowed request; otherwise `None`, after a response that says why."""
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            self._refuse(400, "the address is not valid")
+            return None
+        if self.server.crowded:
+            self._refuse(503, "the server has too many connections; close some, or try again in a moment")
+        elif not self._local(page=address.path == "/"):
+            self._refuse(
+                403, f"this server answers only its own page at http://{HOST}:{self.server.server_address[1]}/"
+            )
+        elif address.path not in STATIC and not self.server.knows(self._token(address)):
+            self._refuse(
+                403, "the token is missing or wrong. Fix: open the address that ddmi view printed, with its token"
+            )
+        else:
+            return address
+        return None
+
+    def _local(self, page: bool) -> bool:
         """Whether the request comes from the page itself, not from another site or by DNS rebinding."""
         port = self.server.server_address[1]
         hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
         origin = self.headers.get("Origin")
         site = self.headers.get("Sec-Fetch-Site", "none")
-        if (
+        return (
             self.headers.get("Host") in hosts
             and (origin is None or origin in {f"http://{host}" for host in hosts})
             and (page or site in ("none", "same-origin"))
-        ):
-            return True
-        self.close_connection = True
-        self._fail(403, f"this server answers only its own page at {self.server.url}")
-        return False
+        )
+
+    def _token(self, address: SplitResult) -> str:
+        """The token in the header or in the address; empty without one."""
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return token.strip()
+        with suppress(ValueError):  # too many names
+            return parse_qs(address.query, max_num_fields=MOST_NAMES).get("token", [""])[0]
+        return ""
+
+    @contextmanager
+    def _admitted(self, query: Query) -> Iterator[Callable[[], None]]:
+        """The model, for one request, as long as its client waits."""
+        with self.server.queue.admit(*query.channel(), lambda: check_open(self.connection)) as pause:
+            yield pause
 
     def _guarded(self, answer: Callable[[], None]) -> None:
         """Respond, or report the error."""
@@ -178,13 +253,16 @@ class Handler(BaseHTTPRequestHandler):
             answer()
         except Superseded:
             self._send(409, "application/json", as_json({"superseded": True}))
-        except ConnectionError:
+        except Busy:
+            self._fail(503, "too many requests wait for the model; try again in a moment")
+        except (ConnectionError, TimeoutError):  # the client is gone, or takes nothing
             self.close_connection = True
         except Exception as error:
             self._send(400 if isinstance(error, RequestError) else 500, "application/json", as_json(_error_body(error)))
 
     def _begin_lines(self) -> bool:
         """Begin a response of lines, which ends with the connection."""
+        self.connection.settimeout(WRITE_SECONDS)
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Cache-Control", "no-store")
@@ -192,11 +270,18 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         return True
 
+    def _refuse(self, status: int, sentence: str) -> None:
+        """Respond with a sentence and close the connection, of whose request a part may be unread."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # otherwise the response to a broken request has no status
+        self._fail(status, sentence)
+
     def _fail(self, status: int, sentence: str) -> None:
         self._send(status, "application/json", as_json({"error": sentence}))
 
     def _send(self, status: int, kind: str, data: bytes, name: str = "") -> None:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, TimeoutError):
+            self.connection.settimeout(WRITE_SECONDS)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
@@ -204,10 +289,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Content-Security-Policy", POLICY)
             self.send_header("Referrer-Policy", "no-referrer")
+            if self.close_connection:
+                self.send_header("Connection", "close")
             if name:
                 self.send_header("Content-Disposition", f'attachment; filename="{name}"')
             self.end_headers()
-            self.wfile.write(data)
+            for start in range(0, len(data), PART):
+                self.wfile.write(data[start : start + PART])
+            return
+        self.close_connection = True
 
 
 @cache
@@ -253,16 +343,31 @@ def serve(
     with Server(port) as server:
         server.session = Session(load(), title)
         notice(f"serving {title} at {server.url} until Ctrl-C")
-        if browser and _has_display():
-            Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            if not server.queue.close(STOP_SECONDS):
-                # A thread that still runs in torch would abort the interpreter's shutdown.
-                print("interrupted", file=sys.stderr, flush=True)
-                os._exit(INTERRUPTED)
-            raise
+        with tempfile.TemporaryDirectory() as folder:
+            if browser and _has_display():
+                place = redirection(server.url, Path(folder))
+                Thread(target=webbrowser.open, args=(place.as_uri(),), daemon=True).start()
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                if not server.queue.close(STOP_SECONDS):
+                    # A thread that still runs in torch would abort the interpreter's shutdown.
+                    print("interrupted", file=sys.stderr, flush=True)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    os._exit(INTERRUPTED)
+                raise
+
+
+def redirection(url: str, folder: Path) -> Path:
+    """Write a file that leads to an address.
+
+    Other users see the arguments of a browser in the list of processes, so these do not have the token, and the file is
+    in a folder that only its owner can read.
+    """
+    place = folder / "ddmi-view.html"
+    refresh = f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><a href="{url}">ddmi view</a>\n'
+    place.write_text(refresh, encoding="utf-8")
+    return place
 
 
 def _has_display() -> bool:

@@ -22,7 +22,12 @@ from ddmi_core.viewer.params import MOST_SAMPLES, Mixture, Query, Sample, Sample
 
 BATCHES, FIELDS = 32, 64  # cached
 LARGEST_SIDE = 2048  # pixels of a request
+Pause = Callable[[], None]  # lets other requests use the model, and raises what ends the work
 PARALLEL = 1e-4  # radians; nearer to 0 or half a turn, the arc between two vectors is undefined
+
+
+def nothing() -> None:
+    """The pause of work that does not share the model."""
 
 
 @frozen(eq=False)
@@ -36,7 +41,7 @@ class Batch:
 class Session:
     """Generates and caches samples of one model, and shows them with its domain's panel.
 
-    Not thread-safe.
+    Not thread-safe. Other requests may use it during the pauses of one.
 
     Args:
         model: a trained model.
@@ -105,15 +110,15 @@ class Session:
         self._batches.move_to_end(key)
         return [f"{key}-{number}" for number in range(request.n)]
 
-    def show(self, mixture: Mixture, query: Query) -> Shown:
+    def show(self, mixture: Mixture, query: Query, pause: Pause = nothing) -> Shown:
         """The panel's view of a field for a query."""
-        return self.panel.show(self.field(mixture), self.look(query))
+        return self.panel.show(self.field(mixture, pause), self.look(query))
 
-    def thumbnail(self, mixture: Mixture) -> Shown:
+    def thumbnail(self, mixture: Mixture, pause: Pause = nothing) -> Shown:
         """The thumbnail of a field."""
-        return self.panel.thumbnail(self.field(mixture))
+        return self.panel.thumbnail(self.field(mixture, pause))
 
-    def play(self, mixture: Mixture, query: Query) -> Shown:
+    def play(self, mixture: Mixture, query: Query, pause: Pause = nothing) -> Shown:
         """A field as a file that browsers play.
 
         Raises:
@@ -121,9 +126,9 @@ class Session:
         """
         if not self._player:
             raise RequestError("this domain writes no files that browsers play")
-        return Shown(playable(self._player), self._written(mixture, self._player, self._view(query)))
+        return Shown(playable(self._player), self._written(mixture, self._player, self._view(query), pause))
 
-    def file(self, mixture: Mixture, query: Query) -> tuple[str, Shown]:
+    def file(self, mixture: Mixture, query: Query, pause: Pause = nothing) -> tuple[str, Shown]:
         """File name and content of a field for the query's suffix.
 
         Raises:
@@ -134,7 +139,7 @@ class Session:
             raise RequestError(unknown_name("file type", suffix, known))
         seed, number = self._batch(mixture.first).request.sampling.seed, mixture.first.number
         name = f"{self.model.domain.name}-{seed}-{number}{'-mixed' if mixture.second else ''}{suffix}"
-        data = self._written(mixture, suffix, self._view(query))
+        data = self._written(mixture, suffix, self._view(query), pause)
         return name, Shown("application/octet-stream", data)
 
     def look(self, query: Query) -> Look:
@@ -165,30 +170,30 @@ class Session:
         )
 
     @torch.no_grad()
-    def field(self, mixture: Mixture) -> Field:
-        """The field of a sample, or of the interpolation of two.
+    def field(self, mixture: Mixture, pause: Pause = nothing) -> Field:
+        """The field of a sample, or of the interpolation of two; calls `pause` between steps of sampling.
 
         Raises:
             RequestError: if a sample is not in the cache.
         """
         if mixture not in self._fields:
-            latent = self._latent(mixture)
+            latent = self._latent(mixture, pause)
             field = self.model.decode(self.model.shape.unpack(latent[None]))
             _keep(self._fields, mixture, field, FIELDS)
         self._fields.move_to_end(mixture)
         return self._fields[mixture]
 
-    def _latent(self, mixture: Mixture) -> Tensor:
+    def _latent(self, mixture: Mixture, pause: Pause) -> Tensor:
         first = self._batch(mixture.first).latents[mixture.first.number]
         if mixture.second is None:
             return first
         if mixture.through == "noise":
-            return self._between_noises(mixture, mixture.second)
+            return self._between_noises(mixture, mixture.second, pause)
         norm = self.model.normalisation
         second = self._batch(mixture.second).latents[mixture.second.number]
         return norm.invert(spherical(norm.apply(first[None])[0], norm.apply(second[None])[0], mixture.mix))
 
-    def _between_noises(self, mixture: Mixture, second: Sample) -> Tensor:
+    def _between_noises(self, mixture: Mixture, second: Sample, pause: Pause) -> Tensor:
         """A sample from the interpolated noise, under the condition of the nearer end."""
         model = self.model
         ends = [(self._batch(sample).request.sampling, sample.number) for sample in (mixture.first, second)]
@@ -196,7 +201,7 @@ class Session:
         sampling, number = ends[round(mixture.mix)]
         given = model.conditions([number], sampling.seed, sampling.condition)
         noise = spherical(start, end, mixture.mix)[None]
-        return model.denoised(noise, given, [number], sampling)[0]
+        return model.denoised(noise, given, [number], sampling, lambda _: pause())[0]
 
     def _batch(self, sample: Sample) -> Batch:
         batch = self._batches.get(sample.batch)
@@ -214,8 +219,8 @@ class Session:
         """The first suffix of files that browsers play; empty if there is none."""
         return next(filter(playable, self.model.parts.exporters()), "")
 
-    def _written(self, mixture: Mixture, suffix: str, view: Any) -> bytes:
-        artefact = self.model.render(self.field(mixture), view)
+    def _written(self, mixture: Mixture, suffix: str, view: Any, pause: Pause) -> bytes:
+        artefact = self.model.render(self.field(mixture, pause), view)
         return file_bytes(lambda path: self.model.write(artefact, path), suffix)
 
 

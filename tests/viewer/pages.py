@@ -21,7 +21,8 @@ class Page:
     def send(self, method: str, path: str, body: bytes | None = None, **headers: str):
         """Status, headers and bytes of an answer."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {"Authorization": f"Bearer {self.server.token}"}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, given)
         answer = connection.getresponse()
         found = answer.status, dict(answer.getheaders()), answer.read()

@@ -47,16 +47,16 @@ def shown(runs):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     line = process.stdout.readline()
-    match = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+    match = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]{32})", line)
     assert match, line + process.stderr.read()
-    yield process, int(match[1])
+    yield process, int(match[1]), match[2]
     process.kill()
     process.communicate()
 
 
-def ask(port: int, method: str, path: str, body: str | None = None) -> HTTPConnection:
+def ask(port: int, token: str, method: str, path: str, body: str | None = None) -> HTTPConnection:
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request(method, path, body)
+    connection.request(method, path, body, {"Authorization": f"Bearer {token}"})
     return connection
 
 
@@ -83,10 +83,10 @@ server.serve(lambda: None, "stuck", 0, browser=False, notice=lambda line: None)
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_an_interrupt_ends_it_at_once(busy, shown):
-    process, port = shown
-    idle = ask(port, "GET", "/")
+    process, port, token = shown
+    idle = ask(port, token, "GET", "/")
     assert idle.getresponse().status == 200
-    working = ask(port, "POST", "/samples", json.dumps({"n": 64, "steps": 1000})) if busy else None
+    working = ask(port, token, "POST", "/samples", json.dumps({"n": 64, "steps": 1000})) if busy else None
     time.sleep(0.3)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)

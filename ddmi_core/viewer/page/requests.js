@@ -1,5 +1,6 @@
 // Requests to the server: fields as files, samples as lines of JSON; the newest request of a channel wins.
 const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
+const headers = { Authorization: `Bearer ${new URLSearchParams(location.search).get("token")}` };
 const running = new Map();
 let serial = 0;
 
@@ -30,7 +31,7 @@ async function unlessAborted(work, signal) {
 export async function ask(path, values = {}, channel = "") {
   const { signal, given } = begin(channel);
   return unlessAborted(async () => {
-    const response = await fetch(`${path}?${new URLSearchParams({ ...values, ...given })}`, { signal });
+    const response = await fetch(`${path}?${new URLSearchParams({ ...values, ...given })}`, { headers, signal });
     return response.ok ? await response.blob() : failure(response);
   }, signal);
 }
@@ -40,7 +41,7 @@ export async function sample(values, report) {
   const { signal, given } = begin("samples");
   return unlessAborted(async () => {
     const body = JSON.stringify({ ...values, ...given });
-    const response = await fetch("/samples", { method: "POST", body, signal });
+    const response = await fetch("/samples", { method: "POST", headers, body, signal });
     if (!response.ok) return failure(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let text = ""; ; ) {
