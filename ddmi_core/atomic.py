@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
+import platform
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ddmi_core.errors import OutputError
+
+PARTIAL = ".partial-"
+ABANDONED = 24 * 3600  # seconds without a write after which a temporary file of another machine is removed
+_NAMED = re.compile(rf"({re.escape(PARTIAL)}[0-9a-f]{{6}})-([0-9]{{1,9}})-")
 
 
 def write_error(path: Path, error: OSError) -> OutputError:
@@ -24,19 +34,66 @@ def write_error(path: Path, error: OSError) -> OutputError:
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, renamed to `path` if the block succeeds.
 
+    The file is flushed to the disk before it is renamed, and the folder after that. Temporary files that killed
+    processes have left in the folder are removed.
+
     Raises:
         OutputError: if the file cannot be written.
     """
-    aside = path.with_name(f".partial-{path.name}")
+    aside = path.with_name(f"{_own()}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent.absolute())
         yield aside
+        _flush(aside)
         aside.replace(path)
+        _flush(path.parent)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def _own() -> str:
+    """Begin of the names of this process's temporary files: the machine and the process are in it."""
+    return f"{PARTIAL}{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-{os.getpid()}-"
+
+
+@cache
+def _remove_abandoned(folder: Path) -> None:
+    """Remove temporary files of processes that have ended: those of this machine, or that nobody has written for long.
+
+    Once for each folder and process.
+    """
+    here = _own().rpartition("-")[0].rpartition("-")[0]
+    with suppress(OSError):
+        for path in folder.glob(f"{PARTIAL}*"):
+            found = _NAMED.match(path.name)
+            with suppress(OSError):
+                old = time.time() - path.stat().st_mtime > ABANDONED
+                if old or (found and found[1] == here and not _runs(int(found[2]))):
+                    path.unlink()
+
+
+def _runs(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
+
+
+def _flush(path: Path) -> None:
+    """Flush a file or folder to the disk, where the system can."""
+    if path.is_dir() and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EROFS, errno.ENOTSUP):  # of special file systems
+            raise
+    finally:
+        os.close(handle)
 
 
 def file_bytes(write: Callable[[Path], None], suffix: str) -> bytes:

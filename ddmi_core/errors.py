@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import category
 
 
 class DdmiWarning(UserWarning):
@@ -14,10 +16,19 @@ class DdmiDeprecationWarning(DeprecationWarning):
     """Use of a part of the public interface that a later version will remove."""
 
 
+LONGEST_WORD, LONGEST = 400, 4000  # characters of a word of a message, and of a message
+
+
 class DdmiError(Exception):
-    """An error that a user can understand and fix. The command line prints the message without a traceback."""
+    """An error that a user can understand and fix. The command line prints the message without a traceback.
+
+    Names of files and texts of users are part of messages: control characters are escaped, and long texts shortened.
+    """
 
     exit_status = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shortened(printable(message, keep="\n\t")))
 
 
 class RequestError(DdmiError):
@@ -98,6 +109,43 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """End of a message about an unknown name: suggests the nearest valid name, if any is close."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]!r}?" if matches else "."
+
+
+def printable(text: str, keep: str = "") -> str:
+    """A text for terminals, logs and pages: control characters, and bytes of names that are not UTF-8, are escaped.
+
+    Example:
+        >>> printable("a\x1b[31m\udcff.png")
+        'a\\x1b[31m\\udcff.png'
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(c) if not c.isprintable() and c not in keep else c for c in text)
+
+
+def _escaped(character: str) -> str:
+    """A character that may do more than be seen; spaces and the joiner of emoji do not."""
+    if character == "\u200d" or category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def shortened(text: str, most: int = LONGEST, word: int = LONGEST_WORD) -> str:
+    """A text without the middle of what is longer than a reader needs: of words, and of the whole.
+
+    Example:
+        >>> shortened("no " + "a" * 1000 + "!", word=20)
+        'no aaaaaaaaaa...(981 characters left out)...aaaaaaaaa!'
+    """
+    if len(text) > word:
+        text = re.sub(rf"\S{{{word + 1},}}", lambda found: _cut(found[0], word), text)
+    return _cut(text, most)
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most - most // 2]}...({len(text) - most} characters left out)...{text[len(text) - most // 2 :]}"
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import attrs
 import typer
@@ -143,16 +143,26 @@ def _plugins() -> Iterator[Finding]:
 
 
 def doctor(
+    run: options.OptionalRun = None,
     plugin: options.Plugin = "",
     preset: options.Preset = "",
     sets: options.Set = [],  # noqa: B006 - typer copies it
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Accept edits of run.toml that were made on purpose: renew its checksum.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Check versions, hardware, optional packages, folders and plugins; exit status 1 if a requirement is missing.
 
+    With a RUN, verify the files of this run folder against their checksums instead, and say what to do about damaged
+    ones; exit status 1 if there are any.
+
     With --plugin, print the parameters and the forward FLOPs of each part of a configuration instead, and the memory
     and the time that its training takes on this machine. Neither data nor memory for the weights is needed.
     """
+    if run is not None:
+        _verify(run, accept, as_json)
+        return
     if plugin:
         _count(plugin, preset, sets, as_json)
         return
@@ -167,6 +177,21 @@ def doctor(
             note = f"  ({finding.note})" if finding.note else ""
             typer.echo(f"{mark} {finding.name}: {finding.value}{note}")
     if any(finding.state == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _verify(run: Path, accept: bool, as_json: bool) -> None:
+    from ddmi_core.model import run_folder
+    from ddmi_core.runs.verify import verify
+
+    if accept:
+        run_folder.accept(run_folder.RunFolder(run))
+    found = verify(run)
+    if as_json:
+        print_json([attrs.asdict(one) for one in found])
+    else:
+        print_lines(f"! {one.name}: {one.damage}" if one.damage else f"+ {one.name}: {one.note}" for one in found)
+    if any(one.damage for one in found):
         raise typer.Exit(1)
 
 

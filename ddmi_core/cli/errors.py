@@ -1,16 +1,26 @@
-"""Error reporting of commands: one sentence and an exit status instead of a traceback."""
+"""Error reporting of commands: one sentence and an exit status for every exception instead of a traceback."""
 
 from __future__ import annotations
 
 import traceback
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from ddmi_core.cli import options
-from ddmi_core.errors import DdmiDeprecationWarning, DdmiError, DdmiWarning, Interrupted, PluginError
+from ddmi_core.cli import options, unexpected
+from ddmi_core.errors import (
+    DdmiDeprecationWarning,
+    DdmiError,
+    DdmiWarning,
+    Interrupted,
+    PluginError,
+    printable,
+    shortened,
+)
 
 # The module in which typer keeps this class depends on its version.
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -22,36 +32,57 @@ class Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the program's options."""
-        try:
+        with _as_sentences({}):
             return super().make_context(*arguments, **options)
-        except UsageError as error:
-            _refuse(error)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the selected command."""
-        try:
+        with _as_sentences(ctx.params):
             return super().invoke(ctx)
-        except UsageError as error:
-            _refuse(error)
-        except KeyboardInterrupt as error:
-            _say("interrupted", "yellow")
-            raise typer.Exit(130) from error
-        except Interrupted as error:
-            _say("stopped: ", "bold yellow", str(error))
-            raise typer.Exit(error.exit_status) from error
-        except DdmiError as error:
-            if ctx.params.get("debug"):
-                traceback.print_exception(error)
-            elif isinstance(error, PluginError) and error.__cause__ is not None:
-                traceback.print_exception(error.__cause__)
-            _say("error: ", "bold red", str(error))
-            raise typer.Exit(error.exit_status) from error
+
+
+@contextmanager
+def _as_sentences(options: Mapping[str, Any]) -> Iterator[None]:
+    """End the program with a sentence and a status for any exception of the block.
+
+    Args:
+        options: of the program; `debug` shows the traceback as well.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort, SystemExit, GeneratorExit, BrokenPipeError):
+        raise
+    except UsageError as error:
+        _refuse(error)
+    except KeyboardInterrupt as error:
+        _say("interrupted", "yellow")
+        raise typer.Exit(130) from error
+    except Interrupted as error:
+        _say("stopped: ", "bold yellow", str(error))
+        raise typer.Exit(error.exit_status) from error
+    except BaseException as error:  # panics of compiled extensions are no `Exception`
+        raise typer.Exit(_told(error, bool(options.get("debug")))) from error
+
+
+def _told(error: BaseException, debug: bool) -> int:
+    """Tell an error; returns the exit status."""
+    if debug:
+        traceback.print_exception(error)
+    found = error if isinstance(error, DdmiError) else unexpected.known(error)
+    if found is None:
+        _say("error: ", "bold red", unexpected.sentence(error))
+        return 1
+    words = str(found)
+    if isinstance(error, PluginError) and error.__cause__ is not None and not debug:
+        words += f". For its authors: {unexpected.hint(error)}"
+    _say("error: ", "bold red", words)
+    return found.exit_status
 
 
 def show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
     """Show warnings of ddmi as one line; for `warnings.showwarning`, whose arguments it takes."""
     if issubclass(category, DdmiWarning | DdmiDeprecationWarning):
-        _say("warning: ", "yellow", str(message))
+        _say("warning: ", "yellow", printable(str(message)))
     else:
         _show_other(message, category, *place, **options)
 
@@ -87,7 +118,8 @@ def _sentence(error: Any) -> str:
             message = message.replace(theirs, ours)
         words = message[:1].lower() + message[1:]
     if error.ctx is None:
-        return words
+        return shortened(printable(words))
+    words = shortened(printable(words))
     return f"{words}{' See' if words.endswith('?') else '; see'} {error.ctx.command_path} --help"
 
 

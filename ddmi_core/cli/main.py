@@ -11,6 +11,7 @@ import typer
 
 from ddmi_core.cli.commands import ExtensibleCommands, add_command
 from ddmi_core.cli.errors import show_warning
+from ddmi_core.cli.unexpected import install_thread_hook
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry.extensions import names, part
 from ddmi_core.registry.limit import set_limit
@@ -62,4 +63,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: with the exit status.
     """
     warnings.showwarning = show_warning
+    install_thread_hook()
     app(arguments)

@@ -9,11 +9,11 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
+from ddmi_core import records
 from ddmi_core.api.evaluation import OF_REAL
 from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError
-from ddmi_core.training.checkpoint import DAMAGED
 
 
 @frozen
@@ -81,7 +81,7 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
         with written_aside(path) as aside:
-            aside.write_text(self.to_json() + "\n")
+            aside.write_text(records.to_json(asdict(self)), encoding="utf-8")
 
     @staticmethod
     def load(path: Path) -> Evaluation:
@@ -91,16 +91,21 @@ class Evaluation:
             CheckpointError: if the file is missing or damaged.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            found = Evaluation(
-                tuple(Figure(**figure) for figure in data["figures"]),
-                tuple(SamplerFigure(**row) for row in data["samplers"]),
-                tuple(data.get("notes", ())),
-            )
-            found.lines()  # which have the numbers as text
-            return found
-        except (OSError, *DAMAGED) as error:
-            raise CheckpointError(f"{path} is missing or damaged ({error!r}); write it with ddmi evaluate") from error
+            found = records.structured(records.read(path), _Stored)
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path} is missing; write it with ddmi evaluate") from error
+        except (OSError, records.DamagedRecord) as error:
+            raise CheckpointError(f"{path} is damaged: {error}. Fix: write it again with ddmi evaluate") from error
+        return Evaluation(found.figures, found.samplers, found.notes)
+
+
+@frozen
+class _Stored:
+    """The members of the file of an evaluation."""
+
+    figures: tuple[Figure, ...]
+    samplers: tuple[SamplerFigure, ...]
+    notes: tuple[str, ...] = ()
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:

@@ -139,13 +139,20 @@ def load(folder: Path, fingerprint: str, weights: str) -> Latents:
     check_origin(stored, weights)
     facts, statistics = described(stored), Normalisation(**stored.tensors("normalisation"))
     try:
-        rows = StoredRows(stored, Shards(**stored.record["shards"]), facts.shape.length)
-    except checkpoint.DAMAGED as error:
+        rows = StoredRows(stored, stored.facts(_Stored).shards, facts.shape.length)
+    except (CheckpointError, *checkpoint.DAMAGED) as error:
         raise CheckpointError(
             f"the latents in {folder} are damaged, or of an earlier version; remove the folder and repeat with --resume"
         ) from error
     group = stored.tensors("latents")
     return Latents(rows, group["labels"], stored_vectors(group), facts.shape, statistics, facts.classes)
+
+
+@frozen
+class _Stored:
+    """What the record of stored latents has beside `LatentFacts`."""
+
+    shards: Shards
 
 
 class CachedLatents(LatentSource):
@@ -301,7 +308,8 @@ def described(stored: checkpoint.Checkpoint) -> LatentFacts:
             raise ValueError("channels and sides of grids must be integers from 1 to 65536")
         if not isinstance(record["classes"], list) or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes must be a list of names")
-        if len(counts) != len(classes) or not all(_is_number(count, 0, 2**48) for count in counts):
+        numbers = all(_is_number(count, 0, 2**48) for count in counts) and any(counts) >= bool(counts)
+        if len(counts) != len(classes) or not numbers:
             raise ValueError("counts must be a number for each class")
         return LatentFacts(shape, classes, counts)
     except KeyError as error:
@@ -311,4 +319,4 @@ def described(stored: checkpoint.Checkpoint) -> LatentFacts:
 
 
 def _is_number(value: object, least: int, most: int = 65536) -> bool:
-    return isinstance(value, int) and least <= value <= most
+    return type(value) is int and least <= value <= most

@@ -28,6 +28,7 @@ BATCH = 64  # signals that are encoded at once
 SHARD_BYTES = 64 << 20  # of the largest shard; a shard is what an interrupted encoding repeats
 SHARD_ROWS, SHARDS = 1024, 64  # small sets have shards of so many latents, others about so many shards
 MAPPED = 512 << 20  # bytes of shards that a process maps at once
+_SUM = "sha256"  # name of the checksum of a shard
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -58,9 +59,9 @@ class Encoding:
 class Shards:
     """The division of `copies * signals` latents into shards: first all signals unchanged, then all augmented, ..."""
 
-    signals: int
-    copies: int
-    rows: int  # of a shard, a multiple of BATCH; the last one of each copy may have fewer
+    signals: int = field(validator=validators.ge(1))
+    copies: int = field(validator=validators.ge(1))
+    rows: int = field(validator=validators.ge(1))  # of a shard, a multiple of BATCH; the last of each copy has the rest
 
     @staticmethod
     def of(signals: int, how: Encoding, shape: LatentShape) -> Shards:
@@ -214,7 +215,7 @@ def encode_shards(
         for other in folder.glob("partial-*"):
             if other != place:
                 shutil.rmtree(other, ignore_errors=True)
-        return [number for number in range(len(shards)) if not _file(place, number).exists()]
+        return [number for number in range(len(shards)) if not _is_whole(_file(place, number))]
 
     missing = distributed.on_main(prepare)
 
@@ -240,6 +241,26 @@ def merged(parts: Iterable[Moments], shape: LatentShape) -> Moments:
     return reduce(lambda first, second: first.merged(second, shape), parts)
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether a shard is there and has its checksum; a damaged one is encoded again."""
+    if not path.exists():
+        return False
+    try:
+        group = checkpoint.read_group(path)
+        return torch.equal(group.pop(_SUM), _sum(group))
+    except (CheckpointError, *checkpoint.DAMAGED):
+        return False
+
+
+def _sum(group: Mapping[str, Tensor]) -> Tensor:
+    """The SHA-256 of tensors and their names, as bytes `(32,)`."""
+    found = hashlib.sha256()
+    for name in sorted(group):
+        found.update(f"{name} {group[name].dtype} {tuple(group[name].shape)}".encode())
+        found.update(group[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return torch.frombuffer(bytearray(found.digest()), dtype=torch.uint8)
+
+
 def _write(path: Path, batches: Iterator[tuple[Tensor, Moments, LatentShape]], shape: LatentShape, keep: bool) -> None:
     """Write a shard of batches, with their moments and, if `keep` is set, their latents."""
     rows, parts = [], []
@@ -249,7 +270,8 @@ def _write(path: Path, batches: Iterator[tuple[Tensor, Moments, LatentShape]], s
             rows.append(flat)
     moments = merged(parts, shape)
     group = {**asdict(moments, recurse=False), "count": torch.tensor(moments.count)}
-    checkpoint.write_group(path, {**group, "flat": torch.cat(rows)} if keep else group)
+    group |= {"flat": torch.cat(rows)} if keep else {}
+    checkpoint.write_group(path, {**group, _SUM: _sum(group)})
 
 
 def _moments(group: Mapping[str, Any]) -> Moments:

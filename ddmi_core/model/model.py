@@ -303,7 +303,7 @@ class Model:
         if self.network and digest(name) != self.network:
             raise CheckpointError(
                 f"{name} is not the text network that this model was trained with. Fix: put that file there, or change "
-                "diffusion.condition in the run.toml of the run to its path"
+                "diffusion.condition in the run's run.toml to its path, and accept it with ddmi doctor RUN --accept"
             )
         return condition
 

@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 
 from attrs import frozen
 
+from ddmi_core import records
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, ConfigError, OutputError, PluginError, RequestError
@@ -28,6 +29,7 @@ from ddmi_core.settings.resolve import dumps, loads
 from ddmi_core.training.checkpoint import FINAL, finished
 
 FORMAT = 1
+LARGEST = 16 << 20  # bytes of run.toml
 LONGEST = 255  # bytes of the name of a file
 _PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a domain
@@ -190,7 +192,36 @@ def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int]
         lines += ["", "[run.extensions]", *provided]
     lines += ["", "[run.versions]", *(f"{key} = {json.dumps(value)}" for key, value in versions.items())]
     with written_aside(folder.toml) as aside:
-        aside.write_text(dumps(config) + "\n" + "\n".join(lines) + "\n")
+        aside.write_text(sealed(dumps(config) + "\n" + "\n".join(lines) + "\n"), encoding="utf-8")
+
+
+def sealed(text: str) -> str:
+    """The text of a `run.toml` with its checksum, as the first key of `[run]`.
+
+    It is that of all other keys; comments and spaces do not matter.
+    """
+    table = tomllib.loads(text)
+    if records.CHECKSUM in table["run"]:
+        text = re.sub(r"(?ms)^(\[run\]$.*?)^checksum *=[^\n]*\n", r"\1", text, count=1)
+    return re.sub(r"(?m)^\[run\]$", f'[run]\nchecksum = "{_checksum(table)}"', text, count=1)
+
+
+def _checksum(table: Mapping[str, Any]) -> str:
+    head = {key: value for key, value in table["run"].items() if key != records.CHECKSUM}
+    return records.checksum({**table, "run": head})
+
+
+def accept(folder: RunFolder) -> None:
+    """Give an edited `run.toml` a new checksum, because the edit was made on purpose.
+
+    Raises:
+        CheckpointError: if it does not describe a run.
+        OutputError: if it cannot be written.
+    """
+    _parsed(folder)
+    text = folder.toml.read_text(encoding="utf-8")
+    with written_aside(folder.toml) as aside:
+        aside.write_text(sealed(text), encoding="utf-8")
 
 
 def _provided(config: RunConfig) -> list[str]:
@@ -333,11 +364,22 @@ def _last_record(folder: RunFolder) -> str:
 
 
 def _table(folder: RunFolder) -> dict[str, Any]:
+    table = _parsed(folder)
+    found = table["run"].get(records.CHECKSUM) if isinstance(table.get("run"), dict) else None
+    if found is not None and found != _checksum(table):
+        raise CheckpointError(
+            f"{folder.toml} was edited or damaged: it does not have its checksum. Fix: restore it; or, if the edit was "
+            f"made on purpose, accept it with ddmi doctor {shlex.quote(str(folder.path))} --accept"
+        )
+    return table
+
+
+def _parsed(folder: RunFolder) -> dict[str, Any]:
     if not folder.path.is_dir():
         raise CheckpointError(f"there is no run folder {folder.path}")
     if not folder.toml.exists():
         raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; give the folder of one")
     try:
-        return tomllib.loads(folder.toml.read_text(encoding="utf-8"))
+        return tomllib.loads(records.read_bytes(folder.toml, LARGEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder.toml} is damaged: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, DdmiWarning, PluginError, nearest
-from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
+from ddmi_core.model.run_folder import RunFolder, RunHead, read_head, sealed
 from ddmi_core.registry.consent import has_consent
 from ddmi_core.registry.records import PluginRecord
 from ddmi_core.registry.registry import domain_named, file_domain, listed, provider
@@ -55,7 +55,7 @@ def keep_file(domain: Domain, folder: RunFolder) -> None:
         if head.sha256 != file.sha256:
             text = folder.toml.read_text(encoding="utf-8")
             with written_aside(folder.toml) as aside:
-                aside.write_text(text.replace(head.sha256, file.sha256), encoding="utf-8")
+                aside.write_text(sealed(text.replace(head.sha256, file.sha256)), encoding="utf-8")
     except OSError as error:
         raise write_error(folder.path, error) from error
 

@@ -95,7 +95,8 @@ def _clash(record: PluginRecord, records: list[PluginRecord]) -> PluginRecord:
     """The record with the status `clash`; the reason names the other plugins with its name."""
     same = [other for other in records if other.name == record.name and other.status is not Status.DISABLED]
     rivals = ", ".join(other.origin for other in same if other is not record)
-    choices = " or ".join(f"pip uninstall {name}" for name in sorted({other.distribution for other in same}))
+    choices = " or ".join(f"pip uninstall {name}" for name in sorted({other.distribution for other in same} - {"ddmi"}))
+    # Without ddmi itself nothing works.
     return attrs.evolve(
         record,
         status=Status.CLASH,

@@ -7,6 +7,7 @@ waits without using the processor is ended as well.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -18,11 +19,14 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ddmi_core.errors import RequestError
+
 if TYPE_CHECKING:
     import psutil
 
 VARIABLE = "DDMI_TIME_FACTOR"
 SECONDS = 30.0
+LARGEST = 1e6  # factor; a timer of the system has a limit
 LOOKS = 20  # how often the CPU time is read within a limit
 IDLE = 0.01  # share of the processor below which work waits
 
@@ -34,11 +38,22 @@ class ImportTimeout(BaseException):
 
 
 def factor() -> float:
-    """The factor of all time limits, `DDMI_TIME_FACTOR` in the environment: 1 by default; 0 or less for no limits."""
+    """The factor of all time limits, `DDMI_TIME_FACTOR` in the environment: 1 by default; 0 or less for no limits.
+
+    Raises:
+        RequestError: if it is no number, or not finite.
+    """
+    text = os.environ.get(VARIABLE, "1")
     try:
-        return float(os.environ.get(VARIABLE, 1))
+        found = float(text)
     except ValueError:
-        return 1.0
+        found = math.nan
+    if not abs(found) <= LARGEST:
+        raise RequestError(
+            f"the environment variable {VARIABLE} is {text!r}. Fix: set it to a number of at most {LARGEST:g}, to 0 for "
+            "no limits, or unset it"
+        )
+    return found
 
 
 def fix() -> str:

@@ -249,4 +249,6 @@ def slow_fix(record: PluginRecord) -> str:
 
 def report_fix(record: PluginRecord) -> str:
     """The fix for faults that only the plugin's authors can correct."""
+    if record.distribution == "ddmi":
+        return "reinstall it, pip install --force-reinstall ddmi; if that does not help, report this"
     return f"report this to the authors of {record.distribution}, or uninstall it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ddmi_core import records
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
@@ -58,7 +60,7 @@ from ddmi_core.settings.convert import unstructure
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import distributed
 from ddmi_core.training.allowance import limit_threads
-from ddmi_core.training.checkpoint import finished
+from ddmi_core.training.checkpoint import finished, prune, steps
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.shutdown import StopRequest, stop_requests
@@ -81,6 +83,13 @@ class _Run:
     observers: Observers
     console: Console
     stop: StopRequest
+
+    @property
+    def kept(self) -> str:
+        """What of the run is saved, and how to continue it."""
+        stages = (self.folder.autoencoder, self.folder.latents, self.folder.denoiser)
+        done = any(finished(stage) or steps(stage) for stage in stages)
+        return f"completed work is saved: {self.hint}" if done else f"nothing is trained yet: {self.hint}"
 
     @property
     def hint(self) -> str:
@@ -189,20 +198,20 @@ def execute(
         try:
             return _steps(state)
         except OutputError as error:
-            raise OutputError(f"{error}; completed work is saved: {state.hint}") from error
+            raise OutputError(f"{error}; {state.kept}") from error
         except RuntimeError as error:
             if not distributed.lost_process(error):
                 raise
             raise DdmiError(
                 "the connection to another process of this run is lost, so that process has ended; its own message, or "
-                f"the launcher's report, tells why. Completed work is saved: {state.hint}"
+                f"the launcher's report, tells why; {state.kept}"
             ) from error
 
 
 def _keep_account(place: run_folder.RunFolder, found: DataSummary) -> None:
     """Write the account of the data, with the changes of each signal."""
     with written_aside(place.data) as aside:
-        aside.write_text(found.to_json(), encoding="utf-8")
+        aside.write_text(records.to_json(json.loads(found.to_json())), encoding="utf-8")
 
 
 def _vectors(
@@ -221,6 +230,8 @@ def _vectors(
 
 
 def _steps(run: _Run) -> Path:
+    for stage in filter(finished, (run.folder.autoencoder, run.folder.denoiser)):
+        distributed.on_main(lambda stage=stage: prune(stage, keep=0))  # those that a kill after the last step has left
     autoencoder, weights = _autoencoder(run)
     encoded = _latents(run, autoencoder, weights)
     model = _denoiser(run, autoencoder, weights, encoded)
@@ -389,7 +400,7 @@ def _step(run: _Run, name: str) -> Iterator[Tell]:
 
 
 def _stopped(run: _Run, place: str) -> Interrupted:
-    return Interrupted(f"{place}; completed work is saved: {run.hint}", run.stop.signal_number)
+    return Interrupted(f"{place}; {run.kept}", run.stop.signal_number)
 
 
 def _note(console: Console, sentence: str) -> None:

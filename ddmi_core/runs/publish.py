@@ -11,10 +11,11 @@ import tomli_w
 import torch
 from torch import Tensor
 
+from ddmi_core import records
 from ddmi_core.errors import OutputError
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
-from ddmi_core.model.run_folder import RunFolder, check_finished, read_head
+from ddmi_core.model.run_folder import RunFolder, check_finished, read_head, sealed
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card, shortened
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
@@ -68,10 +69,10 @@ def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
     table = shortened(tomllib.loads(source.toml.read_text(encoding="utf-8")))
     if "file" in table["run"]:
         table["run"]["file"] = Path(table["run"]["file"]).name
-    _write(target.toml, tomli_w.dumps(table))
+    _write(target.toml, sealed(tomli_w.dumps(table)))
     if source.metrics.is_file():
         figures = json.loads(Evaluation.load(source.metrics).to_json())
-        _write(target.metrics, json.dumps(shortened(figures), indent=1) + "\n")
+        _write(target.metrics, records.to_json(shortened(figures)))
     _write(target.path / CARD, card)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import asdict, define, field, frozen
 
-from ddmi_core.errors import counted
+from ddmi_core.errors import counted, printable
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Account:
             if amounts:
                 middle, (most, where) = statistics.median(amount for amount, _ in amounts), max(amounts)
                 unit = f" {cases[0][1].unit}".rstrip()
-                spread = f", up to {most:.3g} ({shown(where)})" if most != middle else ""
+                spread = f", up to {most:.3g} ({printable(where)})" if most != middle else ""
                 line += f": {middle:.3g}{unit}{' in the middle' * bool(spread)}{spread}"
             yield line
 
@@ -264,11 +264,6 @@ def accounting() -> Iterator[Account]:
         _OPEN.reset(token)
 
 
-def shown(name: str) -> str:
-    """A name on one line of a terminal: control characters are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
@@ -285,8 +280,8 @@ def _listed(head: str, names: Sequence[str], details: Sequence[str], every: bool
     most = len(names) if every else SHOWN
     if details:
         more = [f"     and {len(details) - most} more; --all lists them"] if len(details) > most else []
-        return [f"{head}:", *(f"     {shown(detail)}" for detail in details[:most]), *more]
+        return [f"{head}:", *(f"     {printable(detail)}" for detail in details[:most]), *more]
     if not names:
         return [head]
     more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return [f"{head}: {', '.join([*map(shown, names[:most]), *more])}"]
+    return [f"{head}: {', '.join([*map(printable, names[:most]), *more])}"]

@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,14 @@ import numpy.typing as npt
 from attrs import frozen
 from platformdirs import user_cache_path
 
+from ddmi_core import records
 from ddmi_core.errors import OutputError
 
 SPARE_ROOM = 4  # times the size of an array that is stored to save time alone
 ABANDONED = 24 * 3600  # seconds without a write after which a partial file is removed; its process was killed
+
+BLOCK = 64 << 20  # bytes whose checksum a thread computes
+_LENGTH = struct.Struct("<Q")
 
 Rows = npt.NDArray[Any]
 
@@ -32,7 +39,8 @@ Rows = npt.NDArray[Any]
 class ArrayCache:
     """A folder of arrays in the user's cache, with size limits and least-recently-used eviction.
 
-    An array is one file: NumPy's format, followed by the array's notes as JSON. It is written under a temporary name
+    An array is one file: NumPy's format, followed by the array's notes as JSON with checksums, and where they begin. A
+    file that does not have its checksums is made again. It is written under a temporary name
     and renamed, so that several processes may compute the same array at once, and none reads a partial file.
 
     Args:
@@ -163,14 +171,46 @@ def source_digest(*modules: Path) -> str:
 
 
 def _opened(path: Path) -> tuple[Rows, Any]:
-    """A stored array and its notes; marks it as the most recently used."""
-    rows = np.load(path, mmap_mode="r")
+    """A stored array and its notes, compared with their checksums; marks it as the most recently used.
+
+    Raises:
+        ValueError: if the file is not what was stored.
+    """
+    size = path.stat().st_size - _LENGTH.size
+    if size < 0:
+        raise ValueError("it is cut")
     with path.open("rb") as file:
-        file.seek(rows.offset + rows.nbytes)
-        notes = json.loads(file.read())
+        file.seek(size)
+        (end,) = _LENGTH.unpack(file.read())
+        if not 0 <= end <= size:
+            raise ValueError("its end is damaged")
+        file.seek(end)
+        record = records.parsed(file.read(size - end))
+    records.check(record)
+    if record.get("sum") != _sum(path, end):
+        raise ValueError("its array is damaged")
+    rows = np.load(path, mmap_mode="r")
+    if rows.offset + rows.nbytes != end:
+        raise ValueError("its array is damaged")
     with suppress(OSError):  # read-only cache
         os.utime(path)
-    return rows, notes
+    return rows, record["notes"]
+
+
+def _sum(path: Path, size: int) -> str:
+    """Checksum of the first bytes of a file: CRC-32 of its blocks, which threads read (2 GiB/s a core)."""
+
+    def block(start: int) -> int:
+        with path.open("rb") as file:
+            file.seek(start)
+            left, found = min(BLOCK, size - start), 0
+            while left > 0 and (piece := file.read(min(left, 1 << 20))):
+                found, left = zlib.crc32(piece, found), left - len(piece)
+            return found
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        sums = list(pool.map(block, range(0, size, BLOCK)))
+    return f"{size}:" + hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:32]
 
 
 def _partial(path: Path) -> Path:
@@ -178,9 +218,11 @@ def _partial(path: Path) -> Path:
 
 
 def _finish(aside: Path, path: Path, notes: Any) -> None:
-    """Append the notes, which mark an array as complete, and rename the file."""
+    """Append the notes, with checksums, which mark an array as complete, and rename the file."""
+    end = aside.stat().st_size
+    record = records.sealed({"sum": _sum(aside, end), "notes": notes})
     with aside.open("ab") as file:
-        file.write(json.dumps(notes).encode())
+        file.write(json.dumps(record).encode() + _LENGTH.pack(end))
     aside.replace(path)
 
 

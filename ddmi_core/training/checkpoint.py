@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -18,6 +18,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from ddmi_core import records
 from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, OutputError
 
@@ -39,6 +40,17 @@ _DTYPES = {  # names in safetensors files
     torch.bool: "BOOL",
 }
 FINAL = "final"  # name of the checkpoint with a stage's final weights
+
+
+Facts = TypeVar("Facts")
+
+
+@frozen
+class _File:
+    """Facts about a file of a checkpoint."""
+
+    bytes: int
+    sha256: str
 
 
 class NewerFormatError(CheckpointError):
@@ -71,6 +83,19 @@ class Checkpoint:
                 f"checkpoint {self.folder} has no group {name!r}; it has {', '.join(self.record['files'])}"
             )
         return read_group(self.folder / f"{name}.safetensors")
+
+    def facts(self, kind: type[Facts]) -> Facts:
+        """Members of the record as an attrs class, which names them and their types; others are left out.
+
+        Raises:
+            CheckpointError: if one is missing, or has another type or a value that the class refuses.
+        """
+        try:
+            return records.structured(self.record, kind)
+        except records.DamagedRecord as error:
+            raise CheckpointError(
+                f"{self.folder / STATE} is damaged: {error}. Fix: restore it from a copy, or remove {self.folder}"
+            ) from error
 
     def bytes(self, name: str) -> int:
         """Size of the file of a group."""
@@ -126,8 +151,8 @@ def complete(
         written = [aside / f"{name}.safetensors" for name in tensors]
         others = sorted(path for path in aside.glob("[!.]*.safetensors") if path not in written)
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in (*written, *others)}
-        state = {"format": FORMAT, **record, "files": files}
-        write_synced(aside / STATE, [json.dumps(state, indent=1).encode()])
+        state = records.sealed({"format": FORMAT, **record, "files": files})
+        write_synced(aside / STATE, [records.to_json(state).encode()])
         if folder.exists():
             folder.rename(old)
         aside.rename(folder)
@@ -179,24 +204,29 @@ def load(folder: Path, share: Callable[[list[str]], Sequence[str]] = lambda name
     """
     _recover(folder)
     try:
-        record = json.loads((folder / STATE).read_text())
-        version = record["format"]
-        if not isinstance(version, int) or not 0 <= version < 2**31:
+        record = records.parsed(records.read_bytes(folder / STATE))
+        version = record.get("format")
+        if type(version) is not int or not 0 <= version < 2**31:
             raise ValueError("its format is not a number of a format")
         if version > FORMAT:
             raise NewerFormatError(
                 f"checkpoint {folder} has format {version}; this version reads up to {FORMAT}. "
                 "Fix: install a newer ddmi"
             )
-        if inside := [name for name in record["files"] if Path(name).name != name or len(name) > LONGEST]:
+        if inside := [name for name in dict(record["files"]) if Path(name).name != name or len(name) > LONGEST]:
             raise ValueError(f"{inside[0][:40]!r} is not the name of a file")
-        files = {name: (int(facts["bytes"]), str(facts["sha256"])) for name, facts in record["files"].items()}
+        files = records.structured(record.get("files"), dict[str, _File])
+        records.check(record)
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {STATE}") from error
     except (OSError, *DAMAGED) as error:
-        raise CheckpointError(f"{folder / STATE} is damaged or not a checkpoint's record: {error!r}") from error
+        raise CheckpointError(
+            f"{folder / STATE} is damaged or not a checkpoint's record: {error}. Fix: restore it from a copy; "
+            f"or remove the folder {folder.parent}, and train the stage again with --resume"
+        ) from error
     examined = set(share(list(files)))
-    for name, (expected, digest) in files.items():
+    for name, facts in files.items():
+        expected, digest = facts.bytes, facts.sha256
         path = folder / name
         try:
             size = path.stat().st_size if path.is_file() else -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ddmi_core.errors import DdmiError
+from ddmi_core.errors import DdmiError, RequestError
 
 TIMEOUT = timedelta(days=7)  # other processes may wait for an entire evaluation
 
@@ -118,6 +119,11 @@ def _state() -> Any:
     from accelerate import PartialState
 
     initialized = torch.distributed.is_available() and torch.distributed.is_initialized()
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        if not os.environ.get(name, "0").strip().lstrip("-").isdecimal():
+            raise RequestError(
+                f"the environment variable {name} is {os.environ[name]!r}, which is no number. Fix: unset it"
+            )
     state = PartialState(cpu=default_device().type == "cpu", timeout=TIMEOUT)
     if state.num_processes > 1 and not initialized:
         atexit.register(_leave)

@@ -6,6 +6,7 @@ import pickle
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -215,6 +216,8 @@ class _Compact(Dataset[Any]):
     def __getitem__(self, number: int) -> _Read:
         read = self.parts[number]
         if read.error is not None:
+            told = "".join(traceback.format_exception(read.error))
+            read.error.add_note(f"In the process that reads ahead:\n{told}")  # a traceback is not pickled
             try:
                 pickle.loads(pickle.dumps(read.error))
             except Exception:

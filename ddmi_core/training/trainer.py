@@ -12,12 +12,12 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from attrs import evolve, field, frozen
+from attrs import evolve, field, frozen, validators
 from torch import Tensor, nn
 
 from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
-from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError
+from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
 from ddmi_core.training.checkpoint import FINAL, load_into
@@ -63,6 +63,14 @@ class Stage:
     logged: Callable[[Moment], None] = lambda moment: None  # called in the main process after each logged step
     resume_hint: str = "repeat the command with --resume"
     failure_hint: str = "lower the learning rate, or use precision fp32"
+
+
+@frozen
+class _StepFacts:
+    """Facts of a step checkpoint that a resumed training goes on with."""
+
+    step: int = field(validator=validators.ge(0))
+    precision: str = field(default="", validator=validators.in_(("", "fp32", "bf16", "fp16")))
 
 
 class _Optimized:
@@ -184,7 +192,9 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
             f"the processes found different checkpoints in {stage.folder}, of the steps {sorted(found)}: all of "
             "them must see the same folder, so put --out where every machine can read it"
         )
-    distributed.on_main(lambda: stage.log.rewind(stage.name, step))
+    distributed.on_main(lambda: checkpoint.prune(stage.folder, keep=2, last=f"step-{step:08d}") if step else None)
+    if lost := distributed.on_main(lambda: stage.log.rewind(stage.name, step)):
+        stage.notice(f"{stage.log.path}: {counted(lost, 'damaged line')} left out")
     started, first = time.monotonic(), step
     watch, meter = _Watch(accelerator.device), Meter(readers, accelerator.device)
     if config.precision == "auto":
@@ -388,10 +398,12 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))
     average.load(stored.tensors("average"))
-    step = stored.record.get("step")
-    if not isinstance(step, int) or step < 0:
-        raise CheckpointError(f"checkpoint {stored.folder} records no step. Fix: remove this folder")
-    return step, str(stored.record.get("precision", ""))
+    facts = stored.facts(_StepFacts)
+    if stored.folder.name != f"step-{facts.step:08d}":
+        raise CheckpointError(
+            f"checkpoint {stored.folder} records step {facts.step}: it was edited or renamed. Fix: remove this folder"
+        )
+    return facts.step, facts.precision
 
 
 def rate_factor(step: int, config: TrainingConfig) -> float:

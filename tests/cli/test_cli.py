@@ -494,12 +494,6 @@ def test_debug_shows_the_traceback(tiny, engine):
     assert "Traceback" in ddmi("--debug", "run", "--plugin", "tiny", status=1)
 
 
-def test_a_defect_is_not_hidden(tiny, engine):
-    engine("ddmi_core.runs.pipeline", "execute", ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
-        ddmi("run", "--plugin", "tiny")
-
-
 def test_plugins_lists_and_narrows(tiny, monkeypatch):
     monkeypatch.setenv("DDMI_PLUGINS", "unset by the switch")
     records = {record["name"]: record for record in json.loads(ddmi("plugins", "--json"))}

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from ddmi_core.errors import RequestError
 from ddmi_core.registry import limit
 from ddmi_core.registry.limit import ImportTimeout, Watch
 
@@ -36,13 +37,20 @@ def test_work_that_waits_for_ever_is_ended(clock):
     assert watch.exceeded(0.001) == "waited longer than 30 s without using the processor"
 
 
-@pytest.mark.parametrize(("text", "factor"), [(None, 1.0), ("4", 4.0), ("0", 0.0), ("fast", 1.0)])
+@pytest.mark.parametrize(("text", "factor"), [(None, 1.0), ("4", 4.0), ("0", 0.0)])
 def test_the_factor_is_a_number_of_the_environment(monkeypatch, text, factor):
     if text is None:
         monkeypatch.delenv(limit.VARIABLE, raising=False)
     else:
         monkeypatch.setenv(limit.VARIABLE, text)
     assert limit.factor() == factor
+
+
+@pytest.mark.parametrize("text", ["fast", "inf", "-inf", "nan", "1e400", "", "1e7"])
+def test_another_value_of_the_factor_is_an_error(monkeypatch, text):
+    monkeypatch.setenv(limit.VARIABLE, text)
+    with pytest.raises(RequestError, match=f"the environment variable {limit.VARIABLE} is '{text}'. Fix: set it to a"):
+        limit.set_limit()
 
 
 def test_messages_name_the_variable_with_a_larger_factor(monkeypatch):

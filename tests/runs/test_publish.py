@@ -19,6 +19,7 @@ from ddmi_core.runs.publish import publish
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import checkpoint
 from formula_domains import WAVE
+from unsealed import unsealed
 
 pytestmark = pytest.mark.usefixtures("registered")
 FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
@@ -75,7 +76,7 @@ def test_absolute_paths_are_reduced_to_their_last_part(value, short):
 def test_no_path_of_the_machine_is_published(run, tmp_path):
     private = shutil.copytree(run, tmp_path / "private")
     text = (private / "run.toml").read_text()
-    (private / "run.toml").write_text(text.replace('data = ""', 'data = "/home/anna/waves"'))
+    (private / "run.toml").write_text(unsealed(text.replace('data = ""', 'data = "/home/anna/waves"')))
     (private / "metrics.json").write_text(
         json.dumps({"figures": [{"name": "e", "value": 1, "protocol": {"source": "/home/anna/waves"}}], "samplers": []})
     )
@@ -123,7 +124,7 @@ def test_a_run_without_figures_or_plugin_is_published_too(run, tmp_path):
     text = (
         (copy / "run.toml").read_text().replace('"wave"', '"other"').replace('distribution = ""', 'distribution = "a"')
     )
-    (copy / "run.toml").write_text(text.replace('version = ""', 'version = "1.0"', 1))
+    (copy / "run.toml").write_text(unsealed(text.replace('version = ""', 'version = "1.0"', 1)))
     publish(copy, tmp_path / "weights")
     card = (tmp_path / "weights" / "README.md").read_text()
     assert "model-index" not in card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ddmi_nerf.rendering.scene import SURFACE, Bytes, Picture, frames
 DEPTH_UNITS = 8192  # steps of a depth map per unit of length
 THUMBNAIL, SHOWN = 128, 16  # pixels a side and frames of an orbit in a report
 NEAREST = 0.1  # depth of a rectangle whose camera does not look towards the origin
-ASIDE = ".partial-"  # prefix of files until they are complete
+ASIDE = re.compile(r"^\.partial-(?:[0-9a-f]{6}-[0-9]+-)?")  # prefix of files until they are complete
 UNLIT = "KHR_materials_unlit"
 
 
@@ -161,7 +162,7 @@ def picture(artefact: Picture) -> Image.Image | list[Image.Image]:
 
 def cameras_path(path: Path) -> Path:
     """Path of the cameras next to a file, which may still have its temporary name."""
-    return path.with_name(path.name.removeprefix(ASIDE)).with_suffix(".json")
+    return path.with_name(ASIDE.sub("", path.name)).with_suffix(".json")
 
 
 def _trimesh() -> Any:
