@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def read_array(path: Path, native: Sequence[int], channels: int) -> GridSignal:
     form = "x".join(["N"] * len(native) + ([str(channels)] if channels > 1 else []))
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError, TokenError) as error:  # of damaged headers
         raise DataError(
             f"{path}: not a NumPy file ({error}). Fix: write an array of shape {form} with numpy.save"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import threading
@@ -15,6 +16,7 @@ CHANGES = {
     *("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.utime"),
     "shutil.rmtree",
 }
+DEAD = 999_999_999  # number that no process has
 TORN = b'{"torn": [0.1, '
 
 _recorders: list[Recorder] = []
@@ -80,6 +82,8 @@ class Recorder:
                 return
             with inside.open("ab" if inside.suffix == ".jsonl" else "wb") as file:
                 file.write(TORN)
+        for path in sorted(state.rglob(f"*-{os.getpid()}-*")):  # partial files name their process, which is dead now
+            path.rename(path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{DEAD}-")))
         found = hashlib.sha256()
         for path in sorted(state.rglob("*")):
             found.update(str(path.relative_to(state)).encode() + (path.read_bytes() if path.is_file() else b""))

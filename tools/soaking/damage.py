@@ -113,8 +113,8 @@ class Readers:
         """Figures."""
         from ddmi_core.evaluation.results import Evaluation
 
-        path = self.run / "metrics.json"
-        return Evaluation.load(path).to_json() if path.exists() else ""
+        had = (self.run.with_name("undamaged") / "metrics.json").exists()
+        return Evaluation.load(self.run / "metrics.json").to_json() if had else ""
 
     def data(self) -> str:
         """The account of the data is read by commands alone."""
