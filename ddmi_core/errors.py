@@ -86,6 +86,10 @@ class TrainingError(DdmiError):
     """Training cannot continue, for example because a loss is not finite."""
 
 
+class NotFiniteError(DdmiError):
+    """A result has values that are not finite, so it is not written."""
+
+
 class Interrupted(DdmiError):  # noqa: N818 - the state of a run, not an error
     """A signal stopped the work after its state was saved."""
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.timesteps import Evaluation, Timestep, corrected, exponential_step, extrapolated, timestep_grid
+from ddmi_core.errors import NotFiniteError
 from ddmi_core.registry.extensions import part
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)
@@ -84,10 +85,17 @@ class Sampler:
 
         Raises:
             ValueError: if the times do not decrease, or a required generator is missing.
+            NotFiniteError: at the first step whose result is not finite.
         """
         grid = timestep_grid(path, times)
         for step, result in enumerate(self._loop(denoise, x, grid, generator), start=1):
             x, x0 = result
+            if not torch.isfinite(x).all():
+                raise NotFiniteError(
+                    f"sampling has values that are not finite after step {step} of {len(grid) - 1}. Fix: lower the "
+                    "guidance, or take other steps or another sampler; if it happens with every setting, the weights "
+                    "are unusable: train again with a lower training.rate"
+                )
             if callback is not None:
                 callback(Progress(step, len(grid) - 1, grid[step - 1].time, x0))
         return x

@@ -11,6 +11,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from ddmi_core.errors import NotFiniteError
 from ddmi_core.fields.coordinates import window_axes
 from ddmi_core.fields.field import Field
 
@@ -115,6 +116,11 @@ class Raster(GridArtefact):
         shares = Window(self.size, self.bounds).share
         extra = self.extra([length / share for length, share in zip(self.size, shares, strict=True)])
         for _, values in self.field.lattice(axes, extra).slabs():
+            if not values.isfinite().all():
+                raise NotFiniteError(
+                    "the field has values that are not finite, so it is not written. Fix: lower the guidance of "
+                    "samples, or use other weights; the training of these has diverged"
+                )
             yield values.clamp_(*self.limits).float().cpu().numpy()
 
     def at(self, size: Sequence[int]) -> Raster:

@@ -26,7 +26,7 @@ from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Progress, sampler_named
-from ddmi_core.errors import CheckpointError, PluginError, RequestError, unknown_name
+from ddmi_core.errors import CheckpointError, NotFiniteError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
@@ -142,15 +142,22 @@ class Model:
         sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
         return self.fields(self.sample_latents(n, sampling, callback))
 
-    def sample_parts(self, n: int, *, seed: int = 0, condition: str | None = None) -> Iterator[Field]:
+    def sample_parts(
+        self, n: int, *, seed: int = 0, condition: str | None = None, sampling: Sampling | None = None
+    ) -> Iterator[Field]:
         """Yield the fields of `sample` in parts, so that memory holds those of one part.
+
+        Args:
+            n: number of samples.
+            seed, condition: as for `sample`.
+            sampling: all options of sampling, in place of the two.
 
         Raises:
             RequestError: as `sample`.
         """
+        sampling = sampling or Sampling(seed=seed, condition=condition)
         for start in range(0, n, LARGEST_BATCH):
-            numbers = range(start, min(n, start + LARGEST_BATCH))
-            yield self.fields(self.latents_of(numbers, Sampling(seed=seed, condition=condition)))
+            yield self.fields(self.latents_of(range(start, min(n, start + LARGEST_BATCH)), sampling))
 
     @torch.no_grad()
     def fields(self, flat: Tensor) -> Field:
@@ -243,7 +250,9 @@ class Model:
 
         Raises:
             RequestError: for values, sizes or numbers out of range, or an unknown condition.
+            NotFiniteError: if a fit is not finite.
         """
+        guidance = Sampling(guidance=guidance).guidance
         if n < 1 or steps < 1:
             raise RequestError(f"n={n} and steps={steps} must both be at least 1")
         # Without a requested condition the denoiser gets none, if training dropped conditions.
@@ -355,7 +364,15 @@ class Model:
             field: a batch of one.
             size: cells along every axis, `1024`, or along each, slowest first, `(768, 1024)`; the native size by
                 default. A domain without grids takes its own kind of view.
+
+        Raises:
+            NotFiniteError: if the field has values that are not finite.
         """
+        if not all(plane.isfinite().all() for planes in field.basis for plane in planes):
+            raise NotFiniteError(
+                "the field has values that are not finite, so it is neither rendered nor written. Fix: lower the "
+                "guidance of samples, or use other weights; the training of these has diverged"
+            )
         return self.renderer.render(field, size)
 
     def read(self, path: str | Path) -> Any:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ddmi_core.api.evaluation import NORMAL, RECONSTRUCTION, Figure
 from ddmi_core.atomic import write_error
-from ddmi_core.errors import OutputError
+from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.nested import move
@@ -68,14 +68,17 @@ class Reconstruction:
 
 
 def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> list[Path]:
-    """Generate fields and export one artefact each, `sample-0000.*`.
+    """Generate fields and export one artefact each, `sample-0000.*`, in parts: memory does not grow with `n`.
 
     Raises:
         RequestError: for names or numbers that the model does not accept.
         OutputError: if files exist already or cannot be written.
+        NotFiniteError: if a sample is not finite; those before it are written.
     """
+    if n < 1:
+        raise RequestError(f"n={n} must be at least 1")
     paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
-    fields = model.fields(model.sample_latents(n, sampling))
+    fields = (field for part in model.sample_parts(n, sampling=sampling) for field in part)
     for field, path in zip(fields, paths, strict=True):
         model.write(model.render(field, export.size), path)
     return paths

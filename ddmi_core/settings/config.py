@@ -14,6 +14,7 @@ from ddmi_core.errors import RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
+MOST_GUIDANCE = 100.0  # scale; far beyond it, estimates leave the range of the numbers
 NETWORKS = ("inception", "i3d", "clip", "dinov2")  # kinds of feature networks, for files in their published forms
 LPIPS = "lpips"  # kind of a network that compares pairs, not sets
 PRESETS = ("quick", "base", "paper")
@@ -47,7 +48,7 @@ class SamplingConfig:
     count: int = field(default=16, validator=validators.ge(1))
     sampler: str = field(default="dpmpp_2m", validator=Named("samplers"))
     steps: int = field(default=16, validator=validators.ge(1))
-    guidance: float = field(default=1.0, validator=validators.ge(0))
+    guidance: float = field(default=1.0, validator=[validators.ge(0), validators.le(MOST_GUIDANCE)])
     guidance_from: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
     guidance_to: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
 
@@ -73,7 +74,7 @@ class Sampling:
         guidance: scale of classifier-free guidance, 1 for none; the run's own if `None`.
 
     Raises:
-        RequestError: if there is no such sampler, or steps are below 1.
+        RequestError: if there is no such sampler, steps are below 1, or the guidance is not from 0 to 100.
     """
 
     seed: int = 0
@@ -88,6 +89,8 @@ class Sampling:
             offer("samplers", self.sampler)
         if self.steps is not None and self.steps < 1:
             raise RequestError(f"steps={self.steps} must be at least 1")
+        if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
+            raise RequestError(f"guidance={self.guidance:g} must be from 0 (unconditional) to {MOST_GUIDANCE:g}")
 
 
 @frozen(kw_only=True)

@@ -170,7 +170,9 @@ def _in_zip(location: Path, suffixes: Sequence[str]) -> list[Entry]:
             raise OSError(f"{info.file_size:,} bytes, more than the limit of {LARGEST_FILE:,} a file")
         if os.getpid() not in opened:
             opened[os.getpid()] = zipfile.ZipFile(location)
-        return BytesIO(opened[os.getpid()].read(info))
+        with opened[os.getpid()].open(info) as file:
+            # Without a number, all is inflated before it is cut at the declared size, which may be forged.
+            return BytesIO(file.read(info.file_size + 1))
 
     return _below_top(
         [

@@ -22,15 +22,15 @@ WRITE_SECONDS = 20.0  # for a client to take a part of a response
 PART = 1 << 16
 
 
-class RequestTooLong(Exception):
+class RequestTooLong(Exception):  # noqa: N818 - what is wrong is the name
     """The request line and the headers are too long."""
 
 
-class RequestTooSlow(Exception):
+class RequestTooSlow(Exception):  # noqa: N818 - as above
     """A request has begun and has not arrived in time."""
 
 
-class ClientGone(ConnectionError):
+class ClientGone(ConnectionError):  # noqa: N818 - an event
     """The client has closed the connection."""
 
 

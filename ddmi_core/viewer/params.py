@@ -12,11 +12,10 @@ from urllib.parse import parse_qsl
 from attrs import frozen
 
 from ddmi_core.errors import RequestError
-from ddmi_core.settings.config import Sampling
+from ddmi_core.settings.config import MOST_GUIDANCE, Sampling
 
 MOST_SAMPLES = 64
 MOST_STEPS = 1000
-MOST_GUIDANCE = 100.0
 LONGEST = 500  # characters of a condition
 LARGEST_SEED = 2**63 - 1
 MOST_NAMES = 32  # of one request

@@ -57,8 +57,8 @@ POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:
 class Server(LimitedServer):
     """Serves one session to browsers on this machine that know its token.
 
-    The token is drawn anew for each server. Addresses have it as `?token=`, as in Jupyter, and the page sends it back in
-    the header `Authorization: Bearer`. There is no cookie, because browsers send the cookies of 127.0.0.1 to every port.
+    The token is drawn anew for each server. Addresses have it as `?token=`, as in Jupyter, and the page sends it back
+    in the header `Authorization: Bearer`. Browsers would send a cookie of 127.0.0.1 to every port, so there is none.
 
     Args:
         port: port to listen on; `None` for the first free one from 8642, and 0 for any.

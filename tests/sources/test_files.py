@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import tarfile
+import tracemalloc
 import zipfile
 from io import BytesIO
 from multiprocessing import get_context
@@ -238,3 +240,17 @@ def test_what_to_do_with_other_archives_is_told(folder, tmp_path):
     first = find_files(locked, WANTED, "things")[0]
     with pytest.raises(DataError, match=r"a\.TXT: cannot be read: it is encrypted"), first.opened():
         pass
+
+
+def test_a_zip_entry_of_a_forged_size_is_not_inflated_beyond_it(tmp_path):
+    place = tmp_path / "set.zip"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", bytes(1 << 28))
+    content, true = place.read_bytes(), struct.pack("<I", 1 << 28)
+    place.write_bytes(content.replace(true, struct.pack("<I", 100)))
+    (entry,) = find_files(place, (".txt",), "things")
+    tracemalloc.start()
+    with pytest.raises(DataError, match="CRC"), entry.opened():
+        pass
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()

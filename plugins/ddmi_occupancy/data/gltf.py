@@ -14,6 +14,7 @@ import numpy as np
 from ddmi_core.errors import DataError
 from ddmi_occupancy.geometry.mesh import TriangleMesh
 
+LONGEST = 120  # characters of an address in messages
 DRACO, MESHOPT = "KHR_draco_mesh_compression", "EXT_meshopt_compression"
 
 
@@ -26,12 +27,13 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
         beside: folder of the file, which may contain its buffers; None in an archive.
 
     Raises:
-        DataError: if the file is damaged or compressed, or a buffer is missing.
+        DataError: if the file is damaged or compressed, a buffer is missing, or it names files outside of its folder.
     """
     import trimesh
 
     kind, tree = Path(name).suffix.lower()[1:], _tree(data)
     _check_compression(tree, name)
+    _check_places(tree, name, beside)
     folder = None if beside is None else beside / Path(name).name
 
     class Resolver(trimesh.resolvers.FilePathResolver):
@@ -39,7 +41,10 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
 
         def get(self, uri: str) -> Any:
             """The contents of a buffer."""
-            return super().get(uri if self.absolute(uri).exists() else unquote(uri))
+            found = None if beside is None else _inside(beside, uri)
+            if found is None:
+                raise DataError(f"{name}: names the file {uri[:LONGEST]!r} outside of its folder")
+            return found.read_bytes()
 
     options: dict[str, Any] = {"skip_materials": True, "process": False, "maintain_order": True}
     if folder is not None:
@@ -62,7 +67,7 @@ def _tree(data: bytes) -> dict[str, Any]:
         data = data[20 : 20 + int.from_bytes(data[12:16], "little")]
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -79,6 +84,41 @@ def _check_compression(tree: dict[str, Any], name: str) -> None:
         raise DataError(
             f"{name}: compressed with meshopt ({MESHOPT}), which is not read; export it without compression"
         )
+
+
+def _check_places(tree: dict[str, Any], name: str, beside: Path | None) -> None:
+    """Refuse buffers and images that are files outside of the folder, or no regular files."""
+    for uri in _uris(tree):
+        if beside is not None and _inside(beside, uri) is None:
+            raise DataError(
+                f"{name}: names the file {uri[:LONGEST]!r}, which is not in its folder; only files there are read. "
+                "Fix: export the mesh again, or convert it to GLB, which contains its buffers"
+            )
+
+
+def _uris(tree: dict[str, Any]) -> list[str]:
+    """Addresses of files in buffers and images; not those that contain their data."""
+    lists = [tree.get(key) for key in ("buffers", "images")]
+    items = [item for each in lists if isinstance(each, list) for item in each if isinstance(item, dict)]
+    uris = [item["uri"] for item in items if isinstance(item.get("uri"), str)]
+    return [uri for uri in uris if not uri.startswith("data:")]
+
+
+def _inside(folder: Path, uri: str) -> Path | None:
+    """The file in a folder that an address names, also percent-encoded; `None` if it is elsewhere, or no regular file.
+
+    A file that does not exist, in the folder, is not elsewhere.
+    """
+    for written in (uri, unquote(uri)):
+        try:
+            place = folder / written
+            if not place.resolve().is_relative_to(folder.resolve()) or (place.exists() and not place.is_file()):
+                return None
+            if place.is_file():
+                return place
+        except (OSError, ValueError):  # too long, or with a zero byte
+            return None
+    return place
 
 
 def _absent_buffers(tree: dict[str, Any], beside: Path | None) -> list[str]:

@@ -5,11 +5,13 @@ import io
 import json
 import struct
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ddmi_core.errors import DataError
+from ddmi_occupancy.data.gltf import read_gltf
 from ddmi_occupancy.data.mesh_files import read_mesh, triangles
 from ddmi_occupancy.data.ply import ply_elements
 from ddmi_occupancy.data.polygons import triangulated
@@ -279,3 +281,34 @@ def test_faces_between_solids_that_touch_and_sheets_stay():
     assert single_sided(touching) is not touching
     assert len(single_sided(touching).faces) == 24
     assert repaired(touching, "a.obj", True).volume == pytest.approx(2)
+
+
+@pytest.mark.parametrize("where", ["buffers", "images"])
+@pytest.mark.parametrize(
+    "how", ["../secret.bin", "%2e%2e/secret.bin", "{outside}/secret.bin", "link.bin", "sub/../../secret.bin"]
+)
+def test_a_gltf_file_reads_nothing_outside_of_its_folder(how, where, tmp_path):
+    text, blob = gltf("inside.bin")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(blob)
+    (folder / "inside.bin").write_bytes(blob)
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    tree, uri = json.loads(text), how.format(outside=tmp_path)
+    tree.setdefault(where, [{}])[0]["uri"] = uri
+    with pytest.raises(DataError, match="is not in its folder"):
+        read_gltf(json.dumps(tree).encode(), "a.gltf", folder)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there are no devices")
+@pytest.mark.parametrize("uri", ["/dev/zero", "zero", "a" * 5000, "a\0b"])
+def test_a_gltf_file_reads_no_device_and_no_impossible_name(uri, tmp_path):
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with pytest.raises(DataError):
+        read_gltf(gltf(uri)[0].encode(), "a.gltf", tmp_path)
+
+
+def test_a_gltf_file_reads_buffers_in_its_folder(tmp_path):
+    text, blob = gltf("a%20b.bin")
+    (tmp_path / "a b.bin").write_bytes(blob)
+    assert read_gltf(text.encode(), "a.gltf", tmp_path).vertices.shape == (12, 3)
