@@ -156,7 +156,7 @@ def _record(entry: Entry) -> dict[str, Any]:
 def _object(text: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON: {error}") from error
     return value if isinstance(value, dict) else {}
 
