@@ -87,7 +87,7 @@ def _record(path: Path, fix: str) -> str:
         found = record_files.read(path)
     except record_files.DamagedRecord as error:
         raise CheckpointError(f"{path} is damaged: {error}. Fix: {fix}") from error
-    return "" if record_files.CHECKSUM in found else "without a checksum"
+    return "good" if record_files.CHECKSUM in found else "without a checksum"
 
 
 def _lines(log: Log) -> str:

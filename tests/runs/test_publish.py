@@ -141,7 +141,7 @@ def test_the_card_takes_identifiers_alone(run, tmp_path, option):
 
 def test_the_card_names_the_data_without_the_path_of_the_authors_machine(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    found = json.loads((copy / "metrics.json").read_text())
+    found = json.loads(unsealed((copy / "metrics.json").read_text()))
     for figure in found["figures"]:
         figure["protocol"]["source"] = "folder:/home/alice/waves"
     (copy / "metrics.json").write_text(json.dumps(found))
