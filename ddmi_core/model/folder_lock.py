@@ -71,7 +71,11 @@ def locked(
         OutputError: names the process that holds it; or the folder cannot be written.
     """
     with ExitStack() as stack:
-        distributed.on_main(lambda: stack.callback(_hold(folder, clock, sleep)) and None)
+
+        def hold() -> None:  # returns nothing, since all processes get what it returns
+            stack.callback(_hold(folder, clock, sleep))
+
+        distributed.on_main(hold)
         yield
 
 
