@@ -30,6 +30,7 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.evaluation.samples import ObservedModel, forget_parts, samples_of
 from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure, set_figures
 from ddmi_core.model.data import load_data
+from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.training import distributed
@@ -61,12 +62,14 @@ def evaluate_run(
         ConfigError: if a network does not fit the domain, or two have the same name.
         PluginError: if an extension that it uses is missing.
         RequestError: if the domain declares no protocol of a paper, or a network has an unknown kind.
+        OutputError: if another process writes into the folder, or it cannot be written.
     """
     folder = RunFolder(run)
     model, split = load_checked(folder, plugin, networks)
-    result = measure(model, split, tell, folder=folder, paper=protocol == PAPER)
     place = folder.paper_metrics if protocol == PAPER else folder.metrics
-    return distributed.on_main(lambda: keep(result, place, folder))
+    with locked(run):
+        result = measure(model, split, tell, folder=folder, paper=protocol == PAPER)
+        return distributed.on_main(lambda: keep(result, place, folder))
 
 
 def load_checked(folder: RunFolder, plugin: str | None, networks: Sequence[str] = ()) -> tuple[Model, Split]:

@@ -20,6 +20,7 @@ from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import SEED, common_protocol, default_plan, sampling_protocol
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
 from ddmi_core.evaluation.set_figures import LEAST
+from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.settings.config import Sampling, sampler_and_steps
@@ -37,12 +38,15 @@ def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Eval
         CheckpointError: if the run is not finished, or not evaluated.
         DataError: if its data are missing or have changed, or fewer than two signals are held out.
         PluginError: if an extension that it uses is missing.
+        OutputError: if another process writes into the folder, or it cannot be written.
     """
     folder = RunFolder(run)
-    kept = Evaluation.load(folder.metrics)
+    Evaluation.load(folder.metrics)
     model, split = load_checked(folder, plugin)
-    result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
-    result.save(folder.metrics)
+    with locked(run):
+        kept = Evaluation.load(folder.metrics)
+        result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
+        result.save(folder.metrics)
     return result
 
 

@@ -21,6 +21,7 @@ from ddmi_core import record_files
 from ddmi_core.api.domain import Domain
 from ddmi_core.atomic import write_error, written_aside
 from ddmi_core.errors import CheckpointError, ConfigError, OutputError, PluginError, RequestError
+from ddmi_core.model.folder_lock import PREFIX
 from ddmi_core.registry.extensions import names, offer
 from ddmi_core.registry.records import KINDS
 from ddmi_core.registry.registry import argument, domain_named
@@ -147,8 +148,9 @@ def pretrained(domain: Domain) -> RunFolder:
 
 
 def is_empty(folder: RunFolder) -> bool:
-    """Whether the folder exists and is empty, except for a partial `run.toml` of an interrupted start."""
-    return folder.path.is_dir() and all(inside.name.startswith(".partial-") for inside in folder.path.iterdir())
+    """Whether the folder exists and is empty, except for a lock and a partial `run.toml` of an interrupted start."""
+    left = (".partial-", PREFIX)
+    return folder.path.is_dir() and all(inside.name.startswith(left) for inside in folder.path.iterdir())
 
 
 def claim(folder: RunFolder) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from ddmi_core.model.data import (
     source_name,
     summarize,
 )
+from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
@@ -133,9 +134,24 @@ def execute(
     Raises:
         RequestError: there is no such tracker or callback, or what it requires is not installed.
         Interrupted: SIGINT or SIGTERM was received; the state is saved.
-        OutputError: a file cannot be written; completed work is saved.
+        OutputError: a file cannot be written; completed work is saved. Or another process writes into the folder.
         DdmiError: see the steps.
     """
+    with ExitStack() as held:
+        return _execute(config, domain, out, resume, console, trackers, callbacks, held)
+
+
+def _execute(
+    config: RunConfig,
+    domain: Domain,
+    out: Path,
+    resume: bool,
+    console: Console,
+    trackers: Sequence[str],
+    callbacks: Sequence[str],
+    held: ExitStack,
+) -> Path:
+    """Body of `execute`; `held` ends the lock of the folder."""
     limit_threads()
     console = console if distributed.is_main() else Console(quiet=True)
     observers = Observers(
@@ -152,6 +168,7 @@ def execute(
         resume = False
     if resume:
         stored = run_folder.read_config(place, domain)
+        held.enter_context(locked(out))
         run_folder.check_extensions(place, domain)
         stored = evolve(stored, data=absolute(parts, stored.data))
         if ignored := _ignored(config, stored, domain):
@@ -176,6 +193,7 @@ def execute(
         check_networks(parts, config.evaluation)
         if not resume:
             distributed.on_main(lambda: run_folder.claim(place))
+            held.enter_context(locked(out))
         split = distributed.main_first(lambda: load_data(parts, config.data))
         config = fitting_condition(parts, config, split)
         found = summarize(split, source_name(parts, config.data))

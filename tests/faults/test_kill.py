@@ -69,3 +69,19 @@ def test_signals_end_a_run_with_their_status_and_a_command_that_completes_it(und
         assert (name, words[-1]) == ("ddmi", "--resume")
     example.complete(words)
     assert example.weights(out) == undisturbed
+
+
+def test_of_two_resumes_at_once_one_runs_undisturbed_and_the_other_names_it(undisturbed, tmp_path):
+    out = tmp_path / "run"
+    first = example.start(example.resumption(out, STEPS))
+    example.wait_for(first, out, "autoencoder/step-*")
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second one asks
+    second = example.start(example.resumption(out, STEPS))
+    text = "".join(part or "" for part in second.communicate(timeout=120))
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode == 1, text
+    assert f"is in use: process {first.pid} on " in " ".join(text.split())
+    first.communicate(timeout=300)
+    assert first.returncode == 0
+    assert example.weights(out) == undisturbed
+    assert not list(out.glob(".lock-*"))

@@ -1,0 +1,176 @@
+"""The lock of a run folder: one writer at a time; a writer that has ended does not hold it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+
+from attrs import asdict, frozen
+
+from ddmi_core.atomic import write_error
+from ddmi_core.errors import OutputError
+from ddmi_core.training import distributed
+
+PREFIX = ".lock-"
+BEAT = 10.0  # seconds between two signs of life
+STALE = 90.0  # seconds without one after which a process of another machine has ended
+
+
+@frozen
+class Owner:
+    """A process: `machine` and `start` are empty where the system does not tell them, so the heartbeat decides."""
+
+    host: str
+    machine: str  # start of the system and space of process numbers
+    pid: int
+    start: str  # of the process, in ticks since the start of the system
+
+    @property
+    def ended(self) -> bool | None:
+        """Whether it has ended; `None` if this process cannot tell."""
+        here = this_process()
+        if not self.start or (self.host, self.machine) != (here.host, here.machine):
+            return None
+        return _started(self.pid) != self.start
+
+
+def this_process() -> Owner:
+    """The process that asks."""
+    machine = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        machine = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    return Owner(socket.gethostname(), machine, os.getpid(), _started(os.getpid()) if machine else "")
+
+
+def _started(pid: int) -> str:
+    """Start of a running process; empty if there is none, or it is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+@contextmanager
+def locked(
+    folder: Path, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep
+) -> Iterator[None]:
+    """Hold the lock of an existing folder; of a data-parallel program, the main process holds it for all.
+
+    A process of this machine decides at once. One of another machine is watched: a sign of life ends the attempt, and
+    after `STALE` seconds without one the lock is taken over. The clocks of the machines need not agree.
+
+    Raises:
+        OutputError: names the process that holds it; or the folder cannot be written.
+    """
+    with ExitStack() as stack:
+
+        def hold() -> None:  # returns nothing, since all processes get what it returns
+            stack.callback(_hold(folder, clock, sleep))
+
+        distributed.on_main(hold)
+        yield
+
+
+def _hold(folder: Path, clock: Callable[[], float], sleep: Callable[[float], object]) -> Callable[[], None]:
+    """Take the lock, and return what releases it."""
+    try:
+        mine = _take(folder, clock, sleep)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    done = Event()
+
+    def beat() -> None:
+        while not done.wait(BEAT):
+            with suppress(OSError):  # a network file system may be away for a while
+                os.utime(mine)
+
+    thread = Thread(target=beat, name="lock", daemon=True)
+    thread.start()
+
+    def release() -> None:
+        done.set()
+        thread.join()
+        for place in _places(folder):  # the oldest first, so that the own one holds until the end
+            if _number(place) <= _number(mine):
+                with suppress(OSError):
+                    place.unlink()
+
+    return release
+
+
+def _take(folder: Path, clock: Callable[[], float], sleep: Callable[[float], object]) -> Path:
+    """Create the next file of the lock: of all processes that find the last one's owner dead, one succeeds."""
+    while True:
+        places = _places(folder)
+        sign = _sign(places[-1]) if places else None
+        if places and not _left(places[-1], clock, sleep):
+            raise OutputError(_refusal(folder, places[-1]))
+        mine = folder / f"{PREFIX}{_number(places[-1]) + 1 if places else 0}"
+        try:
+            handle = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            continue
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(this_process()), file)
+        if _places(folder)[-1:] == [mine] and (not places or _sign(places[-1]) == sign):
+            return mine
+        mine.unlink(missing_ok=True)  # another process was faster
+
+
+def _left(place: Path, clock: Callable[[], float], sleep: Callable[[float], object]) -> bool:
+    """Whether the owner of a file of the lock has ended; waits for a sign of life where only that tells."""
+    first, since = _sign(place), clock()
+    while True:
+        owner = _owner(place)
+        if owner is not None and owner.ended is not None:
+            return owner.ended
+        sign = _sign(place)
+        if sign is None or sign != first:
+            return sign is None
+        if clock() - since >= STALE:
+            return True
+        sleep(1.0)
+
+
+def _sign(place: Path) -> int | None:
+    """The time of the last sign of life; `None` if the file is gone. Opening makes network file systems ask anew."""
+    try:
+        with place.open("rb") as file:
+            return os.fstat(file.fileno()).st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _owner(place: Path) -> Owner | None:
+    """The owner that a file of the lock names; `None` if it is gone or not complete."""
+    try:
+        found = Owner(**json.loads(place.read_bytes()[:4096]))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found.pid, int) and isinstance(found.start, str) else None
+
+
+def _refusal(folder: Path, place: Path) -> str:
+    owner = _owner(place)
+    who = f"process {owner.pid} on {str(owner.host)[:80]!r}" if owner else "another process"
+    return (
+        f"{folder} is in use: {who} writes into it. Fix: wait for its end, or stop it, and give the same command again"
+    )
+
+
+def _number(place: Path) -> int:
+    return int(place.name.removeprefix(PREFIX))
+
+
+def _places(folder: Path) -> list[Path]:
+    """The files of the lock, the newest last."""
+    found = (place for place in folder.glob(f"{PREFIX}*") if place.name.removeprefix(PREFIX).isdecimal())
+    return sorted(found, key=_number)
