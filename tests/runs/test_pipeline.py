@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import tomllib
@@ -419,7 +420,9 @@ def test_the_output_folder_is_checked_before_the_data_are_loaded(copied_run, for
 def test_a_start_that_was_cut_off_before_run_toml_can_be_repeated(resume, finished_runs, tmp_path):
     out = tmp_path / "wave"
     out.mkdir()
-    (out / ".partial-run.toml").write_text("half")
+    program = "from ddmi_core.atomic import _own; print(_own())"
+    own = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    (out / f"{own}run.toml").write_text("half")  # of a process that has ended
     text = run(DOMAINS["wave"], out, resume=resume)
     assert ("there is no run in" in text) == resume
     assert contents(out) == contents(finished_runs["wave"])
@@ -636,7 +639,7 @@ def test_damaged_final_weights_are_refused_and_not_trained_over(copied_run, form
 
 def test_damaged_metrics_tell_how_to_make_them_again(copied_run, formula_domain, finished_run):
     (copied_run / "metrics.json").write_text('{"figures": [')
-    with pytest.raises(CheckpointError, match="write it with ddmi evaluate"):
+    with pytest.raises(CheckpointError, match="write it again with ddmi evaluate"):
         run(formula_domain, copied_run, resume=True)
     evaluate.evaluate_run(copied_run)
     report.build_report(copied_run)

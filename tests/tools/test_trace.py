@@ -16,8 +16,8 @@ TRACE = Path(__file__).parents[2] / "tools" / "trace.py"
 # the account of a data set, colour profiles, or random numbers that do not depend on the number of processes.
 LIMITS = {
     "A picture to its loss": (208, 48),
-    "A run folder to a model": (151, 44),
-    "Noise to a PNG file": (134, 38),
+    "A run folder to a model": (161, 45),
+    "Noise to a PNG file": (137, 38),
     "`--set` to a module": (85, 25),
 }
 PROGRAM = """
