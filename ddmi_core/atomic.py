@@ -40,7 +40,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: if the file cannot be written.
     """
-    aside = path.with_name(f"{_own()}{path.name}")
+    aside = path.with_name(f"{temporary_prefix()}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent.absolute())
@@ -55,7 +55,7 @@ def written_aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def _own() -> str:
+def temporary_prefix() -> str:
     """Begin of the names of this process's temporary files: the machine and the process are in it."""
     return f"{PARTIAL}{hashlib.sha256(platform.node().encode()).hexdigest()[:6]}-{os.getpid()}-"
 
@@ -66,7 +66,7 @@ def _remove_abandoned(folder: Path) -> None:
 
     Once for each folder and process.
     """
-    here = _own().rpartition("-")[0].rpartition("-")[0]
+    here = temporary_prefix().rpartition("-")[0].rpartition("-")[0]
     with suppress(OSError):
         for path in folder.glob(f"{PARTIAL}*"):
             found = _NAMED.match(path.name)

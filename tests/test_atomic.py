@@ -28,7 +28,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(tmp_path):
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "sample-0001.png")], check=False)
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".partial-")
-    alive = tmp_path / f"{atomic._own()}other.png"  # of this process, as of another thread
+    alive = tmp_path / f"{atomic.temporary_prefix()}other.png"  # of this process, as of another thread
     alive.write_text("half")
     elsewhere = tmp_path / ".partial-000000-1-other.png"
     elsewhere.write_text("half")

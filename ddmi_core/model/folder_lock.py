@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from threading import Event, Thread
 
 from attrs import asdict, frozen
 
-from ddmi_core.atomic import write_error
+from ddmi_core.atomic import temporary_prefix, write_error
 from ddmi_core.errors import OutputError
 from ddmi_core.training import distributed
 
@@ -114,15 +115,32 @@ def _take(folder: Path, clock: Callable[[], float], sleep: Callable[[float], obj
         if places and not _left(places[-1], clock, sleep):
             raise OutputError(_refusal(folder, places[-1]))
         mine = folder / f"{PREFIX}{_number(places[-1]) + 1 if places else 0}"
-        try:
-            handle = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
+        if not _create(mine, json.dumps(asdict(this_process()))):
             continue
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(this_process()), file)
         if _places(folder)[-1:] == [mine] and (not places or _sign(places[-1]) == sign):
             return mine
         mine.unlink(missing_ok=True)  # another process was faster
+
+
+def _create(place: Path, text: str) -> bool:
+    """Create a file with its text, so that no process sees it empty; whether it did not exist."""
+    aside = place.with_name(f"{temporary_prefix()}{place.name}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        place.hardlink_to(aside)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise
+        try:  # a file system without links
+            with place.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
 
 
 def _left(place: Path, clock: Callable[[], float], sleep: Callable[[float], object]) -> bool:

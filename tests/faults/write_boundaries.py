@@ -82,8 +82,11 @@ class Recorder:
                 return
             with inside.open("ab" if inside.suffix == ".jsonl" else "wb") as file:
                 file.write(TORN)
-        for path in sorted(state.rglob(f"*-{os.getpid()}-*")):  # partial files name their process, which is dead now
+        for path in sorted(state.rglob(f"*-{os.getpid()}-*")):  # partial files name their process, which is then dead
             path.rename(path.with_name(path.name.replace(f"-{os.getpid()}-", f"-{DEAD}-")))
+        for path in state.glob(".lock-*"):  # so does the lock
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(f'"pid": {os.getpid()}', f'"pid": {DEAD}'), encoding="utf-8")
         found = hashlib.sha256()
         for path in sorted(state.rglob("*")):
             found.update(str(path.relative_to(state)).encode() + (path.read_bytes() if path.is_file() else b""))

@@ -420,7 +420,7 @@ def test_the_output_folder_is_checked_before_the_data_are_loaded(copied_run, for
 def test_a_start_that_was_cut_off_before_run_toml_can_be_repeated(resume, finished_runs, tmp_path):
     out = tmp_path / "wave"
     out.mkdir()
-    program = "from ddmi_core.atomic import _own; print(_own())"
+    program = "from ddmi_core.atomic import temporary_prefix; print(temporary_prefix())"
     own = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
     (out / f"{own}run.toml").write_text("half")  # of a process that has ended
     text = run(DOMAINS["wave"], out, resume=resume)
