@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import types
 from collections.abc import Mapping
 from functools import cache
@@ -149,8 +148,6 @@ def _scalar(value: object, kind: Any) -> Any:
         return float(value)
     if type(value) is not kind or (isinstance(value, int) and abs(value) >= LARGEST):
         raise TypeError(f"expected a value of type {kind.__name__}, found {_shown(value)}")
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError("NaN is not a number")
     return value
 
 

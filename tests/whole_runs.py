@@ -22,6 +22,7 @@ FILES = {
     "samples",
     "metrics.json",
     "report.html",
+    "results.json",
 }
 DOMAINS = {"wave": formula_domains.WAVE, "block": formula_domains.BLOCK}
 

@@ -72,10 +72,9 @@ def _told(error: BaseException, debug: bool) -> int:
     if found is None:
         _say("error: ", "bold red", unexpected.sentence(error))
         return 1
-    words = str(found)
+    _say("error: ", "bold red", str(found))
     if isinstance(error, PluginError) and error.__cause__ is not None and not debug:
-        words += f". For its authors: {unexpected.hint(error)}"
-    _say("error: ", "bold red", words)
+        _say("note: ", "yellow", f"for its authors, {unexpected.hint(error)}")
     return found.exit_status
 
 

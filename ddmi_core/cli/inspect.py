@@ -1,14 +1,15 @@
-"""The commands that inspect models and measure speed: `ddmi report`, `view` and `bench`."""
+"""The commands that inspect runs and models and measure speed: `ddmi report`, `status`, `view` and `bench`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import attrs
 import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource, check_run
-from ddmi_core.cli.output import print_result
+from ddmi_core.cli.output import print_json, print_lines, print_result
 from ddmi_core.grids.sizes import parse_size
 
 
@@ -19,6 +20,20 @@ def report(run: options.RunFolder, plugin: options.RunFile = None) -> None:
     from ddmi_core.report.report import build_report
 
     typer.echo(build_report(run, plugin))
+
+
+def status(run: options.RunFolder, as_json: options.Json = False) -> None:
+    """Show which steps of a run are up to date, stale or missing, and why; --resume makes again what is not."""
+    check_run(run)
+
+    from ddmi_core.model.run_folder import RunFolder
+    from ddmi_core.model.run_results import chain
+
+    found = chain(RunFolder(run))
+    if as_json:
+        print_json([attrs.asdict(one) for one in found])
+    else:
+        print_lines(f"{one.name}: {one.state}{f' ({one.reason})' if one.reason else ''}" for one in found)
 
 
 def view(

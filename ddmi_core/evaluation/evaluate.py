@@ -33,6 +33,7 @@ from ddmi_core.model.data import load_data
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
+from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record
 from ddmi_core.training import distributed
 
 
@@ -99,6 +100,7 @@ def keep(result: Evaluation, place: Path, folder: RunFolder) -> Evaluation:
     with suppress(CheckpointError):  # none yet, or damaged
         result = evolve(result, samplers=Evaluation.load(place).samplers)
     result.save(place)
+    record(folder, FIGURES if place == folder.metrics else PAPER_FIGURES, [place])
     forget_parts(folder)
     return result
 

@@ -23,6 +23,7 @@ from ddmi_core.evaluation.set_figures import LEAST
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.model.run_results import FIGURES, record
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 
@@ -47,6 +48,7 @@ def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Eval
         kept = Evaluation.load(folder.metrics)
         result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
         result.save(folder.metrics)
+        record(folder, FIGURES, [folder.metrics])
     return result
 
 

@@ -93,6 +93,11 @@ class RunFolder:
         return self.path / "metrics-paper.json"
 
     @property
+    def results(self) -> Path:
+        """What samples, figures and report were made from."""
+        return self.path / "results.json"
+
+    @property
     def evaluation(self) -> Path:
         """Parts of an evaluation that is not finished."""
         return self.path / "evaluation"

@@ -79,6 +79,7 @@ def ddmi_commands() -> Contributions:
         "settings": "train",
         "doctor": "doctor",
         "bench": "inspect",
+        "status": "inspect",
     }
     commands = {name: f"ddmi_core.cli.{module}:{name}" for name, module in modules.items()}
     return {**commands, "data": "ddmi_core.cli.train:data_app", "plugins": "ddmi_core.cli.plugins:app"}

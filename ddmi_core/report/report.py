@@ -17,6 +17,7 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.model.run_results import REPORT, record
 from ddmi_core.registry.extensions import offers
 from ddmi_core.report.sections import ReportContext, environment
 
@@ -59,6 +60,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
     )
     with written_aside(folder.report) as aside:
         aside.write_text(printable(page, keep="\n\r\t"), encoding="utf-8")
+    record(folder, REPORT, [folder.report])
 
 
 def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
 from ddmi_core.evaluation.progress import Tell, duration, shown
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model import latent_cache, run_folder
+from ddmi_core.model import latent_cache, run_folder, run_results
 from ddmi_core.model.build import (
     autoencoder_objectives,
     build_autoencoder,
@@ -261,7 +261,7 @@ def _steps(run: _Run) -> Path:
 
 
 def _report(run: _Run, model: Model, result: Evaluation) -> None:
-    if not run.folder.report.exists():
+    if not _up_to_date(run, run_results.REPORT):
         with _step(run, "report"):
             write_report(run.folder, model, run.split, result)
     for line in result.lines():
@@ -332,20 +332,28 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
 
 
 def _samples(run: _Run, model: Model) -> None:
-    place, count = run.folder.samples, run.config.sampling.count
-    suffix = model.suffix
-    if len(list(place.glob(f"sample-*{suffix}"))) < count:
+    if not _up_to_date(run, run_results.SAMPLES):
         with _step(run, "samples"):
-            sample_files(model, count, Sampling(seed=run.config.seed), Export(out=place, overwrite=True))
+            export = Export(out=run.folder.samples, overwrite=True)
+            files = sample_files(model, run.config.sampling.count, Sampling(seed=run.config.seed), export)
+            run_results.record(run.folder, run_results.SAMPLES, files)
 
 
 def _evaluation(run: _Run, model: Model) -> Evaluation:
     """The figures; every process draws its share of the samples."""
-    if distributed.on_main(run.folder.metrics.exists):
+    if distributed.on_main(lambda: _up_to_date(run, run_results.FIGURES)):
         return distributed.on_main(lambda: Evaluation.load(run.folder.metrics))
     with _step(run, "evaluation") as tell:
         result = evaluate.measure(model, run.split, tell, folder=run.folder)
     return distributed.on_main(lambda: evaluate.keep(result, run.folder.metrics, run.folder))
+
+
+def _up_to_date(run: _Run, name: str) -> bool:
+    """Whether a result need not be made; a note says why one that exists is made again."""
+    found = run_results.status(run.folder, name)
+    if found.state == "stale":
+        _note(run.console, f"{name}: {found.reason}; made again")
+    return found.state == "up to date"
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ddmi_core.errors import CheckpointError, DdmiError, counted
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.latent_cache import described
 from ddmi_core.model.run_folder import RunFolder, read_head
+from ddmi_core.model.run_results import NOT_RECORDED, Status, chain
 from ddmi_core.registry.single_file import digest
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
@@ -48,7 +49,6 @@ def verify(path: Path) -> list[Verified]:
 
 
 def _verified(run: RunFolder) -> Iterator[Verified]:
-    again = f"remove it, and write it again with ddmi evaluate {shlex.quote(str(run.path))}"
     yield _one(run, run.toml, lambda: f"run of plugin {read_head(run).plugin}")
     if run.data.exists():
         yield _one(run, run.data, lambda: _record(run.data, "remove it; it is an account of the data alone"))
@@ -64,12 +64,12 @@ def _verified(run: RunFolder) -> Iterator[Verified]:
             yield _one(run, figures, partial(_figures, figures))
     if run.plugin.exists():
         yield _one(run, run.plugin, lambda: _copy(run))
-    if run.samples.is_dir():
-        empty = sorted(file.name for file in run.samples.iterdir() if file.is_file() and not file.stat().st_size)
-        fix = f"{', '.join(empty[:5])}: empty. Fix: remove the folder, and continue with --resume" if empty else ""
-        yield Verified("samples", fix, counted(len(list(run.samples.iterdir())), "file"))
-    if run.report.is_file() and not run.report.stat().st_size:
-        yield Verified(run.report.name, f"it is empty. Fix: {again.replace('evaluate', 'report')}")
+    states: list[Status] = []
+    with suppress(DdmiError):  # of a record that is told above
+        states = chain(run)
+    for state in states:
+        if state.state == "stale" and state.reason != NOT_RECORDED:
+            yield Verified(state.name, f"{state.reason}. Fix: continue with --resume, which makes it again")
 
 
 def _one(run: RunFolder, path: Path, look: Callable[[], str]) -> Verified:

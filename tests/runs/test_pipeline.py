@@ -63,7 +63,7 @@ def contents(place: Path) -> dict[str, str]:
     digests = {}
     for path in sorted(place.rglob("*")):
         name = str(path.relative_to(place))
-        if path.is_dir() or name.startswith(("log.jsonl", "report.html")):
+        if path.is_dir() or name.startswith(("log.jsonl", "report.html", "results.json")):
             continue
         data = path.read_bytes()
         if name == "metrics.json":

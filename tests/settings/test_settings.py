@@ -293,7 +293,8 @@ def test_a_domain_with_broken_references_is_named(domain):
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 positive = st.integers(1, 2**40)
-number = st.floats(min_value=1e-300, allow_infinity=True)
+integer = st.integers(-(2**63), 2**63 - 1)
+number = st.floats(min_value=1e-300, allow_infinity=False)
 widths = st.lists(positive, min_size=3, max_size=5).map(tuple)
 basis = st.lists(positive, min_size=1, max_size=3).map(tuple)
 configurations = st.builds(
@@ -305,13 +306,13 @@ configurations = st.builds(
     domain=st.builds(
         TinySettings,
         size=st.integers(2, 64),
-        low=st.floats(allow_nan=False),
+        low=st.floats(allow_nan=False, allow_infinity=False),
         title=words,
         loop=st.booleans(),
         mode=st.sampled_from(["sine", "saw"]),
-        limit=st.none() | st.integers(),
+        limit=st.none() | integer,
         parts=st.lists(words).map(tuple),
-        crop=st.builds(Crop, offset=st.tuples(st.integers(), number), colour=st.sampled_from(Colour)),
+        crop=st.builds(Crop, offset=st.tuples(integer, number), colour=st.sampled_from(Colour)),
     ),
     autoencoder=st.builds(
         AutoencoderConfig,
@@ -320,7 +321,7 @@ configurations = st.builds(
         training=st.builds(TrainingConfig, rate=number, steps=positive, compile=st.booleans()),
     ),
     diffusion=st.builds(DiffusionConfig, path=st.builds(PathConfig, shift=number)),
-    sampling=st.builds(SamplingConfig, count=positive, guidance=number),
+    sampling=st.builds(SamplingConfig, count=positive, guidance=st.floats(0, 100)),
 )
 
 

@@ -294,7 +294,7 @@ def _little_memory(domain: str, folder: Path) -> Trial:
         megabytes = draw.choice((5, 20, 50, 100, 200, 400, 800))
 
         def bound() -> None:
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
             most = pages * resource.getpagesize() + (megabytes << 20)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
@@ -338,7 +338,7 @@ def _two_processes(folder: Path) -> Trial:
         except subprocess.TimeoutExpired:
             status = None
             _end_tree(process)
-        said = (own / "said").read_text(errors="replace")
+        said = (own / "said").read_text(encoding="utf-8", errors="replace")
         return Ended(status, said).verdict(how)
 
     def trial(draw: random.Random, own: Path) -> Verdict:

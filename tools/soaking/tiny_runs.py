@@ -94,7 +94,7 @@ def facts(out: Path) -> dict[str, str]:
         found[f"samples/{path.name}"] = digest(path)
     metrics = out / "metrics.json"
     if metrics.exists():
-        figures = json.loads(metrics.read_text())
+        figures = json.loads(metrics.read_text(encoding="utf-8"))
         for figure in figures["figures"]:
             found[f"figure {figure['name']}"] = repr(figure["value"])
         for row in figures["samplers"]:

@@ -321,7 +321,7 @@ class Command:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        said = self._log.read_text(errors="replace") if self._log.exists() else ""
+        said = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
         return Ended(None if hung else os.waitstatus_to_exitcode(status), said)
 
 
