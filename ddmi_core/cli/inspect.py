@@ -23,7 +23,7 @@ def report(run: options.RunFolder, plugin: options.RunFile = None) -> None:
 
 
 def status(run: options.RunFolder, as_json: options.Json = False) -> None:
-    """Show which steps of a run are up to date, stale or missing, and why; --resume makes again what is not."""
+    """Show which steps of a run are up to date, stale, damaged or missing, and why; `--resume` makes those again."""
     check_run(run)
 
     from ddmi_core.model.run_folder import RunFolder

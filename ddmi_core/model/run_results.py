@@ -1,4 +1,4 @@
-"""What each result of a run was made from: samples, figures and report are up to date, stale or missing."""
+"""What each result of a run was made from: samples, figures and report are up to date, stale, damaged or missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAMPLES, FIGURES, PAPER_FIGURES, REPORT = "samples", "figures", "figures by the 
 RESULTS = (SAMPLES, FIGURES, PAPER_FIGURES, REPORT)
 NOT_RECORDED = "nothing records what it was made from"
 
-State = Literal["up to date", "stale", "missing"]
+State = Literal["up to date", "stale", "damaged", "missing"]
 
 
 @frozen
@@ -110,7 +110,7 @@ def status(folder: RunFolder, name: str) -> Status:
     if other := [part for part, value in origin(folder, name).items() if made.origin.get(part) != value]:
         return _other(name, other)
     if changed := [path for path, digest in made.files.items() if _digest(folder.path / path) != digest]:
-        return Status(name, "stale", f"{changed[0]} was damaged or replaced")
+        return Status(name, "damaged", f"{changed[0]} is not what was written")
     return Status(name, "up to date")
 
 

@@ -77,9 +77,7 @@ class _Run:
     parts: AnyParts
     folder: run_folder.RunFolder
     split: Split
-    vectors: (
-        latent_cache.Vectors | None
-    )  # of the condition, for the main process, where latents are still to be encoded
+    vectors: latent_cache.Vectors | None  # of the condition, in the main process, before latents are encoded
     log: Log
     observers: Observers
     console: Console
@@ -351,7 +349,7 @@ def _evaluation(run: _Run, model: Model) -> Evaluation:
 def _up_to_date(run: _Run, name: str) -> bool:
     """Whether a result need not be made; a note says why one that exists is made again."""
     found = run_results.status(run.folder, name)
-    if found.state == "stale":
+    if found.state in ("stale", "damaged"):
         _note(run.console, f"{name}: {found.reason}; made again")
     return found.state == "up to date"
 

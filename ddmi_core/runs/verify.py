@@ -14,7 +14,7 @@ from ddmi_core.errors import CheckpointError, DdmiError, counted
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.latent_cache import described
 from ddmi_core.model.run_folder import RunFolder, read_head
-from ddmi_core.model.run_results import NOT_RECORDED, Status, chain
+from ddmi_core.model.run_results import REPORT, SAMPLES, Status, chain
 from ddmi_core.registry.single_file import digest
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
@@ -68,8 +68,12 @@ def _verified(run: RunFolder) -> Iterator[Verified]:
     with suppress(DdmiError):  # of a record that is told above
         states = chain(run)
     for state in states:
-        if state.state == "stale" and state.reason != NOT_RECORDED:
+        if state.name not in (SAMPLES, REPORT) or state.state == "missing":
+            continue
+        if state.state == "damaged":
             yield Verified(state.name, f"{state.reason}. Fix: continue with --resume, which makes it again")
+        else:
+            yield Verified(state.name, note=f"{state.state}{f' ({state.reason})' if state.reason else ''}")
 
 
 def _one(run: RunFolder, path: Path, look: Callable[[], str]) -> Verified:

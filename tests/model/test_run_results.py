@@ -1,4 +1,4 @@
-"""What results of a run were made from: which are up to date, stale or missing, and what --resume makes again."""
+"""What results of a run were made from, which are up to date, and what --resume makes again."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_results_of_other_weights_are_stale_and_made_again(copied_run, formula_d
 def test_a_sample_that_is_not_what_was_written_is_made_again(copied_run, formula_domain, finished_run, content):
     sample = sorted((copied_run / "samples").iterdir())[-1]
     sample.write_bytes(content)
-    assert reason(copied_run, SAMPLES) == f"samples/{sample.name} was damaged or replaced"
+    assert reason(copied_run, SAMPLES) == f"samples/{sample.name} is not what was written"
     resumed(copied_run)
     assert sample.read_bytes() == (finished_run / "samples" / sample.name).read_bytes()
 
@@ -91,7 +91,7 @@ def test_figures_of_another_run_are_not_taken_over(copied_run, formula_domain):
     theirs = json.loads(unsealed(own.decode()))
     theirs["figures"][0]["value"] += 1
     (copied_run / "metrics.json").write_text(json.dumps(theirs))
-    assert reason(copied_run, FIGURES) == "metrics.json was damaged or replaced"
+    assert reason(copied_run, FIGURES) == "metrics.json is not what was written"
     assert states(copied_run)[REPORT] == "stale"
     resumed(copied_run)
     found = json.loads((copied_run / "metrics.json").read_text())
