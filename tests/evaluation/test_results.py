@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
 
 FIGURES = (
@@ -43,3 +45,10 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     result = Evaluation(FIGURES, ROWS, ("not followed",))
     result.save(tmp_path / "metrics.json")
     assert Evaluation.load(tmp_path / "metrics.json") == result
+
+
+def test_a_figure_that_is_no_number_is_kept(tmp_path):
+    figure = Figure("psnr_db", float("nan"), {"n": 1})
+    Evaluation((figure,)).save(tmp_path / "metrics.json")
+    (found,) = Evaluation.load(tmp_path / "metrics.json").figures
+    assert isnan(found.value)
