@@ -1,6 +1,6 @@
 """Soak test: random kills, damaged files, hostile inputs and short resources for hours, and a table of the results.
 
-    python tools/soak.py --hours 3 --out /tmp/soak
+    python tools/soak.py --hours 3 --out soak
 
 Trials of all kinds take turns. Each has a seed of its own, so that `--only KIND --seed S --trial N` repeats it; the
 folder of a failed trial stays in OUT/trials. OUT/table.md and OUT/table.json are written all the while. The exit

@@ -127,14 +127,19 @@ def trials(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float) 
 
 
 def _here(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float) -> Iterator[tuple[int, Verdict]]:
-    trial = kind.prepare(folder)
+    return _tried(kind.prepare(folder), kind.name, folder, numbers, seed, seconds)
+
+
+def _tried(
+    trial: Trial, name: str, folder: Path, numbers: range, seed: int, seconds: float
+) -> Iterator[tuple[int, Verdict]]:
     until = time.monotonic() + seconds
     for number in numbers:
         if time.monotonic() > until:
             return
         own = folder / str(number)
         own.mkdir(parents=True, exist_ok=True)
-        yield number, trial(seeded(kind.name, seed, number), own)
+        yield number, trial(seeded(name, seed, number), own)
 
 
 def _forked(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float) -> Iterator[tuple[int, Verdict]]:
@@ -178,13 +183,7 @@ def _work(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float, w
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         trial = kind.prepare(folder)
         os.write(writer, b"[null, null]\n")
-        until = time.monotonic() + seconds
-        for number in numbers:
-            if time.monotonic() > until:
-                break
-            own = folder / str(number)
-            own.mkdir(parents=True, exist_ok=True)
-            verdict = trial(seeded(kind.name, seed, number), own)
+        for number, verdict in _tried(trial, kind.name, folder, numbers, seed, seconds):
             os.write(writer, json.dumps([number, asdict(verdict)]).encode() + b"\n")
         status = 0
     except BaseException:
