@@ -33,7 +33,7 @@ def status(run: options.RunFolder, as_json: options.Json = False) -> None:
     if as_json:
         print_json([attrs.asdict(one) for one in found])
     else:
-        print_lines(f"{one.name}: {one.state}{f' ({one.reason})' if one.reason else ''}" for one in found)
+        print_lines(f"{one.name}: {one.shown}" for one in found)
 
 
 def view(

@@ -19,7 +19,7 @@ from attrs import frozen
 
 from ddmi_core import record_files
 from ddmi_core.api.domain import Domain
-from ddmi_core.atomic import write_error, written_aside
+from ddmi_core.atomic import PARTIAL, write_error, written_aside
 from ddmi_core.errors import CheckpointError, ConfigError, OutputError, PluginError, RequestError
 from ddmi_core.model.folder_lock import PREFIX
 from ddmi_core.registry.extensions import names, offer
@@ -154,7 +154,7 @@ def pretrained(domain: Domain) -> RunFolder:
 
 def is_empty(folder: RunFolder) -> bool:
     """Whether the folder exists and is empty, except for a lock and a partial `run.toml` of an interrupted start."""
-    left = (".partial-", PREFIX)
+    left = (PARTIAL, PREFIX)
     return folder.path.is_dir() and all(inside.name.startswith(left) for inside in folder.path.iterdir())
 
 

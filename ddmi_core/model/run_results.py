@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from ddmi_core._version import __version__
 from ddmi_core.atomic import written_aside
 from ddmi_core.model.provenance import AUTOENCODER
 from ddmi_core.model.run_folder import RunFolder, read_head
+from ddmi_core.network_files import digest
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
 
@@ -52,6 +52,11 @@ class Status:
     state: State
     reason: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The state and the reason, as in `stale (made from other settings)`."""
+        return f"{self.state} ({self.reason})" if self.reason else self.state
+
 
 def origin(folder: RunFolder, name: str) -> dict[str, str]:
     """Digests of what a result of a finished run is made from now.
@@ -74,7 +79,7 @@ def origin(folder: RunFolder, name: str) -> dict[str, str]:
         "version of the plugin": head.version or head.sha256,
     }
     if name == REPORT:
-        found["figures"] = _digest(folder.metrics) if folder.metrics.is_file() else ""
+        found["figures"] = digest(folder.metrics) if folder.metrics.is_file() else ""
     return found
 
 
@@ -85,7 +90,7 @@ def record(folder: RunFolder, name: str, files: Iterable[Path]) -> None:
         CheckpointError: as `origin`.
         OutputError: if the record cannot be written.
     """
-    made = Made(origin(folder, name), {path.relative_to(folder.path).as_posix(): _digest(path) for path in files})
+    made = Made(origin(folder, name), {path.relative_to(folder.path).as_posix(): digest(path) for path in files})
     stored = _read(folder)
     stored = evolve(stored, results={**stored.results, name: made})
     with written_aside(folder.results) as aside:
@@ -109,7 +114,7 @@ def status(folder: RunFolder, name: str) -> Status:
         return Status(name, "missing", f"{lost[0]} does not exist")
     if other := [part for part, value in origin(folder, name).items() if made.origin.get(part) != value]:
         return _other(name, other)
-    if changed := [path for path, digest in made.files.items() if _digest(folder.path / path) != digest]:
+    if changed := [path for path, known in made.files.items() if digest(folder.path / path) != known]:
         return Status(name, "damaged", f"{changed[0]} is not what was written")
     return Status(name, "up to date")
 
@@ -166,8 +171,3 @@ def _read(folder: RunFolder) -> _Stored:
 def _weights(stage: Path) -> str:
     """The recorded digest of a stage's weights, whose file is not read."""
     return checkpoint.load(stage / FINAL, lambda names: []).digest("weights")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

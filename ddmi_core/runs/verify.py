@@ -73,7 +73,7 @@ def _verified(run: RunFolder) -> Iterator[Verified]:
         if state.state == "damaged":
             yield Verified(state.name, f"{state.reason}. Fix: continue with --resume, which makes it again")
         else:
-            yield Verified(state.name, note=f"{state.state}{f' ({state.reason})' if state.reason else ''}")
+            yield Verified(state.name, note=state.shown)
 
 
 def _one(run: RunFolder, path: Path, look: Callable[[], str]) -> Verified:

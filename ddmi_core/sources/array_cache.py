@@ -24,6 +24,7 @@ from attrs import frozen
 from platformdirs import user_cache_path
 
 from ddmi_core import record_files
+from ddmi_core.allowance import cores
 from ddmi_core.errors import OutputError
 
 SPARE_ROOM = 4  # times the size of an array that is stored to save time alone
@@ -208,7 +209,7 @@ def _sum(path: Path, size: int) -> str:
                 found, left = zlib.crc32(piece, found), left - len(piece)
             return found
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         sums = list(pool.map(block, range(0, size, BLOCK)))
     return f"{size}:" + hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:32]
 
