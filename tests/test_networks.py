@@ -17,7 +17,7 @@ from ddmi_core.autoencoder.encoders import GridEncoder, PointEncoder
 from ddmi_core.autoencoder.grid_transformer import GridTransformer
 from ddmi_core.diffusion.config import DenoiserConfig
 from ddmi_core.fields.layout import Embedding
-from ddmi_core.networks import as_maps, as_planes, common_axes, convolution, patch_embedding, resized
+from ddmi_core.networks import as_maps, as_planes, attention, common_axes, convolution, patch_embedding, resized
 from ddmi_core.registry.extensions import part
 from plane_layouts import LAYOUTS, cells_of, grids, perturbed, planes
 
@@ -251,3 +251,31 @@ def test_gradients_of_three_axes_in_half_precision_are_those_in_single_precision
         (gradient,) = torch.autograd.grad(output.float().square().sum(), layer.weight)
         found.append(gradient)
     torch.testing.assert_close(*found, rtol=0.05, atol=0.05 * float(found[1].abs().max()))
+
+
+def test_blocks_keep_the_channels_of_a_cell_side_by_side():
+    network = part("denoisers", "unet")(LAYOUTS["plane"], 3, 0, DENOISING["unet"])
+    made: list[Tensor] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.GroupNorm):
+            module.register_forward_hook(lambda module, given, output: made.append(output))
+    network([torch.randn(2, 3, 8, 8)], torch.zeros(2, 0))
+    assert len(made) > 10
+    assert all(output.is_contiguous(memory_format=torch.channels_last) for output in made)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_on_a_cpu_has_the_precision_of_float32_under_autocast(masked):
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 3, tokens, 8, generator=generator, requires_grad=True) for tokens in (5, 7, 7))
+    mask = torch.rand(2, 1, 1, 7, generator=generator) < 0.7 if masked else None
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention(query, key, value, mask=mask)
+    scores = query.double() @ key.double().transpose(-1, -2) / 8**0.5
+    scores = scores if mask is None else scores.masked_fill(~mask, float("-inf"))
+    wanted = scores.softmax(-1) @ value.double()
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-5)
+    found, wanted = (torch.autograd.grad(one.square().sum(), (query, key, value)) for one in (found, wanted))
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.double(), other.double(), rtol=1e-4, atol=1e-5)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ddmi_core.api.conditions import TokenSequences
 from ddmi_core.blocks import Block
 from ddmi_core.diffusion.denoisers.embeddings import VectorCondition
+from ddmi_core.networks import attention
 
 NULL = 4  # tokens of the learned sequence for "no condition"
 
@@ -50,7 +50,7 @@ class CrossAttention(Block):
         query = self.query(self.norm(tokens)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = self.inputs(context.tokens).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key = self.query_norm(query).to(value.dtype), self.key_norm(key).to(value.dtype)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=context.mask[:, None, None])
+        mixed = attention(query, key, value, mask=context.mask[:, None, None])
         output: Tensor = tokens + self.output(mixed.transpose(1, 2).flatten(2))
         return output
 
