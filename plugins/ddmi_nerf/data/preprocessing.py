@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change, Decoded, Entry
+from ddmi_core.parts import Change, Decoded, Entry, changes_of_pictures
 from ddmi_nerf.cameras.camera import Camera, Capture, Floats, Shot
 from ddmi_nerf.cameras.camera_checks import check_places
 from ddmi_nerf.cameras.conventions import Matrix
@@ -62,7 +62,9 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
     place = {"centre": centre.tolist(), "extent": float(extent), **capture.applied}
     if (world != np.eye(4)).any():
         place["world"] = world.tolist()  # before the centre and extent
-    changes = [Change("moved and scaled to the cube", 1 / extent, "times", place), *_changes(views, shots, settings)]
+    of_views = changes_of_pictures((change for reading in readings for change in reading.changes), "views")
+    changes = [Change("moved and scaled to the cube", 1 / extent, "times", place), *of_views]
+    changes += _changes(views, shots, settings)
     if settings.place == "file" and settings.up == "z" and (axis := upper_axis(cameras)) not in ("", "+z"):
         fix = (
             "if y points up in their world: --set domain.up=y"
@@ -90,8 +92,6 @@ def _changes(views: int, shots: Sequence[Shot], settings: NerfSettings) -> Itera
     scales = [shot.scale for shot in shots if shot.scale != 1]
     if scales:
         yield Change("with intrinsics scaled to the size of the views", float(np.median(scales)), "times")
-    if turned := sum(shot.turned for shot in shots):
-        yield Change("with views turned as their EXIF data say", turned, "views")
     if bent := [_shift(shot.camera, shot.lens) for shot in shots if shot.lens]:
         yield Change("with the distortion of the lens undone", max(bent), "pixels at most")
     if masked := sum(bool(shot.mask) for shot in shots) * (settings.opacity != "full"):

@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import damaged
+from ddmi_core.parts import Change, damaged, laid_over, read_srgb
 from ddmi_nerf.cameras.camera import Camera, Shot
 from ddmi_nerf.cameras.intrinsics import Header
 from ddmi_nerf.cameras.lens import Lens
@@ -37,10 +37,12 @@ class Reading:
     Args:
         pixels: `(size, size, 4)`, premultiplied colour, and opacity.
         below_white: with the opacity `white`: how far below 255 the background may be; otherwise 0.
+        changes: of colours and orientation.
     """
 
     pixels: Pixels
     below_white: float = 0.0
+    changes: tuple[Change, ...] = ()
 
 
 def picture_header(file: BinaryIO, name: str) -> Header:
@@ -73,15 +75,18 @@ def read_picture(
         mask: `(H, W)`, opacity of the pixels; the alpha channel multiplies it. It replaces `white` and `full`.
 
     Raises:
-        DataError: if the file is not an image, is damaged, lacks a required alpha channel, or has no white background
-            although it should have.
+        DataError: if the file is not an image, is damaged, lacks a required alpha channel, has no white background
+            although it should have, or has greys whose white is unknown.
     """
     with _opened(file, name) as image:
         noise = _lossy_noise(image, file)
         layered = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
-        upright = ImageOps.exif_transpose(image) if shot is not None and shot.turned else image
-        straight = np.asarray(_eight_bits(upright, name).convert("RGBA"), dtype=np.float32)
         mode = image.mode
+        coloured, changes = read_srgb(image, name, upright=shot is not None and shot.turned)
+    if opacity != "alpha" and mask is None:
+        coloured, of_background = laid_over(coloured, "white")
+        changes += of_background
+    straight = np.array(coloured.convert("RGBA"), dtype=np.float32)
     if opacity == "alpha" and mask is None and not layered:
         white = _near_white(_ring(straight)).mean() > MOSTLY
         raise DataError(
@@ -91,19 +96,16 @@ def read_picture(
         straight[..., 3] *= mask.astype(np.float32) / 255
     values = np.concatenate([straight[..., :3] * (straight[..., 3:] / 255), straight[..., 3:]], axis=-1)
     below = 0.0
-    if opacity != "alpha" and mask is None:
-        values[..., :3] += 255 - values[..., 3:]  # over white
-        values[..., 3] = 255
-        if opacity == "white":
-            below = _below_white(_ring(values), noise, name)
-            values[(values[..., :3] >= 255 - below).all(axis=-1)] = 0
+    if opacity == "white" and mask is None:
+        below = _below_white(_ring(values), noise, name)
+        values[(values[..., :3] >= 255 - below).all(axis=-1)] = 0
     left, top, side = square = _square(values.shape[1], values.shape[0])
     if shot is None or shot.lens is None:
         values = values[top : top + side, left : left + side]
     else:
         clamped = opacity == "full"
         values = undistorted(values, shot.camera, shot.lens, square, least=FINER * size, clamped=clamped)
-    return Reading(_resized(values, size), below)
+    return Reading(_resized(values, size), below, tuple(changes))
 
 
 def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray[np.uint8]:
@@ -238,24 +240,6 @@ def _advice(white: bool) -> str:
     if white:
         return "save PNG files with transparency, or give --set domain.opacity=white for objects on a white background"
     return "save PNG files with transparency, or give masks (mask_path of frames; the folder masks of other formats)"
-
-
-def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """The image with 8 bits a channel; Pillow would clip greys of 16 bits to white.
-
-    Raises:
-        DataError: for greys whose value of white is unknown.
-    """
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-        clear = image.info.get("transparency")
-        if isinstance(clear, int):
-            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-        return grey
-    if image.mode in ("I", "F"):
-        raise DataError(f"{name}: greys of 32 bits, of which the value of white is unknown; convert it to 8 or 16 bits")
-    return image
 
 
 def squared(camera: Camera, size: int) -> Camera:

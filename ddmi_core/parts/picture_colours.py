@@ -1,47 +1,64 @@
-"""Conversion of pictures to 8-bit sRGB: depths beyond 8 bits, colour profiles, and transparency."""
+"""Decoding of pictures to upright 8-bit sRGB: depths beyond 8 bits, colour profiles, orientation, and transparency."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageColor
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change
-from ddmi_image.declared_colours import UNKNOWN_SPACE, rawmode
+from ddmi_core.parts import declared_colours
+from ddmi_core.parts.declared_colours import UNKNOWN_SPACE, declare, rawmode
+from ddmi_core.sources.account import Change
+
+PICTURE_MAKERS = (Path(__file__), Path(declared_colours.__file__))  # of the pixels, for `source_digest`
 
 BITS_16 = 65535
 DARK_16 = (1 << 14) - 1  # 16-bit grey without a value above this may hold 10, 12 or 14 bits
 SAME = 2  # of 255: profiles that change no colour by more are sRGB
-SET_WHITE = "--set domain.white=N, the value of white"
+CONVERT = "convert it to 8 bits, or to 16 bits with white at 65535"
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by colour space of a profile
 
 
-def to_srgb(image: Image.Image, name: str, white: float = 0.0) -> tuple[Image.Image, list[Change]]:
-    """Convert any of Pillow's modes to 8-bit RGB, or to RGBA if a part of the picture is transparent.
+def read_srgb(
+    image: Image.Image, name: str, *, upright: bool = True, white: float = 0.0, set_white: str = CONVERT
+) -> tuple[Image.Image, list[Change]]:
+    """Decode any of Pillow's modes to 8-bit sRGB, or to RGBA if a part of the picture is transparent.
 
-    Profiles, embedded or made by `declare`, are converted to sRGB by LittleCMS, with relative colorimetric intent.
-    Greys of more than 8 bits are scaled so that white is 255: see `ImageSettings.white`.
+    Colours that an ICC profile, chunks of PNG (cICP, or gAMA and cHRM) or EXIF (Adobe RGB) declare are converted by
+    LittleCMS, with relative colorimetric intent. Greys of more than 8 bits are scaled so that white is 255.
 
     Args:
-        image: decoded.
+        image: opened, and not decoded yet.
         name: for messages.
-        white: value of white of greys of more than 8 bits; 0 for the one that the file declares.
+        upright: whether to apply the orientation of EXIF.
+        white: value of white in greys of more than 8 bits. By default (0) it is what the file declares (SMaxSampleValue
+            or bits per sample of a TIFF, sBIT of a PNG), or else 65535 for 16 bits; 255 or 65535 for 32 bits and 1, 255
+            or 65535 for floating-point values, by the largest value of the picture, with a warning.
+        set_white: what a user can do about greys whose white is unknown, for warnings and errors.
 
     Returns:
-        The picture, and the changes.
+        The picture, and what was changed.
 
     Raises:
         DataError: for greys whose white is unknown, or that have values which are negative or not finite.
     """
+    declare(image)
+    image.load()
     changes: list[Change] = []
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if upright else 1
+    if orientation in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        changes.append(Change("turned upright as EXIF says", values={"orientation": orientation}))
     if image.mode == "F" or image.mode.startswith("I"):
-        colour, alpha = _grey(image, name, white, changes)
+        colour, alpha = _grey(image, name, white, set_white, changes)
     else:
         if ";16" in rawmode(image):
             changes.append(Change("rounded from 16 to 8 bits"))
@@ -55,7 +72,7 @@ def to_srgb(image: Image.Image, name: str, white: float = 0.0) -> tuple[Image.Im
     return colour, changes
 
 
-def over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]]:
+def laid_over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]]:
     """Lay a transparent picture over a colour, given by a name or as `#rrggbb`: RGB."""
     if image.mode != "RGBA":
         return image, []
@@ -64,14 +81,27 @@ def over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]
     return flat, [Change(f"laid over {background} where transparent", round(1 - opaque, 4), "of the area")]
 
 
-def _grey(image: Image.Image, name: str, white: float, changes: list[Change]) -> tuple[Image.Image, Image.Image | None]:
+def changes_of_pictures(changes: Iterable[Change], what: str) -> list[Change]:
+    """The changes of the pictures of one signal as changes of the signal, with the number of pictures.
+
+    Args:
+        changes: of all pictures.
+        what: the pictures, in the plural: `views`.
+    """
+    counts = Counter((change.what, change.fix) for change in changes)
+    return [Change(f"with {what} {text}", count, what, fix=fix) for (text, fix), count in counts.items()]
+
+
+def _grey(
+    image: Image.Image, name: str, white: float, set_white: str, changes: list[Change]
+) -> tuple[Image.Image, Image.Image | None]:
     """Greys of more than 8 bits as 8-bit grey, with the alpha of a transparent value."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise DataError(f"{name}: has values that are not finite; repair it, or remove it")
     if values.min() < 0 and not white:
         raise DataError(f"{name}: has negative values, down to {values.min():g}; convert it to 8 or 16 bits")
-    top = white or _white(image, values, name, changes)
+    top = white or _white(image, values, name, set_white, changes)
     scaled = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     changes.append(Change(f"of grey scaled to 8 bits, with white at {top:g}"))
     clear = image.info.get("transparency")
@@ -79,7 +109,9 @@ def _grey(image: Image.Image, name: str, white: float, changes: list[Change]) ->
     return Image.fromarray(scaled), alpha
 
 
-def _white(image: Image.Image, values: npt.NDArray[np.float64], name: str, changes: list[Change]) -> float:
+def _white(
+    image: Image.Image, values: npt.NDArray[np.float64], name: str, set_white: str, changes: list[Change]
+) -> float:
     """The value of white: what the file declares, or else the full range of its type."""
     largest, declared = float(values.max()), image.info.get("white", 0.0)
     low_bits = image.info.get("shifted") and largest <= declared and (values % 2 ** (16 - image.info["shifted"])).any()
@@ -88,7 +120,7 @@ def _white(image: Image.Image, values: npt.NDArray[np.float64], name: str, chang
     if image.mode.startswith("I;16"):
         if largest <= DARK_16 and not declared:
             what = "of 16-bit grey without a value above a quarter of white, so perhaps of 10, 12 or 14 bits"
-            changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {SET_WHITE}"))
+            changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {set_white}"))
         return BITS_16
     kind = "floating-point greys" if image.mode == "F" else "32-bit greys"
     whole = image.mode == "I" or not (values % 1).any()
@@ -96,9 +128,9 @@ def _white(image: Image.Image, values: npt.NDArray[np.float64], name: str, chang
     for top in tops:
         if largest <= top:
             what = f"of {kind}, with white taken as {top:g}"
-            changes.append(Change(what, largest, "is the largest", fix=f"if that is wrong: {SET_WHITE}"))
+            changes.append(Change(what, largest, "is the largest", fix=f"if that is wrong: {set_white}"))
             return top
-    raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {SET_WHITE}")
+    raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {set_white}")
 
 
 def _layers(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
