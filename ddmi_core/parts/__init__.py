@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from ddmi_core.surfaces.closed_surface import extract_surface as extract_surface
     from ddmi_core.surfaces.mesh import Mesh as Mesh
     from ddmi_core.surfaces.mesh import PointCloud as PointCloud
+    from ddmi_core.surfaces.simplification import mesh_simplifier as mesh_simplifier
     from ddmi_core.training.distributed import default_device as default_device
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)
