@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from attrs import evolve
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, Decoded, Entry, changes_of_pictures
@@ -19,7 +20,7 @@ from ddmi_nerf.data.objects import POINTS, ObjectFiles
 from ddmi_nerf.data.packing import Packing, Rows
 from ddmi_nerf.data.point_cloud import read_points
 from ddmi_nerf.data.reading import Reading, read_mask, read_picture, squared
-from ddmi_nerf.data.visual_hull import hull_points, visual_hull
+from ddmi_nerf.data.visual_hull import OPAQUE, SOFT, hull_points, softness, visual_hull
 from ddmi_nerf.settings import NerfSettings
 
 SEED = 77411
@@ -46,6 +47,12 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
     readings = [_picture(files, shot, settings) for shot in shots]
     pictures = np.stack([reading.pixels for reading in readings])
     names = [shot.picture for shot in shots]
+    if settings.opacity != "full" and (pictures[..., 3] >= OPAQUE).all():
+        raise DataError(
+            f"{files.name}: every pixel of its views is opaque, so alpha channels or masks separate no object from the "
+            "background. Fix: save PNG files with transparency around the object, give masks, or add points.ply and "
+            "--set domain.opacity=full"
+        )
     check_places(files.name, names, cameras, pictures, extent, settings.opacity == "full")
     outside = 0.0
     if settings.opacity != "full":
@@ -80,6 +87,11 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
         changes.append(Change("small in the cube", reach, "of its half side", fix=fix))
     if settings.opacity != "full":
         changes.append(Change("compared with the visual hull", outside, "of the outlines' borders outside of it"))
+    if settings.opacity != "full" and (soft := softness(pictures)) > SOFT:
+        fix = "unless the object is translucent or hazy, give masks of black and white, or alpha of 0 and 255"
+        changes.append(
+            Change("with soft outlines, taken at half opacity for surface points", soft, "pixels wide", fix=fix)
+        )
     if below := max(reading.below_white for reading in readings):
         changes.append(Change("with white taken as the background", below, "of 255 below white"))
     return Decoded(row, tuple(changes))
@@ -195,11 +207,12 @@ def _repeated(count: int, wanted: int, draw: np.random.Generator) -> npt.NDArray
 
 
 def _picture(files: ObjectFiles, shot: Shot, settings: NerfSettings) -> Reading:
-    mask = None
+    mask, of_mask = None, tuple[Change, ...]()
     if shot.mask and settings.opacity != "full":
         entry = files.picture(shot.mask)
         with entry.opened() as file:
-            mask = read_mask(file, entry.name, shot.camera.width, shot.camera.height)
+            mask, of_mask = read_mask(file, entry.name, shot.camera.width, shot.camera.height)
     entry = files.picture(shot.picture)
     with entry.opened() as file:
-        return read_picture(file, entry.name, settings.size, settings.opacity, shot=shot, mask=mask)
+        reading = read_picture(file, entry.name, settings.size, settings.opacity, shot=shot, mask=mask)
+    return evolve(reading, changes=(*reading.changes, *of_mask))

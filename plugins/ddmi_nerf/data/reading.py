@@ -25,6 +25,8 @@ FARTHEST_WHITE = 64  # below white, of a background with noise
 LEAST_WHITE, MOSTLY = 0.05, 0.5  # shares of the border's pixels
 LOSSY_COLOURS = 24.0  # below white, beside the edge of a colour
 FINER = 8  # pixels along each side of one that is read, in which a lens is undone
+COLOURED = 32  # difference of a pixel's channels that no compression of greys makes
+DEEP = 65535  # white of masks of 16 bits
 BAND = 128  # rows that are undistorted at once
 
 Pixels = npt.NDArray[np.uint8]
@@ -108,11 +110,17 @@ def read_picture(
     return Reading(_resized(values, size), below, tuple(changes))
 
 
-def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Read a mask, white for the object: `(height, width)`; one of another size but the same shape is resized.
+def read_mask(file: BinaryIO, name: str, width: int, height: int) -> tuple[npt.NDArray[np.uint8], tuple[Change, ...]]:
+    """Read a mask: opacity `(height, width)`, 255 for the object; one of another size but the same shape is resized.
+
+    It is the alpha channel if that is not the same everywhere, or else the grey or the colours: of two values, the
+    darker one is the background; several greys are opacities.
+
+    Returns:
+        The mask, and what was changed.
 
     Raises:
-        DataError: if the file is not an image, is damaged, or has another aspect ratio.
+        DataError: if the file is not an image, is damaged, has another aspect ratio, or has several colours.
     """
     with _opened(file, name) as image:
         if abs(image.width * height - image.height * width) > max(*image.size, width, height):
@@ -120,9 +128,42 @@ def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray
                 f"{name}: the mask has {image.width} x {image.height} pixels, its picture {width} x {height}, another "
                 "aspect ratio; give a mask of the size of the picture"
             )
-        grey = np.array(image.convert("L").resize((width, height), Image.Resampling.NEAREST))
-    result: npt.NDArray[np.uint8] = grey * 255 if grey.max() == 1 else grey
-    return result
+        alpha = (
+            image.convert("RGBA").getchannel("A") if "A" in image.getbands() or "transparency" in image.info else None
+        )
+        if alpha is not None and alpha.getextrema()[0] != alpha.getextrema()[1]:
+            values, top, changes = np.asarray(alpha), 255.0, [Change("masked by the alpha channel of masks")]
+        elif image.mode == "F" or image.mode.startswith("I"):
+            values, top, changes = np.asarray(image), float(DEEP), []
+        else:
+            values, top, changes = _brightness(image, name), 255.0, []
+    levels = np.unique(values)
+    if levels.max() == 1 or (len(levels) == 2 and levels[1] >= 2 * levels[0]):
+        grey = np.where(values == levels.max(), 255, 0).astype(np.uint8)
+        if levels.max() not in (0, 1, top) or levels.min() != 0:
+            changes.append(Change("masked by masks of two values that are not black and white"))
+    else:
+        grey = np.rint(values / top * 255).clip(0, 255).astype(np.uint8)
+    resized = np.array(Image.fromarray(grey).resize((width, height), Image.Resampling.NEAREST))
+    return resized, tuple(changes)
+
+
+def _brightness(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """The brightness of a mask's pixels; of two colours, in which masks of classes are drawn, any that differ."""
+    if image.mode in ("1", "L", "LA", "La"):
+        return np.asarray(image.convert("L"))
+    colours = np.asarray(image.convert("RGB"))
+    grey = np.asarray(image.convert("RGB").convert("L"))
+    if np.ptp(colours.astype(np.int64), axis=-1).max() <= COLOURED:
+        return grey
+    found = np.unique(colours.reshape(-1, 3), axis=0)
+    if len(found) > 2:
+        raise DataError(
+            f"{name}: the mask has {len(found)} colours, which tell no opacity. Fix: save it in grey, white for the "
+            "object"
+        )
+    darker = min(found.tolist(), key=sum)
+    return np.where((colours == darker).all(axis=-1), 0, 255).astype(np.uint8)
 
 
 def undistorted(
