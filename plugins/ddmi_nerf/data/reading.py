@@ -26,7 +26,7 @@ LEAST_WHITE, MOSTLY = 0.05, 0.5  # shares of the border's pixels
 LOSSY_COLOURS = 24.0  # below white, beside the edge of a colour
 FINER = 8  # pixels along each side of one that is read, in which a lens is undone
 COLOURED = 32  # difference of a pixel's channels that no compression of greys makes
-DEEP = 65535  # white of masks of 16 bits
+DEEP = 65535  # white of masks of 16 bits, unless they have no value above 255
 BAND = 128  # rows that are undistorted at once
 
 Pixels = npt.NDArray[np.uint8]
@@ -128,15 +128,15 @@ def read_mask(file: BinaryIO, name: str, width: int, height: int) -> tuple[npt.N
                 f"{name}: the mask has {image.width} x {image.height} pixels, its picture {width} x {height}, another "
                 "aspect ratio; give a mask of the size of the picture"
             )
-        alpha = (
-            image.convert("RGBA").getchannel("A") if "A" in image.getbands() or "transparency" in image.info else None
-        )
-        if alpha is not None and alpha.getextrema()[0] != alpha.getextrema()[1]:
-            values, top, changes = np.asarray(alpha), 255.0, [Change("masked by the alpha channel of masks")]
-        elif image.mode == "F" or image.mode.startswith("I"):
-            values, top, changes = np.asarray(image), float(DEEP), []
+        layered = "A" in image.getbands() or "transparency" in image.info
+        alpha = np.asarray(image.convert("RGBA").getchannel("A")) if layered else np.zeros(1, np.uint8)
+        changes = list[Change]()
+        if np.ptp(alpha):
+            values = alpha
+            changes.append(Change("masked by the alpha channel of masks"))
         else:
-            values, top, changes = _brightness(image, name), 255.0, []
+            values = np.asarray(image) if image.mode.startswith("I") else _brightness(image, name)
+    top = DEEP if values.max() > 255 else 255
     levels = np.unique(values)
     if levels.max() == 1 or (len(levels) == 2 and levels[1] >= 2 * levels[0]):
         grey = np.where(values == levels.max(), 255, 0).astype(np.uint8)

@@ -123,9 +123,7 @@ def test_views_in_which_everything_is_opaque_are_refused(tmp_path):
         pixels = np.array(Image.open(path))
         pixels[..., 3] = 255
         Image.fromarray(pixels).save(path)
-    with pytest.raises(
-        DataError, match=r"a: every pixel of its views is opaque, .* no object .*Fix: save PNG"
-    ):
+    with pytest.raises(DataError, match=r"a: every pixel of its views is opaque, .* no object .*Fix: save PNG"):
         load_all(tmp_path / "data", SETTINGS)
 
 
