@@ -28,7 +28,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by colour space of a pro
 
 
 def read_srgb(
-    image: Image.Image, name: str, *, upright: bool = True, white: float = 0.0, set_white: str = CONVERT
+    picture: Image.Image, name: str, *, upright: bool = True, white: float = 0.0, set_white: str = CONVERT
 ) -> tuple[Image.Image, list[Change]]:
     """Decode any of Pillow's modes to 8-bit sRGB, or to RGBA if a part of the picture is transparent.
 
@@ -36,7 +36,7 @@ def read_srgb(
     LittleCMS, with relative colorimetric intent. Greys of more than 8 bits are scaled so that white is 255.
 
     Args:
-        image: opened, and not decoded yet.
+        picture: opened, and not decoded yet.
         name: for messages.
         upright: whether to apply the orientation of EXIF.
         white: value of white in greys of more than 8 bits. By default (0) it is what the file declares (SMaxSampleValue
@@ -50,21 +50,21 @@ def read_srgb(
     Raises:
         DataError: for greys whose white is unknown, or that have values which are negative or not finite.
     """
-    declare(image)
-    image.load()
+    declare(picture)
+    picture.load()
     changes: list[Change] = []
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if upright else 1
+    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1) if upright else 1
     if orientation in range(2, 9):
-        image = ImageOps.exif_transpose(image)
+        picture = ImageOps.exif_transpose(picture)
         changes.append(Change("turned upright as EXIF says", values={"orientation": orientation}))
-    if image.mode == "F" or image.mode.startswith("I"):
-        colour, alpha = _grey(image, name, white, set_white, changes)
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        colour, alpha = _grey(picture, name, white, set_white, changes)
     else:
-        if ";16" in rawmode(image):
+        if ";16" in rawmode(picture):
             changes.append(Change("rounded from 16 to 8 bits"))
-        colour, alpha = _layers(image)
-    colour = _managed(colour, image.info.get("icc_profile"), changes)
-    if unknown := image.info.get(UNKNOWN_SPACE):
+        colour, alpha = _layers(picture)
+    colour = _managed(colour, picture.info.get("icc_profile"), changes)
+    if unknown := picture.info.get(UNKNOWN_SPACE):
         changes.append(Change(f"read as sRGB, although {unknown}", fix="convert them to sRGB, or embed their profile"))
     if alpha is None or alpha.getextrema() == (255, 255):
         return colour, changes
@@ -72,12 +72,12 @@ def read_srgb(
     return colour, changes
 
 
-def laid_over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]]:
+def laid_over(picture: Image.Image, background: str) -> tuple[Image.Image, list[Change]]:
     """Lay a transparent picture over a colour, given by a name or as `#rrggbb`: RGB."""
-    if image.mode != "RGBA":
-        return image, []
-    opaque = np.asarray(image.getchannel("A"), dtype=np.float64).mean() / 255
-    flat = Image.alpha_composite(Image.new("RGBA", image.size, ImageColor.getrgb(background)), image).convert("RGB")
+    if picture.mode != "RGBA":
+        return picture, []
+    opaque = np.asarray(picture.getchannel("A"), dtype=np.float64).mean() / 255
+    flat = Image.alpha_composite(Image.new("RGBA", picture.size, ImageColor.getrgb(background)), picture).convert("RGB")
     return flat, [Change(f"laid over {background} where transparent", round(1 - opaque, 4), "of the area")]
 
 
@@ -93,38 +93,40 @@ def changes_of_pictures(changes: Iterable[Change], what: str) -> list[Change]:
 
 
 def _grey(
-    image: Image.Image, name: str, white: float, set_white: str, changes: list[Change]
+    picture: Image.Image, name: str, white: float, set_white: str, changes: list[Change]
 ) -> tuple[Image.Image, Image.Image | None]:
     """Greys of more than 8 bits as 8-bit grey, with the alpha of a transparent value."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(picture).astype(np.float64)
     if not np.isfinite(values).all():
         raise DataError(f"{name}: has values that are not finite; repair it, or remove it")
     if values.min() < 0 and not white:
         raise DataError(f"{name}: has negative values, down to {values.min():g}; convert it to 8 or 16 bits")
-    top = white or _white(image, values, name, set_white, changes)
+    top = white or _white(picture, values, name, set_white, changes)
     scaled = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     changes.append(Change(f"of grey scaled to 8 bits, with white at {top:g}"))
-    clear = image.info.get("transparency")
+    clear = picture.info.get("transparency")
     alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
     return Image.fromarray(scaled), alpha
 
 
 def _white(
-    image: Image.Image, values: npt.NDArray[np.float64], name: str, set_white: str, changes: list[Change]
+    picture: Image.Image, values: npt.NDArray[np.float64], name: str, set_white: str, changes: list[Change]
 ) -> float:
     """The value of white: what the file declares, or else the full range of its type."""
-    largest, declared = float(values.max()), image.info.get("white", 0.0)
-    low_bits = image.info.get("shifted") and largest <= declared and (values % 2 ** (16 - image.info["shifted"])).any()
-    if declared and (not image.info.get("shifted") or low_bits):
+    largest, declared = float(values.max()), picture.info.get("white", 0.0)
+    low_bits = (
+        picture.info.get("shifted") and largest <= declared and (values % 2 ** (16 - picture.info["shifted"])).any()
+    )
+    if declared and (not picture.info.get("shifted") or low_bits):
         return float(declared)
-    if image.mode.startswith("I;16"):
+    if picture.mode.startswith("I;16"):
         if largest <= DARK_16 and not declared:
             what = "of 16-bit grey without a value above a quarter of white, so perhaps of 10, 12 or 14 bits"
             changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {set_white}"))
         return BITS_16
-    kind = "floating-point greys" if image.mode == "F" else "32-bit greys"
-    whole = image.mode == "I" or not (values % 1).any()
-    tops = [top for top, fits in ((1.0, image.mode == "F"), (255.0, whole), (float(BITS_16), whole)) if fits]
+    kind = "floating-point greys" if picture.mode == "F" else "32-bit greys"
+    whole = picture.mode == "I" or not (values % 1).any()
+    tops = [top for top, fits in ((1.0, picture.mode == "F"), (255.0, whole), (float(BITS_16), whole)) if fits]
     for top in tops:
         if largest <= top:
             what = f"of {kind}, with white taken as {top:g}"
@@ -133,17 +135,17 @@ def _white(
     raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {set_white}")
 
 
-def _layers(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _layers(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Colour in one of the modes of profiles, and alpha."""
-    clear = image.info.get("transparency")
-    if isinstance(clear, tuple) and ";16" in rawmode(image):  # Pillow keeps the high bytes of values, not of this one
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or clear is not None:
-        layered = image.convert("RGBA")
+    clear = picture.info.get("transparency")
+    if isinstance(clear, tuple) and ";16" in rawmode(picture):  # Pillow keeps the high bytes of values, not of this one
+        picture.info["transparency"] = tuple(value >> 8 for value in clear)
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or clear is not None:
+        layered = picture.convert("RGBA")
         return layered.convert("RGB"), layered.getchannel("A")
-    if image.mode in ("L", "CMYK"):
-        return image, None
-    return image.convert("L" if image.mode == "1" else "RGB"), None
+    if picture.mode in ("L", "CMYK"):
+        return picture, None
+    return picture.convert("L" if picture.mode == "1" else "RGB"), None
 
 
 def _managed(colour: Image.Image, profile: bytes | None, changes: list[Change]) -> Image.Image:
