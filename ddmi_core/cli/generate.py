@@ -40,6 +40,8 @@ def sample(
     condition: options.Condition = None,
     guidance: options.Guidance = None,
     file_type: options.Format = "",
+    faces: options.Faces = None,
+    normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Generate signals and write them to files."""
@@ -47,13 +49,15 @@ def sample(
         offer("samplers", sampler)
     source = ModelSource.checked(run, plugin)
     suffix, view = source.suffix(file_type), source.view(size)
+    source.check_faces(faces)
     check_writable(out)
     model = source.load()
 
     from ddmi_core.runs.generate import sample_files
 
     sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
-    paths = sample_files(model, n, sampling, Export(out=out, size=view, suffix=suffix, overwrite=overwrite))
+    export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised, faces=faces)
+    paths = sample_files(model, n, sampling, export)
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")
 
 
@@ -66,6 +70,7 @@ def reconstruct(
     plugin: options.ShippedPlugin = "",
     size: options.Size = "",
     file_type: options.Format = "",
+    faces: options.Faces = None,
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -78,12 +83,13 @@ def reconstruct(
         if not path.exists():
             raise DataError(f"input {path} does not exist")
     suffix, view = source.suffix(file_type), source.view(size)
+    source.check_faces(faces)
     check_writable(out)
     model = source.load()
 
     from ddmi_core.runs.generate import reconstruct_files
 
-    export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised)
+    export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised, faces=faces)
     made = reconstruct_files(model, inputs, export, source.figures())
     print_lines(line for each in made for line in each.lines())
     typer.echo(f"wrote {counted(len(made), 'file')} to {out}")
@@ -137,6 +143,7 @@ def complete(
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,
+    faces: options.Faces = None,
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -147,6 +154,7 @@ def complete(
     coarse_cells = parse_size(coarse, "--coarse") if coarse else None
     source = ModelSource.checked(run, plugin)
     view = source.view(size)
+    source.check_faces(faces)
     if len(given) > 1:
         raise RequestError(f"expected one INPUT; got {len(given)}")
     if not given and values is None:
@@ -172,9 +180,8 @@ def complete(
         condition=condition,
         guidance=guidance,
     )
-    paths, figures = complete_files(
-        model, request, Export(out=out, size=view, overwrite=overwrite, normalised=normalised)
-    )
+    export = Export(out=out, size=view, overwrite=overwrite, normalised=normalised, faces=faces)
+    paths, figures = complete_files(model, request, export)
     if as_json:
         print_json({**figures.to_json(), "files": [str(path) for path in paths]})
     else:

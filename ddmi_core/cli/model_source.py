@@ -79,6 +79,15 @@ class ModelSource:
             offer("exporters", suffix, parts.domain, exporters)
         return suffix
 
+    def check_faces(self, faces: int | None) -> None:
+        """Check that the domain can simplify artefacts to the value of `--faces`, if there is one.
+
+        Raises:
+            RequestError: if it cannot.
+        """
+        if faces is not None:
+            self._parts().simplifier(faces)
+
     def load(self) -> Model:
         """Load the model."""
         from ddmi_core.model.model import load

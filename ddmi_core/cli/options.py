@@ -143,7 +143,13 @@ Format = Annotated[
 ]
 Normalised = Annotated[
     bool,
-    typer.Option("--normalised", help="Keep the model's units, position and axes instead of those of the input."),
+    typer.Option("--normalised", help="Keep the model's units, position and axes instead of those of files."),
+]
+Faces = Annotated[
+    int | None,
+    typer.Option(
+        "--faces", metavar="N", min=1, help="Simplify meshes to at most N triangles, by the extra `simplify`."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -68,6 +68,10 @@ if TYPE_CHECKING:
     from ddmi_core.parts.panels import PicturePanel as PicturePanel
     from ddmi_core.parts.perceptual import LpipsTerm as LpipsTerm
     from ddmi_core.parts.perceptual import lpips_network as lpips_network
+    from ddmi_core.parts.picture_colours import PICTURE_MAKERS as PICTURE_MAKERS
+    from ddmi_core.parts.picture_colours import changes_of_pictures as changes_of_pictures
+    from ddmi_core.parts.picture_colours import laid_over as laid_over
+    from ddmi_core.parts.picture_colours import read_srgb as read_srgb
     from ddmi_core.parts.point_domain import PointDomain as PointDomain
     from ddmi_core.parts.point_domain import PointSampler as PointSampler
     from ddmi_core.parts.point_domain import PointSignal as PointSignal
@@ -110,6 +114,7 @@ if TYPE_CHECKING:
     from ddmi_core.surfaces.closed_surface import extract_surface as extract_surface
     from ddmi_core.surfaces.mesh import Mesh as Mesh
     from ddmi_core.surfaces.mesh import PointCloud as PointCloud
+    from ddmi_core.surfaces.simplification import mesh_simplifier as mesh_simplifier
     from ddmi_core.training.distributed import default_device as default_device
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -293,14 +293,25 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     def restored(self, artefact: A, changes: Sequence[Change], suffix: str) -> A:
         """An artefact in the units, position and axes of the file that its signal was read from; by default unchanged.
 
-        `ddmi reconstruct` and `ddmi complete` write it, except with `--normalised`.
+        `ddmi sample`, `ddmi reconstruct` and `ddmi complete` write it, except with `--normalised`.
 
         Args:
             artefact: in those of the model.
-            changes: what `read` recorded of the file, by `account().change(path.name, changes)`.
+            changes: what `read` recorded of the file, by `account().change(path.name, changes)`; none for samples,
+                whose units and axes the domain's settings may name.
             suffix: of the file to write; a picture may stay as it is.
         """
         return artefact
+
+    def simplifier(self, faces: int) -> Callable[[A], A]:
+        """A function that reduces artefacts to a number of triangles, for `--faces`; by default an error.
+
+        `mesh_simplifier` is one for meshes. It is called before anything is generated.
+
+        Raises:
+            RequestError: if artefacts are no meshes, the number is too small, or a package is missing.
+        """
+        raise RequestError(f"--faces: domain {self.domain.name!r} cannot reduce what it writes to triangles; omit it")
 
     def still(self, artefact: A) -> Image.Image:
         """The picture of an artefact; the first frame of an animation."""

@@ -138,6 +138,7 @@ _RIGHT = {
     ),
     "report_views": _sequence("pairs of a label and a view", _is_view),
     "contact_sheet": _sequence("rows of PIL.Image.Image", _is_row),
+    "simplifier": Right("a function (artefact) -> artefact", lambda value: "" if callable(value) else described(value)),
     "still": instance(Image.Image, "a PIL.Image.Image"),
     "panel": instance(Panel),
 }

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from PIL import Image
 
 from ddmi_core.api.observations import Observations
@@ -21,7 +21,7 @@ from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts, Sheet
-from ddmi_core.runs.generate import prepare, read_input
+from ddmi_core.runs.generate import finisher, prepare, read_input
 from ddmi_core.settings.config import NOISE, STEPS, Export
 
 GAP = 6
@@ -110,7 +110,8 @@ class Completions:
 def complete_files(model: Model, request: Request, export: Export) -> tuple[list[Path], Completions]:
     """Complete the observations, and export one artefact per completion, `completion-0000.*`.
 
-    Artefacts have the units, position and axes of the file, unless `export.normalised`. Its suffix is not used.
+    Artefacts have the units, position and axes of the file, unless `export.normalised`, or those of the model and of
+    the table of values without a file. The suffix of `export` is not used.
 
     Also writes `contact.png` (the original, the observations if the domain can draw them, and the completions) and, if
     there is a whole signal, `original.*`.
@@ -122,6 +123,7 @@ def complete_files(model: Model, request: Request, export: Export) -> tuple[list
     """
     out, overwrite = export.out, export.overwrite
     signal, changes = (None, ()) if request.source is None else read_input(model, request.source)
+    finish = finisher(model, export if signal is not None else evolve(export, normalised=True))
     whole = None if signal is None else model.observations(signal)
     seen, rest = _observed(model, request, whole)
     suffix = model.suffix
@@ -138,16 +140,12 @@ def complete_files(model: Model, request: Request, export: Export) -> tuple[list
         guidance=request.guidance,
     )
     artefacts = [model.render(field, export.size) for field in fields]
-
-    def placed(artefact: Any) -> Any:
-        return artefact if export.normalised else model.parts.restored(artefact, changes, suffix)
-
     rows: Sheet = [[model.parts.still(artefact) for artefact in artefacts]]
     if signal is not None:
-        model.write(placed(model.ground_truth(signal)), original)
+        model.write(finish(model.ground_truth(signal), changes, suffix), original)
         rows = model.parts.contact_sheet(signal, seen, fields, artefacts)
     for artefact, path in zip(artefacts, paths, strict=True):
-        model.write(placed(artefact), path)
+        model.write(finish(artefact, changes, suffix), path)
     with written_aside(contact) as aside:
         _sheet(rows).save(aside)
     return [*paths, contact, *([original] if signal is not None else [])], _figures(

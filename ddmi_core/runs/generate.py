@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Reconstruction:
 def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> list[Path]:
     """Generate fields and export one artefact each, `sample-0000.*`, in parts: memory does not grow with `n`.
 
+    Artefacts have the units and axes that the domain's settings name, unless `export.normalised`.
+
     Raises:
         RequestError: for names or numbers that the model does not accept.
         OutputError: if files exist already or cannot be written.
@@ -77,11 +79,27 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     """
     if n < 1:
         raise RequestError(f"n={n} must be at least 1")
+    finish = finisher(model, export)
     paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
     fields = (field for part in model.sample_parts(n, sampling=sampling) for field in part)
     for field, path in zip(fields, paths, strict=True):
-        model.write(model.render(field, export.size), path)
+        model.write(finish(model.render(field, export.size), (), path.suffix), path)
     return paths
+
+
+def finisher(model: Model, export: Export) -> Callable[[Any, Sequence[Change], str], Any]:
+    """A function `(artefact, changes, suffix)` that simplifies and restores artefacts, as is requested.
+
+    Raises:
+        RequestError: if the domain cannot simplify them.
+    """
+    simplify = model.parts.simplifier(export.faces) if export.faces else None
+
+    def finish(artefact: Any, changes: Sequence[Change], suffix: str) -> Any:
+        reduced = simplify(artefact) if simplify else artefact
+        return reduced if export.normalised else model.parts.restored(reduced, changes, suffix)
+
+    return finish
 
 
 def reconstruct_files(
@@ -99,16 +117,16 @@ def reconstruct_files(
 
     Raises:
         DataError: if an input cannot be read.
-        RequestError: if the domain writes no files of the suffix.
+        RequestError: if the domain writes no files of the suffix, or cannot simplify artefacts.
         OutputError: if files exist already or cannot be written.
     """
+    finish = finisher(model, export)
     paths = _paths(model, export, output_names(inputs))
     made = []
     for source, path in zip(inputs, paths, strict=True):
         signal, changes = read_input(model, source)
         field = model.reconstruct(signal)
-        artefact = model.render(field, export.size)
-        model.write(artefact if export.normalised else model.parts.restored(artefact, changes, path.suffix), path)
+        model.write(finish(model.render(field, export.size), changes, path.suffix), path)
         made.append(_measured(model, field, signal, path, figures))
     return made
 

@@ -223,21 +223,29 @@ def _steps(model: Model, split: Split, folder: Path) -> Iterator[tuple[str, Call
         "original": _step(parts, "ground_truth", partial(parts.ground_truth, signal, 0)),
     }
     first, *others = parts.exporters().items()
-    yield from _written(artefacts, folder, [first])
+    yield from _written(parts, artefacts, folder, [first])
     for what, artefact in artefacts.items():
         yield f"picture of the {what}", partial(parts.picture, artefact)
     yield "report_views", parts.report_views
     for name, evaluation in parts.evaluations().items():
         yield f"the evaluation {name!r}", partial(_evaluated, evaluation, model, split)
-    yield from _written(artefacts, folder, others)
+    yield from _written(parts, artefacts, folder, others)
 
 
 def _written(
-    artefacts: dict[str, Any], folder: Path, exporters: Iterable[tuple[str, Callable[[Any, Path], None]]]
+    parts: AnyParts,
+    artefacts: dict[str, Any],
+    folder: Path,
+    exporters: Iterable[tuple[str, Callable[[Any, Path], None]]],
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     for suffix, export in exporters:
         for what, artefact in artefacts.items():
-            yield f"the exporter {suffix!r} of the {what}", partial(export, artefact, folder / f"{what}{suffix}")
+            path = folder / f"{what}{suffix}"
+            yield f"the exporter {suffix!r} of the {what}", partial(_restored_file, parts, export, artefact, path)
+
+
+def _restored_file(parts: AnyParts, export: Callable[[Any, Path], None], artefact: Any, path: Path) -> None:
+    export(parts.restored(artefact, (), path.suffix), path)
 
 
 @torch.no_grad()

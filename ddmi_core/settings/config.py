@@ -102,7 +102,8 @@ class Export:
         size: rendered view; the native one if `None`.
         suffix: type of the files; the domain's first if `None`.
         overwrite: whether to replace existing files.
-        normalised: whether files of signals that were read stay in the model's units, position and axes.
+        normalised: whether files stay in the model's units, position and axes; see `DomainParts.restored`.
+        faces: largest number of triangles of meshes; all if `None`.
     """
 
     out: Path
@@ -110,6 +111,7 @@ class Export:
     suffix: str | None = None
     overwrite: bool = False
     normalised: bool = False
+    faces: int | None = None
 
 
 def network_file(entry: str) -> tuple[str, Path] | None:

@@ -10,6 +10,7 @@ from attrs import evolve
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
 from ddmi_core.parts import (
+    PICTURE_MAKERS,
     Decoded,
     Decoding,
     Entry,
@@ -24,9 +25,7 @@ from ddmi_image.packing import pack, picture_set, row_bytes
 from ddmi_image.reading import reached_rows, read_picture, suffixes
 from ddmi_image.settings import ImageSettings
 
-MAKERS = tuple(
-    Path(__file__).with_name(name) for name in ("reading.py", "colour.py", "declared_colours.py", "packing.py")
-)  # of cached rows
+MAKERS = (*PICTURE_MAKERS, *(Path(__file__).with_name(name) for name in ("reading.py", "packing.py")))  # of rows
 
 
 def load(location: Path, settings: ImageSettings) -> Split:

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from attrs import frozen
-from PIL import ExifTags, Image, ImageColor, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change, damaged
-from ddmi_image.colour import over, to_srgb
-from ddmi_image.declared_colours import declare
+from ddmi_core.parts import Change, damaged, laid_over, read_srgb
 
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 20_000
@@ -24,6 +22,7 @@ MOST_PIXELS = 170_000_000
 MOST_CUT = 0.5  # share of a picture; more gives a warning
 MOST_ENLARGED = 2.0  # factor
 
+SET_WHITE = "--set domain.white=N, the value of white"
 ALPHA = "alpha"  # a background of `Fit`: transparency is kept
 
 _RESIZE = Image.Resampling.LANCZOS
@@ -97,7 +96,7 @@ def read_picture(
 ) -> tuple[Image.Image, tuple[Change, ...]]:
     """Read a picture of a given size as 8-bit sRGB.
 
-    EXIF orientation is applied, and an animation gives its first frame. See `to_srgb` for colours.
+    EXIF orientation is applied, and an animation gives its first frame. See `read_srgb` for colours.
 
     Args:
         source: path, or open file.
@@ -115,20 +114,15 @@ def read_picture(
     with _opened(source, name) as image:
         width, height = image.size
         changes = [Change("reduced to the first frame or page")] if getattr(image, "is_animated", False) else []
-        declare(image)
         image.draft(None, (2 * columns, 2 * rows))  # decodes large JPEGs smaller
-        image.load()
+        coloured, of_colours = read_srgb(image, name, white=how.white, set_white=SET_WHITE)
         turned = image.getexif().get(ExifTags.Base.Orientation, 1)
-        upright = ImageOps.exif_transpose(image)
-        if turned in range(2, 9):
-            changes.append(Change("turned upright as EXIF says", values={"orientation": turned}))
-        coloured, of_colours = to_srgb(upright, name, how.white)
     if turned in (5, 6, 7, 8):
         width, height = height, width
     if how.background == ALPHA:
         layered, of_background = coloured.convert("RGBA").convert("RGBa"), list[Change]()
     else:
-        layered, of_background = over(coloured, how.background)
+        layered, of_background = laid_over(coloured, how.background)
     fitted, of_shape = _fitted(layered, (width, height), size, how)
     if fitted.size != (columns, rows):
         fitted = fitted.resize((columns, rows), _RESIZE, reducing_gap=3.0)

@@ -10,24 +10,34 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.parts import Change, Mesh, PointCloud
+from ddmi_occupancy.geometry.mesh import EXTENT
+from ddmi_occupancy.settings import OccupancySettings
 
 MESHES = (".glb", ".ply", ".stl", ".obj")
 NOTHING = b"# no surface\n"  # an empty obj file is invalid
 
 
-def restored(artefact: Mesh | PointCloud, changes: Sequence[Change]) -> Mesh | PointCloud:
-    """An artefact in the units, position and axes of the file that its shape was read from.
+def restored(
+    artefact: Mesh | PointCloud, changes: Sequence[Change], suffix: str, settings: OccupancySettings
+) -> Mesh | PointCloud:
+    """An artefact in the units and position of the file that its shape was read from, and the axes of a new file.
 
     Args:
-        artefact: normalised.
-        changes: of the reader; unchanged if none of them has moved the shape.
+        artefact: normalised, y is up.
+        changes: of the reader. If none of them has moved the shape, as for samples, the units are those of
+            `settings.length`.
+        suffix: of the new file.
+        settings: which axis points up in it.
     """
-    place = next((change.values for change in changes if {"centre", "scale", "up"} <= change.values.keys()), None)
-    if place is None:
+    place = next((change.values for change in changes if {"centre", "scale"} <= change.values.keys()), None)
+    z_up = settings.up_in(suffix) == "z"
+    if place is None and not settings.length and not z_up:
         return artefact
+    if place is None:
+        place = {"centre": (0.0, 0.0, 0.0), "scale": 2 * EXTENT / settings.length if settings.length else 1.0}
 
     def turned(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return vectors[:, [0, 2, 1]] * [1.0, -1.0, 1.0] if place["up"] == "z" else vectors
+        return vectors[:, [0, 2, 1]] * [1.0, -1.0, 1.0] if z_up else vectors
 
     # In double precision: single precision has steps of half a metre in coordinates of maps.
     if isinstance(artefact, PointCloud):
@@ -38,7 +48,7 @@ def restored(artefact: Mesh | PointCloud, changes: Sequence[Change]) -> Mesh | P
 
 
 def write(artefact: Mesh | PointCloud, path: Path) -> None:
-    """Write a mesh or a point cloud in the format of the path's suffix; y is up.
+    """Write a mesh or a point cloud in the format of the path's suffix.
 
     Formats glb, ply and obj include vertex normals. Point clouds are written as points in glb and ply, and as small
     discs in stl and obj, which have surfaces only. Without a surface, the file is valid and empty.

@@ -23,6 +23,7 @@ from ddmi_core.parts import (
     PointEncoder,
     Source,
     bernoulli_loss,
+    mesh_simplifier,
     parse_size,
 )
 from ddmi_occupancy import export
@@ -125,8 +126,14 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         }
 
     def restored(self, artefact: Solid, changes: Sequence[Change], suffix: str) -> Solid:
-        """Where the mesh file had it, in its units and axes; turntables stay as they are."""
-        return export.restored(artefact, changes) if suffix in export.MESHES else artefact
+        """Where the mesh file had it, in its units; samples in those of `length`. Turntables stay as they are."""
+        if suffix not in export.MESHES:
+            return artefact
+        return export.restored(artefact, changes, suffix, self.settings)
+
+    def simplifier(self, faces: int) -> Callable[[Solid], Solid]:
+        """Collapses edges of meshes."""
+        return mesh_simplifier(faces)
 
     def picture(self, artefact: Solid) -> Image.Image | Sequence[Image.Image]:
         """A small turntable."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+GLTF = (".glb", ".gltf")  # y points up: glTF 2.0 specification, section 3.4
+ALL_Z = "all-z"
+
 
 @frozen
 class OccupancySettings:
@@ -21,7 +24,10 @@ class OccupancySettings:
         noise: standard deviation of the noise that surface points have in training; a shape's longest side is 1.8.
         limit: maximum number of shapes, chosen by a stable hash of their names; 0 for all.
         classes: use the sub-folders of a folder of meshes as classes.
-        up: the axis that points up in mesh files, `y` as in glTF, or `z` as in most files for 3D printing.
+        up: the axis that points up in mesh files, read and written: `y`; `z`, as in most files for 3D printing, but
+            `y` in glTF files, which have it so by their format; or `all-z`, in glTF files too.
+        length: longest side of a training shape (1.8 in the model) in files that `ddmi sample` writes, such as 100 for
+            millimetres; 0 keeps the units of the model.
         repair: fill holes and reorient faces of meshes if possible; otherwise such files are unusable.
         solid: what becomes of holes and sheets in mesh files: `strict` fills holes and leaves out sheets, with a
             warning; `winding` takes what has a generalised winding number above 1/2, also where holes cannot be filled;
@@ -47,7 +53,8 @@ class OccupancySettings:
     noise: float = field(default=0.0, validator=validators.ge(0))
     limit: int = field(default=0, validator=validators.ge(0))
     classes: bool = True
-    up: str = field(default="y", validator=validators.in_(("y", "z")))
+    up: str = field(default="y", validator=validators.in_(("y", "z", ALL_Z)))
+    length: float = field(default=0.0, validator=validators.ge(0))
     repair: bool = True
     solid: str = field(default="strict", validator=validators.in_(("strict", "winding", "wrap")))
     thickness: float = field(default=0.05, validator=[validators.ge(0.01), validators.le(0.5)])
@@ -56,6 +63,10 @@ class OccupancySettings:
     set_points: int = field(default=1024, validator=validators.ge(16))
     emd_shapes: int = field(default=32, validator=validators.ge(2))
     emd_points: int = field(default=256, validator=validators.ge(16))
+
+    def up_in(self, suffix: str) -> str:
+        """The axis that points up in files with a suffix, `y` or `z`."""
+        return "y" if self.up == "y" or (self.up != ALL_Z and suffix.lower() in GLTF) else "z"
 
     @property
     def native(self) -> tuple[int, int, int]:

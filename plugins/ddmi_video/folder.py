@@ -11,6 +11,7 @@ import numpy as np
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError, counted
 from ddmi_core.parts import (
+    PICTURE_MAKERS,
     Change,
     Decoded,
     Decoding,
@@ -35,7 +36,8 @@ from ddmi_video.settings import VideoSettings
 log = logging.getLogger(__name__)
 
 READING = Path(__file__).with_name("reading")
-MAKERS = tuple(READING / f"{name}.py" for name in ("frame_colours", "frames", "frame_folder", "centre_crop"))
+MODULES = ("frame_colours", "frames", "frame_folder", "centre_crop")
+MAKERS = (*PICTURE_MAKERS, *(READING / f"{name}.py" for name in MODULES))
 
 Changes = dict[str, tuple[Change, ...]]  # of each video
 
@@ -99,7 +101,7 @@ def read(path: Path, settings: VideoSettings) -> GridSignal:
         raise DataError(f"{path}: {'a folder, not a video file' if path.is_dir() else 'no such file'}")
     with Video(path, backend=settings.reader, look=settings.look) as video:
         count_clips(video, str(path), settings)
-        clip = read_clip(video, 0, settings)
+        clip, _ = read_clip(video, 0, settings)
     return GridSet([clip[None]], [path.name]).batch([0])
 
 
@@ -153,7 +155,7 @@ def _decode(
             raise RuntimeError(f"{entry.name} was requested, but {clip.name(settings)} is next")
         if isinstance(outcome, DataError):
             raise outcome
-        return Decoded(outcome.reshape(-1), changes[clip.video])
+        return Decoded(outcome.row, (*changes[clip.video], *outcome.changes))
 
     frames = (settings.frames, settings.size, settings.rate.hex(), settings.reader)
     key = ("video", source_digest(*MAKERS), *frames, settings.background, settings.white.hex())

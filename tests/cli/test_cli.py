@@ -195,6 +195,7 @@ def test_of_several_processes_only_the_main_one_prints(tiny, engine, tmp_path, m
         (["sample", "--plugin", "tiny", "--steps", "0", "--out", "o"], ["--steps"]),
         (["sample", "--plugin", "tiny", "--size", "9x-1", "--out", "o"], ["--size 9x-1"]),
         (["sample", "--plugin", "tiny", "--size", "100000", "--out", "o"], ["from 1 to 65536"]),
+        (["sample", "--plugin", "tiny", "--faces", "100", "--out", "o"], ["--faces: domain 'tiny' cannot reduce"]),
         (["sample", "--plugin", "tiny"], ["--out"]),
         (["reconstruct", "done", "--out", "o"], ["at least one INPUT"]),
         (["reconstruct", "done", "missing.txt", "--out", "o"], ["missing.txt does not exist"]),

@@ -382,6 +382,20 @@ def test_files_are_restored_by_what_the_reader_recorded_and_its_warnings_are_tol
     assert "1 signal cut: a.npy" in caplog.text
 
 
+def test_samples_are_simplified_and_then_restored_with_no_record(model, tmp_path):
+    def restored(self, artefact, changes, suffix):
+        told.append((artefact, tuple(changes), suffix))
+        return model.render(model.sample(1, seed=0)[0])
+
+    told = []
+    kept = model_variant(model, restored=restored, simplifier=lambda self, faces: lambda artefact: faces)
+    generate.sample_files(kept, 2, Sampling(steps=2), Export(out=tmp_path / "one", faces=500))
+    assert told == [(500, (), ".npy")] * 2
+    with pytest.raises(RequestError, match=r"--faces: domain .* cannot reduce what it writes to triangles"):
+        generate.sample_files(model, 2, Sampling(steps=2), Export(out=tmp_path / "two", faces=500))
+    assert not (tmp_path / "two").exists()
+
+
 @pytest.mark.parametrize(
     ("inputs", "names"),
     [

@@ -46,6 +46,7 @@ CALLS = {
     "contact_sheet": (None, None, None, ()),
     "still": (None,),
     "panel": (),
+    "simplifier": (100,),
 }
 WRONG = [
     ("sources", ["formulas"], "a list", "a function (location, settings) -> Split"),
@@ -78,6 +79,7 @@ WRONG = [
     ("contact_sheet", [ONE], "an Image as entry 0", "rows of PIL.Image.Image"),
     ("still", [ONE], "a list", "a PIL.Image.Image"),
     ("panel", None, "None", "a ddmi_core.api.Panel"),
+    ("simplifier", None, "None", "a function (artefact) -> artefact"),
 ]
 
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from ddmi_core.errors import DataError, counted
 from ddmi_nerf.cameras.camera import Camera, Floats
 from ddmi_nerf.data.reading import Pixels
-from ddmi_nerf.data.visual_hull import COVERED, OPAQUE, Marks, pixels_of
+from ddmi_nerf.data.visual_hull import OPAQUE, Marks, border, covered_from, pixels_of
 
 PIXELS = 96  # of the border of an outline, which are tried
 STEPS = 96  # places along the ray of a pixel, inside the cube
@@ -24,7 +24,7 @@ CAUSES = (
 )
 
 
-def covered_shares(cameras: Sequence[Camera], pictures: Pixels) -> Floats:
+def covered_shares(cameras: Sequence[Camera], pictures: Pixels, wider: int = 1) -> Floats:
     """The share of the border of each view's outline that the visual hull covers, `(V,)`: 1 for cameras that fit.
 
     A pixel of the border is covered if some place on its ray inside the cube lies in the outlines of all other views,
@@ -35,12 +35,15 @@ def covered_shares(cameras: Sequence[Camera], pictures: Pixels) -> Floats:
     Args:
         cameras: V of them, in the cube's coordinates.
         pictures: `(V, H, W, 4)`, premultiplied colour, and opacity.
+        wider: by how many pixels of the coarse grid outlines are widened.
     """
     opacity = pictures[..., 3]
     block = -(-opacity.shape[1] // COARSE)
-    outlines = _widened(_pooled(opacity, block) >= COVERED)
+    outlines = _pooled(opacity, block) >= covered_from(pictures)
+    for _ in range(wider):
+        outlines = _widened(outlines)
     small = [camera.resized(outlines.shape[2], outlines.shape[1]) for camera in _padded(cameras, opacity, block)]
-    chosen = [_spread(np.flatnonzero(_border(view >= OPAQUE))) for view in opacity]
+    chosen = [_spread(np.flatnonzero(border(view >= OPAQUE))) for view in opacity]
     owner = np.repeat(np.arange(len(cameras)), [len(pixels) for pixels in chosen])
     if not len(owner):
         return np.ones(len(cameras))
@@ -83,10 +86,28 @@ def check_agreement(
     raise DataError(
         f"{name}: the views contradict each other: the visual hull of all covers {mean:.1%} of the borders of their "
         f"outlines (100% if the cameras are right), and {shares[worst]:.0%} in {views[worst]}. "
-        f"{found or _zoomed(cameras, pictures, mean)}Likely causes: {CAUSES}. Fix: export the cameras for these "
+        f"{found or _cause(cameras, pictures, mean, least)}Likely causes: {CAUSES}. Fix: export the cameras for these "
         "pictures again; or, if outlines are only rough, accept less with --set "
         f"domain.agreement={max(0.0, np.floor(100 * mean) / 100):g}"
     )
+
+
+def _cause(cameras: Sequence[Camera], pictures: Pixels, before: float, least: float) -> str:
+    """A sentence about what would make the views agree, if anything does."""
+    if zoomed := _zoomed(cameras, pictures, before):
+        return zoomed
+    negative = pictures.copy()
+    negative[..., 3] = 255 - negative[..., 3]
+    edges = (pictures[:, [0, -1], :, 3] >= OPAQUE).mean()
+    if edges > 0.5 and covered_shares(cameras, negative).mean() >= max(AGREED, before):
+        return "They agree if opacity is inverted: masks have to be white where the object is. "
+    if (share := covered_shares(cameras, pictures, wider=2).mean()) >= least:
+        side = max(pictures.shape[1:3])
+        return (
+            f"If outlines are {-(-side // COARSE)} of {side} pixels wider, the hull covers {share:.1%}, so they may "
+            "only be rough, or the cameras slightly wrong. "
+        )
+    return ""
 
 
 def _zoomed(cameras: Sequence[Camera], pictures: Pixels, before: float) -> str:
@@ -122,14 +143,6 @@ def _widened(marks: Marks) -> Marks:
     padded = np.pad(marks, ((0, 0), (1, 1), (1, 1)))
     rows = padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
     result: Marks = rows[..., :-2] | rows[..., 1:-1] | rows[..., 2:]
-    return result
-
-
-def _border(marks: Marks) -> Marks:
-    """Marked pixels beside one that is not, or at the edge of the picture."""
-    padded = np.pad(marks, 1)
-    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    result: Marks = marks & ~inner
     return result
 
 

@@ -9,7 +9,16 @@ from attrs import evolve
 
 from ddmi_core.api import Split
 from ddmi_core.errors import DataError
-from ddmi_core.parts import ArrayCache, Decoding, FolderSource, choose, data_warning, required_location, source_digest
+from ddmi_core.parts import (
+    PICTURE_MAKERS,
+    ArrayCache,
+    Decoding,
+    FolderSource,
+    choose,
+    data_warning,
+    required_location,
+    source_digest,
+)
 from ddmi_nerf.data.objects import CAPTION, ObjectFiles, account_for, find_objects
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.preprocessing import has_cloud, pack
@@ -135,7 +144,7 @@ def _signal(files: ObjectFiles, settings: NerfSettings) -> ViewSignal:
 def _version() -> str:
     """Digest of the program files that rows depend on."""
     here = Path(__file__).parent
-    return source_digest(*here.glob("*.py"), *(here.parent / "cameras").glob("*.py"))
+    return source_digest(*PICTURE_MAKERS, *here.glob("*.py"), *(here.parent / "cameras").glob("*.py"))
 
 
 def _how(settings: NerfSettings) -> tuple[str | int, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from attrs import evolve
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change, Decoded, Entry
+from ddmi_core.parts import Change, Decoded, Entry, changes_of_pictures
 from ddmi_nerf.cameras.camera import Camera, Capture, Floats, Shot
 from ddmi_nerf.cameras.camera_checks import check_places
 from ddmi_nerf.cameras.conventions import Matrix
@@ -19,7 +20,7 @@ from ddmi_nerf.data.objects import POINTS, ObjectFiles
 from ddmi_nerf.data.packing import Packing, Rows
 from ddmi_nerf.data.point_cloud import read_points
 from ddmi_nerf.data.reading import Reading, read_mask, read_picture, squared
-from ddmi_nerf.data.visual_hull import hull_points, visual_hull
+from ddmi_nerf.data.visual_hull import OPAQUE, SOFT, hull_points, softness, visual_hull
 from ddmi_nerf.settings import NerfSettings
 
 SEED = 77411
@@ -46,6 +47,12 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
     readings = [_picture(files, shot, settings) for shot in shots]
     pictures = np.stack([reading.pixels for reading in readings])
     names = [shot.picture for shot in shots]
+    if settings.opacity != "full" and (pictures[..., 3] >= OPAQUE).all():
+        raise DataError(
+            f"{files.name}: every pixel of its views is opaque, so alpha channels or masks separate no object from the "
+            "background. Fix: save PNG files with transparency around the object, give masks, or add points.ply and "
+            "--set domain.opacity=full"
+        )
     check_places(files.name, names, cameras, pictures, extent, settings.opacity == "full")
     outside = 0.0
     if settings.opacity != "full":
@@ -62,7 +69,9 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
     place = {"centre": centre.tolist(), "extent": float(extent), **capture.applied}
     if (world != np.eye(4)).any():
         place["world"] = world.tolist()  # before the centre and extent
-    changes = [Change("moved and scaled to the cube", 1 / extent, "times", place), *_changes(views, shots, settings)]
+    of_views = changes_of_pictures((change for reading in readings for change in reading.changes), "views")
+    changes = [Change("moved and scaled to the cube", 1 / extent, "times", place), *of_views]
+    changes += _changes(views, shots, settings)
     if settings.place == "file" and settings.up == "z" and (axis := upper_axis(cameras)) not in ("", "+z"):
         fix = (
             "if y points up in their world: --set domain.up=y"
@@ -78,6 +87,11 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
         changes.append(Change("small in the cube", reach, "of its half side", fix=fix))
     if settings.opacity != "full":
         changes.append(Change("compared with the visual hull", outside, "of the outlines' borders outside of it"))
+    if settings.opacity != "full" and (soft := softness(pictures)) > SOFT:
+        fix = "unless the object is translucent or hazy, give masks of black and white, or alpha of 0 and 255"
+        changes.append(
+            Change("with soft outlines, taken at half opacity for surface points", soft, "pixels wide", fix=fix)
+        )
     if below := max(reading.below_white for reading in readings):
         changes.append(Change("with white taken as the background", below, "of 255 below white"))
     return Decoded(row, tuple(changes))
@@ -90,8 +104,6 @@ def _changes(views: int, shots: Sequence[Shot], settings: NerfSettings) -> Itera
     scales = [shot.scale for shot in shots if shot.scale != 1]
     if scales:
         yield Change("with intrinsics scaled to the size of the views", float(np.median(scales)), "times")
-    if turned := sum(shot.turned for shot in shots):
-        yield Change("with views turned as their EXIF data say", turned, "views")
     if bent := [_shift(shot.camera, shot.lens) for shot in shots if shot.lens]:
         yield Change("with the distortion of the lens undone", max(bent), "pixels at most")
     if masked := sum(bool(shot.mask) for shot in shots) * (settings.opacity != "full"):
@@ -195,11 +207,12 @@ def _repeated(count: int, wanted: int, draw: np.random.Generator) -> npt.NDArray
 
 
 def _picture(files: ObjectFiles, shot: Shot, settings: NerfSettings) -> Reading:
-    mask = None
+    mask, of_mask = None, tuple[Change, ...]()
     if shot.mask and settings.opacity != "full":
         entry = files.picture(shot.mask)
         with entry.opened() as file:
-            mask = read_mask(file, entry.name, shot.camera.width, shot.camera.height)
+            mask, of_mask = read_mask(file, entry.name, shot.camera.width, shot.camera.height)
     entry = files.picture(shot.picture)
     with entry.opened() as file:
-        return read_picture(file, entry.name, settings.size, settings.opacity, shot=shot, mask=mask)
+        reading = read_picture(file, entry.name, settings.size, settings.opacity, shot=shot, mask=mask)
+    return evolve(reading, changes=(*reading.changes, *of_mask))

@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import damaged
+from ddmi_core.parts import Change, damaged, laid_over, read_srgb
 from ddmi_nerf.cameras.camera import Camera, Shot
 from ddmi_nerf.cameras.intrinsics import Header
 from ddmi_nerf.cameras.lens import Lens
@@ -25,6 +25,8 @@ FARTHEST_WHITE = 64  # below white, of a background with noise
 LEAST_WHITE, MOSTLY = 0.05, 0.5  # shares of the border's pixels
 LOSSY_COLOURS = 24.0  # below white, beside the edge of a colour
 FINER = 8  # pixels along each side of one that is read, in which a lens is undone
+COLOURED = 32  # difference of a pixel's channels that no compression of greys makes
+DEEP = 65535  # white of masks of 16 bits, unless they have no value above 255
 BAND = 128  # rows that are undistorted at once
 
 Pixels = npt.NDArray[np.uint8]
@@ -37,10 +39,12 @@ class Reading:
     Args:
         pixels: `(size, size, 4)`, premultiplied colour, and opacity.
         below_white: with the opacity `white`: how far below 255 the background may be; otherwise 0.
+        changes: of colours and orientation.
     """
 
     pixels: Pixels
     below_white: float = 0.0
+    changes: tuple[Change, ...] = ()
 
 
 def picture_header(file: BinaryIO, name: str) -> Header:
@@ -73,15 +77,18 @@ def read_picture(
         mask: `(H, W)`, opacity of the pixels; the alpha channel multiplies it. It replaces `white` and `full`.
 
     Raises:
-        DataError: if the file is not an image, is damaged, lacks a required alpha channel, or has no white background
-            although it should have.
+        DataError: if the file is not an image, is damaged, lacks a required alpha channel, has no white background
+            although it should have, or has greys whose white is unknown.
     """
     with _opened(file, name) as image:
         noise = _lossy_noise(image, file)
         layered = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
-        upright = ImageOps.exif_transpose(image) if shot is not None and shot.turned else image
-        straight = np.asarray(_eight_bits(upright, name).convert("RGBA"), dtype=np.float32)
         mode = image.mode
+        coloured, changes = read_srgb(image, name, upright=shot is not None and shot.turned)
+    if opacity != "alpha" and mask is None:
+        coloured, of_background = laid_over(coloured, "white")
+        changes += of_background
+    straight = np.array(coloured.convert("RGBA"), dtype=np.float32)
     if opacity == "alpha" and mask is None and not layered:
         white = _near_white(_ring(straight)).mean() > MOSTLY
         raise DataError(
@@ -91,26 +98,29 @@ def read_picture(
         straight[..., 3] *= mask.astype(np.float32) / 255
     values = np.concatenate([straight[..., :3] * (straight[..., 3:] / 255), straight[..., 3:]], axis=-1)
     below = 0.0
-    if opacity != "alpha" and mask is None:
-        values[..., :3] += 255 - values[..., 3:]  # over white
-        values[..., 3] = 255
-        if opacity == "white":
-            below = _below_white(_ring(values), noise, name)
-            values[(values[..., :3] >= 255 - below).all(axis=-1)] = 0
+    if opacity == "white" and mask is None:
+        below = _below_white(_ring(values), noise, name)
+        values[(values[..., :3] >= 255 - below).all(axis=-1)] = 0
     left, top, side = square = _square(values.shape[1], values.shape[0])
     if shot is None or shot.lens is None:
         values = values[top : top + side, left : left + side]
     else:
         clamped = opacity == "full"
         values = undistorted(values, shot.camera, shot.lens, square, least=FINER * size, clamped=clamped)
-    return Reading(_resized(values, size), below)
+    return Reading(_resized(values, size), below, tuple(changes))
 
 
-def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """Read a mask, white for the object: `(height, width)`; one of another size but the same shape is resized.
+def read_mask(file: BinaryIO, name: str, width: int, height: int) -> tuple[npt.NDArray[np.uint8], tuple[Change, ...]]:
+    """Read a mask: opacity `(height, width)`, 255 for the object; one of another size but the same shape is resized.
+
+    It is the alpha channel if that is not the same everywhere, or else the grey or the colours: of two values, the
+    darker one is the background; several greys are opacities.
+
+    Returns:
+        The mask, and what was changed.
 
     Raises:
-        DataError: if the file is not an image, is damaged, or has another aspect ratio.
+        DataError: if the file is not an image, is damaged, has another aspect ratio, or has several colours.
     """
     with _opened(file, name) as image:
         if abs(image.width * height - image.height * width) > max(*image.size, width, height):
@@ -118,9 +128,42 @@ def read_mask(file: BinaryIO, name: str, width: int, height: int) -> npt.NDArray
                 f"{name}: the mask has {image.width} x {image.height} pixels, its picture {width} x {height}, another "
                 "aspect ratio; give a mask of the size of the picture"
             )
-        grey = np.array(image.convert("L").resize((width, height), Image.Resampling.NEAREST))
-    result: npt.NDArray[np.uint8] = grey * 255 if grey.max() == 1 else grey
-    return result
+        layered = "A" in image.getbands() or "transparency" in image.info
+        alpha = np.asarray(image.convert("RGBA").getchannel("A")) if layered else np.zeros(1, np.uint8)
+        changes = list[Change]()
+        if np.ptp(alpha):
+            values = alpha
+            changes.append(Change("masked by the alpha channel of masks"))
+        else:
+            values = np.asarray(image) if image.mode.startswith("I") else _brightness(image, name)
+    top = DEEP if values.max() > 255 else 255
+    levels = np.unique(values)
+    if levels.max() == 1 or (len(levels) == 2 and levels[1] >= 2 * levels[0]):
+        grey = np.where(values == levels.max(), 255, 0).astype(np.uint8)
+        if levels.max() not in (0, 1, top) or levels.min() != 0:
+            changes.append(Change("masked by masks of two values that are not black and white"))
+    else:
+        grey = np.rint(values / top * 255).clip(0, 255).astype(np.uint8)
+    resized = np.array(Image.fromarray(grey).resize((width, height), Image.Resampling.NEAREST))
+    return resized, tuple(changes)
+
+
+def _brightness(image: Image.Image, name: str) -> npt.NDArray[np.uint8]:
+    """The brightness of a mask's pixels; of two colours, in which masks of classes are drawn, any that differ."""
+    if image.mode in ("1", "L", "LA", "La"):
+        return np.asarray(image.convert("L"))
+    colours = np.asarray(image.convert("RGB"))
+    grey = np.asarray(image.convert("RGB").convert("L"))
+    if np.ptp(colours.astype(np.int64), axis=-1).max() <= COLOURED:
+        return grey
+    found = np.unique(colours.reshape(-1, 3), axis=0)
+    if len(found) > 2:
+        raise DataError(
+            f"{name}: the mask has {len(found)} colours, which tell no opacity. Fix: save it in grey, white for the "
+            "object"
+        )
+    darker = min(found.tolist(), key=sum)
+    return np.where((colours == darker).all(axis=-1), 0, 255).astype(np.uint8)
 
 
 def undistorted(
@@ -238,24 +281,6 @@ def _advice(white: bool) -> str:
     if white:
         return "save PNG files with transparency, or give --set domain.opacity=white for objects on a white background"
     return "save PNG files with transparency, or give masks (mask_path of frames; the folder masks of other formats)"
-
-
-def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """The image with 8 bits a channel; Pillow would clip greys of 16 bits to white.
-
-    Raises:
-        DataError: for greys whose value of white is unknown.
-    """
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64)
-        grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-        clear = image.info.get("transparency")
-        if isinstance(clear, int):
-            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-        return grey
-    if image.mode in ("I", "F"):
-        raise DataError(f"{name}: greys of 32 bits, of which the value of white is unknown; convert it to 8 or 16 bits")
-    return image
 
 
 def squared(camera: Camera, size: int) -> Camera:

@@ -11,10 +11,33 @@ from ddmi_nerf.cameras.camera import Camera, Floats
 from ddmi_nerf.data.reading import Pixels
 
 CELLS = 64  # along each axis of the cube
-COVERED = 32  # least opacity of the silhouette's pixels; low, because a cell must lie in all silhouettes
+COVERED = 32  # least opacity of the pixels of crisp silhouettes
 OPAQUE = 128  # least opacity of pixels that contribute a colour
 
+CLEAR, FULL = 8, 242  # opacity of pixels between them is partial
+SOFT = 2.0  # width in pixels of partial opacity at outlines, from which they are soft; that of antialiasing is about 1
+
 Marks = npt.NDArray[np.bool_]
+
+
+def softness(pictures: Pixels) -> float:
+    """Width in pixels of the partial opacity along the outlines of views `(V, H, W, 4)`."""
+    opacity = pictures[..., 3]
+    partial = int(((opacity > CLEAR) & (opacity < min(FULL, 0.95 * opacity.max()))).sum())
+    return partial / max(1, sum(int(border(view >= OPAQUE).sum()) for view in opacity))
+
+
+def covered_from(pictures: Pixels) -> int:
+    """Least opacity of the pixels of silhouettes: low, because a cell must lie in all, but half for soft outlines."""
+    return OPAQUE if softness(pictures) > SOFT else COVERED
+
+
+def border(marks: Marks) -> Marks:
+    """Marked pixels beside one that is not, or at the edge of the picture."""
+    padded = np.pad(marks, 1)
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    result: Marks = marks & ~inner
+    return result
 
 
 def visual_hull(cameras: Sequence[Camera], pictures: Pixels, cells: int = CELLS) -> Marks:
@@ -30,11 +53,11 @@ def visual_hull(cameras: Sequence[Camera], pictures: Pixels, cells: int = CELLS)
     """
     places = (2 * np.arange(cells) + 1) / cells - 1
     points = np.stack(np.meshgrid(places, places, places, indexing="ij"), axis=-1).reshape(-1, 3)
-    kept, seen = np.ones(len(points), dtype=bool), np.zeros(len(points), dtype=np.int64)
+    kept, seen, least = np.ones(len(points), dtype=bool), np.zeros(len(points), dtype=np.int64), covered_from(pictures)
     for camera, picture in zip(cameras, pictures, strict=True):
         rest = np.flatnonzero(kept)
         row, column, within, _ = pixels_of(camera, points[rest])
-        covered = picture[row, column, 3] >= COVERED
+        covered = picture[row, column, 3] >= least
         kept[rest[within & ~covered]] = False
         seen[rest[within]] += 1
     result: Marks = (kept & (2 * seen >= len(cameras))).reshape(cells, cells, cells)

@@ -94,7 +94,7 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
         found = read_shape(path.parent, packing)
         row, changes, weights = found.row, found.changes, np.ones(settings.points, dtype=np.float32)
     elif suffix in (".xyz", ".npz") or (suffix == ".ply" and not has_faces(path.read_bytes(), str(path))):
-        row, changes = point_clouds.read_cloud(path, settings.up, packing)
+        row, changes = point_clouds.read_cloud(path, settings.up_in(suffix), packing)
     else:
         with path.open("rb") as file:
             mesh, changes = read_mesh(file, str(path), path.parent, settings)

@@ -50,11 +50,12 @@ def read_mesh(
     """
     stored = triangles(file, name, beside)
     mesh = cleaned(stored, name)
-    if settings.up == "z":
+    up = settings.up_in(Path(name).suffix)
+    if up == "z":
         mesh = TriangleMesh(mesh.vertices[:, [0, 2, 1]] * np.array([1.0, 1.0, -1.0]), mesh.faces)
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     scale = float(2 * EXTENT / (high - low).max())
-    place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": settings.up}  # axes after the turn to y up
+    place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": up}  # axes after the turn to y up
     changes = [Change("moved to the centre and scaled", scale, "times", place)]
     if bad := int((~np.isfinite(stored.vertices).all(axis=1)).sum()):
         changes.append(Change("freed of vertices that are not finite and in no face", bad, "vertices"))

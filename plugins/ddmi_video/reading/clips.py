@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from attrs import frozen
 
-from ddmi_core.parts import Change, Entry, account, find_files
+from ddmi_core.parts import Change, Entry, account, changes_of_pictures, find_files
 from ddmi_video.reading import frame_folder
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.frame_folder import FrameFolder
@@ -122,11 +122,10 @@ def count_clips(video: Video | FrameFolder, name: str, settings: VideoSettings) 
 
 
 def changes_of(video: Video | FrameFolder, settings: VideoSettings) -> tuple[Change, ...]:
-    """What reading does to the frames of a video; for a folder of frames, to the first one."""
+    """What reading does to the frames of a video; of a folder of frames, what is the same for all of them."""
     if isinstance(video, FrameFolder):
-        (height, width), transparent = video.first()
-        over = f"laid over {settings.background} where transparent"
-        return (*([Change(over)] if transparent else []), *_of_shape(width, height, 1.0, settings))
+        height, width = video.upright_size()
+        return tuple(_of_shape(width, height, 1.0, settings))
     index, orientation, (height, width) = video.index, video.index.orientation, video.size
     changes = [
         Change(f"taken at {settings.rate:g} frames a second", len(video.times) / video.duration, "before"),
@@ -157,8 +156,8 @@ def _of_shape(width: int, height: int, aspect: float, settings: VideoSettings) -
         yield Change(what, amount, "times", {"size": [width, height]})
 
 
-def read_clip(video: Video | FrameFolder, number: int, settings: VideoSettings) -> Pixels:
-    """Read one clip: `(3, T, size, size)`.
+def read_clip(video: Video | FrameFolder, number: int, settings: VideoSettings) -> tuple[Pixels, tuple[Change, ...]]:
+    """Read one clip: `(3, T, size, size)`, and what was done to single frames of a folder.
 
     Args:
         video: open.
@@ -169,4 +168,6 @@ def read_clip(video: Video | FrameFolder, number: int, settings: VideoSettings) 
         DataError: if it cannot be decoded.
     """
     times = (number * settings.frames + np.arange(settings.frames)) / settings.rate
-    return np.ascontiguousarray(video.frames_at(times, settings.size).swapaxes(0, 1))
+    pixels = np.ascontiguousarray(video.frames_at(times, settings.size).swapaxes(0, 1))
+    changes = changes_of_pictures(video.changes, "frames") if isinstance(video, FrameFolder) else []
+    return pixels, tuple(changes)

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry, damaged
+from ddmi_core.parts import Change, Entry, damaged, laid_over, read_srgb
 from ddmi_video.reading.centre_crop import centre_crop
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError, check_size, size_changes
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
 class FrameFolder:
@@ -38,6 +39,7 @@ class FrameFolder:
     def __init__(self, entries: Sequence[Entry], name: str, rate: float, background: str = "white") -> None:
         self.entries, self.name, self.rate = sorted(entries, key=_natural), name, rate
         self.background = background
+        self.changes: list[Change] = []  # of the colours of the frames that `frames_at` has read last
         self.size: tuple[int, int] | None = None  # height and width, once a picture has been read
         if len(entries) < 2:
             raise TooShortError(
@@ -59,17 +61,18 @@ class FrameFolder:
         numbers = np.floor(np.asarray(times, dtype=np.float64) * self.rate + 1e-6).astype(np.int64)
         if len(numbers) and (numbers.min() < 0 or numbers.max() > len(self.entries)):
             raise DataError(f"{self.name}: {len(self.entries)} pictures last {self.duration:.3f} s, not long enough")
+        self.changes = []
         return np.stack([self._cropped(self.entries[min(i, len(self.entries) - 1)], side) for i in numbers])
 
-    def first(self) -> tuple[tuple[int, int], bool]:
-        """Height and width of the first picture, upright, and whether it may be transparent.
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width of the first picture, upright.
 
         Raises:
             DataError: if it cannot be read.
         """
         with self._opened(self.entries[0]) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            return (upright.height, upright.width), _may_be_transparent(picture)
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
     def close(self) -> None:
         """Do nothing: no file stays open between pictures."""
@@ -93,22 +96,10 @@ class FrameFolder:
             if self.size not in (None, size):
                 raise size_changes(self.name, self.size or size, size)
             self.size = size
-            return centre_crop(_rgb(ImageOps.exif_transpose(picture), self.background), side)
-
-
-def _rgb(picture: Image.Image, background: str) -> Image.Image:
-    """Convert to 8-bit RGB, with transparency over a colour."""
-    if picture.mode.startswith("I"):
-        wide = np.asarray(picture).astype(np.int64)
-        return Image.fromarray(((wide + 128) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if _may_be_transparent(picture):
-        layered = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, background), layered).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _may_be_transparent(picture: Image.Image) -> bool:
-    return picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info
+            upright, of_colours = read_srgb(picture, entry.name)
+        flat, of_background = laid_over(upright, self.background)
+        self.changes += [*of_colours, *of_background]
+        return centre_crop(flat, side)
 
 
 def _natural(entry: Entry) -> list[tuple[int, int | str]]:

@@ -15,9 +15,8 @@ from typing import TypeVar
 from attrs import frozen
 
 from ddmi_core.errors import DataError, RequestError
-from ddmi_core.parts import Change
+from ddmi_core.parts import Change, Decoded
 from ddmi_video.reading.clips import Clip, VideoSource, changes_of, count_clips, find_videos, read_clip
-from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.frame_folder import FrameFolder
 from ddmi_video.reading.video import Video
 from ddmi_video.settings import VideoSettings
@@ -46,8 +45,8 @@ class ClipReader(ABC):
         """The number of clips of each video, in order."""
 
     @abstractmethod
-    def clips(self, clips: Iterable[Clip]) -> Iterator[Pixels | DataError]:
-        """Each clip `(3, T, size, size)`, in order."""
+    def clips(self, clips: Iterable[Clip]) -> Iterator[Decoded | DataError]:
+        """Each clip, flat, with what was done to single frames of a folder; in order."""
 
 
 class LocalReader(ClipReader):
@@ -68,7 +67,7 @@ class LocalReader(ClipReader):
         """See `ClipReader`."""
         return map(self.count, videos)
 
-    def clips(self, clips: Iterable[Clip]) -> Iterator[Pixels | DataError]:
+    def clips(self, clips: Iterable[Clip]) -> Iterator[Decoded | DataError]:
         """See `ClipReader`."""
         return map(self.read, clips)
 
@@ -81,10 +80,11 @@ class LocalReader(ClipReader):
         except DataError as error:
             return error
 
-    def read(self, clip: Clip) -> Pixels | DataError:
-        """One clip `(3, T, size, size)`."""
+    def read(self, clip: Clip) -> Decoded | DataError:
+        """One clip, see `clips`."""
         try:
-            return read_clip(self._opened(clip.video), clip.number, self.settings)
+            pixels, changes = read_clip(self._opened(clip.video), clip.number, self.settings)
+            return Decoded(pixels.reshape(-1), changes)
         except DataError as error:
             return error
 
@@ -115,7 +115,7 @@ class PooledReader(ClipReader):
         """See `ClipReader`."""
         return self._in_flight(_count, videos)
 
-    def clips(self, clips: Iterable[Clip]) -> Iterator[Pixels | DataError]:
+    def clips(self, clips: Iterable[Clip]) -> Iterator[Decoded | DataError]:
         """See `ClipReader`."""
         return self._in_flight(_read, clips)
 
@@ -166,7 +166,7 @@ def _count(name: str) -> ClipCount | DataError:
     return _worker[0].count(name)
 
 
-def _read(clip: Clip) -> Pixels | DataError:
+def _read(clip: Clip) -> Decoded | DataError:
     return _worker[0].read(clip)
 
 

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import torch
 from nerf_files import edited, nerfstudio, views
+from PIL import Image, ImageFilter
 
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import accounting
 from ddmi_nerf.data.agreement import check_agreement, covered_shares
 from ddmi_nerf.data.folder import load_all
+from ddmi_nerf.data.visual_hull import SOFT, softness, visual_hull
 from ddmi_nerf.settings import NerfSettings
 
 SETTINGS = NerfSettings(size=24, views=6, held_views=2, shown=6, points=64)
@@ -63,6 +65,66 @@ def test_focal_lengths_for_pictures_of_another_size_are_recognised(seen):
     cameras, pictures = FAULTS["focal"](*seen)
     with pytest.raises(DataError, match=r"They agree if focal lengths are 0\.5 times as long: give w and h"):
         check_agreement("car", [""] * 12, cameras, pictures, 0.95)
+
+
+def test_inverted_masks_are_recognised(seen):
+    cameras, pictures = seen
+    inverted = pictures.copy()
+    inverted[..., 3] = 255 - inverted[..., 3]
+    with pytest.raises(DataError, match=r"They agree if opacity is inverted: masks have to be white where the object"):
+        check_agreement("car", [""] * 12, cameras, inverted, 0.95)
+
+
+def test_outlines_that_may_only_be_rough_are_told(seen):
+    """Outlines that are a pixel too wide in some views, and a pixel too narrow in others."""
+    cameras, pictures = seen
+    rough = pictures.copy()
+    for place, view in enumerate(pictures[..., 3]):
+        shifted = [np.roll(view, step, axis) for axis in (0, 1) for step in (-1, 1)]
+        rough[place, ..., 3] = np.maximum.reduce([view, *shifted]) if place % 2 else np.minimum.reduce([view, *shifted])
+    with pytest.raises(DataError, match=r"If outlines are 1 of 64 pixels wider, the hull covers \d+\.\d%, so they may"):
+        check_agreement("car", [""] * 12, cameras, rough, 0.95)
+
+
+def blurred(pictures, radius):
+    """Views with outlines that were blurred with their colours."""
+    return np.stack([np.asarray(Image.fromarray(view).filter(ImageFilter.GaussianBlur(radius))) for view in pictures])
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+def test_the_hull_of_soft_outlines_is_that_of_crisp_ones(seen, radius):
+    cameras, pictures = seen
+    soft = blurred(pictures, radius)
+    assert softness(pictures) < 1.5 < SOFT < softness(soft)
+    assert visual_hull(cameras, soft).sum() == pytest.approx(visual_hull(cameras, pictures).sum(), rel=0.15)
+    assert covered_shares(cameras, soft).min() > 0.95
+
+
+def test_a_veil_around_the_object_is_no_part_of_it_and_warned_of(tmp_path):
+    nerfstudio(tmp_path / "data" / "a", size=48)
+    with accounting() as account:
+        crisp = load_all(tmp_path / "data", SETTINGS).batch([0])
+    assert not account.warnings
+    for path in (tmp_path / "data/a/images").iterdir():
+        pixels = np.array(Image.open(path))
+        pixels[..., 3] = np.maximum(pixels[..., 3], 40)
+        Image.fromarray(pixels).save(path)
+    with accounting() as account:
+        veiled = load_all(tmp_path / "data", SETTINGS).batch([0])
+    (warning,) = account.warnings
+    assert warning.text.startswith("1 signal with soft outlines")
+    assert "masks of black and white" in warning.fix
+    torch.testing.assert_close(veiled.points.abs().amax(1), crisp.points.abs().amax(1), atol=0.1, rtol=0)
+
+
+def test_views_in_which_everything_is_opaque_are_refused(tmp_path):
+    nerfstudio(tmp_path / "data" / "a")
+    for path in (tmp_path / "data/a/images").iterdir():
+        pixels = np.array(Image.open(path))
+        pixels[..., 3] = 255
+        Image.fromarray(pixels).save(path)
+    with pytest.raises(DataError, match=r"a: every pixel of its views is opaque, .* no object .*Fix: save PNG"):
+        load_all(tmp_path / "data", SETTINGS)
 
 
 def test_views_without_anything_and_no_views_to_compare_agree(seen):

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from nerf_files import blender, nerfstudio, save, srn_object, views
+from nerf_files import blender, edited, nerfstudio, save, srn_object, views
 from PIL import Image
 
 from ddmi_core.errors import DataError
@@ -20,6 +20,7 @@ from ddmi_nerf.data.folder import load, load_all, read
 from ddmi_nerf.data.reading import read_picture
 from ddmi_nerf.data.srn_cars import srn_cars
 from ddmi_nerf.settings import NerfSettings
+from picture_profiles import COLOUR, DECLARED
 
 SETTINGS = NerfSettings(size=24, views=6, held_views=2, shown=2, points=64)
 FORMATS = {"blender": blender, "nerfstudio": nerfstudio, "srn": srn_object}
@@ -36,15 +37,6 @@ def settings_of(name, **changes):
 
 def poses(signal):
     return signal.to_world[0].numpy()
-
-
-def edited(folder, change):
-    """The file of cameras of an object, changed in place."""
-    path = folder / "transforms.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-    return folder
 
 
 def frames_kept(path, kept):
@@ -406,8 +398,36 @@ def test_greys_of_sixteen_bits_are_scaled_and_not_clipped(opacity):
     pixels = read_picture(file, "a.png", 8, opacity).pixels
     assert pixels[0, 7].tolist() == [0x40, 0x40, 0x40, 255]
     assert pixels[0, 0].tolist() == ([0, 0, 0, 0] if opacity == "alpha" else [255, 255, 255, 255])
-    for kind in (np.int32, np.float32):
+    for value, kind in ((200, np.int32), (0.5, np.float32)):
         file = io.BytesIO()
-        Image.fromarray(np.ones((8, 8), kind)).save(file, "TIFF")
-        with pytest.raises(DataError, match="greys of 32 bits"):
+        Image.fromarray(np.full((8, 8), value, kind)).save(file, "TIFF")
+        found = read_picture(file, "a.tif", 8, "full")
+        assert found.pixels[0, 0, 0] == (200 if value == 200 else 128)
+        assert any(change.fix for change in found.changes)
+        file = io.BytesIO()
+        Image.fromarray(np.full((8, 8), 1e6, kind)).save(file, "TIFF")
+        with pytest.raises(DataError, match=r"of which the value of white is unknown. Fix: convert it to 8 bits"):
             read_picture(file, "a.tif", 8, "full")
+
+
+@pytest.mark.parametrize("kind", DECLARED)
+def test_colours_that_views_declare_are_converted_to_srgb(tmp_path, kind):
+    save_declared, suffix, wanted = DECLARED[kind]
+    nerfstudio(tmp_path / "data" / "a")
+    (tmp_path / "data/a/masks").mkdir()
+
+    def change(content):
+        for place, frame in enumerate(content["frames"]):
+            view = Image.open(tmp_path / "data/a" / frame["file_path"])
+            view.getchannel("A").save(tmp_path / f"data/a/masks/{place}.png")
+            frame.update(file_path=f"images/{place}{suffix}", mask_path=f"masks/{place}.png")
+            save_declared(Image.new("RGB", view.size, COLOUR), tmp_path / "data/a" / frame["file_path"])
+
+    edited(tmp_path / "data" / "a", change)
+    with accounting() as account:
+        signal = load_all(tmp_path / "data", SETTINGS).batch([0])
+    inside = (signal.opacity[0, :, 0] == 1).numpy()
+    found = (signal.images[0].movedim(1, -1).numpy()[inside] + 1) * 127.5
+    np.testing.assert_allclose(found, np.broadcast_to(wanted, found.shape), atol=3)
+    (told,) = (each for each in account.changes["a"] if "converted to sRGB" in each.what)
+    assert (told.amount, told.unit) == (8, "views")

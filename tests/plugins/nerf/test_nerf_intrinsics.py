@@ -129,7 +129,7 @@ def test_turned_pictures_are_read_upright(tmp_path, orientation):
         which = int(np.argmin([np.abs(camera.to_world - pose).max() for camera in cameras]))
         np.testing.assert_allclose(signal.opacity[0, view, 0], pictures[which][..., 3] / 255, atol=0.01)
         np.testing.assert_allclose(signal.intrinsics[0, view], cameras[which].intrinsics, rtol=1e-6)
-    assert "with views turned as their EXIF data say" in [change.what for change in account.changes["a"]]
+    assert "with views turned upright as EXIF says" in [change.what for change in account.changes["a"]]
 
 
 def test_distortion_comes_from_keys_or_from_a_list():

@@ -14,7 +14,7 @@ from ddmi_core.sources.account import accounting
 from ddmi_nerf.cameras.camera import Camera, Shot
 from ddmi_nerf.cameras.lens import Lens, lens
 from ddmi_nerf.data.folder import load_all
-from ddmi_nerf.data.reading import read_picture, undistorted
+from ddmi_nerf.data.reading import read_mask, read_picture, undistorted
 from ddmi_nerf.settings import NerfSettings
 
 SETTINGS = NerfSettings(size=24, views=6, held_views=2, shown=6, points=64)
@@ -142,12 +142,59 @@ def test_masks_of_another_size_are_resized_or_told(tmp_path):
         load_all(tmp_path / "data", SETTINGS)
 
 
-def test_masks_of_zeros_and_ones_are_masks():
-    from ddmi_nerf.data.reading import read_mask
-
+def mask_of(image):
     file = io.BytesIO()
-    Image.fromarray(np.eye(4, dtype=np.uint8)).save(file, "PNG")
-    np.testing.assert_array_equal(read_mask(file, "m.png", 4, 4), 255 * np.eye(4))
+    image.save(file, "PNG")
+    mask, changes = read_mask(file, "m.png", 8, 8)
+    return mask, [change.what for change in changes]
+
+
+OBJECT = np.zeros((8, 8), bool)
+OBJECT[2:5, 3:7] = True
+
+
+def palette(colour):
+    image = Image.fromarray(OBJECT.astype(np.uint8))
+    image.putpalette([0, 0, 0, *colour])
+    return image
+
+
+def cut_out():
+    pixels = np.full((8, 8, 4), 90, np.uint8)
+    pixels[..., 3] = OBJECT * 255
+    return Image.fromarray(pixels)
+
+
+MASKS = {  # images of the object, and whether the account says how they were read
+    "0 and 255": (Image.fromarray(OBJECT.astype(np.uint8) * 255), False),
+    "0 and 1": (Image.fromarray(OBJECT.astype(np.uint8)), False),
+    "1 bit": (Image.fromarray(OBJECT), False),
+    "0 and 128": (Image.fromarray(OBJECT.astype(np.uint8) * 128), True),
+    "40 and 200": (Image.fromarray((40 + 160 * OBJECT).astype(np.uint8)), True),
+    "16 bits": (Image.fromarray(OBJECT.astype(np.uint16) * 65535), False),
+    "255 in 16 bits": (Image.fromarray(OBJECT.astype(np.uint16) * 255), False),
+    "palette of classes": (palette((128, 0, 0)), False),
+    "alpha channel": (cut_out(), True),
+    "opaque alpha": (Image.fromarray(OBJECT.astype(np.uint8) * 255).convert("RGBA"), False),
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_of_two_values_are_masks(kind):
+    image, told = MASKS[kind]
+    found, changes = mask_of(image)
+    np.testing.assert_array_equal(found, 255 * OBJECT)
+    assert bool(changes) == told
+
+
+def test_masks_of_more_values_are_opacities():
+    soft = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)
+    np.testing.assert_array_equal(mask_of(Image.fromarray(soft))[0], soft)
+    for scale in (1, 257):
+        np.testing.assert_array_equal(mask_of(Image.fromarray(soft.astype(np.uint16) * scale))[0], soft)
+    np.testing.assert_array_equal(mask_of(Image.fromarray(soft).convert("RGB"))[0], soft)
+    with pytest.raises(DataError, match=r"m\.png: the mask has 64 colours, .*white for the object"):
+        mask_of(Image.merge("RGB", [Image.fromarray(part) for part in (soft, soft // 2, soft // 4)]))
 
 
 LOSSY = [("JPEG", {"quality": quality}) for quality in (60, 75, 95)] + [("WEBP", {"quality": 80})]

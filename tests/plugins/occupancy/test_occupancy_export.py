@@ -101,21 +101,67 @@ def test_errors_of_the_system_pass_through(mesh, tmp_path, kind):
         write(mesh, tmp_path / "missing" / f"a{kind}")
 
 
-@pytest.mark.parametrize("up", ["y", "z"])
-@pytest.mark.parametrize("at", [(0.0, 0.0, 0.0), (500000.0, 4500000.0, 100.0)])
-def test_what_was_read_is_written_where_it_was(up, at, tmp_path):
-    trimesh.creation.box((2, 3, 8)).apply_translation(at).export(tmp_path / "a.obj")
+Z_UP = {"y": (), "z": (".ply", ".stl", ".obj"), "all-z": KINDS}  # files in which z points up, by the setting
+TO_Y = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # turns z to y
+
+
+def read_box(path, up):
+    """The surface of a file with its account, and settings."""
+    settings = OccupancySettings(surface=512, points=256, up=up)
     with accounting() as account:
-        signal = shape_of(tmp_path / "a.obj", OccupancySettings(surface=512, points=256, up=up))
+        signal = shape_of(path, settings)
     cloud = PointCloud(signal.surface[0].numpy(), signal.normals[0].numpy())
-    back = export.restored(cloud, account.changes["a.obj"])
-    offset = (back.points - np.array(at)) / (1, 1.5, 4)
-    face = np.abs(offset).argmax(axis=1)
-    np.testing.assert_allclose(np.abs(offset).max(axis=1), 1, atol=1e-3)
-    np.testing.assert_allclose(back.normals[np.arange(512), face], np.sign(offset[np.arange(512), face]), atol=1e-6)
-    assert export.restored(cloud, ()) is cloud
-    mesh = Mesh(cloud.points[:3], np.array([[0, 1, 2]], dtype=np.int32))
-    for suffix in (".obj", ".ply", ".stl"):
-        export.write(export.restored(mesh, account.changes["a.obj"]), tmp_path / f"b{suffix}")
-        found = trimesh.load_mesh(tmp_path / f"b{suffix}").bounds
+    return cloud, account.changes[path.name], settings
+
+
+@pytest.mark.parametrize("up", Z_UP)
+@pytest.mark.parametrize(
+    ("kind", "at"), [(".obj", (5.0, -20.0, 1.0)), (".obj", (500000.0, 4500000.0, 100.0)), (".glb", (5.0, -20.0, 1.0))]
+)
+def test_what_was_read_is_written_where_it_was_in_the_axes_of_the_format(up, kind, at, tmp_path):
+    trimesh.creation.box((2, 3, 8)).apply_translation(at).export(tmp_path / f"a{kind}")
+    cloud, changes, settings = read_box(tmp_path / f"a{kind}", up)
+    for suffix in KINDS:
+        turn = np.eye(3)
+        if kind in Z_UP[up]:
+            turn = TO_Y @ turn
+        if suffix in Z_UP[up]:
+            turn = TO_Y.T @ turn
+        back = export.restored(cloud, changes, suffix, settings)
+        offset = (back.points @ turn - np.array(at)) / (1, 1.5, 4)
+        face = np.abs(offset).argmax(axis=1)
+        np.testing.assert_allclose(np.abs(offset).max(axis=1), 1, atol=1e-3)
+        normals = (back.normals @ turn)[np.arange(512), face]
+        np.testing.assert_allclose(normals, np.sign(offset[np.arange(512), face]), atol=1e-6)
+        write(Mesh(back.points[:3], np.array([[0, 1, 2]], dtype=np.int32)), tmp_path / f"b{suffix}")
+        found = trimesh.load_scene(tmp_path / f"b{suffix}").to_mesh().bounds
         np.testing.assert_allclose(found, [back.points[:3].min(axis=0), back.points[:3].max(axis=0)], atol=0.3)
+
+
+@pytest.mark.parametrize("up", Z_UP)
+def test_what_was_written_is_read_back_upright(up, tmp_path):
+    """Whatever the format: the longest side of a box that stands is along y in the model."""
+    upright = trimesh.creation.box((2, 3, 8) if up != "y" else (2, 8, 3))
+    upright.export(tmp_path / "a.stl")
+    cloud, changes, settings = read_box(tmp_path / "a.stl", up)
+    sides = np.ptp(cloud.points, axis=0)
+    assert sides[1] == pytest.approx(1.8, abs=0.02)
+    corners = trimesh.creation.box(sides)
+    mesh = Mesh(np.asarray(corners.vertices), np.asarray(corners.faces, np.int32))
+    for suffix in KINDS:
+        for what in (changes, ()):  # a reconstruction, and a sample
+            write(export.restored(mesh, what, suffix, settings), tmp_path / f"b{suffix}")
+            again, _, _ = read_box(tmp_path / f"b{suffix}", up)
+            np.testing.assert_allclose(np.ptp(again.points, axis=0), sides, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_samples_are_written_in_the_units_and_axes_of_the_settings(mesh, tmp_path, kind, up):
+    settings = OccupancySettings(up=up, length=90.0)
+    write(export.restored(mesh, (), kind, settings), tmp_path / f"a{kind}")
+    found, wanted = read(tmp_path / f"a{kind}"), 50 * np.ptp(mesh.vertices, axis=0)
+    np.testing.assert_allclose(found.extents, wanted[[0, 2, 1]] if kind in Z_UP[up] else wanted, rtol=1e-5)
+    found.merge_vertices()
+    assert found.volume == pytest.approx(50**3 * mesh.volume, rel=1e-4)
+    assert export.restored(mesh, (), ".glb", OccupancySettings(up=up)) is mesh

@@ -17,6 +17,7 @@ from ddmi_video.folder import load, load_all, read
 from ddmi_video.reading import worker_process
 from ddmi_video.reading.clips import video_of
 from ddmi_video.settings import VideoSettings
+from picture_profiles import COLOUR, DECLARED
 
 SMALL = VideoSettings(frames=4, size=16, rate=12.5, held_out=0.3)  # 24 frames at 25 a second: three clips
 PLAIN = Kind("a.mkv", "mjpeg", pixels="yuvj420p")
@@ -165,8 +166,41 @@ def test_what_is_done_to_a_folder_of_frames_is_recorded(tmp_path):
         clips = load_all(tmp_path, evolve(SMALL, background="#00ff00"))
     changes = {name: [change.what for change in each] for name, each in account.changes.items()}
     assert changes[clips.names[0]] == ["cut to the central square", "reduced in size"]
-    assert changes[clips.names[-1]] == ["laid over #00ff00 where transparent", "reduced in size"]
+    assert changes[clips.names[-1]] == ["reduced in size", "with frames laid over #00ff00 where transparent"]
     assert torch.equal(clips.batch([len(clips) - 1]).values[0, :, 0, 0, 0], torch.tensor([-1.0, 1.0, -1.0]))
+
+
+@pytest.mark.parametrize("kind", DECLARED)
+def test_colours_that_frames_declare_are_converted_to_srgb(tmp_path, kind):
+    save, suffix, wanted = DECLARED[kind]
+    write_frames(tmp_path, 4)
+    for number in (1, 2):
+        (tmp_path / f"{number}.png").unlink()
+        save(Image.new("RGB", (64, 48), COLOUR), tmp_path / f"{number}{suffix}")
+    with accounting() as account:
+        clips = load_all(tmp_path, SMALL)
+    found = (clips.batch([0]).values[0, :, 1:3].numpy() + 1) * 127.5
+    np.testing.assert_allclose(found, np.broadcast_to(wanted[:, None, None, None], found.shape), atol=3)
+    (change,) = (each for each in account.changes[clips.names[0]] if "converted to sRGB" in each.what)
+    assert (change.amount, change.unit) == (2, "frames")
+
+
+def test_frames_that_exif_turns_and_deep_greys_are_read_as_they_are_shown(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for number in range(4):
+        values = np.full((48, 64), 0x4040, np.uint16)
+        values[:, :32] = 7
+        Image.fromarray(values).save(tmp_path / f"{number}.png", transparency=7, exif=exif)
+    with accounting() as account:
+        clips = load_all(tmp_path, evolve(SMALL, background="#00ff00"))
+    found = (clips.batch([0]).values[0, :, 0].numpy() + 1) * 127.5
+    assert found.shape[1:] == (16, 16)
+    np.testing.assert_allclose(found[:, 0, 8], [0, 255, 0], atol=1)  # the left half is shown above
+    np.testing.assert_allclose(found[:, -1, 8], [0x40] * 3, atol=1)
+    changes = [change.what for change in account.changes[clips.names[0]]]
+    assert "with frames turned upright as EXIF says" in changes
+    assert "with frames laid over #00ff00 where transparent" in changes
 
 
 def test_pictures_beside_videos_are_passed_over(folder):

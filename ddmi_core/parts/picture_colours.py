@@ -1,53 +1,70 @@
-"""Conversion of pictures to 8-bit sRGB: depths beyond 8 bits, colour profiles, and transparency."""
+"""Decoding of pictures to upright 8-bit sRGB: depths beyond 8 bits, colour profiles, orientation, and transparency."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageColor
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change
-from ddmi_image.declared_colours import UNKNOWN_SPACE, rawmode
+from ddmi_core.parts import declared_colours
+from ddmi_core.parts.declared_colours import UNKNOWN_SPACE, declare, rawmode
+from ddmi_core.sources.account import Change
+
+PICTURE_MAKERS = (Path(__file__), Path(declared_colours.__file__))  # of the pixels, for `source_digest`
 
 BITS_16 = 65535
 DARK_16 = (1 << 14) - 1  # 16-bit grey without a value above this may hold 10, 12 or 14 bits
 SAME = 2  # of 255: profiles that change no colour by more are sRGB
-SET_WHITE = "--set domain.white=N, the value of white"
+CONVERT = "convert it to 8 bits, or to 16 bits with white at 65535"
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by colour space of a profile
 
 
-def to_srgb(image: Image.Image, name: str, white: float = 0.0) -> tuple[Image.Image, list[Change]]:
-    """Convert any of Pillow's modes to 8-bit RGB, or to RGBA if a part of the picture is transparent.
+def read_srgb(
+    picture: Image.Image, name: str, *, upright: bool = True, white: float = 0.0, set_white: str = CONVERT
+) -> tuple[Image.Image, list[Change]]:
+    """Decode any of Pillow's modes to 8-bit sRGB, or to RGBA if a part of the picture is transparent.
 
-    Profiles, embedded or made by `declare`, are converted to sRGB by LittleCMS, with relative colorimetric intent.
-    Greys of more than 8 bits are scaled so that white is 255: see `ImageSettings.white`.
+    Colours that an ICC profile, chunks of PNG (cICP, or gAMA and cHRM) or EXIF (Adobe RGB) declare are converted by
+    LittleCMS, with relative colorimetric intent. Greys of more than 8 bits are scaled so that white is 255.
 
     Args:
-        image: decoded.
+        picture: opened, and not decoded yet.
         name: for messages.
-        white: value of white of greys of more than 8 bits; 0 for the one that the file declares.
+        upright: whether to apply the orientation of EXIF.
+        white: value of white in greys of more than 8 bits. By default (0) it is what the file declares (SMaxSampleValue
+            or bits per sample of a TIFF, sBIT of a PNG), or else 65535 for 16 bits; 255 or 65535 for 32 bits and 1, 255
+            or 65535 for floating-point values, by the largest value of the picture, with a warning.
+        set_white: what a user can do about greys whose white is unknown, for warnings and errors.
 
     Returns:
-        The picture, and the changes.
+        The picture, and what was changed.
 
     Raises:
         DataError: for greys whose white is unknown, or that have values which are negative or not finite.
     """
+    declare(picture)
+    picture.load()
     changes: list[Change] = []
-    if image.mode == "F" or image.mode.startswith("I"):
-        colour, alpha = _grey(image, name, white, changes)
+    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1) if upright else 1
+    if orientation in range(2, 9):
+        picture = ImageOps.exif_transpose(picture)
+        changes.append(Change("turned upright as EXIF says", values={"orientation": orientation}))
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        colour, alpha = _grey(picture, name, white, set_white, changes)
     else:
-        if ";16" in rawmode(image):
+        if ";16" in rawmode(picture):
             changes.append(Change("rounded from 16 to 8 bits"))
-        colour, alpha = _layers(image)
-    colour = _managed(colour, image.info.get("icc_profile"), changes)
-    if unknown := image.info.get(UNKNOWN_SPACE):
+        colour, alpha = _layers(picture)
+    colour = _managed(colour, picture.info.get("icc_profile"), changes)
+    if unknown := picture.info.get(UNKNOWN_SPACE):
         changes.append(Change(f"read as sRGB, although {unknown}", fix="convert them to sRGB, or embed their profile"))
     if alpha is None or alpha.getextrema() == (255, 255):
         return colour, changes
@@ -55,63 +72,80 @@ def to_srgb(image: Image.Image, name: str, white: float = 0.0) -> tuple[Image.Im
     return colour, changes
 
 
-def over(image: Image.Image, background: str) -> tuple[Image.Image, list[Change]]:
+def laid_over(picture: Image.Image, background: str) -> tuple[Image.Image, list[Change]]:
     """Lay a transparent picture over a colour, given by a name or as `#rrggbb`: RGB."""
-    if image.mode != "RGBA":
-        return image, []
-    opaque = np.asarray(image.getchannel("A"), dtype=np.float64).mean() / 255
-    flat = Image.alpha_composite(Image.new("RGBA", image.size, ImageColor.getrgb(background)), image).convert("RGB")
+    if picture.mode != "RGBA":
+        return picture, []
+    opaque = np.asarray(picture.getchannel("A"), dtype=np.float64).mean() / 255
+    flat = Image.alpha_composite(Image.new("RGBA", picture.size, ImageColor.getrgb(background)), picture).convert("RGB")
     return flat, [Change(f"laid over {background} where transparent", round(1 - opaque, 4), "of the area")]
 
 
-def _grey(image: Image.Image, name: str, white: float, changes: list[Change]) -> tuple[Image.Image, Image.Image | None]:
+def changes_of_pictures(changes: Iterable[Change], what: str) -> list[Change]:
+    """The changes of the pictures of one signal as changes of the signal, with the number of pictures.
+
+    Args:
+        changes: of all pictures.
+        what: the pictures, in the plural: `views`.
+    """
+    counts = Counter((change.what, change.fix) for change in changes)
+    return [Change(f"with {what} {text}", count, what, fix=fix) for (text, fix), count in counts.items()]
+
+
+def _grey(
+    picture: Image.Image, name: str, white: float, set_white: str, changes: list[Change]
+) -> tuple[Image.Image, Image.Image | None]:
     """Greys of more than 8 bits as 8-bit grey, with the alpha of a transparent value."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(picture).astype(np.float64)
     if not np.isfinite(values).all():
         raise DataError(f"{name}: has values that are not finite; repair it, or remove it")
     if values.min() < 0 and not white:
         raise DataError(f"{name}: has negative values, down to {values.min():g}; convert it to 8 or 16 bits")
-    top = white or _white(image, values, name, changes)
+    top = white or _white(picture, values, name, set_white, changes)
     scaled = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
     changes.append(Change(f"of grey scaled to 8 bits, with white at {top:g}"))
-    clear = image.info.get("transparency")
+    clear = picture.info.get("transparency")
     alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
     return Image.fromarray(scaled), alpha
 
 
-def _white(image: Image.Image, values: npt.NDArray[np.float64], name: str, changes: list[Change]) -> float:
+def _white(
+    picture: Image.Image, values: npt.NDArray[np.float64], name: str, set_white: str, changes: list[Change]
+) -> float:
     """The value of white: what the file declares, or else the full range of its type."""
-    largest, declared = float(values.max()), image.info.get("white", 0.0)
-    low_bits = image.info.get("shifted") and largest <= declared and (values % 2 ** (16 - image.info["shifted"])).any()
-    if declared and (not image.info.get("shifted") or low_bits):
+    largest, declared = float(values.max()), picture.info.get("white", 0.0)
+    low_bits = (
+        picture.info.get("shifted") and largest <= declared and (values % 2 ** (16 - picture.info["shifted"])).any()
+    )
+    if declared and (not picture.info.get("shifted") or low_bits):
         return float(declared)
-    if image.mode.startswith("I;16"):
+    if picture.mode.startswith("I;16"):
         if largest <= DARK_16 and not declared:
             what = "of 16-bit grey without a value above a quarter of white, so perhaps of 10, 12 or 14 bits"
-            changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {SET_WHITE}"))
+            changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {set_white}"))
         return BITS_16
-    kind = "floating-point greys" if image.mode == "F" else "32-bit greys"
-    whole = image.mode == "I" or not (values % 1).any()
-    tops = [top for top, fits in ((1.0, image.mode == "F"), (255.0, whole), (float(BITS_16), whole)) if fits]
+    kind = "floating-point greys" if picture.mode == "F" else "32-bit greys"
+    whole = picture.mode == "I" or not (values % 1).any()
+    tops = [top for top, fits in ((1.0, picture.mode == "F"), (255.0, whole), (float(BITS_16), whole)) if fits]
     for top in tops:
         if largest <= top:
             what = f"of {kind}, with white taken as {top:g}"
-            changes.append(Change(what, largest, "is the largest", fix=f"if that is wrong: {SET_WHITE}"))
+            changes.append(Change(what, largest, "is the largest", fix=f"if that is wrong: {set_white}"))
             return top
-    raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {SET_WHITE}")
+    raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {set_white}")
 
 
-def _layers(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _layers(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Colour in one of the modes of profiles, and alpha."""
-    clear = image.info.get("transparency")
-    if isinstance(clear, tuple) and ";16" in rawmode(image):  # Pillow keeps the high bytes of values, not of this one
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or clear is not None:
-        layered = image.convert("RGBA")
+    clear = picture.info.get("transparency")
+    if isinstance(clear, tuple) and ";16" in rawmode(picture):  # Pillow keeps the high bytes of values, not of this one
+        picture.info["transparency"] = tuple(value >> 8 for value in clear)
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or clear is not None:
+        layered = picture.convert("RGBA")
         return layered.convert("RGB"), layered.getchannel("A")
-    if image.mode in ("L", "CMYK"):
-        return image, None
-    return image.convert("L" if image.mode == "1" else "RGB"), None
+    if picture.mode in ("L", "CMYK"):
+        return picture, None
+    return picture.convert("L" if picture.mode == "1" else "RGB"), None
 
 
 def _managed(colour: Image.Image, profile: bytes | None, changes: list[Change]) -> Image.Image:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 # TIFF 6.0, sections 8 and 19
 _BITS, _LARGEST = 258, 341  # BitsPerSample, SMaxSampleValue
 
-UNKNOWN_SPACE = "unknown_space"  # in `image.info`: what the file says of a colour space that is not known here
+UNKNOWN_SPACE = "unknown_space"  # in `picture.info`: what the file says of a colour space that is not known here
 EXIF_FORMATS = ("JPEG", "MPO", "TIFF", "WEBP")
 
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -65,36 +65,36 @@ CODED_PRIMARIES = {1: SRGB, 9: BT_2020, 12: DISPLAY_P3}
 CODED_CURVES = {1: SRGB_CURVE, 4: 2.2, 5: 2.8, 6: SRGB_CURVE, 8: 1.0, 13: SRGB_CURVE, 14: SRGB_CURVE, 15: SRGB_CURVE}
 
 
-def rawmode(image: Image.Image) -> str:
+def rawmode(picture: Image.Image) -> str:
     """How the file stores the pixels, in Pillow's words: `RGB;16B`. Known before the picture is decoded only."""
-    stored = image.info.get("rawmode", "")
-    if not stored and getattr(image, "tile", None):
-        arguments = image.tile[0][3]  # type: ignore[attr-defined]
+    stored = picture.info.get("rawmode", "")
+    if not stored and getattr(picture, "tile", None):
+        arguments = picture.tile[0][3]  # type: ignore[attr-defined]
         stored = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return stored if isinstance(stored, str) else ""
 
 
-def declare(image: Image.Image) -> None:
-    """Note in `image.info`, before decoding, what the file says about its values: `rawmode`, `white` and colours.
+def declare(picture: Image.Image) -> None:
+    """Note in `picture.info`, before decoding, what the file says about its values: `rawmode`, `white` and colours.
 
     Colours that are declared by chunks of PNG (cICP, or gAMA and cHRM) or by EXIF (Adobe RGB, as the design rule for
     camera files names it) become an ICC profile, unless what has precedence over them is there.
     """
-    image.info["rawmode"] = rawmode(image)
-    tags = getattr(image, "tag_v2", {})
+    picture.info["rawmode"] = rawmode(picture)
+    tags = getattr(picture, "tag_v2", {})
     bits, largest = _first(tags.get(_BITS)), _first(tags.get(_LARGEST))
-    chunks = _chunks(image) if image.format == "PNG" else {}
-    if chunks and image.mode.startswith("I"):
+    chunks = _chunks(picture) if picture.format == "PNG" else {}
+    if chunks and picture.mode.startswith("I"):
         bits = chunks[b"sBIT"][0] if b"sBIT" in chunks else 0
-        image.info["shifted"] = bits  # by the specification, the values fill 16 bits nevertheless
+        picture.info["shifted"] = bits  # by the specification, the values fill 16 bits nevertheless
     if largest:
-        image.info["white"] = float(largest)
+        picture.info["white"] = float(largest)
     elif bits and 8 < bits < 16:
-        image.info["white"] = float(2**bits - 1)
+        picture.info["white"] = float(2**bits - 1)
     if chunks:
-        _declare_png(image, chunks)
-    elif image.format in EXIF_FORMATS and image.mode != "CMYK" and "icc_profile" not in image.info:
-        _declare_exif(image)
+        _declare_png(picture, chunks)
+    elif picture.format in EXIF_FORMATS and picture.mode != "CMYK" and "icc_profile" not in picture.info:
+        _declare_exif(picture)
 
 
 def _first(value: object) -> float:
@@ -103,9 +103,9 @@ def _first(value: object) -> float:
     return float(number) if isinstance(number, int | float) else 0.0
 
 
-def _chunks(image: Image.Image) -> dict[bytes, bytes]:
+def _chunks(picture: Image.Image) -> dict[bytes, bytes]:
     """The chunks of a PNG before its pixels."""
-    file: IO[bytes] | None = getattr(image, "fp", None)
+    file: IO[bytes] | None = getattr(picture, "fp", None)
     found: dict[bytes, bytes] = {}
     if file is None:
         return found
@@ -120,17 +120,17 @@ def _chunks(image: Image.Image) -> dict[bytes, bytes]:
         file.seek(place)
 
 
-def _declare_png(image: Image.Image, chunks: Mapping[bytes, bytes]) -> None:
+def _declare_png(picture: Image.Image, chunks: Mapping[bytes, bytes]) -> None:
     """Colours by chunks, in the order of precedence of the PNG specification (third edition), section 4.3."""
     if len(code := chunks.get(b"cICP", b"")) == 4:
         primaries, curve = CODED_PRIMARIES.get(code[0]), CODED_CURVES.get(code[1])
         if primaries is None or curve is None:
             said = {16: "PQ", 18: "HLG"}.get(code[1], f"primaries {code[0]} and transfer {code[1]}")
-            image.info[UNKNOWN_SPACE] = f"the chunk cICP says {said}"
+            picture.info[UNKNOWN_SPACE] = f"the chunk cICP says {said}"
         elif (primaries, curve) != (SRGB, SRGB_CURVE):
-            image.info["icc_profile"] = matrix_profile("its chunk cICP", primaries, curve)
+            picture.info["icc_profile"] = matrix_profile("its chunk cICP", primaries, curve)
         else:
-            image.info.pop("icc_profile", None)
+            picture.info.pop("icc_profile", None)
         return
     if chunks.keys() & {b"iCCP", b"sRGB"} or not chunks.keys() & {b"gAMA", b"cHRM"}:
         return
@@ -140,20 +140,20 @@ def _declare_png(image: Image.Image, chunks: Mapping[bytes, bytes]) -> None:
     curve = exponent if exponent and not 2.15 <= exponent <= 2.25 else SRGB_CURVE
     if curve != SRGB_CURVE or not primaries.is_close(SRGB):
         names = " and ".join(name.decode() for name in (b"gAMA", b"cHRM") if name in chunks)
-        image.info["icc_profile"] = matrix_profile(f"its chunks {names}", primaries, curve)
+        picture.info["icc_profile"] = matrix_profile(f"its chunks {names}", primaries, curve)
 
 
-def _declare_exif(image: Image.Image) -> None:
+def _declare_exif(picture: Image.Image) -> None:
     """Colours by EXIF 2.3, tag ColorSpace, and DCF 2.0, section 4.6: interoperability index R03 is Adobe RGB."""
-    exif = image.getexif()
+    exif = picture.getexif()
     space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
     if space in (None, 1):
         return
     index = str(exif.get_ifd(ExifTags.IFD.Interop).get(1, "")).strip("\0 ")
     if space == 2 or index == "R03":
-        image.info["icc_profile"] = matrix_profile("Adobe RGB, as EXIF says", ADOBE_RGB, ADOBE_GAMMA)
+        picture.info["icc_profile"] = matrix_profile("Adobe RGB, as EXIF says", ADOBE_RGB, ADOBE_GAMMA)
     else:
-        image.info[UNKNOWN_SPACE] = "EXIF says that it is another space"
+        picture.info[UNKNOWN_SPACE] = "EXIF says that it is another space"
 
 
 def _whole_numbers(content: bytes) -> tuple[int, ...]:
