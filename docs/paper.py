@@ -56,7 +56,7 @@ def base() -> str:
 def _base_lines(row: Mapping[str, Any], presets: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """A line for each different pair of values, with the presets that share it."""
     item, given = row["item"], row.get("base", "")
-    names = [name for name in _named(row, {name: "" for name in presets}) if "base" in presets[name] and "key" in row]
+    names = [name for name in _named(row, presets) if "base" in presets[name] and "key" in row]
     pairs: dict[tuple[str, str, str], list[str]] = {}
     for name in names:
         paper, base, why = (*(_ours(row, name, presets[name][which]) for which in ("preset", "base")), _of(given, name))
@@ -66,7 +66,7 @@ def _base_lines(row: Mapping[str, Any], presets: Mapping[str, Mapping[str, str]]
             continue
         if not why:
             raise TableError(f"{item!r}, {name}: `paper` has {paper!r}, `base` {base!r}; no reason is given")
-        off = "on" in row and not _setting(presets[name]["base"], row["on"])
+        off = "on" in row and _setting(presets[name]["base"], row["on"]) in (0, "none")
         pairs.setdefault((_shown(paper, row), "off" if off else _shown(base, row), why), []).append(name)
     if given and not pairs:
         raise TableError(f"{item!r}: `paper` and `base` agree, but a reason is given: {given!r}")
@@ -96,7 +96,7 @@ def _lines(row: Mapping[str, Any], presets: Mapping[str, str]) -> Iterator[str]:
         yield f"| {'' if number else item + source} | {which} | {theirs} | {ours} | {why} |".replace("  ", " ")
 
 
-def _named(row: Mapping[str, Any], presets: Mapping[str, str]) -> list[str]:
+def _named(row: Mapping[str, Any], presets: Mapping[str, Any]) -> list[str]:
     authors = row["authors"]
     if not isinstance(authors, Mapping):
         return list(presets)
