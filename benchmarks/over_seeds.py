@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 from statistics import fmean, stdev
 
 from scipy.stats import t as student
@@ -26,4 +27,4 @@ def cell(values: Sequence[float], first: Sequence[float]) -> str:
 
 def half_width(values: Sequence[float]) -> float:
     """Half of the 95 % interval of the mean of normally distributed values (Student's t)."""
-    return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return float(student.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
