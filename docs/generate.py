@@ -141,6 +141,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "domains-parts": domains.parts,
     "domains-weights": domains.weights,
     "paper": paper.table,
+    "paper-base": paper.base,
     "presets": presets,
     "settings": settings,
 }

@@ -1,8 +1,8 @@
-"""The table that compares the presets of the paper with the authors' published configuration and code.
+"""The tables that compare the presets `paper` with the authors' published configuration and code, and with `base`.
 
 `paper.toml` has the authors' values, each with its source. Our values are read from the presets and from counts of the
 models that they describe, so the table cannot claim what a preset does not do. A row whose values differ requires a
-reason, and a row whose values agree must not have one.
+reason, and a row whose values agree must not have one. The same holds for settings in which a preset `base` differs.
 """
 
 from __future__ import annotations
@@ -40,6 +40,41 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def base() -> str:
+    """All rows with a setting in which the preset `base` of a plugin differs from `paper`.
+
+    Raises:
+        TableError: if a row has no reason for a difference, or has one for none.
+    """
+    document = tomllib.loads(ROWS.read_text(encoding="utf-8"))
+    lines = ["| | preset | `paper` | `base` | why `base` differs |", "| --- | --- | --- | --- | --- |"]
+    for row in document["row"]:
+        lines.extend(_base_lines(row, document["presets"]))
+    return "\n".join(lines)
+
+
+def _base_lines(row: Mapping[str, Any], presets: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A line for each different pair of values, with the presets that share it."""
+    item, given = row["item"], row.get("base", "")
+    names = [name for name in _named(row, presets) if "base" in presets[name] and "key" in row]
+    pairs: dict[tuple[str, str, str], list[str]] = {}
+    for name in names:
+        paper, base, why = (*(_ours(row, name, presets[name][which]) for which in ("preset", "base")), _of(given, name))
+        if _agree(paper, base, counted=False):
+            if why and isinstance(given, Mapping):
+                raise TableError(f"{item!r}, {name}: `paper` and `base` have {paper!r}, but a reason is given: {why!r}")
+            continue
+        if not why:
+            raise TableError(f"{item!r}, {name}: `paper` has {paper!r}, `base` {base!r}; no reason is given")
+        off = "on" in row and _setting(presets[name]["base"], row["on"]) in (0, "none")
+        pairs.setdefault((_shown(paper, row), "off" if off else _shown(base, row), why), []).append(name)
+    if given and not pairs:
+        raise TableError(f"{item!r}: `paper` and `base` agree, but a reason is given: {given!r}")
+    for number, ((paper, base, why), found) in enumerate(pairs.items()):
+        which = ", ".join(f"`{name}`" for name in found)
+        yield f"| {'' if number else item} | {which} | {paper} | {base} | {why} |".replace("  ", " ")
+
+
 def _lines(row: Mapping[str, Any], presets: Mapping[str, str]) -> Iterator[str]:
     """A line for each different pair of values, with the presets that share it."""
     item, counted = row["item"], "count" in row
@@ -61,7 +96,7 @@ def _lines(row: Mapping[str, Any], presets: Mapping[str, str]) -> Iterator[str]:
         yield f"| {'' if number else item + source} | {which} | {theirs} | {ours} | {why} |".replace("  ", " ")
 
 
-def _named(row: Mapping[str, Any], presets: Mapping[str, str]) -> list[str]:
+def _named(row: Mapping[str, Any], presets: Mapping[str, Any]) -> list[str]:
     authors = row["authors"]
     if not isinstance(authors, Mapping):
         return list(presets)
@@ -133,4 +168,4 @@ def _setting(preset: str, key: str) -> Any:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table(), base(), sep="\n\n")

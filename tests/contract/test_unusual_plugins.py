@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from unusual import LINE, UNUSUAL, Grids, domain, on_grid
+from unusual import LINE, QUICK, UNUSUAL, Grids, domain, on_grid
 
 from ddmi_core.api import Condition, TokenSequences
 from ddmi_core.conditions.text import word_condition
+from ddmi_core.errors import RequestError
 from ddmi_core.registry import limit
 from ddmi_core.scaffold.writing import write_plugin
 from ddmi_core.testing import ContractBroken, Subject, TimeLimit, check_named, examine
@@ -250,3 +251,58 @@ def test_sequences_of_a_condition_are_checked(token_length, counts, request_scal
         (outcome,) = examine(subject, [check_named("conditions")]).outcomes
     assert outcome.state == (FAILED if message else OK)
     assert message in outcome.found
+
+
+class Spoken(Grids):
+    """Waves with captions of different lengths."""
+
+    def sources(self):
+        def spoken(location, settings):
+            split = Grids.sources(self)["waves"](location, settings)
+            for part in (split.train, split.held_out):
+                part.captions = [("a wave " + "up and down " * (number % 3),) for number in part.numbers]
+            return split
+
+        return {"spoken": spoken}
+
+
+CONDITIONED = [check_named(name) for name in ("conditions", "denoiser_learns", "samples_render")]
+
+
+@pytest.mark.parametrize("condition", ["none", "words", "word-tokens"])
+def test_a_plugin_is_examined_with_the_condition_of_the_settings(condition):
+    settings = [f"diffusion.condition={condition}"]
+    with Subject(on_grid("spoken", LINE, (16,), Spoken), settings=settings) as subject:
+        found = examine(subject, CONDITIONED)
+        model = subject.made["model"]
+    assert [outcome.state for outcome in found.outcomes] == [OK] * 3, found.summary()
+    assert model.diffusion.conditioned == (condition != "none")
+
+
+def test_texts_that_a_preset_asks_for_give_way_to_classes_on_data_without_captions():
+    class Preset(Grids):
+        @classmethod
+        def presets(cls):
+            return {"quick": f"{QUICK}\ncondition = 'words'\n"}
+
+    with Subject(on_grid("silent", LINE, (16,), Preset)) as subject:
+        found = examine(subject, CONDITIONED[1:])
+    assert [outcome.state for outcome in found.outcomes] == [OK] * 2, found.summary()
+
+
+def test_a_condition_that_the_data_or_the_machine_cannot_serve_is_no_fault_of_the_plugin():
+    def unpackaged():
+        raise RequestError("it requires a package. Fix: install it")
+
+    class Lacking(Spoken):
+        def conditions(self):
+            return {"words": word_condition, "packaged": unpackaged}
+
+    for base, condition, words in (
+        (Grids, "words", "the data have none; diffusion.condition is 'words'. Fix: add captions"),
+        (Lacking, "packaged", "it requires a package. Fix: install it"),
+    ):
+        with Subject(on_grid("lacking", LINE, (16,), base), settings=[f"diffusion.condition={condition}"]) as subject:
+            found = examine(subject, CONDITIONED[1:])
+        assert [outcome.state for outcome in found.outcomes] == [SKIPPED] * 2, found.summary()
+        assert all(words in outcome.found for outcome in found.outcomes)

@@ -32,8 +32,10 @@ class Products(Objective):
         for number, weight in enumerate(self.trained.parameters()):
             nn.init.normal_(weight, generator=torch.Generator().manual_seed(number))
         self.types: list[torch.dtype] = []
+        self.seen: list[StepContext] = []
 
     def forward(self, context: StepContext) -> Losses:
+        self.seen.append(context)
         values = self.trained(torch.eye(4)[[i % 4 for i in context.indices]])
         self.types.append(values.dtype)
         return Losses(values.float().square().mean())
@@ -88,6 +90,46 @@ def test_the_faster_format_is_chosen_and_nothing_is_changed(fp32, bf16, chosen, 
     assert ratio == pytest.approx(fp32 / bf16)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert all(weight.grad is None for weight in module.parameters())
+
+
+def test_formats_are_measured_for_two_seconds_after_a_first_step_of_each(monkeypatch):
+    monkeypatch.setattr(precision, "native_bf16", lambda device: True)
+    clock, rounds = [0.0], []
+    monkeypatch.setattr(precision, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    module = nn.Linear(1, 1)
+
+    def loss() -> Tensor:
+        bf16 = torch.is_autocast_enabled("cpu")
+        rounds.append(bf16)
+        # The first steps are slow and do not count. Later ones vary: the fastest of each format does.
+        clock[0] += 100.0 if len(rounds) <= 2 else (0.25 if bf16 else 0.5) * (1 + (len(rounds) == 3))
+        return module(torch.ones(1, 1)).sum()
+
+    assert precision.faster(module, loss, CPU) == ("bf16", 2.0)
+    assert rounds == [False, True] * 3  # 1.25 s and 0.75 s after the first
+
+
+def test_a_gpu_is_asked_for_bf16_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not precision.native_bf16(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    assert precision.native_bf16(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(("accumulation", "signals"), [(1, 4), (2, 2), (4, 1)])
+def test_precisions_are_compared_by_one_part_of_a_step(accumulation, signals, tmp_path, monkeypatch):
+    sizes = []
+
+    def measured(module, loss, device):
+        loss()
+        sizes.append(len(module.seen[-1].indices))
+        return "fp32", 0.0
+
+    monkeypatch.setattr(trainer, "faster", measured)
+    notices: list[str] = []
+    trained(tmp_path, evolve(CONFIG, accumulation=accumulation), notice=notices.append)
+    assert sizes == [signals]
+    assert notices == ["stage 'stage' trains in fp32: this processor has no bf16"]
 
 
 def test_nothing_is_measured_without_bf16(monkeypatch):

@@ -199,6 +199,7 @@ def test_slow_readers_get_workers_by_themselves():
         (0.001, 0.001, "cuda", 0),  # in memory
         (0.480, 0.010, "cpu", 8),  # waits
         (0.020, 0.003, "cpu", 0),  # is delayed by other programs
+        (0.030, 0.010, "cpu", 0),  # waits for less time than what counts
         (0.480, 0.470, "cpu", 0),  # decodes, on the cores that compute the steps
         (0.480, 0.300, "cpu", 0),  # does both, but works for most of the time
         (0.480, 0.470, "cuda", 7),

@@ -298,6 +298,12 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_the_last_checkpoi
         assert all(torch.isfinite(tensor).all() for tensor in newest.tensors("main").values())
 
 
+def test_the_first_of_several_bad_steps_is_named(tmp_path):
+    bad = Regression(factor=lambda now: float("nan") if now < 2 else 1.0)
+    with pytest.raises(TrainingError, match="loss of stage 'regression' is nan at step 0; there is no checkpoint yet"):
+        train(stage(tmp_path), {"main": bad})
+
+
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
     """The loss is finite at step 7, its gradient is not; step 8 would store the spoilt weights."""
 
@@ -870,6 +876,16 @@ def test_the_moving_average_does_not_follow_by_itself():
     assert not average.weights["weight"].requires_grad
     average.update(module, 0)  # a decay of 0 keeps the newest weights
     assert average.weights["weight"].eq(7).all()
+
+
+def test_weights_of_two_names_are_averaged_under_both():
+    module = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    module[1].weight = module[0].weight
+    module[0].weight.data.zero_()
+    average = MovingAverage(module, decay=0.5)
+    module[0].weight.data.fill_(1.0)
+    average.update(module, 98)
+    assert average.weights["0.weight"].tolist() == average.weights["1.weight"].tolist() == [[0.5, 0.5]] * 2
 
 
 def test_buffers_are_copied_and_not_averaged():

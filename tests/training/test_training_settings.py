@@ -35,8 +35,22 @@ def test_values_have_limits(name, allowed, refused):
             TrainingConfig(**{name: value})
 
 
-def test_models_are_not_compiled_unless_asked_for():
-    assert TrainingConfig().compile is False
+def test_what_costs_time_is_off_unless_asked_for():
+    config = TrainingConfig()
+    assert (config.compile, config.gradient_checkpointing, config.shard) == (False, False, False)
+    assert (config.accumulation, config.workers) == (1, -1)  # which chooses
+
+
+def test_batches_have_a_largest_value():
+    assert TrainingConfig(batch=1048576).batch == 1048576
+    with pytest.raises(ValueError, match="batch"):
+        TrainingConfig(batch=1048577)
+
+
+def test_workers_are_a_number_or_chosen():
+    assert TrainingConfig(workers=0).workers == 0
+    with pytest.raises(ValueError, match="workers"):
+        TrainingConfig(workers=-2)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,15 @@ from attrs import evolve, frozen
 from ddmi_core.api.evaluation import Figure
 from ddmi_core.api.signals import Split
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
+from ddmi_core.errors import PluginError, RequestError
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_condition, build_diffusion
+from ddmi_core.model.data import fitting_condition
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model
 from ddmi_core.runs import rehearsal
 from ddmi_core.runs.rehearsal import SAMPLES, Some
+from ddmi_core.settings.config import RunConfig
 from ddmi_core.testing.check import NotApplicable, expect
 from ddmi_core.testing.subject import Subject
 from ddmi_core.testing.tensors import finite, leaves
@@ -76,9 +79,11 @@ def check_training_changes_weights(subject: Subject) -> None:
 
 def check_denoiser_learns(subject: Subject) -> None:
     """A few steps on one batch of latents lower the loss of the denoiser."""
-    encoded = subject.once("latents", lambda: _latents(subject))
+    autoencoder = subject.autoencoder
+    config, vectors = subject.once("condition", lambda: _conditioned(subject))
+    encoded = latent_cache.encode(autoencoder, Some(subject.train, SIGNALS), Encoding(), CPU, vectors)
     lengths = latent_cache.lengths_of(encoded.vectors)
-    model = build_diffusion(subject.domain, subject.config, encoded.shape, len(encoded.classes), *lengths)
+    model = build_diffusion(subject.domain, config, encoded.shape, len(encoded.classes), *lengths)
     source = latent_cache.CachedLatents(encoded)
     flat = source.rows[torch.arange(len(source))]
     expect(finite(flat), "latents are not finite", "keep the encoder's mean in range", latents=len(flat))
@@ -130,19 +135,27 @@ def check_evaluations(subject: Subject) -> None:
     )
 
 
+def _conditioned(subject: Subject) -> tuple[RunConfig, latent_cache.Vectors | None]:
+    """The configuration of a run on the data, and what its condition gives of the first signals.
+
+    Raises:
+        NotApplicable: if the settings name a condition that needs captions which the data lack, or a missing package.
+    """
+    try:
+        config = fitting_condition(subject.parts, subject.config, subject.split)
+        condition = build_condition(subject.parts, config)
+        return config, None if condition is None else latent_cache.vectors_of(condition, Some(subject.train, SIGNALS))
+    except PluginError:
+        raise
+    except RequestError as reason:
+        raise NotApplicable(f"diffusion.condition cannot be used here: {reason}") from reason
+
+
 def _untrained(subject: Subject) -> Model:
     _ = subject.autoencoder  # an error is reported once
-    condition = build_condition(subject.parts, subject.config)
+    config, vectors = subject.once("condition", lambda: _conditioned(subject))
     split = Split(Some(subject.split.train, SIGNALS), Some(subject.split.held_out, SIGNALS))
-    vectors = None if condition is None else latent_cache.vectors_of(condition, split.train)
-    return rehearsal.untrained(subject.parts, subject.config, split, vectors)
-
-
-def _latents(subject: Subject) -> latent_cache.Latents:
-    condition = build_condition(subject.parts, subject.config)
-    signals = Some(subject.train, SIGNALS)
-    vectors = None if condition is None else latent_cache.vectors_of(condition, signals)
-    return latent_cache.encode(subject.autoencoder, signals, Encoding(), CPU, vectors)
+    return rehearsal.untrained(subject.parts, config, split, vectors)
 
 
 def _autoencoder(subject: Subject) -> Fit:
