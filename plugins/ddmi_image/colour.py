@@ -73,7 +73,7 @@ def _grey(image: Image.Image, name: str, white: float, changes: list[Change]) ->
         raise DataError(f"{name}: has negative values, down to {values.min():g}; convert it to 8 or 16 bits")
     top = white or _white(image, values, name, changes)
     scaled = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
-    changes.append(Change(f"of grey scaled to 8 bits, with white at {top:g}"))
+    changes.append(Change(f"scaled from grey of more than 8 bits, with white at {top:g}"))
     clear = image.info.get("transparency")
     alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
     return Image.fromarray(scaled), alpha
@@ -87,8 +87,8 @@ def _white(image: Image.Image, values: npt.NDArray[np.float64], name: str, chang
         return float(declared)
     if image.mode.startswith("I;16"):
         if largest <= DARK_16 and not declared:
-            what = "of 16-bit grey without a value above a quarter of white, so perhaps of 10, 12 or 14 bits"
-            changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {SET_WHITE}"))
+            what = "of 16-bit grey that use less than a quarter of the range, so perhaps of 10, 12 or 14 bits"
+            changes.append(Change(what, largest, "at most", fix=f"if they look too dark: {SET_WHITE}"))
         return BITS_16
     kind = "floating-point greys" if image.mode == "F" else "32-bit greys"
     whole = image.mode == "I" or not (values % 1).any()
@@ -96,7 +96,7 @@ def _white(image: Image.Image, values: npt.NDArray[np.float64], name: str, chang
     for top in tops:
         if largest <= top:
             what = f"of {kind}, with white taken as {top:g}"
-            changes.append(Change(what, largest, "is the largest", fix=f"if that is wrong: {SET_WHITE}"))
+            changes.append(Change(what, largest, "at most", fix=f"if that is wrong: {SET_WHITE}"))
             return top
     raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {SET_WHITE}")
 
