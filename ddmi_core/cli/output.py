@@ -37,17 +37,19 @@ def print_page(lines: Iterable[str]) -> None:
     width = min(WIDEST, shutil.get_terminal_size().columns)
     for line in lines:
         margin = len(line) - len(line.lstrip(" ")) + 2
-        print_lines(_filled(line, width, subsequent_indent=" " * margin).splitlines())
+        typer.echo(_filled(printable(line), width, "", " " * margin))
 
 
 def print_wrapped(text: str, indent: int = 0) -> None:
     """Print a paragraph in the width of the terminal. No word is cut, so that values can be copied."""
     width, margin = min(WIDEST, shutil.get_terminal_size().columns), " " * indent
-    typer.echo(_filled(text, width, initial_indent=margin, subsequent_indent=margin))
+    typer.echo(_filled(text, width, margin, margin))
 
 
-def _filled(text: str, width: int, **indents: str) -> str:
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False, **indents)
+def _filled(text: str, width: int, first: str, others: str) -> str:
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def print_result(result: Any, as_json: bool) -> None:

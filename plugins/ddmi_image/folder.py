@@ -54,7 +54,11 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     """
     location = required_location(location, "pictures")
     folder = FolderSource(location, "pictures", suffixes(), settings.strict, settings.classes)
-    entries, found_rows = folder.usable(folder.entries(settings.limit), lambda entry: _rows(entry, settings))
+    entries, found_rows = folder.usable(
+        folder.entries(settings.limit),
+        lambda entry: _rows(entry, settings),
+        key=("image", source_digest(*MAKERS), settings.native, settings.fit),
+    )
     settings = _reaching(found_rows, settings, [entry.name for entry in entries])
     pixels, kept = folder.decode(entries, _decoding(settings))
     names = [entries[i].name for i in kept]
