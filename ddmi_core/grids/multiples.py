@@ -72,7 +72,11 @@ def check_shares(shares: Sequence[float], multiples: Sequence[float]) -> None:
 
 
 def reached_multiples(
-    multiples: Sequence[float], sizes: Sequence[float], available: Sequence[float], key: str = "", names: Sequence[str] = ()
+    multiples: Sequence[float],
+    sizes: Sequence[float],
+    available: Sequence[float],
+    key: str = "",
+    names: Sequence[str] = (),
 ) -> tuple[float, ...]:
     """The multiples whose sizes all signals reach without enlargement; at least the native one.
 
@@ -87,11 +91,12 @@ def reached_multiples(
     if names and len(fitting) < len(multiples):
         needed = sizes[len(fitting)]
         small = sorted((size, name) for size, name in zip(available, names, strict=True) if size < needed)
+        some = len(small) < len(available)
         data_warning(
             f"training uses the multiples {_shown(fitting)} of domain.{key} = {sizes[0]:g}, not {_shown(multiples)}, "
-            f"because {len(small)} of {len(available)} signals have a {key} below {needed:g}",
-            [f"{name} ({size:g})" for size, name in small],
-            f"leave these signals out, lower domain.{key}, or set domain.multiples",
+            f"because {f'{len(small)} of {len(available)}' if some else 'all'} signals have a {key} below {needed:g}",
+            [f"{name} ({size:g})" for size, name in small if some],
+            f"{'leave these signals out, ' * some}lower domain.{key}, or set domain.multiples",
         )
     return fitting
 

@@ -303,8 +303,8 @@ def _problems(details: Mapping[str, str], every: bool) -> list[str]:
         return [detail for _, detail in sorted(details.items())]
     alike: dict[str, list[str]] = {}
     for name, detail in sorted(details.items()):
-        alike.setdefault(_FIGURE.sub("#", detail.replace(name, "")), []).append(detail)
-    lines = [first + (f" (and {len(rest)} more like it)" if rest else "") for first, *rest in alike.values()]
+        alike.setdefault(_FIGURE.sub("#", detail.replace(name, "")), []).append(name)
+    lines = [details[first] + (f"; likewise {_names(others)}" if others else "") for first, *others in alike.values()]
     hidden = sum(len(each) for each in list(alike.values())[KINDS:])
     more = [f"and {hidden} more; --all lists them"] if hidden else []
     return lines[:KINDS] + more
@@ -312,11 +312,12 @@ def _problems(details: Mapping[str, str], every: bool) -> list[str]:
 
 def _listed(head: str, names: Sequence[str], every: bool, most: int = SHOWN) -> str:
     """A head with names behind it, all or the first ones."""
-    if not names:
-        return head
-    most = len(names) if every else most
+    return f"{head}: {_names(names, len(names) if every else most)}" if names else head
+
+
+def _names(names: Sequence[str], most: int = SHOWN) -> str:
     more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return f"{head}: {', '.join([*map(printable, names[:most]), *more])}"
+    return ", ".join([*map(printable, names[:most]), *more])
 
 
 def _below(lines: Iterable[str]) -> list[str]:

@@ -451,7 +451,7 @@ def test_long_lines_of_data_check_continue_indented_only_where_a_width_is_known(
     wrapped = ddmi("data", "check", "there", "--plugin", "tiny").splitlines()
     assert " ".join(" ".join(wrapped).split()) == " ".join(" ".join(shown).split())
     assert max(len(line) for line in wrapped[:-1]) <= 50
-    assert [len(line) - len(line.lstrip()) for line in wrapped] == [0, 2, 2, 4, 0]
+    assert [len(line) - len(line.lstrip()) for line in wrapped] == [0, 2, 2, 2, 4, 0]
 
 
 @pytest.mark.parametrize("columns", [30, 80, 200])

@@ -66,8 +66,8 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
     if views < settings.views:
         few = [(own, files.name) for files, (own, _) in zip(objects, shares, strict=True) if own < settings.views]
         data_warning(
-            f"training uses {counted(views, 'training view')} of each object, not domain.views = {settings.views}, because "
-            f"{len(few)} of {counted(len(objects), 'object')} have fewer",
+            f"training uses {counted(views, 'training view')} of each object, not domain.views = {settings.views}, "
+            f"because {len(few)} of {counted(len(objects), 'object')} have fewer",
             [f"{name} ({own})" for own, name in sorted(few)],
             "leave these objects out, or set domain.views",
         )
