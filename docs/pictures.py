@@ -24,7 +24,7 @@ from ddmi_core.report.pictures import only_coarse
 from ddmi_core.sources.splits import evenly
 
 ASSETS = Path(__file__).parent / "assets"
-TILE, SMALL_TILE, GAP = 144, 96, 6
+TILE, SMALL_TILE, GAP = 144, 88, 6
 MOST_OF_RAYS = 16384  # of an object; those of one view are selected from them
 
 
