@@ -21,9 +21,10 @@ import ddmi_core as ddmi
 from ddmi_core.api import Split
 from ddmi_core.model.data import load_data
 from ddmi_core.report.pictures import only_coarse
+from ddmi_core.sources.splits import evenly
 
 ASSETS = Path(__file__).parent / "assets"
-TILE, GAP = 144, 6
+TILE, SMALL_TILE, GAP = 144, 88, 6
 MOST_OF_RAYS = 16384  # of an object; those of one view are selected from them
 
 
@@ -54,6 +55,15 @@ def reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
             [drawn(model, field, 4 * native, TILE) for field in fields],
         ]
     )
+
+
+def emoji(model: ddmi.Model, split: Split) -> Image.Image:
+    """Sixteen uncurated samples at four times the native size, and eight held-out signals."""
+    (native, *_) = model.renderer.native
+    signal = split.held_out.batch(evenly(len(split.held_out), 8))
+    real = [enlarged(model.parts.picture(model.ground_truth(signal, i)), SMALL_TILE) for i in range(8)]
+    samples = rows_of(model.sample(16, seed=0), 8)
+    return sheet([*([drawn(model, field, 4 * native, SMALL_TILE) for field in row] for row in samples), real])
 
 
 def between(model: ddmi.Model, split: Split) -> Image.Image:
@@ -241,6 +251,7 @@ PICTURES: dict[str, dict[str, Make]] = {  # by plugin of the run
         "sizes": sizes,
         "reconstructions": reconstructions,
         "between": between,
+        "emoji": emoji,
         "scales": scales,
     },
     "occupancy": {

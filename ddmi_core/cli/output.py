@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,18 +29,27 @@ def print_lines(lines: Iterable[str]) -> None:
         typer.echo(printable(line, keep="\t"))
 
 
+def print_page(lines: Iterable[str]) -> None:
+    """Print lines; in a terminal, or with COLUMNS set, long ones continue with more indentation than they begin."""
+    if "COLUMNS" not in os.environ and not sys.stdout.isatty():
+        print_lines(lines)
+        return
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    for line in lines:
+        margin = len(line) - len(line.lstrip(" ")) + 2
+        typer.echo(_filled(printable(line), width, "", " " * margin))
+
+
 def print_wrapped(text: str, indent: int = 0) -> None:
     """Print a paragraph in the width of the terminal. No word is cut, so that values can be copied."""
     width, margin = min(WIDEST, shutil.get_terminal_size().columns), " " * indent
-    wrapped = textwrap.fill(
-        text,
-        width,
-        initial_indent=margin,
-        subsequent_indent=margin,
-        break_long_words=False,
-        break_on_hyphens=False,
+    typer.echo(_filled(text, width, margin, margin))
+
+
+def _filled(text: str, width: int, first: str, others: str) -> str:
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False
     )
-    typer.echo(wrapped)
 
 
 def print_result(result: Any, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ddmi_core.cli import options
-from ddmi_core.cli.output import check_writable, print_json, print_lines, print_result, print_wrapped
+from ddmi_core.cli.output import check_writable, print_json, print_page, print_result, print_wrapped
 from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def check(
     if as_json:
         print_json(found.to_json())
     else:
-        print_lines(found.lines(every))
+        print_page(found.lines(every))
     if found.error:
         raise DataError(found.error)
 

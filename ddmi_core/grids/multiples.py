@@ -72,23 +72,31 @@ def check_shares(shares: Sequence[float], multiples: Sequence[float]) -> None:
 
 
 def reached_multiples(
-    multiples: Sequence[float], sizes: Sequence[float], available: int, key: str = "", place: str = ""
+    multiples: Sequence[float],
+    sizes: Sequence[float],
+    available: Sequence[float],
+    key: str = "",
+    names: Sequence[str] = (),
 ) -> tuple[float, ...]:
-    """The multiples whose sizes the data reach without enlargement; at least the native one.
+    """The multiples whose sizes all signals reach without enlargement; at least the native one.
 
     Args:
         multiples: of the native size.
         sizes: of each, such as those of `level_sizes`, or rates.
-        available: size or rate of the smallest signal.
+        available: size or rate of each signal, at least one.
         key: setting of the native one, for the warning.
-        place: where the signals are; if given, a warning tells which multiples are left out.
+        names: of the signals; if given, a warning tells which multiples are left out, because of which signals.
     """
-    fitting = tuple(multiples[: max(1, sum(size <= available for size in sizes))])
-    if place and len(fitting) < len(multiples):
+    fitting = tuple(multiples[: max(1, sum(size <= min(available) for size in sizes))])
+    if names and len(fitting) < len(multiples):
+        needed = sizes[len(fitting)]
+        small = sorted((size, name) for size, name in zip(available, names, strict=True) if size < needed)
+        some = len(small) < len(available)
         data_warning(
-            f"{place}: the least {key} of the signals is {available}, so training uses the multiples "
-            f"{_shown(fitting)} of domain.{key} = {sizes[0]:g}, not {_shown(multiples)}",
-            fix=f"leave out signals below {sizes[-1]:g}, lower domain.{key}, or set domain.multiples",
+            f"training uses the multiples {_shown(fitting)} of domain.{key} = {sizes[0]:g}, not {_shown(multiples)}, "
+            f"because {f'{len(small)} of {len(available)}' if some else 'all'} signals have a {key} below {needed:g}",
+            [f"{name} ({size:g})" for size, name in small if some],
+            f"{'leave these signals out, ' * some}lower domain.{key}, or set domain.multiples",
         )
     return fitting
 

@@ -135,7 +135,7 @@ class DataSummary:
     def head(self) -> list[str]:
         """Signals, classes and fingerprint as text."""
         if not self.fingerprint:
-            return [f"{self.source}: cannot be loaded"]
+            return [f"{self.source}: cannot be loaded, see the error"]
         counts = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
             f"{self.source}: {counted(self.training, 'training signal')}, {self.held_out} held out",

@@ -103,7 +103,7 @@ def _grey(
         raise DataError(f"{name}: has negative values, down to {values.min():g}; convert it to 8 or 16 bits")
     top = white or _white(picture, values, name, set_white, changes)
     scaled = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
-    changes.append(Change(f"of grey scaled to 8 bits, with white at {top:g}"))
+    changes.append(Change(f"scaled from grey of more than 8 bits, with white at {top:g}"))
     clear = picture.info.get("transparency")
     alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
     return Image.fromarray(scaled), alpha
@@ -121,8 +121,8 @@ def _white(
         return float(declared)
     if picture.mode.startswith("I;16"):
         if largest <= DARK_16 and not declared:
-            what = "of 16-bit grey without a value above a quarter of white, so perhaps of 10, 12 or 14 bits"
-            changes.append(Change(what, largest, "is the largest", fix=f"if they look too dark: {set_white}"))
+            what = "of 16-bit grey that use less than a quarter of the range, so perhaps of 10, 12 or 14 bits"
+            changes.append(Change(what, largest, "at most", fix=f"if they look too dark: {set_white}"))
         return BITS_16
     kind = "floating-point greys" if picture.mode == "F" else "32-bit greys"
     whole = picture.mode == "I" or not (values % 1).any()
@@ -130,7 +130,7 @@ def _white(
     for top in tops:
         if largest <= top:
             what = f"of {kind}, with white taken as {top:g}"
-            changes.append(Change(what, largest, "is the largest", fix=f"if that is wrong: {set_white}"))
+            changes.append(Change(what, largest, "at most", fix=f"if that is wrong: {set_white}"))
             return top
     raise DataError(f"{name}: {kind} up to {largest:g}, of which the value of white is unknown. Fix: {set_white}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,16 @@ from ddmi_core.errors import counted, printable
 
 log = logging.getLogger(__name__)
 
-SHOWN = 5  # names in a line, unless all are asked for
+_FIGURE = re.compile(r"\d[\d.,]*")
 
-SUFFIX = "other suffix"
+SHOWN = 5  # names in a line, unless all are asked for
+KINDS = 20  # lines of different problems, and names of files whose suffix no other one has
+
+# Reasons, which follow a number of files:
+SUFFIX = "with another suffix"
 UNUSABLE = "cannot be used"
-NOT_CHOSEN = "not chosen: beyond the setting limit"
+NOT_CHOSEN = "beyond the setting limit"
+UNREAD_CAPTIONS = "captions that are not read"
 
 
 @frozen
@@ -60,7 +66,7 @@ class Remark:
 
     def sentence(self) -> str:
         """The warning on one line, with the first names."""
-        (line,) = _listed(self.text, self.names, [], every=False)
+        line = _listed(self.text, self.names, every=False)
         return f"{line}. Fix: {self.fix}" if self.fix else line
 
 
@@ -103,9 +109,12 @@ class Account:
                 self.taken[key] = kind
 
     def leave_out(self, location: Path, name: str, reason: str, detail: str = "") -> None:
-        """Record a file or folder below a location that is not used; one that is taken has an accepted suffix."""
+        """Record a file or folder below a location that is not used.
+
+        Its suffix is no reason if it is taken, or left out for another reason.
+        """
         key = self._key(location, name)
-        if reason == SUFFIX and key in self.taken:
+        if reason == SUFFIX and (key in self.taken or key in self.left_out):
             return
         self.taken.pop(key, None)
         self.left_out[key] = LeftOut(reason, detail)
@@ -127,7 +136,7 @@ class Account:
         found: dict[tuple[str, str], list[str]] = {}
         for name, change in self._each():
             if change.fix:
-                much = "" if change.amount is None else f" ({change.amount:.3g} {change.unit}".rstrip() + ")"
+                much = "" if change.amount is None else f" ({_amount(change.amount, change.unit)})"
                 found.setdefault((change.what, change.fix), []).append(name + much)
         of_changes = [
             Remark(f"{counted(len(names), 'signal')} {what}", tuple(names), fix) for (what, fix), names in found.items()
@@ -136,12 +145,21 @@ class Account:
 
     def files_line(self) -> str:
         """The files in one line: how many are taken and left out; empty without files."""
+        reasons = ", ".join(f"{len(left)} {reason}" for reason, left in self._by_reason())
+        return self._counts() + (f" ({reasons})" if reasons else "")
+
+    def _counts(self) -> str:
         if not self.taken and not self.left_out:
             return ""
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(self.taken.values()).items())
-        reasons = Counter(left.reason for left in self.left_out.values()).most_common()
-        why = f" ({', '.join(f'{count} {reason}' for reason, count in reasons)})" if reasons else ""
-        return f"files: {kinds or 'none taken'}; {len(self.left_out) or 'none'} left out{why}"
+        return f"files: {kinds or 'none taken'}; {len(self.left_out) or 'none'} left out"
+
+    def _by_reason(self) -> list[tuple[str, dict[str, str]]]:
+        """Reasons, each with sentences by file: unusable files, then by the number of files."""
+        found: dict[str, dict[str, str]] = {}
+        for name, left in self.left_out.items():
+            found.setdefault(left.reason, {})[name] = left.detail
+        return sorted(found.items(), key=lambda item: (item[0] != UNUSABLE, -len(item[1])))
 
     def lines(self, every: bool = False) -> list[str]:
         """The account as text.
@@ -149,23 +167,22 @@ class Account:
         Args:
             every: all names instead of the first few.
         """
-        lines = [line] if (line := self.files_line()) else []
-        for reason in sorted(
-            {left.reason for left in self.left_out.values()}, key=lambda text: (text != UNUSABLE, text)
-        ):
-            mine = {name: left.detail for name, left in self.left_out.items() if left.reason == reason}
-            details = [detail for detail in mine.values() if detail]
+        lines = [self._counts() + ":" * bool(self.left_out)] if self._counts() else []
+        for reason, left in self._by_reason():
+            head = f"  {len(left)} {reason}"
             if reason == SUFFIX:
-                details = [_of_suffix(list(mine), suffix, every) for suffix in dict.fromkeys(map(_suffix, mine))]
-            head = f"  {counted(len(mine), 'file')} left out, {reason}"
-            lines += _listed(head, list(mine), details, every or reason == SUFFIX)
+                lines += _of_suffixes(head, left, every)
+            elif details := {name: detail for name, detail in left.items() if detail}:
+                lines += [f"{head}:", *_below(_problems(details, every))]
+            else:
+                lines.append(_listed(head, list(left), every))
         summaries = [f"  {line}" for line in self.summaries()]
         return lines + (["changes by the reader:", *summaries] if summaries else []) + self._warning_lines(every)
 
     def _warning_lines(self, every: bool) -> list[str]:
         lines = []
         for remark in self.warnings:
-            lines += _listed(f"warning: {remark.text}", remark.names, [], every)
+            lines.append(_listed(f"warning: {remark.text}", remark.names, every))
             lines += [f"  Fix: {remark.fix}"] if remark.fix else []
         return lines
 
@@ -185,9 +202,8 @@ class Account:
             amounts = [(change.amount, name) for name, change in cases if change.amount is not None]
             if amounts:
                 middle, (most, where) = statistics.median(amount for amount, _ in amounts), max(amounts)
-                unit = f" {cases[0][1].unit}".rstrip()
-                spread = f", up to {most:.3g} ({printable(where)})" if most != middle else ""
-                line += f": {middle:.3g}{unit}{' in the middle' * bool(spread)}{spread}"
+                line += f": {_amount(middle, cases[0][1].unit)}"
+                line += f" (median), up to {_amount(most)} ({printable(where)})" if most != middle else ""
             yield line
 
     def to_dict(self) -> dict[str, Any]:
@@ -268,20 +284,46 @@ def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
 
-def _of_suffix(names: Sequence[str], suffix: str, every: bool) -> str:
-    """The files with a suffix, on one line."""
-    mine = [name for name in names if _suffix(name) == suffix]
-    (line,) = _listed(f"{suffix or 'none'} {len(mine)}", mine, [], every)
-    return line
+def _of_suffixes(head: str, names: Iterable[str], every: bool) -> list[str]:
+    """Files by suffix, the most frequent first; those whose suffix no other file has are on one line."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_suffix(name), []).append(name)
+    single = [name for mine in found.values() if len(mine) == 1 for name in mine]
+    if len(single) == len(found):
+        return [_listed(head, single, every, KINDS)]
+    several = sorted((item for item in found.items() if len(item[1]) > 1), key=lambda item: -len(item[1]))
+    lines = [_listed(f"{len(mine)} {suffix or 'without a suffix'}", mine, every) for suffix, mine in several]
+    return [f"{head}:", *_below(lines + ([_listed("others", single, every, KINDS)] if single else []))]
 
 
-def _listed(head: str, names: Sequence[str], details: Sequence[str], every: bool) -> list[str]:
-    """A head with names behind it, or sentences below it, which have the names."""
-    most = len(names) if every else SHOWN
-    if details:
-        more = [f"     and {len(details) - most} more; --all lists them"] if len(details) > most else []
-        return [f"{head}:", *(f"     {printable(detail)}" for detail in details[:most]), *more]
-    if not names:
-        return [head]
+def _problems(details: Mapping[str, str], every: bool) -> list[str]:
+    """Sentences about files, by name; of those that are equal but for names and figures, only the first one."""
+    if every:
+        return [detail for _, detail in sorted(details.items())]
+    alike: dict[str, list[str]] = {}
+    for name, detail in sorted(details.items()):
+        alike.setdefault(_FIGURE.sub("#", detail.replace(name, "")), []).append(name)
+    lines = [details[first] + (f"; likewise {_names(others)}" if others else "") for first, *others in alike.values()]
+    hidden = sum(len(each) for each in list(alike.values())[KINDS:])
+    more = [f"and {hidden} more; --all lists them"] if hidden else []
+    return lines[:KINDS] + more
+
+
+def _listed(head: str, names: Sequence[str], every: bool, most: int = SHOWN) -> str:
+    """A head with names behind it, all or the first ones."""
+    return f"{head}: {_names(names, len(names) if every else most)}" if names else head
+
+
+def _names(names: Sequence[str], most: int = SHOWN) -> str:
     more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return [f"{head}: {', '.join([*map(printable, names[:most]), *more])}"]
+    return ", ".join([*map(printable, names[:most]), *more])
+
+
+def _below(lines: Iterable[str]) -> list[str]:
+    return [f"     {printable(line)}" for line in lines]
+
+
+def _amount(value: float, unit: str = "") -> str:
+    """An amount with three digits, or those before the point."""
+    return f"{value:.0f} {unit}".rstrip() if 100 <= abs(value) < 1e6 else f"{value:.3g} {unit}".rstrip()

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources.account import account, data_warning
+from ddmi_core.sources.account import UNREAD_CAPTIONS, account, data_warning
 from ddmi_core.sources.arrow_tables import CAPTIONS
 from ddmi_core.sources.files import RECORD, Entry, find_files
 
@@ -75,8 +75,10 @@ def captions_beside(location: Path, names: Sequence[str], suffixes: Sequence[str
         account().take(location, used, "files of captions")
         return [found[name] for name in names]
     if found:
+        for name in used:
+            account().leave_out(location, name, UNREAD_CAPTIONS)
         data_warning(
-            f"{location}: captions are ignored: only {len(found)} of {len(names)} {kind} have one; without one",
+            f"captions are ignored: only {len(found)} of {len(names)} {kind} have one; without one",
             missing,
             f"write {PurePosixPath(missing[0]).with_suffix(TEXTS[0])}, or remove {kind} without a caption",
         )
@@ -111,7 +113,7 @@ def _text(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{name}: not UTF-8 text: {error}. Fix: save it as UTF-8") from error
+        raise DataError(f"{name}: not UTF-8 text, at byte {error.start}. Fix: save it as UTF-8") from error
 
 
 def _table_rows(tables: Iterable[Entry]) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -28,7 +28,17 @@ LARGEST_FILE = 1 << 30  # bytes of one file of an archive, so that a forged arch
 TAR = ".tar"
 RECORD = ".json"  # beside a file: a record with its captions
 SUFFIXES_SHOWN = 12
-HIDDEN = (".", "__MACOSX")
+HIDDEN_NAMES = (".", "__MACOSX")  # beginnings
+ARCHIVES = (".zip", TAR, *TABLES)
+
+# Reasons to leave out files, which follow a number of them.
+HIDDEN = "hidden"
+NOWHERE = "linked to nothing"
+READ_ALREADY = "linked to a folder that is read already"
+AROUND = "linked to a folder around the data"
+SPECIAL = "neither a file nor a folder"
+UNOPENED = "archives or tables beside files, which are not opened"
+
 # What archives raise that are damaged, encrypted or of a kind that cannot be read.
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 INDICES = ArrayCache("indices", arrays=4096, room=1 << 30)
@@ -116,9 +126,10 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Seque
 
 def _unwanted(name: PurePosixPath, suffixes: Sequence[str]) -> str:
     """Why a file is not of a kind; empty if it is."""
-    if any(part.startswith(HIDDEN) for part in name.parts):
-        return "hidden"
-    return "" if name.suffix.lower() in suffixes else SUFFIX
+    if any(part.startswith(HIDDEN_NAMES) for part in name.parts):
+        return HIDDEN
+    suffix = name.suffix.lower()
+    return "" if suffix in suffixes else UNOPENED if suffix in ARCHIVES else SUFFIX
 
 
 def _in_folder(folder: Path) -> Iterator[Entry]:
@@ -133,8 +144,7 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
             place = links.pop(0)
             real, name = place.resolve(), _name(place, folder)
             if real in read or root.is_relative_to(real):
-                why = "another name of a folder that is read" if real in read else "a folder around the data"
-                account().leave_out(folder, name, f"link to {why}")
+                account().leave_out(folder, name, READ_ALREADY if real in read else AROUND)
                 continue
             read.add(real)
         try:
@@ -148,10 +158,9 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
                 status = item.stat()
                 yield Entry(name, f"{status.st_size} {status.st_mtime_ns}", partial(_open, item.path))
             elif not item.is_dir():
-                reason = "link to nothing" if item.is_symlink() else "neither a file nor a folder"
-                account().leave_out(folder, name, reason)
-            elif item.name.startswith(HIDDEN):
-                account().leave_out(folder, f"{name}/", "hidden")
+                account().leave_out(folder, name, NOWHERE if item.is_symlink() else SPECIAL)
+            elif item.name.startswith(HIDDEN_NAMES):
+                account().leave_out(folder, f"{name}/", HIDDEN)
             elif item.is_symlink():
                 links.append(Path(item.path))
             elif (real := Path(item.path).resolve()) not in read:

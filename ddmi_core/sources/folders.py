@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 from attrs import evolve, field, frozen
 from platformdirs import user_data_path
 
@@ -15,10 +16,11 @@ from ddmi_core.sources.account import NOT_CHOSEN, UNUSABLE, account, as_json, ch
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.captions import captions_beside, tell_sides
 from ddmi_core.sources.decoding import Decoded, Decoding, decode_files, decoded
-from ddmi_core.sources.files import Entry, find_files
+from ddmi_core.sources.files import INDICES, Entry, find_files
 from ddmi_core.sources.splits import choose, without_split
 
 SHOWN = 5
+LARGE_SET = 1000  # files, whose headers take longer to read than the cache
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +104,7 @@ class FolderSource:
         return chosen
 
     def usable(
-        self, items: Sequence[Item], check: Callable[[Item], Fact], reason: str = ""
+        self, items: Sequence[Item], check: Callable[[Item], Fact], reason: str = "", key: Sequence[Any] = ()
     ) -> tuple[list[Item], list[Fact]]:
         """Items that pass a check, and what the check returned for each. `decode` reports the others with its own.
 
@@ -110,21 +112,29 @@ class FolderSource:
             items: entries, or other things with a name that consist of files.
             check: reads a header or counts parts, for example; raises `DataError` for an unusable item.
             reason: the end of the error if no item passes: `as each is too short`.
+            key: all inputs of the facts but the files, if items are entries and facts are JSON values: those of large
+                sets are then kept in the user's cache.
 
         Raises:
             DataError: if no item passes.
         """
-        kept, facts = [], []
-        for item in items:
-            try:
-                facts.append(check(item))
-                kept.append(item)
-            except DataError as error:
-                self._problems[item.name] = str(error)
+
+        def found() -> list[tuple[Any, str]]:
+            return [_checked(item, check) for item in items]
+
+        if key and len(items) >= LARGE_SET:
+            files = [(item.name, item.stamp) for item in items if isinstance(item, Entry)]
+            place = ["facts", str(self.location.resolve()), *key, files]
+            _, facts = INDICES.noted(place, lambda: (np.zeros(0), found()))
+            INDICES.tidy()
+        else:
+            facts = found()
+        self._problems.update((item.name, problem) for item, (_, problem) in zip(items, facts, strict=True) if problem)
+        kept = [item for item, (_, problem) in zip(items, facts, strict=True) if not problem]
         if not kept:
             report_unusable(self.location, self._problems, self.strict)
             raise self.nothing_usable(f"{self.kind} ({len(items)})", reason)
-        return kept, facts
+        return kept, [fact for fact, problem in facts if not problem]
 
     def decode(
         self,
@@ -209,6 +219,14 @@ class FolderSource:
             return Decoded(row, changes_from(changes))
 
         return evolve(how, read=read, repeatable=False)
+
+
+def _checked(item: Item, check: Callable[[Item], Fact]) -> tuple[Fact | None, str]:
+    """What a check returns, or the error."""
+    try:
+        return check(item), ""
+    except DataError as error:
+        return None, str(error)
 
 
 def required_location(location: Path | None, files: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,12 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
     """
     location = required_location(location, "pictures")
     folder = FolderSource(location, "pictures", suffixes(), settings.strict, settings.classes)
-    entries, found_rows = folder.usable(folder.entries(settings.limit), lambda entry: _rows(entry, settings))
-    settings = _reaching(min(found_rows), settings, str(location))
+    entries, found_rows = folder.usable(
+        folder.entries(settings.limit),
+        lambda entry: _rows(entry, settings),
+        key=("image", source_digest(*MAKERS), settings.native, settings.fit),
+    )
+    settings = _reaching(found_rows, settings, [entry.name for entry in entries])
     pixels, kept = folder.decode(entries, _decoding(settings))
     names = [entries[i].name for i in kept]
     found = folder.labels(names)
@@ -78,15 +83,15 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
     """
     if not path.is_file():
         raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    sizes = _reaching(reached_rows(path, str(path), settings.native, settings.fit), settings).sizes
+    sizes = _reaching([reached_rows(path, str(path), settings.native, settings.fit)], settings).sizes
     row = pack(read_picture(path, str(path), sizes[-1], settings.reading)[0], sizes)
     return picture_set(row[None], [path.name], sizes, channels=settings.channels).batch([0])
 
 
-def _reaching(smallest: int, settings: ImageSettings, place: str = "") -> ImageSettings:
-    """The settings without the multiples that pictures do not reach; warns if a place is given."""
+def _reaching(reached: Sequence[int], settings: ImageSettings, names: Sequence[str] = ()) -> ImageSettings:
+    """The settings without the multiples that pictures do not reach; warns if their names are given."""
     rows = [size[0] for size in settings.sizes]
-    fitting = reached_multiples(settings.multiples, rows, smallest, "size", place)
+    fitting = reached_multiples(settings.multiples, rows, reached, "size", names)
     return evolve(settings, multiples=fitting, shares=settings.shares[: len(fitting)])
 
 

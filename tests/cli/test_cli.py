@@ -404,6 +404,7 @@ def test_report_prints_where_it_is(engine, finished):
 def test_data_check_passes_the_domains_settings(tiny, engine, error):
     found = Result()
     found.error = error
+    engine("ddmi_core.runs.rehearsal", "try_metrics", None)
     checks = engine("ddmi_core.model.data", "check_data", found)
     more = {"status": 2} if error else {}
     assert ddmi("data", "check", "there", "--plugin", "tiny", "--set", "domain.size=2", **more).startswith("one\ntwo\n")
@@ -438,6 +439,20 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
     engine("ddmi_core.model.model", "load", model)
     assert ddmi("conditions", finished) == text
     assert json.loads(ddmi("conditions", finished, "--json")) == names
+
+
+def test_long_lines_of_data_check_continue_indented_only_where_a_width_is_known(tiny, engine, monkeypatch):
+    lines = ["warning: " + "several words " * 6 + "and\x1b[31m", "  below: " + "other words " * 6, "x" * 70]
+    engine("ddmi_core.runs.rehearsal", "try_metrics", None)
+    engine("ddmi_core.model.data", "check_data", types.SimpleNamespace(lines=lambda every: lines, error=""))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    shown = [lines[0].replace("\x1b", "\\x1b"), *lines[1:]]
+    assert ddmi("data", "check", "there", "--plugin", "tiny").splitlines() == shown
+    monkeypatch.setenv("COLUMNS", "50")
+    wrapped = ddmi("data", "check", "there", "--plugin", "tiny").splitlines()
+    assert " ".join(" ".join(wrapped).split()) == " ".join(" ".join(shown).split())
+    assert max(len(line) for line in wrapped[:-1]) <= 50
+    assert [len(line) - len(line.lstrip()) for line in wrapped] == [0, 2, 2, 2, 4, 0]
 
 
 @pytest.mark.parametrize("columns", [30, 80, 200])

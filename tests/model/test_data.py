@@ -170,5 +170,5 @@ def test_errors_of_a_source_come_with_what_was_found_until_then():
 
     found = data.check_data(parts(numbers=broken), config())
     assert found.error == "no numbers"
-    assert found.lines() == ["numbers: cannot be loaded", "warning: nothing fits"]
+    assert found.lines() == ["numbers: cannot be loaded, see the error", "warning: nothing fits"]
     assert json.loads(found.to_json())["error"] == "no numbers"

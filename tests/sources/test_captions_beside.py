@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from ddmi_core.errors import DataError
-from ddmi_core.sources.account import accounting
+from ddmi_core.sources.account import SUFFIX, UNREAD_CAPTIONS, accounting
 from ddmi_core.sources.captions import captions_beside, tell_sides
 from ddmi_core.sources.files import find_files
 
@@ -54,6 +54,12 @@ def test_without_text_files_there_are_no_captions(folder, caplog):
 
 def test_where_some_have_captions_they_are_left_out_with_a_warning(folder, caplog):
     (folder / "1.txt").unlink()
+    (folder / "notes.txt").write_text("to do")
+    with accounting() as account:
+        assert beside(folder) == {}
+        find_files(folder, SUFFIXES, "tones")
+    assert {name for name, left in account.left_out.items() if left.reason == UNREAD_CAPTIONS} == {"2.txt", "low/0.txt"}
+    assert account.left_out["notes.txt"].reason == SUFFIX
     with caplog.at_level(logging.WARNING):
         assert beside(folder) == {}
     assert "captions are ignored: only 2 of 3 tones" in caplog.text

@@ -111,15 +111,15 @@ def test_every_file_that_is_left_out_is_in_the_account_with_its_reason(folder):
         find_files(folder, (".wav",), "sounds", beside=(".txt",))
     assert account.taken == {"b/2.wav": "sounds"}
     assert {name: left.reason for name, left in account.left_out.items()} == {
-        "a.TXT": "other suffix",
-        "b/1.txt": "other suffix",
-        "c.png": "other suffix",
-        "notes": "other suffix",
+        "a.TXT": "with another suffix",
+        "b/1.txt": "with another suffix",
+        "c.png": "with another suffix",
+        "notes": "with another suffix",
         ".hidden.txt": "hidden",
         ".hidden/": "hidden",
         ".git/": "hidden",
         "__MACOSX/": "hidden",
-        "gone.wav": "link to nothing",
+        "gone.wav": "linked to nothing",
     }
 
 
@@ -134,8 +134,8 @@ def test_links_are_followed_once_and_never_around_the_data(folder, tmp_path):
     assert [entry.name for entry in found if "3.wav" not in entry.name] == ["5.wav", "b/2.wav", "b/linked/4.wav"]
     assert sum("3.wav" in entry.name for entry in found) == 1
     links = {name: left.reason for name, left in account.left_out.items() if left.reason.startswith("link")}
-    assert links["loop"] == "link to another name of a folder that is read"
-    assert links["around"] == "link to a folder around the data"
+    assert links["loop"] == "linked to a folder that is read already"
+    assert links["around"] == "linked to a folder around the data"
 
 
 def test_a_readme_beside_the_top_folder_of_an_archive_changes_no_name(tmp_path):
@@ -192,7 +192,7 @@ def test_loose_files_are_taken_before_archives_beside_them(folder, tmp_path):
     tarred(folder / "b", folder / "more.tar")
     with accounting() as account:
         assert [entry.name for entry in find_files(folder, WANTED, "things")] == before
-    assert account.left_out["more.tar"].reason == "other suffix"
+    assert account.left_out["more.tar"].reason == "archives or tables beside files, which are not opened"
 
 
 def test_damaged_and_compressed_tar_archives_are_named(folder, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import GridSet
-from ddmi_core.sources import folders
+from ddmi_core.sources import array_cache, folders
 from ddmi_core.sources.account import Change, accounting
 from ddmi_core.sources.array_cache import ArrayCache
 from ddmi_core.sources.decoding import Decoded, Decoding
@@ -54,6 +54,38 @@ def test_files_become_rows_with_classes_and_captions(numbers):
     plain = FolderSource(numbers, "numbers", (".num",), classes=False, captions=False).labels(names)
     assert (plain.classes, plain.labels, plain.captions) == ((), [0] * 10, [])
     assert plain.mirrorable == [True] * 10
+
+
+def test_facts_of_a_large_set_are_read_again_only_if_a_file_or_the_key_differs(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "LARGE_SET", 10)
+    monkeypatch.setattr(array_cache, "user_cache_path", lambda name: tmp_path / "cache")
+    (numbers / "odd" / "7.num").write_text("seven")
+    read = []
+
+    def number(entry):
+        read.append(entry.name)
+        return int(read_number(entry)[0])
+
+    def found(key=("a", 1)):
+        read.clear()
+        folder = FolderSource(numbers, "numbers", (".num",), strict=False)
+        good, facts = folder.usable(folder.entries(), number, key=key)
+        folder.decode(good, NUMBERS)
+        return [(entry.name, fact) for entry, fact in zip(good, facts, strict=True)]
+
+    with accounting() as first:
+        numbered = found()
+    assert len(read) == 10
+    assert numbered == [(f"{'odd' if n % 2 else 'even'}/{n}.num", n) for n in (0, 2, 4, 6, 8, 1, 3, 5, 9)]
+    with accounting() as second:
+        assert found() == numbered
+    assert read == []
+    assert second == first
+    assert second.left_out["odd/7.num"].detail == "odd/7.num: not a number"
+    assert found(()) == found(("a", 2)) == numbered
+    assert len(read) == 10
+    (numbers / "odd" / "7.num").write_text("77")
+    assert ("odd/7.num", 77) in found()
 
 
 def test_signals_that_share_a_file_share_its_class_and_captions(numbers):

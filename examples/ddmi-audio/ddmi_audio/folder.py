@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -65,7 +65,7 @@ def load(location: Path, settings: AudioSettings) -> Split:
     location = required_location(location, "sounds")
     folder = FolderSource(location, "sounds", SUFFIXES, settings.strict, settings.classes, captions=False)
     entries, found = folder.usable(folder.entries(settings.limit), lambda entry: _facts(entry, settings))
-    settings = _reaching(min(each.rate for each in found), settings, str(location))
+    settings = _reaching([each.rate for each in found], settings, [entry.name for entry in entries])
     clips = [clip for entry, each in zip(entries, found, strict=True) for clip in _clips(entry, each, settings)]
     starts = {clip.entry.name: clip.start for clip in clips}
     headers = {entry.name: each for entry, each in zip(entries, found, strict=True)}
@@ -116,15 +116,15 @@ def read(path: Path, settings: AudioSettings) -> GridSignal:
     with path.open("rb") as file:
         sound = opened(file, str(path))
         found = _long_enough(sound.facts, str(path), settings)
-        settings = _reaching(found.rate, settings)
+        settings = _reaching([found.rate], settings)
         row, _ = _packed(sound, 0.0, settings)
     return GridSet(_levels(row[None], settings), [path.name]).batch([0])
 
 
-def _reaching(lowest: int, settings: AudioSettings, place: str = "") -> AudioSettings:
-    """The settings without the multiples beyond the lowest rate of the files; warns if a place is given."""
+def _reaching(reached: Sequence[int], settings: AudioSettings, names: Sequence[str] = ()) -> AudioSettings:
+    """The settings without the multiples beyond the lowest rate of the files; warns if their names are given."""
     rates = [multiple * settings.rate for multiple in settings.multiples]
-    fitting = reached_multiples(settings.multiples, rates, lowest, "rate", place)
+    fitting = reached_multiples(settings.multiples, rates, reached, "rate", names)
     return evolve(settings, multiples=fitting, shares=settings.shares[: len(fitting)])
 
 

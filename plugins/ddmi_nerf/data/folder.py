@@ -8,7 +8,7 @@ import numpy as np
 from attrs import evolve
 
 from ddmi_core.api import Split
-from ddmi_core.errors import DataError
+from ddmi_core.errors import DataError, counted
 from ddmi_core.parts import (
     PICTURE_MAKERS,
     ArrayCache,
@@ -73,10 +73,12 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
     objects, shares = folder.usable(objects, lambda files: _share(files.counts, settings, trained))
     views, held = (min(numbers) for numbers in zip(*shares, strict=True))
     if views < settings.views:
-        least = objects[[share[0] for share in shares].index(views)].name
+        few = [(own, files.name) for files, (own, _) in zip(objects, shares, strict=True) if own < settings.views]
         data_warning(
-            f"{folder.location}: using {views} views of each object instead of {settings.views}, because {least} has "
-            "no more"
+            f"training uses {counted(views, 'training view')} of each object, not domain.views = {settings.views}, "
+            f"because {len(few)} of {counted(len(objects), 'object')} have fewer",
+            [f"{name} ({own})" for own, name in sorted(few)],
+            "leave these objects out, or set domain.views",
         )
     showing = evolve(settings, views=views, held_views=held)
     packing = Packing(views + held, settings.size, settings.kept_points)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve
 
-from ddmi_core.errors import DataError
+from ddmi_core.errors import DataError, counted
 from ddmi_core.parts import Change, Decoded, Entry, changes_of_pictures
 from ddmi_nerf.cameras.camera import Camera, Capture, Floats, Shot
 from ddmi_nerf.cameras.camera_checks import check_places
@@ -100,14 +100,14 @@ def pack(files: ObjectFiles, settings: NerfSettings, *, ordered: bool = False, p
 def _changes(views: int, shots: Sequence[Shot], settings: NerfSettings) -> Iterator[Change]:
     """What is done to the views of an object and their intrinsics."""
     if views > len(shots):
-        yield Change(f"reduced to {len(shots)} views", views, "views")
+        yield Change(f"reduced to {counted(len(shots), 'view')}", views, "in the files")
     scales = [shot.scale for shot in shots if shot.scale != 1]
     if scales:
         yield Change("with intrinsics scaled to the size of the views", float(np.median(scales)), "times")
     if bent := [_shift(shot.camera, shot.lens) for shot in shots if shot.lens]:
         yield Change("with the distortion of the lens undone", max(bent), "pixels at most")
     if masked := sum(bool(shot.mask) for shot in shots) * (settings.opacity != "full"):
-        yield Change("with masks as opacity", masked, "views")
+        yield Change("with masks as opacity", masked, "of the views")
     sizes = [(shot.camera.width, shot.camera.height) for shot in shots]
     if cut := max(1 - min(size) / max(size) for size in sizes):
         yield Change("with views cut to their central square", cut, "of the area", {"sizes": sorted(set(sizes))})

@@ -58,13 +58,13 @@ def read_mesh(
     place = {"centre": ((low + high) / 2).tolist(), "scale": scale, "up": up}  # axes after the turn to y up
     changes = [Change("moved to the centre and scaled", scale, "times", place)]
     if bad := int((~np.isfinite(stored.vertices).all(axis=1)).sum()):
-        changes.append(Change("freed of vertices that are not finite and in no face", bad, "vertices"))
+        changes.append(Change("freed of vertices that are not finite and in no face", bad, "of the vertices"))
     if lost := len(stored.faces) - len(mesh.faces):
-        changes.append(Change("freed of faces without area", lost, "faces"))
+        changes.append(Change("freed of faces without area", lost, "of the faces"))
     both = normalised(mesh)
     placed = single_sided(both) if settings.repair else both
     if backs := len(both.faces) - len(placed.faces):
-        changes.append(Change("freed of the backs of double-sided faces", backs, "faces"))
+        changes.append(Change("freed of the backs of double-sided faces", backs, "of the faces"))
     solid, more = _solid(placed, name, settings)
     return solid, (*changes, *more)
 

@@ -120,8 +120,8 @@ def test_levels_are_those_that_every_picture_reaches_and_one_warning_names_the_o
     with caplog.at_level(logging.WARNING):
         assert widths(load(folder, authors)) == [16, 24]
     (message,) = caplog.messages
-    assert "the least size of the signals is 30," in message
     assert "[1, 1.5] of domain.size = 16, not [1, 1.5, 2]" in message
+    assert "signals have a size below 32: small.png (30). Fix: " in message
     save(folder / "tiny.png", 91, (9, 9))
     assert widths(load(folder, SMALL)) == [16]
 

@@ -166,7 +166,8 @@ def test_objects_with_fewer_views_make_all_show_fewer(tmp_path, caplog):
     signals = load_all(tmp_path / "data", attrs.evolve(SETTINGS, shown=6))
     assert signals.batch([0, 1]).images.shape[1] == 3
     assert signals.novel([0, 1]).images.shape[1] == 1
-    assert "few has no more" in caplog.text
+    assert "training uses 3 training views of each object" in caplog.text
+    assert "because 1 of 2 objects have fewer: few (3)" in caplog.text
 
 
 def test_wide_pictures_are_cropped_with_their_cameras(tmp_path):
