@@ -15,9 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ddmi_core.errors import OutputError
+from ddmi_core.process_identity import started
 
 PARTIAL = ".partial-"
 ABANDONED = 24 * 3600  # seconds without a write after which a temporary file of another machine is removed
+_GUARDS: dict[Path, Callable[[], None]] = {}  # by folder
 _NAMED = re.compile(rf"({re.escape(PARTIAL)}[0-9a-f]{{6}})-([0-9]{{1,9}})-")
 
 
@@ -31,6 +33,24 @@ def write_error(path: Path, error: OSError) -> OutputError:
 
 
 @contextmanager
+def guarded(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Call `check` before a file inside of a folder is written by this process: what it raises keeps the file away."""
+    place = folder.absolute()
+    _GUARDS[place] = check
+    try:
+        yield
+    finally:
+        del _GUARDS[place]
+
+
+def check_guards(path: Path) -> None:
+    """Raise what the guard of a folder raises in which a file is to be written; see `guarded`."""
+    for folder in path.absolute().parents:
+        if folder in _GUARDS:
+            _GUARDS[folder]()
+
+
+@contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder, renamed to `path` if the block succeeds.
 
@@ -38,7 +58,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     processes have left in the folder are removed.
 
     Raises:
-        OutputError: if the file cannot be written.
+        OutputError: if the file cannot be written, or a guard of the folder refuses it.
     """
     aside = path.with_name(f"{temporary_prefix()}{path.name}")
     try:
@@ -46,6 +66,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         _remove_abandoned(path.parent.absolute())
         yield aside
         _flush(aside)
+        check_guards(path)
         aside.replace(path)
         _flush(path.parent)
     except OSError as error:
@@ -72,14 +93,8 @@ def _remove_abandoned(folder: Path) -> None:
             found = _NAMED.match(path.name)
             with suppress(OSError):
                 old = time.time() - path.stat().st_mtime > ABANDONED
-                if old or (found and found[1] == here and not _runs(int(found[2]))):
+                if old or (found and found[1] == here and not started(int(found[2]))):
                     path.unlink()
-
-
-def _runs(process: int) -> bool:
-    import psutil
-
-    return bool(psutil.pid_exists(process))
 
 
 def _flush(path: Path) -> None:

@@ -89,6 +89,14 @@ class TrainingError(DdmiError):
 class NotFiniteError(DdmiError):
     """A result has values that are not finite, so it is not written."""
 
+    @classmethod
+    def of_field(cls) -> NotFiniteError:
+        """The error of a field."""
+        return cls(
+            "the field has values that are not finite, so it is neither rendered nor written. Fix: lower the guidance "
+            "of samples, or use other weights; the training of these has diverged"
+        )
+
 
 class Interrupted(DdmiError):  # noqa: N818 - the state of a run, not an error
     """A signal stopped the work after its state was saved."""

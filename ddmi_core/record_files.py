@@ -1,7 +1,7 @@
 """Small files of a run as JSON with a checksum, and their strict reading: size, nesting, numbers and types.
 
 The member `checksum` is that of all other members, so spaces and the order of members do not matter. A file without it
-was written by hand, and is taken as it is.
+is refused: its checksum may have been lost with the rest of its contents.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ def check(values: Mapping[str, Any]) -> None:
     """Compare a record with its checksum.
 
     Raises:
-        DamagedRecord: if they differ.
+        DamagedRecord: if they differ, or it has none.
     """
-    if CHECKSUM in values and values[CHECKSUM] != checksum(values):
+    if CHECKSUM not in values:
+        raise DamagedRecord("it has no checksum, so it was damaged or edited")
+    if values[CHECKSUM] != checksum(values):
         raise DamagedRecord("its contents do not have its checksum, so it was damaged or edited")
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ddmi_core.registry.hooks import hookimpl as hookimpl
     from ddmi_core.registry.records import Contribution as Contribution
     from ddmi_core.report.sections import ReportContext as ReportContext
+    from ddmi_core.steps import acts_on as acts_on
     from ddmi_core.training.trackers import Moment as Moment
     from ddmi_core.training.trackers import Tracker as Tracker
 

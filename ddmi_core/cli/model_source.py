@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ddmi_core.errors import CheckpointError, RequestError
+from ddmi_core.errors import CheckpointError, DdmiWarning, RequestError
 from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.single_file import is_file
 
@@ -95,12 +96,16 @@ class ModelSource:
         return load(self.run, plugin=self.plugin or None)
 
     def figures(self) -> tuple[Figure, ...]:
-        """The figures of the run or of the weights; none if it was not evaluated."""
-        from ddmi_core.evaluation.results import Evaluation
+        """The figures of the run or of the weights; none if there are none, and with a warning if they are stale."""
+        from ddmi_core.evaluation.results import own_figures
         from ddmi_core.model.run_folder import RunFolder, pretrained
 
         folder = pretrained(self._domain()) if self.run is None else RunFolder(self.run)
-        return Evaluation.load(folder.metrics).figures if folder.metrics.is_file() else ()
+        try:
+            return own_figures(folder).figures if folder.metrics.is_file() else ()
+        except CheckpointError as error:
+            warnings.warn(f"nothing is compared with held-out signals: {error}", DdmiWarning, stacklevel=2)
+            return ()
 
     def _parts(self) -> AnyParts:
         from ddmi_core.model.run_folder import RunFolder, pretrained, read_config

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen, validators
 
 from ddmi_core.registry.extensions import Named
+from ddmi_core.steps import LATENTS, acts_on, since
 from ddmi_core.training.config import TrainingConfig
 
 MOST_WIDTH = 1 << 16  # channels
@@ -123,11 +124,15 @@ class DiffusionConfig:
 
     target: str = field(default="velocity", validator=Named("targets"))
     mixed: bool = False
-    condition: str = "class"
+    condition: str = field(default="class", metadata=acts_on(*since(LATENTS)))
     drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
-    latents: str = field(default="cached", validator=validators.in_(("cached", "fresh")))
-    copies: int = field(default=1, validator=validators.ge(1))
-    stored: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")))
+    latents: str = field(
+        default="cached", validator=validators.in_(("cached", "fresh")), metadata=acts_on(*since(LATENTS))
+    )
+    copies: int = field(default=1, validator=validators.ge(1), metadata=acts_on(*since(LATENTS)))
+    stored: str = field(
+        default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")), metadata=acts_on(*since(LATENTS))
+    )
     path: PathConfig = PathConfig()
     denoiser: DenoiserConfig = DenoiserConfig()
     training: TrainingConfig = TrainingConfig()

@@ -11,8 +11,9 @@ from attrs import asdict, frozen
 
 from ddmi_core.api.evaluation import Figure
 from ddmi_core.errors import RequestError
-from ddmi_core.evaluation.results import Evaluation, aligned
+from ddmi_core.evaluation.results import aligned, own_figures
 from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES
 
 LEFT_OUT = ("versions", "file")  # entries that may differ: figures agree to rounding, and a checksum names the file
 MOST = 60  # characters of an entry in a message
@@ -62,11 +63,11 @@ def compare_runs(runs: Sequence[Path], *, paper: bool = False, across: Sequence[
         across: protocol entries that may differ, and are shown.
 
     Raises:
-        CheckpointError: if a run has no figures.
+        CheckpointError: if a run has no figures, or stale or damaged ones.
         RequestError: if the protocols of a figure differ, with the entries; or no figure is common to two runs.
     """
     folders = [RunFolder(run) for run in runs]
-    found = [Evaluation.load(folder.paper_metrics if paper else folder.metrics) for folder in folders]
+    found = [own_figures(folder, PAPER_FIGURES if paper else FIGURES) for folder in folders]
     figures = tuple({figure.name: figure for figure in result.figures} for result in found)
     common = [name for name in figures[0] if all(name in other for other in figures[1:])]
     if not common:

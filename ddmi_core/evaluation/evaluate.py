@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,7 +14,7 @@ from attrs import evolve
 
 from ddmi_core.api.evaluation import FeatureNetwork, Figure
 from ddmi_core.api.signals import Split
-from ddmi_core.errors import CheckpointError, DataError
+from ddmi_core.errors import CheckpointError, DataError, DdmiWarning
 from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
 from ddmi_core.evaluation.progress import Tell, silent
@@ -33,7 +35,8 @@ from ddmi_core.model.data import load_data
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
-from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record
+from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record, status
+from ddmi_core.settings.config import RunConfig
 from ddmi_core.training import distributed
 
 
@@ -70,7 +73,7 @@ def evaluate_run(
     place = folder.paper_metrics if protocol == PAPER else folder.metrics
     with locked(run):
         result = measure(model, split, tell, folder=folder, paper=protocol == PAPER)
-        return distributed.on_main(lambda: keep(result, place, folder))
+        return distributed.on_main(lambda: keep(result, place, folder, model.config))
 
 
 def load_checked(folder: RunFolder, plugin: str | None, networks: Sequence[str] = ()) -> tuple[Model, Split]:
@@ -91,16 +94,29 @@ def load_checked(folder: RunFolder, plugin: str | None, networks: Sequence[str] 
     return model, split
 
 
-def keep(result: Evaluation, place: Path, folder: RunFolder) -> Evaluation:
-    """Store figures, and return what is stored; the table of samplers, which another command makes, stays.
+def keep(result: Evaluation, place: Path, folder: RunFolder, config: RunConfig) -> Evaluation:
+    """Store figures, and return what is stored.
+
+    The table of samplers, which another command makes, stays if it is up to date; otherwise a warning says that it is
+    left out.
 
     Raises:
         OutputError: if the file cannot be written.
     """
+    name = FIGURES if place == folder.metrics else PAPER_FIGURES
     with suppress(CheckpointError):  # none yet, or damaged
-        result = evolve(result, samplers=Evaluation.load(place).samplers)
+        if table := Evaluation.load(place).samplers:
+            if (found := status(folder, name)).state == "up to date":
+                result = evolve(result, samplers=table)
+            else:
+                warnings.warn(
+                    f"the table of samplers in {place} is {found.shown}, so it is left out. Fix: measure it again with "
+                    f"ddmi evaluate {shlex.quote(str(folder.path))} --sweep",
+                    DdmiWarning,
+                    stacklevel=2,
+                )
     result.save(place)
-    record(folder, FIGURES if place == folder.metrics else PAPER_FIGURES, [place])
+    record(folder, name, [place], config)
     forget_parts(folder)
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ddmi_core.api.evaluation import OF_REAL
 from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError
+from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, status
 
 
 @frozen
@@ -97,6 +100,26 @@ class Evaluation:
         except (OSError, record_files.DamagedRecord) as error:
             raise CheckpointError(f"{path} is damaged: {error}. Fix: write it again with ddmi evaluate") from error
         return Evaluation(found.figures, found.samplers, found.notes)
+
+
+def own_figures(folder: RunFolder, name: str = FIGURES) -> Evaluation:
+    """The stored figures of a run, if they are of its model, data and settings; another version may have made them.
+
+    Args:
+        folder: the run.
+        name: `FIGURES`, or `PAPER_FIGURES` for those by the protocol of the paper.
+
+    Raises:
+        CheckpointError: if there are none, or they are damaged or stale, with the reason and the fix; or the run is not
+            finished.
+    """
+    paper = name == PAPER_FIGURES
+    place = folder.paper_metrics if paper else folder.metrics
+    result, found = Evaluation.load(place), status(folder, name)
+    if not found.own:
+        command = f"ddmi evaluate {shlex.quote(str(folder.path))}{' --protocol paper' * paper}"
+        raise CheckpointError(f"{place} is {found.shown}. Fix: measure the figures again with {command}")
+    return result
 
 
 @frozen

@@ -21,11 +21,12 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.diffusion.samplers import Progress
 from ddmi_core.evaluation.feature_sets import describe_latents, joined, record_of
 from ddmi_core.evaluation.progress import Tell, silent
+from ddmi_core.model import run_results
 from ddmi_core.model.model import DEFAULT, LARGEST_BATCH, Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.settings.config import Sampling
+from ddmi_core.steps import FIGURES
 from ddmi_core.training import distributed
-from ddmi_core.training.checkpoint import FINAL
 
 PART = LARGEST_BATCH  # samples drawn at once, and stored as one part
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile)  # of a stored part, or if there is none
@@ -111,9 +112,9 @@ def samples_of(model: Model, networks: Sequence[FeatureNetwork], seed: int, run:
         seed: of the samples.
         run: the run folder; with `None`, the parts are temporary files.
     """
-    own, weights = model.config.sampling, distributed.on_main(lambda: _weights(run))
-    key = [seed, own.sampler, own.steps, own.guidance, PART, weights, *map(record_of, networks)]
-    if run and weights:
+    made = distributed.on_main(lambda: _origin(model, run))
+    key = [seed, PART, made, *map(record_of, networks)]
+    if run and made:
         yield Samples(model, networks, seed, run.evaluation / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16])
         return
     with TemporaryDirectory() as place:
@@ -177,7 +178,8 @@ class ObservedModel(Model):
         )
 
 
-def _weights(run: RunFolder | None) -> str:
-    """What identifies the weights of a run; empty if there is no run."""
-    state = run.denoiser / FINAL / "state.json" if run else None
-    return state.read_text(encoding="utf-8") if state and state.is_file() else ""
+def _origin(model: Model, run: RunFolder | None) -> dict[str, Any]:
+    """What samples of a run are made from; nothing if there is no run."""
+    if run is None:
+        return {}
+    return {**run_results.origin(run, FIGURES), **run_results.acting(run, model.config, FIGURES)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from attrs import evolve
 
 from ddmi_core.api.signals import Split
 from ddmi_core.diffusion.samplers import evaluations
-from ddmi_core.errors import DataError
+from ddmi_core.errors import CheckpointError, DataError
 from ddmi_core.evaluation.distances import frechet
 from ddmi_core.evaluation.evaluate import load_checked
 from ddmi_core.evaluation.feature_sets import describe_latents, describe_signals
@@ -23,7 +24,7 @@ from ddmi_core.evaluation.set_figures import LEAST
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
-from ddmi_core.model.run_results import FIGURES, record
+from ddmi_core.model.run_results import FIGURES, record, status
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 
@@ -36,19 +37,24 @@ def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Eval
         tell: reports the progress.
 
     Raises:
-        CheckpointError: if the run is not finished, or not evaluated.
+        CheckpointError: if the run is not finished, or its figures are missing, stale or damaged.
         DataError: if its data are missing or have changed, or fewer than two signals are held out.
         PluginError: if an extension that it uses is missing.
         OutputError: if another process writes into the folder, or it cannot be written.
     """
     folder = RunFolder(run)
     Evaluation.load(folder.metrics)
+    if (found := status(folder, FIGURES)).state != "up to date":
+        raise CheckpointError(
+            f"{folder.metrics} is {found.shown}, and the table of samplers would be added to it. Fix: measure its "
+            f"figures again with ddmi evaluate {shlex.quote(str(run))}"
+        )
     model, split = load_checked(folder, plugin)
     with locked(run):
         kept = Evaluation.load(folder.metrics)
         result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
         result.save(folder.metrics)
-        record(folder, FIGURES, [folder.metrics])
+        record(folder, FIGURES, [folder.metrics], model.config)
     return result
 
 

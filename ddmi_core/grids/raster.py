@@ -117,10 +117,7 @@ class Raster(GridArtefact):
         extra = self.extra([length / share for length, share in zip(self.size, shares, strict=True)])
         for _, values in self.field.lattice(axes, extra).slabs():
             if not values.isfinite().all():
-                raise NotFiniteError(
-                    "the field has values that are not finite, so it is not written. Fix: lower the guidance of "
-                    "samples, or use other weights; the training of these has diverged"
-                )
+                raise NotFiniteError.of_field()
             yield values.clamp_(*self.limits).float().cpu().numpy()
 
     def at(self, size: Sequence[int]) -> Raster:

@@ -5,58 +5,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
-from attrs import asdict, frozen
+from attrs import asdict
 
-from ddmi_core.atomic import temporary_prefix, write_error
+from ddmi_core.atomic import guarded, temporary_prefix, write_error
 from ddmi_core.errors import OutputError
+from ddmi_core.process_identity import ProcessIdentity, this_process
 from ddmi_core.training import distributed
 
 PREFIX = ".lock-"
 BEAT = 10.0  # seconds between two signs of life
 STALE = 90.0  # seconds without one after which a process of another machine has ended
-
-
-@frozen
-class Owner:
-    """A process: `machine` and `start` are empty where the system does not tell them, so the heartbeat decides."""
-
-    host: str
-    machine: str  # start of the system and space of process numbers
-    pid: int
-    start: str  # of the process, in ticks since the start of the system
-
-    @property
-    def ended(self) -> bool | None:
-        """Whether it has ended; `None` if this process cannot tell."""
-        here = this_process()
-        if not self.start or (self.host, self.machine) != (here.host, here.machine):
-            return None
-        return _started(self.pid) != self.start
-
-
-def this_process() -> Owner:
-    """The process that asks."""
-    machine = ""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        machine = f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    return Owner(socket.gethostname(), machine, os.getpid(), _started(os.getpid()) if machine else "")
-
-
-def _started(pid: int) -> str:
-    """Start of a running process; empty if there is none, or it is a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 @contextmanager
@@ -66,22 +30,28 @@ def locked(
     """Hold the lock of an existing folder; of a data-parallel program, the main process holds it for all.
 
     A process of this machine decides at once. One of another machine is watched: a sign of life ends the attempt, and
-    after `STALE` seconds without one the lock is taken over. The clocks of the machines need not agree.
+    after `STALE` seconds without one the lock is taken over. The clocks of the machines need not agree. An owner that
+    was suspended for so long, and has lost its lock, writes no further file in the folder: `written_aside` and the
+    writers of checkpoints and of the log raise an error.
 
     Raises:
-        OutputError: names the process that holds it; or the folder cannot be written.
+        OutputError: names the process that holds it, or has taken it over; or the folder cannot be written.
     """
     with ExitStack() as stack:
 
         def hold() -> None:  # returns nothing, since all processes get what it returns
-            stack.callback(_hold(folder, clock, sleep))
+            mine, release = _hold(folder, clock, sleep)
+            stack.callback(release)
+            stack.enter_context(guarded(folder, lambda: _check_held(folder, mine)))
 
         distributed.on_main(hold)
         yield
 
 
-def _hold(folder: Path, clock: Callable[[], float], sleep: Callable[[float], object]) -> Callable[[], None]:
-    """Take the lock, and return what releases it."""
+def _hold(
+    folder: Path, clock: Callable[[], float], sleep: Callable[[float], object]
+) -> tuple[Path, Callable[[], None]]:
+    """Take the lock, and return its file and what releases it."""
     try:
         mine = _take(folder, clock, sleep)
     except OSError as error:
@@ -104,7 +74,19 @@ def _hold(folder: Path, clock: Callable[[], float], sleep: Callable[[float], obj
                 with suppress(OSError):
                     place.unlink()
 
-    return release
+    return mine, release
+
+
+def _check_held(folder: Path, mine: Path) -> None:
+    """Check that no other process has taken the lock over, while this one was suspended."""
+    places = _places(folder)
+    if places[-1:] == [mine]:
+        return
+    raise OutputError(
+        f"this process gave no sign of life for over {STALE:.0f} s, and lost {folder} to "
+        f"{_who(places[-1]) if places else 'another process'}, so it writes nothing more there. Fix: wait for the end "
+        "of the other process"
+    )
 
 
 def _take(folder: Path, clock: Callable[[], float], sleep: Callable[[float], object]) -> Path:
@@ -167,21 +149,25 @@ def _sign(place: Path) -> int | None:
         return None
 
 
-def _owner(place: Path) -> Owner | None:
+def _owner(place: Path) -> ProcessIdentity | None:
     """The owner that a file of the lock names; `None` if it is gone or not complete."""
     try:
-        found = Owner(**json.loads(place.read_bytes()[:4096]))
+        found = ProcessIdentity(**json.loads(place.read_bytes()[:4096]))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return found if isinstance(found.pid, int) and isinstance(found.start, str) else None
 
 
 def _refusal(folder: Path, place: Path) -> str:
-    owner = _owner(place)
-    who = f"process {owner.pid} on {str(owner.host)[:80]!r}" if owner else "another process"
     return (
-        f"{folder} is in use: {who} writes into it. Fix: wait for its end, or stop it, and give the same command again"
+        f"{folder} is in use: {_who(place)} writes into it. Fix: wait for its end, or stop it, and give the same "
+        "command again"
     )
+
+
+def _who(place: Path) -> str:
+    owner = _owner(place)
+    return f"process {owner.pid} on {str(owner.host)[:80]!r}" if owner else "another process"
 
 
 def _number(place: Path) -> int:

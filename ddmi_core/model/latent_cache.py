@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core import record_files
 from ddmi_core.api.conditions import Condition, TokenSequences
 from ddmi_core.api.signals import SignalSet
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
@@ -18,10 +20,11 @@ from ddmi_core.diffusion.latent_diffusion import LatentSource
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.model.latent_store import Encoding, Shards, StoredRows, encode_shards, encoded, merged, moments_of
-from ddmi_core.model.provenance import AUTOENCODER, check_origin
+from ddmi_core.model.provenance import check_origin
 from ddmi_core.nested import move
+from ddmi_core.steps import AUTOENCODER
 from ddmi_core.training import checkpoint, distributed
-from ddmi_core.training.checkpoint import FINAL
+from ddmi_core.training.checkpoint import FINAL, SETTINGS
 
 KEPT_VECTORS = 1024
 Vectors = Tensor | TokenSequences  # what a condition gives of signals, or a run keeps of it
@@ -89,6 +92,7 @@ def store(
     fingerprint: str,
     weights: str,
     vectors: Vectors | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Encode a set to a folder, by all processes; an interrupted encoding goes on at the shard where it stopped.
@@ -102,6 +106,7 @@ def store(
         fingerprint: digest of the data.
         weights: digest of the autoencoder's weights.
         vectors: of the condition, see `vectors_of`, for the main process; `None` without one.
+        settings: that act on the latents, by dotted key; they are stored.
         tell: is called with the numbers of shards that are encoded, and of all.
 
     Raises:
@@ -109,7 +114,8 @@ def store(
         OutputError: if a file cannot be written.
     """
     origin = {"fingerprint": fingerprint, AUTOENCODER: weights}
-    place, shards, shape = encode_shards(folder, model, signals, how, device, origin, tell)
+    known = {**origin, SETTINGS: record_files.checksum(settings)}
+    place, shards, shape = encode_shards(folder, model, signals, how, device, known, tell)
 
     def complete() -> None:
         statistics = Normalisation.of(moments_of(place, shards, shape), shape)
@@ -119,7 +125,7 @@ def store(
             "normalisation": attrs.asdict(statistics, recurse=False),
         }
         facts = _facts(shape, signals.classes, signals.labels, how.copies)
-        record = {**facts, "shards": attrs.asdict(shards), **origin}
+        record = {**facts, "shards": attrs.asdict(shards), **origin, SETTINGS: dict(settings)}
         checkpoint.complete(folder / FINAL, place, tensors, record)
 
     distributed.on_main(complete)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Progress, sampler_named
-from ddmi_core.errors import CheckpointError, NotFiniteError, PluginError, RequestError, unknown_name
+from ddmi_core.errors import CheckpointError, DdmiWarning, NotFiniteError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
@@ -34,6 +36,7 @@ from ddmi_core.model.build import build_autoencoder, build_condition, build_diff
 from ddmi_core.model.provenance import NETWORK, check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
+from ddmi_core.model.run_results import edited_stages
 from ddmi_core.nested import move
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import offer
@@ -369,10 +372,7 @@ class Model:
             NotFiniteError: if the field has values that are not finite.
         """
         if not all(plane.isfinite().all() for planes in field.basis for plane in planes):
-            raise NotFiniteError(
-                "the field has values that are not finite, so it is neither rendered nor written. Fix: lower the "
-                "guidance of samples, or use other weights; the training of these has diverged"
-            )
+            raise NotFiniteError.of_field()
         return self.renderer.render(field, size)
 
     def read(self, path: str | Path) -> Any:
@@ -450,6 +450,8 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         folder = pretrained(domain)
     config = read_config(folder, domain)
     check_finished(folder)
+    for stage, other in islice(edited_stages(folder), 1):
+        warnings.warn(f"{stage} was made with other settings: {other}", DdmiWarning, stacklevel=2)
     place = torch.device(device) if device else default_device()
     parts = build_parts(domain, config.domain)
     autoencoder = build_autoencoder(parts, config)

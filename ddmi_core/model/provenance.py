@@ -8,9 +8,9 @@ from torch import nn
 
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import CheckpointError
+from ddmi_core.steps import AUTOENCODER  # also the entry with the digest of its weights
 from ddmi_core.training.checkpoint import Checkpoint, load_final
 
-AUTOENCODER = "autoencoder"  # entry with the digest of the autoencoder's weights
 NETWORK = "text_network"  # entry with the digest of the text network of conditions
 
 

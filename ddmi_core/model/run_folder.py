@@ -32,6 +32,7 @@ from ddmi_core.training.checkpoint import FINAL, finished
 FORMAT = 1
 LARGEST = 16 << 20  # bytes of run.toml
 LONGEST = 255  # bytes of the name of a file
+_INCOMPLETE = " has no complete [run] table, so it does not describe a run"
 _PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a domain
 
@@ -209,8 +210,8 @@ def sealed(text: str) -> str:
     """
     table = tomllib.loads(text)
     if record_files.CHECKSUM in table["run"]:
-        text = re.sub(r"(?ms)^(\[run\]$.*?)^checksum *=[^\n]*\n", r"\1", text, count=1)
-    return re.sub(r"(?m)^\[run\]$", f'[run]\nchecksum = "{_checksum(table)}"', text, count=1)
+        text = re.sub(r"(?ms)^(\[run\][^\n]*$.*?)^checksum *=[^\n]*\n", r"\1", text, count=1)
+    return re.sub(r"(?m)^\[run\][^\n]*$", f'[run]\nchecksum = "{_checksum(table)}"', text, count=1)
 
 
 def _checksum(table: Mapping[str, Any]) -> str:
@@ -225,10 +226,12 @@ def accept(folder: RunFolder) -> None:
         CheckpointError: if it does not describe a run.
         OutputError: if it cannot be written.
     """
-    _parsed(folder)
-    text = folder.toml.read_text(encoding="utf-8")
+    found = isinstance(_parsed(folder).get("run"), dict)
+    text = sealed(folder.toml.read_text(encoding="utf-8")) if found else ""
+    if record_files.CHECKSUM not in tomllib.loads(text).get("run", {}):
+        raise CheckpointError(f"{folder.toml}{_INCOMPLETE}")
     with written_aside(folder.toml) as aside:
-        aside.write_text(sealed(text), encoding="utf-8")
+        aside.write_text(text, encoding="utf-8")
 
 
 def _provided(config: RunConfig) -> list[str]:
@@ -287,7 +290,7 @@ def read_head(folder: RunFolder) -> RunHead:
     head = _table(folder).get("run")
     found = head.get("format") if isinstance(head, dict) else None
     if not isinstance(head, dict) or not _is_format(found) or not _NAME.fullmatch(_text(head.get("plugin"))):
-        raise CheckpointError(f"{folder.toml} has no complete [run] table, so it does not describe a run")
+        raise CheckpointError(f"{folder.toml}{_INCOMPLETE}")
     if found > FORMAT:
         versions = head.get("versions")
         made = versions.get("ddmi", "unknown") if isinstance(versions, dict) else "unknown"
@@ -372,8 +375,11 @@ def _last_record(folder: RunFolder) -> str:
 
 def _table(folder: RunFolder) -> dict[str, Any]:
     table = _parsed(folder)
-    found = table["run"].get(record_files.CHECKSUM) if isinstance(table.get("run"), dict) else None
-    if found is not None and found != _checksum(table):
+    try:
+        same = not isinstance(head := table.get("run"), dict) or head.get(record_files.CHECKSUM) == _checksum(table)
+    except (ValueError, RecursionError) as error:  # a hexadecimal number may have too many digits
+        raise CheckpointError(f"{folder.toml} is damaged: {error}") from error
+    if not same:
         raise CheckpointError(
             f"{folder.toml} was edited or damaged: it does not have its checksum. Fix: restore it; or, if the edit was "
             f"made on purpose, accept it with ddmi doctor {shlex.quote(str(folder.path))} --accept"

@@ -13,7 +13,7 @@ from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import DdmiWarning, printable
 from ddmi_core.evaluation.evaluate import check_data
-from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.results import Evaluation, own_figures
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder
@@ -32,14 +32,15 @@ def build_report(run: Path, plugin: str | None = None) -> Path:
         plugin: as for `load` with a run.
 
     Raises:
-        CheckpointError: if the run is not finished or not evaluated.
+        CheckpointError: if the run is not finished, or its figures are missing, stale or damaged.
         DataError: if its data are missing or have changed.
     """
     folder = RunFolder(run)
+    result = own_figures(folder)
     model = load(run, plugin=plugin)
     split = load_data(model.parts, model.config.data)
     check_data(folder, split)
-    write_report(folder, model, split, Evaluation.load(folder.metrics))
+    write_report(folder, model, split, result)
     return folder.report
 
 
@@ -60,7 +61,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
     )
     with written_aside(folder.report) as aside:
         aside.write_text(printable(page, keep="\n\r\t"), encoding="utf-8")
-    record(folder, REPORT, [folder.report])
+    record(folder, REPORT, [folder.report], model.config)
 
 
 def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:

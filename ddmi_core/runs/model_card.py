@@ -10,18 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ddmi_core.errors import RequestError
-from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.results import Evaluation, own_figures
 from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
+from ddmi_core.settings.convert import portable
 
 CARD = "README.md"
 UNKNOWN_LICENSE = "unknown"
 LIBRARY = "ddmi"
-_URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
-# A path that leads out of its folder, of Windows too, with or without the name of a data source.
-_OUTSIDE = re.compile(
-    r"(?P<source>(?:(?!file:)[A-Za-z][\w-]+:)?)(?P<path>(?:file:|[A-Za-z]:)?(?:~[\w.-]*)?(?:[/\\]|\.\.[/\\]).*)",
-    re.DOTALL,
-)
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 _TEXT = """\
@@ -67,36 +62,18 @@ def model_card(run: RunFolder, name: str, license_name: str, task: str) -> str:
         task: task, as the hub spells it; empty for none.
 
     Raises:
-        CheckpointError: if the folder is no run, or its figures are damaged.
+        CheckpointError: if the folder is no run, or its figures are damaged or stale.
         RequestError: if the licence or the task is no identifier of the hub.
     """
     for option, value in (("--license", license_name), ("--task", task)):
         if value and not _IDENTIFIER.fullmatch(value):
             raise RequestError(f"{option} {value} is not an identifier of the hub, such as cc-by-sa-4.0 or text-to-3d")
     head, table = read_head(run), tomllib.loads(run.toml.read_text(encoding="utf-8"))
-    found = Evaluation.load(run.metrics) if run.metrics.is_file() else Evaluation((), ())
+    found = own_figures(run) if run.metrics.is_file() else Evaluation((), ())
     metadata = _metadata(head, found, name, license_name or UNKNOWN_LICENSE, task)
     # JSON is valid YAML, so values need no other quoting.
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in metadata.items()]
     return "---\n" + "\n".join(lines) + "\n---\n\n" + _text(head, table, found, name, license_name)
-
-
-def shortened(value: Any) -> Any:
-    """A value of a configuration or of figures, in which each path that leads out of its folder keeps its last part.
-
-    Such paths, absolute or by `..`, are invalid on other machines, and may be private.
-
-    Example:
-        >>> shortened({"data": "folder:/home/anna/cats", "size": 48})
-        {'data': 'folder:cats', 'size': 48}
-    """
-    if isinstance(value, dict):
-        return {key: shortened(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [shortened(item) for item in value]
-    if isinstance(value, str) and not _URL.match(value) and (match := _OUTSIDE.fullmatch(value)):
-        return match["source"] + re.split(r"[/\\]", match["path"].rstrip("/\\"))[-1]
-    return value
 
 
 def _metadata(head: RunHead, found: Evaluation, name: str, license_name: str, task: str) -> dict[str, Any]:
@@ -110,7 +87,7 @@ def _metadata(head: RunHead, found: Evaluation, name: str, license_name: str, ta
             "type": figure.name,
             "value": figure.value,
             "name": figure.meaning or figure.name,
-            "args": shortened(_args(figure.protocol)),
+            "args": portable(_args(figure.protocol)),
         }
         for figure in found.figures
         if math.isfinite(figure.value)

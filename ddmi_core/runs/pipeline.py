@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -48,7 +48,7 @@ from ddmi_core.model.data import (
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.model import Model, assemble, load
-from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
+from ddmi_core.model.provenance import NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
@@ -58,8 +58,9 @@ from ddmi_core.runs.generate import sample_files
 from ddmi_core.runs.idle_settings import reading
 from ddmi_core.runs.rehearsal import damaged, rehearse
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
-from ddmi_core.settings.convert import unstructure
+from ddmi_core.settings.convert import flat, unstructure
 from ddmi_core.settings.resolve import resolve
+from ddmi_core.steps import AUTOENCODER, DENOISER, LATENTS
 from ddmi_core.training import distributed
 from ddmi_core.training.checkpoint import finished, prune, steps
 from ddmi_core.training.config import TrainingConfig
@@ -168,6 +169,7 @@ def _execute(
         stored = run_folder.read_config(place, domain)
         held.enter_context(locked(out))
         run_folder.check_extensions(place, domain)
+        run_results.check_stages(place)
         stored = evolve(stored, data=absolute(parts, stored.data))
         if ignored := _ignored(config, stored, domain):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
@@ -260,7 +262,7 @@ def _steps(run: _Run) -> Path:
 
 def _report(run: _Run, model: Model, result: Evaluation) -> None:
     if not _up_to_date(run, run_results.REPORT):
-        with _step(run, "report"):
+        with _step(run, run_results.REPORT):
             write_report(run.folder, model, run.split, result)
     for line in result.lines():
         run.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -273,7 +275,7 @@ def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
     if not finished(place):
         objectives = autoencoder_objectives(run.parts, run.config, model, run.split)
         training = run.config.autoencoder.training
-        with _stage(run, "autoencoder", place, "autoencoder.training", training) as stage:
+        with _stage(run, AUTOENCODER, place, "autoencoder.training", training) as stage:
             try:
                 train(stage, objectives)
             except TrainingError as error:
@@ -290,7 +292,7 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
     """The encoded training signals; every process encodes its share."""
     place, fingerprint = run.folder.latents, run.split.fingerprint()
     if not distributed.on_main(lambda: finished(place)):
-        with _step(run, "latents") as tell:
+        with _step(run, LATENTS) as tell:
             diffusion, device = run.config.diffusion, distributed.default_device()
             latent_cache.store(
                 place,
@@ -301,6 +303,7 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
                 fingerprint,
                 weights,
                 run.vectors,
+                run_results.acting(run.folder, run.config, LATENTS),
                 tell=partial(tell, "shards"),
             )
     found: list[latent_cache.Latents] = []
@@ -324,17 +327,17 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
             tensors["condition"] = latent_cache.group_of(latent_cache.kept_vectors(encoded))
             facts[NETWORK] = text_network.digest(run.config.diffusion.condition)
         given = encoded.vectors if any(lengths) else encoded.labels
-        with _stage(run, "denoiser", place, "diffusion.training", training, facts, tensors) as stage:
+        with _stage(run, DENOISER, place, "diffusion.training", training, facts, tensors) as stage:
             train(stage, {"denoiser": DenoisingObjective(diffusion, latents, given)})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 
 def _samples(run: _Run, model: Model) -> None:
     if not _up_to_date(run, run_results.SAMPLES):
-        with _step(run, "samples"):
+        with _step(run, run_results.SAMPLES):
             export = Export(out=run.folder.samples, overwrite=True)
             files = sample_files(model, run.config.sampling.count, Sampling(seed=run.config.seed), export)
-            run_results.record(run.folder, run_results.SAMPLES, files)
+            run_results.record(run.folder, run_results.SAMPLES, files, run.config)
 
 
 def _evaluation(run: _Run, model: Model) -> Evaluation:
@@ -343,7 +346,7 @@ def _evaluation(run: _Run, model: Model) -> Evaluation:
         return distributed.on_main(lambda: Evaluation.load(run.folder.metrics))
     with _step(run, "evaluation") as tell:
         result = evaluate.measure(model, run.split, tell, folder=run.folder)
-    return distributed.on_main(lambda: evaluate.keep(result, run.folder.metrics, run.folder))
+    return distributed.on_main(lambda: evaluate.keep(result, run.folder.metrics, run.folder, run.config))
 
 
 def _up_to_date(run: _Run, name: str) -> bool:
@@ -394,6 +397,7 @@ def _stage(
             seed=run.config.seed,
             log=run.log,
             record={"plugin": run.parts.domain.name, **(record or {})},
+            settings=run_results.acting(run.folder, run.config, name),
             tensors=tensors or {},
             stop=run.stop,
             progress=progress,
@@ -434,17 +438,9 @@ def _note(console: Console, sentence: str) -> None:
 
 def _ignored(asked: RunConfig, stored: RunConfig, domain: Domain) -> list[str]:
     """Keys that the request sets, beyond its preset, to other values than the stored ones."""
-    values, used = _flat(unstructure(asked)), _flat(unstructure(stored))
-    preset = _flat(unstructure(resolve(domain, asked.preset))) | {"preset": resolve(domain).preset}
+    values, used = flat(unstructure(asked)), flat(unstructure(stored))
+    preset = flat(unstructure(resolve(domain, asked.preset))) | {"preset": resolve(domain).preset}
     return [key for key, value in values.items() if value not in (preset.get(key), used.get(key))]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted keys."""
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
 
 
 def run(

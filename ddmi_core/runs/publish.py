@@ -13,10 +13,13 @@ from torch import Tensor
 
 from ddmi_core import record_files
 from ddmi_core.errors import OutputError
-from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model.provenance import AUTOENCODER, check_origin
+from ddmi_core.evaluation.results import own_figures
+from ddmi_core.model.provenance import check_origin
 from ddmi_core.model.run_folder import RunFolder, check_finished, read_head, sealed
-from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card, shortened
+from ddmi_core.model.run_results import FIGURES, record_copy
+from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
+from ddmi_core.settings.convert import portable
+from ddmi_core.steps import AUTOENCODER
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
 
@@ -36,7 +39,7 @@ def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: 
         size of the folder in bytes.
 
     Raises:
-        CheckpointError: if the run is not finished, or its figures are damaged.
+        CheckpointError: if the run is not finished, or its figures are damaged or stale.
         OutputError: if the folder exists already, or cannot be written.
         RequestError: if the licence or the task has an invalid form.
     """
@@ -66,13 +69,14 @@ def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
             facts[AUTOENCODER] = copied
         own = stored.digest("weights")
         copied = checkpoint.save(target.path / stage.name / FINAL, groups, facts).digest("weights")
-    table = shortened(tomllib.loads(source.toml.read_text(encoding="utf-8")))
+    table = portable(tomllib.loads(source.toml.read_text(encoding="utf-8")))
     if "file" in table["run"]:
         table["run"]["file"] = Path(table["run"]["file"]).name
     _write(target.toml, sealed(tomli_w.dumps(table)))
     if source.metrics.is_file():
-        figures = json.loads(Evaluation.load(source.metrics).to_json())
-        _write(target.metrics, record_files.to_json(shortened(figures)))
+        figures = json.loads(own_figures(source).to_json())
+        _write(target.metrics, record_files.to_json(portable(figures)))
+        record_copy(source, target, FIGURES, [target.metrics])
     _write(target.path / CARD, card)
 
 

@@ -12,6 +12,7 @@ from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.errors import RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
+from ddmi_core.steps import AUTOENCODER, DENOISER, FIGURES, REPORT, SAMPLES, acts_on, since
 
 NOISE, STEPS = 0.05, 32  # of completions: noise of the measurements, and number of noise levels
 MOST_GUIDANCE = 100.0  # scale; far beyond it, estimates leave the range of the numbers
@@ -45,7 +46,7 @@ class SamplingConfig:
         guidance_from, guidance_to: interval of times in [0, 1] in which guidance acts; 1 is pure noise.
     """
 
-    count: int = field(default=16, validator=validators.ge(1))
+    count: int = field(default=16, validator=validators.ge(1), metadata=acts_on(SAMPLES, REPORT))
     sampler: str = field(default="dpmpp_2m", validator=Named("samplers"))
     steps: int = field(default=16, validator=validators.ge(1))
     guidance: float = field(default=1.0, validator=[validators.ge(0), validators.le(MOST_GUIDANCE)])
@@ -153,23 +154,26 @@ class EvaluationConfig:
     samples: int = field(default=128, validator=validators.ge(2))
     metrics: tuple[str, ...] = ()
     networks: tuple[str, ...] = field(default=(), validator=_known_networks)
-    grid: tuple[str, ...] = (
-        "dpmpp_2m:8",
-        "dpmpp_2m:16",
-        "dpmpp_2m:32",
-        "unipc:16",
-        "heun:16",
-        "euler:16",
-        "ddim:16",
-        "ddim:50",
-        "ddim:200",
-        "ancestral:50",
+    grid: tuple[str, ...] = field(
+        default=(
+            "dpmpp_2m:8",
+            "dpmpp_2m:16",
+            "dpmpp_2m:32",
+            "unipc:16",
+            "heun:16",
+            "euler:16",
+            "ddim:16",
+            "ddim:50",
+            "ddim:200",
+            "ancestral:50",
+        ),
+        metadata=acts_on(),  # each row of the table names its sampler and steps
     )
 
 
 @frozen
 class RunConfig:
-    """All settings of a run.
+    """All settings of a run, with the steps on which those of each table act.
 
     Args:
         plugin: name of the domain.
@@ -179,15 +183,17 @@ class RunConfig:
         domain: the domain's own settings, an instance of its settings class.
     """
 
-    plugin: str
-    preset: str = "quick"
-    seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**63)])
-    data: str = ""
-    domain: Any = None
-    autoencoder: AutoencoderConfig = AutoencoderConfig()
-    diffusion: DiffusionConfig = DiffusionConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    plugin: str = field(metadata=acts_on(*since(AUTOENCODER)))
+    preset: str = field(default="quick", metadata=acts_on())  # the values that it has set count
+    seed: int = field(
+        default=0, validator=[validators.ge(0), validators.lt(2**63)], metadata=acts_on(*since(AUTOENCODER))
+    )
+    data: str = field(default="", metadata=acts_on())  # their fingerprint counts, wherever they are
+    domain: Any = field(default=None, metadata=acts_on(*since(AUTOENCODER)))
+    autoencoder: AutoencoderConfig = field(default=AutoencoderConfig(), metadata=acts_on(*since(AUTOENCODER)))
+    diffusion: DiffusionConfig = field(default=DiffusionConfig(), metadata=acts_on(*since(DENOISER)))
+    sampling: SamplingConfig = field(default=SamplingConfig(), metadata=acts_on(*since(SAMPLES)))
+    evaluation: EvaluationConfig = field(default=EvaluationConfig(), metadata=acts_on(FIGURES))
 
 
 def named_parts(config: RunConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import NoneType, UnionType
@@ -16,6 +17,12 @@ from ddmi_core.registry.extensions import Named
 from ddmi_core.settings.schema import choices, hints, settable, takes
 
 T = TypeVar("T")
+_URL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+# A path that leads out of its folder, of Windows too, with or without the name of a data source.
+_OUTSIDE = re.compile(
+    r"(?P<source>(?:(?!file:)[A-Za-z][\w-]+:)?)(?P<path>(?:file:|[A-Za-z]:)?(?:~[\w.-]*)?(?:[/\\]|\.\.[/\\]).*)",
+    re.DOTALL,
+)
 
 
 class Fault(Exception):  # noqa: N818 - becomes a ConfigError once the source of the key is known
@@ -48,6 +55,32 @@ def unstructure(settings: Any) -> dict[str, Any]:
     """Plain values of an attrs instance: the inverse of `structure`."""
     values: dict[str, Any] = converter().unstructure(settings)
     return values
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested plain values under dotted keys."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def portable(value: Any) -> Any:
+    """A value of a configuration or of figures, in which each path that leads out of its folder keeps its last part.
+
+    Such paths, absolute or by `..`, are invalid on other machines, and may be private.
+
+    Example:
+        >>> portable({"data": "folder:/home/anna/cats", "size": 48})
+        {'data': 'folder:cats', 'size': 48}
+    """
+    if isinstance(value, dict):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [portable(item) for item in value]
+    if isinstance(value, str) and not _URL.match(value) and (match := _OUTSIDE.fullmatch(value)):
+        return match["source"] + re.split(r"[/\\]", match["path"].rstrip("/\\"))[-1]
+    return value
 
 
 @cache

@@ -13,6 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import attrs
 from attrs import frozen
 
+from ddmi_core.steps import STEPS, declared
+
 _WORDS: dict[Any, tuple[str, str]] = {
     int: ("an integer", "integers"),
     float: ("a number", "numbers"),
@@ -30,12 +32,14 @@ class SettingKey:
         takes: type and range in words.
         default: its default in the class, or its value in the instance.
         summary: what it does.
+        acts_on: the steps of a run whose results it changes, see `acts_on`.
     """
 
     key: str
     takes: str
     default: Any
     summary: str
+    acts_on: tuple[str, ...]
 
 
 def keys(settings: Any, prefix: str = "") -> list[SettingKey]:
@@ -45,7 +49,7 @@ def keys(settings: Any, prefix: str = "") -> list[SettingKey]:
         settings: an attrs class or instance, such as `RunConfig` or a resolved configuration.
         prefix: prepended to each key.
     """
-    return list(_keys(settings, prefix))
+    return list(_keys(settings, prefix, STEPS))
 
 
 def takes(kind: Any, validator: Any = None) -> str:
@@ -79,19 +83,20 @@ def settable(cls: type) -> tuple[attrs.Attribute[Any], ...]:
     return tuple(attribute for attribute in attrs.fields(cls) if attribute.init)
 
 
-def _keys(settings: Any, prefix: str) -> Iterator[SettingKey]:
+def _keys(settings: Any, prefix: str, table: tuple[str, ...]) -> Iterator[SettingKey]:
     cls = settings if isinstance(settings, type) else type(settings)
     summaries = _summaries(cls)
     for attribute in settable(cls):
         kind = hints(cls)[attribute.name]
         value = _default(attribute) if settings is cls else getattr(settings, attribute.name)
+        steps = declared(attribute.metadata, table)
         if attrs.has(type(value)):
-            yield from _keys(value, f"{prefix}{attribute.name}.")
+            yield from _keys(value, f"{prefix}{attribute.name}.", steps)
         elif isinstance(kind, type) and attrs.has(kind):
-            yield from _keys(kind, f"{prefix}{attribute.name}.")
+            yield from _keys(kind, f"{prefix}{attribute.name}.", steps)
         else:
             summary = summaries.get(attribute.name, "")
-            yield SettingKey(prefix + attribute.name, takes(kind, attribute.validator), value, summary)
+            yield SettingKey(prefix + attribute.name, takes(kind, attribute.validator), value, summary, steps)
 
 
 def _default(attribute: attrs.Attribute[Any]) -> Any:

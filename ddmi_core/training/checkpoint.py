@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import safetensors
 import safetensors.torch
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, nn
 
 from ddmi_core import record_files
-from ddmi_core.atomic import write_error, written_aside
+from ddmi_core.atomic import check_guards, write_error, written_aside
 from ddmi_core.errors import CheckpointError, OutputError
 
 FORMAT = 1
@@ -40,6 +40,7 @@ _DTYPES = {  # names in safetensors files
     torch.bool: "BOOL",
 }
 FINAL = "final"  # name of the checkpoint with a stage's final weights
+SETTINGS = "settings"  # entry of the record with the settings that acted on a stage
 
 
 Facts = TypeVar("Facts")
@@ -55,6 +56,13 @@ class _File:
 
 class NewerFormatError(CheckpointError):
     """A checkpoint from a newer version; it is not damaged, so it must not be skipped."""
+
+
+@frozen
+class TrainedWith:
+    """The settings that acted on a stage, by dotted key; none if they are unknown."""
+
+    settings: dict[str, Any] = field(factory=dict)
 
 
 @frozen
@@ -117,6 +125,7 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
         OutputError: if it cannot be written (no space, no permission); an existing one stays unchanged.
     """
     aside = _sibling(folder, "partial")
+    check_guards(folder)
     try:
         _recover(folder)
         shutil.rmtree(aside, ignore_errors=True)
@@ -126,6 +135,7 @@ def save(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapp
     try:
         return complete(folder, aside, tensors, record)
     except OutputError:
+        check_guards(folder)  # what is there may be another process's
         shutil.rmtree(aside, ignore_errors=True)
         raise
 
@@ -147,12 +157,14 @@ def complete(
     old = _sibling(folder, "old")
     try:
         for name, group in tensors.items():
+            check_guards(folder)
             write_synced(aside / f"{name}.safetensors", _contents(group))
         written = [aside / f"{name}.safetensors" for name in tensors]
         others = sorted(path for path in aside.glob("[!.]*.safetensors") if path not in written)
         files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in (*written, *others)}
         state = record_files.sealed({"format": FORMAT, **record, "files": files})
         write_synced(aside / STATE, [record_files.to_json(state).encode()])
+        check_guards(folder)
         if folder.exists():
             folder.rename(old)
         aside.rename(folder)

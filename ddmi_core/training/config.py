@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import field, frozen, validators
 
 from ddmi_core.errors import ConfigError
+from ddmi_core.steps import acts_on
 
 MOST_BATCH = 1 << 20  # signals; the divisors of a batch are counted
 
@@ -56,13 +57,13 @@ class TrainingConfig:
     weight_decay: float = field(default=0.0, validator=validators.ge(0))
     clip: float = field(default=1.0, validator=validators.gt(0))
     ema: float = field(default=0.999, validator=[validators.ge(0), validators.lt(1)])
-    checkpoint: int = field(default=500, validator=validators.ge(1))
-    log: int = field(default=20, validator=validators.ge(1))
+    checkpoint: int = field(default=500, validator=validators.ge(1), metadata=acts_on())
+    log: int = field(default=20, validator=validators.ge(1), metadata=acts_on())
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16", "auto")))
-    gradient_checkpointing: bool = False
-    compile: bool = False
-    shard: bool = False
-    workers: int = field(default=-1, validator=validators.ge(-1))
+    gradient_checkpointing: bool = field(default=False, metadata=acts_on())
+    compile: bool = field(default=False, metadata=acts_on())
+    shard: bool = field(default=False, metadata=acts_on())
+    workers: int = field(default=-1, validator=validators.ge(-1), metadata=acts_on())
 
     def __attrs_post_init__(self) -> None:
         if self.batch % self.accumulation:

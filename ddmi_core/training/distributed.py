@@ -5,18 +5,17 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-import psutil
 import torch
 from attrs import frozen
 
 from ddmi_core.errors import DdmiError, RequestError
+from ddmi_core.process_identity import ProcessIdentity, this_process
 
 TIMEOUT = timedelta(days=7)  # other processes may wait for an entire evaluation
 ENDING = 5.0  # seconds in which a process ends after its connections
@@ -30,23 +29,11 @@ class Peer:
     """A process of this run."""
 
     rank: int
-    host: str
-    pid: int
-    started: float  # seconds since the epoch; tells it from a later process of the same pid
+    process: ProcessIdentity
 
     def __str__(self) -> str:
         """For messages: `rank 1 (process 4711 on node3)`."""
-        return f"rank {self.rank} (process {self.pid} on {self.host})"
-
-    def ended(self) -> bool:
-        """Whether it has ended, as far as this host can tell."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            own = psutil.Process(self.pid)
-            return bool(own.create_time() != self.started or own.status() == psutil.STATUS_ZOMBIE)
-        except psutil.Error:
-            return True
+        return f"rank {self.rank} (process {self.process.pid} on {self.process.host})"
 
 
 def default_device() -> torch.device:
@@ -138,22 +125,20 @@ def lost_process(error: BaseException) -> bool:
 
 def peers() -> list[Peer]:
     """All processes of this run, in the order of their ranks; all have to ask at once."""
-    own = os.getpid()
-    started = psutil.Process(own).create_time()
-    return from_all(lambda: Peer(_state().process_index, socket.gethostname(), own, started))
+    return from_all(lambda: Peer(_state().process_index, this_process()))
 
 
 def ended(known: Sequence[Peer]) -> str:
     """Those processes that have ended after the connection to one was lost, for messages.
 
-    Of this host, those that end within a few seconds; if there are none, all those of other hosts come into question.
+    Of this machine, those that end within a few seconds; if there are none, all those of which it cannot be told.
     """
     end = time.monotonic() + ENDING
-    while not (gone := [peer for peer in known if peer.ended()]) and time.monotonic() < end:
+    while not (gone := [peer for peer in known if peer.process.ended]) and time.monotonic() < end:
         time.sleep(0.1)
     if gone:
         return f"{', '.join(map(str, gone))} {'has' if len(gone) == 1 else 'have'} ended"
-    far = [str(peer) for peer in known if peer.host != socket.gethostname()]
+    far = [str(peer) for peer in known if peer.process.ended is None]
     return f"one of {', '.join(far)} has ended" if far else "no process has ended"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from ddmi_core import record_files
-from ddmi_core.atomic import write_error, written_aside
+from ddmi_core.atomic import check_guards, write_error, written_aside
 
 LONGEST = 1 << 20  # bytes of a line
 _NAMES = ("stage", "step")
@@ -42,6 +42,7 @@ class Log:
         Raises:
             OutputError: if the file cannot be written.
         """
+        check_guards(self.path)
         try:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"stage": stage, "step": step, **values}) + "\n")

@@ -20,7 +20,7 @@ from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
-from ddmi_core.training.checkpoint import FINAL, load_into
+from ddmi_core.training.checkpoint import FINAL, SETTINGS, TrainedWith, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
@@ -56,6 +56,7 @@ class Stage:
     seed: int
     log: Log
     record: Mapping[str, Any] = field(factory=dict)  # facts stored with every checkpoint
+    settings: Mapping[str, Any] = field(factory=dict)  # by dotted key: those that act on the weights, stored as well
     tensors: Mapping[str, Mapping[str, Tensor]] = field(factory=dict)  # groups stored beside the final weights
     stop: StopRequest = field(factory=StopRequest)
     progress: Callable[[Report], None] = lambda report: None
@@ -211,7 +212,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
 
     def writing(folder: str, keep: int) -> Callable[[Groups], None]:
         facts = {**stage.record, "stage": stage.name, "step": step, "steps": config.steps}
-        facts["precision"] = config.precision
+        facts |= {"precision": config.precision, SETTINGS: dict(stage.settings)}
 
         def write(groups: Groups) -> None:
             checkpoint.save(stage.folder / folder, groups, facts)
@@ -383,9 +384,10 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
         stage.notice(f"passed over: {reason}")
     if stored is None:
         return 0, ""
-    facts = {**stage.record, "stage": stage.name, "steps": stage.config.steps}
+    facts = {**stage.record, "stage": stage.name, "steps": stage.config.steps, **stage.settings}
+    known = {**stored.record, **stored.facts(TrainedWith).settings}
     for name, value in json.loads(json.dumps(facts)).items():
-        if (found := stored.record.get(name, value)) != value:
+        if (found := known.get(name, value)) != value:
             raise CheckpointError(
                 f"checkpoint {stored.folder} has {name} {found!r}; this run has {name} {value!r}. To train the stage "
                 f"anew, remove the folder {stage.folder}"

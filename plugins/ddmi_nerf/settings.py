@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+from ddmi_core.api import acts_on
+
 SPARE = 2  # points stored of an object, for each one in a batch
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0), "black": (-1.0, -1.0, -1.0)}
 ENCODERS = ("points", "views")
@@ -89,7 +91,7 @@ class NerfSettings:
     close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])
     fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
     directions: int = field(default=0, validator=[validators.ge(0), validators.le(3)])
-    lpips: str = ""
+    lpips: str = field(default="", metadata=acts_on("figures"))
     strict: bool = True
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+from ddmi_core.api import acts_on
+
 GLTF = (".glb", ".gltf")  # y points up: glTF 2.0 specification, section 3.4
 ALL_Z = "all-z"
 
@@ -59,10 +61,10 @@ class OccupancySettings:
     solid: str = field(default="strict", validator=validators.in_(("strict", "winding", "wrap")))
     thickness: float = field(default=0.05, validator=[validators.ge(0.01), validators.le(0.5)])
     strict: bool = True
-    set_shapes: int = field(default=100, validator=validators.ge(2))
-    set_points: int = field(default=1024, validator=validators.ge(16))
-    emd_shapes: int = field(default=32, validator=validators.ge(2))
-    emd_points: int = field(default=256, validator=validators.ge(16))
+    set_shapes: int = field(default=100, validator=validators.ge(2), metadata=acts_on("figures"))
+    set_points: int = field(default=1024, validator=validators.ge(16), metadata=acts_on("figures"))
+    emd_shapes: int = field(default=32, validator=validators.ge(2), metadata=acts_on("figures"))
+    emd_points: int = field(default=256, validator=validators.ge(16), metadata=acts_on("figures"))
 
     def up_in(self, suffix: str) -> str:
         """The axis that points up in files with a suffix, `y` or `z`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import Attribute, field, frozen, validators
 from PIL import ImageColor
 
+from ddmi_core.api import acts_on
 from ddmi_core.errors import ConfigError
 from ddmi_video.reading.frame_colours import REFERENCE_WHITE, Look
 
@@ -53,7 +54,7 @@ class VideoSettings:
     reader: str = field(default="pyav", validator=validators.in_(("pyav", "torchcodec", "decord")))
     background: str = field(default="white", validator=_known_colour)
     white: float = field(default=REFERENCE_WHITE, validator=[validators.ge(1), validators.le(10_000)])
-    workers: int = field(default=0, validator=[validators.ge(0), validators.le(64)])
+    workers: int = field(default=0, validator=[validators.ge(0), validators.le(64)], metadata=acts_on())
     strict: bool = True
 
     @property

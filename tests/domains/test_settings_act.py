@@ -2,6 +2,7 @@
 
 Each setting takes another valid value, found from its type. Losses, weights, latents, samples, data and figures are
 compared with those of the domain's small configuration; if nothing differs, the trial before training must refuse it.
+What differs must be what the setting declares to act on.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ddmi_core.runs.rehearsal import Some
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import keys, resolve
 from ddmi_core.settings.schema import choices, hints
+from ddmi_core.steps import AUTOENCODER, DENOISER, FIGURES, LATENTS, SAMPLES
 from ddmi_core.training import checkpoint, trainer
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
@@ -46,6 +48,8 @@ from ddmi_core.training.read_ahead import Reader
 from ddmi_core.training.trainer import Stage, train
 
 CPU = torch.device("cpu")
+Found = dict[str, list[Any]]  # what a configuration gives, by the step of a run; under OTHER, what is no result
+OTHER = ""
 SMALL = {
     "image": ("domain.size=16", "domain.limit=24"),
     "nerf": ("domain.count=8", "domain.views=4", "domain.shown=2", "domain.held_views=1", "domain.size=8"),
@@ -120,6 +124,11 @@ def step(objective: Objective, number: int) -> tuple[torch.Tensor, ...]:
     return losses.total.detach(), *(loss.detach() for _, loss in losses.parts)
 
 
+def changed_steps(first: Found, second: Found) -> set[str]:
+    """The steps whose results differ."""
+    return {step for step in first if differ(first[step], second[step])}
+
+
 def differ(first: list[Any], second: list[Any]) -> bool:
     """Whether two lists of tensors and of plain values differ."""
     if len(first) != len(second):
@@ -178,15 +187,15 @@ class Small:
         finally:
             self.config, self.overrides = kept
 
-    def first_stage(self, config: RunConfig) -> list[Any]:
+    def first_stage(self, config: RunConfig) -> Found:
         model = build_autoencoder(self.parts, config)
         objectives = autoencoder_objectives(self.parts, config, model, self.split)
         main = objectives["autoencoder"]
         assert isinstance(main, ReconstructionObjective)
         losses = [loss for number in range(2) for loss in step(main, number)]
-        return [*losses, *model.state_dict().values()]
+        return {AUTOENCODER: [*losses, *model.state_dict().values()]}
 
-    def second_stage(self, config: RunConfig) -> list[Any]:
+    def second_stage(self, config: RunConfig) -> Found:
         diffusion = config.diffusion
         encoded = latent_cache.encode(
             self.autoencoder,
@@ -202,7 +211,8 @@ class Small:
                 weights += 0.1 * torch.randn(weights.shape, generator=generator_for(0, "weights"))
         objective = DenoisingObjective(model, encoded.flat, encoded.vectors if length else encoded.labels)
         losses = [loss for number in range(2) for loss in step(objective, number)]
-        return [*losses, encoded.flat, encoded.normalisation.std, *model.state_dict().values()]
+        latents = [encoded.flat, encoded.normalisation.std, encoded.vectors]
+        return {LATENTS: latents, DENOISER: [*losses, *model.state_dict().values()]}
 
     def trained(self, stage: str, folder: Path) -> Any:
         """A function from a configuration to what three steps of a stage with its training settings give."""
@@ -216,7 +226,7 @@ class Small:
             )
         initial = deepcopy(main.trained.state_dict())
 
-        def train_with(config: RunConfig) -> list[Any]:
+        def train_with(config: RunConfig) -> Found:
             main.trained.load_state_dict(initial)
             place, seen = folder / str(next(number)), []
             place.mkdir()
@@ -233,7 +243,8 @@ class Small:
             final = stored.call_args.args[1]["weights"]
             again = [block.recomputes for block in blocks(main.trained)]
             called = [compiled.called, divided.called]
-            return [*final.values(), seen, stored.call_count, *called, readers.call_args.args[2], again]
+            other = [seen, stored.call_count, *called, readers.call_args.args[2], again]
+            return {AUTOENCODER if stage == "autoencoder" else DENOISER: [*final.values()], OTHER: other}
 
         return train_with
 
@@ -244,9 +255,9 @@ class Small:
             for weights in diffusion.parameters():
                 weights += 0.1 * torch.randn(weights.shape, generator=generator_for(0, "weights"))
 
-        def draw(config: RunConfig) -> list[Any]:
+        def draw(config: RunConfig) -> Found:
             model = evolve(self.trial.model, config=config, diffusion=diffusion)
-            return [model.sample_latents(config.sampling.count)]
+            return {SAMPLES: [model.sample_latents(config.sampling.count)], FIGURES: [model.sample_latents(2)]}
 
         return draw
 
@@ -258,7 +269,7 @@ class Small:
     def autoencoder(self) -> Any:
         return build_autoencoder(self.parts, self.config).eval()
 
-    def of_the_data(self, config: RunConfig) -> list[Any]:
+    def of_the_data(self, config: RunConfig) -> Found:
         """Data, queries, and what parts make of them."""
         parts = build_parts(self.domain, config.domain)
         split = load_data(parts, "")
@@ -278,7 +289,7 @@ class Small:
         suffix, write = next(iter(parts.exporters().items()))
         with TemporaryDirectory() as folder:
             write(artefact, file := Path(folder) / f"artefact{suffix}")
-            return [*seen, parts.still(artefact).tobytes(), file.read_bytes()]
+            return {AUTOENCODER: [*seen, parts.still(artefact).tobytes(), file.read_bytes()]}
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in ("nerf", "occupancy") else name for name in sorted(SMALL)]
@@ -292,15 +303,18 @@ def small(request, tmp_path_factory) -> Iterator[Small]:
 
 
 def examined(small: Small, under: tuple[str, ...], result: Any) -> tuple[list[str], list[str], list[str]]:
-    """Keys that act, keys that are refused, and keys that neither act nor are refused, or both."""
+    """Keys that act, keys that are refused, and keys that do neither or both, or that declare to act on other steps."""
     act, refused, wrong, plain = [], [], [], result(small.config)
     for row in keys(small.config):
         if not row.key.startswith(under) or (row.key.startswith(LATER) and not set(under) <= set(LATER)):
             continue
         if (config := valued(small, row.key)) is None:
             continue
-        changed, error = differ(plain, result(config)), small.refused(config)
-        (wrong if changed == bool(error) or error not in ("", row.key) else act if changed else refused).append(row.key)
+        changed, error = changed_steps(plain, result(config)), small.refused(config)
+        seen = bool(changed) != bool(error) and error in ("", row.key)
+        undeclared = changed - {OTHER} - set(row.acts_on)
+        needless = changed == {OTHER} and row.acts_on
+        (wrong if not seen or undeclared or needless else act if changed else refused).append(row.key)
     return act, refused, wrong
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from ddmi_core.api import Figure
 from ddmi_core.errors import CheckpointError, RequestError
+from ddmi_core.evaluation import compare
 from ddmi_core.evaluation.compare import compare_runs
 from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.model.run_results import PAPER_FIGURES
 
 PROTOCOL = {
     "data": "abc",
@@ -24,8 +26,13 @@ PROTOCOL = {
 
 
 @pytest.fixture
-def stored(tmp_path):
-    """Stores a run with one figure, and returns its folder."""
+def stored(tmp_path, monkeypatch):
+    """Stores figures as those of a run without weights, and returns its folder."""
+
+    def own(folder, name):
+        return Evaluation.load(folder.paper_metrics if name == PAPER_FIGURES else folder.metrics)
+
+    monkeypatch.setattr(compare, "own_figures", own)
 
     def store(name, value=0.5, interval=(0.4, 0.6), file="metrics.json", figure="kid_net", **changes):
         kid = Figure(figure, value, {**PROTOCOL, **changes}, "lower is better", interval)

@@ -23,7 +23,8 @@ def small(finished_runs, monkeypatch):
 @pytest.fixture
 def run(finished_runs, tmp_path):
     """A run folder with the weights of that model."""
-    (tmp_path / "denoiser").symlink_to(finished_runs["wave"] / "denoiser")
+    for name in ("autoencoder", "denoiser", "run.toml"):
+        (tmp_path / name).symlink_to(finished_runs["wave"] / name)
     return RunFolder(tmp_path)
 
 

@@ -20,6 +20,7 @@ from ddmi_core.errors import CheckpointError, ConfigError, DataError, RequestErr
 from ddmi_core.model import latent_cache
 from ddmi_core.registry.registry import unregister
 from ddmi_core.settings.config import Sampling
+from ddmi_core.steps import AUTOENCODER
 from ddmi_core.viewer.params import SampleRequest
 from ddmi_core.viewer.session import Session
 from text_networks import Embedded, saved
@@ -96,7 +97,7 @@ def test_every_caption_of_a_signal_is_kept_with_its_latents(trained, model):
 
 def _digests(trained: Path) -> tuple[str, str]:
     record = latent_cache.checkpoint.load(trained / "latents" / "final").record
-    return record["fingerprint"], record[latent_cache.AUTOENCODER]
+    return record["fingerprint"], record[AUTOENCODER]
 
 
 def test_the_command_takes_a_text(trained, tmp_path):

@@ -16,7 +16,7 @@ from ddmi_core.errors import CheckpointError, DdmiWarning, PluginError, RequestE
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.registry import registry
-from unsealed import unsealed
+from resealed import resealed
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "one_file.py"
 TINY = Path(__file__).parents[1] / "tiny_grid.toml"
@@ -136,7 +136,7 @@ def test_the_code_of_a_run_from_elsewhere_needs_consent(stranger):
     Path("runs/pond/plugin.py").write_text("from pathlib import Path\nPath('executed').write_text('')\n")
     Path("pond.py").write_bytes(RUN.plugin.read_bytes())
     digest = hashlib.sha256(RUN.plugin.read_bytes()).hexdigest()
-    RUN.toml.write_text(unsealed(RUN.toml.read_text().replace(read_head(RUN).sha256, digest)))
+    RUN.toml.write_text(resealed(RUN.toml.read_text().replace(read_head(RUN).sha256, digest)))
     for command in (["sample", "runs/pond", "--out", "out"], ["report", "runs/pond"], ["evaluate", "runs/pond"]):
         assert ddmi(*command, status=2) == (
             "error: runs/pond was made with the file pond.py. Its copy runs/pond/plugin.py is code that you have not "
@@ -151,7 +151,7 @@ def test_the_name_of_the_domain_of_a_run_selects_no_other_file(here):
     """Consent to the copy `plugin.py` is no consent to a file beside it that the name in `run.toml` would select."""
     Path("runs/pond/plugin.py:evil.py").write_text("raise SystemExit('executed')\n")
     toml = Path("runs/pond/run.toml")
-    toml.write_text(unsealed(toml.read_text().replace('plugin = "pond"', 'plugin = "evil.py:pond"')))
+    toml.write_text(resealed(toml.read_text().replace('plugin = "pond"', 'plugin = "evil.py:pond"')))
     text = ddmi("sample", "runs/pond", "--out", "drawn", status=2)
     assert "executed" not in text
     assert "does not describe a run" in text.replace("\n", " ")
@@ -161,7 +161,7 @@ def test_no_place_of_the_authors_machine_is_published(here):
     made = here / "elsewhere" / "run"
     shutil.copytree("runs/pond", made)
     toml = made / "run.toml"
-    toml.write_text(unsealed(toml.read_text().replace('\nfile = "', '\nfile = "../../client/')))
+    toml.write_text(resealed(toml.read_text().replace('\nfile = "', '\nfile = "../../client/')))
     ddmi("publish", str(made), "weights")
     texts = [path.read_text() for path in Path("weights").rglob("*") if path.suffix in (".toml", ".json", ".md")]
     assert len(texts) >= 4

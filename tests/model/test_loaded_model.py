@@ -29,7 +29,7 @@ from ddmi_core.runs import generate
 from ddmi_core.runs.publish import publish
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.sources.account import Change, account
-from unsealed import unsealed
+from resealed import resealed
 from variants import model_variant, returning
 from whole_runs import DOMAINS
 
@@ -162,7 +162,7 @@ def test_a_run_that_does_not_say_how_often_classes_occur_draws_them_evenly(copie
     state = copied_run / "denoiser" / "final" / "state.json"
     record = json.loads(state.read_text())
     del record["counts"]
-    state.write_text(unsealed(json.dumps(record)))
+    state.write_text(resealed(json.dumps(record)))
     model = ddmi_core.load(copied_run)
     assert model.labels(range(3000), seed=0, condition=None).float().mean().item() == pytest.approx(0.5, abs=0.03)
 
@@ -244,7 +244,7 @@ def test_a_run_with_other_settings_of_its_plugin_says_so(setting, problem, copie
     toml = copied_run / "run.toml"
     text = re.sub(r"(?m)^size = .*\n", "", toml.read_text()).replace("[domain]\n", f"[domain]\n{setting}\n")
     toml.write_text(
-        unsealed(
+        resealed(
             text.replace('distribution = ""', 'distribution = "ddmi-x"').replace('version = ""', 'version = "1.2"')
         )
     )
@@ -260,7 +260,7 @@ def test_a_run_with_other_settings_of_its_plugin_says_so(setting, problem, copie
 
 def test_a_wrong_setting_of_the_core_in_a_run_is_not_blamed_on_the_plugin(copied_run):
     toml = copied_run / "run.toml"
-    toml.write_text(unsealed(toml.read_text().replace("[sampling]\n", "[sampling]\nnone = 4\n")))
+    toml.write_text(resealed(toml.read_text().replace("[sampling]\n", "[sampling]\nnone = 4\n")))
     with pytest.raises(ConfigError) as error:
         ddmi_core.load(copied_run)
     assert error.value.key == "sampling.none"
@@ -276,7 +276,7 @@ def test_damaged_weights_are_refused(copied_run):
 
 def test_weights_of_another_configuration_are_refused(copied_run):
     toml = copied_run / "run.toml"
-    toml.write_text(unsealed(toml.read_text().replace("width = 32", "width = 40")))
+    toml.write_text(resealed(toml.read_text().replace("width = 32", "width = 40")))
     with pytest.raises(CheckpointError, match="denoiser/final does not fit the configured model"):
         ddmi_core.load(copied_run)
 
@@ -284,7 +284,7 @@ def test_weights_of_another_configuration_are_refused(copied_run):
 def test_a_run_needs_its_plugin(copied_run):
     toml = copied_run / "run.toml"
     toml.write_text(
-        unsealed(toml.read_text().replace('plugin = "wave"', 'plugin = "wav"').replace('"block"', '"blok"'))
+        resealed(toml.read_text().replace('plugin = "wave"', 'plugin = "wav"').replace('"block"', '"blok"'))
     )
     with pytest.raises(PluginError, match=r"needs domain '(wav|blok)', which the program that made the run registered"):
         ddmi_core.load(copied_run)

@@ -16,7 +16,7 @@ from ddmi_core.model.run_plugin import domain_of, recorded
 from ddmi_core.registry import registry
 from ddmi_core.settings.resolve import resolve
 from formula_domains import WAVE
-from unsealed import unsealed
+from resealed import resealed
 
 CODE = """
 from ddmi_core.api import hookimpl
@@ -137,7 +137,7 @@ def test_another_series_of_versions_is_warned_of_and_works(install, folder, made
 def test_another_api_version_is_warned_of(install, folder):
     install("ddmi-wave", "0.1.0")
     start(folder)
-    folder.toml.write_text(unsealed(folder.toml.read_text().replace(f"api_version = {API_VERSION}", "api_version = 0")))
+    folder.toml.write_text(resealed(folder.toml.read_text().replace(f"api_version = {API_VERSION}", "api_version = 0")))
     (text,) = told(folder)
     assert f"API version 0 of plugin 'wave'; the installed plugin has {API_VERSION}" in text
 
@@ -163,11 +163,11 @@ def test_a_run_without_the_record_is_used_or_refused_without_guesses(install, fo
         for line in folder.toml.read_text().splitlines()
         if not line.startswith(("distribution", "version", "api_version"))
     ]
-    folder.toml.write_text(unsealed("\n".join(kept)))
+    folder.toml.write_text(resealed("\n".join(kept)))
     head = read_head(folder)
     assert (head.distribution, head.version, head.api_version) == (None, "", None)
     assert told(folder) == []
-    folder.toml.write_text(unsealed(folder.toml.read_text().replace('plugin = "wave"', 'plugin = "wav"')))
+    folder.toml.write_text(resealed(folder.toml.read_text().replace('plugin = "wave"', 'plugin = "wav"')))
     text = refusal(folder)
     assert "needs plugin 'wav', which is not installed; did you mean 'wave'?" in text
     assert "does not record its distribution" in text
@@ -181,7 +181,7 @@ def test_a_record_that_is_no_name_or_version_is_not_shown_in_a_command(install, 
         f'{key} = "x; rm -rf ~"' if line.startswith(f"{key} =") else line
         for line in folder.toml.read_text().splitlines()
     ]
-    folder.toml.write_text(unsealed("\n".join(lines)))
+    folder.toml.write_text(resealed("\n".join(lines)))
     install("", "")
     assert read_head(folder).requirement == ""
     assert "rm -rf" not in refusal(folder)

@@ -16,6 +16,7 @@ from ddmi_core.errors import PluginError, RequestError
 from ddmi_core.model import latent_cache
 from ddmi_core.registry.registry import unregister
 from ddmi_core.settings.config import Sampling
+from ddmi_core.steps import AUTOENCODER
 from ddmi_core.training import checkpoint
 from variants import returning, variant
 from whole_runs import run
@@ -131,7 +132,7 @@ def test_the_cache_holds_each_sequence_once_and_the_model_what_it_needs(folder):
 
 def test_a_run_is_resumed_with_the_sequences_of_its_cache(folder):
     record = checkpoint.load(folder / "latents" / "final").record
-    loaded = latent_cache.load(folder / "latents", record["fingerprint"], record[latent_cache.AUTOENCODER])
+    loaded = latent_cache.load(folder / "latents", record["fingerprint"], record[AUTOENCODER])
     stored = checkpoint.load(folder / "latents" / "final").tensors("latents")
     assert isinstance(loaded.vectors, TokenSequences)
     given = latent_cache.group_of(loaded.vectors)

@@ -42,7 +42,7 @@ from ddmi_core.report import report
 from ddmi_core.runs import pipeline
 from ddmi_core.training import checkpoint
 from ddmi_core.training.log import Log
-from unsealed import unsealed
+from resealed import resealed
 from variants import model_variant, returning, variant
 from whole_runs import DOMAINS, FILES, run
 
@@ -242,7 +242,7 @@ def test_the_report_is_one_page_that_loads_nothing(finished_run, formula_domain)
 
 def test_the_report_shows_settings_as_they_stand(copied_run):
     toml = copied_run / "run.toml"
-    toml.write_text(unsealed(toml.read_text().replace('data = ""', 'data = "formulas:a&amp;<b>"')))
+    toml.write_text(resealed(toml.read_text().replace('data = ""', 'data = "formulas:a&amp;<b>"')))
     report.build_report(copied_run)
     assert "formulas:a&amp;amp;&lt;b&gt;" in (copied_run / "report.html").read_text()
 
@@ -522,7 +522,7 @@ def test_a_run_of_another_plugin_is_refused(finished_runs):
 
 def test_a_run_of_a_newer_version_is_refused(copied_run, formula_domain):
     toml = copied_run / "run.toml"
-    toml.write_text(unsealed(toml.read_text().replace("format = 1", "format = 2").replace('ddmi = "', 'ddmi = "9')))
+    toml.write_text(resealed(toml.read_text().replace("format = 1", "format = 2").replace('ddmi = "', 'ddmi = "9')))
     with pytest.raises(CheckpointError, match=r"written by ddmi 9.* in format 2; this version reads up to 1"):
         run(formula_domain, copied_run, resume=True)
 
@@ -549,7 +549,7 @@ def _with_unknown_key(text: str) -> str:
 )
 def test_a_damaged_run_toml_is_refused_in_words(damage, kind, words, copied_run, formula_domain):
     toml = copied_run / "run.toml"
-    toml.write_text(unsealed(damage(toml.read_text())))
+    toml.write_text(resealed(damage(toml.read_text())))
     with pytest.raises(kind, match=words):
         run(formula_domain, copied_run, resume=True)
 
@@ -579,7 +579,7 @@ def test_changed_data_are_refused_on_resumption_evaluation_and_report(copied_run
 
 def test_latents_of_other_data_are_refused(copied_run, formula_domain):
     state = copied_run / "latents" / "final" / "state.json"
-    state.write_text(unsealed(json.dumps(json.loads(state.read_text()) | {"fingerprint": "0" * 64})))
+    state.write_text(resealed(json.dumps(json.loads(state.read_text()) | {"fingerprint": "0" * 64})))
     (copied_run / "report.html").unlink()
     with pytest.raises(CheckpointError, match="encoded from other data; remove the folder"):
         run(formula_domain, copied_run, resume=True)
@@ -588,7 +588,7 @@ def test_latents_of_other_data_are_refused(copied_run, formula_domain):
 def change_record(folder: Path, **changes: object) -> None:
     """Alter facts of a checkpoint; `None` leaves one out."""
     record = json.loads((folder / "state.json").read_text()) | changes
-    (folder / "state.json").write_text(unsealed(json.dumps({k: v for k, v in record.items() if v is not None})))
+    (folder / "state.json").write_text(resealed(json.dumps({k: v for k, v in record.items() if v is not None})))
 
 
 def test_stages_name_the_autoencoder_s_weights(finished_run):

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
 import torch
+from attrs import evolve
 from rich.console import Console
 
+from ddmi_core.api import Figure
 from ddmi_core.errors import CheckpointError, OutputError, RequestError
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.model import load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs import pipeline
-from ddmi_core.runs.model_card import shortened
 from ddmi_core.runs.publish import publish
+from ddmi_core.settings.convert import portable
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training import checkpoint
 from formula_domains import WAVE
-from unsealed import unsealed
+from resealed import resealed
+from whole_runs import measured
 
 pytestmark = pytest.mark.usefixtures("registered")
 FEW = [f"{stage}.training.steps=4" for stage in ("autoencoder", "diffusion")]
@@ -70,16 +72,14 @@ def test_the_published_denoiser_names_the_published_autoencoder(run, tmp_path):
     ],
 )
 def test_absolute_paths_are_reduced_to_their_last_part(value, short):
-    assert shortened({"a": [value, 3]}) == {"a": [short, 3]}
+    assert portable({"a": [value, 3]}) == {"a": [short, 3]}
 
 
 def test_no_path_of_the_machine_is_published(run, tmp_path):
     private = shutil.copytree(run, tmp_path / "private")
     text = (private / "run.toml").read_text()
-    (private / "run.toml").write_text(unsealed(text.replace('data = ""', 'data = "/home/anna/waves"')))
-    (private / "metrics.json").write_text(
-        json.dumps({"figures": [{"name": "e", "value": 1, "protocol": {"source": "/home/anna/waves"}}], "samplers": []})
-    )
+    (private / "run.toml").write_text(resealed(text.replace('data = ""', 'data = "/home/anna/waves"')))
+    measured(private, Evaluation((Figure("e", 1.0, {"source": "/home/anna/waves"}),)))
     publish(private, tmp_path / "weights")
     files = [path for path in (tmp_path / "weights").rglob("*") if path.suffix in (".toml", ".json", ".md")]
     assert len(files) >= 4
@@ -124,7 +124,7 @@ def test_a_run_without_figures_or_plugin_is_published_too(run, tmp_path):
     text = (
         (copy / "run.toml").read_text().replace('"wave"', '"other"').replace('distribution = ""', 'distribution = "a"')
     )
-    (copy / "run.toml").write_text(unsealed(text.replace('version = ""', 'version = "1.0"', 1)))
+    (copy / "run.toml").write_text(resealed(text.replace('version = ""', 'version = "1.0"', 1)))
     publish(copy, tmp_path / "weights")
     card = (tmp_path / "weights" / "README.md").read_text()
     assert "model-index" not in card
@@ -141,10 +141,9 @@ def test_the_card_takes_identifiers_alone(run, tmp_path, option):
 
 def test_the_card_names_the_data_without_the_path_of_the_authors_machine(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    found = json.loads(unsealed((copy / "metrics.json").read_text()))
-    for figure in found["figures"]:
-        figure["protocol"]["source"] = "folder:/home/alice/waves"
-    (copy / "metrics.json").write_text(json.dumps(found))
+    figures = Evaluation.load(copy / "metrics.json").figures
+    source = {"source": "folder:/home/alice/waves"}
+    measured(copy, Evaluation(tuple(evolve(one, protocol={**one.protocol, **source}) for one in figures)))
     publish(copy, tmp_path / "weights")
     card = (tmp_path / "weights" / "README.md").read_text()
     assert '"name": "waves"' in card

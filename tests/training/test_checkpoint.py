@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from ddmi_core import record_files
 from ddmi_core.atomic import written_aside
 from ddmi_core.errors import CheckpointError, OutputError
 from ddmi_core.training import checkpoint
@@ -130,9 +131,7 @@ def _binary_state(folder: Path) -> None:
 def _state(**changes):
     def change(folder: Path) -> None:
         state = folder / "state.json"
-        record = json.loads(state.read_text()) | changes
-        record.pop("checksum", None)
-        state.write_text(json.dumps(record))
+        state.write_text(record_files.to_json(json.loads(state.read_text()) | changes))
 
     return change
 

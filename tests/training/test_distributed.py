@@ -18,6 +18,7 @@ from two_processes import Counted, Halves
 
 from ddmi_core.model import latent_cache
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.process_identity import this_process
 from ddmi_core.training import distributed
 from ddmi_core.training.distributed import Peer
 from ddmi_core.training.log import Log
@@ -127,12 +128,12 @@ def test_the_others_end_with_a_sentence_when_a_process_is_killed(tmp_path):
 def test_processes_of_other_hosts_are_named_if_none_of_this_one_has_ended(monkeypatch):
     monkeypatch.setattr(distributed, "ENDING", 0.2)
     (own,) = distributed.peers()
-    assert (own.rank, own.pid) == (0, os.getpid())
+    assert (own.rank, own.process) == (0, this_process())
     assert distributed.ended([own]) == "no process has ended"
-    far = [Peer(rank, f"not-{own.host}", own.pid, 0.0) for rank in (1, 2)]
-    places = " ".join(f"rank {rank} (process {own.pid} on not-{own.host}){',' * (rank == 1)}" for rank in (1, 2))
+    far = [Peer(rank, evolve(own.process, host="elsewhere")) for rank in (1, 2)]
+    places = " ".join(f"rank {rank} (process {os.getpid()} on elsewhere){',' * (rank == 1)}" for rank in (1, 2))
     assert distributed.ended([own, *far]) == f"one of {places} has ended"
-    later = evolve(own, started=own.started - 1)  # another process got its number
+    later = evolve(own, process=evolve(own.process, start="1"))  # another process got its number
     assert distributed.ended([own, later, *far]) == f"{own} has ended"
 
 
