@@ -15,6 +15,7 @@ from torch import Tensor
 from ddmi_core import network_files
 from ddmi_core.conditions.sentences import LONGEST, TokenEncoder
 from ddmi_core.errors import DataError, RequestError, first_line
+from ddmi_core.out_of_memory import is_out_of_memory
 
 SUFFIXES = (".pt", ".pth", ".ts")
 TOKENIZER = "tokenizer.json"
@@ -100,6 +101,8 @@ class TextNetwork(TokenEncoder):
         try:
             found = self._network(ids)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             # TorchScript prints a long traceback before the message.
             raise DataError(f"{wanted}; it fails: {str(error).strip().splitlines()[-1]}") from error
         tokens, vectors = found if isinstance(found, tuple) and len(found) == 2 else (found, None)

@@ -34,7 +34,10 @@ from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.training import distributed
+
+_SMALLER = "lower evaluation.samples and evaluation.held_out, or leave out networks of evaluation.networks"
 
 
 def evaluate_run(
@@ -136,7 +139,14 @@ def measure(
     Raises:
         DataError: if no signal is held out.
         RequestError: if the domain declares no protocol of a paper.
+        OutOfMemoryError: if the memory does not suffice.
     """
+    with lowering("the evaluation", _SMALLER):
+        return _measured(model, split, tell, folder, paper)
+
+
+def _measured(model: Model, split: Split, tell: Tell, folder: RunFolder | None, paper: bool) -> Evaluation:
+    """See `measure`."""
     networks, settings = feature_networks(model), model.config.evaluation
     plan = (
         paper_plan(model.parts, split, [network.name for network in networks])

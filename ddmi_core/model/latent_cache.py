@@ -20,10 +20,12 @@ from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.model.latent_store import Encoding, Shards, StoredRows, encode_shards, encoded, merged, moments_of
 from ddmi_core.model.provenance import AUTOENCODER, check_origin
 from ddmi_core.nested import move
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL
 
 KEPT_VECTORS = 1024
+_SMALLER = "start a new run with smaller signals (settings of the domain), or smaller autoencoder.encoder.widths"
 Vectors = Tensor | TokenSequences  # what a condition gives of signals, or a run keeps of it
 
 
@@ -109,7 +111,8 @@ def store(
         OutputError: if a file cannot be written.
     """
     origin = {"fingerprint": fingerprint, AUTOENCODER: weights}
-    place, shards, shape = encode_shards(folder, model, signals, how, device, origin, tell)
+    with lowering("the encoding of the training signals", _SMALLER):
+        place, shards, shape = encode_shards(folder, model, signals, how, device, origin, tell)
 
     def complete() -> None:
         statistics = Normalisation.of(moments_of(place, shards, shape), shape)

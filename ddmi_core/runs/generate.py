@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from ddmi_core.api.evaluation import NORMAL, RECONSTRUCTION, Figure
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.fields.field import Field
-from ddmi_core.model.model import Model
+from ddmi_core.model.model import LARGEST_BATCH, Model
 from ddmi_core.nested import move
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.sources.account import Change, accounting
 
@@ -78,10 +80,27 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     if n < 1:
         raise RequestError(f"n={n} must be at least 1")
     paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
-    fields = (field for part in model.sample_parts(n, sampling=sampling) for field in part)
-    for field, path in zip(fields, paths, strict=True):
-        model.write(model.render(field, export.size), path)
+    for path, field in zip(paths, _drawn(model, n, sampling), strict=True):
+        with rendering():
+            model.write(model.render(field, export.size), path)
     return paths
+
+
+def _drawn(model: Model, n: int, sampling: Sampling) -> Iterator[Field]:
+    """The fields of samples, one at a time."""
+    parts = model.sample_parts(n, sampling=sampling)
+    fix = f"draw fewer samples at once: -n below {min(n, LARGEST_BATCH)}, and others with another --seed"
+    while True:
+        with lowering("the sampling", fix):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield from part
+
+
+def rendering() -> AbstractContextManager[None]:
+    """Where fields are rendered and written: names the size if memory is exhausted."""
+    return lowering("the rendering", "give a smaller --size; the file type decides what else is in memory (--format)")
 
 
 def reconstruct_files(
@@ -105,10 +124,12 @@ def reconstruct_files(
     paths = _paths(model, export, output_names(inputs))
     made = []
     for source, path in zip(inputs, paths, strict=True):
-        signal, changes = read_input(model, source)
-        field = model.reconstruct(signal)
-        artefact = model.render(field, export.size)
-        model.write(artefact if export.normalised else model.parts.restored(artefact, changes, path.suffix), path)
+        with lowering("the encoding of one input", "give a smaller input, or use a machine with more memory"):
+            signal, changes = read_input(model, source)
+            field = model.reconstruct(signal)
+        with rendering():
+            artefact = model.render(field, export.size)
+            model.write(artefact if export.normalised else model.parts.restored(artefact, changes, path.suffix), path)
         made.append(_measured(model, field, signal, path, figures))
     return made
 

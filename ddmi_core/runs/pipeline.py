@@ -47,6 +47,7 @@ from ddmi_core.model.data import (
 )
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.model.memory import in_new_run
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import AUTOENCODER, NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
@@ -378,7 +379,7 @@ def _stage(
         task = bar.add_task(name, total=training.steps, loss=float("nan"), machine="")
 
         def progress(state: Report) -> None:
-            machine = _machine(state)
+            machine = state.machine
             bar.update(task, completed=state.step, loss=state.loss, machine=machine)
             tenth = 10 * state.step // state.steps
             if not run.console.is_terminal and tenth > shown[0]:
@@ -401,13 +402,8 @@ def _stage(
             logged=run.observers.tell,
             resume_hint=run.hint,
             failure_hint=run.failure_hint(key, training),
+            memory_hint=in_new_run(key.partition(".")[0], training),
         )
-
-
-def _machine(state: Report) -> str:
-    """Throughput, waiting and memory of a training, for people."""
-    speed = f"{state.signals_per_second:,.0f}" if state.signals_per_second >= 10 else f"{state.signals_per_second:.2g}"
-    return f"{speed} signals/s, {state.waiting_percent:.0f} % waiting for data, {state.memory_gib:.1f} GiB"
 
 
 @contextmanager

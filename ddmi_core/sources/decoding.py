@@ -16,6 +16,7 @@ from attrs import frozen
 
 from ddmi_core.allowance import cores
 from ddmi_core.errors import DataError, DdmiError, counted
+from ddmi_core.out_of_memory import is_out_of_memory
 from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.files import Entry
@@ -56,7 +57,7 @@ def damaged(name: str, kind: str, fix: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         end = f"; {fix}" if fix else ""
-        if isinstance(error, MemoryError):
+        if is_out_of_memory(error):
             raise DataError(f"{name}: not enough memory to decode it") from error
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{name}: cannot be read: {error.strerror}") from error

@@ -135,7 +135,7 @@ def _untrained(subject: Subject) -> Model:
     condition = build_condition(subject.parts, subject.config)
     split = Split(Some(subject.split.train, SIGNALS), Some(subject.split.held_out, SIGNALS))
     vectors = None if condition is None else latent_cache.vectors_of(condition, split.train)
-    return rehearsal.untrained(subject.parts, subject.config, split, vectors)
+    return rehearsal.untrained(subject.parts, subject.config, split, vectors)[0]
 
 
 def _latents(subject: Subject) -> latent_cache.Latents:
