@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ddmi_core.bounds import MOST_LEVELS
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
@@ -25,7 +26,7 @@ def sample(
     seed: options.Seed = 0,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps; the run's setting by default."),
+        typer.Option("--steps", min=1, max=MOST_LEVELS, help="Sampling steps; the run's setting by default."),
     ] = None,
     sampler: Annotated[
         str | None,
@@ -133,7 +134,7 @@ def complete(
             help="Standard deviation of the noise of observed values; for labels, the probability of an error.",
         ),
     ] = NOISE,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = STEPS,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=MOST_LEVELS, help="Noise levels.")] = STEPS,
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,

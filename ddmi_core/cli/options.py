@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ddmi_core.bounds import MOST_SAMPLES
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import PRESETS
-
-MOST_SAMPLES = 100_000
-MOST_STEPS = 100_000
 
 
 def plugins(incomplete: str) -> list[str]:
