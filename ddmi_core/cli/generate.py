@@ -42,6 +42,7 @@ def sample(
     guidance: options.Guidance = None,
     file_type: options.Format = "",
     overwrite: options.Overwrite = False,
+    trust: options.Trust = False,
 ) -> None:
     """Generate signals and write them to files."""
     if sampler is not None:
@@ -69,6 +70,7 @@ def reconstruct(
     file_type: options.Format = "",
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
+    trust: options.Trust = False,
 ) -> None:
     """Encode and decode files with a trained model."""
     run, inputs = (None, items) if plugin and not is_file(plugin) else (items[0], items[1:])
@@ -141,6 +143,7 @@ def complete(
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    trust: options.Trust = False,
 ) -> None:
     """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
@@ -187,6 +190,7 @@ def conditions(
     run: options.OptionalRun = None,
     plugin: options.ShippedPlugin = "",
     as_json: options.Json = False,
+    trust: options.Trust = False,
 ) -> None:
     """List values of `ddmi sample --condition`, one per line: classes, or examples of texts."""
     model = ModelSource.checked(run, plugin).load()

@@ -51,6 +51,14 @@ def _time_factor(factor: float | None) -> float | None:
     return factor
 
 
+def _trust(given: bool) -> bool:
+    """Trust the code of runs in this process, or not."""
+    from ddmi_core.registry.consent import trust
+
+    trust(given)
+    return given
+
+
 Plugin = Annotated[
     str,
     typer.Option(
@@ -142,6 +150,14 @@ Format = Annotated[
 Normalised = Annotated[
     bool,
     typer.Option("--normalised", help="Keep the model's units, position and axes instead of those of the input."),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=_trust,
+        help="Run the code that the run folder has or names: its plugin.py, and networks that are programs.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -26,6 +26,7 @@ from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSourc
 from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
+from ddmi_core.evaluation.networks.programs import check_programs, name_programs
 from ddmi_core.evaluation.progress import Tell, duration, shown
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder, run_results
@@ -165,8 +166,10 @@ def _execute(
     if resume and distributed.on_main(lambda: run_folder.is_empty(place)):
         _note(console, f"there is no run in {out} yet; starting one with the requested settings")
         resume = False
+    name_programs(config)
     if resume:
         stored = run_folder.read_config(place, domain)
+        check_programs(stored, out)
         held.enter_context(locked(out))
         run_folder.check_extensions(place, domain)
         stored = evolve(stored, data=absolute(parts, stored.data))
