@@ -20,6 +20,7 @@ from ddmi_core.nested import move
 from ddmi_core.out_of_memory import lowering
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.sources.account import Change, accounting
+from ddmi_core.sources.files import check_regular
 
 HIGHER = ("_db", "iou", "ssim", "score", "consistency")  # ends of names of metrics that are better when higher
 UNLIKE = 3.0  # standard deviations from the mean of held-out signals, beyond which a signal is unlike the data
@@ -140,6 +141,7 @@ def read_input(model: Model, path: Path) -> tuple[Any, tuple[Change, ...]]:
     Raises:
         DataError: if it cannot be read.
     """
+    check_regular(path)
     with accounting() as opened:
         signal = model.read(path)
     for remark in opened.warnings:
