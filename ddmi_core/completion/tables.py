@@ -12,7 +12,7 @@ import torch
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.observations import Observations
 from ddmi_core.errors import DataError
-from ddmi_core.sources.decoding import npz_arrays
+from ddmi_core.sources.decoding import damaged, npz_arrays
 
 SUFFIXES = (".csv", ".npz")
 MAX_ROWS = 1_000_000
