@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import chain, count
 from pathlib import Path
@@ -81,22 +81,16 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     if n < 1:
         raise RequestError(f"n={n} must be at least 1")
     paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
-    for path, field in zip(paths, _drawn(model, n, sampling), strict=True):
-        with rendering():
-            model.write(model.render(field, export.size), path)
-    return paths
-
-
-def _drawn(model: Model, n: int, sampling: Sampling) -> Iterator[Field]:
-    """The fields of samples, one at a time."""
     parts = model.sample_parts(n, sampling=sampling)
-    fix = f"draw fewer samples at once: -n below {min(n, LARGEST_BATCH)}, and others with another --seed"
-    while True:
-        with lowering("the sampling", fix):
-            part = next(parts, None)
-        if part is None:
-            return
-        yield from part
+    fewer = f"draw fewer samples at once: -n below {min(n, LARGEST_BATCH)}, and others with another --seed"
+    for start in range(0, n, LARGEST_BATCH):
+        with lowering("the sampling", fewer):
+            fields = next(parts)
+        for number, path in enumerate(paths[start : start + LARGEST_BATCH]):
+            with rendering():
+                model.write(model.render(fields[number], export.size), path)
+        del fields  # before the next part
+    return paths
 
 
 def rendering() -> AbstractContextManager[None]:
