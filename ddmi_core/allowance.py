@@ -13,7 +13,7 @@ GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # control group
 
 
 def free_memory() -> int:
-    """Free bytes of the machine, or of a control group of this process if that has fewer.
+    """Free bytes of the machine, or of a control group of this process or of its own limit if that has fewer.
 
     Cached files that the system drops when memory gets short are free, as in Linux' own figure for the machine.
     """
@@ -23,6 +23,12 @@ def free_memory() -> int:
             facts = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
             used = int((group / "memory.current").read_text(encoding="utf-8")) - int(facts["inactive_file"])
             free = min(free, int((group / "memory.max").read_text(encoding="utf-8")) - used)
+    with suppress(ImportError):  # no such module on Windows
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)  # ulimit -v
+        if most != resource.RLIM_INFINITY:
+            free = min(free, most - int(psutil.Process().memory_info().vms))
     return max(free, 0)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from attrs import field, fields_dict, frozen, validators
 
+from ddmi_core.bounds import MOST_BLOCKS, MOST_POINTS, MOST_STEPS, MOST_WEIGHT, MOST_WIDTH, above, each_within, within
 from ddmi_core.fields.config import ReadoutConfig
-from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.config import MOST_RATE, TrainingConfig
 
-MOST_WIDTH = 1 << 16  # channels, and heads
 KINDS = ("convolution", "transformer")
 TRANSITIONS = ("convolution", "block")
 _TRANSFORMER_ONLY = ("head_width", "plane_blocks")
@@ -34,12 +34,12 @@ class StagesConfig:
         wide_heads: give each head of `attention` as many channels as the stage.
     """
 
-    blocks: int = field(default=1, validator=validators.ge(1))
+    blocks: int = field(default=1, validator=within(1, MOST_BLOCKS))
     transition: str = field(default="convolution", validator=validators.in_(TRANSITIONS))
     middle: bool = False
     joined: bool = False
-    attention: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
-    heads: int = field(default=1, validator=[validators.ge(1), validators.le(MOST_WIDTH)])
+    attention: tuple[int, ...] = field(default=(), validator=each_within(1, MOST_WIDTH))
+    heads: int = field(default=1, validator=within(1, MOST_WIDTH))
     wide_heads: bool = False
 
     def _check(self, widths: Sequence[int]) -> None:
@@ -75,15 +75,13 @@ class EncoderConfig(StagesConfig):
     """
 
     kind: str = field(default="convolution", validator=validators.in_(KINDS))
-    widths: tuple[int, ...] = field(
-        default=(32, 64, 96), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
-    )
-    head_width: int = field(default=0, validator=[validators.ge(0), validators.le(MOST_WIDTH)])
-    plane_blocks: int = field(default=1, validator=validators.ge(0))
-    patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    widths: tuple[int, ...] = field(default=(32, 64, 96), validator=each_within(1, MOST_WIDTH, least=1))
+    head_width: int = field(default=0, validator=within(0, MOST_WIDTH))
+    plane_blocks: int = field(default=1, validator=within(0, MOST_BLOCKS))
+    patch: tuple[int, ...] = field(default=(), validator=each_within(1, MOST_WIDTH))
     factorised: bool = False
-    point_width: int = field(default=0, validator=validators.ge(0))
-    point_blocks: int = field(default=3, validator=validators.ge(1))
+    point_width: int = field(default=0, validator=within(0, MOST_WIDTH))
+    point_blocks: int = field(default=3, validator=within(1, MOST_BLOCKS))
 
     def __attrs_post_init__(self) -> None:
         """Check that every setting has an effect."""
@@ -115,12 +113,8 @@ class DecoderConfig(StagesConfig):
             resolves.
     """
 
-    widths: tuple[int, ...] = field(
-        default=(96, 64, 32), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
-    )
-    basis: tuple[int, ...] = field(
-        default=(64, 48, 32), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
-    )
+    widths: tuple[int, ...] = field(default=(96, 64, 32), validator=each_within(1, MOST_WIDTH, least=1))
+    basis: tuple[int, ...] = field(default=(64, 48, 32), validator=each_within(1, MOST_WIDTH, least=1))
     fixed: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -144,7 +138,7 @@ class PerceptualConfig:
     """
 
     kind: str = "multiscale"
-    weight: float = field(default=0.5, validator=validators.ge(0))
+    weight: float = field(default=0.5, validator=within(0, MOST_WEIGHT))
     weights_file: str = ""
 
 
@@ -164,14 +158,14 @@ class AdversarialConfig:
         features: weight of feature matching, relative to the loss per value element.
     """
 
-    start: int = field(default=0, validator=validators.ge(0))
-    weight: float = field(default=0.1, validator=validators.ge(0))
-    width: int = field(default=32, validator=validators.ge(1))
-    rate: float = field(default=2e-4, validator=validators.gt(0))
+    start: int = field(default=0, validator=within(0, MOST_STEPS))
+    weight: float = field(default=0.1, validator=within(0, MOST_WEIGHT))
+    width: int = field(default=32, validator=within(1, MOST_WIDTH))
+    rate: float = field(default=2e-4, validator=above(0, MOST_RATE))
     kind: str = field(default="small", validator=validators.in_(("small", "patchgan")))
-    axes: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
+    axes: tuple[int, ...] = field(default=(), validator=each_within(1, MOST_WIDTH))
     adaptive: bool = True
-    features: float = field(default=0.0, validator=validators.ge(0))
+    features: float = field(default=0.0, validator=within(0, MOST_WEIGHT))
 
 
 @frozen
@@ -192,14 +186,14 @@ class AutoencoderConfig:
         equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
     """
 
-    latent_channels: int = field(default=4, validator=validators.ge(1))
-    points: int = field(default=1024, validator=validators.ge(1))
-    patch: tuple[int, ...] = field(default=(), validator=validators.deep_iterable(validators.ge(1)))
-    kl: float = field(default=1e-5, validator=validators.ge(0))
-    kl_anneal: float = field(default=500, validator=validators.ge(0))
-    spectral: float = field(default=0.0, validator=validators.ge(0))
-    spectral_start: float = field(default=0.0, validator=validators.ge(0))
-    equivariance: float = field(default=0.0, validator=validators.ge(0))
+    latent_channels: int = field(default=4, validator=within(1, MOST_WIDTH))
+    points: int = field(default=1024, validator=within(1, MOST_POINTS))
+    patch: tuple[int, ...] = field(default=(), validator=each_within(1, MOST_WIDTH))
+    kl: float = field(default=1e-5, validator=within(0, MOST_WEIGHT))
+    kl_anneal: float = field(default=500, validator=within(0, MOST_STEPS))
+    spectral: float = field(default=0.0, validator=within(0, MOST_WEIGHT))
+    spectral_start: float = field(default=0.0, validator=within(0, MOST_WEIGHT))
+    equivariance: float = field(default=0.0, validator=within(0, MOST_WEIGHT))
     encoder: EncoderConfig = EncoderConfig()
     decoder: DecoderConfig = DecoderConfig()
     readout: ReadoutConfig = ReadoutConfig()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ddmi_core.bounds import MOST_LEVELS
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines
@@ -25,7 +26,7 @@ def sample(
     seed: options.Seed = 0,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Sampling steps; the run's setting by default."),
+        typer.Option("--steps", min=1, max=MOST_LEVELS, help="Sampling steps; the run's setting by default."),
     ] = None,
     sampler: Annotated[
         str | None,
@@ -43,6 +44,7 @@ def sample(
     faces: options.Faces = None,
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
+    trust: options.Trust = False,
 ) -> None:
     """Generate signals and write them to files."""
     if sampler is not None:
@@ -73,6 +75,7 @@ def reconstruct(
     faces: options.Faces = None,
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
+    trust: options.Trust = False,
 ) -> None:
     """Encode and decode files with a trained model."""
     run, inputs = (None, items) if plugin and not is_file(plugin) else (items[0], items[1:])
@@ -139,7 +142,7 @@ def complete(
             help="Standard deviation of the noise of observed values; for labels, the probability of an error.",
         ),
     ] = NOISE,
-    steps: Annotated[int, typer.Option("--steps", min=1, max=options.MOST_STEPS, help="Noise levels.")] = STEPS,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=MOST_LEVELS, help="Noise levels.")] = STEPS,
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,
@@ -147,6 +150,7 @@ def complete(
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    trust: options.Trust = False,
 ) -> None:
     """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
@@ -193,6 +197,7 @@ def conditions(
     run: options.OptionalRun = None,
     plugin: options.ShippedPlugin = "",
     as_json: options.Json = False,
+    trust: options.Trust = False,
 ) -> None:
     """List values of `ddmi sample --condition`, one per line: classes, or examples of texts."""
     model = ModelSource.checked(run, plugin).load()

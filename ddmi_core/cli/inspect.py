@@ -13,7 +13,7 @@ from ddmi_core.cli.output import print_json, print_lines, print_result
 from ddmi_core.grids.sizes import parse_size
 
 
-def report(run: options.RunFolder, plugin: options.RunFile = None) -> None:
+def report(run: options.RunFolder, plugin: options.RunFile = None, trust: options.Trust = False) -> None:
     """Write report.html again from the files of a run."""
     check_run(run)
 
@@ -44,6 +44,7 @@ def view(
         typer.Option("--port", min=0, max=65535, help="Port; the first free one from 8642 on by default, 0 for any."),
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+    trust: options.Trust = False,
 ) -> None:
     """Serve a local page to zoom, turn, play and interpolate samples, until Ctrl-C.
 

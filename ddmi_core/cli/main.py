@@ -12,7 +12,8 @@ import typer
 from ddmi_core.cli.commands import ExtensibleCommands, add_command
 from ddmi_core.cli.errors import show_warning
 from ddmi_core.cli.unexpected import install_thread_hook
-from ddmi_core.errors import DdmiDeprecationWarning
+from ddmi_core.errors import DdmiDeprecationWarning, DdmiWarning
+from ddmi_core.registry.discovery import VARIABLE, unknown_listed
 from ddmi_core.registry.extensions import names, part
 from ddmi_core.registry.limit import set_limit
 
@@ -48,8 +49,10 @@ def _options(
 ) -> None:
     """Train, sample and inspect generative models of continuous fields (DDMI)."""
     if no_plugins:
-        os.environ["DDMI_PLUGINS"] = ""
+        os.environ[VARIABLE] = ""
     set_limit()
+    if os.environ.get(VARIABLE) and (unknown := unknown_listed()):
+        warnings.warn(unknown, DdmiWarning, stacklevel=1)
     warnings.simplefilter("default", DdmiDeprecationWarning)
 
 

@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ddmi_core.bounds import MOST_SAMPLES
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import PRESETS
-
-MOST_SAMPLES = 100_000
-MOST_STEPS = 100_000
 
 
 def plugins(incomplete: str) -> list[str]:
@@ -51,6 +49,14 @@ def _time_factor(factor: float | None) -> float | None:
         os.environ[limit.VARIABLE] = f"{factor:g}"
         limit.set_limit()
     return factor
+
+
+def _trust(given: bool) -> bool:
+    """Trust the code of runs in this process, or not."""
+    from ddmi_core.registry.consent import trust
+
+    trust(given)
+    return given
 
 
 Plugin = Annotated[
@@ -149,6 +155,14 @@ Faces = Annotated[
     int | None,
     typer.Option(
         "--faces", metavar="N", min=1, help="Simplify meshes to at most N triangles, by the extra `simplify`."
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=_trust,
+        help="Run the code that the run folder has or names: its plugin.py, and networks that are programs.",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]

@@ -54,6 +54,7 @@ def run(
         typer.Option("--callback", metavar="NAME", help="Call a callback of an extension after each logged step."),
     ] = [],  # noqa: B006 - typer copies it
     as_json: options.Json = False,
+    trust: options.Trust = False,
 ) -> None:
     """Train, sample and evaluate on one data set, and write a report.
 

@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from ddmi_core.errors import DdmiError, OutputError, first_line, printable, shortened
+from ddmi_core.out_of_memory import is_out_of_memory, out_of_memory
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.records import DOMAINS, EXTENSIONS
 from ddmi_core.registry.single_file import PREFIX
@@ -48,11 +49,11 @@ def known(error: BaseException) -> DdmiError | None:
 
     What an exhausted machine raises is no bug: no space on the disk, or no memory.
     """
+    if is_out_of_memory(error):
+        return out_of_memory(error)
     if isinstance(error, OSError) and (error.errno or 0) in _EXHAUSTED:
         where = f" while using {printable(str(error.filename))}" if error.filename else ""
         return OutputError(f"{os.strerror(error.errno or 0).lower()}{where}. Fix: {_EXHAUSTED[error.errno or 0]}")
-    if isinstance(error, MemoryError):
-        return DdmiError("the memory is exhausted. Fix: use a smaller batch or size, or a machine with more memory")
     return None
 
 
@@ -186,7 +187,6 @@ def _exhausted() -> dict[int, str]:
         errno.EDQUOT: "free some space of your quota and try again",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",
         errno.ENFILE: "close other programs, which hold too many files open",
-        errno.ENOMEM: "use a smaller batch or size, or a machine with more memory",
     }
 
 

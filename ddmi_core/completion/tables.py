@@ -12,7 +12,7 @@ import torch
 from ddmi_core.api.domain import Domain
 from ddmi_core.api.observations import Observations
 from ddmi_core.errors import DataError
-from ddmi_core.sources.decoding import damaged
+from ddmi_core.sources.decoding import damaged, npz_arrays
 
 SUFFIXES = (".csv", ".npz")
 MAX_ROWS = 1_000_000
@@ -84,7 +84,7 @@ def _csv(path: Path) -> Table:
 
 
 def _npz(path: Path) -> Table:
-    with damaged(str(path), "an NPZ file of numbers"), np.load(path, allow_pickle=False) as stored:
+    with npz_arrays(path, str(path), "an NPZ file of numbers") as stored:
         table = {name: np.asarray(stored[name], dtype=np.float32) for name in stored.files}
     for name, column in table.items():
         if column.ndim != 1:

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from ddmi_core import network_files
 from ddmi_core.conditions.sentences import LONGEST, TokenEncoder
-from ddmi_core.errors import DataError, RequestError, first_line
+from ddmi_core.errors import CheckpointError, DataError, RequestError, first_line
+from ddmi_core.out_of_memory import is_out_of_memory
+from ddmi_core.registry.consent import check_program
 
 SUFFIXES = (".pt", ".pth", ".ts")
 TOKENIZER = "tokenizer.json"
@@ -31,6 +33,27 @@ def digest(condition: str) -> str:
     if not is_network(condition):
         return ""
     return network_files.digest(Path(condition))
+
+
+def check_trained(condition: str, trained: str) -> None:
+    """Check the file of a text network before it is opened; other values of `diffusion.condition` pass.
+
+    Args:
+        condition: value of `diffusion.condition`.
+        trained: digest of the network of the training; empty if unknown.
+
+    Raises:
+        CheckpointError: if it is not the one of training.
+        PluginError: if the user has never named it.
+    """
+    if not is_network(condition) or not Path(condition).is_file():
+        return
+    if trained and digest(condition) != trained:
+        raise CheckpointError(
+            f"{condition} is not the text network that this model was trained with. Fix: put that file there, or "
+            "change diffusion.condition in the run's run.toml to its path, and accept it with ddmi doctor RUN --accept"
+        )
+    check_program(Path(condition), "this run")
 
 
 class TextNetwork(TokenEncoder):
@@ -100,6 +123,8 @@ class TextNetwork(TokenEncoder):
         try:
             found = self._network(ids)
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             # TorchScript prints a long traceback before the message.
             raise DataError(f"{wanted}; it fails: {str(error).strip().splitlines()[-1]}") from error
         tokens, vectors = found if isinstance(found, tuple) and len(found) == 2 else (found, None)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+from ddmi_core.bounds import MOST_BLOCKS, MOST_WIDTH, above, each_within, within
 from ddmi_core.registry.extensions import Named
 from ddmi_core.steps import LATENTS, acts_on, since
 from ddmi_core.training.config import TrainingConfig
-
-MOST_WIDTH = 1 << 16  # channels
 
 
 @frozen
@@ -25,10 +24,10 @@ class PathConfig:
 
     kind: str = field(default="rectified_flow", validator=Named("paths"))
     schedule: str = field(default="scaled_linear", validator=validators.in_(("scaled_linear", "linear")))
-    steps: int = field(default=1000, validator=validators.ge(2))
-    beta_start: float = field(default=0.0015, validator=validators.gt(0))
+    steps: int = field(default=1000, validator=within(2, 1_000_000))
+    beta_start: float = field(default=0.0015, validator=[validators.gt(0), validators.lt(1)])
     beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
-    shift: float = field(default=1.0, validator=validators.gt(0))
+    shift: float = field(default=1.0, validator=above(0, 1e6))
 
     def __attrs_post_init__(self) -> None:
         """Check the order of the betas."""
@@ -64,17 +63,15 @@ class DenoiserConfig:
     """
 
     kind: str = field(default="unet", validator=Named("denoisers"))
-    width: int = field(default=64, validator=[validators.ge(8), validators.le(MOST_WIDTH)])
-    multipliers: tuple[int, ...] = field(
-        default=(1, 2, 2), validator=[validators.min_len(1), validators.deep_iterable(validators.ge(1))]
-    )
-    blocks: int = field(default=1, validator=validators.ge(1))
-    heads: int = field(default=4, validator=[validators.ge(1), validators.le(MOST_WIDTH)])
-    head_channels: int = field(default=0, validator=[validators.ge(0), validators.le(MOST_WIDTH)])
-    attention: tuple[int, ...] = ()
+    width: int = field(default=64, validator=within(8, MOST_WIDTH))
+    multipliers: tuple[int, ...] = field(default=(1, 2, 2), validator=each_within(1, MOST_BLOCKS, least=1))
+    blocks: int = field(default=1, validator=within(1, MOST_BLOCKS))
+    heads: int = field(default=4, validator=within(1, MOST_WIDTH))
+    head_channels: int = field(default=0, validator=within(0, MOST_WIDTH))
+    attention: tuple[int, ...] = field(default=(), validator=each_within(1, MOST_WIDTH))
     skips: str = field(default="level", validator=validators.in_(("level", "block")))
     planes: str = field(default="shared", validator=validators.in_(("shared", "attending", "joined")))
-    patch: int = field(default=1, validator=validators.ge(1))
+    patch: int = field(default=1, validator=within(1, MOST_WIDTH))
 
     def __attrs_post_init__(self) -> None:
         """Check that the levels with attention exist."""
@@ -125,11 +122,11 @@ class DiffusionConfig:
     target: str = field(default="velocity", validator=Named("targets"))
     mixed: bool = False
     condition: str = field(default="class", metadata=acts_on(*since(LATENTS)))
-    drop_condition: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
+    drop_condition: float = field(default=0.1, validator=within(0, 1))
     latents: str = field(
         default="cached", validator=validators.in_(("cached", "fresh")), metadata=acts_on(*since(LATENTS))
     )
-    copies: int = field(default=1, validator=validators.ge(1), metadata=acts_on(*since(LATENTS)))
+    copies: int = field(default=1, validator=within(1, 10_000), metadata=acts_on(*since(LATENTS)))
     stored: str = field(
         default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")), metadata=acts_on(*since(LATENTS))
     )

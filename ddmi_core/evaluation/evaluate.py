@@ -17,6 +17,7 @@ from ddmi_core.api.signals import Split
 from ddmi_core.errors import CheckpointError, DataError, DdmiWarning
 from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
+from ddmi_core.evaluation.networks.programs import check_programs, programs_of
 from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import (
     PAPER,
@@ -36,8 +37,12 @@ from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model, load
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record, status
+from ddmi_core.out_of_memory import lowering
+from ddmi_core.registry.consent import give_consent
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training import distributed
+
+_SMALLER = "lower evaluation.samples and evaluation.held_out, or leave out networks of evaluation.networks"
 
 
 def evaluate_run(
@@ -64,7 +69,8 @@ def evaluate_run(
         CheckpointError: if the run is not finished.
         DataError: if its data are missing or have changed, or a network cannot be used.
         ConfigError: if a network does not fit the domain, or two have the same name.
-        PluginError: if an extension that it uses is missing.
+        PluginError: if an extension that it uses is missing, or the run names a network that is a program, which the
+            user has never named.
         RequestError: if the domain declares no protocol of a paper, or a network has an unknown kind.
         OutputError: if another process writes into the folder, or it cannot be written.
     """
@@ -86,6 +92,9 @@ def load_checked(folder: RunFolder, plugin: str | None, networks: Sequence[str] 
     if networks:
         config = model.config
         model = evolve(model, config=evolve(config, evaluation=evolve(config.evaluation, networks=tuple(networks))))
+        for path in programs_of(model.config.evaluation):
+            give_consent(path)
+    check_programs(model.config, folder.path)
     check_extensions(folder, model.domain)
     model.parts.preflight()
     check_networks(model.parts, model.config.evaluation)
@@ -152,7 +161,14 @@ def measure(
     Raises:
         DataError: if no signal is held out.
         RequestError: if the domain declares no protocol of a paper.
+        OutOfMemoryError: if the memory does not suffice.
     """
+    with lowering("the evaluation", _SMALLER):
+        return _measured(model, split, tell, folder, paper)
+
+
+def _measured(model: Model, split: Split, tell: Tell, folder: RunFolder | None, paper: bool) -> Evaluation:
+    """See `measure`."""
     networks, settings = feature_networks(model), model.config.evaluation
     plan = (
         paper_plan(model.parts, split, [network.name for network in networks])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
+from ddmi_core.bounds import MOST_BLOCKS, MOST_WIDTH, within
+
 ACTIVATIONS = ("relu", "silu", "gelu")
 
 
@@ -24,11 +26,11 @@ class ReadoutConfig:
             (StyleGAN2, arXiv 1912.04958, section 2.2). Constant columns cost nothing per point.
     """
 
-    width: int = field(default=32, validator=validators.ge(1))
-    depth: int = field(default=1, validator=validators.ge(1))
+    width: int = field(default=32, validator=within(1, MOST_WIDTH))
+    depth: int = field(default=1, validator=within(1, MOST_BLOCKS))
     joining: str = field(default="coarse_to_fine", validator=validators.in_(("coarse_to_fine", "input")))
     planes: str = field(default="sum", validator=validators.in_(("sum", "concatenate")))
     activation: str = field(default="relu", validator=validators.in_(ACTIVATIONS))
     residual: bool = False
-    tail: int = field(default=0, validator=validators.ge(0))
+    tail: int = field(default=0, validator=within(0, MOST_BLOCKS))
     modulated: bool = False

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import isfinite
 from typing import Any
 
 from attrs import Attribute
 
+from ddmi_core.bounds import MOST_WEIGHT
 from ddmi_core.errors import ConfigError
 from ddmi_core.sources.account import data_warning
 
@@ -67,8 +67,10 @@ def check_shares(shares: Sequence[float], multiples: Sequence[float]) -> None:
             f"shares = {_shown(shares)} and multiples = {_shown(multiples)} differ in length. Fix: give one share for "
             "each multiple, or shares = [] for equal ones"
         )
-    if not all(isfinite(share) and share > 0 for share in shares):
-        raise ConfigError(f"shares = {_shown(shares)}: give positive numbers, for example [0.3, 0.3, 0.4]")
+    if not all(0 < share <= MOST_WEIGHT for share in shares):
+        raise ConfigError(
+            f"shares = {_shown(shares)}: give positive numbers, at most {MOST_WEIGHT:g}, for example [0.3, 0.3, 0.4]"
+        )
 
 
 def reached_multiples(

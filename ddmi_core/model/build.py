@@ -21,10 +21,12 @@ from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.paths import path_from
 from ddmi_core.errors import ConfigError, DdmiError, unknown_name
+from ddmi_core.model.memory import StageMemory, check_fits, free_on
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import RunConfig
+from ddmi_core.training.distributed import default_device
 from ddmi_core.training.objective import Objective, generator_for
 
 
@@ -106,17 +108,23 @@ def check_parts(parts: AnyParts, config: RunConfig) -> None:
     """Build the parts of a configuration before data are read, networks without memory on the meta device.
 
     Raises:
-        ConfigError: if settings do not fit together, or a package or file that a part needs is missing.
+        ConfigError: if settings do not fit together, a package or file that a part needs is missing, or the memory does
+            not suffice for the training of the weights.
     """
-    check_networks(parts, config)
+    device, counts = default_device(), check_networks(parts, config)
+    stages = (("autoencoder", config.autoencoder.training), ("diffusion", config.diffusion.training))
+    check_fits((StageMemory(key, training, counts.get(key, 0)) for key, training in stages), free_on(device), device)
     build_perceptual(parts, config)
     build_condition(parts, config)
 
 
-def check_networks(parts: AnyParts, config: RunConfig) -> None:
+def check_networks(parts: AnyParts, config: RunConfig) -> dict[str, int]:
     """Build the networks of a configuration without memory on the meta device.
 
     A part that cannot be built on the meta device is not examined here, but by the trial with data.
+
+    Returns:
+        The numbers of parameters by the section of the stage, `autoencoder` and `diffusion`, as far as they are known.
 
     Raises:
         ConfigError: if settings do not fit together.
@@ -126,6 +134,7 @@ def check_networks(parts: AnyParts, config: RunConfig) -> None:
     def network() -> object:
         return part("denoisers", denoiser.kind)(parts.domain.layout, channels, 4 * denoiser.width, denoiser)
 
+    counts: dict[str, int] = {}
     for section, build in (
         ("autoencoder.encoder", partial(parts.encoder, config.autoencoder)),
         ("autoencoder.decoder", partial(parts.decoder, config.autoencoder)),
@@ -135,13 +144,16 @@ def check_networks(parts: AnyParts, config: RunConfig) -> None:
     ):
         try:
             with torch.device("meta"):
-                build()
+                built = build()
         except DdmiError:
             raise
         except ValueError as error:
             raise ConfigError(f"the settings of {section} do not fit together: {error}", section) from error
         except Exception:  # it may need values, which the meta device does not have; the trial with data reports it
             continue
+        if isinstance(built, nn.Module) and section in ("autoencoder", "diffusion.denoiser"):
+            counts[section.partition(".")[0]] = sum(weight.numel() for weight in built.parameters())
+    return counts
 
 
 def autoencoder_objectives(parts: AnyParts, config: RunConfig, model: D2CVAE, split: Split) -> dict[str, Objective]:

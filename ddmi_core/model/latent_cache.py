@@ -22,11 +22,13 @@ from ddmi_core.errors import CheckpointError, PluginError
 from ddmi_core.model.latent_store import Encoding, Shards, StoredRows, encode_shards, encoded, merged, moments_of
 from ddmi_core.model.provenance import check_origin
 from ddmi_core.nested import move
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.steps import AUTOENCODER
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import FINAL, SETTINGS
 
 KEPT_VECTORS = 1024
+_SMALLER = "start a new run with smaller signals (settings of the domain), or smaller autoencoder.encoder.widths"
 Vectors = Tensor | TokenSequences  # what a condition gives of signals, or a run keeps of it
 
 
@@ -115,7 +117,8 @@ def store(
     """
     origin = {"fingerprint": fingerprint, AUTOENCODER: weights}
     known = {**origin, SETTINGS: record_files.checksum(settings)}
-    place, shards, shape = encode_shards(folder, model, signals, how, device, known, tell)
+    with lowering("the encoding of the training signals", _SMALLER):
+        place, shards, shape = encode_shards(folder, model, signals, how, device, known, tell)
 
     def complete() -> None:
         statistics = Normalisation.of(moments_of(place, shards, shape), shape)

@@ -21,14 +21,14 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.completion.measurement import MeasurementModel
 from ddmi_core.completion.solve import solve
-from ddmi_core.conditions.text_network import digest
+from ddmi_core.conditions.text_network import check_trained
 from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import classifier_free
 from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Progress, sampler_named
-from ddmi_core.errors import CheckpointError, DdmiWarning, NotFiniteError, PluginError, RequestError, unknown_name
+from ddmi_core.errors import DdmiWarning, NotFiniteError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
@@ -44,7 +44,6 @@ from ddmi_core.registry.registry import domain_named
 from ddmi_core.registry.single_file import is_file
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import FINAL
 from ddmi_core.training.distributed import default_device
 from ddmi_core.training.objective import generator_for
 
@@ -308,16 +307,12 @@ class Model:
         Raises:
             RequestError: if something that it requires is missing.
             CheckpointError: if its text network is not the one of training.
+            PluginError: if the user has never named that text network, which is a program.
         """
         if not any(latent_cache.lengths_of(self.vectors)):
             return None
-        condition, name = build_condition(self.parts, self.config), self.config.diffusion.condition
-        if self.network and digest(name) != self.network:
-            raise CheckpointError(
-                f"{name} is not the text network that this model was trained with. Fix: put that file there, or change "
-                "diffusion.condition in the run's run.toml to its path, and accept it with ddmi doctor RUN --accept"
-            )
-        return condition
+        check_trained(self.config.diffusion.condition, self.network)
+        return build_condition(self.parts, self.config)
 
     def conditions(self, numbers: Sequence[int], seed: int, condition: str | None) -> Tensor:
         """Condition of each sample: classes `(n,)`, marked vectors `(n, F + 1)`, or packed sequences `(n, R, W + 1)`.
@@ -475,7 +470,7 @@ def assemble(
     Raises:
         CheckpointError: if the denoiser is damaged, or was trained on latents of another autoencoder.
     """
-    stored = checkpoint.load(denoiser / FINAL)
+    stored = checkpoint.load(denoiser / checkpoint.FINAL)
     check_origin(stored, weights)
     facts = latent_cache.described(stored)
     kept = stored.tensors("condition") if stored.has("condition") else {"vectors": torch.zeros(0, 0)}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from ddmi_core.api.signals import SignalSet, Split
-from ddmi_core.blocks import Block, blocks
+from ddmi_core.blocks import blocks
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.errors import DdmiError, PluginError
 from ddmi_core.model.build import (
@@ -24,6 +22,7 @@ from ddmi_core.model.build import (
     build_diffusion,
     check_networks,
 )
+from ddmi_core.model.memory import STATE, Kept
 from ddmi_core.nested import move
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
@@ -31,7 +30,6 @@ from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.objective import Objective, StepContext
 
 META, CPU = torch.device("meta"), torch.device("cpu")
-STATE = 20  # bytes a parameter: weights, gradients, two moments and the moving average, with 32 bits each
 FROZEN = 4
 
 
@@ -164,73 +162,13 @@ def _costs(network: nn.Module, losses: Sequence[Callable[[], Tensor]], recompute
         weights = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
         for loss in losses:
             with FlopCounterMode(display=False, custom_mapping=_ATTENTION) as counter:
-                kept = _Kept(weights, counter.get_total_flops)
+                kept = Kept(weights, counter.get_total_flops)
                 with kept.outside(blocks(network) if recompute else ()):
                     with torch.autograd.graph.saved_tensors_hooks(kept.keep, lambda tensor: tensor):
                         value = loss()
                     value.backward()  # type: ignore[no-untyped-call]
             costs.append((kept.bytes, counter.get_total_flops() + kept.again))
     return costs
-
-
-class _Kept:
-    """What a forward pass keeps for the gradients.
-
-    Args:
-        weights: identifiers of storages that do not count.
-        operations: counts those so far.
-    """
-
-    def __init__(self, weights: set[int], operations: Callable[[], int]) -> None:
-        self.weights, self.operations = weights, operations
-        # The storages themselves, so that no identifier is used twice.
-        self.storages: dict[int, torch.UntypedStorage] = {}
-        self.outer = self.storages
-        self.largest = self.again = self.before = 0
-
-    @property
-    def bytes(self) -> int:
-        """All that is kept, with the largest block that computes its activations again."""
-        return _bytes(self.storages) + self.largest
-
-    def keep(self, tensor: Tensor) -> Tensor:
-        """Count the storage of a tensor."""
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self.weights:
-            self.storages[storage._cdata] = storage
-        return tensor
-
-    @contextmanager
-    def outside(self, recomputed: Iterable[Block]) -> Iterator[None]:
-        """Count blocks that compute their activations again: the inputs of each, and their operations once more."""
-        hooks = []
-        for block in recomputed:
-            hooks += [
-                block.register_forward_pre_hook(self._enter, with_kwargs=True),
-                block.register_forward_hook(self._leave),
-            ]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _enter(self, block: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if torch.is_grad_enabled():
-            for tensor in tree_leaves((inputs, named)):
-                if isinstance(tensor, Tensor):
-                    self.keep(tensor)
-            self.outer, self.storages, self.before = self.storages, dict(self.storages), self.operations()
-
-    def _leave(self, block: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if torch.is_grad_enabled():
-            self.largest = max(self.largest, _bytes(self.storages) - _bytes(self.outer))
-            self.again += self.operations() - self.before
-            self.storages = self.outer
-
-
-def _bytes(storages: Mapping[int, torch.UntypedStorage]) -> int:
-    return sum(storage.nbytes() for storage in storages.values())
 
 
 def _size(network: nn.Module) -> int:

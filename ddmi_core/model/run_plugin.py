@@ -105,7 +105,7 @@ def _own_file(folder: RunFolder, head: RunHead) -> Domain:
     if not has_consent(source):
         raise PluginError(
             f"{made}. Its copy {folder.plugin} is code that you have not run before. Fix: if you trust it, add "
-            f"--plugin {shlex.quote(str(folder.plugin))} (in a program: plugin=)"
+            f"--trust, or --plugin {shlex.quote(str(folder.plugin))} (in a program: plugin=)"
         )
     if original.is_file() and original.read_bytes() != source:
         warnings.warn(

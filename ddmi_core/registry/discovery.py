@@ -10,7 +10,8 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 
 import attrs
 
-from ddmi_core.registry.records import DOMAINS, PluginRecord, Status
+from ddmi_core.errors import nearest
+from ddmi_core.registry.records import DOMAINS, EXTENSIONS, PluginRecord, Status
 
 VARIABLE = "DDMI_PLUGINS"
 
@@ -22,6 +23,19 @@ def discover(group: str = DOMAINS) -> tuple[PluginRecord, ...]:
     return tuple(
         _clash(record, records) if counts[record.name] > 1 and record.status is Status.FOUND else record
         for record in records
+    )
+
+
+def unknown_listed() -> str:
+    """A sentence about names in `DDMI_PLUGINS` that no installed plugin or extension has; empty if there are none."""
+    known = {record.name for group in (DOMAINS, EXTENSIONS) for record in _installed(group)}
+    listed = {name.strip() for name in os.environ.get(VARIABLE, "").split(",")} - {""}
+    faults = [f"{name!r}{nearest(name, known).rstrip('.?')}" for name in sorted(listed - known)]
+    if not faults:
+        return ""
+    return (
+        f"the environment variable {VARIABLE} names what is not installed: {'; '.join(faults)}. "
+        f"Installed: {', '.join(sorted(known)) or 'none'}. Fix: correct or unset it"
     )
 
 

@@ -20,8 +20,9 @@ from ddmi_core.completion.tables import read_values
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.parts.domain_parts import AnyParts, Sheet
-from ddmi_core.runs.generate import finisher, prepare, read_input
+from ddmi_core.runs.generate import finisher, prepare, read_input, rendering
 from ddmi_core.settings.config import NOISE, STEPS, Export
 
 GAP = 6
@@ -130,16 +131,19 @@ def complete_files(model: Model, request: Request, export: Export) -> tuple[list
     paths = [out / f"completion-{number:04d}{suffix}" for number in range(request.n)]
     contact, original = out / "contact.png", out / f"original{suffix}"
     prepare(out, [*paths, contact, *([original] if signal is not None else [])], overwrite)
-    fields = model.complete(
-        seen,
-        request.n,
-        seed=request.seed,
-        noise=request.noise,
-        steps=request.steps,
-        condition=request.condition,
-        guidance=request.guidance,
-    )
-    artefacts = [model.render(field, export.size) for field in fields]
+    with lowering("the completion", "complete fewer at once, with a lower -n, or observe fewer values"):
+        fields = model.complete(
+            seen,
+            request.n,
+            seed=request.seed,
+            noise=request.noise,
+            steps=request.steps,
+            condition=request.condition,
+            guidance=request.guidance,
+        )
+    with rendering():
+        artefacts = [model.render(field, export.size) for field in fields]
+
     rows: Sheet = [[model.parts.still(artefact) for artefact in artefacts]]
     if signal is not None:
         model.write(finish(model.ground_truth(signal), changes, suffix), original)

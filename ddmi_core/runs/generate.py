@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from ddmi_core.api.evaluation import NORMAL, RECONSTRUCTION, Figure
 from ddmi_core.atomic import write_error
 from ddmi_core.errors import OutputError, RequestError
 from ddmi_core.fields.field import Field
-from ddmi_core.model.model import Model
+from ddmi_core.model.model import LARGEST_BATCH, Model
 from ddmi_core.nested import move
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.sources.account import Change, accounting
+from ddmi_core.sources.files import check_regular
 
 HIGHER = ("_db", "iou", "ssim", "score", "consistency")  # ends of names of metrics that are better when higher
 UNLIKE = 3.0  # standard deviations from the mean of held-out signals, beyond which a signal is unlike the data
@@ -81,10 +84,21 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
         raise RequestError(f"n={n} must be at least 1")
     finish = finisher(model, export)
     paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
-    fields = (field for part in model.sample_parts(n, sampling=sampling) for field in part)
-    for field, path in zip(fields, paths, strict=True):
-        model.write(finish(model.render(field, export.size), (), path.suffix), path)
+    parts = model.sample_parts(n, sampling=sampling)
+    fewer = f"draw fewer samples at once: -n below {min(n, LARGEST_BATCH)}, and others with another --seed"
+    for start in range(0, n, LARGEST_BATCH):
+        with lowering("the sampling", fewer):
+            fields = next(parts)
+        for number, path in enumerate(paths[start : start + LARGEST_BATCH]):
+            with rendering():
+                model.write(finish(model.render(fields[number], export.size), (), path.suffix), path)
+        del fields  # before the next part
     return paths
+
+
+def rendering() -> AbstractContextManager[None]:
+    """Where fields are rendered and written: names the size if memory is exhausted."""
+    return lowering("the rendering", "give a smaller --size; the file type decides what else is in memory (--format)")
 
 
 def finisher(model: Model, export: Export) -> Callable[[Any, Sequence[Change], str], Any]:
@@ -124,9 +138,11 @@ def reconstruct_files(
     paths = _paths(model, export, output_names(inputs))
     made = []
     for source, path in zip(inputs, paths, strict=True):
-        signal, changes = read_input(model, source)
-        field = model.reconstruct(signal)
-        model.write(finish(model.render(field, export.size), changes, path.suffix), path)
+        with lowering("the encoding of one input", "give a smaller input, or use a machine with more memory"):
+            signal, changes = read_input(model, source)
+            field = model.reconstruct(signal)
+        with rendering():
+            model.write(finish(model.render(field, export.size), changes, path.suffix), path)
         made.append(_measured(model, field, signal, path, figures))
     return made
 
@@ -137,6 +153,7 @@ def read_input(model: Model, path: Path) -> tuple[Any, tuple[Change, ...]]:
     Raises:
         DataError: if it cannot be read.
     """
+    check_regular(path)
     with accounting() as opened:
         signal = model.read(path)
     for remark in opened.warnings:

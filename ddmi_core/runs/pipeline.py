@@ -26,6 +26,7 @@ from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSourc
 from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
+from ddmi_core.evaluation.networks.programs import check_programs, name_programs
 from ddmi_core.evaluation.progress import Tell, duration, shown
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder, run_results
@@ -47,6 +48,7 @@ from ddmi_core.model.data import (
 )
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.model.memory import in_new_run
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
@@ -165,8 +167,10 @@ def _execute(
     if resume and distributed.on_main(lambda: run_folder.is_empty(place)):
         _note(console, f"there is no run in {out} yet; starting one with the requested settings")
         resume = False
+    name_programs(config)
     if resume:
         stored = run_folder.read_config(place, domain)
+        check_programs(stored, out)
         held.enter_context(locked(out))
         run_folder.check_extensions(place, domain)
         run_results.check_stages(place)
@@ -381,7 +385,7 @@ def _stage(
         task = bar.add_task(name, total=training.steps, loss=float("nan"), machine="")
 
         def progress(state: Report) -> None:
-            machine = _machine(state)
+            machine = state.machine
             bar.update(task, completed=state.step, loss=state.loss, machine=machine)
             tenth = 10 * state.step // state.steps
             if not run.console.is_terminal and tenth > shown[0]:
@@ -405,13 +409,8 @@ def _stage(
             logged=run.observers.tell,
             resume_hint=run.hint,
             failure_hint=run.failure_hint(key, training),
+            memory_hint=in_new_run(key.partition(".")[0], training),
         )
-
-
-def _machine(state: Report) -> str:
-    """Throughput, waiting and memory of a training, for people."""
-    speed = f"{state.signals_per_second:,.0f}" if state.signals_per_second >= 10 else f"{state.signals_per_second:.2g}"
-    return f"{speed} signals/s, {state.waiting_percent:.0f} % waiting for data, {state.memory_gib:.1f} GiB"
 
 
 @contextmanager

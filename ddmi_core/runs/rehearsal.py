@@ -27,15 +27,18 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.data import LEAST_TRAIN, check_enough
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.model.memory import StageMemory, check_fits, free_on, kept_by
 from ddmi_core.model.model import Model
 from ddmi_core.nested import move, tensors
+from ddmi_core.out_of_memory import is_out_of_memory, lowering
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.runs.idle_settings import Read, Trial, augmented, check_settings_act
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import QUICK, resolve
 from ddmi_core.training import distributed
-from ddmi_core.training.objective import StepContext, generator_for
+from ddmi_core.training.config import TrainingConfig
+from ddmi_core.training.objective import Objective, StepContext, generator_for
 
 SIGNALS = 8  # of each set
 SAMPLES = 4
@@ -46,6 +49,10 @@ SECONDS = 8.0  # of CPU time, after which no further step starts
 SEARCH = 120.0  # seconds of CPU time for the search of damaged signals
 BATCH = 16
 SLACK = 1e-3  # of the range of values
+_SMALLER = (
+    "lower the size of the signals in the settings of the domain, autoencoder.points, or the widths of the networks; "
+    "ddmi doctor --plugin NAME, with the same --preset and --set, estimates the memory"
+)
 
 
 class Some(SignalSet):
@@ -85,7 +92,8 @@ def rehearse(
         notes for the user; empty if all is well.
 
     Raises:
-        ConfigError: if a setting cannot act.
+        ConfigError: if a setting cannot act, or the memory does not suffice for the training.
+        OutOfMemoryError: if it does not suffice for these few signals.
         DataError: if there are too few signals, or values of these signals are not finite.
         PluginError: if a step fails, with the place.
         DdmiError: an error that a step raises for the user.
@@ -93,11 +101,15 @@ def rehearse(
     check_enough(split)
     parts = build_parts(parts.domain, config.domain)  # its own, because parts may hold what they have computed
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
-    started = time.process_time()
+    started, device = time.process_time(), distributed.default_device()
+    free = free_on(device)
     with _undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
         notes: list[str] = _step(parts, "sampling the first signals", partial(_values, parts, small))
-        model = _step(parts, "a model with initial weights", partial(untrained, parts, config, small, vectors))
-        patches = _step(parts, "a training step", partial(_training_step, model, small))
+        model, diffusion = _step(
+            parts, "a model with initial weights", partial(untrained, parts, config, small, vectors)
+        )
+        patches, autoencoder = _step(parts, "a training step", partial(_training_step, model, small))
+        check_fits([autoencoder, diffusion], free, device)
         _step(parts, "sampling", partial(model.sample, 1))
         whole = False
         for what, step in _steps(model, small, Path(folder)):
@@ -143,6 +155,8 @@ def try_metrics(parts: AnyParts, config: RunConfig, split: Split) -> None:
             except DdmiError:
                 raise
             except Exception as error:
+                if is_out_of_memory(error):
+                    raise
                 shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors(signal))
                 raise DataError(
                     f"{what} cannot take these signals, of shapes {shapes}: {type(error).__name__}: {error}. Fix: "
@@ -150,28 +164,50 @@ def try_metrics(parts: AnyParts, config: RunConfig, split: Split) -> None:
                 ) from error
 
 
-def _training_step(model: Model, split: Split) -> bool:
-    """The losses of stage 1 at its last step, when all terms act; returns whether the sampler draws patches."""
+def _training_step(model: Model, split: Split) -> tuple[bool, StageMemory]:
+    """The losses of stage 1 at its last step, when all terms act.
+
+    Returns:
+        Whether the sampler draws patches, and what training keeps in memory.
+    """
     config = model.config
+    training = config.autoencoder.training
     objectives = autoencoder_objectives(model.parts, config, model.autoencoder, split)
     main = objectives["autoencoder"]
     assert isinstance(main, ReconstructionObjective)
     few = tuple(range(min(len(split.train), LEAST_TRAIN)))
     for draw in range(DRAWS):
 
-        def context(draw: int = draw) -> StepContext:
-            return StepContext(config.autoencoder.training.steps - 1, few, generator_for(0, "draw", draw), model.device)
+        def context(indices: tuple[int, ...] = few, draw: int = draw) -> StepContext:
+            return StepContext(training.steps - 1, indices, generator_for(0, "draw", draw), model.device)
 
         patches = bool(main.draw(context())[2].patch)
         if patches:
             break
+    kept = []
     for objective in objectives.values():
-        objective.to(model.device)(context())
-    return patches
+        objective.to(model.device)
+        kept.append(_kept(objective, [context(few[:1]), context()], training))
+    parameters = sum(weight.numel() for objective in objectives.values() for weight in objective.trained.parameters())
+    # The objectives take turns, so only one's activations are in memory.
+    return patches, StageMemory("autoencoder", training, parameters, max(kept, key=lambda pair: pair[1]))
 
 
-def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None) -> Model:
-    """The model of a run with initial weights, and few steps of its sampler, after one loss of the denoiser."""
+def _kept(objective: Objective, contexts: Sequence[StepContext], training: TrainingConfig) -> tuple[int, int]:
+    """Bytes that the losses of one, and of two signals keep for the gradients."""
+    recompute = training.gradient_checkpointing
+    one, two = (kept_by(partial(objective, context), objective, recompute) for context in contexts)
+    return one, two
+
+
+def untrained(
+    parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None
+) -> tuple[Model, StageMemory]:
+    """The model of a run with initial weights, and few steps of its sampler, after losses of the denoiser.
+
+    Returns:
+        The model, and what the training of its denoiser keeps in memory.
+    """
     device = distributed.default_device()
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
     autoencoder = build_autoencoder(parts, config).eval().to(device)
@@ -181,8 +217,14 @@ def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_
     diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
     conditions = encoded.vectors if any(lengths) else encoded.labels
     objective = DenoisingObjective(diffusion, latent_cache.CachedLatents(encoded), conditions)
-    objective(StepContext(0, (0,), generator_for(config.seed, "rehearsal"), device))
-    return Model(
+    training = config.diffusion.training
+    contexts = [
+        StepContext(0, tuple(range(count)), generator_for(config.seed, "rehearsal"), device)
+        for count in (1, LEAST_TRAIN)
+    ]
+    kept = _kept(objective, contexts, training)
+    parameters = sum(weight.numel() for weight in objective.trained.parameters())
+    model = Model(
         parts=parts,
         config=config,
         autoencoder=autoencoder,
@@ -193,6 +235,7 @@ def untrained(parts: AnyParts, config: RunConfig, split: Split, vectors: latent_
         vectors=latent_cache.kept_vectors(encoded) if any(lengths) else torch.zeros(0, 0),
         device=device,
     )
+    return model, StageMemory("diffusion", training, parameters, kept)
 
 
 def damaged(signals: SignalSet) -> str:
@@ -280,10 +323,12 @@ def _step(parts: AnyParts, what: str, step: Callable[[], Any]) -> Any:
     """The result of a step.
 
     Raises:
+        OutOfMemoryError: if the memory does not suffice.
         PluginError: if it raises another exception than a DdmiError.
     """
     try:
-        return step()
+        with lowering(f"the trial before training ({what})", _SMALLER):
+            return step()
     except DdmiError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.autoencoder.config import AutoencoderConfig
+from ddmi_core.bounds import MOST_LEVELS, MOST_SAMPLES, MOST_SIGNALS, within
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.errors import RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
@@ -46,12 +47,12 @@ class SamplingConfig:
         guidance_from, guidance_to: interval of times in [0, 1] in which guidance acts; 1 is pure noise.
     """
 
-    count: int = field(default=16, validator=validators.ge(1), metadata=acts_on(SAMPLES, REPORT))
+    count: int = field(default=16, validator=within(1, MOST_SAMPLES), metadata=acts_on(SAMPLES, REPORT))
     sampler: str = field(default="dpmpp_2m", validator=Named("samplers"))
-    steps: int = field(default=16, validator=validators.ge(1))
-    guidance: float = field(default=1.0, validator=[validators.ge(0), validators.le(MOST_GUIDANCE)])
-    guidance_from: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
-    guidance_to: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])
+    steps: int = field(default=16, validator=within(1, MOST_LEVELS))
+    guidance: float = field(default=1.0, validator=within(0, MOST_GUIDANCE))
+    guidance_from: float = field(default=0.0, validator=within(0, 1))
+    guidance_to: float = field(default=1.0, validator=within(0, 1))
 
     def __attrs_post_init__(self) -> None:
         """Check the order of the interval."""
@@ -88,8 +89,8 @@ class Sampling:
         """Check names and numbers."""
         if self.sampler is not None:
             offer("samplers", self.sampler)
-        if self.steps is not None and self.steps < 1:
-            raise RequestError(f"steps={self.steps} must be at least 1")
+        if self.steps is not None and not 1 <= self.steps <= MOST_LEVELS:
+            raise RequestError(f"steps={self.steps} must be at least 1, and at most {MOST_LEVELS}")
         if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
             raise RequestError(f"guidance={self.guidance:g} must be from 0 (unconditional) to {MOST_GUIDANCE:g}")
 
@@ -150,8 +151,8 @@ class EvaluationConfig:
         grid: rows of the table of samplers and steps of `ddmi evaluate --sweep`, as `sampler:steps`.
     """
 
-    held_out: int = field(default=256, validator=validators.ge(1))
-    samples: int = field(default=128, validator=validators.ge(2))
+    held_out: int = field(default=256, validator=within(1, MOST_SIGNALS))
+    samples: int = field(default=128, validator=within(2, MOST_SIGNALS))
     metrics: tuple[str, ...] = ()
     networks: tuple[str, ...] = field(default=(), validator=_known_networks)
     grid: tuple[str, ...] = field(

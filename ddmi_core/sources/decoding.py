@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from attrs import frozen
 
 from ddmi_core.allowance import cores
 from ddmi_core.errors import DataError, DdmiError, counted
+from ddmi_core.out_of_memory import is_out_of_memory
 from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
-from ddmi_core.sources.files import Entry
+from ddmi_core.sources.files import LARGEST_FILE, Entry, check_regular
 from ddmi_core.sources.lazy_rows import LazyRows
 
 SMALL = 1 << 26  # bytes; larger decoded data are kept in the cache, so that the next start is quick
@@ -56,13 +58,39 @@ def damaged(name: str, kind: str, fix: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         end = f"; {fix}" if fix else ""
-        if isinstance(error, MemoryError):
+        if is_out_of_memory(error):
             raise DataError(f"{name}: not enough memory to decode it") from error
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{name}: cannot be read: {error.strerror}") from error
         empty = "cut short" if isinstance(error, EOFError) else type(error).__name__
         reason = _ADDRESS.sub("", str(error)).strip() or empty
         raise DataError(f"{name}: not {kind}, or damaged: {reason}{end}") from error
+
+
+@contextmanager
+def npz_arrays(source: Path | BinaryIO, name: str, kind: str, fix: str = "") -> Iterator[Any]:
+    """The arrays of an NPZ file, by name, each read when it is asked for; errors of the block become `DataError`.
+
+    Args:
+        source: regular file, or open file.
+        name: of the file, for messages.
+        kind: what the file should be, with its article.
+        fix: end of the sentence, if there is something to do.
+
+    Raises:
+        DataError: if it is damaged, or its arrays exceed 1 GiB in all, so that a small file cannot fill the memory.
+    """
+    if isinstance(source, Path):
+        check_regular(source)
+    with damaged(name, kind, fix):
+        with zipfile.ZipFile(source) as archive:
+            total = sum(info.file_size for info in archive.infolist())
+        if total > LARGEST_FILE:
+            raise DataError(f"{name}: its arrays have {total:,} bytes, more than the limit of {LARGEST_FILE:,} a file")
+        if not isinstance(source, Path):
+            source.seek(0)
+        with np.load(source, allow_pickle=False) as arrays:
+            yield arrays
 
 
 @frozen(eq=False)

@@ -89,6 +89,7 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Seque
     """
     if not location.exists():
         raise DataError(f"{location}: no such folder or archive")
+    check_regular(location)
     found, rows = list[Entry](), list[Entry]()
     if location.is_dir():
         found = list(_in_folder(location))
@@ -122,6 +123,16 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Seque
         raise DataError(f"{location}: contains no {kind}; accepted suffixes: {known}")
     account().take(location, (entry.name for entry in wanted), kind)
     return kept
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: reading a pipe or a device may never end.
+
+    Raises:
+        DataError: if it is a pipe, a socket or a device.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: neither a regular file nor a folder, but a pipe, socket or device; give a file")
 
 
 def _unwanted(name: PurePosixPath, suffixes: Sequence[str]) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from attrs import field, frozen, validators
 
+from ddmi_core.bounds import MOST_BATCH, MOST_STEPS, above, within
 from ddmi_core.errors import ConfigError
 from ddmi_core.steps import acts_on
 
-MOST_BATCH = 1 << 20  # signals; the divisors of a batch are counted
+MOST_RATE = 1e6
 
 
 @frozen
@@ -47,23 +48,23 @@ class TrainingConfig:
             step, and -1 chooses by timing some batches: none for data in memory. The result does not depend on it.
     """
 
-    steps: int = field(default=2000, validator=validators.ge(1))
-    batch: int = field(default=16, validator=[validators.ge(1), validators.le(MOST_BATCH)])
-    accumulation: int = field(default=1, validator=validators.ge(1))
-    rate: float = field(default=1e-3, validator=validators.gt(0))
-    warmup: int = field(default=100, validator=validators.ge(0))
+    steps: int = field(default=2000, validator=within(1, MOST_STEPS))
+    batch: int = field(default=16, validator=within(1, MOST_BATCH))
+    accumulation: int = field(default=1, validator=within(1, MOST_BATCH))
+    rate: float = field(default=1e-3, validator=above(0, MOST_RATE))
+    warmup: int = field(default=100, validator=within(0, MOST_STEPS))
     schedule: str = field(default="cosine", validator=validators.in_(("cosine", "constant")))
     beta: float = field(default=0.99, validator=[validators.ge(0), validators.lt(1)])
-    weight_decay: float = field(default=0.0, validator=validators.ge(0))
-    clip: float = field(default=1.0, validator=validators.gt(0))
+    weight_decay: float = field(default=0.0, validator=within(0, 1e3))
+    clip: float = field(default=1.0, validator=above(0, 1e9))
     ema: float = field(default=0.999, validator=[validators.ge(0), validators.lt(1)])
-    checkpoint: int = field(default=500, validator=validators.ge(1), metadata=acts_on())
-    log: int = field(default=20, validator=validators.ge(1), metadata=acts_on())
+    checkpoint: int = field(default=500, validator=within(1, MOST_STEPS), metadata=acts_on())
+    log: int = field(default=20, validator=within(1, MOST_STEPS), metadata=acts_on())
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16", "auto")))
     gradient_checkpointing: bool = field(default=False, metadata=acts_on())
     compile: bool = field(default=False, metadata=acts_on())
     shard: bool = field(default=False, metadata=acts_on())
-    workers: int = field(default=-1, validator=validators.ge(-1), metadata=acts_on())
+    workers: int = field(default=-1, validator=within(-1, 1024), metadata=acts_on())
 
     def __attrs_post_init__(self) -> None:
         if self.batch % self.accumulation:

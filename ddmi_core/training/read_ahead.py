@@ -20,6 +20,7 @@ from ddmi_core import allowance
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import ConfigError, DataError, DdmiError, TrainingError
 from ddmi_core.nested import mapped
+from ddmi_core.out_of_memory import is_out_of_memory
 from ddmi_core.training.objective import Objective, indices_for
 
 AHEAD = 2  # batches that a worker reads ahead
@@ -98,6 +99,8 @@ class Parts(Dataset[Any]):
             try:
                 self.objective.read(part.step, (index,), self.generator(part, "read"))
             except Exception as own:
+                if is_out_of_memory(own):
+                    return own
                 name = self.objective.name_of(index)
                 if isinstance(own, DdmiError) and name in str(own):
                     return own

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
 from ddmi_core.training.checkpoint import FINAL, SETTINGS, TrainedWith, load_into
@@ -45,6 +46,13 @@ class Report:
     waiting_percent: float  # of the time since the last report, for batches
     memory_gib: float
 
+    @property
+    def machine(self) -> str:
+        """Throughput, waiting and memory, for people."""
+        rate = self.signals_per_second
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        return f"{speed} signals/s, {self.waiting_percent:.0f} % waiting for data, {self.memory_gib:.1f} GiB"
+
 
 @frozen(eq=False)
 class Stage:
@@ -64,6 +72,7 @@ class Stage:
     logged: Callable[[Moment], None] = lambda moment: None  # called in the main process after each logged step
     resume_hint: str = "repeat the command with --resume"
     failure_hint: str = "lower the learning rate, or use precision fp32"
+    memory_hint: str = "raise training.accumulation, or use gradient_checkpointing"
 
 
 @frozen
@@ -154,9 +163,10 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
         DataError: a signal cannot be read; the message names it.
         CheckpointError: the stored state belongs to another model.
         OutputError: a checkpoint cannot be written.
+        OutOfMemoryError: the memory does not suffice.
     """
     readers: list[Reader] = []
-    with ended(readers), BackgroundWriter() as writer:
+    with lowering(f"the stage {stage.name!r}", stage.memory_hint), ended(readers), BackgroundWriter() as writer:
         _train(stage, objectives, readers, writer)
 
 

@@ -70,12 +70,12 @@ class ImageSettings:
     groups: tuple[str, ...] = field(default=DEFAULT_GROUPS, validator=_known_groups)
     held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
     augment: bool = True
-    limit: int = field(default=0, validator=validators.ge(0))
+    limit: int = field(default=0, validator=[validators.ge(0), validators.le(10**9)])
     classes: bool = True
     strict: bool = True
     fit: Literal["crop", "pad", "stretch"] = "crop"
     background: str = field(default="white", validator=_known_colour)
-    white: float = field(default=0.0, validator=validators.ge(0))
+    white: float = field(default=0.0, validator=[validators.ge(0), validators.le(1e9)])
 
     def __attrs_post_init__(self) -> None:
         """Check that the levels are all different, and that each has a share."""

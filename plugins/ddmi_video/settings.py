@@ -46,10 +46,10 @@ class VideoSettings:
     size: int = field(default=48, validator=[validators.ge(8), validators.le(1024)])
     rate: float = field(default=8.0, validator=[validators.gt(0), validators.le(1000)])
     between: int = field(default=2, validator=[validators.ge(1), validators.le(8)])
-    count: int = field(default=1500, validator=validators.ge(8))
+    count: int = field(default=1500, validator=[validators.ge(8), validators.le(10**9)])
     held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
     augment: bool = True
-    limit: int = field(default=0, validator=validators.ge(0))
+    limit: int = field(default=0, validator=[validators.ge(0), validators.le(10**9)])
     classes: bool = True
     reader: str = field(default="pyav", validator=validators.in_(("pyav", "torchcodec", "decord")))
     background: str = field(default="white", validator=_known_colour)

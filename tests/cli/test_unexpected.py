@@ -120,7 +120,7 @@ def test_debug_shows_the_traceback_before_the_sentence():
     [
         (OSError(errno.ENOSPC, "x", "/there/a"), "error: no space left on device while using /there/a. Fix: free some"),
         (OSError(errno.EMFILE, "x"), "error: too many open files. Fix: raise the limit"),
-        (MemoryError(), "error: the memory is exhausted. Fix: "),
+        (MemoryError(), "error: out of memory: this process holds "),
     ],
 )
 def test_an_exhausted_machine_is_no_bug(error, words):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from ddmi_core.errors import PluginError
+from ddmi_core.cli.main import app
+from ddmi_core.errors import DdmiWarning, PluginError
 from ddmi_core.registry.registry import domain_named
 
 PROJECT = '[project]\nname = "ddmi-sonar"\n\n[project.entry-points."ddmi.plugins"]\nsonar = "ddmi_sonar.plugin"\n'
@@ -87,3 +90,14 @@ def test_a_file_with_the_name_is_a_hint(here):
     Path("sonar.py").write_text("")
     assert message().endswith(". sonar.py is a file here. Fix: --plugin ./sonar.py")
     assert "radar.py" not in message("radar")
+
+
+def test_unknown_names_in_the_variable_of_plugins_are_reported_with_the_nearest(monkeypatch):
+    monkeypatch.setenv("DDMI_PLUGINS", "imgae, video ,")
+    with pytest.warns(DdmiWarning, match="DDMI_PLUGINS names .*: 'imgae'; did you mean 'image'. Installed: ") as told:
+        assert CliRunner().invoke(app, ["plugins"]).exit_code == 0
+    assert "'video'" not in str(told[0].message)
+    monkeypatch.setenv("DDMI_PLUGINS", "image,video")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert CliRunner().invoke(app, ["plugins"]).exit_code == 0

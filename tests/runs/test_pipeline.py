@@ -647,7 +647,7 @@ def test_damaged_metrics_are_made_again(copied_run, formula_domain, finished_run
 
 @pytest.mark.parametrize(("stage", "table"), [("autoencoder", "autoencoder"), ("denoiser", "diffusion")])
 def test_a_rate_that_diverges_ends_with_the_stage_the_step_and_the_fix(stage, table, tmp_path):
-    sets = (f"{table}.training.rate=1e30", f"{table}.training.warmup=0")
+    sets = (f"{table}.training.rate=1e6", f"{table}.training.warmup=0")
     with pytest.raises(TrainingError) as caught:
         run(DOMAINS["wave"], tmp_path / "run", *sets)
     fix = rf"lower {table}\.training\.rate, which is 1e\+30\. .*start a new run with another --out folder, or .*run$"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -29,6 +30,33 @@ def test_no_number_may_be_infinite_or_none(name, value):
     for key in numeric(name):
         with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
             resolve(domain, overrides=[f"{key}={value}"])
+
+
+def lists(name: str) -> list[str]:
+    """Settings of a domain that are, or may be, a list of numbers."""
+    found = keys(resolve(domain_named(name)))
+    return [setting.key for setting in found if re.search(r"list of (\d+: )?(a |an )?(integer|number)", setting.takes)]
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+@pytest.mark.parametrize("value", ["9000000000000000000", "-9000000000000000000"])
+def test_every_number_has_bounds(name, value):
+    domain = domain_named(name)
+    assert len(lists(name)) >= 9
+    for key in (key for key in numeric(name) if key != "seed"):  # any number below 2**63 is a seed
+        with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
+            resolve(domain, overrides=[f"{key}={value}"])
+    for key in lists(name):
+        with pytest.raises(ConfigError, match=key.rpartition(".")[2]):
+            resolve(domain, overrides=[f"{key}=[{value}]"])
+
+
+def test_a_number_beyond_its_bounds_is_told_them():
+    with pytest.raises(ConfigError, match=r"encoder\.widths.* each >= 1 and each <= 65536") as caught:
+        resolve(domain_named("image"), overrides=["autoencoder.encoder.widths=[65537]"])
+    assert caught.value.key == "autoencoder.encoder.widths"
+    with pytest.raises(ConfigError, match=r"training\.rate.* > 0 and <= 1000000"):
+        resolve(domain_named("image"), overrides=["diffusion.training.rate=2e6"])
 
 
 @pytest.mark.slow

@@ -292,9 +292,9 @@ def test_a_domain_with_broken_references_is_named(domain):
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-positive = st.integers(1, 2**40)
+positive = st.integers(1, 1000)
 integer = st.integers(-(2**63), 2**63 - 1)
-number = st.floats(min_value=1e-300, allow_infinity=False)
+number = st.floats(min_value=1e-300, max_value=1e6)
 widths = st.lists(positive, min_size=3, max_size=5).map(tuple)
 basis = st.lists(positive, min_size=1, max_size=3).map(tuple)
 configurations = st.builds(

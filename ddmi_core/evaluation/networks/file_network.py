@@ -22,6 +22,7 @@ from ddmi_core.evaluation.networks.perceptual import CPU, SETTING, PerceptualDis
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.network_files import ONNX, digest
+from ddmi_core.out_of_memory import is_out_of_memory
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import LPIPS, EvaluationConfig, network_file
@@ -219,6 +220,8 @@ class FileNetwork(FeatureNetwork):
             with _exact(self._device):
                 found = self.function(self.description.input(values.to(self._device)))
         except Exception as error:  # networks in files raise exceptions of many kinds
+            if is_out_of_memory(error):
+                raise
             # TorchScript prints a long traceback before the message.
             reason = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), repr(error))
             raise self._refused(f"fails for {self._shape(values)}: {reason}") from error

@@ -155,7 +155,7 @@ def _untrained(subject: Subject) -> Model:
     _ = subject.autoencoder  # an error is reported once
     config, vectors = subject.once("condition", lambda: _conditioned(subject))
     split = Split(Some(subject.split.train, SIGNALS), Some(subject.split.held_out, SIGNALS))
-    return rehearsal.untrained(subject.parts, config, split, vectors)
+    return rehearsal.untrained(subject.parts, config, split, vectors)[0]
 
 
 def _autoencoder(subject: Subject) -> Fit:

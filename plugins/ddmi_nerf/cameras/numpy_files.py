@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import damaged
+from ddmi_core.parts import damaged, npz_arrays
 from ddmi_nerf.cameras.camera import Floats, Shot
 from ddmi_nerf.cameras.conventions import Matrix
 from ddmi_nerf.cameras.intrinsics import HeaderOf, Intrinsics, fitted
@@ -99,9 +99,8 @@ def neus_projections(content: bytes, name: str) -> list[Floats]:
     Raises:
         DataError: if the file is damaged, or has no such matrices.
     """
-    with damaged(name, "an archive of NumPy arrays", "export it again"):
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found: dict[str, Any] = {key: arrays[key] for key in arrays.files if "_mat_" in key and "inv" not in key}
+    with npz_arrays(io.BytesIO(content), name, "an archive of NumPy arrays", "export it again") as arrays:
+        found: dict[str, Any] = {key: arrays[key] for key in arrays.files if "_mat_" in key and "inv" not in key}
         count = sum(key.startswith("world_mat_") for key in found)
         identity = np.eye(4)
         result = [

@@ -121,6 +121,8 @@ class ObjectFiles:
             fix = "add it, or remove its frame"
             if path.startswith("/") or path[1:2] == ":":
                 fix = "give its path from the folder of this file"
+            elif self._path(path).startswith("../"):
+                fix = "only files inside the data folder are read, so give a folder that contains it as --data"
             raise DataError(f"{self._path(self.marker)}: image {path} does not exist; {fix}")
         return found
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change, Decoded, Entry, damaged
+from ddmi_core.parts import Change, Decoded, Entry, npz_arrays
 from ddmi_occupancy.data.sampling import Packing
 from ddmi_occupancy.geometry.mesh import EXTENT, Array
 
@@ -71,15 +71,13 @@ def read_shape(folder: Path, packing: Packing) -> Decoded:
 
 
 def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
-    with damaged(str(path), "an NPZ file", "unpack the data again"):
-        if not path.exists():
-            raise DataError(f"{path}: missing, although a list names its folder; unpack the data again")
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file]
-            if missing:
-                have = ", ".join(file) or "none"
-                raise DataError(f"{path}: no array {' or '.join(missing)}; it has {have}; unpack the data again")
-            return {name: file[name] for name in names}
+    if not path.exists():
+        raise DataError(f"{path}: missing, although a list names its folder; unpack the data again")
+    with npz_arrays(path, str(path), "an NPZ file", "unpack the data again") as file:
+        if missing := [name for name in names if name not in file]:
+            have = ", ".join(file) or "none"
+            raise DataError(f"{path}: no array {' or '.join(missing)}; it has {have}; unpack the data again")
+        return {name: file[name] for name in names}
 
 
 def _columns(values: npt.NDArray[Any], path: Path) -> Array:

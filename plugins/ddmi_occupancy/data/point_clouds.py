@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Change, damaged
+from ddmi_core.parts import Change, damaged, npz_arrays
 from ddmi_occupancy.data.mesh_formats import decoded
 from ddmi_occupancy.data.ply import ply_elements
 from ddmi_occupancy.data.sampling import Packing, Rows, points_around
@@ -148,7 +148,7 @@ def _stored(path: Path) -> tuple[Array, Array | None]:
             names = ["x", "y", "z", *(("nx", "ny", "nz") if {"nx", "ny", "nz"} <= vertex.keys() else ())]
             columns = np.stack([np.asarray(vertex[name], dtype=np.float64) for name in names], axis=1)
         case ".npz":
-            with damaged(str(path), "an NPZ file"), np.load(path, allow_pickle=False) as file:
+            with npz_arrays(path, str(path), "an NPZ file") as file:
                 if "points" not in file:
                     raise DataError(f"{path}: no array `points`; it has {', '.join(file) or 'none'}")
                 columns = [np.asarray(file[name], dtype=np.float64) for name in ("points", "normals") if name in file]

@@ -1,0 +1,100 @@
+"""Names of data files that are not UTF-8, that control terminals, or that are very long, in every command of a run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ddmi_core.cli.main import app
+from soaking import seeds
+
+NAMES = (b"\xff\xfe", b"a\nb", b"\x1b[31mred\x07", b"caf\xc3\xa9 \xe2\x80\xae", b"x" * 200)
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\u202e]")
+TINY = Path(__file__).parents[2] / "docs" / "tiny.toml"
+QUICK = (
+    *("autoencoder.training.steps=2", "diffusion.training.steps=2", "evaluation.samples=2", "evaluation.held_out=2"),
+    *("sampling.count=1", "domain.held_out=0.4", "sampling.steps=1"),
+)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are those of Linux")
+
+
+def did(*words):
+    """What a command prints; it neither fails nor controls the terminal."""
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    assert not CONTROL.search(done.output), repr(done.output)
+    return done.output
+
+
+def put(folder, name, data):
+    path = os.fsencode(folder) + b"/" + name
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def picture(number):
+    file = io.BytesIO()
+    draw = np.random.default_rng(number)
+    Image.fromarray(draw.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def written(name, folder):
+    """Data of a domain under all names."""
+    if name == "image":
+        for number, each in enumerate(NAMES):
+            put(folder, each + b".png", picture(number))
+    elif name == "nerf":
+        files = next(files for files in seeds.cameras().values() if "transforms.json" in files)
+        for each in NAMES:
+            for inner, data in files.items():
+                put(folder, each + b"/" + inner.encode(), data)
+    else:
+        kinds = seeds.meshes() if name == "occupancy" else seeds.clips()
+        file, data = next((file, data) for file, data in kinds.items() if file.endswith((".ply", ".mp4")))
+        for each in NAMES:
+            put(folder, each + Path(file).suffix.encode(), data)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["image", "occupancy", "video", "nerf"])
+def test_data_with_any_names_are_checked(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    small = {
+        "image": ["size=16", "multiples=[1]"],
+        "occupancy": ["resolution=16", "points=64", "surface=64", "set_points=16", "emd_points=16"],
+        "video": ["size=16", "frames=2"],
+        "nerf": ["size=16", "plane=16", "points=32", "shown=1", "views=1", "held_views=1"],
+    }[name]
+    sets = [word for each in (*small, "held_out=0.4") for word in ("--set", f"domain.{each}")]
+    folder = written(name, tmp_path / "data")
+    told = json.loads(did("data", "check", folder, "--plugin", name, *sets, "--json"))
+    assert told
+    did("data", "check", folder, "--plugin", name, *sets, "--all")
+
+
+def test_a_whole_run_of_files_with_any_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder, run = written("image", tmp_path / "data"), tmp_path / "run"
+    sets = [word for each in QUICK for word in ("--set", each)]
+    did("run", "--plugin", "image", "--config", TINY, "--data", folder, "--out", run, *sets)
+    inputs = sorted(os.fsdecode(path) for path in os.listdir(os.fsencode(folder)))
+    did("reconstruct", run, *(f"{folder}/{name}" for name in inputs), "--out", tmp_path / "made")
+    assert len(list((tmp_path / "made").iterdir())) == len(NAMES)
+    did("sample", run, "-n", "1", "--out", tmp_path / "samples")
+    did("report", run)
+    did("status", run)
+    assert not CONTROL.search((run / "report.html").read_text(encoding="utf-8"))
+    for path in run.glob("*.json"):
+        assert json.loads(path.read_text(encoding="utf-8"))
