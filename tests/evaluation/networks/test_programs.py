@@ -73,10 +73,9 @@ def test_a_text_network_is_compared_with_that_of_training_before_it_is_opened(tm
 
 def test_commands_refuse_a_run_that_names_a_program_unless_it_is_trusted(copied_run, tmp_path):
     network = scripted(NvidiaInception(), tmp_path / "inception.pt")
-    text = resealed((copied_run / "run.toml").read_text())
+    text = (copied_run / "run.toml").read_text()
     assert "networks = []" in text
-    (copied_run / "run.toml").write_text(text.replace("networks = []", f'networks = ["inception:{network}"]'))
-    run_folder.accept(RunFolder(copied_run))
+    (copied_run / "run.toml").write_text(resealed(text.replace("networks = []", f'networks = ["inception:{network}"]')))
     with pytest.raises(PluginError, match="--trust"):
         evaluate_run(copied_run)
     name = run_folder.read_head(RunFolder(copied_run)).plugin
