@@ -34,6 +34,7 @@ MENDED = re.compile(r"(?<![a-z])mend", re.IGNORECASE)
 SMALL = {
     "ddmi_core/_lazy.py": "the mechanism of lazy exports, which every package shares",
     "ddmi_core/_version.py": "the version, which must import nothing",
+    "ddmi_core/bounds.py": "bounds of settings, which every package of the core shares, importable without torch",
     "ddmi_core/blocks.py": "the base class of parts of networks in fields, stages and denoisers",
     "ddmi_core/fields/config.py": "settings of the readout, importable without torch",
     "ddmi_core/registry/consent.py": "what decides whether the code of a run folder is executed, apart from its import",

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from ddmi_core.model import latent_cache
 from ddmi_core.model.model import Model
 from ddmi_core.out_of_memory import OutOfMemoryError, is_out_of_memory, lowering, size
 from ddmi_core.runs import rehearsal
+from ddmi_core.runs.generate import sample_files
+from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.training import trainer
 from processes import environment
 from whole_runs import run
@@ -131,3 +134,20 @@ def test_a_command_beyond_the_limit_of_memory_ends_in_a_sentence(tmp_path):
     assert "error: out of memory" in told
     assert "Fix: " in told
     assert "Traceback" not in told
+
+
+def test_sampling_holds_the_fields_of_one_part_at_a_time(model, tmp_path, monkeypatch):
+    for place in ("ddmi_core.model.model", "ddmi_core.runs.generate"):
+        monkeypatch.setattr(f"{place}.LARGEST_BATCH", 2)
+    made, parts = Model.fields, []
+
+    def fields(self, flat):
+        assert not any(part() for part in parts)
+        found = made(self, flat)
+        parts.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(Model, "fields", fields)
+    paths = sample_files(model, 5, Sampling(steps=1), Export(out=tmp_path))
+    assert (len(paths), len(parts)) == (5, 3)
+    assert all(path.exists() for path in paths)

@@ -140,7 +140,7 @@ def test_the_code_of_a_run_from_elsewhere_needs_consent(stranger):
     for command in (["sample", "runs/pond", "--out", "out"], ["report", "runs/pond"], ["evaluate", "runs/pond"]):
         assert ddmi(*command, status=2) == (
             "error: runs/pond was made with the file pond.py. Its copy runs/pond/plugin.py is code that you have not "
-            "run before. Fix: if you trust it, add --plugin runs/pond/plugin.py (in a program: plugin=)\n"
+            "run before. Fix: if you trust it, add --trust, or --plugin runs/pond/plugin.py (in a program: plugin=)\n"
         )
     with pytest.raises(PluginError, match="if you trust it"):
         ddmi_core.load("runs/pond")
