@@ -37,7 +37,6 @@ SMALL = {
     "ddmi_core/bounds.py": "bounds of settings, which every package of the core shares, importable without torch",
     "ddmi_core/blocks.py": "the base class of parts of networks in fields, stages and denoisers",
     "ddmi_core/fields/config.py": "settings of the readout, importable without torch",
-    "ddmi_core/registry/consent.py": "what decides whether the code of a run folder is executed, apart from its import",
     "plugins/ddmi_image/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/plugin.py": "the description, which imports nothing heavy",
     "plugins/ddmi_nerf/signal.py": "the signal class",
