@@ -36,8 +36,8 @@ def build_report(run: Path, plugin: str | None = None) -> Path:
         DataError: if its data are missing or have changed.
     """
     folder = RunFolder(run)
-    result = own_figures(folder)
     model = load(run, plugin=plugin)
+    result = own_figures(folder)
     split = load_data(model.parts, model.config.data)
     check_data(folder, split)
     write_report(folder, model, split, result)

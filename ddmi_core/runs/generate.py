@@ -86,12 +86,15 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     paths = _paths(model, export, [f"sample-{number:04d}" for number in range(n)])
     parts = model.sample_parts(n, sampling=sampling)
     fewer = f"draw fewer samples at once: -n below {min(n, LARGEST_BATCH)}, and others with another --seed"
-    for start in range(0, n, LARGEST_BATCH):
+    done = 0
+    while done < n:
         with lowering("the sampling", fewer):
             fields = next(parts)
-        for number, path in enumerate(paths[start : start + LARGEST_BATCH]):
+        for number in range(len(fields)):
             with rendering():
+                path = paths[done + number]
                 model.write(finish(model.render(fields[number], export.size), (), path.suffix), path)
+        done += len(fields)
         del fields  # before the next part
     return paths
 

@@ -27,6 +27,7 @@ from ddmi_core.registry import registry
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.settings.resolve import dumps, resolve
+from resealed import resealed
 
 COMMANDS = ", ".join(sorted(names("commands")))
 
@@ -60,7 +61,7 @@ def tiny(tmp_path, monkeypatch):
     (tmp_path / "tiny_cli").mkdir()
     (tmp_path / "tiny_cli" / "__init__.py").write_text("")
     (tmp_path / "tiny_cli" / "weights").mkdir()
-    (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text(RUN)
+    (tmp_path / "tiny_cli" / "weights" / "run.toml").write_text(resealed(RUN))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     registry.register(TINY)
@@ -98,7 +99,7 @@ def engine(monkeypatch):
 def finished(tmp_path):
     folder = tmp_path / "done"
     folder.mkdir()
-    (folder / "run.toml").write_text(RUN)
+    (folder / "run.toml").write_text(resealed(RUN))
     return folder
 
 
@@ -622,7 +623,7 @@ RECORD = '[run]\nformat = 1\nplugin = "sphere"\ndistribution = "ddmi-sphere"\nve
     ids=" ".join,
 )
 def test_every_command_that_takes_a_run_says_how_to_get_its_plugin(tiny, finished, command):
-    (finished / "run.toml").write_text(RECORD)
+    (finished / "run.toml").write_text(resealed(RECORD))
     Path("in.txt").write_text("")
     assert ddmi(*command, status=2) == (
         "error: done needs plugin 'sphere' of ddmi-sphere 0.1.0, which is not installed. "
@@ -641,7 +642,7 @@ def test_a_warning_of_ddmi_is_one_line_without_code(capsys, monkeypatch):
 
 
 def test_publish_push_and_fetch_call_the_engine_and_print_where_it_is(engine, finished, monkeypatch):
-    (finished / "run.toml").write_text(RECORD)
+    (finished / "run.toml").write_text(resealed(RECORD))
     monkeypatch.chdir(finished.parent)
     published = engine("ddmi_core.runs.publish", "publish", 3_210_000)
     pushed = engine("ddmi_core.runs.hub", "push", "https://hub.test/me/x")
@@ -654,7 +655,7 @@ def test_publish_push_and_fetch_call_the_engine_and_print_where_it_is(engine, fi
     assert fetched == [(("me/x", Path("there")), {"revision": "v1"})]
     assert f"wrote {finished}; sample it with: ddmi sample {finished} --out samples" in text
     assert "first install its plugin 'sphere': pip install ddmi-sphere==0.1.0" in text
-    (finished / "run.toml").write_text(RECORD + 'file = "../mine.py"\n')
+    (finished / "run.toml").write_text(resealed(RECORD + 'file = "../mine.py"\n'))
     text = ddmi("fetch", "me/x", "there")
     assert "its domain is in the file mine.py, which is not downloaded; get it and add --plugin ./mine.py" in text
     assert "pip install" not in text
