@@ -29,7 +29,8 @@ def test_losses_depend_on_the_batch_alone_and_not_on_processes_or_parts(tmp_path
     for found in others:
         assert len(found) == len(whole) == 100
         for first, second in zip(whole, found, strict=True):
-            assert second == pytest.approx(first, rel=2e-4, abs=2e-5)
+            # Sums in another order differ in the last digits, which the game of the discriminator amplifies.
+            assert second == pytest.approx(first, rel=2e-4, abs=1e-4)
 
 
 def uniform(rows: int, generator: torch.Generator) -> torch.Tensor:
