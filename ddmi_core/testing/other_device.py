@@ -64,11 +64,20 @@ class _Functions(TorchFunctionMode):
         if args and isinstance(args[0], _Moved):
             if function is Tensor.new_tensor:
                 return function(args[0].plain, *args[1:], **{**given, "device": CPU}).to(given.get("device", DEVICE))
+            if function in (Tensor.__getitem__, Tensor.__setitem__):
+                return function(args[0], _index(args[1]), *args[2:], **given)
             if function is Tensor.tolist:
                 return args[0].plain.tolist()
             if function in (Tensor.numpy, Tensor.__array__):
                 raise WrongDevice("numpy() of a tensor that is not on the CPU")
         return function(*args, **given)
+
+
+def _index(index: Any) -> Any:
+    """An index with tensors in place of lists, which torch would make without values: to it, the device is `meta`."""
+    if isinstance(index, list):
+        return (torch.tensor(index) if index else torch.tensor(index, dtype=torch.long)).to(DEVICE)
+    return tuple(map(_index, index)) if isinstance(index, tuple) else index
 
 
 def _apply(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:

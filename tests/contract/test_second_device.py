@@ -85,3 +85,15 @@ def test_inference_mode_works_in_it_and_is_itself_afterwards():
         assert torch.ones(2).is_inference()
     assert torch.zeros(2, device="meta").is_meta
     assert not held(torch.zeros(2, device="meta"))
+
+
+def test_lists_of_indices_select_on_a_second_device():
+    values = torch.arange(12.0).view(3, 4)
+    with torch.no_grad(), second_device() as device:
+        for _ in range(50):  # torch would read memory that nobody has written
+            moved = values.to(device)
+            assert torch.equal(moved[:, [2, 0]].cpu(), values[:, [2, 0]])
+            assert torch.equal(moved[[True, False, True]].cpu(), values[[0, 2]])
+            assert moved[[]].shape == (0, 4)
+            moved[[1]] = -1.0
+            assert torch.equal(moved.cpu()[1], torch.full((4,), -1.0))
