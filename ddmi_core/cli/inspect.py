@@ -10,7 +10,6 @@ import typer
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource, check_run
 from ddmi_core.cli.output import print_json, print_lines, print_result
-from ddmi_core.grids.sizes import parse_size
 
 
 def report(run: options.RunFolder, plugin: options.RunFile = None, trust: options.Trust = False) -> None:
@@ -58,15 +57,23 @@ def view(
     serve(source.load, title, port, browser=not no_open, notice=typer.echo)
 
 
-def bench(plugin: options.ShippedPlugin = "", size: options.Size = "", as_json: options.Json = False) -> None:
-    """Measure the speed of field evaluation relative to the plain path and the matrix-product peak.
+def bench(
+    run: options.OptionalRun = None,
+    plugin: options.ShippedPlugin = "",
+    compare: options.Compared = None,
+    as_json: options.Json = False,
+) -> None:
+    """Measure the speed of this machine, and of the model of a run or a plugin on it, in about half a minute.
 
-    With --plugin and --size, also measure the time and memory of one exported sample of the shipped weights.
+    With --compare, print how measurements differ from those in a file of an earlier --json.
     """
-    view = parse_size(size) if size else None
-    if plugin:
-        ModelSource.checked(None, plugin)
+    from ddmi_core.runs.bench import measurement
 
-    from ddmi_core.runs.bench import measure_speed
+    before = measurement.read(compare) if compare else None
+    if run or plugin:
+        ModelSource.checked(run, plugin)
 
-    print_result(measure_speed(plugin, view or ()), as_json)
+    from ddmi_core.runs.bench.bench import measure_speed
+
+    result = measure_speed(run, plugin)
+    print_result(measurement.Comparison(result, before) if before else result, as_json)

@@ -166,4 +166,8 @@ Trust = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+Compared = Annotated[
+    Path | None,
+    typer.Option("--compare", metavar="FILE", help="Compare with the result in a file of --json.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

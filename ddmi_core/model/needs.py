@@ -23,7 +23,7 @@ from ddmi_core.model.build import (
     check_networks,
 )
 from ddmi_core.model.memory import STATE, Kept
-from ddmi_core.nested import move
+from ddmi_core.nested import mapped, move
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.config import TrainingConfig
@@ -105,7 +105,7 @@ def stage_needs(parts: AnyParts, config: RunConfig) -> dict[str, StageNeeds]:
 def _autoencoder(parts: AnyParts, config: RunConfig) -> StageNeeds:
     settings = config.autoencoder
     plain = evolve(settings, spectral=0.0, spectral_start=0.0, perceptual=evolve(settings.perceptual, kind="none"))
-    blanks = _Blanks(parts)
+    blanks = BlankSignals(parts)
     with META:
         model = build_autoencoder(parts, config)
         players = autoencoder_objectives(parts, evolve(config, autoencoder=plain), model, Split(blanks, blanks))
@@ -175,16 +175,21 @@ def _size(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-class _Blanks(SignalSet):
-    """One blank signal."""
+class BlankSignals(SignalSet):
+    """Copies of a blank signal, `DomainParts.blank`.
 
-    def __init__(self, parts: AnyParts) -> None:
-        self.blank, self.names, self.classes = parts.blank(), ("blank",), ()
-        self.labels = torch.zeros(1, dtype=torch.long)
+    Args:
+        parts: the domain.
+        count: number of copies.
+    """
+
+    def __init__(self, parts: AnyParts, count: int = 1) -> None:
+        self.blank, self.classes = parts.blank(), ()
+        self.names, self.labels = ("blank",) * count, torch.zeros(count, dtype=torch.long)
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None = None) -> Any:
-        """The signal."""
-        return self.blank
+        """One copy for each index."""
+        return mapped(self.blank, lambda tensor: tensor.expand(len(indices), *tensor.shape[1:]).clone())
 
     def fingerprint(self) -> str:
         """The same for all."""

@@ -11,7 +11,7 @@ from attrs import asdict, frozen
 from ddmi_core.allowance import free_memory
 from ddmi_core.model.needs import StageNeeds, stage_needs
 from ddmi_core.parts.domain_parts import AnyParts
-from ddmi_core.runs.bench import product_rate
+from ddmi_core.runs.bench.products import product_rate
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.distributed import default_device
 from ddmi_core.training.precision import native_bf16

@@ -350,7 +350,7 @@ def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
 
 def test_evaluate_and_bench_print_figures_or_json(engine, finished):
     engine("ddmi_core.evaluation.evaluate", "evaluate_run", Result())
-    engine("ddmi_core.runs.bench", "measure_speed", Result())
+    engine("ddmi_core.runs.bench.bench", "measure_speed", Result())
     assert ddmi("evaluate", finished) == "one\ntwo\n"
     assert json.loads(ddmi("evaluate", finished, "--json")) == Result().to_json()
     assert ddmi("bench") == "one\ntwo\n"

@@ -1,0 +1,1 @@
+"""The benchmark of a machine, and of one model on it."""

@@ -1,0 +1,195 @@
+"""The benchmark of `ddmi bench`: the machine's products, and everything that a user does with one model."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import re
+import resource
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from ddmi_core._version import __version__
+from ddmi_core.allowance import cores
+from ddmi_core.errors import DdmiError
+from ddmi_core.model.model import Model, load
+from ddmi_core.runs.bench.field_speed import WIDE, default_field, field_speed
+from ddmi_core.runs.bench.measurement import BenchResult, Machine, Measurement, repeated
+from ddmi_core.runs.bench.products import product_rates
+from ddmi_core.runs.bench.training_speed import STAGES, objectives, step_times
+from ddmi_core.runs.bench.two_processes import Pairs
+from ddmi_core.training.distributed import default_device
+from ddmi_core.training.precision import native_bf16
+
+SECONDS = 0.8  # of each measurement, about
+VIEWS = ("64", "128", "256")  # values of --size
+SLOW = 1.0  # seconds of a render, beyond which larger ones are left out
+RENDERS = 3  # of each view
+SAMPLES = 16
+
+
+class _Bench:
+    """Measurements as they come, and what is left out."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.found, self.left_out = device, list[Measurement](), list[str]()
+
+    def products(self) -> float:
+        """Rates of matrix products; returns that of float32."""
+        fastest = {}
+        for dtype in (torch.float32, torch.bfloat16):
+            name = str(dtype).removeprefix("torch.")
+            way, rates = product_rates(dtype, self.device)
+            self.found.append(Measurement(f"products, {name}", "GFLOP/s", [rate / 1e9 for rate in rates], note=way))
+            fastest[dtype] = max(rates)
+        return fastest[torch.float32]
+
+    def samples(self, model: Model) -> None:
+        """Sampling of latents and decoding, with the run's sampler."""
+        sampling = model.config.sampling
+        times = repeated(lambda: model.sample(SAMPLES), SECONDS, self.device, RENDERS)
+        note = f"{SAMPLES} at once, {sampling.sampler}:{sampling.steps}, guidance {sampling.guidance:g}"
+        self.found.append(Measurement("samples", "per s", [SAMPLES / one for one in times], note=note))
+
+    def renders(self, model: Model) -> None:
+        """A sample as a file of the domain's first type: the native view, then time and memory of larger ones."""
+        field, views = model.sample(1), {"native": None}
+        for text in VIEWS:
+            try:
+                views[text] = model.parts.parse_view(text)
+            except DdmiError as error:
+                self.left_out.append(f"--size {text}: {error}")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"field{model.suffix}")
+            for name, view in views.items():
+                times, peaks = [], []
+                for _ in range(1 + RENDERS):
+                    before, started = started_peak(), perf_counter()
+                    model.write(model.render(field, view), path)
+                    times.append(perf_counter() - started)
+                    peaks.append(peak_memory() - before if before else 0.0)
+                # The first one allocates memory, which later ones use again.
+                label = f"{name} view, rendered and written"
+                self.found.append(Measurement(label, "s", times[1:], "lower", model.suffix))
+                if max(peaks):
+                    self.found.append(Measurement(f"{name} view: memory", "MiB", (max(peaks),), "lower", "first time"))
+                if min(times) > SLOW and name != VIEWS[-1]:
+                    self.left_out.append(f"larger views: {name} takes over {SLOW:g} s")
+                    return
+
+    def training(self, model: Model) -> None:
+        """Training steps of both stages in each precision."""
+        precisions = ("fp32", "bf16") if native_bf16(self.device) else ("fp32",)
+        if len(precisions) == 1:
+            self.left_out.append("training steps in bf16: this processor has no bf16")
+        for stage in STAGES:
+            config, players = objectives(model, stage)
+            for precision in precisions:
+                times = step_times(stage, players, config, precision, SECONDS)
+                name = f"{stage}: training steps, {precision}"
+                self.found.append(
+                    Measurement(name, "per s", [1 / one for one in times], note=f"batch of {config.batch}")
+                )
+
+    def processes(self, pairs: Pairs) -> None:
+        """Two processes of a training."""
+        try:
+            self.found += pairs.measure()
+        except DdmiError as error:
+            self.left_out.append(str(error))
+
+
+def measure_speed(run: Path | None = None, plugin: str = "", points: int = 0) -> BenchResult:
+    """Measure matrix products, and the model of a run or the weights of a plugin; or fields of two default readouts.
+
+    Of a model, it measures the evaluation of its fields, renders of a sample, sampling, and training steps with its
+    settings, for which it makes new networks and signals without content.
+
+    Args:
+        run: folder of a finished run.
+        plugin: a plugin with weights; see `ddmi_core.load`.
+        points: of the lattice on which fields are evaluated, about; 0 for a number that suits the device.
+
+    Raises:
+        DdmiError: as `ddmi_core.load`.
+    """
+    started = perf_counter()
+    device = default_device()
+    bench = _Bench(device)
+    if run is None and not plugin:
+        rate = bench.products()
+        for name, field in (("default readout", default_field()), (f"readout of width {WIDE}", default_field(WIDE))):
+            bench.found += field_speed(field.to(device), rate, points, name)
+    else:
+        pairs = _pairs(bench, run, plugin)
+        model = load(run, plugin=plugin or None)
+        rate = bench.products()
+        bench.found += field_speed(model.sample(1), rate, points)
+        bench.samples(model)
+        bench.renders(model)
+        bench.training(model)
+        if pairs:
+            bench.processes(pairs)
+    seconds = perf_counter() - started
+    return BenchResult(_machine(device), str(run or plugin), seconds, tuple(bench.found), tuple(bench.left_out))
+
+
+def _pairs(bench: _Bench, run: Path | None, plugin: str) -> Pairs | None:
+    """Processes that are started now, because they take seconds to import torch; `None` if there can be none."""
+    reasons = {
+        "they are measured on CPUs alone": bench.device.type != "cpu",
+        "there is one core": cores() < 2,
+        "this system cannot fork processes": not Pairs.possible(),
+    }
+    if why := [reason for reason, holds in reasons.items() if holds]:
+        bench.left_out.append(f"two processes of one run: {why[0]}")
+        return None
+    pairs = Pairs(run, plugin, SECONDS)
+    pairs.prepare()
+    return pairs
+
+
+def _machine(device: torch.device) -> Machine:
+    name = "CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    return Machine(_processor(), cores(), torch.get_num_threads(), torch.__version__, __version__, name)
+
+
+def _processor() -> str:
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        yield from path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+
+
+def started_peak() -> float:
+    """Start a new peak of this process's memory, and return its present memory in MiB; 0 where that is impossible."""
+    gc.collect()
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    except OSError:
+        return 0.0
+    return _status("VmRSS")
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process since the last `started_peak`, in MiB; without one, since its start."""
+    # `ru_maxrss` would include the memory of the parent when it started this process.
+    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _status(name: str) -> float:
+    for line in _lines(Path("/proc/self/status")):
+        if found := re.match(rf"{name}:\s+(\d+)", line):
+            return int(found[1]) / 1024
+    return 0.0
