@@ -86,7 +86,7 @@ def trained(name, overrides):
     config = resolve(domain, "quick", overrides=["autoencoder.perceptual.kind=none", *overrides])
     parts = build_parts(domain, config.domain)
     torch.manual_seed(0)
-    model, blank = build_autoencoder(parts, config), needs._Blanks(parts)
+    model, blank = build_autoencoder(parts, config), needs.BlankSignals(parts)
     (objective,) = autoencoder_objectives(parts, config, model, Split(blank, blank)).values()
     for block in blocks(model):
         block.recomputes = config.autoencoder.training.gradient_checkpointing

@@ -67,13 +67,13 @@ def bench(
 
     With --compare, print how measurements differ from those in a file of an earlier --json.
     """
-    from ddmi_core.runs.bench import measurement
+    from ddmi_core.runs.bench import bench_result
 
-    before = measurement.read(compare) if compare else None
+    before = bench_result.read(compare) if compare else None
     if run or plugin:
         ModelSource.checked(run, plugin)
 
     from ddmi_core.runs.bench.bench import measure_speed
 
     result = measure_speed(run, plugin)
-    print_result(measurement.Comparison(result, before) if before else result, as_json)
+    print_result(bench_result.Comparison(result, before) if before else result, as_json)

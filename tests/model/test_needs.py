@@ -35,7 +35,7 @@ def needed(name, *overrides):
 )
 def test_activations_are_what_a_real_step_keeps(name, overrides):
     parts, config = needed(name, "autoencoder.perceptual.kind=none", *overrides)
-    blanks = needs._Blanks(parts)
+    blanks = needs.BlankSignals(parts)
     model = build_autoencoder(parts, config)
     (objective,) = autoencoder_objectives(parts, config, model, Split(blanks, blanks)).values()
     weights = {weight.data_ptr() for weight in objective.parameters()}

@@ -16,8 +16,7 @@ from ddmi_core.errors import DdmiError, RequestError
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.model.needs import BlankSignals
 from ddmi_core.runs.bench import bench, products, training_speed, two_processes
-from ddmi_core.runs.bench.field_speed import default_field, field_speed, hidden_operations
-from ddmi_core.runs.bench.measurement import (
+from ddmi_core.runs.bench.bench_result import (
     BenchResult,
     Comparison,
     Machine,
@@ -27,6 +26,7 @@ from ddmi_core.runs.bench.measurement import (
     table,
     verdict,
 )
+from ddmi_core.runs.bench.field_speed import default_field, field_speed, hidden_operations
 
 MACHINE = Machine("a processor", 2, 2, "2.6", "0.1", "CPU")
 

@@ -15,7 +15,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
-from ddmi_core.runs.bench.measurement import LEAST, Measurement
+from ddmi_core.runs.bench.bench_result import LEAST, Measurement
 
 POINTS, GPU_POINTS = 1 << 17, 1 << 21  # of a lattice, about
 CHUNKS = (2048, 4096, 8192, 16384, 65536)  # points of a call of the plain path; the fastest counts

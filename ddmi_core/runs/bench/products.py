@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.runs.bench.measurement import repeated
+from ddmi_core.runs.bench.bench_result import repeated
 
 CPU = torch.device("cpu")
 SIZES, GPU_SIZES = (256, 512, 1024, 2048), (4096, 8192)  # rows of square matrices

@@ -14,7 +14,7 @@ from attrs import evolve
 
 from ddmi_core.errors import DdmiError
 from ddmi_core.model.model import load
-from ddmi_core.runs.bench.measurement import Measurement
+from ddmi_core.runs.bench.bench_result import Measurement
 from ddmi_core.runs.bench.training_speed import STAGES, objectives, step_times
 
 PROCESSES = 2
