@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from ddmi_core.diffusion.samplers import Denoise
 from ddmi_core.errors import RequestError
+
+Pair = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 ALWAYS = (0.0, 1.0)
 
@@ -31,7 +35,7 @@ def classifier_free(
     Raises:
         RequestError: unless `0 <= low <= high <= 1`.
     """
-    return _guided(conditional, unconditional, scale, interval)
+    return guided(conditional, _pair(conditional, unconditional), scale, interval)
 
 
 def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[float, float] = ALWAYS) -> Denoise:
@@ -58,10 +62,20 @@ def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[f
         >>> data = dpmpp_2m(guided, path, noise.to(strong.device), path.times(16))  # doctest: +SKIP
         >>> fields = strong.decode(strong.shape.unpack(strong.normalisation.invert(data)))  # doctest: +SKIP
     """
-    return _guided(strong, weak, scale, interval)
+    return guided(strong, _pair(strong, weak), scale, interval)
 
 
-def _guided(main: Denoise, reference: Denoise, scale: float, interval: tuple[float, float]) -> Denoise:
+def guided(main: Denoise, both: Pair, scale: float, interval: tuple[float, float]) -> Denoise:
+    """Guidance by a function that returns both estimates, which may share work.
+
+    Args:
+        main: estimate that guidance strengthens.
+        both: `main` and the estimate that guidance leads away from.
+        scale, interval: as in `classifier_free`.
+
+    Raises:
+        RequestError: unless `0 <= low <= high <= 1`.
+    """
     low, high = interval
     if not 0 <= low <= high <= 1:
         raise RequestError(f"invalid guidance interval ({low}, {high}): need 0 <= low <= high <= 1")
@@ -69,11 +83,15 @@ def _guided(main: Denoise, reference: Denoise, scale: float, interval: tuple[flo
         return main
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
-        estimate = main(x, t)
         inside = (t >= low) & (t <= high)
-        if not bool(inside.any()):
-            return estimate
-        other = reference(x, t)
+        # Without an interval, nothing is read back from the device.
+        if interval != ALWAYS and not bool(inside.any()):
+            return main(x, t)
+        estimate, other = both(x, t)
         return torch.where(inside[:, None], other + scale * (estimate - other), estimate)
 
     return denoise
+
+
+def _pair(main: Denoise, reference: Denoise) -> Pair:
+    return lambda x, t: (main(x, t), reference(x, t))

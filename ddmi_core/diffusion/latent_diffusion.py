@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ddmi_core.api.conditions import TokenSequences
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.diffusion.denoisers.cross_attention import TokenCondition, pack
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
+from ddmi_core.diffusion.guidance import ALWAYS, classifier_free, guided
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import Target, target_from
 from ddmi_core.diffusion.paths import path_from
+from ddmi_core.diffusion.samplers import Denoise
 from ddmi_core.draws import normal_like, per_row
 from ddmi_core.fields.layout import Layout
 from ddmi_core.networks import as_maps
 from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
-Denoise = Callable[[Tensor, Tensor], Tensor]
+TOGETHER = 8  # latents of which one call makes both estimates; for more, it is hardly faster and needs more memory
 MIXING_LOGIT = -6.0  # at the start, as in the authors' code: the network's share is 0.0025
 
 
@@ -118,6 +121,29 @@ class LatentDiffusion(nn.Module):
             return self.target.to_data(noisy, self(noisy, times, chosen), times)
 
         return denoise
+
+    def guided(self, conditions: Tensor, scale: float, interval: tuple[float, float] = ALWAYS) -> Denoise:
+        """The denoiser under fixed conditions with classifier-free guidance; see `classifier_free`.
+
+        For few latents, one call of the network makes both estimates: for a single one, this takes two thirds of the
+        time of two calls on a CPU.
+
+        Raises:
+            RequestError: unless `0 <= low <= high <= 1`.
+        """
+        conditional, count = self.denoiser(conditions), len(conditions)
+        if count > TOGETHER:
+            return classifier_free(conditional, self.denoiser(), scale, interval)
+        none = self.condition.none(count).to(conditions)
+        if none.ndim == 3:  # sequences without tokens are padded to the length of the others
+            none = F.pad(none, (0, 0, 0, conditions.shape[1] - none.shape[1]))
+        pair = self.denoiser(torch.cat([conditions, none]))
+
+        def both(noisy: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+            estimate, free = pair(noisy.repeat(2, 1), times.expand(count).repeat(2)).chunk(2)
+            return estimate, free
+
+        return guided(conditional, both, scale, interval)
 
 
 class LatentSource(ABC):

@@ -24,10 +24,9 @@ from ddmi_core.completion.solve import solve
 from ddmi_core.conditions.text_network import check_trained
 from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
-from ddmi_core.diffusion.guidance import classifier_free
-from ddmi_core.diffusion.latent_diffusion import Denoise, LatentDiffusion
+from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
-from ddmi_core.diffusion.samplers import Progress, sampler_named
+from ddmi_core.diffusion.samplers import Denoise, Progress, sampler_named
 from ddmi_core.errors import DdmiWarning, NotFiniteError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
@@ -415,9 +414,7 @@ class Model:
         if not self.diffusion.conditioned:
             return self.diffusion.denoiser()
         own = self.config.sampling
-        conditional = self.diffusion.denoiser(given)
-        interval = own.guidance_from, own.guidance_to
-        return classifier_free(conditional, self.diffusion.denoiser(), guidance, interval)
+        return self.diffusion.guided(given, guidance, (own.guidance_from, own.guidance_to))
 
 
 def load(run: str | Path | None = None, *, plugin: str | None = None, device: str | None = None) -> Model:

@@ -8,10 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from ddmi_core.diffusion.config import DiffusionConfig
+from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import autoguidance, classifier_free
+from ddmi_core.diffusion.latent_diffusion import TOGETHER, LatentDiffusion
+from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.paths import RectifiedFlow
 from ddmi_core.diffusion.samplers import Denoise, ddim
 from ddmi_core.errors import RequestError
+from ddmi_core.fields.layout import Layout
 
 Guide = Callable[..., Denoise]
 both = pytest.mark.parametrize("guide", [classifier_free, autoguidance])
@@ -78,3 +83,34 @@ def test_interval_must_be_two_rising_times(guide: Guide, interval: tuple[float, 
 def test_an_interval_may_reach_both_ends_and_be_a_single_time(guide: Guide, interval: tuple[float, float]) -> None:
     guided = guide(Counting(2.0), Counting(0.5), 3.0, interval)
     torch.testing.assert_close(guided(X, torch.full((3,), interval[1])), 5.0 * X)
+
+
+LINE = Layout(axes=("t",), planes=(("t",),))
+SHAPE = LatentShape(channels=2, grids=((4,),))
+GIVEN = {
+    "classes": (3, 0, 0, torch.arange(12) % 3),
+    "vectors": (0, 5, 0, marked(torch.linspace(-1, 1, 60).view(12, 5))),
+    "tokens": (0, 0, 3, torch.linspace(-1, 1, 12 * 4 * 4).view(12, 4, 4).index_fill(2, torch.tensor(3), 1.0)),
+}
+
+
+@pytest.mark.parametrize("count", [1, TOGETHER, TOGETHER + 1])
+@pytest.mark.parametrize("kind", GIVEN)
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (0.3, 0.6)])
+def test_one_call_for_few_latents_estimates_the_same(kind: str, count: int, interval: tuple[float, float]) -> None:
+    classes, vectors, tokens, conditions = GIVEN[kind]
+    torch.manual_seed(0)
+    model = LatentDiffusion(LINE, SHAPE, classes, DiffusionConfig(), vectors, tokens).eval()
+    for weight in model.parameters():  # networks that start at zero ignore conditions
+        torch.nn.init.normal_(weight, std=0.3)
+    calls: list[int] = []
+    model.network.register_forward_hook(lambda network, given, output: calls.append(len(given[0][0])))
+    noisy, times = torch.randn(count, SHAPE.length), torch.linspace(0.2, 0.7, count)
+    with torch.no_grad():
+        found = model.guided(conditions[:count], 3.0, interval)(noisy, times)
+        made = list(calls)
+        plain = classifier_free(model.denoiser(conditions[:count]), model.denoiser(), 3.0, interval)(noisy, times)
+    torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-4)
+    if interval == (0.0, 1.0):
+        assert made == ([2 * count] if count <= TOGETHER else [count, count])
+        assert not torch.allclose(found, model.denoiser(conditions[:count])(noisy, times), rtol=0, atol=1e-3)
