@@ -7,6 +7,7 @@ argument of `forward`, because planes of different periodicity share weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import log
 
 import torch
@@ -24,6 +25,14 @@ from ddmi_core.fields.planes import Planes
 Wraps = tuple[bool, ...]  # whether each grid axis is periodic, slowest first; empty for none
 
 _CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+def _no_autocast_on_cpus(operation: Callable[..., Tensor], dtype: torch.dtype, *inputs: Tensor) -> Tensor:
+    """An operation on tensors; on CPUs without autocast, on the tensors in `dtype`."""
+    if inputs[0].device.type != "cpu":
+        return operation(*inputs)
+    with torch.autocast("cpu", enabled=False):
+        return operation(*(tensor.to(dtype) for tensor in inputs))
 
 
 class _Wrapping(_ConvNd):
@@ -58,10 +67,7 @@ class _Convolution3d(_Wrapping, nn.Conv3d):
 
         In bfloat16, torch's gradient of 3-D weights on CPUs is NaN for some sizes (2.13).
         """
-        if features.device.type != "cpu":
-            return super().forward(features, wraps)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(features.to(self.weight.dtype), wraps)
+        return _no_autocast_on_cpus(partial(super().forward, wraps=wraps), self.weight.dtype, features)
 
 
 class _Factorised(nn.Module):
@@ -217,11 +223,8 @@ def attention(
     Returns:
         `(B, heads, T, width)`.
     """
-    if query.device.type != "cpu":
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-    with torch.autocast("cpu", enabled=False):
-        query, key, value = query.float(), key.float(), value.float()
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+    attend = partial(F.scaled_dot_product_attention, attn_mask=mask, scale=scale)
+    return _no_autocast_on_cpus(attend, torch.float32, query, key, value)
 
 
 class Attention(Block):

@@ -91,9 +91,8 @@ class _Optimized:
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
         self.sharded = config.shard and shard(objective, accelerator.device)
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser = torch.optim.AdamW(  # each step sets its rate
             objective.trained.parameters(),
-            lr=config.rate * objective.rate,
             betas=(0.9, config.beta),
             weight_decay=config.weight_decay,
             fused=True,  # a third of the time, and it can skip a step without a host read

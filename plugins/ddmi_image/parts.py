@@ -28,7 +28,7 @@ class ImageParts(GridDomain[ImageSettings]):
     """Pictures as functions of x and y."""
 
     def sources(self) -> Mapping[str, Source]:
-        """Emoji by default, folders, and the data sets of the paper."""
+        """Emoji by default, folders, AFHQv2 and CelebA-HQ."""
         return {
             "openmoji": openmoji.load,
             "folder": folder.load,

@@ -37,7 +37,7 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
     """Objects as volume density and colour, trained from posed images."""
 
     def sources(self) -> Mapping[str, Source]:
-        """Cars by formulas, folders of posed images, and the data set of the paper."""
+        """Cars by formulas, folders of posed images, and SRN Cars."""
         return {"cars": cars.load, "folder": folder.load, "srn-cars": srn_cars.srn_cars}
 
     def read(self, path: Path) -> ViewSignal:

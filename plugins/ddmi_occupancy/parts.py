@@ -44,7 +44,7 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
     """Solid shapes as functions of x, y and z."""
 
     def sources(self) -> Mapping[str, Source]:
-        """Furniture by formulas, folders of meshes, and the data sets of the paper."""
+        """Furniture by formulas, folders of meshes, ShapeNet and Text2Shape."""
         return {
             "furniture": furniture.load,
             "folder": folder.load,

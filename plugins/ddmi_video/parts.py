@@ -38,7 +38,7 @@ class VideoParts(GridDomain[VideoSettings]):
     """Clips as functions of x, y and t."""
 
     def sources(self) -> Mapping[str, Source]:
-        """Drawn skies by default, moving digits, folders, and the data set of the paper."""
+        """Drawn skies by default, moving digits, folders, and SkyTimelapse."""
         return {
             "scenes": scenes.load,
             "digits": scenes.digits,

@@ -11,7 +11,7 @@ from unusual import LINE, QUICK, UNUSUAL, Grids, domain, on_grid
 
 from ddmi_core.api import Condition, TokenSequences
 from ddmi_core.conditions.text import word_condition
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import DataError, RequestError
 from ddmi_core.registry import limit
 from ddmi_core.scaffold.writing import write_plugin
 from ddmi_core.testing import ContractBroken, Subject, TimeLimit, check_named, examine
@@ -193,6 +193,18 @@ def test_conditions_without_captions_are_skipped_in_plain_words(names, words):
         (outcome,) = examine(subject, [check_named("conditions")]).outcomes
     assert outcome.state == SKIPPED
     assert outcome.found == f"{words}; classes need no check"
+
+
+def test_the_reason_names_the_file_that_read_refuses():
+    class Choosy(Grids):
+        def read(self, path):
+            raise DataError(f"{path}: it is too quiet")
+
+    with Subject(on_grid("choosy", LINE, (16,), Choosy)) as subject:
+        suffix = next(iter(subject.parts.exporters()))
+        (outcome,) = examine(subject, [check_named("files_read_back")]).outcomes
+    assert outcome.state == SKIPPED
+    assert outcome.found.startswith(f"read refuses the {suffix} file: original{suffix}: it is too quiet")
 
 
 def test_a_condition_that_needs_captions_is_named_beside_those_that_were_examined():

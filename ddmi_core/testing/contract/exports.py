@@ -137,7 +137,7 @@ def check_files_read_back(subject: Subject) -> Remark:
         try:
             signal = subject.parts.read(path)
         except DataError as error:
-            left.append(f"read does not take {suffix} files: {str(error).replace(str(path), path.name)}")
+            left.append(f"read refuses the {suffix} file: {str(error).replace(str(path), path.name)}")
             continue
         try:
             _same(subject, suffix, signal)
