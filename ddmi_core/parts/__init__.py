@@ -96,9 +96,11 @@ if TYPE_CHECKING:
     from ddmi_core.sources.decoding import Decoding as Decoding
     from ddmi_core.sources.decoding import damaged as damaged
     from ddmi_core.sources.decoding import decode_files as decode_files
+    from ddmi_core.sources.decoding import json_value as json_value
     from ddmi_core.sources.decoding import npz_arrays as npz_arrays
     from ddmi_core.sources.files import Entry as Entry
     from ddmi_core.sources.files import find_files as find_files
+    from ddmi_core.sources.files import given_file as given_file
     from ddmi_core.sources.folders import FileLabels as FileLabels
     from ddmi_core.sources.folders import FolderSource as FolderSource
     from ddmi_core.sources.folders import classes_of as classes_of

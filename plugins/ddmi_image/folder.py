@@ -9,7 +9,6 @@ import numpy as np
 from attrs import evolve
 
 from ddmi_core.api import Split
-from ddmi_core.errors import DataError
 from ddmi_core.parts import (
     PICTURE_MAKERS,
     Decoded,
@@ -18,6 +17,7 @@ from ddmi_core.parts import (
     FolderSource,
     GridSet,
     GridSignal,
+    given_file,
     reached_multiples,
     required_location,
     source_digest,
@@ -81,10 +81,10 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
     Raises:
         DataError: if the file is missing, is not a picture, or is beyond a limit.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    sizes = _reaching([reached_rows(path, str(path), settings.native, settings.fit)], settings).sizes
-    row = pack(read_picture(path, str(path), sizes[-1], settings.reading)[0], sizes)
+    entry = given_file(path, "picture file")
+    sizes = _reaching([_rows(entry, settings)], settings).sizes
+    with entry.opened() as file:
+        row = pack(read_picture(file, entry.name, sizes[-1], settings.reading)[0], sizes)
     return picture_set(row[None], [path.name], sizes, channels=settings.channels).batch([0])
 
 

@@ -29,10 +29,6 @@ _RESIZE = Image.Resampling.LANCZOS
 _CUT = "cut to the centre"
 _OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
 _CONTENTS = (  # what files that are no pictures begin with
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
-    (b"%PDF", "a PDF document"),
-    (b"version https://git-lfs", "a pointer of Git LFS; get the file with `git lfs pull`"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\xff\x0a", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
@@ -207,13 +203,11 @@ def _content(source: Path | BinaryIO) -> str:
             return _content(file)
     source.seek(0)
     head = source.read(64)
-    if not head:
-        return "the file is empty"
     if head[:4] in (b"II*\0", b"MM\0*"):
         return _tiff(source)
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif"):
         return "a HEIC picture, which Pillow does not read; convert it to JPEG or PNG"
-    return next((what for begin, what in _CONTENTS if head.lstrip().lower().startswith(begin.lower())), "")
+    return next((what for begin, what in _CONTENTS if head.startswith(begin)), "")
 
 
 def _tiff(file: BinaryIO) -> str:

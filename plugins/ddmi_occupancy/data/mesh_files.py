@@ -22,11 +22,6 @@ MOST_FACES = 2_000_000
 LIDS = 0.02  # share of the area that is added to close a mesh, above which a warning says so
 BARE = 0.005  # share of the area that bounds nothing, above which a warning says so
 WALLS = "if they are walls of no thickness, use --set domain.solid=wrap; otherwise close the mesh"
-FOREIGN = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
-    b"<!doctype html": "a web page, not a mesh; download the file again",
-    b"<html": "a web page, not a mesh; download the file again",
-}
 
 
 def read_mesh(
@@ -108,9 +103,6 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:
             f"{name}: {size / 2**20:.0f} MiB exceed the limit of {MOST_BYTES >> 20} MiB per mesh; simplify the mesh"
         )
     data = file.read()
-    for start, what in FOREIGN.items():
-        if data[:64].lstrip().lower().startswith(start):
-            raise DataError(f"{name}: {what}")
     suffix = Path(name).suffix.lower()
     with damaged(name, f"a mesh in the format {suffix[1:]}", "export it again"):
         mesh = READERS[suffix](data, name) if suffix in READERS else read_gltf(data, name, beside)

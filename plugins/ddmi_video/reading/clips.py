@@ -97,6 +97,7 @@ def find_videos(location: Path) -> list[VideoSource]:
             folders.setdefault(place.parent, []).append(entry)
     found = [VideoSource(entry.name, (entry,)) for entry in videos]
     for folder, frames in folders.items():
+        account().take(location, (frame.name for frame in frames), "frames of videos")
         name = str(folder) if folder.parts else location.stem
         found.append(VideoSource(name, tuple(frames), pictures=True))
     return sorted(found, key=lambda source: source.name)

@@ -94,7 +94,7 @@ class FrameFolder:
         with self._opened(entry) as picture:
             size = (picture.height, picture.width)
             if self.size not in (None, size):
-                raise size_changes(self.name, self.size or size, size)
+                raise size_changes(entry.name, self.size or size, size, "save all pictures of its folder at one size")
             self.size = size
             upright, of_colours = read_srgb(picture, entry.name)
         flat, of_background = laid_over(upright, self.background)

@@ -298,7 +298,7 @@ def test_one_object_that_cannot_be_read_is_told_with_its_folder(tmp_path):
     folder = blender(tmp_path / "mini")
     (folder / "transforms.json").write_text("{")
     for path in (folder, folder / "transforms.json"):
-        with pytest.raises(DataError, match=f"{folder}: transforms.json: not valid JSON"):
+        with pytest.raises(DataError, match=f"{folder}: transforms.json: is cut short"):
             read(path, SETTINGS)
 
 

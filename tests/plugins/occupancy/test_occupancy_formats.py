@@ -185,8 +185,6 @@ def test_buffers_are_found_by_percent_encoded_addresses(tmp_path):
         ("none.off", off(TRIANGLES)[4:], "its first line is not OFF"),
         ("four.off", off(TRIANGLES).replace("OFF", "4OFF"), "four or more dimensions"),
         ("draco.gltf", gltf(extensions={"KHR_draco_mesh_compression": {}})[0], "Draco.*pip install DracoPy"),
-        ("page.glb", b"<html>404</html>", "a web page, not a mesh"),
-        ("pointer.obj", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
 )
 def test_the_cause_of_what_cannot_be_read_is_named(name, data, message):

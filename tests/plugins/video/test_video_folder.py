@@ -254,7 +254,9 @@ def test_damage_in_the_middle_is_an_error_and_near_the_end_a_warning(folder, cap
 def test_frames_that_are_no_good_are_told(tmp_path):
     write_frames(tmp_path / "a", 6)
     Image.new("RGB", (32, 32)).save(tmp_path / "a" / "3.png")
-    with pytest.raises(DataError, match="a: the size of its frames changes from 64 x 48 to 32 x 32"):
+    with pytest.raises(
+        DataError, match=r"a/3\.png: the size of frames changes from 64 x 48 to 32 x 32\. Fix: save all"
+    ):
         load_all(tmp_path, SMALL)
     (tmp_path / "a" / "3.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"a/3\.png: not a picture"):
