@@ -32,8 +32,8 @@ from ddmi_occupancy.signal import ShapeSignal
 
 # Modules that decide the contents of a row: a change in one of them invalidates the cache.
 MAKERS = (
-    *("data/gltf.py", "data/mesh_files.py", "data/mesh_formats.py", "data/mesh_points.py", "data/ply.py"),
-    *("data/polygons.py", "data/sampling.py"),
+    *("data/gltf.py", "data/mesh_colours.py", "data/mesh_files.py", "data/mesh_formats.py", "data/mesh_points.py"),
+    *("data/ply.py", "data/polygons.py", "data/sampling.py"),
     *("geometry/mesh.py", "geometry/mesh_repair.py", "geometry/sheets.py", "geometry/winding_number.py"),
 )
 PACKAGE = Path(__file__).parent.parent

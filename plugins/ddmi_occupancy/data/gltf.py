@@ -33,7 +33,7 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
     """
     import trimesh
 
-    kind, tree = Path(name).suffix.lower()[1:], _tree(data, name)
+    kind, tree = Path(name).suffix.lower()[1:], gltf_tree(data, name)
     _check_compression(tree, name)
     _check_places(tree, name, beside)
     if missing := _absent_buffers(tree, beside):
@@ -66,7 +66,7 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
         raise DataError(f"{name}: cannot be read as {kind}: {error or type(error).__name__}") from error
 
 
-def _tree(data: bytes, name: str) -> dict[str, Any]:
+def gltf_tree(data: bytes, name: str) -> dict[str, Any]:
     """The JSON of a file.
 
     Raises:

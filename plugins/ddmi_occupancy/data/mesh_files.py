@@ -10,6 +10,7 @@ import numpy as np
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, damaged
 from ddmi_occupancy.data.gltf import read_gltf
+from ddmi_occupancy.data.mesh_colours import unlearned
 from ddmi_occupancy.data.mesh_formats import READERS
 from ddmi_occupancy.geometry.mesh import EXTENT, TriangleMesh, cleaned, normalised, open_edges
 from ddmi_occupancy.geometry.mesh_repair import oriented, outwards, repaired, single_sided
@@ -44,6 +45,8 @@ def read_mesh(
         DataError: if the file cannot be read, is too large, or does not contain a solid.
     """
     stored = triangles(file, name, beside)
+    file.seek(0)
+    of_colours = unlearned(file.read(), Path(name).suffix.lower())
     mesh = cleaned(stored, name)
     up = settings.up_in(Path(name).suffix)
     if up == "z":
@@ -61,7 +64,7 @@ def read_mesh(
     if backs := len(both.faces) - len(placed.faces):
         changes.append(Change("freed of the backs of double-sided faces", backs, "of the faces"))
     solid, more = _solid(placed, name, settings)
-    return solid, (*changes, *more)
+    return solid, (*changes, *more, *of_colours)
 
 
 def _solid(placed: TriangleMesh, name: str, settings: OccupancySettings) -> tuple[TriangleMesh, list[Change]]:
