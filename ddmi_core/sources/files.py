@@ -137,7 +137,7 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Seque
     if not wanted:
         known = ", ".join(suffixes[:SUFFIXES_SHOWN]) + (", ..." if len(suffixes) > SUFFIXES_SHOWN else "")
         raise DataError(f"{location}: contains no {kind}; accepted suffixes: {known}")
-    account().take(location, (entry.name for entry in wanted), kind)
+    account().take(location, (entry.name for entry in wanted), kind, again=False)
     return kept
 
 
