@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from ddmi_core.parts.picture_colours import PICTURE_MAKERS as PICTURE_MAKERS
     from ddmi_core.parts.picture_colours import changes_of_pictures as changes_of_pictures
     from ddmi_core.parts.picture_colours import laid_over as laid_over
+    from ddmi_core.parts.picture_colours import picture_suffixes as picture_suffixes
     from ddmi_core.parts.picture_colours import read_srgb as read_srgb
     from ddmi_core.parts.point_domain import PointDomain as PointDomain
     from ddmi_core.parts.point_domain import PointSampler as PointSampler

@@ -18,12 +18,13 @@ from ddmi_core.parts import (
     GridSet,
     GridSignal,
     given_file,
+    picture_suffixes,
     reached_multiples,
     required_location,
     source_digest,
 )
 from ddmi_image.packing import pack, picture_set, row_bytes
-from ddmi_image.reading import reached_rows, read_picture, suffixes
+from ddmi_image.reading import reached_rows, read_picture
 from ddmi_image.settings import ImageSettings
 
 MAKERS = (*PICTURE_MAKERS, *(Path(__file__).with_name(name) for name in ("reading.py", "packing.py")))  # of rows
@@ -52,7 +53,7 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
         DataError: as `load`.
     """
     location = required_location(location, "pictures")
-    folder = FolderSource(location, "pictures", suffixes(), settings.strict, settings.classes)
+    folder = FolderSource(location, "pictures", picture_suffixes(), settings.strict, settings.classes)
     entries, found_rows = folder.usable(
         folder.entries(settings.limit),
         lambda entry: _rows(entry, settings),

@@ -6,12 +6,11 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import frozen
-from PIL import ExifTags, Image, ImageColor, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, TiffImagePlugin, UnidentifiedImageError
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, damaged, laid_over, read_srgb
@@ -27,7 +26,6 @@ ALPHA = "alpha"  # a background of `Fit`: transparency is kept
 
 _RESIZE = Image.Resampling.LANCZOS
 _CUT = "cut to the centre"
-_OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
 _CONTENTS = (  # what files that are no pictures begin with
     (b"PK\x03\x04", "a zip archive"),
     (b"\xff\x0a", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
@@ -42,25 +40,6 @@ class Fit:
     fit: str = "crop"
     background: str = "white"
     white: float = 0.0
-
-
-@cache
-def suffixes() -> tuple[str, ...]:
-    """Suffixes of all formats that the installed Pillow decodes, in lower case; common ones first."""
-    Image.init()
-    common = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    stubs = {name for name, (kind, _) in Image.OPEN.items() if isinstance(kind, type) and _is_stub(kind)}
-    others = {
-        suffix
-        for suffix, name in Image.registered_extensions().items()
-        if name in Image.OPEN and name not in stubs | _OTHERS
-    }
-    return (*common, *sorted(others - set(common)))
-
-
-def _is_stub(kind: type) -> bool:
-    """Whether a format is recognised, but decoded by other programs alone."""
-    return issubclass(kind, ImageFile.StubImageFile)
 
 
 def reached_rows(source: Path | BinaryIO, name: str, size: tuple[int, int], fit: str = "crop") -> int:

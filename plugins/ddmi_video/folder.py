@@ -27,7 +27,7 @@ from ddmi_core.parts import (
     required_location,
     source_digest,
 )
-from ddmi_video.reading.clips import SUFFIXES, Clip, VideoSource, count_clips, find_videos, read_clip, video_of
+from ddmi_video.reading.clips import Clip, VideoSource, count_clips, find_videos, read_clip, suffixes, video_of
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError
 from ddmi_video.reading.worker_process import ClipReader, clip_reader
@@ -72,7 +72,7 @@ def load_all(location: Path | None, settings: VideoSettings, *, short: bool = Fa
         DataError, PluginError: as `load`.
     """
     location = required_location(location, "videos")
-    folder = FolderSource(location, "videos", SUFFIXES, settings.strict, settings.classes)
+    folder = FolderSource(location, "videos", suffixes(), settings.strict, settings.classes)
     sources = find_videos(location)
     with clip_reader(location, sources, settings) as reader:
         clips, changes = _count(reader, folder, sources, short)

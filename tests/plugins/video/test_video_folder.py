@@ -156,6 +156,13 @@ def test_folders_of_frames_are_videos(tmp_path):
     assert list(alone.names) == ["one@0.000s", "one@0.320s"]
 
 
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "tif", "ppm", "tga", "jp2", "avif"])
+def test_frames_of_all_formats_of_pictures_are_read(suffix, tmp_path):
+    write_frames(tmp_path / "a", 8, name=f"{{}}.{suffix}")
+    clips = load_all(tmp_path, evolve(SMALL, rate=8.0))
+    assert shown(clips, 0) == [0, 1, 2, 3]
+
+
 def test_what_is_done_to_a_folder_of_frames_is_recorded(tmp_path):
     write_frames(tmp_path / "a", 8)
     clear = tmp_path / "b"
