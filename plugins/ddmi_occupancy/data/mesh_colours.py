@@ -31,6 +31,7 @@ def unlearned(data: bytes, suffix: str) -> list[Change]:
 
 
 def _found(data: bytes, suffix: str) -> Iterator[str]:
+    found: dict[str, object]
     if suffix == ".obj":
         found = {COLOURS: OBJ_COLOURS.search(data), MATERIALS: OBJ_MATERIALS.search(data)}
     elif suffix == ".ply":
