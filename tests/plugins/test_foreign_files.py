@@ -6,8 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from ddmi_audio.folder import read as read_sound
-from ddmi_audio.settings import AudioSettings
 from PIL import Image
 
 from ddmi_core.errors import DataError
@@ -20,6 +18,7 @@ from ddmi_occupancy.data.folder import read as read_mesh
 from ddmi_occupancy.settings import OccupancySettings
 from ddmi_video.folder import read as read_video
 from ddmi_video.settings import VideoSettings
+from known_plugins import AUDIO
 
 CONTENTS = {
     "is empty": b"",
@@ -75,6 +74,13 @@ def nothing(place):
     """A file that is written as a whole later."""
 
 
+def read_sound(path):
+    from ddmi_audio.folder import read
+    from ddmi_audio.settings import AudioSettings
+
+    return read(path, AudioSettings())
+
+
 def meshes(suffix):
     return f"a.{suffix}", nothing, lambda place: read_mesh(place / f"a.{suffix}", OccupancySettings())
 
@@ -96,15 +102,16 @@ READERS = {  # a file, what makes the files around it, and what reads it
     "gltf": ("a.gltf", gltf, meshes("gltf")[2]),
     "buffer": ("b.bin", gltf, meshes("gltf")[2]),
     **{name: of_views(name) for name in ("transforms.json", "2.png", "mask-1.png", "points.ply")},
-    "wav": ("a.wav", nothing, lambda place: read_sound(place / "a.wav", AudioSettings())),
-    "flac": ("a.flac", nothing, lambda place: read_sound(place / "a.flac", AudioSettings())),
+    "wav": ("a.wav", nothing, lambda place: read_sound(place / "a.wav")),
+    "flac": ("a.flac", nothing, lambda place: read_sound(place / "a.flac")),
     **{name: captions(name) for name in ("a.txt", "a.json", "metadata.csv", "metadata.jsonl")},
 }
 
 
 @pytest.mark.parametrize("what", CONTENTS)
 @pytest.mark.parametrize("kind", READERS)
-def test_foreign_and_empty_files_are_named_as_such(kind, what, tmp_path):
+def test_foreign_and_empty_files_are_named_as_such(kind, what, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(AUDIO)
     name, make, read = READERS[kind]
     make(tmp_path)
     (tmp_path / name).write_bytes(CONTENTS[what])
