@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +22,9 @@ from ddmi_occupancy.settings import OccupancySettings
 SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
 MOST_BYTES = 1 << 28  # in a file
 MOST_FACES = 2_000_000
+HEAD = 1 << 14  # bytes that show the format
+SIGNS = {b"solid ": ".stl", b"ply\n": ".ply", b"ply\r": ".ply", b"OFF": ".off", b"glTF": ".glb", b"{": ".gltf"}
+OBJ_VERTEX = re.compile(rb"^v(?:[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?){3}", re.MULTILINE)
 LIDS = 0.02  # share of the area that is added to close a mesh, above which a warning says so
 BARE = 0.005  # share of the area that bounds nothing, above which a warning says so
 WALLS = "if they are walls of no thickness, use --set domain.solid=wrap; otherwise close the mesh"
@@ -107,6 +112,8 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:
         )
     data = file.read()
     suffix = Path(name).suffix.lower()
+    if (kind := _kind(data)) not in ("", suffix):
+        raise DataError(f"{name}: has the contents of a {kind} file. Fix: rename it to {Path(name).stem}{kind}")
     with damaged(name, f"a mesh in the format {suffix[1:]}", "export it again"):
         mesh = READERS[suffix](data, name) if suffix in READERS else read_gltf(data, name, beside)
     if not len(mesh.faces):
@@ -114,3 +121,11 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:
     if len(mesh.faces) > MOST_FACES:
         raise DataError(f"{name}: {len(mesh.faces):,} faces exceed the limit of {MOST_FACES:,}; simplify the mesh")
     return mesh
+
+
+def _kind(data: bytes) -> str:
+    """The suffix of the format that the contents show, as far as they do."""
+    start = data[:HEAD].removeprefix(BOM_UTF8).lstrip()
+    if kind := next((suffix for sign, suffix in SIGNS.items() if start.startswith(sign)), ""):
+        return kind
+    return ".obj" if OBJ_VERTEX.search(start) and b"\0" not in start else ""
