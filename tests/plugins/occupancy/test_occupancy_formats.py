@@ -204,7 +204,7 @@ FORMATS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "suffix"), permutations(FORMATS, 2))
+@pytest.mark.parametrize(("kind", "suffix"), list(permutations(FORMATS, 2)))
 def test_contents_of_another_format_are_named(kind, suffix):
     message = rf"a{suffix}: has the contents of a {kind} file\. Fix: rename it to a{kind}"
     with pytest.raises(DataError, match=message):
