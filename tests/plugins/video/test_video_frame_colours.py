@@ -176,6 +176,12 @@ def test_a_stream_that_begins_late_is_whole(file, tmp_path):
         assert video.duration == pytest.approx(2.96 if file == "a.avi" else 0.96, abs=0.01)
 
 
+def test_an_flv_file_whose_first_frame_is_late_for_reordered_frames_is_whole(tmp_path):
+    with Video(write(tmp_path, Kind("a.flv", "libx264", H264, rate=5, stamps=range(12)))) as video:
+        assert video.missing == ""
+        assert video.duration == pytest.approx(2.4, abs=0.01)
+
+
 def test_the_default_stream_is_read(tmp_path):
     sources = []
     for name, colour in (("one", (1, 0, 0)), ("two", (0, 0, 1))):
