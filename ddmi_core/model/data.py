@@ -173,7 +173,7 @@ def check_data(parts: AnyParts, config: RunConfig, trial: Callable[[Split], obje
         split = None
         try:
             split = load_data(parts, config.data)
-            check_enough(split)
+            check_enough(split, name)
             fitting_condition(parts, config, split)
             if trial is not None:
                 trial(split)
@@ -183,15 +183,19 @@ def check_data(parts: AnyParts, config: RunConfig, trial: Callable[[Split], obje
         return summarize(split, name)
 
 
-def check_enough(split: Split) -> None:
+def check_enough(split: Split, name: str) -> None:
     """Check that there are enough signals for a run.
+
+    Args:
+        split: the data.
+        name: of their source, for the message.
 
     Raises:
         DataError: if there are too few.
     """
     if len(split.train) < LEAST_TRAIN or not len(split.held_out):
         raise DataError(
-            f"the data have {counted(len(split.train), 'training signal')} and {len(split.held_out)} held out; a run "
+            f"{name}: {counted(len(split.train), 'training signal')} and {len(split.held_out)} held out; a run "
             f"requires at least {LEAST_TRAIN} and 1. Fix: give more signals, or another share to hold out"
         )
 

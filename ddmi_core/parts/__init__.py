@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from ddmi_core.parts.picture_colours import PICTURE_MAKERS as PICTURE_MAKERS
     from ddmi_core.parts.picture_colours import changes_of_pictures as changes_of_pictures
     from ddmi_core.parts.picture_colours import laid_over as laid_over
+    from ddmi_core.parts.picture_colours import picture_suffixes as picture_suffixes
     from ddmi_core.parts.picture_colours import read_srgb as read_srgb
     from ddmi_core.parts.point_domain import PointDomain as PointDomain
     from ddmi_core.parts.point_domain import PointSampler as PointSampler
@@ -96,9 +97,11 @@ if TYPE_CHECKING:
     from ddmi_core.sources.decoding import Decoding as Decoding
     from ddmi_core.sources.decoding import damaged as damaged
     from ddmi_core.sources.decoding import decode_files as decode_files
+    from ddmi_core.sources.decoding import json_value as json_value
     from ddmi_core.sources.decoding import npz_arrays as npz_arrays
     from ddmi_core.sources.files import Entry as Entry
     from ddmi_core.sources.files import find_files as find_files
+    from ddmi_core.sources.files import given_file as given_file
     from ddmi_core.sources.folders import FileLabels as FileLabels
     from ddmi_core.sources.folders import FolderSource as FolderSource
     from ddmi_core.sources.folders import classes_of as classes_of

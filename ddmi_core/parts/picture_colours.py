@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageFile, ImageOps
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import declared_colours
@@ -24,7 +24,27 @@ DARK_16 = (1 << 14) - 1  # 16-bit grey without a value above this may hold 10, 1
 SAME = 2  # of 255: profiles that change no colour by more are sRGB
 CONVERT = "convert it to 8 bits, or to 16 bits with white at 65535"
 
+_OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # by colour space of a profile
+
+
+@cache
+def picture_suffixes() -> tuple[str, ...]:
+    """Suffixes of all formats that the installed Pillow decodes, in lower case; common ones first."""
+    Image.init()
+    common = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+    stubs = {name for name, (kind, _) in Image.OPEN.items() if isinstance(kind, type) and _is_stub(kind)}
+    others = {
+        suffix
+        for suffix, name in Image.registered_extensions().items()
+        if name in Image.OPEN and name not in stubs | _OTHERS
+    }
+    return (*common, *sorted(others - set(common)))
+
+
+def _is_stub(kind: type) -> bool:
+    """Whether a format is recognised, but decoded by other programs alone."""
+    return issubclass(kind, ImageFile.StubImageFile)
 
 
 def read_srgb(

@@ -25,7 +25,7 @@ from ddmi_core.errors import DataError, DdmiError, PluginError
 from ddmi_core.evaluation.networks import feature_networks
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
-from ddmi_core.model.data import LEAST_TRAIN, check_enough
+from ddmi_core.model.data import LEAST_TRAIN, check_enough, source_name
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.memory import StageMemory, check_fits, free_on, kept_by
 from ddmi_core.model.model import Model
@@ -98,7 +98,7 @@ def rehearse(
         PluginError: if a step fails, with the place.
         DdmiError: an error that a step raises for the user.
     """
-    check_enough(split)
+    check_enough(split, source_name(parts, config.data))
     parts = build_parts(parts.domain, config.domain)  # its own, because parts may hold what they have computed
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
     started, device = time.process_time(), distributed.default_device()

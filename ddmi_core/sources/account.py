@@ -26,6 +26,7 @@ KINDS = 20  # lines of different problems, and names of files whose suffix no ot
 # Reasons, which follow a number of files:
 SUFFIX = "with another suffix"
 UNUSABLE = "cannot be used"
+IN_UNUSABLE = "in folders that cannot be used"
 NOT_CHOSEN = "beyond the setting limit"
 UNREAD_CAPTIONS = "captions that are not read"
 
@@ -97,25 +98,36 @@ class Account:
     remarks: list[Remark] = field(factory=list)
     _places: list[Path] = field(factory=list)
 
-    def take(self, location: Path, names: Iterable[str], kind: str) -> None:
+    def take(self, location: Path, names: Iterable[str], kind: str, *, again: bool = True) -> None:
         """Record files below a location as signals of a kind, or as used for another purpose.
 
         Files that are left out for another reason than their suffix stay so.
+
+        Args:
+            location: folder or archive.
+            names: of the files.
+            kind: what they are, in the plural.
+            again: also for files that are recorded with another purpose.
         """
         for name in names:
             key = self._key(location, name)
             if self.left_out.get(key, LeftOut(SUFFIX)).reason == SUFFIX:
                 self.left_out.pop(key, None)
-                self.taken[key] = kind
+                self.taken[key] = kind if again else self.taken.get(key, kind)
 
     def leave_out(self, location: Path, name: str, reason: str, detail: str = "") -> None:
         """Record a file or folder below a location that is not used.
 
-        Its suffix is no reason if it is taken, or left out for another reason.
+        Its suffix is no reason if it is taken, or left out for another reason. Files of an unusable folder are left out
+        with it.
         """
         key = self._key(location, name)
         if reason == SUFFIX and (key in self.taken or key in self.left_out):
             return
+        if reason == UNUSABLE and key not in self.taken:
+            for inside in [each for each in self.taken if each.startswith(f"{key}/")]:
+                del self.taken[inside]
+                self.left_out[inside] = LeftOut(IN_UNUSABLE)
         self.taken.pop(key, None)
         self.left_out[key] = LeftOut(reason, detail)
 

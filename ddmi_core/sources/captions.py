@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from ddmi_core.errors import DataError
 from ddmi_core.sources.account import UNREAD_CAPTIONS, account, data_warning
 from ddmi_core.sources.arrow_tables import CAPTIONS
+from ddmi_core.sources.decoding import json_value
 from ddmi_core.sources.files import RECORD, Entry, find_files
 
 TEXTS = (".txt", ".caption")  # of a file beside, one caption per line
@@ -22,6 +22,7 @@ TABLES = ("metadata.jsonl", "metadata.csv")
 FILE = "file_name"
 LONGEST = 1 << 16  # bytes of a caption file
 SHOWN = 5
+WRITE = "write one caption per line, or remove the file"
 
 
 def captions_beside(location: Path, names: Sequence[str], suffixes: Sequence[str], kind: str) -> list[tuple[str, ...]]:
@@ -97,13 +98,13 @@ def _place(name: str) -> str:
 
 
 def _lines(entry: Entry) -> tuple[str, ...]:
-    with entry.opened() as file:
+    with entry.opened(WRITE) as file:
         content = file.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise DataError(f"{entry.name}: more than {LONGEST} bytes; write short captions, one per line")
     captions = tuple(line.strip() for line in _text(content, entry.name).splitlines() if line.strip())
     if not captions:
-        raise DataError(f"{entry.name}: empty; write one caption per line, or remove the file")
+        raise DataError(f"{entry.name}: has only empty lines. Fix: {WRITE}")
     return captions
 
 
@@ -169,10 +170,7 @@ def _record(entry: Entry) -> dict[str, Any]:
 
 
 def _object(text: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}") from error
+    value = json_value(text, where, "write it again, or remove it")
     return value if isinstance(value, dict) else {}
 
 

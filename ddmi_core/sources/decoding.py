@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ CACHE = ArrayCache("decoded", arrays=4)
 AHEAD = 64  # files that threads decode before the first of them is used up
 FORMAT = 2  # of the notes of decoded files
 
+_BROKEN_OFF = re.compile(r"[\w.+-]*\s*")  # nothing, or a part of a number or word, to the end of a JSON text
 _ADDRESS = re.compile(r" ?<[^<>]* (at 0x[0-9a-f]+|name=[^<>]*)>")  # of an object or open file, in messages of decoders
 
 
@@ -65,6 +67,27 @@ def damaged(name: str, kind: str, fix: str = "") -> Iterator[None]:
         empty = "cut short" if isinstance(error, EOFError) else type(error).__name__
         reason = _ADDRESS.sub("", str(error)).strip() or empty
         raise DataError(f"{name}: not {kind}, or damaged: {reason}{end}") from error
+
+
+def json_value(text: str | bytes, where: str, fix: str) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        text: contents of a file, or one line of it; bytes are UTF-8.
+        where: name of the file, and line, for messages.
+        fix: what to do about a text that is not JSON, or cut short.
+
+    Raises:
+        DataError: for such a text.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        what = f"not JSON: {error}"
+        if isinstance(error, json.JSONDecodeError):
+            ends = _BROKEN_OFF.fullmatch(error.doc, error.pos) or error.msg.startswith("Unterminated string")
+            what = "is cut short, in the middle of its JSON" if ends else what
+        raise DataError(f"{where}: {what}. Fix: {fix}") from error
 
 
 @contextmanager

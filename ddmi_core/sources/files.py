@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import struct
@@ -43,6 +44,16 @@ UNOPENED = "archives or tables beside files, which are not opened"
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 INDICES = ArrayCache("indices", arrays=4096, room=1 << 30)
 
+# What files of no kind of data begin with, in lower case; often what a failed download leaves under any suffix.
+FOREIGN = {
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML document, such as a server's error message",
+    b"%pdf": "a PDF document",
+    b"version https://git-lfs": "a pointer of Git LFS",
+}
+HEAD = 64  # bytes
+
 
 @frozen
 class Entry:
@@ -53,17 +64,22 @@ class Entry:
     reader: Callable[[], BinaryIO]
 
     @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
+    def opened(self, fix: str = "copy or download it again, or remove it") -> Iterator[BinaryIO]:
         """Open the file for reading.
 
+        Args:
+            fix: what to do about an empty or foreign file, for the error.
+
         Raises:
-            DataError: if it cannot be read.
+            DataError: if it cannot be read, or is empty, or is a web page or the like; see `check_content`.
         """
         try:
             file = self.reader()
         except DAMAGED as error:
             raise DataError(f"{self.name}: cannot be read: {_reason(error)}") from error
         with file:
+            check_content(file.read(HEAD), self.name, fix)
+            file.seek(0)
             yield file
 
 
@@ -121,8 +137,45 @@ def find_files(location: Path, suffixes: Sequence[str], kind: str, beside: Seque
     if not wanted:
         known = ", ".join(suffixes[:SUFFIXES_SHOWN]) + (", ..." if len(suffixes) > SUFFIXES_SHOWN else "")
         raise DataError(f"{location}: contains no {kind}; accepted suffixes: {known}")
-    account().take(location, (entry.name for entry in wanted), kind)
+    account().take(location, (entry.name for entry in wanted), kind, again=False)
     return kept
+
+
+def check_content(head: bytes, name: str, fix: str) -> None:
+    """Refuse what no reader of data can use, whatever its suffix: an empty file, or one of `FOREIGN`.
+
+    Args:
+        head: the first bytes of the file; all of them, if there are fewer than `HEAD`.
+        name: for the message.
+        fix: what to do about it.
+
+    Raises:
+        DataError: for such a file.
+    """
+    if not head:
+        raise DataError(f"{name}: is empty. Fix: {fix}")
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    what = next((what for begin, what in FOREIGN.items() if start.startswith(begin)), "")
+    if what:
+        suffix = PurePosixPath(name).suffix.lower()
+        do = "get the file itself with `git lfs pull`" if "LFS" in what else fix
+        raise DataError(f"{name}: is {what}, not a {suffix} file. Fix: {do}")
+
+
+def given_file(path: Path, kind: str) -> Entry:
+    """A single file that a user names; its path is its name in messages.
+
+    Args:
+        path: of the file.
+        kind: what it should be, for messages: `mesh file`.
+
+    Raises:
+        DataError: if it is missing, or a folder, pipe or device.
+    """
+    check_regular(path)
+    if not path.is_file():
+        raise DataError(f"{path}: {f'a folder, not a {kind}' if path.is_dir() else 'no such file'}")
+    return Entry(str(path), _stamp(path.stat()), partial(_open, str(path)))
 
 
 def check_regular(path: Path) -> None:
@@ -166,8 +219,7 @@ def _in_folder(folder: Path) -> Iterator[Entry]:
         for item in inside:  # by system calls of the entry, because there may be millions
             name = f"{below}{_text(item.name)}"
             if item.is_file():
-                status = item.stat()
-                yield Entry(name, f"{status.st_size} {status.st_mtime_ns}", partial(_open, item.path))
+                yield Entry(name, _stamp(item.stat()), partial(_open, item.path))
             elif not item.is_dir():
                 account().leave_out(folder, name, NOWHERE if item.is_symlink() else SPECIAL)
             elif item.name.startswith(HIDDEN_NAMES):
@@ -186,6 +238,10 @@ def _name(path: Path, folder: Path) -> str:
 
 def _open(path: str) -> BinaryIO:
     return Path(path).open("rb")
+
+
+def _stamp(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _text(name: str) -> str:
@@ -249,7 +305,7 @@ def _prefixed(prefix: str, name: str) -> str:
 def _in_tar(location: Path) -> Iterator[Entry]:
     """Files of an uncompressed tar archive, whose places in it are read once and kept in the user's cache."""
     status = location.stat()
-    stamp = f"{status.st_size} {status.st_mtime_ns}"
+    stamp = _stamp(status)
 
     def index() -> tuple[Rows, list[tuple[str, int, int]]]:
         try:
@@ -284,8 +340,7 @@ def _in_tables(location: Path, names: Sequence[str], suffixes: Sequence[str], ca
     told = all(splits) and len(set(splits)) > 1
     for name, split in zip(names, splits, strict=True):
         path = location / name
-        status = path.stat()
-        stamp = f"{status.st_size} {status.st_mtime_ns}"
+        stamp = _stamp(path.stat())
         table = str(PurePosixPath(name).with_suffix("")).replace("/", "-")
         for row in table_rows(path, stamp, captions):
             below = PurePosixPath(split if told else "", row.label, f"{table}:{row.number:06d}")

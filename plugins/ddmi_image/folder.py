@@ -9,7 +9,6 @@ import numpy as np
 from attrs import evolve
 
 from ddmi_core.api import Split
-from ddmi_core.errors import DataError
 from ddmi_core.parts import (
     PICTURE_MAKERS,
     Decoded,
@@ -18,12 +17,14 @@ from ddmi_core.parts import (
     FolderSource,
     GridSet,
     GridSignal,
+    given_file,
+    picture_suffixes,
     reached_multiples,
     required_location,
     source_digest,
 )
 from ddmi_image.packing import pack, picture_set, row_bytes
-from ddmi_image.reading import reached_rows, read_picture, suffixes
+from ddmi_image.reading import reached_rows, read_picture
 from ddmi_image.settings import ImageSettings
 
 MAKERS = (*PICTURE_MAKERS, *(Path(__file__).with_name(name) for name in ("reading.py", "packing.py")))  # of rows
@@ -52,7 +53,7 @@ def load_all(location: Path | None, settings: ImageSettings) -> GridSet:
         DataError: as `load`.
     """
     location = required_location(location, "pictures")
-    folder = FolderSource(location, "pictures", suffixes(), settings.strict, settings.classes)
+    folder = FolderSource(location, "pictures", picture_suffixes(), settings.strict, settings.classes)
     entries, found_rows = folder.usable(
         folder.entries(settings.limit),
         lambda entry: _rows(entry, settings),
@@ -81,10 +82,10 @@ def read(path: Path, settings: ImageSettings) -> GridSignal:
     Raises:
         DataError: if the file is missing, is not a picture, or is beyond a limit.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a picture file' if path.is_dir() else 'no such file'}")
-    sizes = _reaching([reached_rows(path, str(path), settings.native, settings.fit)], settings).sizes
-    row = pack(read_picture(path, str(path), sizes[-1], settings.reading)[0], sizes)
+    entry = given_file(path, "picture file")
+    sizes = _reaching([_rows(entry, settings)], settings).sizes
+    with entry.opened() as file:
+        row = pack(read_picture(file, entry.name, sizes[-1], settings.reading)[0], sizes)
     return picture_set(row[None], [path.name], sizes, channels=settings.channels).batch([0])
 
 

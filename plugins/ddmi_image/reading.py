@@ -6,12 +6,11 @@ import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import frozen
-from PIL import ExifTags, Image, ImageColor, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, TiffImagePlugin, UnidentifiedImageError
 
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, damaged, laid_over, read_srgb
@@ -27,12 +26,7 @@ ALPHA = "alpha"  # a background of `Fit`: transparency is kept
 
 _RESIZE = Image.Resampling.LANCZOS
 _CUT = "cut to the centre"
-_OTHERS = {"EPS", "MPEG"}  # a program for Ghostscript, and a kind that is recognised but not decoded
 _CONTENTS = (  # what files that are no pictures begin with
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
-    (b"%PDF", "a PDF document"),
-    (b"version https://git-lfs", "a pointer of Git LFS; get the file with `git lfs pull`"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\xff\x0a", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture, which Pillow does not read; convert it to PNG"),
@@ -46,25 +40,6 @@ class Fit:
     fit: str = "crop"
     background: str = "white"
     white: float = 0.0
-
-
-@cache
-def suffixes() -> tuple[str, ...]:
-    """Suffixes of all formats that the installed Pillow decodes, in lower case; common ones first."""
-    Image.init()
-    common = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-    stubs = {name for name, (kind, _) in Image.OPEN.items() if isinstance(kind, type) and _is_stub(kind)}
-    others = {
-        suffix
-        for suffix, name in Image.registered_extensions().items()
-        if name in Image.OPEN and name not in stubs | _OTHERS
-    }
-    return (*common, *sorted(others - set(common)))
-
-
-def _is_stub(kind: type) -> bool:
-    """Whether a format is recognised, but decoded by other programs alone."""
-    return issubclass(kind, ImageFile.StubImageFile)
 
 
 def reached_rows(source: Path | BinaryIO, name: str, size: tuple[int, int], fit: str = "crop") -> int:
@@ -207,13 +182,11 @@ def _content(source: Path | BinaryIO) -> str:
             return _content(file)
     source.seek(0)
     head = source.read(64)
-    if not head:
-        return "the file is empty"
     if head[:4] in (b"II*\0", b"MM\0*"):
         return _tiff(source)
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif"):
         return "a HEIC picture, which Pillow does not read; convert it to JPEG or PNG"
-    return next((what for begin, what in _CONTENTS if head.lstrip().lower().startswith(begin.lower())), "")
+    return next((what for begin, what in _CONTENTS if head.startswith(begin)), "")
 
 
 def _tiff(file: BinaryIO) -> str:

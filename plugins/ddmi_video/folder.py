@@ -22,14 +22,14 @@ from ddmi_core.parts import (
     account,
     choose,
     data_warning,
+    given_file,
     mirroring,
     required_location,
     source_digest,
 )
-from ddmi_video.reading.clips import SUFFIXES, Clip, VideoSource, count_clips, find_videos, read_clip, video_of
+from ddmi_video.reading.clips import Clip, VideoSource, count_clips, find_videos, read_clip, suffixes, video_of
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError
-from ddmi_video.reading.video import Video
 from ddmi_video.reading.worker_process import ClipReader, clip_reader
 from ddmi_video.settings import VideoSettings
 
@@ -72,7 +72,7 @@ def load_all(location: Path | None, settings: VideoSettings, *, short: bool = Fa
         DataError, PluginError: as `load`.
     """
     location = required_location(location, "videos")
-    folder = FolderSource(location, "videos", SUFFIXES, settings.strict, settings.classes)
+    folder = FolderSource(location, "videos", suffixes(), settings.strict, settings.classes)
     sources = find_videos(location)
     with clip_reader(location, sources, settings) as reader:
         clips, changes = _count(reader, folder, sources, short)
@@ -97,10 +97,9 @@ def read(path: Path, settings: VideoSettings) -> GridSignal:
         DataError: if the file is missing, cannot be used, or is shorter than a clip.
         PluginError: if the back end is not installed.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a video file' if path.is_dir() else 'no such file'}")
-    with Video(path, backend=settings.reader, look=settings.look) as video:
-        count_clips(video, str(path), settings)
+    source = VideoSource(str(path), (given_file(path, "video file"),))
+    with source.opened(settings) as video:
+        count_clips(video, source.name, settings)
         clip, _ = read_clip(video, 0, settings)
     return GridSet([clip[None]], [path.name]).batch([0])
 

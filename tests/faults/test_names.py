@@ -46,7 +46,7 @@ def put(folder, name, data):
 def picture(number):
     file = io.BytesIO()
     draw = np.random.default_rng(number)
-    Image.fromarray(draw.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(file, "PNG")
+    Image.fromarray(draw.integers(0, 255, (16, 20, 3), dtype=np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
@@ -88,13 +88,21 @@ def test_a_whole_run_of_files_with_any_names(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder, run = written("image", tmp_path / "data"), tmp_path / "run"
     sets = [word for each in QUICK for word in ("--set", each)]
-    did("run", "--plugin", "image", "--config", TINY, "--data", folder, "--out", run, *sets)
-    inputs = sorted(os.fsdecode(path) for path in os.listdir(os.fsencode(folder)))
+    (folder / "notes.docx").write_bytes(b"PK")
+    printed = did("run", "--plugin", "image", "--config", TINY, "--data", folder, "--out", run, *sets)
+    assert "files: 5 pictures; 1 left out (1 with another suffix)" in printed
+    inputs = sorted(os.fsdecode(path) for path in os.listdir(os.fsencode(folder)) if path != b"notes.docx")
     did("reconstruct", run, *(f"{folder}/{name}" for name in inputs), "--out", tmp_path / "made")
     assert len(list((tmp_path / "made").iterdir())) == len(NAMES)
     did("sample", run, "-n", "1", "--out", tmp_path / "samples")
     did("report", run)
     did("status", run)
-    assert not CONTROL.search((run / "report.html").read_text(encoding="utf-8"))
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert not CONTROL.search(report)
+    assert "5 pictures; 1 left out (1 with another suffix)" in report
+    assert "5 signals cut to the centre: 0.2 of the area" in report
+    kept = json.loads((run / "data.json").read_text(encoding="utf-8"))
+    assert "notes.docx" in kept["left_out"]
+    assert len(kept["changes"]) == 5
     for path in run.glob("*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))

@@ -102,7 +102,7 @@ def numbered(train, held_out, classes=(), captions=False):
 @pytest.mark.parametrize(("train", "held_out"), [(1, 1), (2, 0)])
 def test_too_few_signals_are_an_error_of_the_check(train, held_out):
     found = data.check_data(parts(numbers=numbered(train, held_out)), config())
-    assert found.error.startswith(f"the data have {counted(train, 'training signal')} and {held_out} held out; a run")
+    assert found.error.startswith(f"numbers: {counted(train, 'training signal')} and {held_out} held out; a run")
     assert found.lines()[0] == f"numbers: {counted(train, 'training signal')}, {held_out} held out"
 
 

@@ -122,7 +122,7 @@ def test_tables_without_captions_and_damaged_ones_are_told(tones):
     (warning,) = account.warnings
     assert warning.text == "metadata.csv gives no captions: it has the columns file, label"
     (tones / "metadata.jsonl").write_text('{"file_name": "1.tone", "text": "a"}\n{"file_name"')
-    with pytest.raises(DataError, match=r"metadata\.jsonl, line 2: not JSON"):
+    with pytest.raises(DataError, match=r"metadata\.jsonl, line 2: is cut short"):
         beside(tones)
 
 
@@ -143,7 +143,11 @@ def test_files_without_captions_are_in_the_account(folder):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b" \n", "1.txt: empty; write one"), (b"caf\xe9", "not UTF-8 text"), (b"a" * 70000, "more than 65536")],
+    [
+        (b" \n", "1.txt: has only empty lines. Fix: write one"),
+        (b"caf\xe9", "not UTF-8 text"),
+        (b"a" * 70000, "more than 65536"),
+    ],
 )
 def test_files_that_are_no_captions_are_told(folder, content, message):
     (folder / "1.txt").write_bytes(content)

@@ -23,6 +23,7 @@ from ddmi_core.parts import (
     FolderSource,
     GridSet,
     GridSignal,
+    given_file,
     reached_multiples,
     required_location,
     source_digest,
@@ -111,9 +112,7 @@ def read(path: Path, settings: AudioSettings) -> GridSignal:
     Raises:
         DataError: if the file is missing, is not a sound, or is too short.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a sound file' if path.is_dir() else 'no such file'}")
-    with path.open("rb") as file:
+    with given_file(path, "sound file").opened() as file:
         sound = opened(file, str(path))
         found = _long_enough(sound.facts, str(path), settings)
         settings = _reaching([found.rate], settings)

@@ -220,8 +220,6 @@ def _wav(file: BinaryIO, name: str) -> WavSound | None:
     end = file.tell()
     file.seek(0)
     head = file.read(12)
-    if not head:
-        raise DataError(f"{name}: the file is empty; copy or export it again")
     if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
         return None
     whole, long = struct.unpack("<I", head[4:8])[0], 0

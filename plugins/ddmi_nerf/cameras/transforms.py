@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import json_value
 from ddmi_nerf.cameras.camera import Camera, Capture, Shot
 from ddmi_nerf.cameras.conventions import as_number, flipped, matrix
 from ddmi_nerf.cameras.intrinsics import HeaderOf, Intrinsics, fitted
@@ -100,10 +101,7 @@ def _frames(shots: Sequence[Shot]) -> list[dict[str, Any]]:
 
 
 def _content(text: str, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{name}: not valid JSON: {error}; export the cameras again") from error
+    content = json_value(text, name, "export the cameras again")
     frames = content.get("frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or not frames:
         raise DataError(f"{name}: no list 'frames'; add one frame for each image")

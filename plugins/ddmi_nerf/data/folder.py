@@ -16,13 +16,13 @@ from ddmi_core.parts import (
     FolderSource,
     choose,
     data_warning,
+    picture_suffixes,
     required_location,
     source_digest,
 )
 from ddmi_nerf.data.objects import CAPTION, ObjectFiles, account_for, find_objects
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.preprocessing import has_cloud, pack
-from ddmi_nerf.data.reading import SUFFIXES
 from ddmi_nerf.data.view_set import ViewSet
 from ddmi_nerf.settings import NerfSettings
 from ddmi_nerf.signal import ViewSignal
@@ -64,7 +64,7 @@ def load_all(location: Path | None, settings: NerfSettings, trained: bool = True
     folder = FolderSource(
         required_location(location, "objects with views"),
         "objects",
-        (*SUFFIXES, ".json"),
+        (*picture_suffixes(), ".json"),
         settings.strict,
         settings.classes,
     )

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from attrs import evolve, frozen
 
 from ddmi_core.errors import DataError
-from ddmi_core.parts import Entry, account, damaged, find_files
+from ddmi_core.parts import Entry, account, damaged, find_files, picture_suffixes
 from ddmi_nerf.cameras import srn
 from ddmi_nerf.cameras.camera import Capture, Shot
 from ddmi_nerf.cameras.camera_checks import check_centres
@@ -27,7 +27,7 @@ from ddmi_nerf.cameras.numpy_files import (
     read_neus,
 )
 from ddmi_nerf.cameras.transforms import list_frames, read_transforms
-from ddmi_nerf.data.reading import SUFFIXES, picture_header
+from ddmi_nerf.data.reading import picture_header
 
 TRANSFORMS, TRAINING, TESTING = "transforms.json", "transforms_train.json", "transforms_test.json"
 COLMAP_CAMERAS = ("sparse/0/cameras.bin", "sparse/0/cameras.txt", "sparse/cameras.bin", "sparse/cameras.txt")
@@ -107,7 +107,7 @@ class ObjectFiles:
     def find(self, path: str) -> Entry | None:
         """Find a file by its path from the object's folder; the suffix of an image may be omitted."""
         whole = self._path(path)
-        ends = ("", *SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))
+        ends = ("", *picture_suffixes(), *(suffix.upper() for suffix in picture_suffixes()))
         return next((self.entries[whole + end] for end in ends if whole + end in self.entries), None)
 
     def picture(self, path: str) -> Entry:
@@ -178,7 +178,9 @@ class ObjectFiles:
         """Paths of the images in the first of the folders that has some, sorted by name."""
         for folder in folders:
             start = self._path(folder) + "/"
-            found = sorted(name for name in self.entries if name.startswith(start) and name.lower().endswith(SUFFIXES))
+            found = sorted(
+                name for name in self.entries if name.startswith(start) and name.lower().endswith(picture_suffixes())
+            )
             if found:
                 return [f"{folder}/{name.removeprefix(start)}" for name in found]
         return []
@@ -240,7 +242,9 @@ def find_objects(location: Path) -> list[ObjectFiles]:
     place, wanted = (location.parent, location.name) if location.suffix == ".json" else (location, "")
     if wanted and not location.is_file():
         raise DataError(f"{location}: camera file not found; check the path")
-    found = find_files(place, (*SUFFIXES, ".json", ".txt", ".ply", ".bin", ".npy", ".npz"), "files of posed views")
+    found = find_files(
+        place, (*picture_suffixes(), ".json", ".txt", ".ply", ".bin", ".npy", ".npz"), "files of posed views"
+    )
     entries = {entry.name: entry for entry in found}
     if wanted:
         return [ObjectFiles(location.parent.name or location.stem, "", wanted, entries)]
@@ -288,7 +292,7 @@ def account_for(location: Path, objects: Sequence[ObjectFiles], kept: Container[
         elif owner is not None and owner not in kept:
             why = "that cannot be used" if owner in chosen else "beyond the setting limit"
             account().leave_out(place, name, f"of an object {why}")
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(picture_suffixes()):
             account().leave_out(place, name, "of no camera")
         else:
             account().take(place, [name], "files of cameras, points or captions")

@@ -18,7 +18,6 @@ from ddmi_nerf.cameras.camera import Camera, Shot
 from ddmi_nerf.cameras.intrinsics import Header
 from ddmi_nerf.cameras.lens import Lens
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MOST_PIXELS = 100_000_000
 WHITE = 253  # least value of all channels of white pixels without noise
 FARTHEST_WHITE = 64  # below white, of a background with noise
@@ -309,7 +308,7 @@ def _resized(values: npt.NDArray[np.float32], size: int) -> Pixels:
 @contextmanager
 def _opened(file: BinaryIO, name: str) -> Iterator[Image.Image]:
     """Open an image; any exception of a decoder becomes a DataError with the file's name."""
-    with damaged(name, f"an image in a supported format ({', '.join(SUFFIXES)})", "copy it again"):
+    with damaged(name, "an image in a known format", "copy it again"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)

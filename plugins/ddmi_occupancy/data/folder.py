@@ -15,6 +15,7 @@ from ddmi_core.parts import (
     Entry,
     FolderSource,
     account,
+    given_file,
     required_location,
     source_digest,
 )
@@ -31,8 +32,8 @@ from ddmi_occupancy.signal import ShapeSignal
 
 # Modules that decide the contents of a row: a change in one of them invalidates the cache.
 MAKERS = (
-    *("data/gltf.py", "data/mesh_files.py", "data/mesh_formats.py", "data/mesh_points.py", "data/ply.py"),
-    *("data/polygons.py", "data/sampling.py"),
+    *("data/gltf.py", "data/mesh_colours.py", "data/mesh_files.py", "data/mesh_formats.py", "data/mesh_points.py"),
+    *("data/ply.py", "data/polygons.py", "data/sampling.py"),
     *("geometry/mesh.py", "geometry/mesh_repair.py", "geometry/sheets.py", "geometry/winding_number.py"),
 )
 PACKAGE = Path(__file__).parent.parent
@@ -81,22 +82,23 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
     Raises:
         DataError: if the file is missing, or is not a mesh of a solid or a point cloud.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: {'a folder, not a mesh file' if path.is_dir() else 'no such file'}")
+    entry = given_file(path, "mesh file")
     suffix = path.suffix.lower()
     if suffix not in (*SUFFIXES, *point_clouds.SUFFIXES):
         raise DataError(
             f"{path}: meshes end in {', '.join(SUFFIXES)}; point clouds in {', '.join(point_clouds.SUFFIXES)}"
         )
+    with entry.opened() as file:
+        cloud = suffix in (".xyz", ".npz") or (suffix == ".ply" and not has_faces(file.read(), str(path)))
     packing = Packing(settings.surface, settings.points)
     weights = point_weights(settings.points)
     if path.name == POINTS or (path.name == CLOUDS and (path.parent / POINTS).is_file()):
         found = read_shape(path.parent, packing)
         row, changes, weights = found.row, found.changes, np.ones(settings.points, dtype=np.float32)
-    elif suffix in (".xyz", ".npz") or (suffix == ".ply" and not has_faces(path.read_bytes(), str(path))):
+    elif cloud:
         row, changes = point_clouds.read_cloud(path, settings.up_in(suffix), packing)
     else:
-        with path.open("rb") as file:
+        with entry.opened() as file:
             mesh, changes = read_mesh(file, str(path), path.parent, settings)
             row = pack(mesh, str(path), packing)
     account().change(path.name, changes)

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from ddmi_core.errors import DataError
+from ddmi_core.parts import given_file, json_value
+from ddmi_occupancy.data.ply import AGAIN
 from ddmi_occupancy.geometry.mesh import TriangleMesh
 
 LONGEST = 120  # characters of an address in messages
@@ -31,9 +33,14 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
     """
     import trimesh
 
-    kind, tree = Path(name).suffix.lower()[1:], _tree(data)
+    kind, tree = Path(name).suffix.lower()[1:], gltf_tree(data, name)
     _check_compression(tree, name)
     _check_places(tree, name, beside)
+    if missing := _absent_buffers(tree, beside):
+        where = "is missing; put it in the same folder" if beside else "cannot be read from an archive; unpack it"
+        raise DataError(
+            f"{name}: its buffer {missing[0]} {where}, or convert the mesh to GLB, which contains its buffers"
+        )
     folder = None if beside is None else beside / Path(name).name
 
     class Resolver(trimesh.resolvers.FilePathResolver):
@@ -44,7 +51,8 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
             found = None if beside is None else _inside(beside, uri)
             if found is None:
                 raise DataError(f"{name}: names the file {uri[:LONGEST]!r} outside of its folder")
-            return found.read_bytes()
+            with given_file(found, "buffer").opened("export the mesh again") as file:
+                return file.read()
 
     options: dict[str, Any] = {"skip_materials": True, "process": False, "maintain_order": True}
     if folder is not None:
@@ -52,23 +60,24 @@ def read_gltf(data: bytes, name: str, beside: Path | None) -> TriangleMesh:
     try:
         merged = trimesh.load_scene(io.BytesIO(data), file_type=kind, **options).to_mesh()
         return TriangleMesh(np.array(merged.vertices, dtype=np.float64), np.array(merged.faces, dtype=np.int64))
+    except DataError:
+        raise
     except Exception as error:
-        if missing := _absent_buffers(tree, beside):
-            where = "is missing; put it in the same folder" if beside else "cannot be read from an archive; unpack it"
-            raise DataError(
-                f"{name}: its buffer {missing[0]} {where}, or convert the mesh to GLB, which contains its buffers"
-            ) from error
         raise DataError(f"{name}: cannot be read as {kind}: {error or type(error).__name__}") from error
 
 
-def _tree(data: bytes) -> dict[str, Any]:
-    """The JSON of a file; empty if it cannot be parsed."""
+def gltf_tree(data: bytes, name: str) -> dict[str, Any]:
+    """The JSON of a file.
+
+    Raises:
+        DataError: if it cannot be parsed, or the file is shorter than it says.
+    """
     if data.startswith(b"glTF"):
+        length = int.from_bytes(data[8:12], "little")
+        if len(data) < max(length, 20):
+            raise DataError(f"{name}: the file is cut short: it has {len(data):,} of {length:,} bytes. Fix: {AGAIN}")
         data = data[20 : 20 + int.from_bytes(data[12:16], "little")]
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
+    found = json_value(data, name, AGAIN)
     return found if isinstance(found, dict) else {}
 
 
@@ -124,7 +133,9 @@ def _inside(folder: Path, uri: str) -> Path | None:
 def _absent_buffers(tree: dict[str, Any], beside: Path | None) -> list[str]:
     """Buffer files that a glTF file refers to and that do not exist; none if it cannot be parsed."""
     try:
-        outer = [unquote(buffer["uri"]) for buffer in tree["buffers"] if "uri" in buffer]
-    except (LookupError, TypeError):
+        outer = [buffer["uri"] for buffer in tree["buffers"] if "uri" in buffer]
+        outer = [uri for uri in outer if not uri.startswith("data:")]
+    except (LookupError, TypeError, AttributeError):
         return []
-    return [uri for uri in outer if not uri.startswith("data:") and not (beside and (beside / uri).is_file())]
+    there = {uri: None if beside is None else _inside(beside, uri) for uri in outer}
+    return [unquote(uri) for uri, place in there.items() if place is None or not place.is_file()]

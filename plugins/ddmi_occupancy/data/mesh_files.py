@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +12,7 @@ import numpy as np
 from ddmi_core.errors import DataError
 from ddmi_core.parts import Change, damaged
 from ddmi_occupancy.data.gltf import read_gltf
+from ddmi_occupancy.data.mesh_colours import unlearned
 from ddmi_occupancy.data.mesh_formats import READERS
 from ddmi_occupancy.geometry.mesh import EXTENT, TriangleMesh, cleaned, normalised, open_edges
 from ddmi_occupancy.geometry.mesh_repair import oriented, outwards, repaired, single_sided
@@ -19,14 +22,12 @@ from ddmi_occupancy.settings import OccupancySettings
 SUFFIXES = (".obj", ".ply", ".stl", ".off", ".glb", ".gltf")
 MOST_BYTES = 1 << 28  # in a file
 MOST_FACES = 2_000_000
+HEAD = 1 << 14  # bytes that show the format
+SIGNS = {b"solid ": ".stl", b"ply\n": ".ply", b"ply\r": ".ply", b"OFF": ".off", b"glTF": ".glb", b"{": ".gltf"}
+OBJ_VERTEX = re.compile(rb"^v(?:[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?){3}", re.MULTILINE)
 LIDS = 0.02  # share of the area that is added to close a mesh, above which a warning says so
 BARE = 0.005  # share of the area that bounds nothing, above which a warning says so
 WALLS = "if they are walls of no thickness, use --set domain.solid=wrap; otherwise close the mesh"
-FOREIGN = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; run `git lfs pull`",
-    b"<!doctype html": "a web page, not a mesh; download the file again",
-    b"<html": "a web page, not a mesh; download the file again",
-}
 
 
 def read_mesh(
@@ -49,6 +50,8 @@ def read_mesh(
         DataError: if the file cannot be read, is too large, or does not contain a solid.
     """
     stored = triangles(file, name, beside)
+    file.seek(0)
+    of_colours = unlearned(file.read(), Path(name).suffix.lower())
     mesh = cleaned(stored, name)
     up = settings.up_in(Path(name).suffix)
     if up == "z":
@@ -66,7 +69,7 @@ def read_mesh(
     if backs := len(both.faces) - len(placed.faces):
         changes.append(Change("freed of the backs of double-sided faces", backs, "of the faces"))
     solid, more = _solid(placed, name, settings)
-    return solid, (*changes, *more)
+    return solid, (*changes, *more, *of_colours)
 
 
 def _solid(placed: TriangleMesh, name: str, settings: OccupancySettings) -> tuple[TriangleMesh, list[Change]]:
@@ -108,10 +111,9 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:
             f"{name}: {size / 2**20:.0f} MiB exceed the limit of {MOST_BYTES >> 20} MiB per mesh; simplify the mesh"
         )
     data = file.read()
-    for start, what in FOREIGN.items():
-        if data[:64].lstrip().lower().startswith(start):
-            raise DataError(f"{name}: {what}")
     suffix = Path(name).suffix.lower()
+    if (kind := _kind(data)) not in ("", suffix):
+        raise DataError(f"{name}: has the contents of a {kind} file. Fix: rename it to {Path(name).stem}{kind}")
     with damaged(name, f"a mesh in the format {suffix[1:]}", "export it again"):
         mesh = READERS[suffix](data, name) if suffix in READERS else read_gltf(data, name, beside)
     if not len(mesh.faces):
@@ -119,3 +121,11 @@ def triangles(file: BinaryIO, name: str, beside: Path | None) -> TriangleMesh:
     if len(mesh.faces) > MOST_FACES:
         raise DataError(f"{name}: {len(mesh.faces):,} faces exceed the limit of {MOST_FACES:,}; simplify the mesh")
     return mesh
+
+
+def _kind(data: bytes) -> str:
+    """The suffix of the format that the contents show, as far as they do."""
+    start = data[:HEAD].removeprefix(BOM_UTF8).lstrip()
+    if kind := next((suffix for sign, suffix in SIGNS.items() if start.startswith(sign)), ""):
+        return kind
+    return ".obj" if OBJ_VERTEX.search(start) and b"\0" not in start else ""

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ddmi_core.errors import DataError, counted
-from ddmi_occupancy.data.ply import ply_elements
+from ddmi_occupancy.data.ply import AGAIN, ply_elements
 from ddmi_occupancy.data.polygons import triangulated
 from ddmi_occupancy.geometry.mesh import Array, TriangleMesh
 
-AGAIN = "copy or export it again"
 STL_HEADER, STL_FACET = 84, 50  # bytes
 STL_FACETS = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 NUMBERS = r"[^\S\n]+(\S+)" * 3

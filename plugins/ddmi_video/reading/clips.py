@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from attrs import frozen
 
-from ddmi_core.parts import Change, Entry, account, changes_of_pictures, find_files
-from ddmi_video.reading import frame_folder
+from ddmi_core.parts import Change, Entry, account, changes_of_pictures, find_files, picture_suffixes
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.frame_folder import FrameFolder
 from ddmi_video.reading.limits import TooShortError
@@ -20,9 +19,8 @@ from ddmi_video.settings import VideoSettings
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".webm", ".mov", ".mkv", ".avi", ".gif", ".3gp", ".flv", ".wmv"),
-    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".mxf"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".mxf", ".asf", ".f4v", ".3g2", ".ogv", ".y4m"),
 )
-SUFFIXES = (*VIDEO_SUFFIXES, *frame_folder.SUFFIXES)
 BESIDE = "picture beside videos"
 DUE = 1e-6  # seconds; the last frame of a clip has to start this long before the end
 
@@ -75,6 +73,11 @@ def video_of(name: str) -> str:
     return name.rpartition("@")[0]
 
 
+def suffixes() -> tuple[str, ...]:
+    """Suffixes of videos, and of pictures that may be frames."""
+    return (*VIDEO_SUFFIXES, *(suffix for suffix in picture_suffixes() if suffix not in VIDEO_SUFFIXES))
+
+
 def find_videos(location: Path) -> list[VideoSource]:
     """Video files and folders of frames in a folder or zip archive, sorted by name.
 
@@ -83,13 +86,13 @@ def find_videos(location: Path) -> list[VideoSource]:
     Raises:
         DataError: if the location is missing, or has no such file.
     """
-    entries = find_files(location, SUFFIXES, "videos")
+    entries = find_files(location, suffixes(), "videos")
     videos = [entry for entry in entries if PurePosixPath(entry.name).suffix.lower() in VIDEO_SUFFIXES]
     taken = {PurePosixPath(entry.name).parent for entry in videos}
     folders: dict[PurePosixPath, list[Entry]] = {}
     for entry in entries:
         place = PurePosixPath(entry.name)
-        if place.suffix.lower() not in frame_folder.SUFFIXES:
+        if place.suffix.lower() in VIDEO_SUFFIXES:
             continue
         if place.parent in taken:
             account().leave_out(location, entry.name, BESIDE)
@@ -97,6 +100,7 @@ def find_videos(location: Path) -> list[VideoSource]:
             folders.setdefault(place.parent, []).append(entry)
     found = [VideoSource(entry.name, (entry,)) for entry in videos]
     for folder, frames in folders.items():
+        account().take(location, (frame.name for frame in frames), "frames of videos")
         name = str(folder) if folder.parts else location.stem
         found.append(VideoSource(name, tuple(frames), pictures=True))
     return sorted(found, key=lambda source: source.name)

@@ -17,7 +17,6 @@ from ddmi_video.reading.centre_crop import centre_crop
 from ddmi_video.reading.display_orientation import Pixels
 from ddmi_video.reading.limits import TooShortError, check_size, size_changes
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 
@@ -79,10 +78,9 @@ class FrameFolder:
 
     @contextmanager
     def _opened(self, entry: Entry) -> Iterator[Image.Image]:
-        kind = f"a picture ({', '.join(SUFFIXES)})"
         with (
             entry.opened() as file,
-            damaged(entry.name, kind, "copy it again, or remove it"),
+            damaged(entry.name, "a picture in a known format", "copy it again, or remove it"),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -94,7 +92,7 @@ class FrameFolder:
         with self._opened(entry) as picture:
             size = (picture.height, picture.width)
             if self.size not in (None, size):
-                raise size_changes(self.name, self.size or size, size)
+                raise size_changes(entry.name, self.size or size, size, "save all pictures of its folder at one size")
             self.size = size
             upright, of_colours = read_srgb(picture, entry.name)
         flat, of_background = laid_over(upright, self.background)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 LOST = 0.02  # share of the promised frames, or of the promised duration, that may be missing without a warning
+LEAST_LOST = 1.0  # seconds beyond its only frame that a damaged video claims
+TIME_OF_END = ("matroska", "flv", "asf")  # containers whose duration is the time of the end, also after a late start
 UNSEEKABLE = ("mpegts", "mpeg")  # containers without an index, in which FFmpeg does not find key frames exactly
 FIELDS = (2, 3, 4, 5)  # AVFieldOrder of interlaced streams
 RESTAMP = "re-encode it: ffmpeg -i IN -fps_mode cfr OUT.mp4"
@@ -58,10 +60,12 @@ def index_video(source: Source, name: str, *, whole: bool = False) -> VideoIndex
             packets, cut = packets[:-1], True  # the decoder does not notice that the last frame is cut
         if not packets:
             raise DataError(f"{name}: its video stream has no frames; remove it")
-        if len(packets) == 1:
-            raise TooShortError(f"{name}: it has only one frame, so nothing moves; remove it, or use it as a picture")
-        promised = stream.frames * (1 - LOST) - 1 > count
+        # AVI also counts the empty frames that repeat the one before
+        promised = opened.format.name != "avi" and stream.frames * (1 - LOST) - 1 > count
         claimed = _claimed_seconds(opened, stream)
+        if len(packets) == 1:
+            shown = packets[0].duration * float(stream.time_base or 0)
+            raise _one_frame(name, claimed, cut or promised or claimed > shown + LEAST_LOST)
     with container(source, name) as opened:
         stream = _video_stream(opened, name)
         first = _first_frame(opened, stream, name)
@@ -121,13 +125,22 @@ def is_cover(stream: VideoStream) -> bool:
 
 def _claimed_seconds(opened: InputContainer, stream: VideoStream) -> float:
     """The duration of the stream from the file's header; 0 if the header has none for this stream."""
+    begins = any(name in opened.format.name for name in TIME_OF_END)
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+        return float((stream.duration - begins * (stream.start_time or 0)) * stream.time_base)
     if len(opened.streams) > 1:
         return 0.0
-    # Matroska's duration is the time of the end, also of a stream that begins late
-    begin = opened.start_time or 0 if "matroska" in opened.format.name else 0
-    return float((opened.duration or 0) - begin) / 1_000_000
+    return float((opened.duration or 0) - begins * (opened.start_time or 0)) / 1_000_000
+
+
+def _one_frame(name: str, claimed: float, lost: bool) -> TooShortError:
+    """The error for a stream with one frame, and maybe with others that cannot be read."""
+    if lost:
+        return TooShortError(
+            f"{name}: damaged, or cut short: of {claimed:.3f} s, only the first frame can be read; copy it again, or "
+            "remove it"
+        )
+    return TooShortError(f"{name}: it has only one frame, so nothing moves; remove it, or use it as a picture")
 
 
 def _is_ended(source: Source) -> bool:

@@ -49,9 +49,13 @@ def check_stream(stream: VideoStream, name: str) -> None:
         check_size(context.width, context.height, name)
 
 
-def size_changes(name: str, first: tuple[int, int], other: tuple[int, int]) -> DataError:
-    """The error for a stream whose frames differ in size, each `(height, width)`."""
+def size_changes(
+    name: str,
+    first: tuple[int, int],
+    other: tuple[int, int],
+    fix: str = "re-encode it at one size: ffmpeg -i IN -vf scale=640:360 OUT.mp4",
+) -> DataError:
+    """The error for frames that differ in size, each `(height, width)`."""
     return DataError(
-        f"{name}: the size of its frames changes from {first[1]} x {first[0]} to {other[1]} x {other[0]}; "
-        "re-encode it at one size: ffmpeg -i IN -vf scale=640:360 OUT.mp4"
+        f"{name}: the size of frames changes from {first[1]} x {first[0]} to {other[1]} x {other[0]}. Fix: {fix}"
     )

@@ -218,7 +218,7 @@ def drop_image(folder):
 DAMAGED = {
     "cut": (colmap_binary, damage_binary, "images.bin: not a file of images of COLMAP, or damaged"),
     "size": (colmap_text, huge_width, "sparse/0/cameras.txt"),
-    "nested": (nerfstudio, nested, "transforms.json: not valid JSON"),
+    "nested": (nerfstudio, nested, "transforms.json: not JSON"),
     "image": (colmap_text, drop_image, f"image {NAMES[2]} does not exist; add it"),
     "rows": (llff, drop_rows, "poses_bounds.npy: 5 cameras, but 8 images"),
     "shape": (llff, lambda folder: np.save(folder / "poses_bounds.npy", np.zeros((8, 15))), "shape (8, 15); LLFF's"),

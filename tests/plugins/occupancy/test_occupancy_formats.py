@@ -6,6 +6,7 @@ import json
 import struct
 import time
 from contextlib import suppress
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +168,7 @@ def test_buffers_are_found_by_percent_encoded_addresses(tmp_path):
         ("cut.stl", stl(count=25), "cut short: it has 20 of 25 triangles"),
         ("half.stl", stl()[:-30], "cut short: it has 19 of 20 triangles"),
         ("text.stl", text_stl()[:-90], "cut short: it has 19 of 20 facets"),
-        ("obj.stl", obj(TRIANGLES), "neither binary nor with facets as text"),
+        ("text.stl", "a text", "neither binary nor with facets as text"),
         ("empty.stl", b"", "cannot be read as stl"),
         ("comma.stl", text_stl().replace(".", ","), "decimal points, not commas"),
         ("comma.obj", obj(TRIANGLES).replace(".", ","), "decimal points, not commas"),
@@ -185,14 +186,29 @@ def test_buffers_are_found_by_percent_encoded_addresses(tmp_path):
         ("none.off", off(TRIANGLES)[4:], "its first line is not OFF"),
         ("four.off", off(TRIANGLES).replace("OFF", "4OFF"), "four or more dimensions"),
         ("draco.gltf", gltf(extensions={"KHR_draco_mesh_compression": {}})[0], "Draco.*pip install DracoPy"),
-        ("page.glb", b"<html>404</html>", "a web page, not a mesh"),
-        ("pointer.obj", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
 )
 def test_the_cause_of_what_cannot_be_read_is_named(name, data, message):
     with pytest.raises(DataError, match=message) as raised:
         read(data, name)
     assert str(raised.value).startswith(f"{name}: ")
+
+
+FORMATS = {
+    ".obj": obj(POLYGONS, "# made by hand"),
+    ".off": off(TRIANGLES),
+    ".ply": ply(TRIANGLES, "ascii"),
+    ".stl": text_stl(),
+    ".gltf": gltf()[0],
+    ".glb": b"glTF" + bytes(60),
+}
+
+
+@pytest.mark.parametrize(("kind", "suffix"), list(permutations(FORMATS, 2)))
+def test_contents_of_another_format_are_named(kind, suffix):
+    message = rf"a{suffix}: has the contents of a {kind} file\. Fix: rename it to a{kind}"
+    with pytest.raises(DataError, match=message):
+        read(FORMATS[kind], f"a{suffix}")
 
 
 def test_lists_and_values_of_a_ply_file_are_read_by_name():

@@ -156,6 +156,13 @@ def test_folders_of_frames_are_videos(tmp_path):
     assert list(alone.names) == ["one@0.000s", "one@0.320s"]
 
 
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "tif", "ppm", "tga", "jp2", "avif"])
+def test_frames_of_all_formats_of_pictures_are_read(suffix, tmp_path):
+    write_frames(tmp_path / "a", 8, name=f"{{}}.{suffix}")
+    clips = load_all(tmp_path, evolve(SMALL, rate=8.0))
+    assert shown(clips, 0) == [0, 1, 2, 3]
+
+
 def test_what_is_done_to_a_folder_of_frames_is_recorded(tmp_path):
     write_frames(tmp_path / "a", 8)
     clear = tmp_path / "b"
@@ -251,10 +258,29 @@ def test_damage_in_the_middle_is_an_error_and_near_the_end_a_warning(folder, cap
     assert [name for name in names if name.startswith("x/")] == ["x/1.mp4@0.000s", "x/1.mp4@0.320s"]
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_frames_are_accounted_for_with_their_folder(strict, tmp_path):
+    write(tmp_path, PLAIN)
+    for name in ("good", "bad"):
+        write_frames(tmp_path / name, 6)
+    (tmp_path / "bad" / "1.png").write_bytes(b"nothing")
+    with accounting() as account:
+        if strict:
+            with pytest.raises(DataError):
+                load_all(tmp_path, evolve(SMALL, rate=6.0))
+        else:
+            load_all(tmp_path, evolve(SMALL, rate=6.0, strict=False))
+    assert account.files_line() == (
+        "files: 1 videos, 6 frames of videos; 7 left out (1 cannot be used, 6 in folders that cannot be used)"
+    )
+
+
 def test_frames_that_are_no_good_are_told(tmp_path):
     write_frames(tmp_path / "a", 6)
     Image.new("RGB", (32, 32)).save(tmp_path / "a" / "3.png")
-    with pytest.raises(DataError, match="a: the size of its frames changes from 64 x 48 to 32 x 32"):
+    with pytest.raises(
+        DataError, match=r"a/3\.png: the size of frames changes from 64 x 48 to 32 x 32\. Fix: save all"
+    ):
         load_all(tmp_path, SMALL)
     (tmp_path / "a" / "3.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"a/3\.png: not a picture"):

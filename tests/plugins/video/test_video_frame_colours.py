@@ -166,13 +166,20 @@ def test_interlaced_frames_lose_their_combs_and_others_stay(interlaced, tmp_path
     assert "deinterlaced" in [change.what for change in account.changes[clips.names[0]]]
 
 
-@pytest.mark.parametrize("file", ["a.mkv", "a.webm", "a.mp4"])
+@pytest.mark.parametrize("file", ["a.mkv", "a.webm", "a.mp4", "a.flv", "a.wmv", "a.avi"])
 def test_a_stream_that_begins_late_is_whole(file, tmp_path):
-    codec = "libvpx-vp9" if file == "a.webm" else "libx264"
+    codec = {"a.webm": "libvpx-vp9", "a.wmv": "wmv2", "a.avi": "mpeg4"}.get(file, "libx264")
     path = write_planes(tmp_path / file, planes(COLOUR / 255, "601"), "yuv420p", {}, codec, late=50)
     with Video(path) as video:
         assert video.missing == ""
-        assert video.duration == pytest.approx(0.96, abs=0.01)
+        # AVI has no time stamps: the first frame is repeated until the second begins
+        assert video.duration == pytest.approx(2.96 if file == "a.avi" else 0.96, abs=0.01)
+
+
+def test_an_flv_file_whose_first_frame_is_late_for_reordered_frames_is_whole(tmp_path):
+    with Video(write(tmp_path, Kind("a.flv", "libx264", H264, rate=5, stamps=range(12)))) as video:
+        assert video.missing == ""
+        assert video.duration == pytest.approx(2.4, abs=0.01)
 
 
 def test_the_default_stream_is_read(tmp_path):

@@ -38,9 +38,16 @@ def test_the_frame_at_a_time_is_the_last_that_is_not_later(name, files):
         assert np.array_equal(alone, together)
 
 
-@pytest.mark.parametrize("suffix", [".3gp", ".flv", ".wmv", ".ts", ".m2ts", ".mpg", ".vob", ".mxf"])
+CODECS = {
+    **dict.fromkeys((".3gp", ".3g2", ".flv", ".f4v", ".ts", ".m2ts"), "libx264"),
+    **dict.fromkeys((".mpg", ".vob", ".mxf"), "mpeg2video"),
+    **{".wmv": "wmv2", ".asf": "wmv2", ".ogv": "libvpx", ".y4m": "rawvideo"},
+}
+
+
+@pytest.mark.parametrize("suffix", CODECS)
 def test_every_frame_of_further_containers_is_found(suffix, tmp_path):
-    codec = {".wmv": "wmv2", ".mpg": "mpeg2video", ".vob": "mpeg2video", ".mxf": "mpeg2video"}.get(suffix, "libx264")
+    codec = CODECS[suffix]
     options = H264 if codec == "libx264" else {"g": "8", "b": "4M", **({"bf": "2"} if suffix == ".mpg" else {})}
     assert suffix in VIDEO_SUFFIXES
     with Video(write(tmp_path, Kind(f"a{suffix}", codec, options))) as video:

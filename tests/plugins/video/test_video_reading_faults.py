@@ -57,6 +57,14 @@ def test_one_frame(tmp_path):
     refused(write(tmp_path, evolve(MJPEG, stamps=range(1))), "it has only one frame, so nothing moves")
 
 
+def test_a_video_of_which_only_one_frame_can_be_read_is_damaged(tmp_path):
+    path = write(tmp_path, evolve(MJPEG, stamps=range(100)))
+    data = path.read_bytes()
+    second = data.index(b"\xff\xd8", data.index(b"\xff\xd8") + 2)  # where its picture begins
+    path.write_bytes(data[: second - 12] + bytes(400))
+    refused(path, r"damaged, or cut short: of 4\.000 s, only the first frame can be read")
+
+
 @pytest.mark.parametrize("name", ["h264", "varied-mkv", "vp9", "mpeg4-avi", "gif"])
 def test_what_is_before_a_broken_end_is_read(name, tmp_path):
     kind = KINDS[name]
@@ -108,7 +116,7 @@ def test_frames_that_change_in_size(backend, tmp_path):
             for packet in encoder.encode(frame.reformat(format="yuvj420p")):
                 packet.stream = stream
                 container.mux(packet)
-    refused(path, "changes from 64 x 48 to 40 x 32; re-encode it", backend)
+    refused(path, "changes from 64 x 48 to 40 x 32. Fix: re-encode it", backend)
 
 
 def test_frames_beyond_the_limits_are_refused_before_one_is_decoded(tmp_path, monkeypatch):

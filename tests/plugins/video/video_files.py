@@ -109,7 +109,7 @@ def write_planes(
     path: Path, planes: Sequence[np.ndarray], pixels: str, tags: dict[str, int], codec: str = "libx264", late: int = 0
 ) -> Path:
     """Write 24 equal frames, given as the planes `(h, w)` of a pixel format; `late` is in 1/25 s."""
-    options = {"ffv1": {}, "libvpx-vp9": {**VP9, "auto-alt-ref": "0"}}.get(codec, {"crf": "1"})
+    options = {"libx264": {"crf": "1"}, "libvpx-vp9": {**VP9, "auto-alt-ref": "0"}}.get(codec, {})
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=25, options=options)
         (stream.height, stream.width), stream.pix_fmt = planes[0].shape, pixels
