@@ -280,13 +280,15 @@ class Command:
             os.dup2(log, 1)
             os.dup2(log, 2)
             sys.stdin.close()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # the interpreter is not yet at the program
             os.chdir(self.folder)
             self.before()
-            from ddmi_core.cli.main import main
+            from ddmi_core.__main__ import main
 
-            main(list(self.words))
+            sys.argv = ["ddmi", *self.words]
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            main()
             status = 0
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0
