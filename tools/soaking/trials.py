@@ -152,8 +152,10 @@ def _forked(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float)
             os.close(reader)
             _work(kind, folder, left, seed, seconds, writer)
         os.close(writer)
+        prepared = False
         for line in _lines(reader, 4 * kind.limit + 60, kind.limit):
             number, verdict = json.loads(line)
+            prepared = True
             if number is None:
                 continue
             left = range(number + 1, numbers.stop)
@@ -163,8 +165,8 @@ def _forked(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float)
         os.close(reader)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
             return
-        number, left = left[0], left[1:]
-        how = f"see {folder / str(number)}"
+        number, left = left[0], left[1:] if prepared else range(0)
+        how = f"see {folder / str(number)}" if prepared else f"the preparation failed, see {folder / 'worker.log'}"
         if hung:
             yield number, Verdict(HANG, f"more than {kind.limit:g} s", how)
         else:
@@ -187,7 +189,8 @@ def _work(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float, w
             os.write(writer, json.dumps([number, asdict(verdict)]).encode() + b"\n")
         status = 0
     except BaseException:
-        traceback.print_exc()
+        traceback.print_exc(file=sys.__stderr__)
+        sys.__stderr__.flush()
         os._exit(3)
     finally:
         sys.stdout.flush()
