@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -19,7 +18,8 @@ def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[
     Args:
         package: `__name__` of the calling module.
     """
-    tree = ast.parse(inspect.getsource(sys.modules[package]))
+    loader: Any = sys.modules[package].__loader__  # inspect would take as long to import as all else of the package
+    tree = ast.parse(loader.get_source(package))
     guarded = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     exports = {
         alias.name: str(statement.module)

@@ -31,3 +31,8 @@ def each_within(low: float, high: float, least: int = 0) -> Any:
 def above(low: float, high: float) -> Any:
     """Validator of a number above `low`, and at most `high`."""
     return validators.and_(validators.gt(low), validators.le(high))
+
+
+def inside(low: float, high: float) -> Any:
+    """Validator of a number above `low` and below `high`."""
+    return validators.and_(validators.gt(low), validators.lt(high))

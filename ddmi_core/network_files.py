@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -32,7 +33,7 @@ def file_format(path: Path) -> str:
     Raises:
         DataError: if there is no such file.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - false also for names that no system takes
         raise DataError(f"{path}: no such file")
     if known := _BY_SUFFIX.get(path.suffix.lower()):
         return known

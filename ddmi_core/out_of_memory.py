@@ -12,13 +12,14 @@ import psutil
 from ddmi_core.allowance import free_memory
 from ddmi_core.errors import DdmiError
 
-GENERAL = "use a smaller batch or size, or a machine with more memory"
+GENERAL = "close other programs, or use a machine with more memory"
 # What torch and its libraries say, in exceptions that are RuntimeErrors of no kind of their own.
 _SAID = re.compile(
     r"can't allocate memory|not enough memory|out of memory|cannot allocate memory|bad_alloc|_ALLOC_FAILED"
     r"|unable to mmap|HOST_ALLOCATION_FAILED",
     re.IGNORECASE,
 )
+_NOT_MAPPED, _LITTLE = "failed to map segment", 256 << 20  # the linker's words for a library, and bytes
 _OF_GPU = re.compile(r"CUDA|cuDNN|CUBLAS|HIP", re.IGNORECASE)
 _BYTES = re.compile(r"(?:tried to allocate|Unable to allocate) (\d+(?:\.\d+)?) ?(bytes|[KMGTPE]iB)", re.IGNORECASE)
 _UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40, "pib": 1 << 50, "eib": 1 << 60}
@@ -28,12 +29,21 @@ class OutOfMemoryError(DdmiError):
     """The memory of the machine, of the job or of a GPU does not suffice."""
 
 
+def exhausted_memory(error: BaseException | None) -> BaseException | None:
+    """The exception that says that memory is exhausted: this one, or one that it was raised from."""
+    while error is not None and not is_out_of_memory(error):
+        error = error.__cause__
+    return error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception, of Python, NumPy, torch or the system, says that memory is exhausted."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, without its import
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    if isinstance(error, ImportError):  # also of a file system without programs
+        return _NOT_MAPPED in str(error) and free_memory() < _LITTLE
     return isinstance(error, RuntimeError) and bool(_SAID.search(str(error)))
 
 
@@ -67,9 +77,10 @@ def lowering(where: str, fix: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, DdmiError) or not is_out_of_memory(error):
+        found = exhausted_memory(error)  # a reader may have taken it for a damaged file
+        if found is None or isinstance(found, OutOfMemoryError):
             raise
-        raise out_of_memory(error, where, fix) from error
+        raise out_of_memory(found, where, fix) from error
 
 
 def size(number: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import types
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -63,18 +64,29 @@ def parsed(text: str | bytes) -> dict[str, Any]:
     """A JSON object from a text or its bytes in UTF-8; its checksum is not compared.
 
     Raises:
-        DamagedRecord: if it is none, is nested too deeply, or has integers of too many digits.
+        DamagedRecord: if it is none, is nested too deeply, has a member twice, or has integers of too many digits.
     """
     try:
-        found = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+        found = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text, object_pairs_hook=_members)
     except UnicodeDecodeError as error:
         raise DamagedRecord("it is not text in UTF-8") from error
+    except DamagedRecord:
+        raise
     except RecursionError as error:
         raise DamagedRecord("it is nested too deeply") from error
     except ValueError as error:
         raise DamagedRecord(f"it is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise DamagedRecord(f"it holds a {type(found).__name__} where an object of JSON is expected")
+    return found
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; Python's reader alone would take the last of two members with one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((name, count),) = Counter(name for name, _ in pairs).most_common(1)
+        raise DamagedRecord(f"the member {name!r:.60} comes {count} times")
     return found
 
 

@@ -24,6 +24,8 @@ def test_formats_are_told_by_content(tmp_path):
         assert network_files.load_state(tmp_path / name).keys() == network.state_dict().keys()
     with pytest.raises(DataError, match=r"none\.pt: no such file"):
         network_files.file_format(tmp_path / "none.pt")
+    with pytest.raises(DataError, match="no such file"):
+        network_files.file_format(tmp_path / ("a" * 5000))
 
 
 def test_the_deprecated_loader_of_torch_does_not_warn(tmp_path):

@@ -11,14 +11,18 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from typer.testing import CliRunner
 
+import ddmi_core.model.model
 import formula_domains
+from ddmi_core.cli.main import app
 from ddmi_core.errors import DataError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.model import latent_cache
 from ddmi_core.model.model import Model
 from ddmi_core.out_of_memory import OutOfMemoryError, is_out_of_memory, lowering, size
-from ddmi_core.runs import rehearsal
+from ddmi_core.runs import pipeline, rehearsal
 from ddmi_core.runs.generate import sample_files
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.training import trainer
@@ -76,6 +80,13 @@ def test_other_errors_pass_unchanged(error):
     assert caught.value is error
 
 
+def test_libraries_that_are_not_mapped_lack_memory_if_little_is_free(monkeypatch):
+    error = ImportError("/lib/x.so: failed to map segment from shared object")
+    for free, told in ((1 << 20, True), (1 << 40, False)):
+        monkeypatch.setattr("ddmi_core.out_of_memory.free_memory", lambda free=free: free)
+        assert is_out_of_memory(error) is told
+
+
 def test_sizes_are_in_units_for_people():
     assert [size(number) for number in (5, 3 << 20, 5 << 29)] == ["5 bytes", "3.0 MiB", "2.5 GiB"]
 
@@ -89,6 +100,8 @@ def test_sizes_are_in_units_for_people():
         (Model, "denoised", ("the sampling", "-n below")),
         (Model, "write", ("the rendering", "--size")),
         (evaluate, "reconstruction_figures", ("the evaluation", "evaluation.samples")),
+        (ddmi_core.model.model, "check_origin", ("the loading of the model", "close other programs")),
+        (pipeline, "write_report", ("the step 'report'", "close other programs")),
     ],
 )
 def test_every_step_of_a_run_names_what_lowers_its_memory(place, name, told, tmp_path, monkeypatch):
@@ -106,6 +119,64 @@ def test_every_step_of_a_run_names_what_lowers_its_memory(place, name, told, tmp
     with pytest.raises(OutOfMemoryError) as caught:
         run(formula_domains.WAVE, tmp_path / "run")
     assert all(words in str(caught.value) for words in told), str(caught.value)
+
+
+COMMANDS = {
+    "sample": ["sample", "RUN", "-n", "1", "--out", "OUT"],
+    "reconstruct": ["reconstruct", "RUN", "INPUT", "--out", "OUT"],
+    "complete": ["complete", "RUN", "INPUT", "--observe", "t<0", "--out", "OUT"],
+    "conditions": ["conditions", "RUN"],
+    "view": ["view", "RUN", "--no-open"],
+    "report": ["report", "RUN"],
+    "evaluate": ["evaluate", "RUN"],
+    "evaluate --sweep": ["evaluate", "RUN", "--sweep"],
+}
+
+
+def ended(command, run, folder):
+    """What a command says that ends with an error."""
+    np.save(folder / "input.npy", np.zeros(16, np.float32))
+    places = {"RUN": run, "INPUT": folder / "input.npy", "OUT": folder / "out"}
+    done = CliRunner().invoke(app, [str(places.get(word, word)) for word in COMMANDS[command]])
+    assert done.exit_code == 1, done.output
+    assert "Traceback" not in done.output
+    return " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_loads_a_model_says_so(command, finished_runs, tmp_path, monkeypatch):
+    # Torch's own error would be taken for weights of another architecture.
+    monkeypatch.setattr(nn.Module, "load_state_dict", of_torch)
+    told = ended(command, finished_runs["wave"], tmp_path)
+    assert "error: out of memory in the loading of the model: this process holds" in told
+    assert "Fix: close other programs, or use a machine with more memory" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "told"),
+    [
+        ("evaluate --sweep", "ddmi_core.model.model.Model.denoised", ("the table of samplers", "evaluation.samples")),
+        ("report", "ddmi_core.report.report.write_report", ("the command 'ddmi report'", "close other programs")),
+        ("sample", "ddmi_core.cli.model_source.check_run", ("the command 'ddmi sample'", "a lower -n, or give a")),
+    ],
+)
+def test_every_step_of_a_command_has_a_name(command, place, told, finished_runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(place, of_torch)
+    said = ended(command, finished_runs["wave"], tmp_path)
+    assert "asked for 1,073,741,824.0 GiB more" in said
+    assert all(words in said for words in (*told, "Fix: ")), said
+
+
+def test_an_error_that_hides_exhausted_memory_tells_it():
+    @lowering("the reading", "give a smaller file")
+    def read():
+        try:
+            of_numpy()
+        except MemoryError as error:
+            raise DataError("the file is damaged") from error
+
+    with pytest.raises(OutOfMemoryError, match="out of memory in the reading"):
+        read()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are those of Linux")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -43,6 +44,19 @@ def test_a_record_is_read_as_it_was_written(values):
     found = record_files.parsed(record_files.to_json(values))
     record_files.check(found)
     assert {key: value for key, value in found.items() if key != record_files.CHECKSUM} == values
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": {"b": 1, "c": 2, "b": 1}}', '{"d": 3, "a": 1, "d": 3}', '[{"a": 1}, {"a": 1, "a": 1}]']
+)
+def test_a_member_that_comes_twice_is_refused(text):
+    with pytest.raises(DamagedRecord, match=r"the member '[abd]' comes 2 times"):
+        record_files.parsed(text)
+
+
+def test_the_order_of_members_does_not_matter():
+    given = record_files.sealed({"a": {"b": 1, "c": 2}, "d": 3})
+    record_files.check(record_files.parsed(json.dumps({**dict(reversed(given.items())), "a": {"c": 2, "b": 1}})))
 
 
 @given(RECORDS.filter(bool), st.data())

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ddmi_core.api.signals import SignalSet as SignalSet
     from ddmi_core.api.signals import Split as Split
     from ddmi_core.blocks import Block as Block
+    from ddmi_core.bounds import above as above
+    from ddmi_core.bounds import inside as inside
+    from ddmi_core.bounds import within as within
     from ddmi_core.draws import normal_like as normal_like
     from ddmi_core.draws import per_row as per_row
     from ddmi_core.draws import shared as shared

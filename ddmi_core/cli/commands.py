@@ -13,9 +13,15 @@ from typer.core import TyperCommand, TyperGroup
 
 from ddmi_core.cli.errors import Commands
 from ddmi_core.errors import RequestError
+from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.registry.extensions import Offer, offer, offers
 from ddmi_core.registry.limit import set_limit
 
+_LOWER = {  # options that lower the memory of a command that has them
+    "-n": "give a lower -n",
+    "--size": "give a smaller --size",
+    "--set": "use smaller signals and networks (--preset, --set)",
+}
 _TAG = re.compile(r"\[[a-z#/@][^\[]*?\]")  # what rich takes for markup
 
 
@@ -34,7 +40,13 @@ class Plain:
 
 
 class PlainCommand(Plain, TyperCommand):
-    """Command with plain help."""
+    """Command with plain help, whose errors of exhausted memory name it and its options that lower the memory."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        lower = [words for option, words in _LOWER.items() if any(option in each.opts for each in self.params)]
+        with lowering(f"the command {ctx.command_path!r}", ", or ".join((*lower, GENERAL))):
+            return super().invoke(ctx)
 
 
 class PlainGroup(Plain, TyperGroup):

@@ -135,4 +135,5 @@ def check_run(run: Path) -> None:
     hint = f"; did you mean {near}?" if (near / "run.toml").is_file() else ""
     if not run.exists():
         raise CheckpointError(f"there is no run folder {run}" + (hint or "; train one with ddmi run"))
-    raise CheckpointError(f"{run} is not a run: it has no run.toml" + hint)
+    fault = "its run.toml is a folder" if (run / "run.toml").is_dir() else "it has no run.toml"
+    raise CheckpointError(f"{run} is not a run: {fault}{hint}")

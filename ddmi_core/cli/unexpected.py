@@ -18,7 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from ddmi_core.errors import DdmiError, OutputError, first_line, printable, shortened
-from ddmi_core.out_of_memory import is_out_of_memory, out_of_memory
+from ddmi_core.out_of_memory import exhausted_memory, out_of_memory
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.records import DOMAINS, EXTENSIONS
 from ddmi_core.registry.single_file import PREFIX
@@ -47,12 +47,12 @@ class Place:
 def known(error: BaseException) -> DdmiError | None:
     """The error for users behind an exception of Python that no caller has converted; `None` if it is a bug.
 
-    What an exhausted machine raises is no bug: no space on the disk, or no memory.
+    What an exhausted machine raises is no bug: no space on the disk, or no memory. Nor is a path that no system takes.
     """
-    if is_out_of_memory(error):
-        return out_of_memory(error)
+    if found := exhausted_memory(error):
+        return out_of_memory(found)
     if isinstance(error, OSError) and (error.errno or 0) in _EXHAUSTED:
-        where = f" while using {printable(str(error.filename))}" if error.filename else ""
+        where = f" while using {shortened(printable(str(error.filename)))}" if error.filename else ""
         return OutputError(f"{os.strerror(error.errno or 0).lower()}{where}. Fix: {_EXHAUSTED[error.errno or 0]}")
     return None
 
@@ -186,6 +186,7 @@ def _exhausted() -> dict[int, str]:
         errno.ENOSPC: "free some space and try again",
         errno.EDQUOT: "free some space of your quota and try again",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",
+        errno.ENAMETOOLONG: "give a shorter path",
         errno.ENFILE: "close other programs, which hold too many files open",
     }
 

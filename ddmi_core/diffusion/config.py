@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-from ddmi_core.bounds import MOST_BLOCKS, MOST_WIDTH, above, each_within, within
+from ddmi_core.bounds import MOST_BLOCKS, MOST_WIDTH, above, each_within, inside, within
 from ddmi_core.registry.extensions import Named
 from ddmi_core.steps import LATENTS, acts_on, since
 from ddmi_core.training.config import TrainingConfig
@@ -25,8 +25,8 @@ class PathConfig:
     kind: str = field(default="rectified_flow", validator=Named("paths"))
     schedule: str = field(default="scaled_linear", validator=validators.in_(("scaled_linear", "linear")))
     steps: int = field(default=1000, validator=within(2, 1_000_000))
-    beta_start: float = field(default=0.0015, validator=[validators.gt(0), validators.lt(1)])
-    beta_end: float = field(default=0.0195, validator=[validators.gt(0), validators.lt(1)])
+    beta_start: float = field(default=0.0015, validator=inside(0, 1))
+    beta_end: float = field(default=0.0195, validator=inside(0, 1))
     shift: float = field(default=1.0, validator=above(0, 1e6))
 
     def __attrs_post_init__(self) -> None:

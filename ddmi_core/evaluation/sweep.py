@@ -25,6 +25,7 @@ from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.model.run_results import FIGURES, record, status
+from ddmi_core.out_of_memory import lowering
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 
@@ -41,6 +42,7 @@ def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Eval
         DataError: if its data are missing or have changed, or fewer than two signals are held out.
         PluginError: if an extension that it uses is missing.
         OutputError: if another process writes into the folder, or it cannot be written.
+        OutOfMemoryError: if the memory does not suffice.
     """
     folder = RunFolder(run)
     Evaluation.load(folder.metrics)
@@ -50,7 +52,7 @@ def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Eval
             f"figures again with ddmi evaluate {shlex.quote(str(run))}"
         )
     model, split = load_checked(folder, plugin)
-    with locked(run):
+    with locked(run), lowering("the table of samplers", "lower evaluation.samples"):
         kept = Evaluation.load(folder.metrics)
         result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
         result.save(folder.metrics)

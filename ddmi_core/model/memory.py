@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,8 +16,9 @@ from torch.utils._pytree import tree_leaves
 from ddmi_core.allowance import free_memory
 from ddmi_core.blocks import Block, blocks
 from ddmi_core.errors import ConfigError
-from ddmi_core.out_of_memory import size
+from ddmi_core.out_of_memory import GENERAL, OutOfMemoryError, size
 from ddmi_core.training import distributed
+from ddmi_core.training.checkpoint import FINAL
 from ddmi_core.training.config import TrainingConfig
 
 STATE = 20  # bytes a parameter: weights, gradients, two moments and the moving average, with 32 bits each
@@ -82,12 +84,31 @@ def check_fits(stages: Iterable[StageMemory], free: int, device: torch.device) -
     for stage in stages:
         if stage.least > SPARE * free:
             of_signals = f" and {stage.signals} signals at once {size(stage.kept)}" if stage.kept else ""
-            where = "this machine" if device.type == "cpu" else f"the GPU {torch.cuda.get_device_name(device)}"
             raise ConfigError(
                 f"the training of the {stage.key} requires at least {size(stage.least)} of memory: weights, gradients "
-                f"and moments {size(stage.state)}{of_signals}; {where} has {size(free)} free. "
+                f"and moments {size(stage.state)}{of_signals}; {_name(device)} has {size(free)} free. "
                 f"Fix: {to_lower(stage.key, stage.training, stage.kept > stage.state)}",
                 stage.key,
+            )
+
+
+def check_loads(stages: Iterable[Path], device: torch.device) -> None:
+    """Refuse to load the weights of stages that require more memory than there is.
+
+    Args:
+        stages: folders of the stages.
+        device: of the model; weights come to the CPU first.
+
+    Raises:
+        OutOfMemoryError: with what they require and what there is.
+    """
+    weights = [stage / FINAL / "weights.safetensors" for stage in stages]
+    needed = sum(path.stat().st_size for path in weights if path.exists())
+    for place in dict.fromkeys((torch.device("cpu"), device)):
+        if needed > SPARE * (free := free_on(place)):
+            raise OutOfMemoryError(
+                f"out of memory in the loading of the model: its weights require {size(needed)}; {_name(place)} has "
+                f"{size(free)} free. Fix: {GENERAL}"
             )
 
 
@@ -120,6 +141,10 @@ def in_new_run(key: str, training: TrainingConfig) -> str:
 
 def _more(parts: int, training: TrainingConfig) -> bool:
     return training.batch % parts == 0 and parts >= 2 * training.accumulation
+
+
+def _name(device: torch.device) -> str:
+    return "this machine" if device.type == "cpu" else f"the GPU {torch.cuda.get_device_name(device)}"
 
 
 def free_on(device: torch.device) -> int:

@@ -32,11 +32,13 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
+from ddmi_core.model.memory import check_loads
 from ddmi_core.model.provenance import NETWORK, check_origin, load_stage
 from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
 from ddmi_core.model.run_plugin import domain_of
 from ddmi_core.model.run_results import edited_stages
 from ddmi_core.nested import move
+from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.registry import domain_named
@@ -417,6 +419,7 @@ class Model:
         return self.diffusion.guided(given, guidance, (own.guidance_from, own.guidance_to))
 
 
+@lowering("the loading of the model", GENERAL)
 def load(run: str | Path | None = None, *, plugin: str | None = None, device: str | None = None) -> Model:
     """Load a finished run, or the weights that ship with a plugin.
 
@@ -430,6 +433,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         RequestError: unless exactly one of both, or a run with a file, is given; or if the plugin ships no weights.
         CheckpointError: if the folder holds no finished run.
         PluginError: if the plugin cannot be used.
+        OutOfMemoryError: if the memory does not suffice.
     """
     file = plugin is not None and is_file(plugin)
     if (run is None) == (plugin is None or file):
@@ -445,12 +449,14 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
     for stage, other in islice(edited_stages(folder), 1):
         warnings.warn(f"{stage} was made with other settings: {other}", DdmiWarning, stacklevel=2)
     place = torch.device(device) if device else default_device()
+    check_loads((folder.autoencoder, folder.denoiser), place)
     parts = build_parts(domain, config.domain)
     autoencoder = build_autoencoder(parts, config)
     weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
     return assemble(parts, config, autoencoder, weights, folder.denoiser, place)
 
 
+@lowering("the loading of the model", GENERAL)
 def assemble(
     parts: AnyParts, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
 ) -> Model:
@@ -466,6 +472,7 @@ def assemble(
 
     Raises:
         CheckpointError: if the denoiser is damaged, or was trained on latents of another autoencoder.
+        OutOfMemoryError: if the memory does not suffice.
     """
     stored = checkpoint.load(denoiser / checkpoint.FINAL)
     check_origin(stored, weights)

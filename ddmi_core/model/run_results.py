@@ -25,7 +25,7 @@ from ddmi_core.steps import FIGURES as FIGURES
 from ddmi_core.steps import REPORT as REPORT
 from ddmi_core.steps import SAMPLES as SAMPLES
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import FINAL, Checkpoint, TrainedWith
+from ddmi_core.training.checkpoint import FINAL, Checkpoint, NewerFormatError, TrainedWith
 
 PAPER_FIGURES = "figures by the paper's protocol"
 RESULTS = (SAMPLES, FIGURES, PAPER_FIGURES, REPORT)
@@ -155,7 +155,7 @@ def chain(folder: RunFolder) -> list[Status]:
     """The states of all steps of a run, from stage 1 to the report; a result that was never made is left out.
 
     Raises:
-        CheckpointError: if there is no run, or a record is damaged.
+        CheckpointError: if there is no run, the record of results is damaged, or a stage is of a newer version.
     """
     head, own = read_head(folder), ""
     found = []
@@ -164,7 +164,14 @@ def chain(folder: RunFolder) -> list[Status]:
             steps = checkpoint.steps(stage) if stage.is_dir() else []
             found.append(Status(stage.name, "missing", f"trained to {steps[0].name}" if steps else ""))
             continue
-        stored = _final(stage)
+        try:
+            stored = _final(stage)
+            settings = stored.facts(TrainedWith).settings
+        except NewerFormatError:
+            raise
+        except CheckpointError as error:
+            found.append(Status(stage.name, "damaged", str(error)))
+            continue
         other = [
             what
             for what, value, now in (
@@ -173,8 +180,14 @@ def chain(folder: RunFolder) -> list[Status]:
             )
             if value is not None and now and value != now
         ]
-        own = own or stored.digest("weights")
-        found.append(_stale(stage.name, other + _other_settings(folder, stored.facts(TrainedWith).settings)))
+        if stage == folder.autoencoder:
+            own = stored.digest("weights")
+        found.append(_stale(stage.name, other + _other_settings(folder, settings)))
+    if damaged := [stage.name for stage in found if stage.state == "damaged"]:
+        lost = f"the {damaged[0]} is damaged"
+        present = {name for name in RESULTS if any(path.exists() for path in _places(folder)[name])}
+        states = [Status(name, "stale", lost) if name in present else Status(name, "missing") for name in RESULTS]
+        return [*found, *(one for one in states if one.name != PAPER_FIGURES or one.name in present)]
     if any(stage.state == "missing" and stage.name != folder.latents.name for stage in found):
         return [*found, *(Status(name, "missing") for name in RESULTS if name != PAPER_FIGURES)]
     results = [status(folder, name) for name in RESULTS]

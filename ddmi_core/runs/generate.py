@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain, count
@@ -24,6 +25,7 @@ from ddmi_core.sources.files import check_regular
 
 HIGHER = ("_db", "iou", "ssim", "score", "consistency")  # ends of names of metrics that are better when higher
 UNLIKE = 3.0  # standard deviations from the mean of held-out signals, beyond which a signal is unlike the data
+LONGEST_NAME = 200  # bytes of the name of a result, which leaves room for suffixes and for prefixes while it is written
 LEAST = 16  # held-out signals from which the deviation is taken
 
 log = logging.getLogger(__name__)
@@ -193,7 +195,8 @@ def output_names(inputs: Sequence[Path]) -> list[str]:
     """Unique names for the results of inputs: the inputs' names without suffix.
 
     Equal names in different folders are prefixed with as many folders as necessary: `circles/0.png` and
-    `squares/0.png` give `circles-0` and `squares-0`. Names that are still equal are numbered.
+    `squares/0.png` give `circles-0` and `squares-0`. Names of more than `LONGEST_NAME` bytes lose their end. Names that
+    are still equal are numbered.
     """
     keys = [(*(part for part in path.parent.parts if part not in (path.anchor, "..")), path.stem) for path in inputs]
     same: dict[str, set[tuple[str, ...]]] = {}
@@ -206,6 +209,8 @@ def output_names(inputs: Sequence[Path]) -> list[str]:
     names: dict[str, None] = {}
     for key in keys:
         name = "-".join(key[-depths[key[-1]] :])
+        while len(os.fsencode(name)) > LONGEST_NAME:
+            name = name[:-1]
         candidates = chain([name], (f"{name}-{number}" for number in count(2)))
         names[next(candidate for candidate in candidates if candidate not in names)] = None
     return list(names)

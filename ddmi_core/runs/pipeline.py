@@ -52,13 +52,14 @@ from ddmi_core.model.memory import in_new_run
 from ddmi_core.model.model import Model, assemble, load
 from ddmi_core.model.provenance import NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
+from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.extensions import part
 from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
 from ddmi_core.runs.idle_settings import reading
-from ddmi_core.runs.rehearsal import damaged, rehearse
+from ddmi_core.runs.rehearsal import check_denoiser, damaged, rehearse
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import flat, unstructure
 from ddmi_core.settings.resolve import resolve
@@ -81,6 +82,7 @@ class _Run:
     folder: run_folder.RunFolder
     split: Split
     vectors: latent_cache.Vectors | None  # of the condition, in the main process, before latents are encoded
+    rehearsed: bool  # whether there was a trial before training
     log: Log
     observers: Observers
     console: Console
@@ -206,7 +208,7 @@ def _execute(
         for remark in found.account.warnings:
             _note(console, remark.sentence())
         vectors = _vectors(config, parts, place, split)
-        if not finished(place.latents):
+        if rehearsed := not finished(place.latents):
             for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors, read)) or ():
                 _note(console, note)
     if resume:
@@ -217,7 +219,7 @@ def _execute(
     distributed.on_main(lambda: keep_file(domain, place))
     known = distributed.peers() if distributed.count() > 1 else []
     with closing(observers), stop_requests() as stop:
-        state = _Run(config, parts, place, split, vectors, Log(place.log), observers, console, stop)
+        state = _Run(config, parts, place, split, vectors, rehearsed, Log(place.log), observers, console, stop)
         try:
             return _steps(state)
         except OutputError as error:
@@ -319,20 +321,24 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
     place = run.folder.denoiser
     if not finished(place):
         lengths = latent_cache.lengths_of(encoded.vectors)
-        diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
         latents: LatentSource = latent_cache.CachedLatents(encoded)
         if run.config.diffusion.latents == "fresh":
             latents = latent_cache.FreshLatents(autoencoder, run.split.train, encoded)
-        statistics = {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}
         facts = {**latent_cache.describe(encoded), AUTOENCODER: weights}
-        training = run.config.diffusion.training
-        tensors = {"normalisation": statistics}
+        tensors = {"normalisation": {"mean": encoded.normalisation.mean, "std": encoded.normalisation.std}}
         if any(lengths):
             tensors["condition"] = latent_cache.group_of(latent_cache.kept_vectors(encoded))
             facts[NETWORK] = text_network.digest(run.config.diffusion.condition)
         given = encoded.vectors if any(lengths) else encoded.labels
-        with _stage(run, DENOISER, place, "diffusion.training", training, facts, tensors) as stage:
-            train(stage, {"denoiser": DenoisingObjective(diffusion, latents, given)})
+
+        def objective() -> DenoisingObjective:
+            diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
+            return DenoisingObjective(diffusion, latents, given)
+
+        if not run.rehearsed:
+            distributed.on_main(lambda: check_denoiser(objective(), run.config))
+        with _stage(run, DENOISER, place, "diffusion.training", run.config.diffusion.training, facts, tensors) as stage:
+            train(stage, {"denoiser": objective()})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 
@@ -421,7 +427,7 @@ def _step(run: _Run, name: str) -> Iterator[Tell]:
     try:
         if not run.console.is_terminal:
             run.console.print(name, highlight=False)
-        with shown(run.console, name) as tell, run.stop.at_once():
+        with lowering(f"the step {name!r}", GENERAL), shown(run.console, name) as tell, run.stop.at_once():
             yield tell
     except KeyboardInterrupt as error:
         raise _stopped(run, f"in the step {name!r}") from error

@@ -216,14 +216,7 @@ def untrained(
     lengths = latent_cache.lengths_of(encoded.vectors)
     diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
     conditions = encoded.vectors if any(lengths) else encoded.labels
-    objective = DenoisingObjective(diffusion, latent_cache.CachedLatents(encoded), conditions)
-    training = config.diffusion.training
-    contexts = [
-        StepContext(0, tuple(range(count)), generator_for(config.seed, "rehearsal"), device)
-        for count in (1, LEAST_TRAIN)
-    ]
-    kept = _kept(objective, contexts, training)
-    parameters = sum(weight.numel() for weight in objective.trained.parameters())
+    stage = _denoiser_memory(DenoisingObjective(diffusion, latent_cache.CachedLatents(encoded), conditions), config)
     model = Model(
         parts=parts,
         config=config,
@@ -235,7 +228,37 @@ def untrained(
         vectors=latent_cache.kept_vectors(encoded) if any(lengths) else torch.zeros(0, 0),
         device=device,
     )
-    return model, StageMemory("diffusion", training, parameters, kept)
+    return model, stage
+
+
+def check_denoiser(objective: DenoisingObjective, config: RunConfig) -> None:
+    """Losses of few latents of a resumed run, whose trial before training is over, to compare memory.
+
+    Random states are restored.
+
+    Args:
+        objective: with weights that are not used any further.
+        config: of the run.
+
+    Raises:
+        ConfigError: if the memory does not suffice for the training.
+        OutOfMemoryError: if it does not suffice for these few latents.
+    """
+    device = distributed.default_device()
+    free = free_on(device)
+    with _undisturbed(), lowering("the trial before the training of the denoiser", _SMALLER):
+        check_fits([_denoiser_memory(objective.to(device), config)], free, device)
+
+
+def _denoiser_memory(objective: DenoisingObjective, config: RunConfig) -> StageMemory:
+    """What the training of a denoiser keeps in memory; its objective is on the device."""
+    contexts = [
+        StepContext(0, tuple(range(count)), generator_for(config.seed, "rehearsal"), distributed.default_device())
+        for count in (1, LEAST_TRAIN)
+    ]
+    kept = _kept(objective, contexts, config.diffusion.training)
+    parameters = sum(weight.numel() for weight in objective.trained.parameters())
+    return StageMemory("diffusion", config.diffusion.training, parameters, kept)
 
 
 def damaged(signals: SignalSet) -> str:

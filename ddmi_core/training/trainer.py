@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from attrs import evolve, field, frozen, validators
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
@@ -104,6 +105,9 @@ class _Optimized:
                 torch._dynamo.config.cache_size_limit = 256  # blocks of one class differ in sizes
                 block.compile()
         self.model = objective if self.sharded else accelerator.prepare(objective)
+        if isinstance(self.model, DistributedDataParallel):
+            # Buffers, such as statistics of batches, are the main process's in the end; no step requires equal ones.
+            self.model.broadcast_buffers = False  # torch warns of the argument with this name
         self.scaler = torch.amp.GradScaler(accelerator.device.type, enabled=config.precision == "fp16")
 
     def state(self) -> dict[str, Tensor]:
@@ -184,8 +188,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         )
     # Mixed precision is set per stage, below: an accelerator's own is fixed for the whole process.
     try:
-        # Buffers, such as statistics of batches, are the main process's in the end; no step requires equal ones.
-        handlers = [DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)]
+        handlers = [DistributedDataParallelKwargs(gradient_as_bucket_view=True)]
         on_cpu = distributed.default_device().type == "cpu"
         accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, kwargs_handlers=handlers)
     except ValueError as error:

@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from ddmi_core.errors import DdmiError, OutputError, RequestError
 from ddmi_core.model.model import Model
-from ddmi_core.out_of_memory import is_out_of_memory, out_of_memory
+from ddmi_core.out_of_memory import exhausted_memory, out_of_memory
 from ddmi_core.viewer.connections import (
     FIRST_SECONDS,
     LARGEST_BODY,
@@ -318,8 +318,8 @@ def _error_body(error: Exception) -> dict[str, Any]:
     """The JSON body for an error; prints the traceback of unexpected ones."""
     if isinstance(error, Superseded):
         return {"superseded": True}
-    if is_out_of_memory(error):
-        error = out_of_memory(error, fix="ask for fewer samples, or a smaller size")
+    if found := exhausted_memory(error):
+        error = out_of_memory(found, fix="ask for fewer samples, or a smaller size")
     if isinstance(error, DdmiError):
         return {"error": str(error)}
     traceback.print_exception(error)

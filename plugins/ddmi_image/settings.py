@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, field, frozen
 from PIL import ImageColor
 
+from ddmi_core.api import inside, within
 from ddmi_core.errors import ConfigError, unknown_name
 from ddmi_core.parts import check_shares, level_sizes, valid_multiples
 from ddmi_image.openmoji_groups import DEFAULT_GROUPS, GROUPS
@@ -68,14 +69,14 @@ class ImageSettings:
     multiples: tuple[float, ...] = field(default=(1.0, 2.0, 4.0), validator=valid_multiples)
     shares: tuple[float, ...] = ()
     groups: tuple[str, ...] = field(default=DEFAULT_GROUPS, validator=_known_groups)
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    held_out: float = field(default=0.1, validator=inside(0, 1))
     augment: bool = True
-    limit: int = field(default=0, validator=[validators.ge(0), validators.le(10**9)])
+    limit: int = field(default=0, validator=within(0, 10**9))
     classes: bool = True
     strict: bool = True
     fit: Literal["crop", "pad", "stretch"] = "crop"
     background: str = field(default="white", validator=_known_colour)
-    white: float = field(default=0.0, validator=[validators.ge(0), validators.le(1e9)])
+    white: float = field(default=0.0, validator=within(0, 1e9))
 
     def __attrs_post_init__(self) -> None:
         """Check that the levels are all different, and that each has a share."""

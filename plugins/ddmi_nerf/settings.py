@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-from ddmi_core.api import acts_on
+from ddmi_core.api import acts_on, inside, within
 
 SPARE = 2  # points stored of an object, for each one in a batch
 BACKGROUNDS = {"white": (1.0, 1.0, 1.0), "grey": (0.0, 0.0, 0.0), "black": (-1.0, -1.0, -1.0)}
@@ -69,28 +69,28 @@ class NerfSettings:
         strict: stop at objects that cannot be used; otherwise skip them with a warning.
     """
 
-    size: int = field(default=64, validator=[validators.ge(8), validators.le(1024)])
-    plane: int = field(default=32, validator=[validators.ge(8), validators.le(512)])
-    views: int = field(default=24, validator=[validators.ge(1), validators.le(1024)])
-    held_views: int = field(default=4, validator=[validators.ge(0), validators.le(1024)])
-    test_views: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
-    shown: int = field(default=6, validator=[validators.ge(1), validators.le(1024)])
-    points: int = field(default=2048, validator=[validators.ge(16), validators.le(1 << 24)])
+    size: int = field(default=64, validator=within(8, 1024))
+    plane: int = field(default=32, validator=within(8, 512))
+    views: int = field(default=24, validator=within(1, 1024))
+    held_views: int = field(default=4, validator=within(0, 1024))
+    test_views: int = field(default=0, validator=within(0, 1024))
+    shown: int = field(default=6, validator=within(1, 1024))
+    points: int = field(default=2048, validator=within(16, 1 << 24))
     background: str = field(default="white", validator=validators.in_(tuple(BACKGROUNDS)))
-    count: int = field(default=600, validator=[validators.ge(8), validators.le(10**9)])
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
-    limit: int = field(default=0, validator=[validators.ge(0), validators.le(10**9)])
+    count: int = field(default=600, validator=within(8, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
+    limit: int = field(default=0, validator=within(0, 10**9))
     classes: bool = True
-    extent: float = field(default=0.0, validator=[validators.ge(0), validators.le(1e9)])
+    extent: float = field(default=0.0, validator=within(0, 1e9))
     opacity: str = field(default="alpha", validator=validators.in_(OPACITIES))
     up: str = field(default="z", validator=validators.in_(("y", "z")))
     place: str = field(default="file", validator=validators.in_(("file", "cameras")))
-    agreement: float = field(default=0.95, validator=[validators.ge(0), validators.le(1)])
+    agreement: float = field(default=0.95, validator=within(0, 1))
     encoder: str = field(default="points", validator=validators.in_(ENCODERS))
-    samples: int = field(default=12, validator=[validators.ge(4), validators.le(1024)])
-    close: int = field(default=16, validator=[validators.ge(0), validators.le(1024)])
-    fine: int = field(default=0, validator=[validators.ge(0), validators.le(1024)])
-    directions: int = field(default=0, validator=[validators.ge(0), validators.le(3)])
+    samples: int = field(default=12, validator=within(4, 1024))
+    close: int = field(default=16, validator=within(0, 1024))
+    fine: int = field(default=0, validator=within(0, 1024))
+    directions: int = field(default=0, validator=within(0, 3))
     lpips: str = field(default="", metadata=acts_on("figures"))
     strict: bool = True
 

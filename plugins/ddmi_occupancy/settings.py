@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-from ddmi_core.api import acts_on
+from ddmi_core.api import acts_on, inside, within
 
 GLTF = (".glb", ".gltf")  # y points up: glTF 2.0 specification, section 3.4
 ALL_Z = "all-z"
@@ -44,35 +44,27 @@ class OccupancySettings:
             seconds for 256 points, and 2 for 2048.
     """
 
-    resolution: int = field(default=64, validator=[validators.ge(8), validators.le(1024)])
-    plane: int = field(default=32, validator=[validators.ge(8), validators.le(512)])
-    surface: int = field(default=2048, validator=[validators.ge(64), validators.le(1 << 24)])
-    points: int = field(default=16384, validator=[validators.ge(64), validators.le(1 << 24)])
-    count: int = field(default=1500, validator=[validators.ge(8), validators.le(10**9)])
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    resolution: int = field(default=64, validator=within(8, 1024))
+    plane: int = field(default=32, validator=within(8, 512))
+    surface: int = field(default=2048, validator=within(64, 1 << 24))
+    points: int = field(default=16384, validator=within(64, 1 << 24))
+    count: int = field(default=1500, validator=within(8, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
     augment: bool = True
     normals: bool = True
-    noise: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
-    limit: int = field(default=0, validator=[validators.ge(0), validators.le(10**9)])
+    noise: float = field(default=0.0, validator=within(0, 1))
+    limit: int = field(default=0, validator=within(0, 10**9))
     classes: bool = True
     up: str = field(default="y", validator=validators.in_(("y", "z", ALL_Z)))
-    length: float = field(default=0.0, validator=[validators.ge(0), validators.le(1e9)], metadata=acts_on("samples"))
+    length: float = field(default=0.0, validator=within(0, 1e9), metadata=acts_on("samples"))
     repair: bool = True
     solid: str = field(default="strict", validator=validators.in_(("strict", "winding", "wrap")))
-    thickness: float = field(default=0.05, validator=[validators.ge(0.01), validators.le(0.5)])
+    thickness: float = field(default=0.05, validator=within(0.01, 0.5))
     strict: bool = True
-    set_shapes: int = field(
-        default=100, validator=[validators.ge(2), validators.le(100_000)], metadata=acts_on("figures")
-    )
-    set_points: int = field(
-        default=1024, validator=[validators.ge(16), validators.le(1 << 24)], metadata=acts_on("figures")
-    )
-    emd_shapes: int = field(
-        default=32, validator=[validators.ge(2), validators.le(100_000)], metadata=acts_on("figures")
-    )
-    emd_points: int = field(
-        default=256, validator=[validators.ge(16), validators.le(1 << 24)], metadata=acts_on("figures")
-    )
+    set_shapes: int = field(default=100, validator=within(2, 100_000), metadata=acts_on("figures"))
+    set_points: int = field(default=1024, validator=within(16, 1 << 24), metadata=acts_on("figures"))
+    emd_shapes: int = field(default=32, validator=within(2, 100_000), metadata=acts_on("figures"))
+    emd_points: int = field(default=256, validator=within(16, 1 << 24), metadata=acts_on("figures"))
 
     def up_in(self, suffix: str) -> str:
         """The axis that points up in files with a suffix, `y` or `z`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import Attribute, field, frozen, validators
 from PIL import ImageColor
 
-from ddmi_core.api import acts_on
+from ddmi_core.api import above, acts_on, inside, within
 from ddmi_core.errors import ConfigError
 from ddmi_video.reading.frame_colours import REFERENCE_WHITE, Look
 
@@ -42,19 +42,19 @@ class VideoSettings:
         strict: raise an error for unusable files; otherwise leave them out with a warning.
     """
 
-    frames: int = field(default=16, validator=[validators.ge(2), validators.le(512)])
-    size: int = field(default=48, validator=[validators.ge(8), validators.le(1024)])
-    rate: float = field(default=8.0, validator=[validators.gt(0), validators.le(1000)])
-    between: int = field(default=2, validator=[validators.ge(1), validators.le(8)])
-    count: int = field(default=1500, validator=[validators.ge(8), validators.le(10**9)])
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    frames: int = field(default=16, validator=within(2, 512))
+    size: int = field(default=48, validator=within(8, 1024))
+    rate: float = field(default=8.0, validator=above(0, 1000))
+    between: int = field(default=2, validator=within(1, 8))
+    count: int = field(default=1500, validator=within(8, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
     augment: bool = True
-    limit: int = field(default=0, validator=[validators.ge(0), validators.le(10**9)])
+    limit: int = field(default=0, validator=within(0, 10**9))
     classes: bool = True
     reader: str = field(default="pyav", validator=validators.in_(("pyav", "torchcodec", "decord")))
     background: str = field(default="white", validator=_known_colour)
-    white: float = field(default=REFERENCE_WHITE, validator=[validators.ge(1), validators.le(10_000)])
-    workers: int = field(default=0, validator=[validators.ge(0), validators.le(64)], metadata=acts_on())
+    white: float = field(default=REFERENCE_WHITE, validator=within(1, 10_000))
+    workers: int = field(default=0, validator=within(0, 64), metadata=acts_on())
     strict: bool = True
 
     @property

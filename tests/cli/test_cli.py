@@ -682,3 +682,12 @@ def test_completion_of_a_plugin_offers_names_or_python_files(tmp_path, monkeypat
     assert plugins("./m") == ["./mine.py", "./more/"]
     assert plugins("more/") == ["more/other.py"]
     assert plugins(f"{tmp_path}/mi") == [f"{tmp_path}/mine.py"]
+
+
+@pytest.mark.parametrize("command", [["status"], ["sample", "-n", "1", "--out", "out"]])
+def test_a_run_whose_run_toml_is_a_folder_is_named_so(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run" / "run.toml").mkdir(parents=True)
+    name, *options = command
+    done = CliRunner().invoke(app, [name, "run", *options])
+    assert (done.exit_code, done.output.strip()) == (2, "error: run is not a run: its run.toml is a folder")

@@ -119,6 +119,7 @@ def test_debug_shows_the_traceback_before_the_sentence():
     ("error", "words"),
     [
         (OSError(errno.ENOSPC, "x", "/there/a"), "error: no space left on device while using /there/a. Fix: free some"),
+        (OSError(errno.ENAMETOOLONG, "x", "a" * 5000), "error: file name too long while using aaa"),
         (OSError(errno.EMFILE, "x"), "error: too many open files. Fix: raise the limit"),
         (MemoryError(), "error: out of memory: this process holds "),
     ],

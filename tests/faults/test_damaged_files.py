@@ -6,11 +6,11 @@ import random
 
 import pytest
 import torch
-from write_boundaries import recorded
 
 from soaking import damage, tiny_runs
 from soaking.trials import GOOD, judged
 from whole_runs import DOMAINS, run
+from write_boundaries import recorded
 
 MUTATIONS = 500
 STEPS = [

@@ -15,15 +15,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ddmi_core.cli.main import app
-from soaking import seeds
+from soaking import seeds, tiny_runs
 
-NAMES = (b"\xff\xfe", b"a\nb", b"\x1b[31mred\x07", b"caf\xc3\xa9 \xe2\x80\xae", b"x" * 200)
+NAMES = (b"\xff\xfe", b"a\nb", b"\x1b[31mred\x07", b"caf\xc3\xa9 \xe2\x80\xae", b"x" * 251)
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\ud800-\udfff\u202e]")
-TINY = Path(__file__).parents[2] / "docs" / "tiny.toml"
-QUICK = (
-    *("autoencoder.training.steps=2", "diffusion.training.steps=2", "evaluation.samples=2", "evaluation.held_out=2"),
-    *("sampling.count=1", "domain.held_out=0.4", "sampling.steps=1"),
-)
+QUICK = {
+    **dict.fromkeys(("autoencoder.training.steps", "diffusion.training.steps"), 2),
+    **dict.fromkeys(("autoencoder.training.warmup", "diffusion.training.warmup"), 0),
+    **dict.fromkeys(("evaluation.samples", "evaluation.held_out"), 2),
+    **{"sampling.count": 1, "sampling.steps": 1, "domain.held_out": 0.4},
+}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are those of Linux")
 
@@ -84,25 +85,46 @@ def test_data_with_any_names_are_checked(name, tmp_path, monkeypatch):
     did("data", "check", folder, "--plugin", name, *sets, "--all")
 
 
-def test_a_whole_run_of_files_with_any_names(tmp_path, monkeypatch):
+@pytest.fixture
+def small(monkeypatch):
+    """Pictures of few pixels and frames, and a short trial before training: what is drawn is of no interest."""
+    from ddmi_nerf.rendering.scene import Scene
+
+    of = Scene.of
+    monkeypatch.setattr("ddmi_core.runs.rehearsal.SECONDS", 0.0)
+    for place, value in {
+        **dict.fromkeys(("ddmi_occupancy.preview.turntable.FRAMES", "ddmi_nerf.rendering.export.SHOWN"), 1),
+        **dict.fromkeys(("ddmi_occupancy.preview.turntable.SIDE", "ddmi_nerf.rendering.export.THUMBNAIL"), 8),
+        "ddmi_nerf.rendering.scene.Scene.of": staticmethod(lambda medium, ground, *_: of(medium, ground, 0.5, 8)),
+        "ddmi_nerf.evaluation.features.SIZE": 4,
+    }.items():
+        monkeypatch.setattr(place, value)
+
+
+@pytest.mark.parametrize("name", ["image", "occupancy", "video", "nerf"])
+def test_a_whole_run_of_files_with_any_names(name, small, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder, run = written("image", tmp_path / "data"), tmp_path / "run"
-    sets = [word for each in QUICK for word in ("--set", each)]
+    folder, run = written(name, tmp_path / "data"), tmp_path / "run"
     (folder / "notes.docx").write_bytes(b"PK")
-    printed = did("run", "--plugin", "image", "--config", TINY, "--data", folder, "--out", run, *sets)
-    assert "files: 5 pictures; 1 left out (1 with another suffix)" in printed
-    inputs = sorted(os.fsdecode(path) for path in os.listdir(os.fsencode(folder)) if path != b"notes.docx")
-    did("reconstruct", run, *(f"{folder}/{name}" for name in inputs), "--out", tmp_path / "made")
+    settings = {**tiny_runs.COMMON, **tiny_runs.OWN[name], **QUICK}
+    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    printed = did("run", "--plugin", name, "--data", folder, "--out", run, *sets)
+    assert "1 left out (1 with another suffix)" in printed
+    files = sorted(os.fsdecode(file) for file in os.listdir(os.fsencode(folder)) if file != b"notes.docx")
+    inputs = [f"{folder}/{file}" for file in files]
+    did("reconstruct", run, *inputs, "--out", tmp_path / "made")
     assert len(list((tmp_path / "made").iterdir())) == len(NAMES)
+    did("complete", run, inputs[0], "--observe", "x<0", "-n", "1", "--steps", "1", "--out", tmp_path / "completed")
     did("sample", run, "-n", "1", "--out", tmp_path / "samples")
-    did("report", run)
     did("status", run)
+    did("doctor", run)
     report = (run / "report.html").read_text(encoding="utf-8")
     assert not CONTROL.search(report)
-    assert "5 pictures; 1 left out (1 with another suffix)" in report
-    assert "5 signals cut to the centre: 0.2 of the area" in report
+    assert "1 left out (1 with another suffix)" in report
     kept = json.loads((run / "data.json").read_text(encoding="utf-8"))
     assert "notes.docx" in kept["left_out"]
-    assert len(kept["changes"]) == 5
+    if name == "image":
+        assert "5 signals cut to the centre: 0.2 of the area" in report
+        assert len(kept["changes"]) == 5
     for path in run.glob("*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))

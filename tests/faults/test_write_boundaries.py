@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from write_boundaries import recorded
 
 from soaking.tiny_runs import difference, facts, leftovers
 from whole_runs import DOMAINS, run
+from write_boundaries import recorded
 
 STEPS = [
     *("autoencoder.training.steps=2", "autoencoder.training.checkpoint=1", "autoencoder.training.log=1"),

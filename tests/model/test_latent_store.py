@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from ddmi_core.model import latent_cache, latent_store
 from ddmi_core.model.latent_store import Encoding, Shards
 from ddmi_core.training import checkpoint
 from resealed import resealed
+from write_boundaries import kill_at
 
 CPU = torch.device("cpu")
 ORIGIN = ("data", "weights")
@@ -44,10 +44,9 @@ class Numbers(SignalSet):
 class Known(nn.Module):
     """Posteriors of a plane and a line, whose cells differ."""
 
-    seconds, scale = 0.0, 1.0
+    scale = 1.0
 
     def encode(self, values: Tensor) -> Posterior:
-        time.sleep(self.seconds)
         values = values * self.scale
         plane = values.view(-1, 1, 1, 1) * torch.linspace(1, 2, 12).view(1, 2, 3, 2)
         line = values.view(-1, 1, 1).square() * torch.linspace(-1, 3, 8).view(1, 2, 4)
@@ -82,24 +81,24 @@ def test_stored_latents_and_their_statistics_are_those_of_an_encoding_in_memory(
     assert latent_cache.describe(whole)["counts"] == [150 * how.copies] * 2
 
 
-def test_an_encoding_killed_at_ten_random_moments_ends_with_the_same_bytes(tmp_path):
-    moments, slow = random.Random(0), Known()
-    slow.seconds = 0.02
-    store(tmp_path / "whole", 640, Encoding(copies=2))
+def test_an_encoding_killed_at_ten_random_writes_ends_with_the_same_bytes(tmp_path):
+    moments, how = random.Random(0), Encoding(copies=2)
+    store(tmp_path / "whole", 640, how)
     kept = 0
-    for _ in range(10):
+    for writes in (moments.randint(1, 10) for _ in range(10)):
         if not (child := os.fork()):
-            store(tmp_path / "killed", 640, Encoding(copies=2), slow)
-            os._exit(0)
-        time.sleep(moments.uniform(0.01, 0.12))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+            try:
+                kill_at(writes, tmp_path / "killed")
+                store(tmp_path / "killed", 640, how)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
         found = len(list(tmp_path.glob("killed/*/shard-*")))
         assert found >= kept  # no shard is encoded twice
         kept = found
     assert 0 < kept < 20
-    slow.seconds = 0
-    store(tmp_path / "killed", 640, Encoding(copies=2), slow)
+    store(tmp_path / "killed", 640, how)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     assert [path.name for path in (tmp_path / "killed").iterdir()] == ["final"]
 

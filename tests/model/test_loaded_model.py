@@ -405,6 +405,7 @@ def test_samples_are_simplified_and_then_restored_with_no_record(model, tmp_path
         (["0.png", "../k/0.png"], ["0", "k-0"]),
         (["a.png", "a.jpg", "./a.png"], ["a", "a-2", "a-3"]),
         (["k/0.png", "l/0.png", "k-0.png"], ["k-0", "l-0", "k-0-2"]),
+        ([f"{'é' * 125}{end}.png" for end in "ab"], ["é" * 100, f"{'é' * 100}-2"]),
         ([], []),
     ],
 )

@@ -10,8 +10,10 @@ from torch import nn
 import formula_domains
 from ddmi_core.blocks import Block
 from ddmi_core.errors import ConfigError
-from ddmi_core.model import build
+from ddmi_core.model import build, memory
 from ddmi_core.model.memory import SPARE, StageMemory, check_fits, free_on, kept_by, to_lower
+from ddmi_core.model.model import load
+from ddmi_core.out_of_memory import OutOfMemoryError
 from ddmi_core.runs import pipeline, rehearsal
 from ddmi_core.training.config import TrainingConfig
 from whole_runs import run
@@ -107,6 +109,38 @@ def test_activations_that_cannot_fit_end_a_run_before_stage_1(stage, tmp_path, m
     with pytest.raises(ConfigError, match=rf"{stage} requires at least .* 1048576 signals at once .*accumulation=2"):
         run(formula_domains.WAVE, tmp_path / "run", *settings)
     assert not (tmp_path / "run" / "autoencoder").exists()
+
+
+def test_a_run_resumed_with_finished_latents_is_refused_before_stage_2(tmp_path, monkeypatch):
+    def stopping(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "_denoiser", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(formula_domains.WAVE, tmp_path / "run")
+    found = []
+    with monkeypatch.context() as patched:
+        patched.setattr(rehearsal, "check_fits", lambda stages, free, device: found.extend(stages))
+        patched.setattr(pipeline, "train", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(formula_domains.WAVE, tmp_path / "run", resume=True)
+    assert [stage.key for stage in found] == ["diffusion"]
+    assert found[0].kept > 0
+    monkeypatch.setattr(rehearsal, "free_on", lambda device: int(found[0].least / SPARE) - 1)
+    with pytest.raises(ConfigError, match=r"training of the diffusion requires at least .* Fix: "):
+        run(formula_domains.WAVE, tmp_path / "run", resume=True)
+    assert not list((tmp_path / "run" / "denoiser").glob("*"))
+
+
+def test_weights_that_cannot_be_loaded_are_refused(finished_run, monkeypatch):
+    stored = [finished_run / stage / "final" / "weights.safetensors" for stage in ("autoencoder", "denoiser")]
+    needed = sum(path.stat().st_size for path in stored)
+    monkeypatch.setattr(memory, "free_on", lambda device: int(needed / SPARE) + 1)
+    load(finished_run)
+    monkeypatch.setattr(memory, "free_on", lambda device: int(needed / SPARE) - 1)
+    with pytest.raises(OutOfMemoryError, match=r"the loading of the model: its weights require .* free\. Fix: "):
+        load(finished_run)
 
 
 def test_the_free_memory_of_the_machine_includes_what_it_can_swap():

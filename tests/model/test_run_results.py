@@ -292,6 +292,27 @@ def test_status_shows_the_chain(copied_run, formula_domain):
     assert [one["state"] for one in found] == ["up to date"] * 2 + ["missing"] * 4
 
 
+@pytest.mark.parametrize("stage", ["autoencoder", "latents", "denoiser"])
+def test_status_names_a_damaged_stage_and_goes_on(stage, copied_run, formula_domain):
+    state = copied_run / stage / "final" / "state.json"
+    state.write_text(state.read_text(encoding="utf-8").replace('"format"', '"form"'), encoding="utf-8")
+    said = CliRunner().invoke(app, ["status", str(copied_run)])
+    assert said.exit_code == 0
+    assert f"{stage}: damaged ({state} is damaged" in said.output
+    found = states(copied_run)
+    others = {"autoencoder", "latents", "denoiser"} - {stage}
+    assert [found[name] for name in others] == ["up to date"] * 2
+    assert reason(copied_run, REPORT) == f"the {stage} is damaged"
+
+
+@pytest.mark.parametrize("stage", ["autoencoder", "latents", "denoiser"])
+def test_status_of_a_run_that_lacks_a_stage(stage, copied_run, formula_domain):
+    shutil.rmtree(copied_run / stage)
+    found = states(copied_run)
+    assert found[stage] == "missing"
+    assert all(found[name] == "up to date" for name in {"autoencoder", "latents", "denoiser"} - {stage})
+
+
 def test_latents_of_another_autoencoder_are_stale(copied_run, formula_domain):
     other_weights(copied_run, "autoencoder")
     found = states(copied_run)

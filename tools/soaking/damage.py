@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -144,9 +145,8 @@ class Readers:
             if reasons:
                 return NAMED
             for each in filter(None, (stored,)):
-                seen.append(
-                    repr((sorted(each.record.items(), key=str), [_sums(each, group) for group in _groups(each)]))
-                )
+                record = json.dumps(each.record, sort_keys=True)  # the order of members does not matter
+                seen.append(repr((record, [_sums(each, group) for group in _groups(each)])))
         if (self.run.with_name("undamaged") / "denoiser" / "final").exists():
             with torch.no_grad():
                 model = ddmi_core.load(self.run, device="cpu")

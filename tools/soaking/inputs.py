@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,7 @@ def _captions(_: Path) -> Trial:
 
 
 def _sounds(_: Path) -> Trial:
+    sys.path.append(str(Path(__file__).parents[2] / "examples" / "ddmi-audio"))  # which need not be installed
     from ddmi_audio.folder import read
     from ddmi_audio.settings import AudioSettings
 

@@ -113,7 +113,7 @@ def _interrupted(domain: str, folder: Path) -> Trial:
         ended = command.wait(LIMIT)
         how = f"{domain}, {signal.Signals(number).name} after {mark or 'start'}, status {ended.status}"
         verdict = ended.verdict(how)
-        if ended.status not in (0, 130, 143, -signal.SIGTERM):
+        if ended.status not in (0, 130, 143, -signal.SIGTERM, -signal.SIGINT):  # at the very end of the program
             return verdict
         if verdict.outcome in (TRACEBACK, HANG):
             return verdict

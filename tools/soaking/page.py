@@ -7,7 +7,7 @@ import random
 import re
 import socket
 import traceback
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
@@ -55,7 +55,8 @@ def answered(port: int, data: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         try:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # the server has closed the connection already
+                connection.shutdown(socket.SHUT_WR)
             pieces = []
             while piece := connection.recv(1 << 16):
                 pieces.append(piece)

@@ -152,8 +152,10 @@ def _forked(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float)
             os.close(reader)
             _work(kind, folder, left, seed, seconds, writer)
         os.close(writer)
+        prepared = False
         for line in _lines(reader, 4 * kind.limit + 60, kind.limit):
             number, verdict = json.loads(line)
+            prepared = True
             if number is None:
                 continue
             left = range(number + 1, numbers.stop)
@@ -163,8 +165,8 @@ def _forked(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float)
         os.close(reader)
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
             return
-        number, left = left[0], left[1:]
-        how = f"see {folder / str(number)}"
+        number, left = left[0], left[1:] if prepared else range(0)
+        how = f"see {folder / str(number)}" if prepared else f"the preparation failed, see {folder / 'worker.log'}"
         if hung:
             yield number, Verdict(HANG, f"more than {kind.limit:g} s", how)
         else:
@@ -187,7 +189,8 @@ def _work(kind: Kind, folder: Path, numbers: range, seed: int, seconds: float, w
             os.write(writer, json.dumps([number, asdict(verdict)]).encode() + b"\n")
         status = 0
     except BaseException:
-        traceback.print_exc()
+        traceback.print_exc(file=sys.__stderr__)
+        sys.__stderr__.flush()
         os._exit(3)
     finally:
         sys.stdout.flush()
@@ -280,13 +283,15 @@ class Command:
             os.dup2(log, 1)
             os.dup2(log, 2)
             sys.stdin.close()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # the interpreter is not yet at the program
             os.chdir(self.folder)
             self.before()
-            from ddmi_core.cli.main import main
+            from ddmi_core.__main__ import main
 
-            main(list(self.words))
+            sys.argv = ["ddmi", *self.words]
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            main()
             status = 0
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else 1 if ended.code else 0

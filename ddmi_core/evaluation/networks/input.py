@@ -9,6 +9,8 @@ from attrs import Attribute, field, frozen, validators
 from torch import Tensor
 from torch.nn import functional as F
 
+from ddmi_core.bounds import within
+
 PICTURES, CLIPS = "pictures", "clips"
 AXES = {PICTURES: 2, CLIPS: 3}
 TOP = 255  # of 8-bit values
@@ -43,7 +45,7 @@ class Input:
     takes: str = field(validator=validators.in_(tuple(AXES)))
     range: tuple[float, float] = field(validator=_ordered)
     whole: bool = False
-    size: int = field(validator=[validators.ge(0), validators.le(4096)])
+    size: int = field(validator=within(0, 4096))
     filter: str = field(default="bilinear", validator=validators.in_((*_SMOOTH, *_SHARP)))
     crop: bool = False
     mean: tuple[float, ...] = ()

@@ -96,7 +96,7 @@ class DecodedSound(Sound):
         parts, count = [], 0
         with (
             damaged(name, "a sound in a known format", "convert it: ffmpeg -i IN OUT.wav"),
-            av.open(file, "r") as opened,
+            av.open(file, "r", metadata_errors="replace") as opened,
         ):
             if not opened.streams.audio:
                 raise DataError(f"{name}: it has no sound; remove it")

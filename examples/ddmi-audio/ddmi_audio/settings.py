@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from ddmi_audio.instruments import MADE_BY, check_instruments
+from ddmi_core.api import inside, within
 from ddmi_core.parts import check_shares, level_sizes, valid_multiples
 
 
@@ -27,16 +28,16 @@ class AudioSettings:
         strict: raise an error for unusable files; otherwise leave them out with a warning.
     """
 
-    samples: int = field(default=4096, validator=[validators.ge(64), validators.le(65536)])
-    rate: int = field(default=8192, validator=[validators.ge(1000), validators.le(192_000)])
+    samples: int = field(default=4096, validator=within(64, 65536))
+    rate: int = field(default=8192, validator=within(1000, 192_000))
     multiples: tuple[float, ...] = field(default=(1.0, 2.0), validator=valid_multiples)
     shares: tuple[float, ...] = ()
     instruments: tuple[str, ...] = field(
         default=tuple(MADE_BY), validator=lambda _, field, names: check_instruments(names)
     )
-    count: int = field(default=300, validator=validators.ge(2))
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
-    limit: int = field(default=0, validator=validators.ge(0))
+    count: int = field(default=300, validator=within(2, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
+    limit: int = field(default=0, validator=within(0, 10**9))
     classes: bool = True
     strict: bool = True
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from PIL import Image, ImageDraw
 
-from ddmi_core.api import Split
+from ddmi_core.api import Split, above, inside, within
 from ddmi_core.errors import DataError
 from ddmi_core.parts import GridArtefact, PointDomain, PointSignal, Source, TensorSet
 from ddmi_series.formula import KINDS, Array, measured
@@ -31,10 +31,10 @@ class SeriesSettings:
         held_out: share of the series that is kept out of training.
     """
 
-    hours: float = field(default=48.0, validator=validators.gt(0))
-    cells: int = field(default=128, validator=[validators.ge(8), validators.le(65536)])
-    count: int = field(default=600, validator=validators.ge(4))
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    hours: float = field(default=48.0, validator=above(0, 1e9))
+    cells: int = field(default=128, validator=within(8, 65536))
+    count: int = field(default=600, validator=within(4, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
 
     @property
     def native(self) -> tuple[int]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from PIL import Image
 from torch import Tensor, nn
 
-from ddmi_core.api import Field, Split
+from ddmi_core.api import Field, Split, inside, within
 from ddmi_core.parts import (
     GridArtefact,
     GridDomain,
@@ -45,10 +45,10 @@ class SolidSettings:
         held_out: share of the solids that is kept out of training.
     """
 
-    side: int = field(default=16, validator=[validators.ge(4), validators.le(128)])
-    moments: int = field(default=8, validator=[validators.ge(2), validators.le(128)])
-    count: int = field(default=240, validator=validators.ge(4))
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    side: int = field(default=16, validator=within(4, 128))
+    moments: int = field(default=8, validator=within(2, 128))
+    count: int = field(default=240, validator=within(4, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
 
     @property
     def native(self) -> tuple[int, int, int, int]:

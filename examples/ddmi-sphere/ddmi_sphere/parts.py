@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from PIL import Image, ImageOps
 
-from ddmi_core.api import Split
+from ddmi_core.api import Split, inside, within
 from ddmi_core.parts import GridArtefact, GridDomain, GridSet, Source
 from ddmi_sphere.formula import KINDS, temperature
 
@@ -26,9 +26,9 @@ class SphereSettings:
         held_out: share of the fields that is kept out of training.
     """
 
-    rows: int = field(default=32, validator=[validators.ge(4), validators.le(1024)])
-    count: int = field(default=1000, validator=validators.ge(4))
-    held_out: float = field(default=0.1, validator=[validators.gt(0), validators.lt(1)])
+    rows: int = field(default=32, validator=within(4, 1024))
+    count: int = field(default=1000, validator=within(4, 10**9))
+    held_out: float = field(default=0.1, validator=inside(0, 1))
 
     @property
     def native(self) -> tuple[int, int]:

@@ -22,8 +22,8 @@ FRAMES = 48  # of one turn
 RATE = 16.0  # frames a second
 FORMS = "'64', '48x64' (rows, columns), '64@35,20' (azimuth and elevation in degrees) or '64@35,20,3' (and distance)"
 
-_NUMBER = r"[-+]?\d+(?:\.\d+)?"
-_FORM = re.compile(rf"(\d+)(?:x(\d+))?(?:@({_NUMBER}),({_NUMBER})(?:,({_NUMBER}))?)?")
+_NUMBER = r"[-+]?[0-9]{1,9}(?:\.[0-9]{1,30})?"
+_FORM = re.compile(rf"([0-9]{{1,9}})(?:x([0-9]{{1,9}}))?(?:@({_NUMBER}),({_NUMBER})(?:,({_NUMBER}))?)?")
 
 
 def usual_camera(size: tuple[int, int]) -> Camera:

@@ -79,7 +79,7 @@ class PyavFrames(Frames):
 
         self.close()
         try:
-            self.container = av.open(opened_as(self.source))
+            self.container = av.open(opened_as(self.source), metadata_errors="replace")
         except av.error.FFmpegError as error:
             raise damaged(self.index.name, error) from error
         self.number, self.stream = -1, self.container.streams[self.index.stream]

@@ -93,7 +93,7 @@ def container(source: Source, name: str) -> Iterator[InputContainer]:
     import av
 
     try:
-        with av.open(opened_as(source), mode="r") as opened:
+        with av.open(opened_as(source), mode="r", metadata_errors="replace") as opened:
             yield opened
     except av.error.FFmpegError as error:
         raise damaged(name, error) from error

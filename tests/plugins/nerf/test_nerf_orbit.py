@@ -29,7 +29,23 @@ def test_words_stand_for_cameras(text, wanted):
     assert (found.height, found.width, found.fx) == (wanted.height, wanted.width, wanted.fx)
 
 
-@pytest.mark.parametrize("text", ["", "x64", "64x", "64@10", "64@a,b", "64x64x64", "1e3", "-4", "64@10,20,30,40"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x64",
+        "64x",
+        "64@10",
+        "64@a,b",
+        "64x64x64",
+        "1e3",
+        "-4",
+        "64@10,20,30,40",
+        "9" * 5000,
+        f"64@{'9' * 400},0",
+        "٣",
+    ],
+)
 def test_other_forms_are_named(text):
     with pytest.raises(RequestError, match="64@35,20"):
         parse_view(text, SETTINGS)

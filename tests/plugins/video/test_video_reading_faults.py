@@ -35,6 +35,15 @@ def test_no_video_at_all(tmp_path):
     refused(tmp_path / "b.mp4", "not a video, damaged, or cut short")
 
 
+def test_facts_that_are_not_text(tmp_path):
+    path = write(tmp_path, KINDS["mpeg4"])
+    content = path.read_bytes()
+    assert b"Lavf" in content
+    path.write_bytes(content.replace(b"Lavf", b"L\xe0vf"))
+    with Video(path, backend="pyav") as video:
+        assert len(video.frames_at(video.times)) == FRAMES
+
+
 def test_sound_only(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")

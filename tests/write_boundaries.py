@@ -1,10 +1,11 @@
-"""Copies of a folder as a SIGKILL would leave it: at every call that changes a file of it."""
+"""SIGKILL at a counted change of a folder, and copies of a folder as a SIGKILL at each change would leave it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,34 @@ DEAD = 999_999_999  # number that no process has
 TORN = b'{"torn": [0.1, '
 
 _recorders: list[Recorder] = []
+
+
+def changed(folder: Path, event: str, arguments: tuple[Any, ...]) -> Path | None:
+    """The path inside of a folder that an audit event is about to change, if it changes one."""
+    if event != "open" and event not in CHANGES:
+        return None
+    if event == "open":
+        mode, flags = arguments[1], arguments[2]
+        if not (flags & 0o3 if mode is None else set(mode) & set("wax+")):
+            return None
+    if not isinstance(arguments[0], str | bytes | Path):
+        return None
+    text = arguments[0].decode() if isinstance(arguments[0], bytes) else str(arguments[0])
+    path = Path(text)
+    return path if path.is_relative_to(folder) and path != folder else None
+
+
+def kill_at(number: int, folder: Path) -> None:
+    """Let this process die of SIGKILL just before its change of a folder with this number, counted from 1."""
+    left = [number]
+
+    def tell(event: str, arguments: tuple[Any, ...]) -> None:
+        if changed(folder, event, arguments) is not None:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(tell)
 
 
 class Recorder:
@@ -42,7 +71,7 @@ class Recorder:
 
     def tell(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Keep a copy, if the event changes the folder."""
-        path = self._changed(event, arguments)
+        path = changed(self.folder, event, arguments)
         if path is None:
             return
         with self._lock:
@@ -55,19 +84,6 @@ class Recorder:
                     self._keep(f"{path.relative_to(self.folder)} torn", path, arguments[2])
             finally:
                 self._inside = False
-
-    def _changed(self, event: str, arguments: tuple[Any, ...]) -> Path | None:
-        if event != "open" and event not in CHANGES:
-            return None
-        if event == "open":
-            mode, flags = arguments[1], arguments[2]
-            if not (flags & 0o3 if mode is None else set(mode) & set("wax+")):
-                return None
-        if not isinstance(arguments[0], str | bytes | Path):
-            return None
-        text = arguments[0].decode() if isinstance(arguments[0], bytes) else str(arguments[0])
-        path = Path(text)
-        return path if path.is_relative_to(self.folder) and path != self.folder else None
 
     def _keep(self, what: str, torn: Path | None = None, flags: int = 0) -> None:
         state = self.copies / str(len(self.states))
