@@ -16,8 +16,8 @@ TRACE = Path(__file__).parents[2] / "tools" / "trace.py"
 # the account of a data set, colour profiles, or random numbers that do not depend on the number of processes.
 LIMITS = {
     "A picture to its loss": (214, 50),
-    "A run folder to a model": (175, 48),
-    "Noise to a PNG file": (145, 40),
+    "A run folder to a model": (177, 48),
+    "Noise to a PNG file": (146, 40),
     "`--set` to a module": (85, 25),
 }
 PROGRAM = """
