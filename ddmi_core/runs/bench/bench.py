@@ -25,7 +25,7 @@ from ddmi_core.runs.bench.two_processes import Pairs
 from ddmi_core.training.distributed import default_device
 from ddmi_core.training.precision import native_bf16
 
-SECONDS = 0.8  # of each measurement, about
+SECONDS = 0.5  # of each measurement, about
 VIEWS = ("64", "128", "256")  # values of --size
 SLOW = 1.0  # seconds of a render, beyond which larger ones are left out
 RENDERS = 3  # of each view

@@ -28,7 +28,7 @@ from ddmi_core.training.trainer import Report, Stage, train
 
 STAGES = ("autoencoder", "denoiser")
 WARM, LEAST = 2, 5  # steps that are not counted, because they allocate memory; steps that are
-LONGEST = 2.5  # seconds, after which one counted step is enough
+LONGEST = 2.0  # seconds, after which one counted step is enough
 
 
 class _EnoughError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -100,8 +101,11 @@ def _train(
     connection: Connection, environment: dict[str, str], run: Path | None, plugin: str, stage: str, seconds: float
 ) -> None:
     """Train in this process, and tell signals per second of each part of the steps, or why not."""
-    os.environ.update(environment, CUDA_VISIBLE_DEVICES="")
+    # Without the first one, accelerate gives each process a thread for each core.
+    os.environ.update(environment, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
     torch.set_num_threads(1)
+    # Gradients of 1 x 1 kernels have other strides than the weights, in which the numbers have the same order.
+    warnings.filterwarnings("ignore", "Grad strides do not match", UserWarning)
     try:
         training, players = objectives(load(run, plugin=plugin or None, device="cpu"), stage)
         # Two processes of one run divide the batch; independent ones get half of it each.
