@@ -15,7 +15,7 @@ from ddmi_core.api.conditions import TokenSequences
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.diffusion.denoisers.cross_attention import TokenCondition, pack
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
-from ddmi_core.diffusion.guidance import ALWAYS, classifier_free, guided
+from ddmi_core.diffusion.guidance import ALWAYS, guided
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.parameterization import Target, target_from
 from ddmi_core.diffusion.paths import path_from
@@ -131,15 +131,17 @@ class LatentDiffusion(nn.Module):
         Raises:
             RequestError: unless `0 <= low <= high <= 1`.
         """
-        conditional, count = self.denoiser(conditions), len(conditions)
-        if count > TOGETHER:
-            return classifier_free(conditional, self.denoiser(), scale, interval)
-        none = self.condition.none(count).to(conditions)
-        if none.ndim == 3:  # sequences without tokens are padded to the length of the others
-            none = F.pad(none, (0, 0, 0, conditions.shape[1] - none.shape[1]))
-        pair = self.denoiser(torch.cat([conditions, none]))
+        conditional, unconditional = self.denoiser(conditions), self.denoiser()
 
         def both(noisy: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+            count = len(noisy)
+            if count > TOGETHER:
+                return conditional(noisy, times), unconditional(noisy, times)
+            given = conditions.expand(count, *conditions.shape[1:])  # one condition may be that of all
+            none = self.condition.none(count).to(given)
+            if none.ndim == 3:  # sequences without tokens are padded to the length of the others
+                none = F.pad(none, (0, 0, 0, given.shape[1] - none.shape[1]))
+            pair = self.denoiser(torch.cat([given, none]))
             estimate, free = pair(noisy.repeat(2, 1), times.expand(count).repeat(2)).chunk(2)
             return estimate, free
 

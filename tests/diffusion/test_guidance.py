@@ -114,3 +114,16 @@ def test_one_call_for_few_latents_estimates_the_same(kind: str, count: int, inte
     if interval == (0.0, 1.0):
         assert made == ([2 * count] if count <= TOGETHER else [count, count])
         assert not torch.allclose(found, model.denoiser(conditions[:count])(noisy, times), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [4, TOGETHER + 1])
+def test_one_condition_guides_all_latents(count: int) -> None:
+    torch.manual_seed(0)
+    model = LatentDiffusion(LINE, SHAPE, 3, DiffusionConfig()).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    noisy, times = torch.randn(count, SHAPE.length), torch.full((count,), 0.5)
+    with torch.no_grad():
+        one = model.guided(torch.tensor([1]), 3.0)(noisy, times)
+        each = model.guided(torch.ones(count, dtype=torch.long), 3.0)(noisy, times)
+    torch.testing.assert_close(one, each)
