@@ -20,6 +20,7 @@ MOST_GUIDANCE = 100.0  # scale; far beyond it, estimates leave the range of the 
 NETWORKS = ("inception", "i3d", "clip", "dinov2")  # kinds of feature networks, for files in their published forms
 LPIPS = "lpips"  # kind of a network that compares pairs, not sets
 PRESETS = ("quick", "base", "paper")
+DIGITS = 6  # of a number of steps in a text
 
 
 def sampler_and_steps(row: str) -> tuple[str, int]:
@@ -30,7 +31,8 @@ def sampler_and_steps(row: str) -> tuple[str, int]:
     """
     name, _, steps = row.partition(":")
     offer("samplers", name)
-    if not (steps.isascii() and steps.isdigit() and int(steps) > 0):
+    # Python converts at most 4,300 digits.
+    if not (steps.isascii() and steps.isdigit() and len(steps) <= DIGITS and int(steps) > 0):
         raise RequestError(f"it was given {row!r}; it takes sampler:steps, for example 'ddim:50'")
     return name, int(steps)
 

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from ddmi_core.errors import ConfigError
+from ddmi_core.errors import ConfigError, RequestError
 from ddmi_core.registry.registry import domain_named
+from ddmi_core.settings.config import sampler_and_steps
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.settings.schema import keys
 
@@ -80,3 +81,10 @@ for key in {sorted(numeric(name))!r}:
     except subprocess.TimeoutExpired as error:
         pytest.fail(f"this loops: {(error.stdout or b'').decode().splitlines()[-1]}")
     assert done.returncode == 0, done.stdout.splitlines()[-1] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("steps", ["9" * 5000, "1000000", "0", "-1", "1e3", ""])
+def test_a_sampler_with_other_steps_is_refused(steps):
+    assert sampler_and_steps("ddim:999999") == ("ddim", 999999)
+    with pytest.raises(RequestError, match="it takes sampler:steps"):
+        sampler_and_steps(f"ddim:{steps}")
