@@ -14,6 +14,7 @@ from attrs import evolve
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddmi_core.errors import DdmiError, RequestError
+from ddmi_core.evaluation.results import aligned
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.model.needs import BlankSignals
 from ddmi_core.runs.bench import bench, products, training_speed, two_processes
@@ -24,7 +25,6 @@ from ddmi_core.runs.bench.bench_result import (
     Measurement,
     read,
     repeated,
-    table,
     verdict,
 )
 from ddmi_core.runs.bench.field_speed import default_field, field_speed, hidden_operations
@@ -118,7 +118,7 @@ def test_lines_hold_every_measurement_and_what_is_left_out():
 
 
 def test_columns_of_a_table_are_aligned():
-    assert table([("a", "1", "x"), ("long", "1000", "")]) == ["a        1  x", "long  1000"]
+    assert aligned([("a", "1", "x"), ("long", "1000", "")], "<><") == ["a        1  x", "long  1000"]
 
 
 def test_work_is_repeated_for_a_time_after_one_call_that_does_not_count():

@@ -13,6 +13,7 @@ from attrs import asdict, field, frozen, validators
 
 from ddmi_core import record_files
 from ddmi_core.errors import RequestError
+from ddmi_core.evaluation.results import aligned
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +100,7 @@ class BenchResult:
         ]
         about = f"{m.processor}, {m.cores} cores, {m.threads} threads, {m.device}; torch {m.torch}, ddmi {m.ddmi}"
         end = f"{self.seconds:.0f} s"
-        return [about, *table(rows), *(f"left out: {sentence}" for sentence in self.left_out), end]
+        return [about, *aligned(rows, "<>>><"), *(f"left out: {sentence}" for sentence in self.left_out), end]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values, which `read` takes; each measurement also has its `median`."""
@@ -134,7 +135,7 @@ class Comparison:
             rows.append(
                 (f"{now.name}, {now.unit}", number(now.median), number(before.median), ratio, verdict(now, before))
             )
-        return [*self._notes(), *table(rows), *(f"left out: {sentence}" for sentence in self.now.left_out)]
+        return [*self._notes(), *aligned(rows, "<>>><"), *(f"left out: {sentence}" for sentence in self.now.left_out)]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values: both results, and ratio and verdict of each pair."""
@@ -202,30 +203,24 @@ def repeated(
         least: calls at least.
     """
 
-    def once() -> float:
-        started = perf_counter()
-        work()
-        if device is not None and device.type == "cuda":
-            import torch  # late, because results are compared without it
-
-            torch.cuda.synchronize(device)
-        return perf_counter() - started
-
-    once()
+    timed(work, device)
     found: list[float] = []
     while len(found) < least or (sum(found) < seconds and len(found) < MOST):
-        found.append(once())
+        found.append(timed(work, device))
     return found
+
+
+def timed(work: Callable[[], object], device: torch.device | None = None) -> float:
+    """Seconds of one call, with the work that it leaves to a device."""
+    started = perf_counter()
+    work()
+    if device is not None and device.type == "cuda":
+        import torch  # late, because results are compared without it
+
+        torch.cuda.synchronize(device)
+    return perf_counter() - started
 
 
 def number(value: float) -> str:
     """A value with three digits at least."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows as aligned columns: the first and the last one to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:-1], widths[1:-1]), row[-1])).rstrip() for row in rows
-    ]

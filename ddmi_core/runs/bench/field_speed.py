@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter
-
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +12,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
-from ddmi_core.runs.bench.bench_result import LEAST, Measurement
+from ddmi_core.runs.bench.bench_result import LEAST, Measurement, timed
 
 POINTS, GPU_POINTS = 1 << 17, 1 << 21  # of a lattice, about
 CHUNKS = (2048, 4096, 8192, 16384, 65536)  # points of a call of the plain path; the fastest counts
@@ -64,8 +61,8 @@ def field_speed(field: Field, rate: float, points: int = 0, name: str = "field")
         return torch.cat([field(part, extra) for part in torch.split(coords, chunk, dim=1)], dim=1)
 
     gap = float((fast().reshape(1, coords.shape[1], -1) - plain(CHUNKS[0])).abs().max())
-    chunk = min(CHUNKS, key=lambda size: _seconds(lambda: plain(size), device))
-    pairs = [(_seconds(fast, device), _seconds(lambda: plain(chunk), device)) for _ in range(LEAST)]
+    chunk = min(CHUNKS, key=lambda size: timed(lambda: plain(size), device))
+    pairs = [(timed(fast, device), timed(lambda: plain(chunk), device)) for _ in range(LEAST)]
     count, where = coords.shape[1], f"lattice of {' x '.join([str(n)] * axes)}"
     work = hidden_operations(field.readout) * count
     return [
@@ -97,11 +94,3 @@ def hidden_operations(readout: CoarseToFineReadout) -> int:
             total += 2 * hidden * layer.out_features
             hidden = readout.config.width
     return total + 2 * hidden * readout.values
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    started = perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return perf_counter() - started
