@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 
+# Cells of an axis for each point of a patch along it, at most, for interpolation as products with matrices.
+_LONGEST = 2
+
 
 def wrap_around(grid: Tensor, sizes: Sequence[int]) -> Tensor:
     """Extend a grid on both sides of its axes with the cells at their other end.
@@ -59,7 +62,47 @@ def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, Fa
     return sampled.squeeze(2).transpose(1, 2)
 
 
-def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Tensor | None = None) -> Tensor:
+def interpolate_patch(grid: Tensor, axes: Sequence[Tensor], wraps: Sequence[bool] = (False, False)) -> Tensor:
+    """Interpolate one plane on a regular patch, one axis after the other, as products with small matrices.
+
+    The values are those of `interpolate` at all pairs of the coordinates; for patches of about as many cells as the
+    plane, it takes a third to nine tenths of the time on CPUs, with gradients.
+
+    Args:
+        grid: `(B, C, H, W)` or, for a line, `(B, C, W)`.
+        axes: coordinates along W, `(B, n)`, and along H, `(B, m)`; for a line, along W alone; in [-1, 1].
+        wraps: whether each axis is periodic.
+
+    Returns:
+        `(B, m, n, C)`; for a line, `(B, n, C)`.
+    """
+    # Weights of bfloat16 would move the points.
+    with torch.autocast(grid.device.type, enabled=False):
+        cells = grid.movedim(1, -1).to(axes[0].dtype)
+        across = _matrix(axes[0], grid.shape[-1], wraps[0])
+        if grid.ndim == 3:
+            return torch.bmm(across, cells)
+        batch, high, wide, channels = cells.shape
+        down = _matrix(axes[1], high, wraps[1])
+        rows = torch.bmm(down, cells.reshape(batch, high, -1)).view(-1, wide, channels)
+        return torch.bmm(across.repeat_interleave(down.shape[1], dim=0), rows).view(*down.shape[:2], -1, channels)
+
+
+def _matrix(coords: Tensor, size: int, wraps: bool) -> Tensor:
+    """Weights of an axis of `size` cells in linear interpolation at coordinates `(B, n)`: `(B, n, size)`."""
+    taps = axis_taps(coords, size, wraps)
+    weights = coords.new_zeros(*coords.shape, size).scatter(-1, taps.low[..., None], 1 - taps.weight[..., None])
+    return weights.scatter_add(-1, taps.high[..., None], taps.weight[..., None])
+
+
+def embed(
+    basis: Planes,
+    coords: Tensor,
+    layout: Layout,
+    join: str,
+    weights: Tensor | None = None,
+    patch: Sequence[int] = (),
+) -> Tensor:
     """Embedding of one scale: the interpolated planes, summed or concatenated.
 
     Args:
@@ -68,12 +111,16 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Ten
         layout: coordinate columns of each plane, and periodic axes.
         join: `"sum"` or `"concatenate"`.
         weights: `(B, N, P)`, of the planes (`Layout.plane_weights`); 1 if omitted.
+        patch: cells along each axis, slowest first, if the N points are a regular patch; only for layouts without an
+            embedding.
 
     Returns:
         `(B, N, E)`, where E is C for a sum and P * C for a concatenation.
     """
     parts = [
-        interpolate(grid, coords[..., list(columns)], wraps)
+        _at_patch(grid, coords, columns, wraps, patch)
+        if patch and is_separable(grid, patch, columns)
+        else interpolate(grid, coords[..., list(columns)], wraps)
         for grid, columns, wraps in zip(basis, layout.columns, layout.plane_wraps, strict=True)
     ]
     if weights is not None:
@@ -81,6 +128,29 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Ten
     if len(parts) == 1:
         return parts[0]
     return torch.stack(parts).sum(dim=0) if join == "sum" else torch.cat(parts, dim=-1)
+
+
+def is_separable(grid: Tensor, patch: Sequence[int], columns: Sequence[int]) -> bool:
+    """Whether `interpolate_patch` is faster than `interpolate`: the matrices of long axes have more zeros."""
+    sides = [patch[-1 - column] for column in columns]
+    return all(size <= _LONGEST * side for size, side in zip(reversed(grid.shape[2:]), sides, strict=True))
+
+
+def _at_patch(
+    grid: Tensor, coords: Tensor, columns: Sequence[int], wraps: Sequence[bool], patch: Sequence[int]
+) -> Tensor:
+    """One plane at the points `(B, N, D)` of a regular patch, `(B, N, C)`."""
+    cells = coords.reshape(len(coords), *patch, -1)
+    axes, shape = [], [1] * len(patch)
+    for column in columns:
+        place = len(patch) - 1 - column
+        lines = cells[..., column].movedim(1 + place, -1).flatten(1, -2) if len(patch) > 1 else cells[..., 0, None].mT
+        axes.append(lines[:, 0])
+        shape[place] = patch[place]
+    values = interpolate_patch(grid, axes, wraps)
+    if columns[0] > columns[-1]:
+        values = values.transpose(1, 2)  # the axis of the earlier column comes last
+    return values.reshape(len(grid), *shape, -1).expand(-1, *patch, -1).flatten(1, -2)
 
 
 @frozen(eq=False)

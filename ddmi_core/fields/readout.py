@@ -99,11 +99,16 @@ class CoarseToFineReadout(Block):
         hidden = embeddings[0][..., :0]
         for number, (block, embedding) in enumerate(zip(_linear(self.blocks), embeddings, strict=True)):
             state = self.activation(hidden) if self.config.residual else hidden
-            inner = torch.cat([state, embedding, extra.expand(*embedding.shape[:-1], -1)], dim=-1)
+            parts = [part for part in (state, embedding, extra) if part.shape[-1]]
+            inner = hidden
             for place, layer in enumerate(block):
                 if place and self.config.residual:
                     inner = self.activation(inner)
-                inner = layer(inner) if scales is None else _modulated(layer, inner, scales[number][place])
+                if scales is not None:
+                    joined = inner if place else torch.cat([p.expand(*embedding.shape[:-1], -1) for p in parts], -1)
+                    inner = _modulated(layer, joined, scales[number][place])
+                else:
+                    inner = layer(inner) if place else _joined(layer, parts)
                 if not self.config.residual:
                     inner = self.activation(inner)
             hidden = hidden + inner if number and self.config.residual else inner
@@ -186,6 +191,15 @@ class _Modulation(nn.Module):
 def _linear(blocks: nn.ModuleList) -> list[list[nn.Linear]]:
     """The linear layers of each block."""
     return [list(block) for block in blocks]  # type: ignore[call-overload]
+
+
+def _joined(layer: nn.Linear, parts: Sequence[Tensor]) -> Tensor:
+    """A linear layer of inputs side by side, without a copy of them; parts may be constant along dimensions."""
+    first, *others = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=-1)
+    total = F.linear(parts[0], first, layer.bias)
+    for part, weight in zip(parts[1:], others, strict=True):
+        total = total + F.linear(part, weight)
+    return total
 
 
 def _modulated(layer: nn.Linear, inputs: Tensor, scale: Tensor) -> Tensor:

@@ -69,7 +69,9 @@ def main(out: Path) -> None:
     divided = evolve(replicated, shard=True)
     recomputed = evolve(divided, gradient_checkpointing=True)
     told: dict[str, object] = {}
-    for name, training in (("replicated", replicated), ("divided", divided), ("recomputed", recomputed)):
+    plain = {"replicated": replicated, "divided": divided, "recomputed": recomputed}
+    muon = {f"{name}-muon": evolve(plain[name], optimizer="muon") for name in ("replicated", "divided")}
+    for name, training in {**plain, **muon}.items():
         (out / name).mkdir(parents=True, exist_ok=True)
         trained = objective()
         train(stage(out / name, training), {"denoiser": trained})
