@@ -144,8 +144,7 @@ def _at_patch(
     axes, shape = [], [1] * len(patch)
     for column in columns:
         place = len(patch) - 1 - column
-        lines = cells[..., column].movedim(1 + place, -1).flatten(1, -2) if len(patch) > 1 else cells[..., 0, None].mT
-        axes.append(lines[:, 0])
+        axes.append(cells[..., column].movedim(1 + place, 1).reshape(len(coords), patch[place], -1)[..., 0])
         shape[place] = patch[place]
     values = interpolate_patch(grid, axes, wraps)
     if columns[0] > columns[-1]:
