@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -118,10 +119,8 @@ def serve(listening: socket.socket) -> tuple[list[str], str, dict[str, str], lis
             woken.recv(4096)
             while clients and (found := os.waitpid(-1, os.WNOHANG))[0]:
                 client = clients.pop(found[0])
-                try:
+                with suppress(OSError):  # the client may have been killed
                     client.sendall(str(os.waitstatus_to_exitcode(found[1])).encode())
-                except OSError:
-                    pass  # the client was killed
                 client.close()
         for process, client in clients.items():
             if client in ready:  # its end

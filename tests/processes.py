@@ -28,11 +28,11 @@ def started(script: Path, *arguments: object, processes: int) -> list[subprocess
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    together = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    group = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return [
         subprocess.Popen(
             [preloaded.python(), str(script), *map(str, arguments)],
-            env={**environment(), **(together if processes > 1 else {}), "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=environment() | (group | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
