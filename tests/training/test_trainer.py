@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import preloaded
 from ddmi_core.autoencoder.config import AdversarialConfig
 from ddmi_core.blocks import Block
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
@@ -494,7 +494,7 @@ def test_an_accelerator_of_the_program_with_other_settings_is_named(tmp_path):
         "try: train(stage(Path(sys.argv[2]), CONFIG), {'main': Regression()})\n"
         "except TrainingError as error: print(error)\n"
     )
-    command = [preloaded.python(), "-c", program, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "mixed_precision='no'" in done.stdout
 
