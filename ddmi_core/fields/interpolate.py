@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from attrs import frozen
@@ -76,8 +77,9 @@ def interpolate_patch(grid: Tensor, axes: Sequence[Tensor], wraps: Sequence[bool
     Returns:
         `(B, m, n, C)`; for a line, `(B, n, C)`.
     """
-    # Weights of bfloat16 would move the points.
-    with torch.autocast(grid.device.type, enabled=False):
+    device = grid.device.type
+    # Weights of bfloat16 would move the points. The device "meta" has no autocast.
+    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
         cells = grid.movedim(1, -1).to(axes[0].dtype)
         across = _matrix(axes[0], grid.shape[-1], wraps[0])
         if grid.ndim == 3:
