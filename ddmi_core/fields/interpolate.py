@@ -81,20 +81,13 @@ def interpolate_patch(grid: Tensor, axes: Sequence[Tensor], wraps: Sequence[bool
     # Weights of bfloat16 would move the points. The device "meta" has no autocast.
     with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
         cells = grid.movedim(1, -1).to(axes[0].dtype)
-        across = _matrix(axes[0], grid.shape[-1], wraps[0])
+        across = axis_taps(axes[0], grid.shape[-1], wraps[0]).matrix(grid.shape[-1])
         if grid.ndim == 3:
             return torch.bmm(across, cells)
         batch, high, wide, channels = cells.shape
-        down = _matrix(axes[1], high, wraps[1])
+        down = axis_taps(axes[1], high, wraps[1]).matrix(high)
         rows = torch.bmm(down, cells.reshape(batch, high, -1)).view(-1, wide, channels)
         return torch.bmm(across.repeat_interleave(down.shape[1], dim=0), rows).view(*down.shape[:2], -1, channels)
-
-
-def _matrix(coords: Tensor, size: int, wraps: bool) -> Tensor:
-    """Weights of an axis of `size` cells in linear interpolation at coordinates `(B, n)`: `(B, n, size)`."""
-    taps = axis_taps(coords, size, wraps)
-    weights = coords.new_zeros(*coords.shape, size).scatter(-1, taps.low[..., None], 1 - taps.weight[..., None])
-    return weights.scatter_add(-1, taps.high[..., None], taps.weight[..., None])
 
 
 def embed(
@@ -158,13 +151,18 @@ def _at_patch(
 class Taps:
     """Indices and weights of linear interpolation: the cells on both sides, and the weight of the upper cell."""
 
-    low: Tensor  # (n,), integers
-    high: Tensor  # (n,), integers
-    weight: Tensor  # (n,), in [0, 1]
+    low: Tensor  # (..., n), integers
+    high: Tensor  # (..., n), integers
+    weight: Tensor  # (..., n), in [0, 1]
+
+    def matrix(self, size: int) -> Tensor:
+        """The weights of all `size` cells of the axis, `(..., n, size)`."""
+        low, high, weight = self.low[..., None], self.high[..., None], self.weight[..., None]
+        return weight.new_zeros(*self.weight.shape, size).scatter(-1, low, 1 - weight).scatter_add(-1, high, weight)
 
 
 def axis_taps(coords: Tensor, size: int, wraps: bool = False) -> Taps:
-    """Taps for coordinates `(n,)` in [-1, 1] on an axis of `size` cells.
+    """Taps for coordinates `(..., n)` in [-1, 1] on an axis of `size` cells.
 
     Beyond the outer centres, values are constant or, if the axis wraps, continue on the other side. A coordinate that
     is not a number has a weight that is not one, and cells of the axis.

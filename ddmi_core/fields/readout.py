@@ -99,16 +99,12 @@ class CoarseToFineReadout(Block):
         hidden = embeddings[0][..., :0]
         for number, (block, embedding) in enumerate(zip(_linear(self.blocks), embeddings, strict=True)):
             state = self.activation(hidden) if self.config.residual else hidden
-            parts = [part for part in (state, embedding, extra) if part.shape[-1]]
-            inner = hidden
+            parts: list[Tensor] = [part for part in (state, embedding, extra) if part.shape[-1]]
+            inner = state
             for place, layer in enumerate(block):
-                if place and self.config.residual:
-                    inner = self.activation(inner)
-                if scales is not None:
-                    joined = inner if place else torch.cat([p.expand(*embedding.shape[:-1], -1) for p in parts], -1)
-                    inner = _modulated(layer, joined, scales[number][place])
-                else:
-                    inner = layer(inner) if place else _joined(layer, parts)
+                if place:
+                    parts = [self.activation(inner) if self.config.residual else inner]
+                inner = _applied(layer, parts, None if scales is None else scales[number][place])
                 if not self.config.residual:
                     inner = self.activation(inner)
             hidden = hidden + inner if number and self.config.residual else inner
@@ -193,11 +189,17 @@ def _linear(blocks: nn.ModuleList) -> list[list[nn.Linear]]:
     return [list(block) for block in blocks]  # type: ignore[call-overload]
 
 
-def _joined(layer: nn.Linear, parts: Sequence[Tensor]) -> Tensor:
-    """A linear layer of inputs side by side, without a copy of them; parts may be constant along dimensions."""
-    first, *others = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=-1)
-    total = F.linear(parts[0], first, layer.bias)
-    for part, weight in zip(parts[1:], others, strict=True):
+def _applied(layer: nn.Linear, parts: Sequence[Tensor], scale: Tensor | None) -> Tensor:
+    """A linear layer of inputs side by side, which may be constant along dimensions; without a copy unless scaled."""
+    first, *others = parts
+    if scale is not None and others:
+        shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))  # type: ignore[no-untyped-call]
+        first = torch.cat([part.expand(*shape, -1) for part in parts], dim=-1)
+    if scale is not None:
+        return _modulated(layer, first, scale)
+    weights = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=-1)
+    total = F.linear(first, weights[0], layer.bias)
+    for part, weight in zip(others, weights[1:], strict=True):
         total = total + F.linear(part, weight)
     return total
 

@@ -25,8 +25,8 @@ class TrainingConfig:
         accumulation: parts of the batch, computed one after the other where memory does not hold the whole; it must
             divide `batch`. Several processes share the parts, and split them further where they are more.
         optimizer: `adamw`, or `muon`: steps along orthogonalised momenta for the weights of linear layers and
-            convolutions, and AdamW for the others. It needs half of the steps or less, and each takes longer: see
-            `Muon`. Both take the same rates.
+            convolutions, and AdamW for the others. It needs fewer steps, and each takes longer: see `Muon` and
+            "The optimiser" in the decisions. Both take the same rates.
         rate: peak learning rate, for this batch.
         warmup: steps of linear warm-up.
         schedule: what follows: `cosine`, a decay to 1 % of the peak, or `constant`.
