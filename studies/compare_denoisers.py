@@ -1,7 +1,7 @@
 """Compares settings of the denoiser on the autoencoder of one run, each trained for the same time or steps.
 
-    python benchmarks/compare_denoisers.py runs/image --seconds 120
-    python benchmarks/compare_denoisers.py runs/image --steps 1500 --seeds 0 1 2 \
+    python studies/compare_denoisers.py runs/image --seconds 120
+    python studies/compare_denoisers.py runs/image --steps 1500 --seeds 0 1 2 \
         --variant "" --variant "diffusion.copies=1" --variant "diffusion.copies=1 diffusion.latents=fresh"
 
 Each variant is a list of settings as for `--set`, separated by spaces; the empty variant has the settings of the run.
