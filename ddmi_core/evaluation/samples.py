@@ -142,7 +142,7 @@ class ObservedModel(Model):
     def sampling(self) -> dict[str, Any]:
         """Seed, sampler, steps and guidance of all batches, where they have the same; empty if there are none."""
         first, *others = self.drawn or [{}]
-        same = {key: value for key, value in first.items() if all(used[key] == value for used in others)}
+        same = {key: value for key, value in first.items() if all(used.get(key) == value for used in others)}
         # Of several samplers, the steps of one alone mean nothing.
         return same if {*first} <= {*same, "seed"} else {}
 
@@ -166,16 +166,7 @@ class ObservedModel(Model):
         return super().denoised(noise, given, numbers, sampling, callback)
 
     def _record(self, sampling: Sampling) -> None:
-        own = self.config.sampling
-        guidance = own.guidance if sampling.guidance is None else sampling.guidance
-        self.drawn.append(
-            {
-                "seed": sampling.seed,
-                "sampler": sampling.sampler or own.sampler,
-                "steps": sampling.steps or own.steps,
-                "guidance": guidance,
-            }
-        )
+        self.drawn.append(sampling.filled(self.config.sampling))
 
 
 def _origin(model: Model, run: RunFolder | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ddmi_core.completion.solve import solve
 from ddmi_core.conditions.text_network import check_trained
 from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
+from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Denoise, Progress, sampler_named
@@ -76,6 +77,7 @@ class Model:
     vectors: latent_cache.Vectors  # (M, F) or sequences, of the condition in training; F = 0 without a condition
     device: torch.device
     network: str = ""  # digest of the text network that it was trained with, if there is one
+    weak: LatentDiffusion | None = None  # the denoiser earlier in its training, for autoguidance
 
     @property
     def shape(self) -> LatentShape:
@@ -125,6 +127,7 @@ class Model:
         steps: int | None = None,
         condition: str | None = None,
         guidance: float | None = None,
+        autoguidance: float | None = None,
         callback: Callable[[Progress], None] | None = None,
     ) -> Field:
         """Generate `n` fields. Sample i depends on the seed and i alone, not on `n`.
@@ -137,12 +140,16 @@ class Model:
             condition: name of a class, or a text for the domain's condition; by default conditions are drawn with
                 their frequencies in training.
             guidance: scale of classifier-free guidance, 1 for none; the run's setting by default.
+            autoguidance: scale of autoguidance, 1 for none; the run's setting by default.
             callback: called after every step.
 
         Raises:
-            RequestError: for an unknown sampler, class or condition, or numbers out of range.
+            RequestError: for an unknown sampler, class or condition, numbers out of range, or autoguidance without a
+                weak model.
         """
-        sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
+        sampling = Sampling(
+            seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance, autoguidance=autoguidance
+        )
         return self.fields(self.sample_latents(n, sampling, callback))
 
     def sample_parts(
@@ -214,13 +221,12 @@ class Model:
             sampling: options of sampling; the condition is ignored.
             callback: called after every step.
         """
-        own, path = self.config.sampling, self.diffusion.path
-        guidance = own.guidance if sampling.guidance is None else sampling.guidance
-        made = sampler_named(sampling.sampler or own.sampler)(
-            self.denoiser(given.to(self.device), guidance),
+        path, chosen = self.diffusion.path, sampling.filled(self.config.sampling)
+        made = sampler_named(chosen["sampler"])(
+            self.denoiser(given.to(self.device), chosen["guidance"], chosen.get("autoguidance", 1.0)),
             path,
             noise.to(self.device),
-            path.times(sampling.steps or own.steps),
+            path.times(chosen["steps"]),
             generator=[generator_for(sampling.seed, "sampler", number) for number in numbers],
             **({"callback": callback} if callback else {}),
         )
@@ -411,12 +417,28 @@ class Model:
         export: Callable[[Any, Path], None] = offer("exporters", suffix, self.domain, exporters).load()
         return export
 
-    def denoiser(self, given: Tensor, guidance: float) -> Denoise:
-        """Estimator of clean normalised latents under conditions from `conditions`, with guidance."""
-        if not self.diffusion.conditioned:
-            return self.diffusion.denoiser()
-        own = self.config.sampling
-        return self.diffusion.guided(given, guidance, (own.guidance_from, own.guidance_to))
+    def denoiser(self, given: Tensor, guidance: float, auto: float = 1.0) -> Denoise:
+        """Estimator of clean normalised latents under conditions from `conditions`, with both guidances.
+
+        Args:
+            given: the conditions.
+            guidance: scale of classifier-free guidance.
+            auto: scale of autoguidance, which acts on the estimate with classifier-free guidance.
+
+        Raises:
+            RequestError: if there is no weak model for autoguidance.
+        """
+        own, conditions = self.config.sampling, given if self.diffusion.conditioned else None
+        interval = (own.guidance_from, own.guidance_to)
+        strong = self.diffusion.denoiser() if conditions is None else self.diffusion.guided(given, guidance, interval)
+        if auto == 1:
+            return strong
+        if self.weak is None:
+            raise RequestError(
+                f"autoguidance={auto:g} requires a weak model, and this one was trained with diffusion.snapshot = 0, "
+                "which keeps none. Fix: leave autoguidance out, or train a new run with --set diffusion.snapshot=0.2"
+            )
+        return autoguidance(strong, self.weak.denoiser(conditions), auto, interval)
 
 
 @lowering("the loading of the model", GENERAL)
@@ -482,6 +504,11 @@ def assemble(
     lengths = latent_cache.lengths_of(vectors)
     diffusion = build_diffusion(parts.domain, config, facts.shape, len(facts.classes), *lengths)
     load_stage(parts.domain, denoiser, diffusion)
+    weak = None
+    if stored.has(checkpoint.SNAPSHOT):
+        weak = build_diffusion(parts.domain, config, facts.shape, len(facts.classes), *lengths)
+        checkpoint.load_into(weak, stored.tensors(checkpoint.SNAPSHOT), stored.folder)
+        weak = weak.to(device).eval().requires_grad_(False)
     statistics = stored.tensors("normalisation")
     return Model(
         parts=parts,
@@ -494,4 +521,5 @@ def assemble(
         vectors=vectors,
         device=device,
         network=stored.record.get(NETWORK, ""),
+        weak=weak,
     )

@@ -22,7 +22,7 @@ from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, Training
 from ddmi_core.out_of_memory import lowering
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
-from ddmi_core.training.checkpoint import FINAL, SETTINGS, TrainedWith, load_into
+from ddmi_core.training.checkpoint import FINAL, SETTINGS, SNAPSHOT, TrainedWith, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
@@ -68,6 +68,7 @@ class Stage:
     record: Mapping[str, Any] = field(factory=dict)  # facts stored with every checkpoint
     settings: Mapping[str, Any] = field(factory=dict)  # by dotted key: those that act on the weights, stored as well
     tensors: Mapping[str, Mapping[str, Tensor]] = field(factory=dict)  # groups stored beside the final weights
+    snapshot: int = 0  # step after which the average is kept, to be stored beside the final weights; 0 for none
     stop: StopRequest = field(factory=StopRequest)
     progress: Callable[[Report], None] = lambda report: None
     notice: Callable[[str], None] = lambda sentence: None
@@ -146,7 +147,8 @@ def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
 def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     """Train until the last step, or go on from the newest checkpoint in the stage's folder.
 
-    The first objective's module is averaged; `final/` keeps the averaged weights. On the CPU the result
+    The first objective's module is averaged; `final/` keeps the averaged weights, and those after the step
+    `stage.snapshot` as another group. On the CPU the result
     depends on the seed, the configuration and the number of processes alone, not on stops in between.
 
     Every process of a data-parallel run calls it. All share the stage's folder, and the main process writes it.
@@ -238,7 +240,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         return write
 
     def store_step() -> None:
-        groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
+        groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights, **average.kept}
         for name, player in players.items():
             groups[name] = player.objective.trained.state_dict()
             groups[f"{name}-optimiser"] = player.state()
@@ -255,6 +257,8 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         }
         average.update(main.trained, step)
         step += 1
+        if step == stage.snapshot:
+            average.keep(SNAPSHOT)
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
@@ -288,7 +292,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if stores and step < config.steps:
             store_step()
     distributed.on_main(writer.wait)
-    final = {"weights": average.weights}
+    final = {"weights": average.weights, **average.kept}
     held = gathered(final) if sharded else final
     distributed.on_main(lambda: writing(FINAL, keep=0)({**held, **stage.tensors}))
 
@@ -417,6 +421,8 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))
     average.load(stored.tensors("average"))
+    if stored.has(SNAPSHOT):
+        average.keep(SNAPSHOT, stored.tensors(SNAPSHOT))
     at = stored.facts(_StepFacts)
     if stored.folder.name != f"step-{at.step:08d}":
         raise CheckpointError(
