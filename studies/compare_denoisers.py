@@ -32,7 +32,8 @@ from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.model.latent_store import Encoding
-from ddmi_core.model.model import Model, assemble
+from ddmi_core.model.loading import assemble
+from ddmi_core.model.model import Model
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named

@@ -91,7 +91,7 @@ class ModelSource:
 
     def load(self) -> Model:
         """Load the model."""
-        from ddmi_core.model.model import load
+        from ddmi_core.model.loading import load
 
         return load(self.run, plugin=self.plugin or None)
 

@@ -34,7 +34,8 @@ from ddmi_core.evaluation.samples import ObservedModel, forget_parts, samples_of
 from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure, set_figures
 from ddmi_core.model.data import load_data
 from ddmi_core.model.folder_lock import locked
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record, status
 from ddmi_core.out_of_memory import lowering

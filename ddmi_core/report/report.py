@@ -15,7 +15,8 @@ from ddmi_core.errors import DdmiWarning, printable
 from ddmi_core.evaluation.evaluate import check_data
 from ddmi_core.evaluation.results import Evaluation, own_figures
 from ddmi_core.model.data import load_data
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.model.run_results import REPORT, record
 from ddmi_core.registry.extensions import offers

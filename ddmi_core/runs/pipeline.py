@@ -48,8 +48,9 @@ from ddmi_core.model.data import (
 )
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.model.loading import assemble, load
 from ddmi_core.model.memory import in_new_run
-from ddmi_core.model.model import Model, assemble, load
+from ddmi_core.model.model import Model
 from ddmi_core.model.provenance import NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
 from ddmi_core.out_of_memory import GENERAL, lowering

@@ -20,7 +20,8 @@ import torch
 from ddmi_core._version import __version__
 from ddmi_core.allowance import cores
 from ddmi_core.errors import DdmiError
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.runs.bench.bench_result import BenchResult, Machine, Measurement, repeated
 from ddmi_core.runs.bench.field_speed import WIDE, default_field, field_speed
 from ddmi_core.runs.bench.products import product_rates
