@@ -35,6 +35,7 @@ from ddmi_core.model.summary import as_table, as_text
 from ddmi_core.nested import move
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.showing import Showing
+from ddmi_core.progress import tracked
 from ddmi_core.registry.extensions import offer
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
 from ddmi_core.training.objective import generator_for
@@ -169,7 +170,7 @@ class Model:
             RequestError: as `sample`.
         """
         sampling = sampling or Sampling(seed=seed, condition=condition)
-        for start in range(0, n, LARGEST_BATCH):
+        for start in tracked("batches of samples", range(0, n, LARGEST_BATCH)):
             yield self.fields(self.latents_of(range(start, min(n, start + LARGEST_BATCH)), sampling))
 
     @torch.no_grad()
@@ -188,7 +189,8 @@ class Model:
         if n < 1:
             raise RequestError(f"n={n} must be at least 1")
         parts = [range(start, min(n, start + LARGEST_BATCH)) for start in range(0, n, LARGEST_BATCH)]
-        return torch.cat([self.latents_of(part, sampling, callback) for part in parts])
+        every = tracked("batches of samples", parts)
+        return torch.cat([self.latents_of(part, sampling, callback) for part in every])
 
     def latents_of(
         self, numbers: Sequence[int], sampling: Sampling = DEFAULT, callback: Callable[[Progress], None] | None = None

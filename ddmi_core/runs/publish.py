@@ -17,6 +17,7 @@ from ddmi_core.evaluation.results import own_figures
 from ddmi_core.model.provenance import check_origin
 from ddmi_core.model.run_folder import RunFolder, check_finished, read_head, sealed
 from ddmi_core.model.run_results import FIGURES, record_copy
+from ddmi_core.progress import doing
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
 from ddmi_core.settings.convert import portable
 from ddmi_core.steps import AUTOENCODER
@@ -24,6 +25,7 @@ from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, SNAPSHOT
 
 
+@doing("writing the model")
 def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: str = "") -> int:
     """Copy the files of a finished run that `load` requires, with weights in half precision, and write a model card.
 

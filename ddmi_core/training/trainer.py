@@ -20,6 +20,7 @@ from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
 from ddmi_core.out_of_memory import lowering
+from ddmi_core.progress import Pace
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
 from ddmi_core.training.checkpoint import FINAL, SETTINGS, SNAPSHOT, TrainedWith, load_into
@@ -43,7 +44,7 @@ class Report:
     step: int
     steps: int
     loss: float
-    seconds_left: float
+    seconds_left: float | None  # by the median time of recent steps; unknown after the first one
     signals_per_second: float
     waiting_percent: float  # of the time since the last report, for batches
     memory_gib: float
@@ -70,7 +71,8 @@ class Stage:
     tensors: Mapping[str, Mapping[str, Tensor]] = field(factory=dict)  # groups stored beside the final weights
     snapshot: int = 0  # step after which the average is kept, to be stored beside the final weights; 0 for none
     stop: StopRequest = field(factory=StopRequest)
-    progress: Callable[[Report], None] = lambda report: None
+    progress: Callable[[Report], None] = lambda report: None  # called after each logged step
+    stepped: Callable[[int, float | None], None] = lambda step, seconds_left: None  # called after each step
     notice: Callable[[str], None] = lambda sentence: None
     logged: Callable[[Moment], None] = lambda moment: None  # called in the main process after each logged step
     resume_hint: str = "repeat the command with --resume"
@@ -215,7 +217,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
     distributed.on_main(lambda: checkpoint.prune(stage.folder, keep=2, last=f"step-{step:08d}") if step else None)
     if lost := distributed.on_main(lambda: stage.log.rewind(stage.name, step)):
         stage.notice(f"{stage.log.path}: {counted(lost, 'damaged line')} left out")
-    started, first = time.monotonic(), step
+    started, first, pace = time.monotonic(), step, Pace()
     watch, meter = _Watch(accelerator.device), Meter(readers, accelerator.device)
     if config.precision == "auto":
         config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
@@ -260,6 +262,11 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if step == stage.snapshot:
             average.keep(SNAPSHOT)
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
+        now = time.monotonic()
+        # A GPU lags behind until losses are read. The first step, which is slow, ends before the first mark.
+        if logs or accelerator.device.type == "cpu" or step == first + 1:
+            pace.mark(step, now)
+        stage.stepped(step, left := pace.left(config.steps - step))
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
 
@@ -274,13 +281,13 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if logs:
             values = {name: fmean(each[name] for _, each, *_ in every if name in each) for name in every[0][1]}
             operating = {name: max(own[name] for *_, own, _ in every) for name in every[0][2]}
-            speed = (step - first) / max(time.monotonic() - started, 1e-9)
+            speed = (step - first) / max(now - started, 1e-9)
             if accelerator.is_main_process:
                 record = {**values, "steps_per_second": round(speed, 3), **operating}
                 stage.log.write(stage.name, step, record)
                 stage.logged(Moment(stage.name, step, config.steps, record, main.trained, stage.log.path.parent))
-            left = (config.steps - step) / speed
-            stage.progress(Report(step, config.steps, values["loss"], left, speed * config.batch, **operating))
+            rate = config.batch / (pace.seconds() or 1 / speed)
+            stage.progress(Report(step, config.steps, values["loss"], left, rate, **operating))
         stopped = max(signal for *_, signal in every) if distributed.count() > 1 else stage.stop.signal_number
         if stopped:
             store_step()

@@ -674,13 +674,22 @@ def test_an_objective_has_a_rate_relative_to_the_configured_one(tmp_path):
     assert part == pytest.approx(0.25 * whole, rel=1e-5)
 
 
-def test_the_time_left_follows_from_the_mean_time_of_the_steps_so_far(tmp_path, monkeypatch):
-    clock, reports = itertools.count(100.0, 2.0), []  # two seconds between two looks at it: one a report
+def test_the_time_left_follows_from_the_median_of_recent_steps_so_a_slow_first_step_does_not_count(
+    tmp_path, monkeypatch
+):
+    clock, reports, steps = itertools.chain([0.0], itertools.count(90.0, 2.0)), [], []
     monkeypatch.setattr("ddmi_core.training.trainer.time.monotonic", lambda: next(clock))
-    job = stage(tmp_path, evolve(CONFIG, steps=6, log=2), progress=reports.append)
+    job = stage(
+        tmp_path,
+        evolve(CONFIG, steps=6, log=2),
+        progress=reports.append,
+        stepped=lambda step, left: steps.append((step, left)),
+    )
     train(job, {"main": Regression()})
-    assert [report.seconds_left for report in reports] == pytest.approx([2 / 2 * 4, 4 / 4 * 2, 0.0])
-    assert [record["steps_per_second"] for record in job.log.records()] == [1.0, 1.0, 1.0]
+    assert steps == [(1, None), (2, 8.0), (3, 6.0), (4, 4.0), (5, 2.0), (6, 0.0)]
+    assert [report.seconds_left for report in reports] == [8.0, 4.0, 0.0]
+    assert [report.signals_per_second for report in reports] == [CONFIG.batch / 2] * 3
+    assert [record["steps_per_second"] for record in job.log.records()] == [0.022, 0.042, 0.06]
 
 
 def test_the_speed_of_a_resumed_training_counts_its_own_steps(tmp_path, monkeypatch):
@@ -689,7 +698,7 @@ def test_the_speed_of_a_resumed_training_counts_its_own_steps(tmp_path, monkeypa
     monkeypatch.setattr("ddmi_core.training.trainer.time.monotonic", lambda: next(clock))
     job = stage(tmp_path)
     train(job, {"main": Regression()})
-    assert [record["steps_per_second"] for record in job.log.records()][1:] == [1.0, 1.25, 1.333]
+    assert [record["steps_per_second"] for record in job.log.records()][1:] == [0.5] * 3
 
 
 def test_losses_of_several_batches_are_averaged_part_by_part_where_they_are_present():
