@@ -205,3 +205,5 @@ class AutoencoderConfig:
         """Check that the setting of the other stage is left out."""
         if self.training.shard:
             raise ValueError("training.shard is for the denoiser: set diffusion.training.shard")
+        if self.training.snapshot:
+            raise ValueError("training.snapshot is for the denoiser: set diffusion.training.snapshot")

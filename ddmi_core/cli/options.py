@@ -133,7 +133,7 @@ Autoguidance = Annotated[
     typer.Option(
         "--autoguidance",
         min=0.0,
-        help="Scale of autoguidance, 1 for none; the run's setting by default. It requires diffusion.snapshot.",
+        help="Scale of autoguidance, 1 for none; the run's setting by default. Requires diffusion.training.snapshot.",
     ),
 ]
 Size = Annotated[

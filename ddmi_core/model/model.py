@@ -440,7 +440,7 @@ class Model:
             return strong
         if self.weak is None:
             raise RequestError(
-                f"autoguidance={auto:g} requires a weak model, and this one was trained with diffusion.snapshot = 0, "
-                "which keeps none. Fix: leave autoguidance out, or train a new run with --set diffusion.snapshot=0.2"
+                f"autoguidance={auto:g} requires a weak model, and this run kept none: diffusion.training.snapshot was "
+                "0. Fix: leave autoguidance out, or train a new run with --set diffusion.training.snapshot=0.2"
             )
         return autoguidance(strong, self.weak.denoiser(conditions), auto, interval)

@@ -347,8 +347,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
         if not run.rehearsed:
             distributed.on_main(lambda: check_denoiser(objective(), run.config))
         with _stage(run, DENOISER, place, "diffusion.training", run.config.diffusion.training, facts, tensors) as stage:
-            kept = round(run.config.diffusion.snapshot * stage.config.steps)
-            train(evolve(stage, snapshot=kept), {"denoiser": objective()})
+            train(stage, {"denoiser": objective()})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 

@@ -228,7 +228,7 @@ def untrained(
         counts=tuple([1] * len(encoded.classes)),
         vectors=latent_cache.kept_vectors(encoded) if any(lengths) else torch.zeros(0, 0),
         device=device,
-        weak=diffusion if config.diffusion.snapshot else None,
+        weak=diffusion if config.diffusion.training.snapshot else None,
     )
     return model, stage
 

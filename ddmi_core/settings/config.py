@@ -46,8 +46,8 @@ class SamplingConfig:
         sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m, unipc, or one of an extension.
         steps: sampling steps.
         guidance: scale of classifier-free guidance; 1 switches it off.
-        autoguidance: scale of autoguidance, which leads away from the weak model that `diffusion.snapshot` keeps; 1
-            switches it off. Each step then evaluates a second network.
+        autoguidance: scale of autoguidance, which leads away from the weak model that `diffusion.training.snapshot`
+            keeps; 1 switches it off. Each step then evaluates a second network.
         guidance_from, guidance_to: interval of times in [0, 1] in which both guidances act; 1 is pure noise.
     """
 
@@ -221,10 +221,10 @@ class RunConfig:
 
     def __attrs_post_init__(self) -> None:
         """Check that autoguidance has a weak model."""
-        if self.sampling.autoguidance != 1 and not self.diffusion.snapshot:
+        if self.sampling.autoguidance != 1 and not self.diffusion.training.snapshot:
             raise ConfigError(
-                f"sampling.autoguidance is {self.sampling.autoguidance:g}, but diffusion.snapshot is 0, so the run "
-                "keeps no weak model. Fix: set diffusion.snapshot, for example to 0.2, or sampling.autoguidance to 1"
+                f"sampling.autoguidance is {self.sampling.autoguidance:g}, but diffusion.training.snapshot is 0, so "
+                "the run keeps no weak model. Fix: set diffusion.training.snapshot=0.2, or sampling.autoguidance=1"
             )
 
 

@@ -34,6 +34,8 @@ class TrainingConfig:
         weight_decay: decoupled weight decay.
         clip: maximum norm of the gradient.
         ema: final decay of the exponential moving average of the weights, after a ramp.
+        snapshot: share of the steps after which the average of the denoiser is kept a second time, as the weak model of
+            autoguidance (`sampling.autoguidance`); 0 keeps none. It takes as much room as the final weights.
         checkpoint: steps between checkpoints.
         log: steps between records in `log.jsonl`.
         precision: `fp32`, `bf16` or `fp16`; the last two by autocast. `auto` is `bf16` where the processor has it and a
@@ -62,6 +64,7 @@ class TrainingConfig:
     weight_decay: float = field(default=0.0, validator=within(0, 1e3))
     clip: float = field(default=1.0, validator=above(0, 1e9))
     ema: float = field(default=0.999, validator=[validators.ge(0), validators.lt(1)])
+    snapshot: float = field(default=0.0, validator=[validators.ge(0), validators.lt(1)])
     checkpoint: int = field(default=500, validator=within(1, MOST_STEPS), metadata=acts_on())
     log: int = field(default=20, validator=within(1, MOST_STEPS), metadata=acts_on())
     precision: str = field(default="fp32", validator=validators.in_(("fp32", "bf16", "fp16", "auto")))

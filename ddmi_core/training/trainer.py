@@ -69,7 +69,6 @@ class Stage:
     record: Mapping[str, Any] = field(factory=dict)  # facts stored with every checkpoint
     settings: Mapping[str, Any] = field(factory=dict)  # by dotted key: those that act on the weights, stored as well
     tensors: Mapping[str, Mapping[str, Tensor]] = field(factory=dict)  # groups stored beside the final weights
-    snapshot: int = 0  # step after which the average is kept, to be stored beside the final weights; 0 for none
     stop: StopRequest = field(factory=StopRequest)
     progress: Callable[[Report], None] = lambda report: None  # called after each logged step
     stepped: Callable[[int, float | None], None] = lambda step, seconds_left: None  # called after each step
@@ -149,8 +148,8 @@ def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
 def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     """Train until the last step, or go on from the newest checkpoint in the stage's folder.
 
-    The first objective's module is averaged; `final/` keeps the averaged weights, and those after the step
-    `stage.snapshot` as another group. On the CPU the result
+    The first objective's module is averaged; `final/` keeps the averaged weights, and an earlier snapshot of them if
+    `training.snapshot` asks for it. On the CPU the result
     depends on the seed, the configuration and the number of processes alone, not on stops in between.
 
     Every process of a data-parallel run calls it. All share the stage's folder, and the main process writes it.
@@ -251,6 +250,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         held = gathered(groups) if sharded else groups
         distributed.on_main(lambda: writer.save(held, writing(f"step-{step:08d}", keep=2), owned=sharded))
 
+    snapshot = round(config.snapshot * config.steps)
     while step < config.steps:
         losses = {
             name: _advance(player, stage, step, accelerator, watch)
@@ -259,7 +259,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         }
         average.update(main.trained, step)
         step += 1
-        if step == stage.snapshot:
+        if step == snapshot:
             average.keep(SNAPSHOT)
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
         now = time.monotonic()

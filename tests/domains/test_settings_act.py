@@ -241,11 +241,12 @@ class Small:
                 patch.setattr(trainer, "Reader", readers)
                 patch.setattr(trainer, "shard", divided)
                 train(Stage(stage, place, training, 0, log, logged=logged), {stage: main})
-            final = stored.call_args.args[1]["weights"]
+            groups = stored.call_args.args[1]
+            final = [*groups["weights"].values(), *groups.get(checkpoint.SNAPSHOT, {}).values()]
             again = [block.recomputes for block in blocks(main.trained)]
             called = [compiled.called, divided.called]
             other = [seen, stored.call_count, *called, readers.call_args.args[2], again]
-            return {AUTOENCODER if stage == "autoencoder" else DENOISER: [*final.values()], OTHER: other}
+            return {AUTOENCODER if stage == "autoencoder" else DENOISER: final, OTHER: other}
 
         return train_with
 
@@ -352,11 +353,13 @@ def test_every_setting_of_training_acts_or_is_refused(small, stage, tmp_path):
     if small.domain.name != "image":
         pytest.skip("examined with images")
     under = f"{stage}.training"
-    with small.changed(*(f"{under}.{value}" for value in SHORT)):
+    values = (*SHORT, "snapshot=0.4") if stage == "diffusion" else SHORT
+    with small.changed(*(f"{under}.{value}" for value in values)):
         act, refused, wrong = examined(small, (under,), small.trained(stage, tmp_path))
     assert not wrong
     assert not refused
-    assert len(act) == len(attrs.fields_dict(TrainingConfig)) - (stage == "autoencoder")  # which cannot be sharded
+    for_denoisers = {f"{under}.shard", f"{under}.snapshot"} if stage == "autoencoder" else set()
+    assert {*act} | for_denoisers == {f"{under}.{name}" for name in attrs.fields_dict(TrainingConfig)}
 
 
 def test_every_setting_of_sampling_acts_or_is_refused(small):

@@ -178,7 +178,7 @@ def test_guidance_acts_in_its_interval_alone(model):
 def snapshot_run(tmp_path_factory, registered):
     """A run that keeps an earlier average, and draws its samples with autoguidance."""
     place = tmp_path_factory.mktemp("snapshot") / "run"
-    run(DOMAINS["wave"], place, "diffusion.snapshot=0.5", "sampling.autoguidance=2")
+    run(DOMAINS["wave"], place, "diffusion.training.snapshot=0.5", "sampling.autoguidance=2")
     return place
 
 
@@ -222,11 +222,11 @@ def test_figures_and_shared_weights_know_of_autoguidance(snapshot_run, finished_
 
 
 def test_autoguidance_without_a_snapshot_is_refused(model, finished_runs, tmp_path):
-    with pytest.raises(RequestError, match=r"requires a weak model.*diffusion\.snapshot=0\.2"):
+    with pytest.raises(RequestError, match=r"requires a weak model.*diffusion\.training\.snapshot=0\.2"):
         model.sample(1, autoguidance=2.0)
     with pytest.raises(RequestError, match="autoguidance=-1 must be from 0"):
         model.sample(1, autoguidance=-1.0)
-    with pytest.raises(ConfigError, match=r"diffusion\.snapshot is 0"):
+    with pytest.raises(ConfigError, match=r"diffusion\.training\.snapshot is 0"):
         run(DOMAINS["wave"], tmp_path / "run", "sampling.autoguidance=2")
 
 

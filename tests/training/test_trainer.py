@@ -339,7 +339,8 @@ def test_a_finished_stage_keeps_its_final_weights_alone_and_they_are_the_average
 
 def test_the_average_after_a_step_is_kept_as_it_would_be_the_last_one_there(tmp_path):
     config = evolve(CONFIG, schedule="constant", checkpoint=2)
-    short, job = stage(tmp_path / "short", evolve(config, steps=5)), stage(tmp_path / "long", config, snapshot=5)
+    short = stage(tmp_path / "short", evolve(config, steps=5))
+    job = stage(tmp_path / "long", evolve(config, snapshot=0.4))
     for each in (short, job):
         train(each, {"main": Regression()})
     ended = checkpoint.load(short.folder / FINAL).tensors("weights")
@@ -353,12 +354,13 @@ def test_the_average_after_a_step_is_kept_as_it_would_be_the_last_one_there(tmp_
 
 @pytest.mark.parametrize("step", [3, 4, 5, 9])
 def test_a_kept_average_survives_a_stop_before_and_after_its_step(step, tmp_path):
-    whole = stage(tmp_path / "whole", snapshot=5)
+    config = evolve(CONFIG, snapshot=0.4)
+    whole = stage(tmp_path / "whole", config)
     train(whole, {"main": Regression()})
     stop, objective = stop_after(step)
     with pytest.raises(Interrupted):
-        train(stage(tmp_path / "parts", snapshot=5, stop=stop), {"main": objective})
-    train(job := stage(tmp_path / "parts", snapshot=5), {"main": Regression()})
+        train(stage(tmp_path / "parts", config, stop=stop), {"main": objective})
+    train(job := stage(tmp_path / "parts", config), {"main": Regression()})
     first, second = ((each.folder / FINAL / f"{SNAPSHOT}.safetensors").read_bytes() for each in (whole, job))
     assert first == second
 
