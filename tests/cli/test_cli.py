@@ -439,7 +439,7 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
     )
     engine("ddmi_core.model.model", "load", model)
     assert ddmi("conditions", finished) == text
-    assert json.loads(ddmi("conditions", finished, "--json")) == names
+    assert json.loads(ddmi("conditions", finished, "--json")) == {"values": names, "words": []}
 
 
 def test_long_lines_of_data_check_continue_indented_only_where_a_width_is_known(tiny, engine, monkeypatch):
