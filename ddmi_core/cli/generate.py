@@ -45,6 +45,7 @@ def sample(
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Generate signals and write them to files."""
     if sampler is not None:
@@ -76,6 +77,7 @@ def reconstruct(
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Encode and decode files with a trained model."""
     run, inputs = (None, items) if plugin and not is_file(plugin) else (items[0], items[1:])
@@ -151,6 +153,7 @@ def complete(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
@@ -198,6 +201,7 @@ def conditions(
     plugin: options.ShippedPlugin = "",
     as_json: options.Json = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """List values of `ddmi sample --condition`, one per line: classes, or training captions and their words.
 

@@ -530,7 +530,10 @@ def test_what_only_loading_tells_has_a_footnote():
 
 
 def test_doctor_reports_as_lines_and_json():
-    findings = {finding["name"]: finding for finding in json.loads(ddmi("doctor", "--json"))}
+    every = json.loads(ddmi("doctor", "--json"))
+    findings = {finding["name"]: finding for finding in every}
+    assert len(findings) == len(every)  # nothing is listed twice
+    assert "for image" in findings["lpips"]["note"]
     assert {"python", "torch", "device", "processors", "memory", "cache", "fonts", "lpips"} <= findings.keys()
     assert "pytest" not in findings
     assert "+ python: " in ddmi("doctor")
