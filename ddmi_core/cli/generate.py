@@ -141,6 +141,7 @@ def complete(
         float,
         typer.Option(
             "--noise",
+            metavar="N",
             help="Standard deviation of the noise of observed values; for labels, the probability of an error.",
         ),
     ] = NOISE,

@@ -16,24 +16,24 @@ GROUPS = {
 }
 LEAST = 8  # options of a command that has groups
 EXAMPLES = {  # command: an example, and the page of the documentation
-    "run": ("ddmi run --plugin image --data photos --out runs/photos", "getting-started.md"),
-    "sample": ("ddmi sample runs/photos --out samples -n 8 --size 1024", "getting-started.md"),
-    "complete": ("ddmi complete runs/photos cat.png --observe 'x<0' --out completed", "how-to/complete.md"),
-    "conditions": ("ddmi conditions --plugin image", "how-to/text.md"),
-    "reconstruct": ("ddmi reconstruct runs/photos cat.png --out reconstructed", "tutorials/your-own-images.md"),
-    "evaluate": ("ddmi evaluate runs/photos", "how-to/figures.md"),
-    "report": ("ddmi report runs/photos", "getting-started.md"),
-    "view": ("ddmi view runs/photos", "how-to/view.md"),
-    "publish": ("ddmi publish runs/photos published --license cc-by-sa-4.0", "how-to/share-weights.md"),
+    "run": ("ddmi run --plugin NAME --data FOLDER --out runs/first", "getting-started.md"),
+    "sample": ("ddmi sample runs/first --out samples -n 8 --size 256", "getting-started.md"),
+    "complete": ("ddmi complete runs/first INPUT --observe 'x<0' --out completed", "how-to/complete.md"),
+    "conditions": ("ddmi conditions --plugin NAME", "how-to/text.md"),
+    "reconstruct": ("ddmi reconstruct runs/first INPUT --out reconstructed", "getting-started.md"),
+    "evaluate": ("ddmi evaluate runs/first", "how-to/figures.md"),
+    "report": ("ddmi report runs/first", "getting-started.md"),
+    "view": ("ddmi view runs/first", "how-to/view.md"),
+    "publish": ("ddmi publish runs/first published --license cc-by-sa-4.0", "how-to/share-weights.md"),
     "push": ("ddmi push published OWNER/NAME", "how-to/share-weights.md"),
     "fetch": ("ddmi fetch OWNER/NAME runs/NAME", "how-to/share-weights.md"),
-    "settings": ("ddmi settings --plugin image --preset base", "reference/settings.md"),
-    "doctor": ("ddmi doctor --plugin image --preset base", "how-to/memory-and-time.md"),
-    "bench": ("ddmi bench --plugin image", "how-to/memory-and-time.md"),
-    "status": ("ddmi status runs/photos", "how-to/troubleshooting.md"),
-    "check": ("ddmi data check photos --plugin image", "tutorials/your-own-images.md"),
-    "sources": ("ddmi data sources --plugin image", "getting-started.md"),
-    "data": ("ddmi data check photos --plugin image", "tutorials/your-own-images.md"),
+    "settings": ("ddmi settings --plugin NAME --preset base", "reference/settings.md"),
+    "doctor": ("ddmi doctor --plugin NAME --preset base", "how-to/memory-and-time.md"),
+    "bench": ("ddmi bench --plugin NAME", "how-to/memory-and-time.md"),
+    "status": ("ddmi status runs/first", "how-to/troubleshooting.md"),
+    "check": ("ddmi data check FOLDER --plugin NAME", "getting-started.md"),
+    "sources": ("ddmi data sources --plugin NAME", "getting-started.md"),
+    "data": ("ddmi data check FOLDER --plugin NAME", "getting-started.md"),
     "plugins": ("ddmi plugins --check", "explanation/plugins.md"),
     "test": ("ddmi plugins test ./mine.py", "how-to/start-a-plugin.md"),
     "new": ("ddmi plugins new mine --axes xyt", "how-to/start-a-plugin.md"),
@@ -64,7 +64,7 @@ def plain_type(parameter: Any) -> None:
     elif parameter.is_flag:
         # Each version of typer asks one of both for the type.
         parameter.display_type_rich = parameter.make_metavar = _nothing
-    elif parameter.type.name.startswith(("int", "float")):
+    elif most is not None or getattr(parameter, "min", None) is not None:
         parameter.metavar = parameter.metavar or "N"
         if most is not None and most >= LARGEST:
             parameter._get_number_range_help_str = _unbounded(parameter.min)
