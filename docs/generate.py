@@ -162,6 +162,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def _command(command: Any, name: str) -> Iterator[str]:
     level = 2 + min(name.count(" "), 1)
     yield from ("", f"{'#' * level} `{name}` {{ #{name.replace(' ', '-')} }}", "", _paragraphs(command.help), "")
+    if command.epilog:
+        example, page = re.findall(r": (.*)", command.epilog)
+        title = Path(page).stem.replace("-", " ")
+        yield from (f"Example: `{example}`; see [{title}](../{page.removeprefix('docs/')}).", "")
     parameters = [p for p in command.params if not getattr(p, "hidden", False)]
     arguments = [p for p in parameters if p.param_type_name == "argument"]
     options = [p for p in parameters if p.param_type_name == "option" and "--help" not in p.opts]

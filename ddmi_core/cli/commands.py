@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ddmi_core.cli.errors import Commands
+from ddmi_core.cli.help import improve, plain_type
 from ddmi_core.errors import RequestError
 from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.registry.extensions import Offer, offer, offers
@@ -31,6 +32,7 @@ class Plain:
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        improve(self)
         if getattr(self, "rich_markup_mode", None) != "rich":
             return
         for part in (self, *getattr(self, "params", ())):
@@ -38,6 +40,13 @@ class Plain:
                 if isinstance(text := getattr(part, name, None), str):
                     # As rich.markup.escape, without the time that its import takes.
                     setattr(part, name, _TAG.sub(r"\\\g<0>", text))
+
+    def get_params(self, ctx: Any) -> Any:
+        """The arguments and options, with `--help`."""
+        found = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in found:
+            plain_type(parameter)
+        return found
 
 
 class PlainCommand(Plain, TyperCommand):

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +20,10 @@ from ddmi_core.cli import options
 from ddmi_core.cli.output import print_json, print_lines
 from ddmi_core.cli.train import configured
 from ddmi_core.errors import RequestError
-from ddmi_core.registry.records import Status
+from ddmi_core.registry.records import PluginRecord, Status
 
-_FOR_DEVELOPERS = {"dev", "docs"}
+_FOR_DEVELOPERS = {"dev", "docs", "mutation"}
 _ADDS = {
-    "lpips": "perceptual term with learned features",
     "tensorboard": "training curves in TensorBoard",
     "fast-simplification": "meshes of at most --faces triangles",
     "pyarrow": "data sets in Parquet and Arrow tables",
@@ -80,18 +79,26 @@ def _torch() -> Iterator[Finding]:
         yield Finding("device", "CPU", note="no GPU that torch can use")
 
 
-def _optional() -> Iterator[Finding]:
-    """The distributions of the extras for users."""
+def _optional(records: Iterable[PluginRecord]) -> Iterator[Finding]:
+    """The distributions of the extras for users, and other modules that plugins can use, each once."""
+    uses: dict[str, list[str]] = {}  # of optional modules
+    for record in records:
+        for module, adds in record.optional.items():
+            uses.setdefault(module, []).append(f"{adds}, for {record.name}")
     for requirement in requires("ddmi") or ():
         match = re.match(r"""([\w.-]+).*extra\s*==\s*['"]([\w-]+)['"]""", requirement)
         if not match or match[2] in _FOR_DEVELOPERS:
             continue
         name, extra = match.groups()
-        adds = _ADDS.get(name.lower(), f"the extra {extra}")
+        own = uses.pop(name.lower().replace("-", "_"), [f"the extra {extra}"])
+        adds = _ADDS.get(name.lower(), "; ".join(own))
         try:
             yield Finding(name, version(name), note=adds)
         except PackageNotFoundError:
             yield Finding(name, "not installed", "absent", f"adds: {adds}; pip install 'ddmi[{extra}]'")
+    for module, notes in uses.items():
+        found = find_spec(module) is not None
+        yield Finding(module, "found" if found else "not installed", "good" if found else "absent", "; ".join(notes))
 
 
 def _fonts() -> Iterator[Finding]:
@@ -127,21 +134,13 @@ def _home(path: Path) -> str:
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def _plugins() -> Iterator[Finding]:
-    from ddmi_core.testing.probe import checked
-
-    uses: dict[str, list[str]] = {}  # of optional modules
-    for record in checked():
+def _plugins(records: Iterable[PluginRecord]) -> Iterator[Finding]:
+    for record in records:
         if record.usable:
             yield Finding(f"{record.kind} {record.name}", record.origin, note=record.reason)
         else:
             state: Literal["absent", "wrong"] = "absent" if record.status is Status.DISABLED else "wrong"
             yield Finding(f"{record.kind} {record.name}", record.status, state, f"{record.reason}; {record.fix}")
-        for module, adds in record.optional.items():
-            uses.setdefault(module, []).append(f"{adds}, for {record.name}")
-    for module, notes in uses.items():
-        found = find_spec(module) is not None
-        yield Finding(module, "found" if found else "not installed", "good" if found else "absent", "; ".join(notes))
 
 
 def doctor(
@@ -153,6 +152,7 @@ def doctor(
         bool, typer.Option("--accept", help="Accept edits of run.toml that were made on purpose: renew its checksum.")
     ] = False,
     as_json: options.Json = False,
+    device: options.Device = "",
 ) -> None:
     """Check versions, hardware, optional packages, folders and plugins; exit status 1 if a requirement is missing.
 
@@ -170,7 +170,10 @@ def doctor(
         return
     if preset or sets:
         raise RequestError("--preset and --set count the parts of a plugin's configuration. Fix: add --plugin NAME")
-    findings = [*_versions(), *_hardware(), *_torch(), *_optional(), *_fonts(), *_cache(), *_plugins()]
+    from ddmi_core.testing.probe import checked
+
+    records = checked()
+    findings = [*_versions(), *_hardware(), *_torch(), *_optional(records), *_fonts(), *_cache(), *_plugins(records)]
     if as_json:
         print_json([attrs.asdict(finding) for finding in findings])
     else:

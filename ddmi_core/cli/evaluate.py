@@ -58,6 +58,7 @@ def evaluate(
     ] = [],  # noqa: B006 - typer copies it
     as_json: options.Json = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Evaluate reconstructions and samples of a run, and write metrics.json.
 

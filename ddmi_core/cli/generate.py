@@ -10,7 +10,7 @@ import typer
 from ddmi_core.bounds import MOST_LEVELS
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
-from ddmi_core.cli.output import check_writable, print_json, print_lines
+from ddmi_core.cli.output import check_writable, print_json, print_lines, print_page
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.grids.sizes import parse_size
 from ddmi_core.registry.extensions import offer
@@ -46,6 +46,7 @@ def sample(
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Generate signals and write them to files."""
     if sampler is not None:
@@ -79,6 +80,7 @@ def reconstruct(
     normalised: options.Normalised = False,
     overwrite: options.Overwrite = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Encode and decode files with a trained model."""
     run, inputs = (None, items) if plugin and not is_file(plugin) else (items[0], items[1:])
@@ -142,6 +144,7 @@ def complete(
         float,
         typer.Option(
             "--noise",
+            metavar="N",
             help="Standard deviation of the noise of observed values; for labels, the probability of an error.",
         ),
     ] = NOISE,
@@ -154,6 +157,7 @@ def complete(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Generate signals from partial observations: regions of a file, a coarse version, or scattered values."""
     given = list(items or [])
@@ -201,15 +205,25 @@ def conditions(
     plugin: options.ShippedPlugin = "",
     as_json: options.Json = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
-    """List values of `ddmi sample --condition`, one per line: classes, or examples of texts."""
+    """List values of `ddmi sample --condition`, one per line: classes, or training captions and their words.
+
+    A model by words knows the words of its captions alone; others have a warning.
+    """
     model = ModelSource.checked(run, plugin).load()
-    names = list(model.classes) if model.diffusion.classes else []
+
+    from ddmi_core.conditions.text import Captioned
+
+    values, words = list(model.classes) if model.diffusion.classes else [], list[str]()
     nothing = "this model was trained without conditions, so it accepts no --condition"
     if model.condition is not None:
-        names = list(model.condition.examples())
+        values = list(model.condition.examples())
+        words = list(model.condition.vocabulary.words) if isinstance(model.condition, Captioned) else []
         nothing = "this model accepts texts as --condition; see the plugin's documentation"
     if as_json:
-        print_json(names)
-    else:
-        print_lines(names or [nothing])
+        print_json({"values": values, "words": words})
+        return
+    print_lines(values or [nothing])
+    if words:
+        print_page(["", f"{len(words)} words: {', '.join(words)}"])

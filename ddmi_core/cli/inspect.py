@@ -12,7 +12,9 @@ from ddmi_core.cli.model_source import ModelSource, check_run
 from ddmi_core.cli.output import print_json, print_lines, print_result
 
 
-def report(run: options.RunFolder, plugin: options.RunFile = None, trust: options.Trust = False) -> None:
+def report(
+    run: options.RunFolder, plugin: options.RunFile = None, trust: options.Trust = False, device: options.Device = ""
+) -> None:
     """Write report.html again from the files of a run."""
     check_run(run)
 
@@ -44,6 +46,7 @@ def view(
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Serve a local page to zoom, turn, play and interpolate samples, until Ctrl-C.
 
@@ -62,6 +65,7 @@ def bench(
     plugin: options.ShippedPlugin = "",
     compare: options.Compared = None,
     as_json: options.Json = False,
+    device: options.Device = "",
 ) -> None:
     """Measure the speed of this machine, and of the model of a run or a plugin on it, in half a minute.
 

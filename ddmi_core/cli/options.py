@@ -51,6 +51,13 @@ def _time_factor(factor: float | None) -> float | None:
     return factor
 
 
+def _device(name: str) -> str:
+    """Set the device of this process and of those that it starts."""
+    if name:
+        os.environ["DDMI_DEVICE"] = name
+    return name
+
+
 def _trust(given: bool) -> bool:
     """Trust the code of runs in this process, or not."""
     from ddmi_core.registry.consent import trust
@@ -112,6 +119,16 @@ TimeFactor = Annotated[
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="TOML file of settings; overrides the preset, --set overrides it."),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        envvar="DDMI_DEVICE",
+        callback=_device,
+        help="cpu, cuda, or cuda:N for one of several GPUs; by default a GPU if there is one.",
+    ),
 ]
 RunSeed = Annotated[
     int | None,

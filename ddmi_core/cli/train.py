@@ -56,6 +56,7 @@ def run(
     ] = [],  # noqa: B006 - typer copies it
     as_json: options.Json = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Train, sample and evaluate on one data set, and write a report.
 

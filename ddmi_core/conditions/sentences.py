@@ -31,6 +31,7 @@ class SentenceEncoder(ABC):
     Attributes:
         name: of the encoder.
         length: F, of a vector.
+        by_words: whether a word without a caption in the training data means nothing.
 
     Example:
         >>> class Letters(SentenceEncoder):
@@ -44,6 +45,7 @@ class SentenceEncoder(ABC):
 
     name: str
     length: int
+    by_words = False
 
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> Tensor:
@@ -58,6 +60,7 @@ class TokenEncoder(ABC):
         length: P, of a vector; 0 for none.
         token_length: F, of a token.
         limit: largest number of tokens of a text; those after it are ignored.
+        by_words: whether a word without a caption in the training data means nothing.
 
     Example:
         >>> class Letters(TokenEncoder):
@@ -75,6 +78,7 @@ class TokenEncoder(ABC):
     length: int
     token_length: int
     limit: int
+    by_words = False
 
     @abstractmethod
     def read(self, texts: Sequence[str]) -> tuple[list[Tensor], Tensor]:
@@ -100,6 +104,7 @@ class HashedWords(SentenceEncoder, TokenEncoder):
 
     name, length = "hashed words", 256
     token_length, limit = length, LONGEST
+    by_words = True
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """See `SentenceEncoder.embed`."""
@@ -107,11 +112,11 @@ class HashedWords(SentenceEncoder, TokenEncoder):
 
     def read(self, texts: Sequence[str]) -> tuple[list[Tensor], Tensor]:
         """See `TokenEncoder.read`."""
-        return [self._tokens(_words(text)[: self.limit]) for text in texts], self.embed(texts)
+        return [self._tokens(words_of(text)[: self.limit]) for text in texts], self.embed(texts)
 
     def count(self, text: str) -> int:
         """Number of words."""
-        return len(_words(text))
+        return len(words_of(text))
 
     def _tokens(self, words: Sequence[str]) -> Tensor:
         first = [self._vector([(words[0], 1.0)])]
@@ -119,7 +124,7 @@ class HashedWords(SentenceEncoder, TokenEncoder):
         return F.normalize(torch.stack([*first, *others]))
 
     def _sum(self, text: str) -> Tensor:
-        words = _words(text)
+        words = words_of(text)
         pairs = ((" ".join(two), PAIR) for two in pairwise(words))
         return self._vector([*((word, 1.0) for word in words), *pairs])
 
@@ -185,5 +190,6 @@ class MiniLm(SentenceEncoder, TokenEncoder):
                 logging.enable_progress_bar()
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text, without case and punctuation."""
     return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())

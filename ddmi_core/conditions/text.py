@@ -15,13 +15,42 @@ from ddmi_core.api.conditions import Condition, TokenSequences
 from ddmi_core.api.signals import SignalSet
 from ddmi_core.conditions.sentences import HashedWords, MiniLm, SentenceEncoder, TokenEncoder
 from ddmi_core.conditions.text_network import TextNetwork
+from ddmi_core.conditions.vocabulary import Vocabulary
 from ddmi_core.errors import CaptionsMissing, DataError, DdmiWarning, RequestError, counted
 
 MOST = 8  # captions per signal
 CHUNK = 1024  # texts whose tokens are in memory in single precision
 
 
-class TextCondition(Condition):
+class Captioned(Condition):
+    """A condition on captions.
+
+    Attributes:
+        vocabulary: captions and words of the training data, if a model kept them.
+        by_words: of the encoder.
+    """
+
+    vocabulary = Vocabulary()
+    by_words = False
+
+    def examples(self) -> Sequence[str]:
+        """Captions of the training data."""
+        return self.vocabulary.captions
+
+    def requested(self, text: str) -> str:
+        """The text of a request; warns of words that mean nothing to the encoder.
+
+        Raises:
+            RequestError: if it has no words.
+        """
+        if not _has_words(text):
+            raise RequestError(f"the condition {text!r} has no words; describe what to generate")
+        if self.by_words:
+            self.vocabulary.warn(text)
+        return text
+
+
+class TextCondition(Captioned):
     """Vectors of captions and prompts, by any sentence encoder.
 
     The vectors have the norm sqrt(F), so that their entries have about unit size, as networks expect.
@@ -31,7 +60,7 @@ class TextCondition(Condition):
     """
 
     def __init__(self, encoder: SentenceEncoder) -> None:
-        self.encoder, self.length = encoder, encoder.length
+        self.encoder, self.length, self.by_words = encoder, encoder.length, encoder.by_words
 
     def of(self, signals: SignalSet) -> Tensor:
         """Vectors of the captions, `(len, K, F)`.
@@ -51,13 +80,13 @@ class TextCondition(Condition):
         Raises:
             RequestError: if it has no words.
         """
-        return self._vectors([_requested(text)])[0]
+        return self._vectors([self.requested(text)])[0]
 
     def _vectors(self, texts: Sequence[str]) -> Tensor:
         return self.encoder.embed(texts) * math.sqrt(self.length)
 
 
-class TextTokens(Condition):
+class TextTokens(Captioned):
     """Token sequences of captions and prompts, by any token encoder, with its vectors beside them.
 
     Tokens and vectors have the norm sqrt(F), so that their entries have about unit size. Of texts longer than the
@@ -68,7 +97,8 @@ class TextTokens(Condition):
     """
 
     def __init__(self, encoder: TokenEncoder) -> None:
-        self.encoder, self.length, self.token_length = encoder, encoder.length, encoder.token_length
+        self.encoder, self.by_words = encoder, encoder.by_words
+        self.length, self.token_length = encoder.length, encoder.token_length
 
     def of(self, signals: SignalSet) -> TokenSequences:
         """Sequences of the captions, at most 8 for each signal; signals with fewer repeat theirs.
@@ -85,7 +115,7 @@ class TextTokens(Condition):
         Raises:
             RequestError: if it has no words.
         """
-        return self._sequences([_requested(text)])
+        return self._sequences([self.requested(text)])
 
     def _sequences(self, texts: Sequence[str], rows: Tensor | None = None) -> TokenSequences:
         limit = self.encoder.limit
@@ -159,13 +189,6 @@ def _distinct(signals: SignalSet) -> tuple[list[str], Tensor]:
     texts = list(dict.fromkeys(text for row in chosen for text in row))
     number = {text: row for row, text in enumerate(texts)}
     return texts, torch.tensor([[number[text] for text in row] for row in chosen])
-
-
-def _requested(text: str) -> str:
-    """The text of a request, if it has words."""
-    if not _has_words(text):
-        raise RequestError(f"the condition {text!r} has no words; describe what to generate")
-    return text
 
 
 def _has_words(text: str) -> bool:

@@ -15,8 +15,9 @@ from ddmi_core.api.signals import Split
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.autoencoder.objective import DiscriminatorObjective, ReconstructionObjective
-from ddmi_core.conditions.text import network_tokens
+from ddmi_core.conditions.text import Captioned, network_tokens
 from ddmi_core.conditions.text_network import is_network
+from ddmi_core.conditions.vocabulary import Vocabulary
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.diffusion.paths import path_from
@@ -51,8 +52,13 @@ def build_autoencoder(parts: AnyParts, config: RunConfig) -> D2CVAE:
         )
 
 
-def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
+def build_condition(parts: AnyParts, config: RunConfig, vocabulary: Vocabulary | None = None) -> Condition | None:
     """The domain's condition that the configuration names; `None` for no condition and for classes.
+
+    Args:
+        parts: the domain.
+        config: of the run.
+        vocabulary: of the captions of a trained model.
 
     Raises:
         PluginError: if the domain makes something else.
@@ -62,6 +68,8 @@ def build_condition(parts: AnyParts, config: RunConfig) -> Condition | None:
         return None
     condition = network_tokens(name) if is_network(name) else parts.conditions()[name]()
     require(instance(Condition), condition, f"domain {parts.domain.name!r}: condition {name!r}")
+    if vocabulary is not None and isinstance(condition, Captioned):
+        condition.vocabulary = vocabulary
     return condition
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
+from ddmi_core.conditions.vocabulary import Kept
 from ddmi_core.diffusion.latents import Normalisation
 from ddmi_core.errors import DdmiWarning, RequestError
 from ddmi_core.model import latent_cache
@@ -107,6 +108,7 @@ def assemble(
         counts=facts.counts,
         vectors=vectors,
         device=device,
+        vocabulary=stored.facts(Kept).vocabulary,
         network=stored.record.get(NETWORK, ""),
         weak=weak,
     )

@@ -20,6 +20,7 @@ from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.completion.measurement import MeasurementModel
 from ddmi_core.completion.solve import solve
 from ddmi_core.conditions.text_network import check_trained
+from ddmi_core.conditions.vocabulary import Vocabulary
 from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
 from ddmi_core.diffusion.guidance import autoguidance
@@ -67,6 +68,7 @@ class Model:
     counts: tuple[int, ...]  # number of training latents of each class
     vectors: latent_cache.Vectors  # (M, F) or sequences, of the condition in training; F = 0 without a condition
     device: torch.device
+    vocabulary: Vocabulary = Vocabulary()  # of the captions in training
     network: str = ""  # digest of the text network that it was trained with, if there is one
     weak: LatentDiffusion | None = None  # the denoiser earlier in its training, for autoguidance
 
@@ -162,8 +164,7 @@ class Model:
         """Yield the fields of `sample` in parts, so that memory holds those of one part.
 
         Args:
-            n: number of samples.
-            seed, condition: as for `sample`.
+            n, seed, condition: as for `sample`.
             sampling: all options of sampling, in place of the two.
 
         Raises:
@@ -189,8 +190,7 @@ class Model:
         if n < 1:
             raise RequestError(f"n={n} must be at least 1")
         parts = [range(start, min(n, start + LARGEST_BATCH)) for start in range(0, n, LARGEST_BATCH)]
-        every = tracked("batches of samples", parts)
-        return torch.cat([self.latents_of(part, sampling, callback) for part in every])
+        return torch.cat([self.latents_of(part, sampling, callback) for part in tracked("batches of samples", parts)])
 
     def latents_of(
         self, numbers: Sequence[int], sampling: Sampling = DEFAULT, callback: Callable[[Progress], None] | None = None
@@ -252,7 +252,7 @@ class Model:
         """Generate `n` fields that agree with measurements. Field i depends on the seed and i alone.
 
         Args:
-            observations: measured values and their places, within the range of the domain's values.
+            observations: measured values, within the range of the domain's values, and their places.
             n: number of completions.
             seed: of all noise.
             noise: standard deviation of the measurements in units of the values or, for labels 0 and 1, the
@@ -324,7 +324,7 @@ class Model:
         if not any(latent_cache.lengths_of(self.vectors)):
             return None
         check_trained(self.config.diffusion.condition, self.network)
-        return build_condition(self.parts, self.config)
+        return build_condition(self.parts, self.config, self.vocabulary)
 
     def conditions(self, numbers: Sequence[int], seed: int, condition: str | None) -> Tensor:
         """Condition of each sample: classes `(n,)`, marked vectors `(n, F + 1)`, or packed sequences `(n, R, W + 1)`.

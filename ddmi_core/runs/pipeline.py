@@ -20,7 +20,7 @@ from ddmi_core.api.domain import Domain
 from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
-from ddmi_core.conditions import text_network
+from ddmi_core.conditions import text_network, vocabulary
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
 from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation import evaluate
@@ -338,6 +338,7 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
         if any(lengths):
             tensors["condition"] = latent_cache.group_of(latent_cache.kept_vectors(encoded))
             facts[NETWORK] = text_network.digest(run.config.diffusion.condition)
+            facts |= vocabulary.facts_of(run.split.train.captions)
         given = encoded.vectors if any(lengths) else encoded.labels
 
         def objective() -> DenoisingObjective:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -14,9 +15,10 @@ from typing import Any, TypeVar
 import torch
 from attrs import frozen
 
-from ddmi_core.errors import DdmiError, RequestError
+from ddmi_core.errors import DdmiError, RequestError, counted
 from ddmi_core.process_identity import ProcessIdentity, this_process
 
+DEVICE = "DDMI_DEVICE"  # environment variable, which processes that this one starts read as well
 TIMEOUT = timedelta(days=7)  # other processes may wait for an entire evaluation
 ENDING = 5.0  # seconds in which a process ends after its connections
 
@@ -37,8 +39,22 @@ class Peer:
 
 
 def default_device() -> torch.device:
-    """A GPU if available, otherwise the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device that `--device` names; otherwise a GPU if available, or the CPU.
+
+    Raises:
+        RequestError: if torch cannot use the device.
+    """
+    name = os.environ.get(DEVICE, "")
+    if name in ("", "cpu"):
+        return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if not (match := re.fullmatch(r"cuda(?::(\d{1,3}))?", name)):
+        raise RequestError(f"unknown device {name!r}. Fix: use cpu, cuda, or cuda:N")
+    number = match[1]
+    if int(number or 0) >= (found := torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise RequestError(f"there is no device {name}: torch can use {counted(found, 'GPU')}. Fix: use --device cpu")
+    if number:
+        torch.cuda.set_device(int(number))
+    return torch.device("cuda")
 
 
 def is_main() -> bool:

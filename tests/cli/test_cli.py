@@ -439,7 +439,7 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
     )
     engine("ddmi_core.model.loading", "load", model)
     assert ddmi("conditions", finished) == text
-    assert json.loads(ddmi("conditions", finished, "--json")) == names
+    assert json.loads(ddmi("conditions", finished, "--json")) == {"values": names, "words": []}
 
 
 def test_long_lines_of_data_check_continue_indented_only_where_a_width_is_known(tiny, engine, monkeypatch):
@@ -530,7 +530,10 @@ def test_what_only_loading_tells_has_a_footnote():
 
 
 def test_doctor_reports_as_lines_and_json():
-    findings = {finding["name"]: finding for finding in json.loads(ddmi("doctor", "--json"))}
+    every = json.loads(ddmi("doctor", "--json"))
+    findings = {finding["name"]: finding for finding in every}
+    assert len(findings) == len(every)  # nothing is listed twice
+    assert "for image" in findings["lpips"]["note"]
     assert {"python", "torch", "device", "processors", "memory", "cache", "fonts", "lpips"} <= findings.keys()
     assert "pytest" not in findings
     assert "+ python: " in ddmi("doctor")
