@@ -98,6 +98,14 @@ Set = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; see `ddmi settings`. May be repeated."),
 ]
+SetDomain = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="domain.KEY=VALUE",
+        help="Change a setting of the domain, such as one of how files are read. May be repeated.",
+    ),
+]
 TimeFactor = Annotated[
     float | None,
     typer.Option(

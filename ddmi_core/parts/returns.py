@@ -137,7 +137,7 @@ _RIGHT = {
         lambda value: "" if isinstance(value, Image.Image) else _FRAMES(value) or ("" if len(value) else "no picture"),
     ),
     "report_views": _sequence("pairs of a label and a view", _is_view),
-    "contact_sheet": _sequence("rows of PIL.Image.Image", _is_row),
+    "contact_sheet": _named("labels with rows of PIL.Image.Image", _is_row),
     "simplifier": Right("a function (artefact) -> artefact", lambda value: "" if callable(value) else described(value)),
     "still": instance(Image.Image, "a PIL.Image.Image"),
     "panel": instance(Panel),

@@ -76,7 +76,7 @@ WRONG = [
     ("picture", [ONE, None], "None as entry 1", "a PIL.Image.Image, or a sequence of them"),
     ("picture", [], "no picture", "a PIL.Image.Image, or a sequence of them"),
     ("report_views", [32, 64], "an int as entry 0", "pairs of a label and a view"),
-    ("contact_sheet", [ONE], "an Image as entry 0", "rows of PIL.Image.Image"),
+    ("contact_sheet", {"seen": ONE}, "an Image for 'seen'", "labels with rows of PIL.Image.Image"),
     ("still", [ONE], "a list", "a PIL.Image.Image"),
     ("panel", None, "None", "a ddmi_core.api.Panel"),
     ("simplifier", None, "None", "a function (artefact) -> artefact"),
