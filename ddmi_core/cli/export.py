@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.bounds import MOST_LEVELS
 from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable
@@ -21,19 +20,8 @@ def export(
     plugin: options.ShippedPlugin = "",
     n: options.Count = 1,
     seed: options.Seed = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, max=MOST_LEVELS, help="Sampling steps; the run's setting by default."),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            "--sampler",
-            metavar="NAME",
-            help="Sampler; the run's setting by default.",
-            autocompletion=options.samplers,
-        ),
-    ] = None,
+    steps: options.SamplingSteps = None,
+    sampler: options.Sampler = None,
     condition: options.Condition = None,
     guidance: options.Guidance = None,
     file_type: Annotated[
@@ -48,7 +36,7 @@ def export(
     source = ModelSource.checked(run, plugin)
     check_writable(out)
 
-    from ddmi_core.runs.programs import check_format, export_files
+    from ddmi_core.runs.field_programs import check_format, export_files
 
     suffix = f".{file_type.lower().removeprefix('.')}"
     check_format(suffix)

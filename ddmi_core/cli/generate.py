@@ -24,19 +24,8 @@ def sample(
     plugin: options.ShippedPlugin = "",
     n: options.Count = 16,
     seed: options.Seed = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, max=MOST_LEVELS, help="Sampling steps; the run's setting by default."),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            "--sampler",
-            metavar="NAME",
-            help="Sampler; the run's setting by default.",
-            autocompletion=options.samplers,
-        ),
-    ] = None,
+    steps: options.SamplingSteps = None,
+    sampler: options.Sampler = None,
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import ddmi_core
 from ddmi_core.cli.main import app
 from ddmi_core.errors import NotFiniteError, OutputError, RequestError
-from ddmi_core.runs import programs
-from ddmi_core.runs.programs import RECORD, TOLERANCE, export
+from ddmi_core.runs import field_programs
+from ddmi_core.runs.field_programs import RECORD, TOLERANCE, export
 
 
 def command(*arguments):
@@ -54,12 +54,12 @@ def test_a_program_of_onnx_gives_the_values_of_the_field(model, tmp_path):
 
 def test_a_program_that_differs_is_refused_and_leaves_the_old_file(model, tmp_path, monkeypatch):
     (tmp_path / "a.pt2").write_bytes(b"old")
-    written = programs._write_pt2
+    written = field_programs._write_pt2
 
     def wrong(field, *rest):
         written(field.map(lambda plane: plane + 10 * TOLERANCE * plane.abs().max()), *rest)
 
-    monkeypatch.setattr(programs, "_write_pt2", wrong)
+    monkeypatch.setattr(field_programs, "_write_pt2", wrong)
     with pytest.raises(OutputError, match=r"a\.pt2: the program differs from the field by up to .* Fix: update torch"):
         export(model.sample(1, steps=1), tmp_path / "a.pt2")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pt2"]
@@ -77,8 +77,8 @@ def test_other_formats_and_missing_packages_are_told_before_sampling(tmp_path, m
     done = command("--plugin", "occupancy", "--format", "onx", "--out", tmp_path)
     assert done.exit_code == 2
     assert isinstance(done.exception, SystemExit | RequestError)
-    monkeypatch.setattr(programs, "PACKAGES", ("no_such_package",))
+    monkeypatch.setattr(field_programs, "PACKAGES", ("no_such_package",))
     with pytest.raises(RequestError, match=r"ONNX files require no_such_package. Fix: pip install 'ddmi\[onnx\]'"):
-        programs.check_format(".onnx")
+        field_programs.check_format(".onnx")
     with pytest.raises(RequestError, match=r"did you mean '?\.onnx"):
-        programs.check_format(".onx")
+        field_programs.check_format(".onx")
