@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -118,6 +119,11 @@ def on_files(files: Any, config: Any) -> Any:
         page = markdown(read(path), path.stem)
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=page))
     return files
+
+
+def on_page_markdown(text: str, **_: Any) -> str:
+    """MkDocs: links to notebooks lead to their pages."""
+    return re.sub(r"\((\S*notebooks/[\w-]+)\.ipynb\)", r"(\1.md)", text)
 
 
 def main(chosen: list[str]) -> None:

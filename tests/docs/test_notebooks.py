@@ -57,6 +57,11 @@ def test_the_page_of_a_notebook_has_its_text_code_and_pictures(name):
     assert "data:image/" in page
 
 
+def test_links_to_notebooks_lead_to_their_pages_on_the_site():
+    text = "[a](../notebooks/first-look.ipynb), [b](first-look.ipynb), [c](../how-to/x.md)"
+    assert notebooks.on_page_markdown(text) == text.replace("/first-look.ipynb", "/first-look.md")
+
+
 def test_unknown_parameters_are_refused():
     notebook = notebooks.read(FOLDER / "first-look.ipynb")
     notebook["cells"] = notebook["cells"][:2]
