@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -119,10 +118,10 @@ class Lines(GridDomain[Settings]):
     def picture(self, artefact) -> Image.Image:
         return picture(artefact)
 
-    def contact_sheet(self, signal, seen, fields, artefacts) -> Sequence[Sequence[Image.Image]]:
+    def contact_sheet(self, signal, seen, fields, artefacts) -> dict[str, list[Image.Image]]:
         """A picture as wide as there are lines, then two a field."""
         first = Image.new("L", (seen.queries.coords.shape[1], 16), 0)
-        return [[first], *([Image.new("L", (16, 16), 128)] * 2 for _ in fields)]
+        return {"seen": [first]} | {f"field {n}": [Image.new("L", (16, 16), 128)] * 2 for n in range(len(fields))}
 
 
 LINES = Domain(

@@ -24,19 +24,8 @@ def sample(
     plugin: options.ShippedPlugin = "",
     n: options.Count = 16,
     seed: options.Seed = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, max=MOST_LEVELS, help="Sampling steps; the run's setting by default."),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        typer.Option(
-            "--sampler",
-            metavar="NAME",
-            help="Sampler; the run's setting by default.",
-            autocompletion=options.samplers,
-        ),
-    ] = None,
+    steps: options.SamplingSteps = None,
+    sampler: options.Sampler = None,
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,
@@ -74,6 +63,7 @@ def reconstruct(
     ],
     out: options.Out,
     plugin: options.ShippedPlugin = "",
+    set_: options.SetDomain = [],  # noqa: B006 - typer copies it
     size: options.Size = "",
     file_type: options.Format = "",
     faces: options.Faces = None,
@@ -84,7 +74,7 @@ def reconstruct(
 ) -> None:
     """Encode and decode files with a trained model."""
     run, inputs = (None, items) if plugin and not is_file(plugin) else (items[0], items[1:])
-    source = ModelSource.checked(run, plugin)
+    source = ModelSource.checked(run, plugin, set_)
     if not inputs:
         raise RequestError(f"give at least one INPUT after the run: ddmi reconstruct {run} INPUT... --out {out}")
     for path in inputs:
@@ -149,7 +139,9 @@ def complete(
         ),
     ] = NOISE,
     steps: Annotated[int, typer.Option("--steps", min=1, max=MOST_LEVELS, help="Noise levels.")] = STEPS,
+    set_: options.SetDomain = [],  # noqa: B006 - typer copies it
     size: options.Size = "",
+    file_type: options.Format = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,
     faces: options.Faces = None,
@@ -163,8 +155,8 @@ def complete(
     given = list(items or [])
     run = given.pop(0) if given and not (plugin and not is_file(plugin)) else None
     coarse_cells = parse_size(coarse, "--coarse") if coarse else None
-    source = ModelSource.checked(run, plugin)
-    view = source.view(size)
+    source = ModelSource.checked(run, plugin, set_)
+    suffix, view = source.suffix(file_type), source.view(size)
     source.check_faces(faces)
     if len(given) > 1:
         raise RequestError(f"expected one INPUT; got {len(given)}")
@@ -191,8 +183,8 @@ def complete(
         condition=condition,
         guidance=guidance,
     )
-    export = Export(out=out, size=view, overwrite=overwrite, normalised=normalised, faces=faces)
-    paths, figures = complete_files(model, request, export)
+    export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised, faces=faces)
+    paths, figures = complete_files(model, request, export, source.figures())
     if as_json:
         print_json({**figures.to_json(), "files": [str(path) for path in paths]})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,15 @@ class ModelSource:
     Args:
         run: folder of a run; `None` for a plugin's weights.
         plugin: name of a plugin; with a run, the file of its domain, or empty.
+        overrides: other settings of the domain, `domain.key=value`.
     """
 
     run: Path | None
     plugin: str
+    overrides: tuple[str, ...] = ()
 
     @staticmethod
-    def checked(run: Path | None, plugin: str) -> ModelSource:
+    def checked(run: Path | None, plugin: str, overrides: Sequence[str] = ()) -> ModelSource:
         """The source of a command line.
 
         Raises:
@@ -48,7 +51,7 @@ class ModelSource:
             )
         if not file and (run is None) == (not plugin):
             raise RequestError("give either the folder of a RUN or --plugin NAME" + (", not both" if plugin else ""))
-        source = ModelSource(run, plugin)
+        source = ModelSource(run, plugin, tuple(overrides))
         if run is not None:
             check_run(run)
         else:
@@ -95,7 +98,7 @@ class ModelSource:
         with doing("loading the model"):
             from ddmi_core.model.loading import load
 
-            return load(self.run, plugin=self.plugin or None)
+            return load(self.run, plugin=self.plugin or None, overrides=self.overrides)
 
     def figures(self) -> tuple[Figure, ...]:
         """The figures of the run or of the weights; none if there are none, and with a warning if they are stale."""
@@ -115,8 +118,8 @@ class ModelSource:
             from ddmi_core.parts.domain_parts import build_parts
 
             domain = self._domain()
-            config = read_config(pretrained(domain) if self.run is None else RunFolder(self.run), domain)
-            return build_parts(domain, config.domain)
+            folder = pretrained(domain) if self.run is None else RunFolder(self.run)
+            return build_parts(domain, read_config(folder, domain, self.overrides).domain)
 
     def _domain(self) -> Domain:
         from ddmi_core.model.run_folder import RunFolder

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ddmi_core.bounds import MOST_SAMPLES
+from ddmi_core.bounds import MOST_LEVELS, MOST_SAMPLES
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import PRESETS
 
@@ -104,6 +104,22 @@ Data = Annotated[
 Set = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; see `ddmi settings`. May be repeated."),
+]
+SamplingSteps = Annotated[
+    int | None,
+    typer.Option("--steps", min=1, max=MOST_LEVELS, help="Sampling steps; the run's setting by default."),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option("--sampler", metavar="NAME", help="Sampler; the run's setting by default.", autocompletion=samplers),
+]
+SetDomain = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="domain.KEY=VALUE",
+        help="Change a setting of the domain, such as one of how files are read. May be repeated.",
+    ),
 ]
 TimeFactor = Annotated[
     float | None,

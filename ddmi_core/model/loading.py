@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions.vocabulary import Kept
 from ddmi_core.diffusion.latents import Normalisation
-from ddmi_core.errors import DdmiWarning, RequestError
+from ddmi_core.errors import CheckpointError, ConfigError, DdmiWarning, RequestError
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import build_autoencoder, build_diffusion
 from ddmi_core.model.memory import check_loads
@@ -30,7 +31,13 @@ from ddmi_core.training.distributed import default_device
 
 
 @lowering("the loading of the model", GENERAL)
-def load(run: str | Path | None = None, *, plugin: str | None = None, device: str | None = None) -> Model:
+def load(
+    run: str | Path | None = None,
+    *,
+    plugin: str | None = None,
+    device: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Model:
     """Load a finished run, or the weights that ship with a plugin.
 
     Args:
@@ -38,9 +45,12 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
         plugin: name of a plugin with shipped weights. With a run: the file of its domain, `./mine.py`, for a run that
             was made from a file (see `ddmi_core.model.run_plugin.domain_of`).
         device: device of the model; by default a GPU if there is one.
+        overrides: other settings of the domain, `domain.key=value`, such as those by which it reads files. Those on
+            which the sizes of the networks depend must stay.
 
     Raises:
         RequestError: unless exactly one of both, or a run with a file, is given; or if the plugin ships no weights.
+        ConfigError: for an unknown setting, or one that the weights do not fit.
         CheckpointError: if the folder holds no finished run.
         PluginError: if the plugin cannot be used.
         OutOfMemoryError: if the memory does not suffice.
@@ -54,7 +64,7 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
     else:
         domain = domain_named(str(plugin))
         folder = pretrained(domain)
-    config = read_config(folder, domain)
+    config = read_config(folder, domain, overrides)
     check_finished(folder)
     for stage, other in islice(edited_stages(folder), 1):
         warnings.warn(f"{stage} was made with other settings: {other}", DdmiWarning, stacklevel=2)
@@ -62,7 +72,12 @@ def load(run: str | Path | None = None, *, plugin: str | None = None, device: st
     check_loads((folder.autoencoder, folder.denoiser), place)
     parts = build_parts(domain, config.domain)
     autoencoder = build_autoencoder(parts, config)
-    weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
+    try:
+        weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
+    except CheckpointError as error:
+        if not overrides:
+            raise
+        raise ConfigError(f"--set {', '.join(overrides)}: the trained weights do not fit: {error}") from error
     return assemble(parts, config, autoencoder, weights, folder.denoiser, place)
 
 

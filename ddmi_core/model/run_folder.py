@@ -9,7 +9,7 @@ import re
 import shlex
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -323,8 +323,8 @@ def _is_format(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and 0 <= value < 2**31
 
 
-def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
-    """Read the stored configuration.
+def read_config(folder: RunFolder, domain: Domain, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read the stored configuration, with other settings of the domain by texts `domain.key=value`.
 
     Raises:
         CheckpointError: as `read_head`, or if the run belongs to another plugin.
@@ -336,9 +336,9 @@ def read_config(folder: RunFolder, domain: Domain) -> RunConfig:
         raise CheckpointError(f"{folder.path} is a run of plugin {head.plugin!r}, not of {domain.name!r}")
     check_extensions(folder, domain, sampling=True)
     try:
-        return loads(domain, folder.toml.read_text(encoding="utf-8"), str(folder.toml))
+        return loads(domain, folder.toml.read_text(encoding="utf-8"), str(folder.toml), overrides)
     except ConfigError as error:
-        if not error.key.startswith("domain."):
+        if not error.key.startswith("domain.") or overrides:
             raise
         made = f" ({head.distribution} {head.version})" if head.distribution and head.version else ""
         raise ConfigError(

@@ -41,7 +41,8 @@ A = TypeVar("A")  # artefact
 Metric = Callable[[Field, Any, Any], Tensor]  # (fields, signal, renderer) -> (B,)
 Evaluation = Callable[[Trained, Split, int, int], Sequence[Figure]]  # (model, split, count, seed)
 Source = Callable[[Any, Any], Split]  # (location, settings)
-Sheet = Sequence[Sequence[Image.Image]]  # rows of pictures
+Sheet = Mapping[str, Sequence[Image.Image]]  # rows of pictures by their labels, from top to bottom
+FRAMES = 4  # of an animation in a contact sheet
 PRESETS = "presets"
 
 
@@ -290,7 +291,7 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         raise RequestError(f"size {text!r}: domain {self.domain.name!r} renders its native view only; omit --size")
 
     def contact_sheet(self, signal: S, seen: Observations, fields: Field, artefacts: Sequence[A]) -> Sheet:
-        """Rows of pictures of a completion by `ddmi complete`; by default the original, then each completion.
+        """Rows of pictures of a completion by `ddmi complete`, by their labels; by default original and completions.
 
         Args:
             signal: the original, B = 1.
@@ -298,7 +299,31 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             fields: the completions.
             artefacts: one per completion, at the requested view.
         """
-        return [[self.still(artefact) for artefact in (self.ground_truth(signal, 0), *artefacts)]]
+        return self.rows({"original": self.ground_truth(signal, 0)}, artefacts)
+
+    def rows(self, before: Mapping[str, A], completions: Sequence[A], *, frames: bool = False) -> Sheet:
+        """A contact sheet: a row of each artefact `before`, by its label, and one of all completions.
+
+        Args:
+            before: what is known.
+            completions: one artefact each.
+            frames: whether to show four frames of animations, with a row for each completion, not the first one alone.
+        """
+        draw = self.picture if frames else self.still
+        known = {label: _frames(draw(artefact)) for label, artefact in before.items()}
+        made = [_frames(draw(artefact)) for artefact in completions]
+        if all(len(shown) > 1 for shown in (*known.values(), *made)):
+            rows = {**known, **{f"completion {number}": shown for number, shown in enumerate(made)}}
+            return {label: _spread(shown) for label, shown in rows.items()}
+        firsts = {"completions": [shown[0] for shown in made]} if made else {}
+        return {**{label: shown[:1] for label, shown in known.items()}, **firsts}
+
+    def original(self, path: Path, signal: S) -> A:
+        """The signal of a file as an artefact, for `original.*` of `ddmi complete`; by default its ground truth.
+
+        Override it if the file has more than the signal, such as the faces of a mesh.
+        """
+        return self.ground_truth(signal, 0)
 
     def restored(self, artefact: A, changes: Sequence[Change], suffix: str) -> A:
         """An artefact in the units, position and axes of the file that its signal was read from; by default unchanged.
@@ -334,6 +359,17 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         if GLB in exporters:
             return MeshPanel(self.renderer, exporters[GLB])
         return PicturePanel(self.renderer, self.picture)
+
+
+def _frames(drawn: Drawn) -> list[Image.Image]:
+    return [drawn] if isinstance(drawn, Image.Image) else list(drawn)
+
+
+def _spread(frames: list[Image.Image]) -> list[Image.Image]:
+    """Four frames of an animation, from the first to the last; all of a shorter one."""
+    if len(frames) <= FRAMES:
+        return frames
+    return [frames[round(number * (len(frames) - 1) / (FRAMES - 1))] for number in range(FRAMES)]
 
 
 AnyParts = DomainParts[Any, Any, Any, Any]

@@ -150,11 +150,11 @@ class PointDomain(RasterDomain[T, PointSignal]):
     def contact_sheet(
         self, signal: PointSignal, seen: Observations, fields: Field, artefacts: Sequence[GridArtefact]
     ) -> Sheet:
-        """One row: the original, the observed measurements as an original, and each completion."""
+        """The original, the observed measurements as an original, and the completions."""
         coords = seen.queries.coords.cpu()
         observed = PointSignal(coords, seen.values[seen.cells][None].cpu(), torch.ones_like(coords[..., 0]))
-        shown = (self.ground_truth(signal, 0), self.ground_truth(observed, 0), *artefacts)
-        return [[self.still(artefact) for artefact in shown]]
+        known = {"original": self.ground_truth(signal, 0), "observed": self.ground_truth(observed, 0)}
+        return self.rows(known, artefacts, frames=True)
 
 
 def rmse(fields: Field, signal: PointSignal, renderer: GridRenderer) -> Tensor:

@@ -104,15 +104,15 @@ class RasterDomain(DomainParts[T, S, Any, GridArtefact]):
         return parse_size(text)
 
     def contact_sheet(self, signal: S, seen: Observations, fields: Field, artefacts: Sequence[GridArtefact]) -> Sheet:
-        """One row: the original, the observed values on its grid, and each completion.
+        """The original, the observed values on its grid, and the completions; animations by four frames each.
 
         The observed values are left out if originals are not grids over the axes of the layout.
         """
         original = self.ground_truth(signal, 0)
-        shown = [original, *artefacts]
+        shown = {"original": original}
         if isinstance(original, GridArtefact) and len(original.size) == len(self.domain.layout.axes):
-            shown.insert(1, _observed(original.array(), seen, self.renderer))
-        return [[self.still(artefact) for artefact in shown]]
+            shown["observed"] = _observed(original.array(), seen, self.renderer)
+        return self.rows(shown, artefacts, frames=True)
 
     def panel(self) -> Panel:
         """Pictures with zoom, and sliders for axes beyond two.

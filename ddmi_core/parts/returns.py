@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 from attrs import frozen
 from PIL import Image
 from torch import Tensor, nn
@@ -102,6 +103,15 @@ def _no_pictures(value: Any) -> str:
     return "" if value.ndim in (4, 5) and value.shape[1] == 3 else f"a torch.Tensor of shape {tuple(value.shape)}"
 
 
+def _no_pixels(value: Any) -> str:
+    if value is None:  # an artefact that is no picture
+        return ""
+    if not isinstance(value, np.ndarray):
+        return described(value)
+    fits = value.dtype == np.uint8 and value.ndim in (3, 4)
+    return "" if fits else f"an array of {value.dtype} of shape {value.shape}"
+
+
 _NAMES = _sequence("a tuple of names", lambda item: isinstance(item, str))
 _FRAMES = _sequence("", lambda item: isinstance(item, Image.Image)).fault
 _PICTURES = Right("a torch.Tensor (B, 3, H, W) or (B, 3, T, H, W), or None", _no_pictures)
@@ -136,8 +146,9 @@ _RIGHT = {
         "a PIL.Image.Image, or a sequence of them",
         lambda value: "" if isinstance(value, Image.Image) else _FRAMES(value) or ("" if len(value) else "no picture"),
     ),
+    "pixels": Right("a uint8 array (H, W, C) or (frames, H, W, C), or None", _no_pixels),
     "report_views": _sequence("pairs of a label and a view", _is_view),
-    "contact_sheet": _sequence("rows of PIL.Image.Image", _is_row),
+    "contact_sheet": _named("labels with rows of PIL.Image.Image", _is_row),
     "simplifier": Right("a function (artefact) -> artefact", lambda value: "" if callable(value) else described(value)),
     "still": instance(Image.Image, "a PIL.Image.Image"),
     "panel": instance(Panel),

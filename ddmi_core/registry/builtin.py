@@ -68,6 +68,7 @@ def ddmi_commands() -> Contributions:
         "run": "train",
         "sample": "generate",
         "complete": "generate",
+        "export": "export",
         "conditions": "generate",
         "reconstruct": "generate",
         "evaluate": "evaluate",

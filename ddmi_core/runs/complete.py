@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from attrs import asdict, evolve, frozen
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
+from ddmi_core.api.evaluation import Figure
 from ddmi_core.api.observations import Observations
 from ddmi_core.atomic import written_aside
 from ddmi_core.completion.metrics import hidden, score_name, scores, spread, with_cells
@@ -22,10 +23,12 @@ from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.out_of_memory import lowering
 from ddmi_core.parts.domain_parts import AnyParts, Sheet
-from ddmi_core.runs.generate import finisher, prepare, read_input, rendering
+from ddmi_core.runs.generate import finisher, measured, prepare, read_input, rendering
 from ddmi_core.settings.config import NOISE, STEPS, Export
 
 GAP = 6
+LEAST = 128  # pixels of the height of each picture of a contact sheet
+LETTERS = 14  # pixels
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,7 @@ class Completions:
     likelihood: str  # `gaussian` or `bernoulli`
     limits: tuple[float, float]  # lowest and highest measured value
     declared: bool  # whether the domain declares the likelihood; if not, it is the default
+    unlike: tuple[str, ...] = ()  # warning that the signal is reconstructed far worse than held-out signals
 
     def lines(self) -> list[str]:
         """The metrics as text."""
@@ -101,18 +105,20 @@ class Completions:
                 f"likelihood: {self.likelihood}, for values from {low:g} to {high:g}; this is the default, as the "
                 "domain has a loss of its own and no method `likelihood`, which declares one"
             )
-        return lines
+        return [*lines, *self.unlike]
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON value."""
         return asdict(self)
 
 
-def complete_files(model: Model, request: Request, export: Export) -> tuple[list[Path], Completions]:
+def complete_files(
+    model: Model, request: Request, export: Export, figures: Sequence[Figure] = ()
+) -> tuple[list[Path], Completions]:
     """Complete the observations, and export one artefact per completion, `completion-0000.*`.
 
     Artefacts have the units, position and axes of the file, unless `export.normalised`, or those of the model and of
-    the table of values without a file. The suffix of `export` is not used.
+    the table of values without a file.
 
     Also writes `contact.png` (the original, the observations if the domain can draw them, and the completions) and, if
     there is a whole signal, `original.*`.
@@ -127,7 +133,8 @@ def complete_files(model: Model, request: Request, export: Export) -> tuple[list
     finish = finisher(model, export if signal is not None else evolve(export, normalised=True))
     whole = None if signal is None else model.observations(signal)
     seen, rest = _observed(model, request, whole)
-    suffix = model.suffix
+    suffix = export.suffix or model.suffix
+    model.exporter(suffix)
     paths = [out / f"completion-{number:04d}{suffix}" for number in range(request.n)]
     contact, original = out / "contact.png", out / f"original{suffix}"
     prepare(out, [*paths, contact, *([original] if signal is not None else [])], overwrite)
@@ -144,16 +151,16 @@ def complete_files(model: Model, request: Request, export: Export) -> tuple[list
     with rendering():
         artefacts = [model.render(field, export.size) for field in fields]
 
-    rows: Sheet = [[model.parts.still(artefact) for artefact in artefacts]]
+    rows: Sheet = {"completions": [model.parts.still(artefact) for artefact in artefacts]}
     if signal is not None:
-        model.write(finish(model.ground_truth(signal), changes, suffix), original)
+        model.write(finish(model.parts.original(Path(str(request.source)), signal), changes, suffix), original)
         rows = model.parts.contact_sheet(signal, seen, fields, artefacts)
     for artefact, path in zip(artefacts, paths, strict=True):
         model.write(finish(artefact, changes, suffix), path)
     with written_aside(contact) as aside:
         _sheet(rows).save(aside)
     return [*paths, contact, *([original] if signal is not None else [])], _figures(
-        model, request, fields, seen, rest, signal
+        model, request, fields, seen, rest, signal, figures
     )
 
 
@@ -202,10 +209,17 @@ def _observed(model: Model, request: Request, whole: Observations | None) -> tup
 
 
 def _figures(
-    model: Model, request: Request, fields: Field, seen: Observations, rest: Observations | None, signal: Any
+    model: Model,
+    request: Request,
+    fields: Field,
+    seen: Observations,
+    rest: Observations | None,
+    signal: Any,
+    figures: Sequence[Figure],
 ) -> Completions:
     how = model.measurement
     own = None if signal is None else _reconstruction(model, signal)
+    known = None if own is None else measured(model, own, signal, Path(str(request.source)), figures)
     return Completions(
         measure=score_name(how),
         values=len(seen),
@@ -219,6 +233,7 @@ def _figures(
         likelihood=model.parts.likelihood(),
         limits=how.limits,
         declared=declares_likelihood(model.parts),
+        unlike=() if known is None or not known.unlike else tuple(known.lines()),
     )
 
 
@@ -240,23 +255,29 @@ def _reconstruction(model: Model, signal: Any) -> Field | None:
         return None
 
 
-def _sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """A contact sheet of rows of pictures with equal heights."""
-    height = max(picture.height for row in rows for picture in row)
-    drawn = [
-        [
+def _sheet(rows: Sheet) -> Image.Image:
+    """A contact sheet: rows of pictures of equal height, at least 128 pixels, each row below its label."""
+    height = max(picture.height for row in rows.values() for picture in row)
+    height *= -(-LEAST // height)
+    drawn = {
+        label: [
             picture.convert("RGB").resize(
-                (round(picture.width * height / picture.height), height), Image.Resampling.NEAREST
+                (max(1, round(picture.width * height / picture.height)), height), Image.Resampling.NEAREST
             )
             for picture in row
         ]
-        for row in rows
-    ]
-    widths = [sum(picture.width + GAP for picture in row) - GAP for row in drawn]
-    sheet = Image.new("RGB", (max(widths), len(rows) * (height + GAP) - GAP), "white")
-    for number, row in enumerate(drawn):
-        left = 0
+        for label, row in rows.items()
+    }
+    letters = ImageFont.load_default(LETTERS)
+    above = LETTERS + GAP
+    widths = [sum(picture.width + GAP for picture in row) - GAP for row in drawn.values()]
+    width = max(*widths, *(round(letters.getlength(label)) for label in drawn))
+    sheet = Image.new("RGB", (width, len(drawn) * (above + height + GAP) - GAP), "white")
+    writing = ImageDraw.Draw(sheet)
+    for number, (label, row) in enumerate(drawn.items()):
+        top, left = number * (above + height + GAP), 0
+        writing.text((0, top), label, fill="black", font=letters)
         for picture in row:
-            sheet.paste(picture, (left, number * (height + GAP)))
+            sheet.paste(picture, (left, top + above))
             left += picture.width + GAP
     return sheet

@@ -152,7 +152,7 @@ def reconstruct_files(
             field = model.reconstruct(signal)
         with rendering():
             model.write(finish(model.render(field, export.size), changes, path.suffix), path)
-        made.append(_measured(model, field, signal, path, figures))
+        made.append(measured(model, field, signal, path, figures))
     return made
 
 
@@ -170,7 +170,7 @@ def read_input(model: Model, path: Path) -> tuple[Any, tuple[Change, ...]]:
     return signal, opened.changes.get(path.name, ())
 
 
-def _measured(model: Model, field: Field, signal: Any, path: Path, figures: Sequence[Figure]) -> Reconstruction:
+def measured(model: Model, field: Field, signal: Any, path: Path, figures: Sequence[Figure]) -> Reconstruction:
     """The domain's first metric of a reconstruction, and the range that it has for held-out signals."""
     name, metric = next(iter(model.parts.metrics().items()), ("", None))
     if metric is None:

@@ -126,8 +126,7 @@ def execute(
 ) -> Path:
     """Run all steps that are not complete, and return the path of the report.
 
-    In a data-parallel run every process calls it with the same arguments. All processes train; only the main process
-    executes the other steps and prints.
+    In a data-parallel run every process calls it alike; all train, and the main one does the other steps and prints.
 
     Args:
         config: the resolved configuration.

@@ -160,20 +160,33 @@ def resolve(
     return _with_network(_built(domain, layers))
 
 
-def loads(domain: Domain, text: str, source: str) -> RunConfig:
+def loads(domain: Domain, text: str, source: str, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a configuration from the text that `dumps` writes: `loads(domain, dumps(config), "") == config`.
 
     The table `[run]` is ignored: it holds the record of a run, in the same file as its configuration. Names of parts
     that evaluations alone use are not checked, because the run can be sampled without them.
 
+    Args:
+        domain: the domain.
+        text: TOML.
+        source: of the text, for messages.
+        overrides: texts `domain.key=value`, which win.
+
     Raises:
-        ConfigError: if it does not fit the domain's and the core's settings.
+        ConfigError: if it does not fit the domain's and the core's settings, or another setting is overridden.
     """
     layers = _defaults(domain)
     values = _without_record(parsed(text, source))
     if "plugin" not in values:
         raise ConfigError(f"{source} is not a whole configuration: the key 'plugin' is missing at its top")
     layers.add(values, source)
+    for item in overrides:
+        layer = override(item)
+        if layer.keys() != {"domain"}:
+            raise ConfigError(
+                f"--set {item}: a trained model takes other settings of its domain alone, --set domain.KEY=VALUE"
+            )
+        layers.add(layer, f"--set {item}")
     return _built(domain, layers, evaluated=False)
 
 

@@ -162,7 +162,7 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
 
     def contact_sheet(
         self, signal: ViewSignal, seen: Observations, fields: Field, artefacts: Sequence[Picture]
-    ) -> Sequence[Sequence[Image.Image]]:
+    ) -> Mapping[str, Sequence[Image.Image]]:
         """The observed parts of views, then a row for each field: from their cameras, and from behind."""
         return contact_sheet(signal, cast(PixelQueries, seen.queries), fields, self.renderer)
 

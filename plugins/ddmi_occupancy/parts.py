@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ddmi_core.api import Field, PaperProtocol
+from ddmi_core.api import Field, Observations, PaperProtocol
 from ddmi_core.parts import (
     AutoencoderConfig,
     Change,
@@ -38,6 +38,7 @@ from ddmi_occupancy.settings import OccupancySettings
 from ddmi_occupancy.signal import ShapeSignal
 
 Solid = Mesh | PointCloud
+INSIDE = 0.5  # labels above it
 
 
 class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int, ...], Solid]):
@@ -147,6 +148,20 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         """The surface points of one shape, with normals."""
         points, normals = (part[index].float().cpu().contiguous().numpy() for part in (signal.surface, signal.normals))
         return PointCloud(points, normals)
+
+    def original(self, path: Path, signal: ShapeSignal) -> Solid:
+        """The mesh of the file; the surface points of a point cloud."""
+        return folder.surface(path, self.settings) or self.ground_truth(signal, 0)
+
+    def contact_sheet(
+        self, signal: ShapeSignal, seen: Observations, fields: Field, artefacts: Sequence[Solid]
+    ) -> Mapping[str, Sequence[Image.Image]]:
+        """The original, the observed points inside of it, and the completions."""
+        places = seen.queries.coords[0][seen.values[seen.cells][:, 0] > INSIDE].float().cpu()
+        # Discs face away from the middle of the points, which have no normals.
+        away = torch.nn.functional.normalize(places - places.mean(dim=0), dim=1)
+        observed = PointCloud(places.contiguous().numpy(), away.contiguous().numpy())
+        return self.rows({"original": self.ground_truth(signal, 0), "observed inside": observed}, artefacts)
 
     def report_views(self) -> Sequence[tuple[str, int]]:
         """Four resolutions, each twice the previous one."""

@@ -292,7 +292,7 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     samples = engine("ddmi_core.runs.generate", "sample_files", [Path("a"), Path("b")])
     out = tmp_path / "drawn"
     text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
-    assert loads == [((None,), {"plugin": "tiny"})]
+    assert loads == [((None,), {"plugin": "tiny", "overrides": ()})]
     assert samples[0] == (("the model", 2, Sampling(condition="red"), Export(out=out, size=(48, 64))), {})
     assert text == f"wrote 2 files to {out}\n"
     ddmi("sample", "--plugin", "tiny", "--steps", 3, "--sampler", "ddim", "--guidance", 2, "--out", out)
@@ -305,8 +305,9 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
     file = tmp_path / "in.txt"
     file.write_text("")
     ddmi("reconstruct", finished, file, "--out", "o")
-    ddmi("reconstruct", file, "--plugin", "tiny", "--out", "o", "--size", 32)
-    assert loads == [((finished,), {"plugin": None}), ((None,), {"plugin": "tiny"})]
+    ddmi("reconstruct", file, "--plugin", "tiny", "--out", "o", "--size", 32, "--set", "domain.size=7")
+    assert loads[0] == ((finished,), {"plugin": None, "overrides": ()})
+    assert loads[1] == ((None,), {"plugin": "tiny", "overrides": ("domain.size=7",)})
     exports = [Export(out=Path("o"), size=size) for size in (None, (32,))]
     assert [given for given, _ in calls] == [("the model", [file], export, ()) for export in exports]
 

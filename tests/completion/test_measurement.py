@@ -125,9 +125,12 @@ def test_the_command_observes_a_labelled_part_and_shows_it_as_the_domain_does(fi
     assert len(figures["observed"]) == len(figures["hidden"]) == 2
     assert figures["hidden_reconstruction"] is not None
     sheet = Image.open(out / "contact.png")
-    assert sheet.size == (2 * 16 + complete.GAP, 3 * 16 + 2 * complete.GAP)
-    assert sheet.getpixel((0, 0)) == (0, 0, 0)
-    assert sheet.getpixel((16 + complete.GAP, 16 + complete.GAP)) == (128, 128, 128)
+    side, label = complete.LEAST, complete.LETTERS + complete.GAP
+    assert sheet.size == (2 * side + complete.GAP, 3 * (label + side + complete.GAP) - complete.GAP)
+    assert sheet.getpixel((0, label)) == (0, 0, 0)
+    assert sheet.getpixel((side + complete.GAP, 2 * label + side + complete.GAP)) == (128, 128, 128)
+    written = sheet.crop((0, 0, side, complete.LETTERS)).convert("L").getextrema()
+    assert written[0] < 64 < 192 < written[1]  # black letters on white
 
 
 def test_tables_and_coarse_means_are_refused_where_no_values_are_observed(finished, blob, reading, tmp_path):

@@ -251,13 +251,25 @@ def test_a_contact_sheet_of_originals_with_other_axes_leaves_the_observed_values
             values = native_grid(signal)[index].mean(dim=-1).T.contiguous().numpy()
             return StoredGrid(values=values, size=values.shape[:-1], extent=(2.0,))
 
-        def still(self, artefact):
+        def picture(self, artefact):
             drawn.append(artefact)
             return Image.new("1", (1, 1))
 
     seen = Observations.at(torch.zeros(1, 2), torch.zeros(1, 2))
-    for cls, shown in ((Profiles, 2), (type("Grids", (Things,), {"still": vars(Profiles)["still"]}), 3)):
+    for cls, shown in ((Profiles, 2), (type("Grids", (Things,), {"picture": vars(Profiles)["picture"]}), 3)):
         drawn.clear()
-        (row,) = parts(2, cls=cls).contact_sheet(signal(2), seen, None, ["completion"])
-        assert len(row) == len(drawn) == shown
+        rows = parts(2, cls=cls).contact_sheet(signal(2), seen, None, ["completion"])
+        assert list(rows) == (["original", "observed", "completions"] if shown == 3 else ["original", "completions"])
+        assert len(drawn) == shown
         assert drawn[-1] == "completion"
+
+
+def test_a_contact_sheet_of_animations_has_four_frames_of_each_in_a_row_of_its_own():
+    class Moving(Things):
+        def picture(self, artefact):
+            return [Image.new("L", (1, 1), shade) for shade in range(10)]
+
+    seen = Observations.at(torch.zeros(1, 2), torch.zeros(1, 2))
+    rows = parts(2, cls=Moving).contact_sheet(signal(2), seen, None, ["one", "two"])
+    assert list(rows) == ["original", "observed", "completion 0", "completion 1"]
+    assert [frame.getpixel((0, 0)) for frame in rows["observed"]] == [0, 3, 6, 9]

@@ -163,14 +163,14 @@ def test_a_contact_sheet_shows_the_observed_measurements_alone():
     drawn = []
 
     class Told(Stations):
-        def still(self, artefact):
+        def picture(self, artefact):
             drawn.append(artefact)
             return Image.new("1", (1, 1))
 
     told = Told(parts(LINE).domain, Settings((16,)))
     one = PointSignal.padded([row(20, 1, 2)])
     seen = Observations.at(one.coords[0, :3], one.values[0, :3])
-    (row_of_pictures,) = told.contact_sheet(one, seen, None, ["completion"])
+    rows = told.contact_sheet(one, seen, None, ["completion"])
     original, observed, completion = drawn
     few = PointSignal(one.coords[:, :3], one.values[:, :3], one.weights[:, :3])
     assert torch.equal(
@@ -178,4 +178,4 @@ def test_a_contact_sheet_shows_the_observed_measurements_alone():
     )
     assert not torch.equal(torch.from_numpy(observed.array()).isnan(), torch.from_numpy(original.array()).isnan())
     assert completion == "completion"
-    assert len(row_of_pictures) == 3
+    assert [len(row) for row in rows.values()] == [1, 1, 1]

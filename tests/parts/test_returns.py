@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -42,6 +43,7 @@ CALLS = {
     "paper_protocol": (),
     "exporters": (),
     "picture": (None,),
+    "pixels": (None,),
     "report_views": (),
     "contact_sheet": (None, None, None, ()),
     "still": (None,),
@@ -75,8 +77,10 @@ WRONG = [
     ("picture", torch.zeros(1), "a Tensor", "a PIL.Image.Image, or a sequence of them"),
     ("picture", [ONE, None], "None as entry 1", "a PIL.Image.Image, or a sequence of them"),
     ("picture", [], "no picture", "a PIL.Image.Image, or a sequence of them"),
+    ("pixels", [[0]], "a list", "a uint8 array (H, W, C) or (frames, H, W, C), or None"),
+    ("pixels", np.zeros((4, 4, 3)), "an array of float64 of shape (4, 4, 3)", "(frames, H, W, C), or None"),
     ("report_views", [32, 64], "an int as entry 0", "pairs of a label and a view"),
-    ("contact_sheet", [ONE], "an Image as entry 0", "rows of PIL.Image.Image"),
+    ("contact_sheet", {"seen": ONE}, "an Image for 'seen'", "labels with rows of PIL.Image.Image"),
     ("still", [ONE], "a list", "a PIL.Image.Image"),
     ("panel", None, "None", "a ddmi_core.api.Panel"),
     ("simplifier", None, "None", "a function (artefact) -> artefact"),
@@ -98,7 +102,7 @@ def test_a_wrong_value_is_named_with_what_is_right(name, value, what, right):
 
 def test_all_methods_with_a_type_of_their_own_are_checked():
     # They return what only the domain knows, or nothing.
-    free = {"read", "restored", "blank", "ground_truth", "parse_view", "preflight"}
+    free = {"read", "restored", "blank", "ground_truth", "original", "rows", "parse_view", "preflight"}
     checked = {name for name, *_ in WRONG} | {"presets"}
     own = {name for name, value in vars(DomainParts).items() if callable(value) or isinstance(value, classmethod)}
     assert {name for name in own if not name.startswith("_")} - free == checked

@@ -11,6 +11,7 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from ddmi_core.api import Observations
+from ddmi_core.api.evaluation import Figure
 from ddmi_core.api.interfaces import CoordinateSampler
 from ddmi_core.api.signals import Queries
 from ddmi_core.cli.main import app
@@ -19,6 +20,7 @@ from ddmi_core.errors import RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
 from ddmi_core.runs.complete import Request, complete_files, declares_likelihood
+from ddmi_core.runs.generate import HIGHER
 from ddmi_core.settings.config import Export
 from variants import model_variant, returning
 
@@ -221,6 +223,20 @@ def test_the_command_writes_completions_and_prints_how_they_agree(what, finished
     assert sorted(figures["files"]) == sorted(str(out / name) for name in names)
 
 
+def test_an_input_unlike_the_data_is_told_and_files_have_the_format_that_is_asked_for(wave, wave_file, tmp_path, few):
+    name = next(iter(wave.parts.metrics()))
+    best = 1e6 if name.endswith(HIGHER) else -1e6
+    usual = Figure(f"reconstruction_{name}", best, {"n": 100}, "", (best - 0.01, best + 0.01))
+    request = Request(source=wave_file, observe=("t<0",), n=1, steps=1)
+    _, alone = complete_files(wave, request, Export(out=tmp_path / "a"))
+    assert not alone.unlike
+    paths, told = complete_files(wave, request, Export(out=tmp_path / "b", suffix=".npy"), [usual])
+    assert told.lines()[-1].startswith("warning: wave.npy: unlike the data that the model was trained on")
+    assert {path.suffix for path in paths} == {".npy", ".png"}
+    with pytest.raises(RequestError, match=r"\.xyz"):
+        complete_files(wave, request, Export(out=tmp_path / "c", suffix=".xyz"))
+
+
 def test_scattered_values_need_no_input(finished_runs, tmp_path, few):
     (tmp_path / "values.csv").write_text("t,height\n-0.5,0.2\n0.5,-0.1\n")
     out = tmp_path / "out"
@@ -266,7 +282,7 @@ def test_the_picture_of_what_was_observed_is_the_middle_of_the_range_elsewhere(w
     seen, _ = half(wave)
     drawn = []
     blank = Image.new("RGB", (4, 4))
-    monkeypatch.setattr(type(wave.parts), "still", lambda parts, artefact: drawn.append(artefact) or blank)
+    monkeypatch.setattr(type(wave.parts), "picture", lambda parts, artefact: drawn.append(artefact) or blank)
     wave.parts.contact_sheet(signal, seen, wave.sample(1, steps=1), [])
     first, grid = drawn
     left = len(original.values) // 2

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import evolve
 
-from ddmi_core.errors import RequestError
+from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.parts import checked_size
-from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.cameras.camera import Camera, from_json
 from ddmi_nerf.settings import NerfSettings
 
 AZIMUTH, ELEVATION, DISTANCE = 35.0, 25.0, 2.8  # of the default camera
@@ -20,9 +21,13 @@ HIGH = 75.0  # elevation of the view from above
 LEAST_DISTANCE, MOST_DISTANCE = 0.1, 100.0
 FRAMES = 48  # of one turn
 RATE = 16.0  # frames a second
-FORMS = "'64', '48x64' (rows, columns), '64@35,20' (azimuth and elevation in degrees) or '64@35,20,3' (and distance)"
+FORMS = (
+    "'64', '48x64' (rows, columns), '64@35,20' (azimuth and elevation in degrees), '64@35,20,3' (and distance) or "
+    "'cameras.json@12' (a camera of a file)"
+)
 
 _NUMBER = r"[-+]?[0-9]{1,9}(?:\.[0-9]{1,30})?"
+_STORED = re.compile(r"(.+\.json)(?:@([0-9]{1,9}))?", re.IGNORECASE)
 _FORM = re.compile(rf"([0-9]{{1,9}})(?:x([0-9]{{1,9}}))?(?:@({_NUMBER}),({_NUMBER})(?:,({_NUMBER}))?)?")
 
 
@@ -65,13 +70,17 @@ def parse_view(text: str, settings: NerfSettings) -> Camera:
 
     Args:
         text: size in pixels, optionally followed by `@azimuth,elevation` in degrees and a distance. Azimuth 0 is in
-            front of the object and 90 to its right. Without `@`, the default direction is used.
+            front of the object and 90 to its right. Without `@`, the default direction is used. Or a file of
+            cameras, `cameras.json`, optionally with a number from 0, `cameras.json@12`.
         settings: of the domain.
 
     Raises:
         RequestError: if the text has another form, or a number is out of range.
+        DataError: if the file is missing, or has no such cameras.
     """
     found = _FORM.fullmatch(text.strip())
+    if stored := _STORED.fullmatch(text.strip()):
+        return stored_camera(Path(stored[1]), int(stored[2] or 0))
     if not found:
         raise RequestError(f"size {text!r} is not a view; give {FORMS}")
     rows, columns, azimuth, elevation, distance = found.groups()
@@ -85,6 +94,22 @@ def parse_view(text: str, settings: NerfSettings) -> Camera:
             f"{MOST_DISTANCE:g}"
         )
     return Camera.orbit(turn, rise, away, height=height, width=width)
+
+
+def stored_camera(path: Path, number: int) -> Camera:
+    """A camera of a file that `ddmi sample --format json` writes, for one view of `ddmi sample`, `reconstruct` ...
+
+    Raises:
+        DataError: if the file is missing, or is no such file.
+        RequestError: if it has fewer cameras.
+    """
+    try:
+        cameras = from_json(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cameras {path} cannot be read: {error}") from error
+    if not number < len(cameras):
+        raise RequestError(f"{path} has no camera {number}; it has {counted(len(cameras), 'camera')}, from 0")
+    return cameras[number]
 
 
 def view_size(size: Any) -> tuple[int, int]:

@@ -19,7 +19,7 @@ SIDE = 128  # least number of pixels of an image's shorter side
 
 def contact_sheet(
     signal: ViewSignal, queries: PixelQueries, fields: Field, renderer: NerfRenderer
-) -> list[list[Image.Image]]:
+) -> dict[str, list[Image.Image]]:
     """Images of the observed parts of views, then a row for each field: from their cameras, and from behind.
 
     Args:
@@ -35,7 +35,8 @@ def contact_sheet(
     scale = max(1, -(-SIDE // min(cameras[0].width, cameras[0].height)))
     cameras = [camera.resized(scale * camera.width, scale * camera.height) for camera in cameras]
     rows = [[Image.fromarray(pixels) for pixels in frames(renderer.scene(field), cameras)] for field in fields]
-    return [seen, *rows]
+    observed = f"observed: view {', '.join(map(str, views))}"
+    return {observed: seen} | {f"completion {number}, the last from behind": row for number, row in enumerate(rows)}
 
 
 def _observed(signal: ViewSignal, queries: PixelQueries, view: int) -> Image.Image:

@@ -14,6 +14,7 @@ from ddmi_core.parts import (
     Decoding,
     Entry,
     FolderSource,
+    Mesh,
     account,
     given_file,
     required_location,
@@ -82,14 +83,12 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
     Raises:
         DataError: if the file is missing, or is not a mesh of a solid or a point cloud.
     """
-    entry = given_file(path, "mesh file")
-    suffix = path.suffix.lower()
+    entry, suffix = given_file(path, "mesh file"), path.suffix.lower()
     if suffix not in (*SUFFIXES, *point_clouds.SUFFIXES):
         raise DataError(
             f"{path}: meshes end in {', '.join(SUFFIXES)}; point clouds in {', '.join(point_clouds.SUFFIXES)}"
         )
-    with entry.opened() as file:
-        cloud = suffix in (".xyz", ".npz") or (suffix == ".ply" and not has_faces(file.read(), str(path)))
+    cloud = _is_cloud(entry, path)
     packing = Packing(settings.surface, settings.points)
     weights = point_weights(settings.points)
     if path.name == POINTS or (path.name == CLOUDS and (path.parent / POINTS).is_file()):
@@ -103,6 +102,28 @@ def read(path: Path, settings: OccupancySettings) -> ShapeSignal:
             row = pack(mesh, str(path), packing)
     account().change(path.name, changes)
     return ShapeSet(packing.clouds(row[None]), weights, [path.name], settings.surface).batch([0])
+
+
+def surface(path: Path, settings: OccupancySettings) -> Mesh | None:
+    """The surface of the solid in a file that `read` takes, normalised as the signal is; `None` of a point cloud.
+
+    Raises:
+        DataError: as `read`.
+    """
+    entry = given_file(path, "mesh file")
+    if _is_cloud(entry, path):
+        return None
+    with entry.opened() as file:
+        mesh, _ = read_mesh(file, str(path), path.parent, settings)
+    return Mesh(mesh.vertices.astype(np.float32), mesh.faces.astype(np.int32))
+
+
+def _is_cloud(entry: Entry, path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix != ".ply":
+        return suffix in (".xyz", ".npz")
+    with entry.opened() as file:
+        return not has_faces(file.read(), str(path))
 
 
 def _decoding(location: Path, settings: OccupancySettings, packing: Packing) -> Decoding:

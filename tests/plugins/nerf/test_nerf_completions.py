@@ -179,7 +179,7 @@ def test_completions_are_shown_from_the_observed_cameras_and_from_behind(model, 
     keep = (queries.view[0] == 1) & (queries.row[0] < 0)
     known = Observations(queries, queries.targets[0]).kept(keep)
     fields = model.sample(2, steps=2)
-    first, *rows = contact_sheet(signal, known.queries, fields, model.renderer)
+    first, *rows = contact_sheet(signal, known.queries, fields, model.renderer).values()
     assert [len(row) for row in (first, *rows)] == [1, 2, 2]
     assert first[0].size == (32, 24)
     shown = np.asarray(first[0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddmi_core.errors import RequestError
-from ddmi_nerf.cameras.camera import Camera
+from ddmi_core.errors import DataError, RequestError
+from ddmi_nerf.cameras.camera import Camera, to_json
 from ddmi_nerf.cameras.orbit import parse_view, report_views, usual_camera
 from ddmi_nerf.settings import NerfSettings
 
@@ -64,3 +64,20 @@ def test_reports_show_an_object_from_different_places(size):
     assert len({label for label, _ in labelled}) == len(labelled) == (4 if size < 256 else 3)
     assert len(places) == 3
     assert all(camera.height <= max(size, 256) for _, camera in labelled)
+
+
+def test_cameras_that_were_written_are_views_again(tmp_path):
+    cameras = [Camera.orbit(turn, 20, 3, width=30, height=20) for turn in (0, 120, 240)]
+    path = tmp_path / "some, cameras@2.json"
+    path.write_text(to_json(cameras))
+    for text, wanted in ((f"{path}", cameras[0]), (f"{path}@2", cameras[2])):
+        found = parse_view(text, SETTINGS)
+        np.testing.assert_allclose(found.to_world, wanted.to_world, atol=1e-15)
+        assert (found.height, found.width, found.fx, found.cy) == (20, 30, wanted.fx, wanted.cy)
+    with pytest.raises(RequestError, match=r"has no camera 3; it has 3 cameras, from 0"):
+        parse_view(f"{path}@3", SETTINGS)
+    with pytest.raises(DataError, match=r"missing.json cannot be read"):
+        parse_view("missing.json", SETTINGS)
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DataError, match=r"other.json: not a JSON camera file"):
+        parse_view(str(tmp_path / "other.json"), SETTINGS)

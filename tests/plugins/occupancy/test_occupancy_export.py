@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 
+from ddmi_core.api import Observations
 from ddmi_core.parts import Mesh, PointCloud, extract_surface
 from ddmi_core.sources.account import accounting
 from ddmi_occupancy import export
 from ddmi_occupancy.data.folder import read as shape_of
 from ddmi_occupancy.export import write
+from ddmi_occupancy.plugin import OCCUPANCY
 from ddmi_occupancy.settings import OccupancySettings
 
 KINDS = (".glb", ".ply", ".stl", ".obj")
@@ -165,3 +168,35 @@ def test_samples_are_written_in_the_units_and_axes_of_the_settings(mesh, tmp_pat
     found.merge_vertices()
     assert found.volume == pytest.approx(50**3 * mesh.volume, rel=1e-4)
     assert export.restored(mesh, (), ".glb", OccupancySettings(up=up)) is mesh
+
+
+def test_the_original_of_a_completion_is_the_mesh_of_the_file_where_the_file_has_it(tmp_path):
+    trimesh.creation.box((2, 3, 8)).apply_translation((5, -20, 1)).export(tmp_path / "a.obj")
+    cloud, changes, settings = read_box(tmp_path / "a.obj", "y")
+    parts = OCCUPANCY.load()(OCCUPANCY, settings)
+    original = parts.original(tmp_path / "a.obj", shape_of(tmp_path / "a.obj", settings))
+    assert isinstance(original, Mesh)
+    assert len(original.faces) == 12
+    back = export.restored(original, changes, ".obj", settings)
+    np.testing.assert_allclose(back.vertices.min(axis=0), (4, -21.5, -3), atol=1e-5)
+    np.testing.assert_allclose(back.vertices.max(axis=0), (6, -18.5, 5), atol=1e-5)
+    np.savetxt(tmp_path / "b.xyz", np.concatenate([cloud.points, cloud.normals], axis=1))
+    points = parts.original(tmp_path / "b.xyz", shape_of(tmp_path / "b.xyz", settings))
+    assert isinstance(points, PointCloud)
+
+
+def test_a_contact_sheet_of_shapes_shows_the_observed_part_alone(tmp_path, monkeypatch):
+    trimesh.creation.box((1, 1, 1)).export(tmp_path / "a.obj")
+    settings = OccupancySettings(surface=512, points=256)
+    parts, signal = OCCUPANCY.load()(OCCUPANCY, settings), shape_of(tmp_path / "a.obj", settings)
+    whole = parts.sampler.places(signal, 256, torch.Generator().manual_seed(0))
+    seen = Observations(whole, whole.targets[0]).kept(whole.coords[0, :, 0] < 0)
+    drawn = []
+    still = Image.new("RGB", (1, 1))
+    monkeypatch.setattr(type(parts), "still", lambda parts, artefact: drawn.append(artefact) or still)
+    rows = parts.contact_sheet(signal, seen, None, ["completion"])
+    assert list(rows) == ["original", "observed inside", "completions"]
+    observed = drawn[1].points
+    assert 0 < len(observed) < int((whole.targets[0] > 0.5).sum())
+    assert (observed[:, 0] < 0).all()
+    assert (np.abs(observed) <= 0.9).all()
