@@ -19,7 +19,8 @@ ASSETS = Path(__file__).parent / "assets"
 COMMANDS = {
     "gallery-shapes": "ddmi sample --plugin occupancy -n 4 --condition 'a tall chair' --format gif --out chairs",
     "gallery-cars": "ddmi sample --plugin nerf -n 4 --size 128 --format gif --out cars",
-    "gallery-clips": "ddmi sample --plugin video -n 4 --condition 'a golden sunset' --size 96x96@16 --format gif --out sunsets",
+    "gallery-clips": "ddmi sample --plugin video -n 4 --condition 'a golden sunset' --size 96x96@16 --format gif "
+    "--out sunsets",
 }
 COLUMNS, TILE, GAP, COLOURS = 4, 144, 6, 256
 LONGEST = 24  # frames, evenly spaced
@@ -33,9 +34,9 @@ def animation(paths: Sequence[Path]) -> tuple[list[Image.Image], int]:
     duration = Image.open(paths[0]).info["duration"] * count
     numbers = [round(count * k / LONGEST) for k in range(LONGEST)] if count > LONGEST else list(range(count))
     joined = [row([frames[number] for frames in moving]) for number in numbers]
-    strip = Image.new("RGB", (joined[0].width, joined[0].height * 4))
-    for place in range(4):
-        strip.paste(joined[place * len(joined) // 4], (0, place * joined[0].height))
+    strip = Image.new("RGB", (joined[0].width, joined[0].height * len(joined)))
+    for number, picture in enumerate(joined):
+        strip.paste(picture, (0, number * picture.height))
     palette = strip.quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in joined]
     return frames, duration // len(frames)
