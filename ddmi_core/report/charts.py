@@ -67,7 +67,8 @@ def _legend(names: Sequence[str]) -> tuple[list[tuple[float, int]], int]:
     """Left end and base line of each entry above the plot, and the number of rows; none for a single line."""
     if len(names) < 2:
         return [(0.0, 0)] * len(names), 0
-    places, left, row = [], float(LEFT), 0
+    places: list[tuple[float, int]] = []
+    left, row = float(LEFT), 0
     for name in names:
         width = SWATCH + 5 + LETTER * len(name) + 14
         if left > LEFT and left + width > WIDTH:
