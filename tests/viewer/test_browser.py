@@ -157,7 +157,9 @@ def test_what_is_shown_is_saved_as_a_picture(browser):
     })""")
     browser.wait("window.saved")
     assert browser.js("saved[0]").endswith("-0-0-shown.png")
-    size = "fetch(saved[1]).then((r) => r.blob()).then(createImageBitmap).then((p) => [p.width, p.height])"
+    size = (
+        "((i) => { i.src = saved[1]; return i.decode().then(() => [i.naturalWidth, i.naturalHeight]); })(new Image())"
+    )
     assert browser.js(size) == browser.js("[canvas.width, canvas.height]")
 
 
