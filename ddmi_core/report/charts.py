@@ -12,8 +12,8 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 460, 230, 72, 34, 12, 12
 LARGEST = 1e99  # largest value on a logarithmic axis; the smallest is its inverse
 # Of at least 3.5 times the brightness of the cards of a report, or less by that, in light and dark.
 COLOURS = ("#3f78cf", "#c9651f", "#3f8f47", "#9a5fc0", "#cc4a6c", "#6d7f8b", "#a07c00")
-DASHES = ("", "7 3", "2 3", "9 3 2 3")  # lines that cover each other stay visible
-ROW, SWATCH, LETTER = 15, 22, 6.4  # of the legend: height, length of a piece of line, width of a letter
+DASHES = ("", "7 3", "2 3", "9 3 2 3")  # lines and markers that cover each other stay visible
+ROW, SWATCH, LETTER = 15, 22, 7  # of the legend: height, length of a piece of line, width of a letter
 
 
 @frozen
@@ -50,13 +50,14 @@ def chart(lines: Sequence[Line], x_label: str, y_label: str, log_x: bool = False
         f'<text transform="translate(14 {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
     )
     for number, (line, (left, low)) in enumerate(zip(lines, legend, strict=True)):
-        style = f'stroke="{COLOURS[number % len(COLOURS)]}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
+        colour = COLOURS[number % len(COLOURS)]
+        style = f'stroke="{colour}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
         path = " ".join(f"{xs(x):.1f},{ys(y):.1f}" for x, y in line.points)
         if len(line.points) > 1:
             parts.append(f'<polyline points="{path}" fill="none" {style} stroke-width="1.6"/>')
         if line.markers or len(line.points) == 1:
-            colour = f'r="{max(2, 4 - number / 2):g}" fill="{COLOURS[number % len(COLOURS)]}"'
-            parts += [f'<circle cx="{xs(x):.1f}" cy="{ys(y):.1f}" {colour}/>' for x, y in line.points]
+            ring = f'r="{2.2 + 1.3 * (number % 3):.1f}" fill="none" stroke="{colour}" stroke-width="1.6"'
+            parts += [f'<circle cx="{xs(x):.1f}" cy="{ys(y):.1f}" {ring}/>' for x, y in line.points]
         if rows:
             parts.append(f'<path d="M{left:.0f} {low - 4}h{SWATCH}" {style} stroke-width="2.4"/>')
             parts.append(f'<text x="{left + SWATCH + 5:.0f}" y="{low}">{escape(line.name)}</text>')

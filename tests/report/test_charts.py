@@ -106,7 +106,14 @@ def test_the_legend_has_the_colour_and_dashes_of_each_line_and_covers_no_point()
     for text, swatch in zip(entries, swatches, strict=True):
         assert float(text.attrib["y"]) < highest
         assert swatch.attrib["d"].startswith("M")
-        assert float(text.attrib["x"]) + 6.4 * len(text.text) <= WIDTH
+        assert float(text.attrib["x"]) + 7 * len(text.text) <= WIDTH
+
+
+def test_markers_of_neighbours_that_coincide_are_all_visible():
+    root = ElementTree.fromstring(chart([Line(name, ((1, 2.0),)) for name in ("ddim", "euler", "heun")], "x", "y"))
+    rings = list(root.iter("circle"))
+    assert {ring.attrib["fill"] for ring in rings} == {"none"}
+    assert len({ring.attrib["r"] for ring in rings}) == len({ring.attrib["stroke"] for ring in rings}) == 3
 
 
 def test_both_axes_have_their_label():
