@@ -339,3 +339,7 @@ def test_the_site_needs_no_network() -> None:
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert "font: false" in settings
     assert "http" not in settings
+    # The plugin `offline` would load this script of its own from elsewhere.
+    (shim,) = re.findall(r"polyfills: \[(\S*iframe-worker\S*)\]", settings)
+    assert "Worker" in (DOCS / shim).read_text(encoding="utf-8")
+    assert "http" not in (DOCS / shim).read_text(encoding="utf-8")
