@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from ddmi_core.api import Field
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
-from ddmi_core.model.model import load
+from ddmi_core.model.loading import load
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.resolve import resolve

@@ -26,7 +26,7 @@ WORD = re.compile(rf"(?<![\w/-])({'|'.join(sorted(DOMAINS))})(?![\w/-])")
 PACKAGES = [ROOT / "ddmi_core", *sorted(path.parent for path in (ROOT / "plugins").glob("*/__init__.py"))]
 CONTRACT = ROOT / "ddmi_core" / "testing" / "contract"  # its modules have the names of what they check
 MAP = ROOT / "docs" / "explanation" / "code.md"  # generated from docstrings
-WRITTEN = ("ddmi_core", "plugins", "examples", "benchmarks", "tools", "tests", "docs")
+WRITTEN = ("ddmi_core", "plugins", "examples", "benchmarks", "studies", "tools", "tests", "docs")
 TEXTS = {".py", ".md", ".toml", ".jinja", ".html", ".js", ".css"}
 MENDED = re.compile(r"(?<![a-z])mend", re.IGNORECASE)
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ddmi_core.bounds import above as above
     from ddmi_core.bounds import inside as inside
     from ddmi_core.bounds import within as within
+    from ddmi_core.display import Artefact as Artefact
+    from ddmi_core.display import ShortText as ShortText
     from ddmi_core.draws import normal_like as normal_like
     from ddmi_core.draws import per_row as per_row
     from ddmi_core.draws import shared as shared

@@ -16,6 +16,7 @@ from ddmi_core.errors import RequestError
 from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.registry.extensions import Offer, offer, offers
 from ddmi_core.registry.limit import set_limit
+from ddmi_core.runs.progress_bar import on_terminal
 
 _LOWER = {  # options that lower the memory of a command that has them
     "-n": "give a lower -n",
@@ -40,12 +41,12 @@ class Plain:
 
 
 class PlainCommand(Plain, TyperCommand):
-    """Command with plain help, whose errors of exhausted memory name it and its options that lower the memory."""
+    """Command with plain help, which shows long work, and whose errors of exhausted memory name it and its options."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         lower = [words for option, words in _LOWER.items() if any(option in each.opts for each in self.params)]
-        with lowering(f"the command {ctx.command_path!r}", ", or ".join((*lower, GENERAL))):
+        with on_terminal(), lowering(f"the command {ctx.command_path!r}", ", or ".join((*lower, GENERAL))):
             return super().invoke(ctx)
 
 

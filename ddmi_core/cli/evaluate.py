@@ -13,6 +13,7 @@ from ddmi_core.cli import options
 from ddmi_core.cli.model_source import check_run
 from ddmi_core.cli.output import print_result
 from ddmi_core.errors import Interrupted, RequestError
+from ddmi_core.progress import doing
 
 
 class Protocols(StrEnum):
@@ -79,24 +80,22 @@ def evaluate(
     if sweep and network:
         raise RequestError("--sweep uses the plugin's own features alone. Fix: leave one of --sweep and --network out")
 
-    from rich.console import Console
+    if sweep:
+        from ddmi_core.evaluation.sweep import sweep_run
 
-    from ddmi_core.evaluation.progress import shown
+        with doing("evaluation"):
+            result = sweep_run(runs[0], plugin)
+    else:
+        from ddmi_core.evaluation.evaluate import evaluate_run
+
+        try:
+            with doing("evaluation"):
+                result = evaluate_run(runs[0], plugin, protocol="paper" if paper else "", networks=network)
+        except KeyboardInterrupt as error:
+            text = "the samples drawn so far are kept in the run folder; the same command continues with them"
+            raise Interrupted(text, SIGINT) from error
+
     from ddmi_core.training.distributed import is_main
 
-    console = Console(stderr=True) if is_main() else Console(quiet=True)
-    with shown(console, "evaluation") as tell:
-        if sweep:
-            from ddmi_core.evaluation.sweep import sweep_run
-
-            result = sweep_run(runs[0], plugin, tell)
-        else:
-            from ddmi_core.evaluation.evaluate import evaluate_run
-
-            try:
-                result = evaluate_run(runs[0], plugin, protocol="paper" if paper else "", networks=network, tell=tell)
-            except KeyboardInterrupt as error:
-                text = "the samples drawn so far are kept in the run folder; the same command continues with them"
-                raise Interrupted(text, SIGINT) from error
     if is_main():
         print_result(result, as_json)

@@ -40,6 +40,7 @@ def sample(
     size: options.Size = "",
     condition: options.Condition = None,
     guidance: options.Guidance = None,
+    autoguidance: options.Autoguidance = None,
     file_type: options.Format = "",
     faces: options.Faces = None,
     normalised: options.Normalised = False,
@@ -57,7 +58,9 @@ def sample(
 
     from ddmi_core.runs.generate import sample_files
 
-    sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
+    sampling = Sampling(
+        seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance, autoguidance=autoguidance
+    )
     export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised, faces=faces)
     paths = sample_files(model, n, sampling, export)
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ddmi_core.errors import CheckpointError, DdmiWarning, RequestError
+from ddmi_core.progress import doing
 from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.single_file import is_file
 
@@ -91,9 +92,10 @@ class ModelSource:
 
     def load(self) -> Model:
         """Load the model."""
-        from ddmi_core.model.model import load
+        with doing("loading the model"):
+            from ddmi_core.model.loading import load
 
-        return load(self.run, plugin=self.plugin or None)
+            return load(self.run, plugin=self.plugin or None)
 
     def figures(self) -> tuple[Figure, ...]:
         """The figures of the run or of the weights; none if there are none, and with a warning if they are stale."""
@@ -108,12 +110,13 @@ class ModelSource:
             return ()
 
     def _parts(self) -> AnyParts:
-        from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
-        from ddmi_core.parts.domain_parts import build_parts
+        with doing("loading the plugin"):  # and torch
+            from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
+            from ddmi_core.parts.domain_parts import build_parts
 
-        domain = self._domain()
-        config = read_config(pretrained(domain) if self.run is None else RunFolder(self.run), domain)
-        return build_parts(domain, config.domain)
+            domain = self._domain()
+            config = read_config(pretrained(domain) if self.run is None else RunFolder(self.run), domain)
+            return build_parts(domain, config.domain)
 
     def _domain(self) -> Domain:
         from ddmi_core.model.run_folder import RunFolder

@@ -128,6 +128,14 @@ Guidance = Annotated[
     float | None,
     typer.Option("--guidance", min=0.0, help="Guidance scale, 1 for none; the run's setting by default."),
 ]
+Autoguidance = Annotated[
+    float | None,
+    typer.Option(
+        "--autoguidance",
+        min=0.0,
+        help="Scale of autoguidance, 1 for none; the run's setting by default. It requires diffusion.snapshot.",
+    ),
+]
 Size = Annotated[
     str,
     typer.Option(

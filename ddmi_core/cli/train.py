@@ -13,6 +13,7 @@ import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable, print_json, print_page, print_result, print_wrapped
+from ddmi_core.progress import doing
 from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def run(
 
     from rich.console import Console
 
-    from ddmi_core.evaluation.results import Evaluation
-    from ddmi_core.model.run_folder import RunFolder
-    from ddmi_core.runs import pipeline
-    from ddmi_core.training.distributed import is_main
+    with doing("loading the engine"):
+        from ddmi_core.evaluation.results import Evaluation
+        from ddmi_core.model.run_folder import RunFolder
+        from ddmi_core.runs import pipeline
+        from ddmi_core.training.distributed import is_main
 
     console = Console(stderr=True)
     report = pipeline.execute(
@@ -189,9 +191,10 @@ def configured(
         RequestError: if the plugin, the preset, the file or a setting is wrong.
     """
     domain = _domain(plugin) if isinstance(plugin, str) else plugin
-    from ddmi_core.settings.resolve import resolve  # imports torch
+    with doing("loading the plugin"):
+        from ddmi_core.settings.resolve import resolve  # imports torch
 
-    return domain, resolve(domain, preset, config, sets, data, seed)
+        return domain, resolve(domain, preset, config, sets, data, seed)
 
 
 def _domain(plugin: str, resumed: Path | None = None) -> Domain:

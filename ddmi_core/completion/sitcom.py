@@ -12,6 +12,7 @@ from ddmi_core.completion.lbfgs import Misfit, ProximalSolver
 from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.samplers import Callback, Denoise, Generators, Progress, noise_like
 from ddmi_core.diffusion.timesteps import Timestep, timestep_grid
+from ddmi_core.progress import doing, tracked
 
 RADIUS = 2.0  # of the proximal term around a noisy state, in units of its noise
 SELECTION = 3  # keep only the best candidate after the first 1/SELECTION of the levels
@@ -64,7 +65,7 @@ def sitcom(
     grid = timestep_grid(path, times)
     steps = len(grid) - 1
     samples = len(x)
-    for step, (now, after) in enumerate(pairwise(grid), start=1):
+    for step, (now, after) in enumerate(tracked("noise levels", pairwise(grid), steps), start=1):
         rows = ProximalSolver().solve(
             _through_denoiser(misfit, denoise, now), x.flatten(0, 1), RADIUS * now.sigma, evaluations
         )
@@ -78,7 +79,8 @@ def sitcom(
         if step < steps:
             x = estimate.view(samples, -1, x.shape[2])
             x = after.alpha * x + after.sigma * noise_like(x, generator)
-    return ProximalSolver().solve(misfit, estimate, *refine)
+    with doing("final fit"):
+        return ProximalSolver().solve(misfit, estimate, *refine)
 
 
 def _through_denoiser(misfit: Misfit, denoise: Denoise, timestep: Timestep) -> Misfit:

@@ -13,6 +13,7 @@ from ddmi_core.completion.sitcom import sitcom
 from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.samplers import Denoise, Progress
 from ddmi_core.fields.field import Field
+from ddmi_core.progress import tracked
 from ddmi_core.training.objective import generator_for
 
 CANDIDATES = 4  # per field, at the first noise levels
@@ -63,7 +64,7 @@ def solve(
 
     fields = []
     # One at a time: a fit of many steps amplifies rounding errors, which depend on the batch size.
-    for i, denoise in enumerate(denoisers):
+    for i, denoise in enumerate(tracked("completions", denoisers)):
         start = torch.randn(1, CANDIDATES, length, generator=generator_for(seed, "noise", i))
         flat = sitcom(
             denoise,

@@ -115,6 +115,8 @@ class DiffusionConfig:
             encoded again, and latents drawn from their posterior, as in the authors' code. Fresh latents cost a pass
             of the encoder a step.
         copies: encoded variants of each signal in the latent cache: one original, the others augmented.
+        snapshot: share of the training after which the averaged weights are kept a second time, as the weak model of
+            autoguidance (`sampling.autoguidance`); 0 keeps none. It takes as much room as the final weights.
         stored: type in which cached latents are stored: `fp32`, or `bf16` or `fp16`, which halve their files and round
             latents to 8 or 11 significant bits.
     """
@@ -127,6 +129,7 @@ class DiffusionConfig:
         default="cached", validator=validators.in_(("cached", "fresh")), metadata=acts_on(*since(LATENTS))
     )
     copies: int = field(default=1, validator=within(1, 10_000), metadata=acts_on(*since(LATENTS)))
+    snapshot: float = field(default=0.0, validator=[within(0, 1), validators.lt(1)])
     stored: str = field(
         default="fp32", validator=validators.in_(("fp32", "bf16", "fp16")), metadata=acts_on(*since(LATENTS))
     )

@@ -51,8 +51,8 @@ def autoguidance(strong: Denoise, weak: Denoise, scale: float, interval: tuple[f
         RequestError: unless `0 <= low <= high <= 1`.
 
     Example:
-        Both models must have the same latents. To get `weak`, copy a run, remove its folder `denoiser`, lower
-        `diffusion.training.steps` in its `run.toml`, and complete it with `ddmi run --resume`.
+        `diffusion.snapshot` keeps the weak model of a run, and `sampling.autoguidance` uses it. This guides by another
+        run with the same autoencoder.
 
         >>> strong, weak = ddmi.load("runs/shapes"), ddmi.load("runs/weak")  # doctest: +SKIP
         >>> labels = strong.labels(range(4), seed=0, condition=None).to(strong.device)  # doctest: +SKIP

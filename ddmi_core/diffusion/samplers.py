@@ -21,6 +21,7 @@ from torch import Tensor
 from ddmi_core.diffusion.paths import Path
 from ddmi_core.diffusion.timesteps import Evaluation, Timestep, corrected, exponential_step, extrapolated, timestep_grid
 from ddmi_core.errors import NotFiniteError
+from ddmi_core.progress import tracked
 from ddmi_core.registry.extensions import part
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)
@@ -88,7 +89,8 @@ class Sampler:
             NotFiniteError: at the first step whose result is not finite.
         """
         grid = timestep_grid(path, times)
-        for step, result in enumerate(self._loop(denoise, x, grid, generator), start=1):
+        steps = tracked("sampling steps", self._loop(denoise, x, grid, generator), len(grid) - 1)
+        for step, result in enumerate(steps, start=1):
             x, x0 = result
             if not torch.isfinite(x).all():
                 raise NotFiniteError(

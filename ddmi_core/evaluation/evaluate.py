@@ -18,7 +18,6 @@ from ddmi_core.errors import CheckpointError, DataError, DdmiWarning
 from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import check_networks, clip_score_figures, feature_networks
 from ddmi_core.evaluation.networks.programs import check_programs, programs_of
-from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import (
     PAPER,
     SEED,
@@ -34,10 +33,12 @@ from ddmi_core.evaluation.samples import ObservedModel, forget_parts, samples_of
 from ddmi_core.evaluation.set_figures import LEAST, FeatureSets, copying_figure, set_figures
 from ddmi_core.model.data import load_data
 from ddmi_core.model.folder_lock import locked
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder, check_extensions, read_head
 from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, record, status
 from ddmi_core.out_of_memory import lowering
+from ddmi_core.progress import doing
 from ddmi_core.registry.consent import give_consent
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training import distributed
@@ -51,7 +52,6 @@ def evaluate_run(
     *,
     protocol: Literal["", "paper"] = "",
     networks: Sequence[str] = (),
-    tell: Tell = silent,
 ) -> Evaluation:
     """Evaluate a finished run again and write its `metrics.json`, or `metrics-paper.json`.
 
@@ -63,7 +63,6 @@ def evaluate_run(
         plugin: as for `load` with a run.
         protocol: `paper` for that of the domain's paper.
         networks: feature networks as in `evaluation.networks`, in place of those of the run; empty for these.
-        tell: reports the progress.
 
     Raises:
         CheckpointError: if the run is not finished.
@@ -78,7 +77,7 @@ def evaluate_run(
     model, split = load_checked(folder, plugin, networks)
     place = folder.paper_metrics if protocol == PAPER else folder.metrics
     with locked(run):
-        result = measure(model, split, tell, folder=folder, paper=protocol == PAPER)
+        result = measure(model, split, folder=folder, paper=protocol == PAPER)
         return distributed.on_main(lambda: keep(result, place, folder, model.config))
 
 
@@ -144,9 +143,7 @@ def check_data(folder: RunFolder, split: Split) -> None:
         )
 
 
-def measure(
-    model: Model, split: Split, tell: Tell = silent, *, folder: RunFolder | None = None, paper: bool = False
-) -> Evaluation:
+def measure(model: Model, split: Split, *, folder: RunFolder | None = None, paper: bool = False) -> Evaluation:
     """All figures of a model on a split; deterministic for model, data and seed.
 
     Every process of a data-parallel program calls it.
@@ -154,7 +151,6 @@ def measure(
     Args:
         model: the model.
         split: its data.
-        tell: reports the progress.
         folder: keeps the features of samples until the evaluation is finished; `None` to keep none.
         paper: follow the protocol of the domain's paper.
 
@@ -164,10 +160,10 @@ def measure(
         OutOfMemoryError: if the memory does not suffice.
     """
     with lowering("the evaluation", _SMALLER):
-        return _measured(model, split, tell, folder, paper)
+        return _measured(model, split, folder, paper)
 
 
-def _measured(model: Model, split: Split, tell: Tell, folder: RunFolder | None, paper: bool) -> Evaluation:
+def _measured(model: Model, split: Split, folder: RunFolder | None, paper: bool) -> Evaluation:
     """See `measure`."""
     networks, settings = feature_networks(model), model.config.evaluation
     plan = (
@@ -176,19 +172,19 @@ def _measured(model: Model, split: Split, tell: Tell, folder: RunFolder | None, 
         else default_plan(settings.samples, split)
     )
     common = common_protocol(model, split, plan.name)
-    figures = reconstruction_figures(model, networks, split, common, tell)
+    figures = reconstruction_figures(model, networks, split, common)
     with samples_of(model, networks, SEED, folder) as samples:
         if min(plan.samples, len(plan.held_out)) >= LEAST:
-            for network, rows in zip(networks, samples.features(plan.samples, tell), strict=True):
-                training = describe_signals(network, split.train, None, tell, together=True)
-                held_out = describe_signals(network, split.held_out, plan.held_out, tell, together=True)
+            for network, rows in zip(networks, samples.features(plan.samples), strict=True):
+                training = describe_signals(network, split.train, None, together=True)
+                held_out = describe_signals(network, split.held_out, plan.held_out, together=True)
                 work = partial(_distances, model, split, network, plan, common, FeatureSets(rows, training, held_out))
-                tell(f"distances of {network.name} features")
-                figures += distributed.on_main(work)
+                with doing(f"distances of {network.name} features"):
+                    figures += distributed.on_main(work)
         texts = {**common, **sampling_protocol(model)}
         observed = ObservedModel.of(model, samples)
         figures += distributed.on_main(lambda: clip_score_figures(observed, networks, split, plan.count, SEED, texts))
-        figures += distributed.on_main(lambda: list(_own(observed, split, plan, common, tell)))
+        figures += distributed.on_main(lambda: list(_own(observed, split, plan, common)))
     return Evaluation(tuple(figures), notes=plan.notes)
 
 
@@ -215,12 +211,12 @@ def _distances(
     return figures if pictures == 1 else [evolve(figure, interval=None) for figure in figures]
 
 
-def _own(observed: ObservedModel, split: Split, plan: Plan, common: Mapping[str, Any], tell: Tell) -> Iterator[Figure]:
+def _own(observed: ObservedModel, split: Split, plan: Plan, common: Mapping[str, Any]) -> Iterator[Figure]:
     """Figures of the domain's own evaluations."""
     for name, evaluation in observed.parts.evaluations().items():
-        tell(name)
         observed.drawn.clear()
-        found = list(evaluation(observed, split, plan.count, SEED))
+        with doing(name):
+            found = list(evaluation(observed, split, plan.count, SEED))
         sampling = observed.sampling()
         for figure in found:
             yield evolve(figure, protocol={**common, **sampling, **figure.protocol})

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ddmi_core.api.evaluation import FeatureNetwork
 from ddmi_core.api.signals import SignalSet
-from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.model.model import Model
+from ddmi_core.progress import tracked
 from ddmi_core.sources.array_cache import ArrayCache
 from ddmi_core.training import distributed
 
@@ -26,7 +26,6 @@ def describe_signals(
     network: FeatureNetwork,
     signals: SignalSet,
     indices: Sequence[int] | None = None,
-    tell: Tell = silent,
     *,
     together: bool = False,
 ) -> Tensor:
@@ -39,7 +38,6 @@ def describe_signals(
         network: the feature network.
         signals: the set.
         indices: of the signals; all by default.
-        tell: reports the progress.
         together: every process of a data-parallel run calls it and describes its share; all but the main process get
             no rows.
     """
@@ -48,8 +46,7 @@ def describe_signals(
 
     def own(numbers: Sequence[int]) -> dict[int, Tensor]:
         found = {}
-        for count, number in enumerate(numbers):
-            tell(f"{network.name} features of signals", count * BATCH, len(numbers) * BATCH)
+        for number in tracked(f"{network.name} features of signals", numbers):
             found[number] = network.of_signals(signals.batch(parts[number])).cpu().float()
         return found
 
@@ -75,8 +72,11 @@ def describe_signals(
 @torch.no_grad()
 def describe_latents(network: FeatureNetwork, model: Model, flat: Tensor) -> Tensor:
     """Features of the fields of latents `(n, L)`: `(n, F)`."""
-    parts = (model.decode(model.shape.unpack(part)) for part in torch.split(flat, BATCH))
-    return torch.cat([network.of_fields(fields, model.renderer).cpu().float() for fields in parts])
+    rows = []
+    for part in tracked(f"{network.name} features of samples", torch.split(flat, BATCH)):
+        fields = model.decode(model.shape.unpack(part))
+        rows.append(network.of_fields(fields, model.renderer).cpu().float())
+    return torch.cat(rows)
 
 
 def _known(key: Sequence[Any], make: Callable[[], Tensor]) -> Tensor:

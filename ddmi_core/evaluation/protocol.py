@@ -15,6 +15,7 @@ from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.model.data import source_name
 from ddmi_core.model.model import Model
 from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.settings.config import Sampling
 from ddmi_core.training.objective import generator_for
 
 DEFAULT = "default"
@@ -124,8 +125,7 @@ def common_protocol(model: Model, split: Split, name: str = DEFAULT) -> dict[str
 
 def sampling_protocol(model: Model) -> dict[str, Any]:
     """Protocol entries of samples: how they are drawn."""
-    own = model.config.sampling
-    return {"seed": SEED, "sampler": own.sampler, "steps": own.steps, "guidance": own.guidance}
+    return Sampling(seed=SEED).filled(model.config.sampling)
 
 
 def drawn(model: Model) -> str:

@@ -15,10 +15,10 @@ from ddmi_core.errors import DataError
 from ddmi_core.evaluation.distances import frechet
 from ddmi_core.evaluation.feature_sets import BATCH, describe_signals
 from ddmi_core.evaluation.networks import perceptual_distance
-from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.set_figures import LEAST, NAMED
 from ddmi_core.model.model import Model
 from ddmi_core.nested import move
+from ddmi_core.progress import tracked
 from ddmi_core.registry.extensions import part
 from ddmi_core.settings.config import LPIPS
 from ddmi_core.training import distributed
@@ -30,7 +30,6 @@ def reconstruction_figures(
     networks: Sequence[FeatureNetwork],
     split: Split,
     common: Mapping[str, Any],
-    tell: Tell = silent,
 ) -> list[Figure]:
     """The metrics of the domain and of extensions, LPIPS if there is a network, and a Fréchet distance by each network.
 
@@ -43,7 +42,6 @@ def reconstruction_figures(
         networks: the feature networks.
         split: the data, of which the first `evaluation.held_out` held-out signals are reconstructed.
         common: protocol entries of all figures.
-        tell: reports the progress.
 
     Raises:
         DataError: if no signal is held out.
@@ -62,8 +60,7 @@ def reconstruction_figures(
     def own(numbers: Sequence[int]) -> dict[int, list[Tensor]]:
         """Values of the metrics, then features of the networks, of the reconstructions in each part."""
         found = {}
-        for count, number in enumerate(numbers):
-            tell("held-out reconstructions", count * BATCH, min(len(numbers) * BATCH, n))
+        for number in tracked("held-out reconstructions", numbers):
             truth = move(held.batch(parts[number]), model.device)
             fields = model.reconstruct(truth)
             values = [metric(fields, truth, model.renderer).cpu() for metric in metrics.values()]
@@ -84,7 +81,7 @@ def reconstruction_figures(
     if n < LEAST:
         return figures
     for network, made in zip(networks, columns[len(metrics) :], strict=True):
-        real = describe_signals(network, held, range(n), tell, together=True)
+        real = describe_signals(network, held, range(n), together=True)
         entries = {**protocol, "reference": kind, "network": {"name": network.name, **network.record}}
         about = "Fréchet distance of reconstructions to their originals; lower is better"
         distance = distributed.on_main(partial(frechet, made, real))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from ddmi_core import record_files
 from ddmi_core.api.evaluation import OF_REAL
 from ddmi_core.api.evaluation import Figure as Figure
 from ddmi_core.atomic import written_aside
-from ddmi_core.errors import CheckpointError
-from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.errors import CheckpointError, RequestError, counted
+from ddmi_core.model.run_folder import RunFolder, pretrained
 from ddmi_core.model.run_results import FIGURES, PAPER_FIGURES, status
+from ddmi_core.registry.registry import domain_named
+
+SHOWN = 3  # figures in the text of an evaluation
 
 
 @frozen
@@ -31,7 +35,7 @@ class SamplerFigure:
     protocol: Mapping[str, Any] = field(factory=dict)
 
 
-@frozen
+@frozen(repr=False)
 class Evaluation:
     """All figures of a run.
 
@@ -44,6 +48,15 @@ class Evaluation:
     figures: tuple[Figure, ...]
     samplers: tuple[SamplerFigure, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """The number of figures, and the first of them."""
+        first = ", ".join(f"{figure.name} {figure.shown}" for figure in self.figures[:SHOWN])
+        return f"Evaluation: {counted(len(self.figures), 'figure')}: {first}{', ...' * (len(self.figures) > SHOWN)}"
+
+    def _repr_html_(self) -> str:
+        """The lines as notebooks show them."""
+        return f"<pre>{escape(chr(10).join(self.lines()))}</pre>"
 
     def lines(self) -> list[str]:
         """The figures with intervals, figures of real data and meanings; the table of samplers; and the notes."""
@@ -120,6 +133,28 @@ def own_figures(folder: RunFolder, name: str = FIGURES) -> Evaluation:
         command = f"ddmi evaluate {shlex.quote(str(folder.path))}{' --protocol paper' * paper}"
         raise CheckpointError(f"{place} is {found.shown}. Fix: measure the figures again with {command}")
     return result
+
+
+def figures(run: str | Path | None = None, *, plugin: str | None = None) -> Evaluation:
+    """The stored figures of a run, or of the weights that ship with a plugin; notebooks show them as a table.
+
+    Args:
+        run: a run folder.
+        plugin: name of a plugin with shipped weights.
+
+    Raises:
+        RequestError: unless exactly one of both is given, or if the plugin ships no weights.
+        CheckpointError: if there are no figures, or they are damaged or stale, with the reason and the fix.
+
+    Example:
+        >>> import ddmi_core as ddmi
+        >>> found = ddmi.figures(plugin="image")
+        >>> found.value("psnr_db") > 20
+        True
+    """
+    if (run is None) == (plugin is None):
+        raise RequestError("give either a run folder or plugin=NAME")
+    return own_figures(pretrained(domain_named(str(plugin))) if run is None else RunFolder(Path(run)))
 
 
 @frozen

@@ -20,10 +20,10 @@ from ddmi_core.api.evaluation import FeatureNetwork
 from ddmi_core.atomic import written_aside
 from ddmi_core.diffusion.samplers import Progress
 from ddmi_core.evaluation.feature_sets import describe_latents, joined, record_of
-from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.model import run_results
 from ddmi_core.model.model import DEFAULT, LARGEST_BATCH, Model
 from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.progress import doing
 from ddmi_core.settings.config import Sampling
 from ddmi_core.steps import FIGURES
 from ddmi_core.training import distributed
@@ -46,7 +46,7 @@ class Samples:
         self.seed = seed
         self._model, self._networks, self._folder = model, networks, folder
 
-    def features(self, n: int, tell: Tell = silent) -> list[Tensor]:
+    def features(self, n: int) -> list[Tensor]:
         """Features `(n, F)` of the first samples for each network. Memory holds them, and the fields of one part.
 
         Every process of a data-parallel run calls it and draws its share, because sample i depends on the seed and i
@@ -56,13 +56,11 @@ class Samples:
 
         def describe() -> dict[int, list[Tensor]]:
             mine = distributed.share(range(len(parts)))
-            done, total = 0, sum(len(parts[number]) for number in mine)
             found: dict[int, list[Tensor]] = {}
-            for number in mine:
-                tell("samples", done, total)
-                found[number] = self._part(number, parts[number])
-                done += len(parts[number])
-            tell("samples", done, total)
+            with doing("samples", sum(len(parts[number]) for number in mine)) as work:
+                for number in mine:
+                    found[number] = self._part(number, parts[number])
+                    work.advance(len(parts[number]))
             return found
 
         gathered = distributed.from_all(describe)
@@ -142,7 +140,7 @@ class ObservedModel(Model):
     def sampling(self) -> dict[str, Any]:
         """Seed, sampler, steps and guidance of all batches, where they have the same; empty if there are none."""
         first, *others = self.drawn or [{}]
-        same = {key: value for key, value in first.items() if all(used[key] == value for used in others)}
+        same = {key: value for key, value in first.items() if all(used.get(key) == value for used in others)}
         # Of several samplers, the steps of one alone mean nothing.
         return same if {*first} <= {*same, "seed"} else {}
 
@@ -166,16 +164,7 @@ class ObservedModel(Model):
         return super().denoised(noise, given, numbers, sampling, callback)
 
     def _record(self, sampling: Sampling) -> None:
-        own = self.config.sampling
-        guidance = own.guidance if sampling.guidance is None else sampling.guidance
-        self.drawn.append(
-            {
-                "seed": sampling.seed,
-                "sampler": sampling.sampler or own.sampler,
-                "steps": sampling.steps or own.steps,
-                "guidance": guidance,
-            }
-        )
+        self.drawn.append(sampling.filled(self.config.sampling))
 
 
 def _origin(model: Model, run: RunFolder | None) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from ddmi_core.evaluation.distances import frechet
 from ddmi_core.evaluation.evaluate import load_checked
 from ddmi_core.evaluation.feature_sets import describe_latents, describe_signals
 from ddmi_core.evaluation.networks import DomainFeatures
-from ddmi_core.evaluation.progress import Tell, silent
 from ddmi_core.evaluation.protocol import SEED, common_protocol, default_plan, sampling_protocol
 from ddmi_core.evaluation.results import Evaluation, SamplerFigure
 from ddmi_core.evaluation.set_figures import LEAST
@@ -26,16 +25,16 @@ from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.model.run_results import FIGURES, record, status
 from ddmi_core.out_of_memory import lowering
+from ddmi_core.progress import tracked
 from ddmi_core.settings.config import Sampling, sampler_and_steps
 
 
-def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Evaluation:
+def sweep_run(run: Path, plugin: str | None = None) -> Evaluation:
     """Measure the samplers and steps of `evaluation.grid`, and add the table to the `metrics.json` of a run.
 
     Args:
         run: the folder of an evaluated run.
         plugin: as for `load` with a run.
-        tell: reports the progress.
 
     Raises:
         CheckpointError: if the run is not finished, or its figures are missing, stale or damaged.
@@ -54,13 +53,13 @@ def sweep_run(run: Path, plugin: str | None = None, tell: Tell = silent) -> Eval
     model, split = load_checked(folder, plugin)
     with locked(run), lowering("the table of samplers", "lower evaluation.samples"):
         kept = Evaluation.load(folder.metrics)
-        result = evolve(kept, samplers=tuple(sweep(model, split, tell)))
+        result = evolve(kept, samplers=tuple(sweep(model, split)))
         result.save(folder.metrics)
         record(folder, FIGURES, [folder.metrics], model.config)
     return result
 
 
-def sweep(model: Model, split: Split, tell: Tell = silent) -> Iterator[SamplerFigure]:
+def sweep(model: Model, split: Split) -> Iterator[SamplerFigure]:
     """Yield a row for each sampler and number of steps of `evaluation.grid`.
 
     Raises:
@@ -69,7 +68,7 @@ def sweep(model: Model, split: Split, tell: Tell = silent) -> Iterator[SamplerFi
     plan, network = default_plan(model.config.evaluation.samples, split), DomainFeatures(model.parts)
     if plan.samples < LEAST:
         raise DataError(f"the table of samplers requires {LEAST} held-out signals; the data hold out {plan.samples}")
-    reference = describe_signals(network, split.held_out, plan.held_out, tell)
+    reference = describe_signals(network, split.held_out, plan.held_out)
     entries = {
         **common_protocol(model, split),
         **plan.record(split),
@@ -78,9 +77,8 @@ def sweep(model: Model, split: Split, tell: Tell = silent) -> Iterator[SamplerFi
         **sampling_protocol(model),
     }
     rows = model.config.evaluation.grid
-    for number, entry in enumerate(rows):
+    for entry in tracked("samplers", rows):
         sampler, steps = sampler_and_steps(entry)
-        tell("samplers", number, len(rows))
         started = _clock(model.device)
         flat = model.sample_latents(plan.samples, Sampling(seed=SEED, sampler=sampler, steps=steps))
         seconds = round(_clock(model.device) - started, 2)

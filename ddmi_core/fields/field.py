@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from math import prod
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from attrs import evolve, frozen
-from torch import Tensor
+from torch import Tensor, nn
 
+from ddmi_core.display import Bundle, Shows
+from ddmi_core.errors import counted
 from ddmi_core.fields import storage
 from ddmi_core.fields.fast.embedded import EmbeddedLattice
 from ddmi_core.fields.fast.folding import FoldedReadout, fold
@@ -27,8 +32,10 @@ from ddmi_core.fields.readout import CoarseToFineReadout
 # (`training.gradient_checkpointing`), those of one piece are in memory.
 PIECE = 65536
 
+Coordinates = Tensor | npt.NDArray[Any]
 
-@frozen(eq=False)
+
+@frozen(eq=False, repr=False)
 class Field:
     """A batch of continuous functions, `field(coords)`: `(B, N, D) -> (B, N, V)`.
 
@@ -46,6 +53,21 @@ class Field:
     basis: tuple[Planes, ...]  # one Planes of (B, C_s, *grid_s) per scale, coarse to fine
     readout: CoarseToFineReadout
     layout: Layout
+    shown_by: Shows | None = None  # draws it in notebooks; set by `Model`
+
+    def __repr__(self) -> str:
+        """One line: how many functions of which axes, with how many values, and the sizes of the basis fields."""
+        grids = ", ".join("x".join(map(str, planes[0].shape[2:])) for planes in self.basis)
+        first = self.basis[0][0]
+        return (
+            f"Field: {counted(len(self), 'function')} of ({', '.join(self.layout.axes)}) with "
+            f"{counted(self.readout.values, 'value')} each; basis fields "
+            f"{grids}; {str(first.dtype).removeprefix('torch.')} on {first.device}"
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Bundle:
+        """What a notebook shows: pictures, if the field comes from a model."""
+        return {"text/plain": repr(self), **(self.shown_by.fields(self) if self.shown_by else {})}
 
     def __len__(self) -> int:
         """Number of functions, B."""
@@ -56,12 +78,18 @@ class Field:
         """Device of the basis fields, on which the field is evaluated."""
         return self.basis[0][0].device
 
-    def __call__(self, coords: Tensor, extra: Tensor | None = None, patch: Sequence[int] = ()) -> Tensor:
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the basis fields."""
+        return self.basis[0][0].dtype
+
+    def __call__(self, coords: Coordinates, extra: Coordinates | None = None, patch: Sequence[int] = ()) -> Tensor:
         """Values at coordinates: interpolates and evaluates the whole readout at every point.
 
         Args:
-            coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes; moved to the field's device.
-            extra: `(B, N, X)` or `(X,)`; zeros if omitted.
+            coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes, a tensor or an array; moved to the
+                field's device. They keep float32 where the field has less, and get the field's type otherwise.
+            extra: `(B, N, X)` or `(X,)`, a tensor or an array; zeros if omitted.
             patch: cells along each axis, slowest first, if the N points are a regular patch, whose coordinates along
                 an axis depend on the place along that axis alone (`Queries.patch`): the same values in less time.
 
@@ -71,7 +99,9 @@ class Field:
         Raises:
             ValueError: if the coordinates have another number of columns, or another batch size, or the patch has
                 another number of axes or points.
+            TypeError: if the coordinates or extra columns are neither a tensor nor an array of numbers.
         """
+        coords = _numbers("coords", coords)
         columns = len(self.layout.axes)
         if coords.ndim != 3 or coords.shape[-1] != columns or coords.shape[0] != len(self):
             raise ValueError(
@@ -83,18 +113,19 @@ class Field:
                 f"a patch {tuple(patch)} has {len(patch)} axes and {prod(patch)} points; these coordinates have "
                 f"{columns} axes and {coords.shape[1]} points"
             )
-        coords = coords.to(self.device)
+        # Half precision has too few digits for places: a step at 1 is a pixel of 2048.
+        coords = coords.to(self.device, torch.promote_types(self.dtype, torch.float32))
+        exact = self.readout.head.weight.dtype
         extras = len(self.layout.extra)
-        if extra is None:
-            extra = coords.new_zeros(extras)
-        extra = extra.to(coords).expand(*coords.shape[:2], extras)
+        given = coords.new_zeros(extras) if extra is None else _numbers("extra", extra)
+        extra = given.to(coords.device, exact).expand(*coords.shape[:2], extras)
         join, places = self.readout.config.planes, self.layout.in_planes(coords)
         weights = self.layout.plane_weights(coords)
         if self.layout.embedding is not None or (coords.requires_grad and torch.is_grad_enabled()):
             patch = ()  # coordinates of planes that are no patch, or gradients of each point's own
-        embeddings = [embed(basis, places, self.layout, join, weights, patch) for basis in self.basis]
+        embeddings = [embed(basis, places, self.layout, join, weights, patch).to(exact) for basis in self.basis]
         size = max(1, PIECE // len(self))
-        if coords.shape[1] <= size or not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or coords.shape[1] <= size:
             values: Tensor = self.readout(embeddings, extra)
             return values
         # `split` joins the gradients of all pieces once, which slices would not.
@@ -122,12 +153,39 @@ class Field:
         """The field with a function applied to each plane of its basis fields."""
         return evolve(self, basis=tuple(planes.map(function) for planes in self.basis))
 
-    def to(self, device: torch.device | str) -> Field:
-        """The field on another device; copies the readout, which all fields of a model share, if it has to move."""
-        moved = self.map(lambda plane: plane.to(device))
-        if self.readout.head.weight.device == moved.device:
+    def to(self, device: torch.device | str | torch.dtype | None = None, dtype: torch.dtype | None = None) -> Field:
+        """The field on another device or in another type: `to("cuda")`, `to(torch.bfloat16)`, or both.
+
+        Copies the readout, which all fields of a model share, if it has to change.
+
+        Raises:
+            ValueError: if the type is not one of floating-point numbers.
+        """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"a field has floating-point numbers, not {dtype}. Fix: torch.float16, torch.float32, ...")
+        moved = self.map(lambda plane: plane.to(device or plane.device, dtype))
+        weight = self.readout.head.weight
+        kind = dtype or weight.dtype
+        if (weight.device, weight.dtype) == (moved.device, kind):
             return moved
-        return evolve(moved, readout=deepcopy(self.readout).to(moved.device))
+        return evolve(moved, readout=deepcopy(self.readout).to(moved.device, kind))
+
+    def half(self) -> Field:
+        """The field in float16: half of the memory; values differ by about 1e-3 of their range.
+
+        Renders compute in float32.
+        """
+        return self.to(torch.float16)
+
+    def float(self) -> Field:
+        """The field in float32."""
+        return self.to(torch.float32)
+
+    def module(self) -> FieldModule:
+        """The field as a module with its tensors as buffers, for `torch.export`, `torch.compile` and ONNX."""
+        return FieldModule(self)
 
     @staticmethod
     def stack(fields: Sequence[Field]) -> Field:
@@ -205,7 +263,8 @@ class Field:
             raise ValueError(f"fast evaluation takes one field; got a batch of {len(self)}. Fix: index it, field[i]")
         if extra is None:
             extra = self.basis[0][0].new_zeros(len(self.layout.extra))
-        return fold(self.basis, self.layout, self.readout, extra.to(self.device))
+        whole = self.to(torch.promote_types(self.dtype, torch.float32))
+        return fold(whole.basis, self.layout, whole.readout, extra.to(self.device, whole.dtype))
 
     def _on_lattice(self, axes: Sequence[Tensor]) -> list[Tensor]:
         """The axes of a lattice on the field's device."""
@@ -233,3 +292,45 @@ class Field:
                 of a package that is not imported.
         """
         return storage.load(Path(path), Field)
+
+
+class FieldModule(nn.Module):
+    """A field as a module: coordinates, and extra columns if the layout has some, to values; without Python in between.
+
+    The field's tensors are its buffers, not copies of them.
+
+    Args:
+        field: one function or a batch.
+
+    Example:
+        >>> from ddmi_core.fields.readout import ReadoutConfig
+        >>> readout = CoarseToFineReadout((4,), extra=0, values=1, config=ReadoutConfig(width=8))
+        >>> field = Field((Planes([torch.randn(1, 4, 16)]),), readout, Layout(axes=("t",), planes=(("t",),)))
+        >>> program = torch.export.export(field.module(), (torch.zeros(1, 5, 1),))
+    """
+
+    def __init__(self, field: Field) -> None:
+        super().__init__()
+        self.readout, self.layout = field.readout, field.layout
+        self.planes = [len(planes) for planes in field.basis]
+        for scale, planes in enumerate(field.basis):
+            for plane, grid in enumerate(planes):
+                self.register_buffer(f"basis_{scale}_{plane}", grid)
+
+    def forward(self, coords: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Values `(B, N, V)` at coordinates `(B, N, D)`; extra columns `(B, N, X)` or `(X,)`, zeros if omitted."""
+        basis = tuple(
+            Planes(getattr(self, f"basis_{scale}_{plane}") for plane in range(count))
+            for scale, count in enumerate(self.planes)
+        )
+        return Field(basis, self.readout, self.layout)(coords, extra)
+
+
+def _numbers(name: str, given: Coordinates) -> Tensor:
+    """Coordinates or extra columns as a tensor of floating-point numbers."""
+    if isinstance(given, np.ndarray) and given.dtype.kind in "biuf":
+        given = torch.from_numpy(np.ascontiguousarray(given))
+    if not isinstance(given, Tensor) or given.is_complex():
+        kind = f"an array of {given.dtype}" if isinstance(given, np.ndarray) else f"a {type(given).__name__}"
+        raise TypeError(f"{name} is {kind}; a field takes a torch.Tensor or a NumPy array of numbers")
+    return given if given.is_floating_point() else given.float()

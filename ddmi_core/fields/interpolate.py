@@ -59,7 +59,10 @@ def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, Fa
                 grid = wrap_around(grid, (1, 0) if column else (0, 1))
                 columns[column] = (torch.remainder(columns[column] + 1, 2) - 1) * (size / (size + 2))
         coords = torch.stack(columns, dim=-1)
-    sampled = F.grid_sample(grid, coords.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False)
+    # Fields may be in half precision, whose places are not.
+    sampled = F.grid_sample(
+        grid.to(coords.dtype), coords.unsqueeze(1), mode="bilinear", padding_mode="border", align_corners=False
+    )
     return sampled.squeeze(2).transpose(1, 2)
 
 

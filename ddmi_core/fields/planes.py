@@ -8,6 +8,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.display import short
 from ddmi_core.draws import normal_like
 
 
@@ -26,6 +27,10 @@ class Planes(tuple[Tensor, ...]):
     def __new__(cls, tensors: Iterable[Tensor]) -> Planes:
         """Collect one tensor per plane."""
         return super().__new__(cls, tuple(tensors))
+
+    def __repr__(self) -> str:
+        """Types and shapes, not values."""
+        return f"Planes({', '.join(map(short, self))})"
 
     @property
     def batch(self) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from ddmi_core.display import Artefact
 from ddmi_core.errors import NotFiniteError
 from ddmi_core.fields.coordinates import window_axes
 from ddmi_core.fields.field import Field
@@ -59,8 +62,8 @@ class Window:
         return Window(tuple(size), ((-1.0, 1.0),) * len(size))
 
 
-@frozen(eq=False, kw_only=True)
-class GridArtefact(ABC):
+@frozen(eq=False, kw_only=True, repr=False)
+class GridArtefact(Artefact, ABC):
     """Values on a regular grid of cells, from which pictures and files are made."""
 
     size: tuple[int, ...]  # cells along each axis, slowest first
@@ -79,8 +82,13 @@ class GridArtefact(ABC):
     def at(self, size: Sequence[int]) -> GridArtefact:
         """The same on a grid of another size, slowest axis first."""
 
+    def to_numpy(self) -> npt.NDArray[Any]:
+        """Pictures and clips as uint8, 0 to 255, as `Artefact.to_numpy`; other grids as `array`."""
+        pixels = self.shown_by.pixels(self) if self.shown_by else None
+        return self.array() if pixels is None else pixels
+
     def array(self) -> Values:
-        """The whole grid in memory: float32, `(*size, V)`."""
+        """The whole grid in memory: float32, `(*size, V)`, in the limits of the renderer, usually -1 to 1."""
         out = np.empty((*self.size, self.channels), dtype=np.float32)
         start = 0
         for slab in self.slabs():
@@ -89,7 +97,7 @@ class GridArtefact(ABC):
         return out
 
 
-@frozen(eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True, repr=False)
 class Raster(GridArtefact):
     """One field on a regular grid of cells, computed on demand.
 
@@ -101,7 +109,9 @@ class Raster(GridArtefact):
 
     field: Field  # a batch of one
     bounds: Bounds  # the part of each axis that is shown, slowest first
-    extra: Callable[[Sequence[float]], Tensor]  # extra columns (X,), from cells along each whole axis
+    extra: Callable[[Sequence[float]], Tensor] = attrs.field(
+        repr=False
+    )  # columns (X,), from cells along each whole axis
     limits: tuple[float, float]  # values are clipped to this range
 
     @property
@@ -125,7 +135,7 @@ class Raster(GridArtefact):
         return evolve(self, size=tuple(size))
 
 
-@frozen(eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True, repr=False)
 class StoredGrid(GridArtefact):
     """Values stored on one grid: a signal as an artefact."""
 

@@ -14,6 +14,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.api.signals import DivisibleSet
+from ddmi_core.display import ShortText
 from ddmi_core.draws import per_row
 from ddmi_core.grids.sampler import as_values
 from ddmi_core.sources.lazy_rows import LazyRows
@@ -22,8 +23,8 @@ Levels = tuple[Tensor, ...]
 Augment = Callable[[Levels, Tensor, torch.Generator], Levels]
 
 
-@frozen(eq=False)
-class GridSignal:
+@frozen(eq=False, repr=False)
+class GridSignal(ShortText):
     """A batch of signals on a grid and, where known, on finer grids.
 
     A finer level holds the same signals with more detail.

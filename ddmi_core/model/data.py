@@ -17,6 +17,7 @@ from ddmi_core.conditions.text_network import is_network
 from ddmi_core.errors import CaptionsMissing, ConfigError, DataError, UnusableFiles, counted, nearest
 from ddmi_core.parts.domain_parts import AnyParts
 from ddmi_core.parts.returns import instance, require
+from ddmi_core.progress import doing
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.settings.resolve import preset_data, resolve
 from ddmi_core.sources.account import Account, accounting
@@ -27,6 +28,7 @@ FEW_HELD_OUT = 4
 _TEXT = (text_condition, word_condition, text_tokens, word_tokens)
 
 
+@doing("reading the data")
 def load_data(parts: AnyParts, data: str) -> Split:
     """Load the signals of a source.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -95,7 +95,6 @@ def store(
     weights: str,
     vectors: Vectors | None = None,
     settings: Mapping[str, Any] = MappingProxyType({}),
-    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Encode a set to a folder, by all processes; an interrupted encoding goes on at the shard where it stopped.
 
@@ -109,7 +108,6 @@ def store(
         weights: digest of the autoencoder's weights.
         vectors: of the condition, see `vectors_of`, for the main process; `None` without one.
         settings: that act on the latents, by dotted key; they are stored.
-        tell: is called with the numbers of shards that are encoded, and of all.
 
     Raises:
         TrainingError: if a latent is not finite.
@@ -118,7 +116,7 @@ def store(
     origin = {"fingerprint": fingerprint, AUTOENCODER: weights}
     known = {**origin, SETTINGS: record_files.checksum(settings)}
     with lowering("the encoding of the training signals", _SMALLER):
-        place, shards, shape = encode_shards(folder, model, signals, how, device, known, tell)
+        place, shards, shape = encode_shards(folder, model, signals, how, device, known)
 
     def complete() -> None:
         statistics = Normalisation.of(moments_of(place, shards, shape), shape)

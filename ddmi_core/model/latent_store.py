@@ -20,6 +20,7 @@ from ddmi_core.diffusion.latents import LatentShape, Moments
 from ddmi_core.errors import CheckpointError, TrainingError
 from ddmi_core.fields.planes import Planes
 from ddmi_core.nested import move
+from ddmi_core.progress import tracked
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.checkpoint import Checkpoint
 from ddmi_core.training.objective import generator_for
@@ -183,7 +184,6 @@ def encode_shards(
     how: Encoding,
     device: torch.device,
     origin: Mapping[str, str],
-    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Path, Shards, LatentShape]:
     """Encode a set to shards in a folder; every process encodes a share of those that are missing.
 
@@ -196,7 +196,6 @@ def encode_shards(
         how: see `Encoding`.
         device: of the model.
         origin: digests of what the latents depend on.
-        tell: is called with the numbers of shards that are encoded, and of all.
 
     Returns:
         folder of the shards, to be completed to a checkpoint; their division; shape of the latents.
@@ -221,8 +220,7 @@ def encode_shards(
 
     def encode() -> None:
         mine = distributed.share(missing)
-        for done, number in enumerate(mine):
-            tell(done * len(missing) // len(mine), len(missing))
+        for number in tracked("shards", mine):
             copy, indices = shards.span(number)
             batches = encoded(model, signals, how, device, copy, indices)
             _write(_file(place, number), batches, shape, keep=not how.drawn)

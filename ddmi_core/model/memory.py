@@ -18,7 +18,7 @@ from ddmi_core.blocks import Block, blocks
 from ddmi_core.errors import ConfigError
 from ddmi_core.out_of_memory import GENERAL, OutOfMemoryError, size
 from ddmi_core.training import distributed
-from ddmi_core.training.checkpoint import FINAL
+from ddmi_core.training.checkpoint import FINAL, SNAPSHOT
 from ddmi_core.training.config import TrainingConfig
 
 STATE = 20  # bytes a parameter: weights, gradients, two moments and the moving average, with 32 bits each
@@ -102,7 +102,7 @@ def check_loads(stages: Iterable[Path], device: torch.device) -> None:
     Raises:
         OutOfMemoryError: with what they require and what there is.
     """
-    weights = [stage / FINAL / "weights.safetensors" for stage in stages]
+    weights = [stage / FINAL / f"{group}.safetensors" for stage in stages for group in ("weights", SNAPSHOT)]
     needed = sum(path.stat().st_size for path in weights if path.exists())
     for place in dict.fromkeys((torch.device("cpu"), device)):
         if needed > SPARE * (free := free_on(place)):

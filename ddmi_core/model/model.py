@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +22,29 @@ from ddmi_core.completion.solve import solve
 from ddmi_core.conditions.text_network import check_trained
 from ddmi_core.diffusion.denoisers.cross_attention import pack
 from ddmi_core.diffusion.denoisers.embeddings import marked
+from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.latent_diffusion import LatentDiffusion
 from ddmi_core.diffusion.latents import LatentShape, Normalisation
 from ddmi_core.diffusion.samplers import Denoise, Progress, sampler_named
-from ddmi_core.errors import DdmiWarning, NotFiniteError, PluginError, RequestError, unknown_name
+from ddmi_core.errors import NotFiniteError, PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes, Posterior
 from ddmi_core.model import latent_cache
-from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
-from ddmi_core.model.memory import check_loads
-from ddmi_core.model.provenance import NETWORK, check_origin, load_stage
-from ddmi_core.model.run_folder import RunFolder, check_finished, pretrained, read_config
-from ddmi_core.model.run_plugin import domain_of
-from ddmi_core.model.run_results import edited_stages
+from ddmi_core.model.build import build_condition
+from ddmi_core.model.summary import as_table, as_text
 from ddmi_core.nested import move
-from ddmi_core.out_of_memory import GENERAL, lowering
-from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.parts.showing import Showing
+from ddmi_core.progress import tracked
 from ddmi_core.registry.extensions import offer
-from ddmi_core.registry.registry import domain_named
-from ddmi_core.registry.single_file import is_file
 from ddmi_core.settings.config import NOISE, STEPS, RunConfig, Sampling
-from ddmi_core.training import checkpoint
-from ddmi_core.training.distributed import default_device
 from ddmi_core.training.objective import generator_for
 
 LARGEST_BATCH = 64
 DEFAULT = Sampling()
 
 
-@frozen(eq=False, slots=False)
+@frozen(eq=False, slots=False, repr=False)
 class Model:
     """A trained autoencoder with the diffusion model over its latents.
 
@@ -76,6 +68,15 @@ class Model:
     vectors: latent_cache.Vectors  # (M, F) or sequences, of the condition in training; F = 0 without a condition
     device: torch.device
     network: str = ""  # digest of the text network that it was trained with, if there is one
+    weak: LatentDiffusion | None = None  # the denoiser earlier in its training, for autoguidance
+
+    def __repr__(self) -> str:
+        """Three lines: the domain, the networks, and how samples are drawn."""
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        return as_table(self)
 
     @property
     def shape(self) -> LatentShape:
@@ -86,6 +87,11 @@ class Model:
     def domain(self) -> Domain:
         """The description of the domain."""
         return self.parts.domain
+
+    @property
+    def showing(self) -> Showing:
+        """Draws fields and artefacts in notebooks."""
+        return Showing(self.parts)
 
     @property
     def renderer(self) -> Renderer[Any, Any]:
@@ -109,7 +115,7 @@ class Model:
 
     def decode(self, latent: Planes) -> Field:
         """Fields of latents; differentiable in them."""
-        return self.autoencoder.decode(latent.map(lambda plane: plane.to(self.device)))
+        return self.showing.connect(self.autoencoder.decode(latent.map(lambda plane: plane.to(self.device))))
 
     @torch.no_grad()
     def reconstruct(self, signal: Any) -> Field:
@@ -125,6 +131,7 @@ class Model:
         steps: int | None = None,
         condition: str | None = None,
         guidance: float | None = None,
+        autoguidance: float | None = None,
         callback: Callable[[Progress], None] | None = None,
     ) -> Field:
         """Generate `n` fields. Sample i depends on the seed and i alone, not on `n`.
@@ -137,12 +144,16 @@ class Model:
             condition: name of a class, or a text for the domain's condition; by default conditions are drawn with
                 their frequencies in training.
             guidance: scale of classifier-free guidance, 1 for none; the run's setting by default.
+            autoguidance: scale of autoguidance, 1 for none; the run's setting by default.
             callback: called after every step.
 
         Raises:
-            RequestError: for an unknown sampler, class or condition, or numbers out of range.
+            RequestError: for an unknown sampler, class or condition, numbers out of range, or autoguidance without a
+                weak model.
         """
-        sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
+        sampling = Sampling(
+            seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance, autoguidance=autoguidance
+        )
         return self.fields(self.sample_latents(n, sampling, callback))
 
     def sample_parts(
@@ -159,7 +170,7 @@ class Model:
             RequestError: as `sample`.
         """
         sampling = sampling or Sampling(seed=seed, condition=condition)
-        for start in range(0, n, LARGEST_BATCH):
+        for start in tracked("batches of samples", range(0, n, LARGEST_BATCH)):
             yield self.fields(self.latents_of(range(start, min(n, start + LARGEST_BATCH)), sampling))
 
     @torch.no_grad()
@@ -178,7 +189,8 @@ class Model:
         if n < 1:
             raise RequestError(f"n={n} must be at least 1")
         parts = [range(start, min(n, start + LARGEST_BATCH)) for start in range(0, n, LARGEST_BATCH)]
-        return torch.cat([self.latents_of(part, sampling, callback) for part in parts])
+        every = tracked("batches of samples", parts)
+        return torch.cat([self.latents_of(part, sampling, callback) for part in every])
 
     def latents_of(
         self, numbers: Sequence[int], sampling: Sampling = DEFAULT, callback: Callable[[Progress], None] | None = None
@@ -214,13 +226,12 @@ class Model:
             sampling: options of sampling; the condition is ignored.
             callback: called after every step.
         """
-        own, path = self.config.sampling, self.diffusion.path
-        guidance = own.guidance if sampling.guidance is None else sampling.guidance
-        made = sampler_named(sampling.sampler or own.sampler)(
-            self.denoiser(given.to(self.device), guidance),
+        path, chosen = self.diffusion.path, sampling.filled(self.config.sampling)
+        made = sampler_named(chosen["sampler"])(
+            self.denoiser(given.to(self.device), chosen["guidance"], chosen.get("autoguidance", 1.0)),
             path,
             noise.to(self.device),
-            path.times(sampling.steps or own.steps),
+            path.times(chosen["steps"]),
             generator=[generator_for(sampling.seed, "sampler", number) for number in numbers],
             **({"callback": callback} if callback else {}),
         )
@@ -369,7 +380,7 @@ class Model:
         """
         if not all(plane.isfinite().all() for planes in field.basis for plane in planes):
             raise NotFiniteError.of_field()
-        return self.renderer.render(field, size)
+        return self.showing.connect(self.renderer.render(field, size))
 
     def read(self, path: str | Path) -> Any:
         """The signal (B = 1) in a file.
@@ -381,7 +392,7 @@ class Model:
 
     def ground_truth(self, signal: Any, index: int = 0) -> Any:
         """One signal of a batch as an artefact for `write` and the domain's `picture`, like a render."""
-        return self.parts.ground_truth(signal, index)
+        return self.showing.connect(self.parts.ground_truth(signal, index))
 
     @property
     def suffix(self) -> str:
@@ -411,87 +422,25 @@ class Model:
         export: Callable[[Any, Path], None] = offer("exporters", suffix, self.domain, exporters).load()
         return export
 
-    def denoiser(self, given: Tensor, guidance: float) -> Denoise:
-        """Estimator of clean normalised latents under conditions from `conditions`, with guidance."""
-        if not self.diffusion.conditioned:
-            return self.diffusion.denoiser()
-        own = self.config.sampling
-        return self.diffusion.guided(given, guidance, (own.guidance_from, own.guidance_to))
+    def denoiser(self, given: Tensor, guidance: float, auto: float = 1.0) -> Denoise:
+        """Estimator of clean normalised latents under conditions from `conditions`, with both guidances.
 
+        Args:
+            given: the conditions.
+            guidance: scale of classifier-free guidance.
+            auto: scale of autoguidance, which acts on the estimate with classifier-free guidance.
 
-@lowering("the loading of the model", GENERAL)
-def load(run: str | Path | None = None, *, plugin: str | None = None, device: str | None = None) -> Model:
-    """Load a finished run, or the weights that ship with a plugin.
-
-    Args:
-        run: a run folder.
-        plugin: name of a plugin with shipped weights. With a run: the file of its domain, `./mine.py`, for a run that
-            was made from a file (see `ddmi_core.model.run_plugin.domain_of`).
-        device: device of the model; by default a GPU if there is one.
-
-    Raises:
-        RequestError: unless exactly one of both, or a run with a file, is given; or if the plugin ships no weights.
-        CheckpointError: if the folder holds no finished run.
-        PluginError: if the plugin cannot be used.
-        OutOfMemoryError: if the memory does not suffice.
-    """
-    file = plugin is not None and is_file(plugin)
-    if (run is None) == (plugin is None or file):
-        raise RequestError("give either a run folder or plugin=NAME; or a run folder and plugin='./FILE.py'")
-    if run is not None:
-        folder = RunFolder(Path(run))
-        domain = domain_of(folder, plugin or "")
-    else:
-        domain = domain_named(str(plugin))
-        folder = pretrained(domain)
-    config = read_config(folder, domain)
-    check_finished(folder)
-    for stage, other in islice(edited_stages(folder), 1):
-        warnings.warn(f"{stage} was made with other settings: {other}", DdmiWarning, stacklevel=2)
-    place = torch.device(device) if device else default_device()
-    check_loads((folder.autoencoder, folder.denoiser), place)
-    parts = build_parts(domain, config.domain)
-    autoencoder = build_autoencoder(parts, config)
-    weights = load_stage(domain, folder.autoencoder, autoencoder).digest("weights")
-    return assemble(parts, config, autoencoder, weights, folder.denoiser, place)
-
-
-@lowering("the loading of the model", GENERAL)
-def assemble(
-    parts: AnyParts, config: RunConfig, autoencoder: D2CVAE, weights: str, denoiser: Path, device: torch.device
-) -> Model:
-    """Assemble the model from both stages.
-
-    Args:
-        parts: the domain, for the settings of the run.
-        config: of the run.
-        autoencoder: trained autoencoder.
-        weights: digest of its stored weights.
-        denoiser: folder of the trained denoiser.
-        device: of the model.
-
-    Raises:
-        CheckpointError: if the denoiser is damaged, or was trained on latents of another autoencoder.
-        OutOfMemoryError: if the memory does not suffice.
-    """
-    stored = checkpoint.load(denoiser / checkpoint.FINAL)
-    check_origin(stored, weights)
-    facts = latent_cache.described(stored)
-    kept = stored.tensors("condition") if stored.has("condition") else {"vectors": torch.zeros(0, 0)}
-    vectors = latent_cache.stored_vectors(kept)
-    lengths = latent_cache.lengths_of(vectors)
-    diffusion = build_diffusion(parts.domain, config, facts.shape, len(facts.classes), *lengths)
-    load_stage(parts.domain, denoiser, diffusion)
-    statistics = stored.tensors("normalisation")
-    return Model(
-        parts=parts,
-        config=config,
-        autoencoder=autoencoder.to(device).eval().requires_grad_(False),
-        diffusion=diffusion.to(device).eval().requires_grad_(False),
-        normalisation=Normalisation(statistics["mean"].to(device), statistics["std"].to(device)),
-        classes=facts.classes,
-        counts=facts.counts,
-        vectors=vectors,
-        device=device,
-        network=stored.record.get(NETWORK, ""),
-    )
+        Raises:
+            RequestError: if there is no weak model for autoguidance.
+        """
+        own, conditions = self.config.sampling, given if self.diffusion.conditioned else None
+        interval = (own.guidance_from, own.guidance_to)
+        strong = self.diffusion.denoiser() if conditions is None else self.diffusion.guided(given, guidance, interval)
+        if auto == 1:
+            return strong
+        if self.weak is None:
+            raise RequestError(
+                f"autoguidance={auto:g} requires a weak model, and this one was trained with diffusion.snapshot = 0, "
+                "which keeps none. Fix: leave autoguidance out, or train a new run with --set diffusion.snapshot=0.2"
+            )
+        return autoguidance(strong, self.weak.denoiser(conditions), auto, interval)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from torch import Tensor, nn
 
@@ -262,6 +264,14 @@ class DomainParts(ABC, Generic[T, S, V, A]):
     @abstractmethod
     def picture(self, artefact: A) -> Drawn:
         """A thumbnail for reports: a picture, or a sequence of them, the frames of an animation."""
+
+    def pixels(self, artefact: A) -> npt.NDArray[np.uint8] | None:
+        """Pixels at full size, for `to_numpy` and `to_pil` of artefacts that are pictures or clips; `None` by default.
+
+        Returns:
+            `(H, W, C)`, or `(frames, H, W, C)` of a clip; C = 1, 3 or 4.
+        """
+        return None
 
     @abstractmethod
     def ground_truth(self, signal: S, index: int) -> A:

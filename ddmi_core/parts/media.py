@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,17 @@ FRAME_QUALITY = 90  # of animated WebP, which is half as large as animated PNG f
 QUALITY = 18  # constant rate factor of x264, nearly lossless to the eye
 LEAST, LARGEST = 2, 8192  # rows and columns of mp4 files
 LARGEST_GIF = 1024
+# Formats that browsers play; a fixed table, because `mimetypes` depends on the machine and lists many other formats.
+PLAYABLE = {
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+}
 
 Drawn = Image.Image | Sequence[Image.Image]  # result of `Domain.picture`
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
@@ -40,6 +52,16 @@ def encoded(drawn: Drawn, *, small: bool = True) -> tuple[str, bytes]:
         return "image/webp", stream.getvalue()
     first.save(stream, "PNG", **({"optimize": True} if small else {"compress_level": 1}))
     return "image/png", stream.getvalue()
+
+
+def playable(suffix: str) -> str:
+    """Media type of files with a suffix if browsers play them; otherwise empty."""
+    return PLAYABLE.get(suffix.lower(), "")
+
+
+def data_url(kind: str, data: bytes) -> str:
+    """Bytes of a media type as a data URL."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def write_h264(frames: Iterable[Frame], size: tuple[int, int], rate: float, path: Path) -> None:

@@ -17,6 +17,7 @@ from ddmi_core.api.signals import Queries
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.embedded_grids import plane_cells
 from ddmi_core.autoencoder.encoders import PointEncoder
+from ddmi_core.display import ShortText
 from ddmi_core.draws import per_row
 from ddmi_core.fields.coordinates import cell_axes, lattice_points
 from ddmi_core.fields.field import Field
@@ -32,8 +33,8 @@ REACH = 2.0  # cells around a measurement that an original shows
 PAIRS = 1 << 20  # distances in memory at once
 
 
-@frozen(eq=False)
-class PointSignal:
+@frozen(eq=False, repr=False)
+class PointSignal(ShortText):
     """Values at irregular places. Signals with fewer measurements than others of the batch are padded."""
 
     coords: Tensor  # (B, M, D), in [-1, 1], in the order of the layout's axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,21 +12,10 @@ from torch import Tensor
 
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes
-from ddmi_core.parts.media import encoded
+from ddmi_core.parts.media import data_url, encoded
 
 PLAYER = 180  # smallest width of a player in pixels
 MOST_STRETCH = 3.0
-# Formats that browsers play; a fixed table, because `mimetypes` depends on the machine and lists many other formats.
-PLAYABLE = {
-    ".flac": "audio/flac",
-    ".m4a": "audio/mp4",
-    ".mp3": "audio/mpeg",
-    ".mp4": "video/mp4",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".wav": "audio/wav",
-    ".webm": "video/webm",
-}
 
 
 @frozen
@@ -65,16 +53,6 @@ class Media:
     def player(self) -> str:
         """The field of `Picture` for it."""
         return "sound" if self.kind.startswith("audio/") else "clip"
-
-
-def playable(suffix: str) -> str:
-    """Media type of files with a suffix if browsers play them; otherwise empty."""
-    return PLAYABLE.get(suffix.lower(), "")
-
-
-def data_url(kind: str, data: bytes) -> str:
-    """Bytes of a media type as a data URL."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def basis_picture(plane: Tensor) -> Image.Image:

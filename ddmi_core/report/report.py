@@ -15,15 +15,18 @@ from ddmi_core.errors import DdmiWarning, printable
 from ddmi_core.evaluation.evaluate import check_data
 from ddmi_core.evaluation.results import Evaluation, own_figures
 from ddmi_core.model.data import load_data
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.model.run_results import REPORT, record
+from ddmi_core.progress import doing, tracked
 from ddmi_core.registry.extensions import offers
 from ddmi_core.report.sections import ReportContext, environment
 
 SAMPLES = 16
 
 
+@doing("report")
 def build_report(run: Path, plugin: str | None = None) -> Path:
     """Write the report of a finished and evaluated run again.
 
@@ -66,7 +69,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
 
 def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:
     """Headings and HTML of the sections that are not empty. One of an extension that fails says so on the page."""
-    for own in offers("report_sections", context.model.domain):
+    for own in tracked("sections", offers("report_sections", context.model.domain)):
         try:
             text = str(own.load()(context))
         except (Exception, SystemExit) as error:

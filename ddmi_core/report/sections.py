@@ -21,8 +21,9 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
+from ddmi_core.parts.media import playable
 from ddmi_core.report.charts import Line, chart
-from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse, playable
+from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse
 from ddmi_core.training.log import Log
 from ddmi_core.training.meter import OPERATING
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.model.model import LARGEST_BATCH, Model
 from ddmi_core.nested import move
 from ddmi_core.out_of_memory import lowering
+from ddmi_core.progress import doing, tracked
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.sources.account import Change, accounting
 from ddmi_core.sources.files import check_regular
@@ -92,7 +93,7 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     while done < n:
         with lowering("the sampling", fewer):
             fields = next(parts)
-        for number in range(len(fields)):
+        for number in tracked("files", range(len(fields))):
             with rendering():
                 path = paths[done + number]
                 model.write(finish(model.render(fields[number], export.size), (), path.suffix), path)
@@ -101,9 +102,12 @@ def sample_files(model: Model, n: int, sampling: Sampling, export: Export) -> li
     return paths
 
 
-def rendering() -> AbstractContextManager[None]:
+@contextmanager
+def rendering() -> Iterator[None]:
     """Where fields are rendered and written: names the size if memory is exhausted."""
-    return lowering("the rendering", "give a smaller --size; the file type decides what else is in memory (--format)")
+    fix = "give a smaller --size; the file type decides what else is in memory (--format)"
+    with doing("rendering"), lowering("the rendering", fix):
+        yield
 
 
 def finisher(model: Model, export: Export) -> Callable[[Any, Sequence[Change], str], Any]:
@@ -142,7 +146,7 @@ def reconstruct_files(
     finish = finisher(model, export)
     paths = _paths(model, export, output_names(inputs))
     made = []
-    for source, path in zip(inputs, paths, strict=True):
+    for source, path in tracked("files", list(zip(inputs, paths, strict=True))):
         with lowering("the encoding of one input", "give a smaller input, or use a machine with more memory"):
             signal, changes = read_input(model, source)
             field = model.reconstruct(signal)

@@ -15,6 +15,7 @@ from ddmi_core.errors import CheckpointError, HubError, OutputError, RequestErro
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.latent_cache import described
 from ddmi_core.model.run_folder import RunFolder, read_head
+from ddmi_core.progress import doing
 from ddmi_core.runs.model_card import CARD
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
@@ -30,6 +31,7 @@ _FILE = re.compile(
 _NEEDED = {"run.toml", *(f"{stage}/{FINAL}/state.json" for stage in ("autoencoder", "denoiser"))}
 
 
+@doing("upload")
 def push(folder: Path, repo: str, *, private: bool = False) -> str:
     """Upload a folder of `ddmi publish`; the repository is created if it does not exist.
 
@@ -64,6 +66,7 @@ def push(folder: Path, repo: str, *, private: bool = False) -> str:
     return f"{SITE}/{repo}"
 
 
+@doing("download")
 def fetch(repo: str, out: Path | None = None, *, revision: str = "") -> Path:
     """Download a published run and check it. Files that do not belong to one are not downloaded.
 

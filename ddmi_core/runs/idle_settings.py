@@ -152,8 +152,8 @@ def _reasons(
     if not trial.model.diffusion.conditioned:
         nothing = "" if diffusion.condition == "none" else " and the data have none"
         why = f"diffusion.condition = {diffusion.condition!r}{nothing}, so there is nothing to drop or to guide to"
-        keys = ("diffusion.drop_condition", "sampling.guidance", "sampling.guidance_from", "sampling.guidance_to")
-        yield from ((key, why) for key in keys)
+        interval = ("sampling.guidance_from", "sampling.guidance_to") if config.sampling.autoguidance == 1 else ()
+        yield from ((key, why) for key in ("diffusion.drop_condition", "sampling.guidance", *interval))
     if diffusion.latents == "fresh":
         yield "diffusion.stored", "diffusion.latents = 'fresh' stores no latents"
     if not trial.augmented:

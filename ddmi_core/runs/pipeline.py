@@ -13,7 +13,6 @@ from typing import Any
 from attrs import evolve, frozen
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ddmi_core import record_files
 from ddmi_core.allowance import limit_threads
@@ -27,7 +26,6 @@ from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, Req
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
 from ddmi_core.evaluation.networks.programs import check_programs, name_programs
-from ddmi_core.evaluation.progress import Tell, duration, shown
 from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model import latent_cache, run_folder, run_results
 from ddmi_core.model.build import (
@@ -48,18 +46,21 @@ from ddmi_core.model.data import (
 )
 from ddmi_core.model.folder_lock import locked
 from ddmi_core.model.latent_store import Encoding
+from ddmi_core.model.loading import assemble, load
 from ddmi_core.model.memory import in_new_run
-from ddmi_core.model.model import Model, assemble, load
+from ddmi_core.model.model import Model
 from ddmi_core.model.provenance import NETWORK, load_stage
 from ddmi_core.model.run_plugin import keep_file, recorded
 from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.progress import doing
 from ddmi_core.registry.extensions import part
 from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
 from ddmi_core.runs.idle_settings import reading
 from ddmi_core.runs.rehearsal import check_denoiser, damaged, rehearse
+from ddmi_core.runs.run_display import EVALUATION, PREPARATION, RunDisplay
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import flat, unstructure
 from ddmi_core.settings.resolve import resolve
@@ -70,7 +71,7 @@ from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.shutdown import StopRequest, stop_requests
 from ddmi_core.training.trackers import Observers
-from ddmi_core.training.trainer import Report, Stage, train
+from ddmi_core.training.trainer import Stage, train
 
 
 @frozen(eq=False)
@@ -85,8 +86,12 @@ class _Run:
     rehearsed: bool  # whether there was a trial before training
     log: Log
     observers: Observers
-    console: Console
+    display: RunDisplay
     stop: StopRequest
+
+    @property
+    def console(self) -> Console:
+        return self.display.console
 
     @property
     def kept(self) -> str:
@@ -140,8 +145,13 @@ def execute(
         OutputError: a file cannot be written; completed work is saved. Or another process writes into the folder.
         DdmiError: see the steps.
     """
+    limit_threads()
+    console = console if distributed.is_main() else Console(quiet=True)
     with ExitStack() as held:
-        return _execute(config, domain, out, resume, console, trackers, callbacks, held)
+        report, result = _execute(config, domain, out, resume, console, trackers, callbacks, held)
+    for line in result.lines():
+        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    return report
 
 
 def _execute(
@@ -153,10 +163,10 @@ def _execute(
     trackers: Sequence[str],
     callbacks: Sequence[str],
     held: ExitStack,
-) -> Path:
-    """Body of `execute`; `held` ends the lock of the folder."""
-    limit_threads()
-    console = console if distributed.is_main() else Console(quiet=True)
+) -> tuple[Path, Evaluation]:
+    """Body of `execute`; `held` ends the display and the lock of the folder."""
+    display = RunDisplay(console, out)
+    held.enter_context(display.shown())
     observers = Observers(
         out,
         {name: part("trackers", name) for name in trackers},
@@ -194,7 +204,7 @@ def _execute(
         config = evolve(config, data=preset_source(parts, config.preset))
     if not finished(place.autoencoder):
         check_parts(parts, config)
-    with reading(config) as read:
+    with display.step(PREPARATION), reading(config) as read:
         parts.preflight()
         check_networks(parts, config.evaluation)
         if not resume:
@@ -209,7 +219,9 @@ def _execute(
             _note(console, remark.sentence())
         vectors = _vectors(config, parts, place, split)
         if rehearsed := not finished(place.latents):
-            for note in distributed.on_main(lambda: rehearse(parts, config, split, vectors, read)) or ():
+            with doing("trial before training"):
+                notes = distributed.on_main(lambda: rehearse(parts, config, split, vectors, read))
+            for note in notes or ():
                 _note(console, note)
     if resume:
         evaluate.check_data(place, split)
@@ -219,7 +231,7 @@ def _execute(
     distributed.on_main(lambda: keep_file(domain, place))
     known = distributed.peers() if distributed.count() > 1 else []
     with closing(observers), stop_requests() as stop:
-        state = _Run(config, parts, place, split, vectors, rehearsed, Log(place.log), observers, console, stop)
+        state = _Run(config, parts, place, split, vectors, rehearsed, Log(place.log), observers, display, stop)
         try:
             return _steps(state)
         except OutputError as error:
@@ -254,7 +266,7 @@ def _vectors(
     return found[0] if found else None
 
 
-def _steps(run: _Run) -> Path:
+def _steps(run: _Run) -> tuple[Path, Evaluation]:
     for stage in filter(finished, (run.folder.autoencoder, run.folder.denoiser)):
         distributed.on_main(partial(prune, stage, keep=0))  # those that a kill after the last step has left
     autoencoder, weights = _autoencoder(run)
@@ -263,15 +275,13 @@ def _steps(run: _Run) -> Path:
     distributed.on_main(lambda: _samples(run, model))
     result = _evaluation(run, model)
     distributed.on_main(lambda: _report(run, model, result))
-    return run.folder.report
+    return run.folder.report, result
 
 
 def _report(run: _Run, model: Model, result: Evaluation) -> None:
     if not _up_to_date(run, run_results.REPORT):
         with _step(run, run_results.REPORT):
             write_report(run.folder, model, run.split, result)
-    for line in result.lines():
-        run.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
@@ -298,7 +308,7 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
     """The encoded training signals; every process encodes its share."""
     place, fingerprint = run.folder.latents, run.split.fingerprint()
     if not distributed.on_main(lambda: finished(place)):
-        with _step(run, LATENTS) as tell:
+        with _step(run, LATENTS):
             diffusion, device = run.config.diffusion, distributed.default_device()
             latent_cache.store(
                 place,
@@ -310,7 +320,6 @@ def _latents(run: _Run, autoencoder: D2CVAE, weights: str) -> latent_cache.Laten
                 weights,
                 run.vectors,
                 run_results.acting(run.folder, run.config, LATENTS),
-                tell=partial(tell, "shards"),
             )
     found: list[latent_cache.Latents] = []
     distributed.from_all(lambda: found.append(latent_cache.load(place, fingerprint, weights)))
@@ -338,7 +347,8 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
         if not run.rehearsed:
             distributed.on_main(lambda: check_denoiser(objective(), run.config))
         with _stage(run, DENOISER, place, "diffusion.training", run.config.diffusion.training, facts, tensors) as stage:
-            train(stage, {"denoiser": objective()})
+            kept = round(run.config.diffusion.snapshot * stage.config.steps)
+            train(evolve(stage, snapshot=kept), {"denoiser": objective()})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 
@@ -348,14 +358,15 @@ def _samples(run: _Run, model: Model) -> None:
             export = Export(out=run.folder.samples, overwrite=True)
             files = sample_files(model, run.config.sampling.count, Sampling(seed=run.config.seed), export)
             run_results.record(run.folder, run_results.SAMPLES, files, run.config)
+        run.display.wrote(files[-1])
 
 
 def _evaluation(run: _Run, model: Model) -> Evaluation:
     """The figures; every process draws its share of the samples."""
     if distributed.on_main(lambda: _up_to_date(run, run_results.FIGURES)):
         return distributed.on_main(lambda: Evaluation.load(run.folder.metrics))
-    with _step(run, "evaluation") as tell:
-        result = evaluate.measure(model, run.split, tell, folder=run.folder)
+    with _step(run, EVALUATION):
+        result = evaluate.measure(model, run.split, folder=run.folder)
     return distributed.on_main(lambda: evaluate.keep(result, run.folder.metrics, run.folder, run.config))
 
 
@@ -377,29 +388,8 @@ def _stage(
     record: dict[str, Any] | None = None,
     tensors: dict[str, Any] | None = None,
 ) -> Iterator[Stage]:
-    """A training stage with a progress bar, or without a terminal one line per tenth of the steps."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f}"),
-        TextColumn("{task.fields[machine]}"),
-        TimeRemainingColumn(),
-    )
-    shown = [-1]
-    with Progress(*columns, console=run.console, disable=not run.console.is_terminal) as bar:
-        task = bar.add_task(name, total=training.steps, loss=float("nan"), machine="")
-
-        def progress(state: Report) -> None:
-            machine = state.machine
-            bar.update(task, completed=state.step, loss=state.loss, machine=machine)
-            tenth = 10 * state.step // state.steps
-            if not run.console.is_terminal and tenth > shown[0]:
-                shown[0] = tenth
-                left = f", {duration(state.seconds_left)} left" if state.step < state.steps else ""
-                line = f"{name} {state.step}/{state.steps} loss {state.loss:.4f}, {machine}{left}"
-                run.console.print(line, highlight=False, soft_wrap=True)
-
+    """A training stage with its progress."""
+    with run.display.stage(name, training.steps) as row:
         yield Stage(
             name=name,
             folder=place,
@@ -410,7 +400,8 @@ def _stage(
             settings=run_results.acting(run.folder, run.config, name),
             tensors=tensors or {},
             stop=run.stop,
-            progress=progress,
+            progress=partial(run.display.trained, row),
+            stepped=partial(run.display.stepped, row),
             notice=partial(_note, run.console),
             logged=run.observers.tell,
             resume_hint=run.hint,
@@ -420,15 +411,13 @@ def _stage(
 
 
 @contextmanager
-def _step(run: _Run, name: str) -> Iterator[Tell]:
+def _step(run: _Run, name: str) -> Iterator[None]:
     """A step with its progress; a stop request ends it at once, because its files are written atomically."""
     if run.stop:
         raise _stopped(run, f"before the step {name!r}")
     try:
-        if not run.console.is_terminal:
-            run.console.print(name, highlight=False)
-        with lowering(f"the step {name!r}", GENERAL), shown(run.console, name) as tell, run.stop.at_once():
-            yield tell
+        with run.display.step(name), lowering(f"the step {name!r}", GENERAL), run.stop.at_once():
+            yield
     except KeyboardInterrupt as error:
         raise _stopped(run, f"in the step {name!r}") from error
 

@@ -17,13 +17,15 @@ from ddmi_core.evaluation.results import own_figures
 from ddmi_core.model.provenance import check_origin
 from ddmi_core.model.run_folder import RunFolder, check_finished, read_head, sealed
 from ddmi_core.model.run_results import FIGURES, record_copy
+from ddmi_core.progress import doing
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
 from ddmi_core.settings.convert import portable
 from ddmi_core.steps import AUTOENCODER
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import FINAL
+from ddmi_core.training.checkpoint import FINAL, SNAPSHOT
 
 
+@doing("writing the model")
 def publish(run: Path, out: Path, *, license_name: str = UNKNOWN_LICENSE, task: str = "") -> int:
     """Copy the files of a finished run that `load` requires, with weights in half precision, and write a model card.
 
@@ -62,7 +64,8 @@ def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
     for stage in (source.autoencoder, source.denoiser):
         stored = checkpoint.load(stage / FINAL)
         groups = {Path(name).stem: stored.tensors(Path(name).stem) for name in stored.record["files"]}
-        groups["weights"] = {name: _half(tensor) for name, tensor in groups["weights"].items()}
+        for name in groups.keys() & {"weights", SNAPSHOT}:
+            groups[name] = {key: _half(tensor) for key, tensor in groups[name].items()}
         facts = {key: value for key, value in stored.record.items() if key not in ("files", "format")}
         if AUTOENCODER in facts:
             check_origin(stored, own)

@@ -32,6 +32,7 @@ from ddmi_core.model.model import Model
 from ddmi_core.nested import move, tensors
 from ddmi_core.out_of_memory import is_out_of_memory, lowering
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
+from ddmi_core.progress import doing
 from ddmi_core.registry.extensions import part
 from ddmi_core.runs.idle_settings import Read, Trial, augmented, check_settings_act
 from ddmi_core.settings.config import RunConfig
@@ -227,6 +228,7 @@ def untrained(
         counts=tuple([1] * len(encoded.classes)),
         vectors=latent_cache.kept_vectors(encoded) if any(lengths) else torch.zeros(0, 0),
         device=device,
+        weak=diffusion if config.diffusion.snapshot else None,
     )
     return model, stage
 
@@ -350,7 +352,7 @@ def _step(parts: AnyParts, what: str, step: Callable[[], Any]) -> Any:
         PluginError: if it raises another exception than a DdmiError.
     """
     try:
-        with lowering(f"the trial before training ({what})", _SMALLER):
+        with doing(what), lowering(f"the trial before training ({what})", _SMALLER):
             return step()
     except DdmiError:
         raise

@@ -11,6 +11,7 @@ from attrs import asdict, frozen
 from ddmi_core.allowance import free_memory
 from ddmi_core.model.needs import StageNeeds, stage_needs
 from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.progress import doing
 from ddmi_core.runs.bench.products import product_rate
 from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.distributed import default_device
@@ -62,6 +63,7 @@ class TrainingNeeds:
         ]
 
 
+@doing("counting")
 def training_needs(parts: AnyParts, config: RunConfig) -> TrainingNeeds:
     """Count both stages, and measure the device that would train them, which takes about a second.
 

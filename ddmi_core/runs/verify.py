@@ -15,6 +15,7 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.model.latent_cache import described
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.model.run_results import REPORT, SAMPLES, Status, chain
+from ddmi_core.progress import doing
 from ddmi_core.registry.single_file import digest
 from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL
@@ -36,6 +37,7 @@ class Verified:
     note: str = ""
 
 
+@doing("verification")
 def verify(path: Path) -> list[Verified]:
     """Read and verify all files of a run, finished or not.
 

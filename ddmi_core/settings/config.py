@@ -11,7 +11,7 @@ from attrs import Attribute, field, frozen, validators
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.bounds import MOST_LEVELS, MOST_SAMPLES, MOST_SIGNALS, within
 from ddmi_core.diffusion.config import DiffusionConfig
-from ddmi_core.errors import RequestError, unknown_name
+from ddmi_core.errors import ConfigError, RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
 from ddmi_core.steps import AUTOENCODER, DENOISER, FIGURES, REPORT, SAMPLES, acts_on, since
 
@@ -46,13 +46,16 @@ class SamplingConfig:
         sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m, unipc, or one of an extension.
         steps: sampling steps.
         guidance: scale of classifier-free guidance; 1 switches it off.
-        guidance_from, guidance_to: interval of times in [0, 1] in which guidance acts; 1 is pure noise.
+        autoguidance: scale of autoguidance, which leads away from the weak model that `diffusion.snapshot` keeps; 1
+            switches it off. Each step then evaluates a second network.
+        guidance_from, guidance_to: interval of times in [0, 1] in which both guidances act; 1 is pure noise.
     """
 
     count: int = field(default=16, validator=within(1, MOST_SAMPLES), metadata=acts_on(SAMPLES, REPORT))
     sampler: str = field(default="dpmpp_2m", validator=Named("samplers"))
     steps: int = field(default=16, validator=within(1, MOST_LEVELS))
     guidance: float = field(default=1.0, validator=within(0, MOST_GUIDANCE))
+    autoguidance: float = field(default=1.0, validator=within(0, MOST_GUIDANCE))
     guidance_from: float = field(default=0.0, validator=within(0, 1))
     guidance_to: float = field(default=1.0, validator=within(0, 1))
 
@@ -76,9 +79,10 @@ class Sampling:
         condition: name of a class, or a text that the domain's condition takes; if `None`, conditions are drawn as
             often as they occur in training.
         guidance: scale of classifier-free guidance, 1 for none; the run's own if `None`.
+        autoguidance: scale of autoguidance, 1 for none; the run's own if `None`.
 
     Raises:
-        RequestError: if there is no such sampler, steps are below 1, or the guidance is not from 0 to 100.
+        RequestError: if there is no such sampler, steps are below 1, or a scale of guidance is not from 0 to 100.
     """
 
     seed: int = 0
@@ -86,6 +90,7 @@ class Sampling:
     steps: int | None = None
     condition: str | None = None
     guidance: float | None = None
+    autoguidance: float | None = None
 
     def __attrs_post_init__(self) -> None:
         """Check names and numbers."""
@@ -95,6 +100,22 @@ class Sampling:
             raise RequestError(f"steps={self.steps} must be at least 1, and at most {MOST_LEVELS}")
         if self.guidance is not None and not 0 <= self.guidance <= MOST_GUIDANCE:
             raise RequestError(f"guidance={self.guidance:g} must be from 0 (unconditional) to {MOST_GUIDANCE:g}")
+        if self.autoguidance is not None and not 0 <= self.autoguidance <= MOST_GUIDANCE:
+            raise RequestError(f"autoguidance={self.autoguidance:g} must be from 0 (weak model) to {MOST_GUIDANCE:g}")
+
+    def filled(self, own: SamplingConfig) -> dict[str, Any]:
+        """Seed, sampler, steps and both guidances, with a run's own values for those that are not given.
+
+        The scale of autoguidance is left out if it is 1.
+        """
+        auto = own.autoguidance if self.autoguidance is None else self.autoguidance
+        return {
+            "seed": self.seed,
+            "sampler": self.sampler or own.sampler,
+            "steps": self.steps or own.steps,
+            "guidance": own.guidance if self.guidance is None else self.guidance,
+            **({} if auto == 1 else {"autoguidance": auto}),
+        }
 
 
 @frozen(kw_only=True)
@@ -197,6 +218,14 @@ class RunConfig:
     diffusion: DiffusionConfig = field(default=DiffusionConfig(), metadata=acts_on(*since(DENOISER)))
     sampling: SamplingConfig = field(default=SamplingConfig(), metadata=acts_on(*since(SAMPLES)))
     evaluation: EvaluationConfig = field(default=EvaluationConfig(), metadata=acts_on(FIGURES))
+
+    def __attrs_post_init__(self) -> None:
+        """Check that autoguidance has a weak model."""
+        if self.sampling.autoguidance != 1 and not self.diffusion.snapshot:
+            raise ConfigError(
+                f"sampling.autoguidance is {self.sampling.autoguidance:g}, but diffusion.snapshot is 0, so the run "
+                "keeps no weak model. Fix: set diffusion.snapshot, for example to 0.2, or sampling.autoguidance to 1"
+            )
 
 
 def named_parts(config: RunConfig) -> Iterator[tuple[tuple[str, ...], str, str]]:

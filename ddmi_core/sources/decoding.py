@@ -19,6 +19,7 @@ from attrs import frozen
 from ddmi_core.allowance import cores
 from ddmi_core.errors import DataError, DdmiError, counted
 from ddmi_core.out_of_memory import is_out_of_memory
+from ddmi_core.progress import tracked
 from ddmi_core.sources.account import Change, account, as_json, changes_from, data_warning
 from ddmi_core.sources.array_cache import ArrayCache, Rows
 from ddmi_core.sources.files import LARGEST_FILE, Entry, check_regular
@@ -231,7 +232,8 @@ def _read_all(entries: Sequence[Entry], how: Decoding, keep: Callable[[int, Rows
     changes: dict[str, Any] = {}
     copies: dict[str, str] = {}
     seen: dict[bytes, str] = {}
-    for number, (entry, read) in enumerate(zip(entries, _each(entries, how), strict=True)):
+    every = zip(entries, _each(entries, how), strict=True)
+    for number, (entry, read) in enumerate(tracked("files", every, len(entries))):
         if isinstance(read, DataError):
             problems[entry.name] = str(read)
             continue

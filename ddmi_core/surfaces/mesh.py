@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from attrs import frozen
+
+from ddmi_core.display import Artefact
 
 Floats = npt.NDArray[np.float32]
 Faces = npt.NDArray[np.int32]
@@ -19,8 +21,8 @@ NEIGHBOURS = 5  # counts the point itself; its disc reaches the fifth-nearest po
 LEAST_RADIUS = 1e-3  # of a disc
 
 
-@frozen(eq=False, slots=False)
-class Mesh:
+@frozen(eq=False, slots=False, repr=False)
+class Mesh(Artefact):
     """A surface of triangles; without vertices and faces if there is no surface."""
 
     vertices: Floats  # (V, 3), in [-1, 1], columns x, y, z
@@ -42,6 +44,12 @@ class Mesh:
         """Enclosed volume; only meaningful for a closed mesh."""
         a, b, c = np.moveaxis(self.vertices[self.faces].astype(np.float64), 1, 0)
         return float((a * np.cross(b, c)).sum() / 6)
+
+    def to_trimesh(self) -> Any:
+        """A `trimesh.Trimesh` with the same vertices, faces and normals."""
+        import trimesh
+
+        return trimesh.Trimesh(self.vertices, self.faces, vertex_normals=self.normals, process=False)
 
     def sample_points(self, n: int, generator: torch.Generator) -> tuple[Floats, Floats]:
         """Random points on the surface, and the normals of their triangles: `(n, 3)` each.
@@ -65,12 +73,18 @@ class Mesh:
         return points.astype(np.float32), unit_vectors(normals[chosen]).astype(np.float32)
 
 
-@frozen(eq=False)
-class PointCloud:
+@frozen(eq=False, repr=False)
+class PointCloud(Artefact):
     """Points on a surface, with normals."""
 
     points: Floats  # (N, 3), in [-1, 1], columns x, y, z
     normals: Floats  # (N, 3), unit vectors that point outwards
+
+    def to_trimesh(self) -> Any:
+        """A `trimesh.PointCloud` of the points, without normals."""
+        import trimesh
+
+        return trimesh.PointCloud(self.points)  # type: ignore[no-untyped-call]
 
     def discs(self, sides: int = 6) -> Mesh:
         """A mesh with a small polygon at each point, perpendicular to its normal, large enough to leave few gaps."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from attrs import asdict, evolve, field, frozen
 
 from ddmi_core.errors import counted
+from ddmi_core.progress import tracked
 from ddmi_core.testing.check import Check, ContractBroken, NotApplicable, TimeLimit
 from ddmi_core.testing.check_list import CHECKS, IN_A_FRESH_PROCESS, check_named
 from ddmi_core.testing.subject import Subject
@@ -95,7 +96,7 @@ def examine(
     reasons = {check_named(name).name: reason for name, reason in (expected_failures or {}).items()}
 
     def outcomes() -> Iterator[Outcome]:
-        for check in checks:
+        for check in tracked("checks", checks):
             outcome = _outcome(check, subject)
             if check.name in reasons:
                 outcome = _as_expected(outcome, reasons[check.name])

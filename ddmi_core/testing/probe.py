@@ -17,6 +17,7 @@ import attrs
 from ddmi_core.allowance import cores
 from ddmi_core.api.domain import Domain
 from ddmi_core.errors import PluginError
+from ddmi_core.progress import doing
 from ddmi_core.registry.discovery import VARIABLE
 from ddmi_core.registry.extensions import Offer, extensions
 from ddmi_core.registry.limit import SECONDS, ended
@@ -27,6 +28,7 @@ from ddmi_core.registry.registry import listed, listed_extensions, loaded
 _MARK = "\x1eddmi-plugin "
 
 
+@doing("loading plugins")
 def checked() -> tuple[PluginRecord, ...]:
     """All plugins and extensions; those with the status `found` are loaded, and become ready, broken or incompatible.
 

@@ -40,6 +40,7 @@ _DTYPES = {  # names in safetensors files
     torch.bool: "BOOL",
 }
 FINAL = "final"  # name of the checkpoint with a stage's final weights
+SNAPSHOT = "snapshot"  # group of the averaged weights at an earlier step
 SETTINGS = "settings"  # entry of the record with the settings that acted on a stage
 
 

@@ -25,6 +25,7 @@ class MovingAverage:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        self.kept: dict[str, dict[str, Tensor]] = {}  # earlier averages by name
         self.averaged = [name for name, _ in module.named_parameters(remove_duplicate=False) if name in self.weights]
 
     def update(self, module: nn.Module, step: int) -> None:
@@ -36,6 +37,11 @@ class MovingAverage:
         torch._foreach_lerp_(mine, new, 1 - decay)
         for name in self.weights.keys() - set(parameters):
             self.weights[name].copy_(current[name])
+
+    def keep(self, name: str, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Keep a copy of the average, or of stored weights, as `kept[name]`."""
+        stored = self.weights if weights is None else weights
+        self.kept[name] = {key: divided(tensor, self.weights[key]).clone() for key, tensor in stored.items()}
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Replace the average by stored weights."""

@@ -20,9 +20,10 @@ from ddmi_core.blocks import blocks
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import CheckpointError, ConfigError, Interrupted, TrainingError, counted
 from ddmi_core.out_of_memory import lowering
+from ddmi_core.progress import Pace
 from ddmi_core.training import checkpoint, distributed
 from ddmi_core.training.background import BackgroundWriter, Groups
-from ddmi_core.training.checkpoint import FINAL, SETTINGS, TrainedWith, load_into
+from ddmi_core.training.checkpoint import FINAL, SETTINGS, SNAPSHOT, TrainedWith, load_into
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
@@ -43,7 +44,7 @@ class Report:
     step: int
     steps: int
     loss: float
-    seconds_left: float
+    seconds_left: float | None  # by the median time of recent steps; unknown after the first one
     signals_per_second: float
     waiting_percent: float  # of the time since the last report, for batches
     memory_gib: float
@@ -68,8 +69,10 @@ class Stage:
     record: Mapping[str, Any] = field(factory=dict)  # facts stored with every checkpoint
     settings: Mapping[str, Any] = field(factory=dict)  # by dotted key: those that act on the weights, stored as well
     tensors: Mapping[str, Mapping[str, Tensor]] = field(factory=dict)  # groups stored beside the final weights
+    snapshot: int = 0  # step after which the average is kept, to be stored beside the final weights; 0 for none
     stop: StopRequest = field(factory=StopRequest)
-    progress: Callable[[Report], None] = lambda report: None
+    progress: Callable[[Report], None] = lambda report: None  # called after each logged step
+    stepped: Callable[[int, float | None], None] = lambda step, seconds_left: None  # called after each step
     notice: Callable[[str], None] = lambda sentence: None
     logged: Callable[[Moment], None] = lambda moment: None  # called in the main process after each logged step
     resume_hint: str = "repeat the command with --resume"
@@ -146,7 +149,8 @@ def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
 def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     """Train until the last step, or go on from the newest checkpoint in the stage's folder.
 
-    The first objective's module is averaged; `final/` keeps the averaged weights. On the CPU the result
+    The first objective's module is averaged; `final/` keeps the averaged weights, and those after the step
+    `stage.snapshot` as another group. On the CPU the result
     depends on the seed, the configuration and the number of processes alone, not on stops in between.
 
     Every process of a data-parallel run calls it. All share the stage's folder, and the main process writes it.
@@ -213,7 +217,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
     distributed.on_main(lambda: checkpoint.prune(stage.folder, keep=2, last=f"step-{step:08d}") if step else None)
     if lost := distributed.on_main(lambda: stage.log.rewind(stage.name, step)):
         stage.notice(f"{stage.log.path}: {counted(lost, 'damaged line')} left out")
-    started, first = time.monotonic(), step
+    started, first, pace = time.monotonic(), step, Pace()
     watch, meter = _Watch(accelerator.device), Meter(readers, accelerator.device)
     if config.precision == "auto":
         config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
@@ -238,7 +242,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         return write
 
     def store_step() -> None:
-        groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights}
+        groups: dict[str, Mapping[str, Tensor]] = {"average": average.weights, **average.kept}
         for name, player in players.items():
             groups[name] = player.objective.trained.state_dict()
             groups[f"{name}-optimiser"] = player.state()
@@ -255,7 +259,14 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         }
         average.update(main.trained, step)
         step += 1
+        if step == stage.snapshot:
+            average.keep(SNAPSHOT)
         logs, stores = step % config.log == 0 or step == config.steps, step % config.checkpoint == 0
+        now = time.monotonic()
+        # A GPU lags behind until losses are read. The first step, which is slow, ends before the first mark.
+        if logs or accelerator.device.type == "cpu" or step == first + 1:
+            pace.mark(step, now)
+        stage.stepped(step, left := pace.left(config.steps - step))
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
 
@@ -270,13 +281,13 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if logs:
             values = {name: fmean(each[name] for _, each, *_ in every if name in each) for name in every[0][1]}
             operating = {name: max(own[name] for *_, own, _ in every) for name in every[0][2]}
-            speed = (step - first) / max(time.monotonic() - started, 1e-9)
+            speed = (step - first) / max(now - started, 1e-9)
             if accelerator.is_main_process:
                 record = {**values, "steps_per_second": round(speed, 3), **operating}
                 stage.log.write(stage.name, step, record)
                 stage.logged(Moment(stage.name, step, config.steps, record, main.trained, stage.log.path.parent))
-            left = (config.steps - step) / speed
-            stage.progress(Report(step, config.steps, values["loss"], left, speed * config.batch, **operating))
+            rate = config.batch / (pace.seconds() or 1 / speed)
+            stage.progress(Report(step, config.steps, values["loss"], left, rate, **operating))
         stopped = max(signal for *_, signal in every) if distributed.count() > 1 else stage.stop.signal_number
         if stopped:
             store_step()
@@ -288,7 +299,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if stores and step < config.steps:
             store_step()
     distributed.on_main(writer.wait)
-    final = {"weights": average.weights}
+    final = {"weights": average.weights, **average.kept}
     held = gathered(final) if sharded else final
     distributed.on_main(lambda: writing(FINAL, keep=0)({**held, **stage.tensors}))
 
@@ -417,6 +428,8 @@ def _restore(stage: Stage, players: Mapping[str, _Optimized], average: MovingAve
         if player.scaler.is_enabled():
             player.load_scaler_state(stored.tensors(f"{name}-scaler"))
     average.load(stored.tensors("average"))
+    if stored.has(SNAPSHOT):
+        average.keep(SNAPSHOT, stored.tensors(SNAPSHOT))
     at = stored.facts(_StepFacts)
     if stored.folder.name != f"step-{at.step:08d}":
         raise CheckpointError(

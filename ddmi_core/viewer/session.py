@@ -18,7 +18,7 @@ from ddmi_core.diffusion.samplers import Progress
 from ddmi_core.errors import PluginError, RequestError, unknown_name
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
-from ddmi_core.report.pictures import playable
+from ddmi_core.parts.media import playable
 from ddmi_core.viewer.params import MOST_SAMPLES, Mixture, Query, Sample, SampleRequest
 
 BATCHES, FIELDS = 32, 64  # cached

@@ -43,7 +43,7 @@ def write_small(artefact: GridArtefact, path: Path) -> None:
             f"{path.suffix} files are written up to {LARGEST_SMALL} x {LARGEST_SMALL} pixels; "
             f"this picture has {artefact.size[1]} x {artefact.size[0]}, which .png can hold"
         )
-    image = Image.fromarray(_bytes(artefact.array()))
+    image = Image.fromarray(pixels(artefact.array()))
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}[path.suffix.lower()]
     if kind == "JPEG" and image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -56,10 +56,10 @@ def picture(artefact: GridArtefact) -> Image.Image:
     if longest > THUMBNAIL:
         size = tuple(max(1, length * THUMBNAIL // longest) for length in artefact.size)
         artefact = artefact.at(size)
-    return Image.fromarray(_bytes(artefact.array()))
+    return Image.fromarray(pixels(artefact.array()))
 
 
-def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def pixels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Round values in [-1, 1] to bytes; with a fourth channel, colours are divided by it.
 
     Args:
@@ -75,4 +75,4 @@ def _bytes(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 def _rows(artefact: GridArtefact) -> Iterator[npt.NDArray[np.uint8]]:
     for slab in artefact.slabs():
-        yield from _bytes(slab).reshape(len(slab), -1)
+        yield from pixels(slab).reshape(len(slab), -1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from torch import Tensor, nn
 
@@ -74,6 +76,10 @@ class ImageParts(GridDomain[ImageSettings]):
     def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
         """PNG of any size, and small JPEG and WebP files."""
         return {".png": export.write_png, ".jpg": export.write_small, ".webp": export.write_small}
+
+    def pixels(self, artefact: GridArtefact) -> npt.NDArray[np.uint8]:
+        """The pixels of the PNG file."""
+        return export.pixels(artefact.array())
 
     def picture(self, artefact: GridArtefact) -> Image.Image:
         """A thumbnail."""

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -137,6 +139,10 @@ class NerfParts(DomainParts[NerfSettings, ViewSignal, Camera, Picture]):
             ".mp4": export.write_mp4,
             ".json": export.write_cameras,
         }
+
+    def pixels(self, artefact: Picture) -> npt.NDArray[np.uint8]:
+        """Colours."""
+        return artefact.pixels()
 
     def picture(self, artefact: Picture) -> Image.Image | Sequence[Image.Image]:
         """A view, or a small turntable."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.api import ShortText
 from ddmi_nerf.cameras.camera import Camera
 
 
-@frozen(eq=False)
-class ViewSignal:
+@frozen(eq=False, repr=False)
+class ViewSignal(ShortText):
     """A batch of B objects in the cube [-1, 1]^3 (x to the right, y away, z up), each with K views and P points."""
 
     images: Tensor  # (B, K, 3, H, W), in [-1, 1], composited over the background

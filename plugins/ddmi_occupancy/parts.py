@@ -139,6 +139,10 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         """A small turntable."""
         return turntable.picture(artefact)
 
+    def still(self, artefact: Solid) -> Image.Image:
+        """The first frame alone."""
+        return next(turntable.frames(artefact, 1, turntable.SIDE))
+
     def ground_truth(self, signal: ShapeSignal, index: int) -> PointCloud:
         """The surface points of one shape, with normals."""
         points, normals = (part[index].float().cpu().contiguous().numpy() for part in (signal.surface, signal.normals))

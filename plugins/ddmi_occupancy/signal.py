@@ -5,9 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 from torch import Tensor
 
+from ddmi_core.api import ShortText
 
-@frozen(eq=False)
-class ShapeSignal:
+
+@frozen(eq=False, repr=False)
+class ShapeSignal(ShortText):
     """A batch of solid shapes, normalised: the bounding box is centred, its longest side runs from -0.9 to 0.9."""
 
     surface: Tensor  # (B, M, 3), uniform samples of the surface, columns x, y, z; y is up

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from torch import Tensor, nn
 
@@ -100,6 +102,10 @@ class VideoParts(GridDomain[VideoSettings]):
     def exporters(self) -> Mapping[str, Callable[[GridArtefact, Path], None]]:
         """MP4, GIF, and a zip archive of frames."""
         return {".mp4": export.write_mp4, ".gif": export.write_gif, ".zip": export.write_frames}
+
+    def pixels(self, artefact: GridArtefact) -> npt.NDArray[np.uint8]:
+        """All frames."""
+        return np.stack(list(export.frames(artefact)))
 
     def picture(self, artefact: GridArtefact) -> Image.Image | Sequence[Image.Image]:
         """Small frames."""

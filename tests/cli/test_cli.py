@@ -288,7 +288,7 @@ def test_a_group_without_a_command_shows_its_help():
 
 
 def test_sample_passes_its_options_on(tiny, engine, tmp_path):
-    loads = engine("ddmi_core.model.model", "load", "the model")
+    loads = engine("ddmi_core.model.loading", "load", "the model")
     samples = engine("ddmi_core.runs.generate", "sample_files", [Path("a"), Path("b")])
     out = tmp_path / "drawn"
     text = ddmi("sample", "--plugin", "tiny", "-n", 2, "--size", "48x64", "--condition", "red", "--out", out)
@@ -300,7 +300,7 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
 
 
 def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
-    loads = engine("ddmi_core.model.model", "load", "the model")
+    loads = engine("ddmi_core.model.loading", "load", "the model")
     calls = engine("ddmi_core.runs.generate", "reconstruct_files", [])
     file = tmp_path / "in.txt"
     file.write_text("")
@@ -314,7 +314,7 @@ def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
 @pytest.mark.parametrize("command", ["sample", "reconstruct"])
 @pytest.mark.parametrize("written", ["txt", ".txt", "TXT"])
 def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, tmp_path, command, written):
-    engine("ddmi_core.model.model", "load", "the model")
+    engine("ddmi_core.model.loading", "load", "the model")
     calls = engine("ddmi_core.runs.generate", f"{command}_files", [])
     (tmp_path / "in.txt").write_text("")
     inputs = ["in.txt"] if command == "reconstruct" else []
@@ -325,7 +325,7 @@ def test_the_type_of_files_is_passed_on_as_their_suffix(tiny, engine, finished, 
 
 @pytest.mark.parametrize("command", [["sample"], ["reconstruct", "in.txt"]])
 def test_a_type_of_files_that_is_not_written_is_refused_before_the_model_is_loaded(tiny, engine, tmp_path, command):
-    loads = engine("ddmi_core.model.model", "load", "the model")
+    loads = engine("ddmi_core.model.loading", "load", "the model")
     (tmp_path / "in.txt").write_text("")
     text = ddmi(*command, "--plugin", "tiny", "--format", ".tx", "--out", "o", status=2)
     assert text == "error: unknown file type '.tx'; did you mean '.txt'? Valid: .txt\n"
@@ -341,7 +341,7 @@ def test_a_plugin_whose_weights_are_not_there_asks_to_train(tiny, command, tmp_p
 
 
 def test_files_are_replaced_only_if_that_is_asked_for(tiny, engine):
-    engine("ddmi_core.model.model", "load", "the model")
+    engine("ddmi_core.model.loading", "load", "the model")
     calls = engine("ddmi_core.runs.generate", "sample_files", [])
     ddmi("sample", "--plugin", "tiny", "--out", "drawn")
     ddmi("sample", "--plugin", "tiny", "--out", "drawn", "--overwrite")
@@ -437,7 +437,7 @@ def test_conditions_are_the_classes_or_texts_that_a_model_was_trained_with(
         diffusion=types.SimpleNamespace(classes=classes),
         condition=None if examples is None else types.SimpleNamespace(examples=lambda: examples),
     )
-    engine("ddmi_core.model.model", "load", model)
+    engine("ddmi_core.model.loading", "load", model)
     assert ddmi("conditions", finished) == text
     assert json.loads(ddmi("conditions", finished, "--json")) == names
 

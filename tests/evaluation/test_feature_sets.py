@@ -8,7 +8,7 @@ from ddmi_core.evaluation import feature_sets
 from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.model.data import load_data
-from ddmi_core.model.model import load
+from ddmi_core.model.loading import load
 
 
 def test_features_of_signals_come_from_the_cache_until_their_code_changes(finished_runs, monkeypatch):

@@ -8,7 +8,8 @@ import torch
 from ddmi_core.evaluation import samples
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.evaluation.samples import ObservedModel, forget_parts, samples_of
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.settings.config import Sampling
 

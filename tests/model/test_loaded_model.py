@@ -18,7 +18,6 @@ from attrs import evolve
 import ddmi_core
 import formula_domains
 from ddmi_core.api.evaluation import Figure
-from ddmi_core.diffusion.guidance import autoguidance
 from ddmi_core.diffusion.samplers import dpmpp_2m
 from ddmi_core.errors import CheckpointError, ConfigError, DdmiWarning, OutputError, PluginError, RequestError
 from ddmi_core.model.data import load_data
@@ -29,9 +28,10 @@ from ddmi_core.runs import generate
 from ddmi_core.runs.publish import publish
 from ddmi_core.settings.config import Export, Sampling
 from ddmi_core.sources.account import Change, account
+from ddmi_core.training import checkpoint
 from resealed import resealed
 from variants import model_variant, returning
-from whole_runs import DOMAINS
+from whole_runs import DOMAINS, run
 
 
 def held_out(domain, count: int = 3):
@@ -174,20 +174,60 @@ def test_guidance_acts_in_its_interval_alone(model):
     assert torch.equal(outside.sample_latents(2, Sampling(seed=0, guidance=4.0)), plain)
 
 
-def test_a_second_model_of_the_same_latents_can_guide(model):
-    weak = evolve(model, diffusion=deepcopy(model.diffusion))
-    with torch.no_grad():
-        for weights in weak.diffusion.parameters():
-            weights.mul_(0.9)
+@pytest.fixture(scope="module")
+def snapshot_run(tmp_path_factory, registered):
+    """A run that keeps an earlier average, and draws its samples with autoguidance."""
+    place = tmp_path_factory.mktemp("snapshot") / "run"
+    run(DOMAINS["wave"], place, "diffusion.snapshot=0.5", "sampling.autoguidance=2")
+    return place
+
+
+def test_autoguidance_leads_away_from_the_snapshot_of_the_same_run(snapshot_run):
+    model = ddmi_core.load(snapshot_run)
+    stored = checkpoint.load(snapshot_run / "denoiser" / "final")
+    weights = model.weak.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in stored.tensors("snapshot").items())
     labels = model.labels(range(2), seed=0, condition=None)
-    path, noise = model.diffusion.path, torch.randn(2, model.shape.length)
-    denoisers = [m.diffusion.denoiser(labels) for m in (model, weak)]
-    plain, guided = (
-        dpmpp_2m(autoguidance(*denoisers, scale=scale), path, noise, path.times(3)) for scale in (1.0, 2.0)
+    path, noise = model.diffusion.path, torch.stack([model.noise(0, number) for number in range(2)])
+    strong, weak = (each.denoiser(labels) for each in (model.diffusion, model.weak))
+
+    def expected(scale):
+        def guide(x, t):
+            return weak(x, t) + scale * (strong(x, t) - weak(x, t))
+
+        return model.normalisation.invert(dpmpp_2m(guide, path, noise, path.times(4)))
+
+    def drawn(**options):
+        return model.sample_latents(2, Sampling(seed=0, sampler="dpmpp_2m", steps=4, guidance=1.0, **options))
+
+    torch.testing.assert_close(drawn(), expected(2.0))
+    torch.testing.assert_close(drawn(autoguidance=3.0), expected(3.0))
+    torch.testing.assert_close(drawn(autoguidance=1.0), expected(1.0))
+    assert not torch.allclose(expected(1.0), expected(2.0))
+    fields = model.sample(2, seed=0, sampler="dpmpp_2m", steps=4, guidance=1.0, autoguidance=3.0)
+    assert torch.equal(values(fields), values(model.fields(drawn(autoguidance=3.0))))
+
+
+def test_figures_and_shared_weights_know_of_autoguidance(snapshot_run, finished_runs, tmp_path):
+    stored = [json.loads((place / "metrics.json").read_text()) for place in (snapshot_run, finished_runs["wave"])]
+    (own, *_), (other, *_) = (
+        [entry["protocol"] for entry in each["figures"] if entry["name"] == "frechet_plain"] for each in stored
     )
-    assert torch.equal(plain, dpmpp_2m(denoisers[0], path, noise, path.times(3)))
-    assert not torch.allclose(plain, guided)
-    assert len(model.decode(model.shape.unpack(model.normalisation.invert(guided)))) == 2
+    assert own["autoguidance"] == 2
+    assert "autoguidance" not in other
+    publish(snapshot_run, tmp_path / "weights")
+    shared, model = ddmi_core.load(tmp_path / "weights"), ddmi_core.load(snapshot_run)
+    for name, tensor in model.weak.state_dict().items():
+        torch.testing.assert_close(shared.weak.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
+
+
+def test_autoguidance_without_a_snapshot_is_refused(model, finished_runs, tmp_path):
+    with pytest.raises(RequestError, match=r"requires a weak model.*diffusion\.snapshot=0\.2"):
+        model.sample(1, autoguidance=2.0)
+    with pytest.raises(RequestError, match="autoguidance=-1 must be from 0"):
+        model.sample(1, autoguidance=-1.0)
+    with pytest.raises(ConfigError, match=r"diffusion\.snapshot is 0"):
+        run(DOMAINS["wave"], tmp_path / "run", "sampling.autoguidance=2")
 
 
 @pytest.mark.parametrize(

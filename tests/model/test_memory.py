@@ -11,8 +11,8 @@ import formula_domains
 from ddmi_core.blocks import Block
 from ddmi_core.errors import ConfigError
 from ddmi_core.model import build, memory
+from ddmi_core.model.loading import load
 from ddmi_core.model.memory import SPARE, StageMemory, check_fits, free_on, kept_by, to_lower
-from ddmi_core.model.model import load
 from ddmi_core.out_of_memory import OutOfMemoryError
 from ddmi_core.runs import pipeline, rehearsal
 from ddmi_core.training.config import TrainingConfig

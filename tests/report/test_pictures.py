@@ -15,9 +15,10 @@ from PIL import Image
 
 import ddmi_core
 import formula_domains
+from ddmi_core.parts.media import data_url, playable
 from ddmi_core.registry.registry import unregister
 from ddmi_core.report import report
-from ddmi_core.report.pictures import Media, Picture, data_url, embedded, playable
+from ddmi_core.report.pictures import Media, Picture, embedded
 from variants import returning, variant
 
 

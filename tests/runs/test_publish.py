@@ -12,7 +12,7 @@ from rich.console import Console
 from ddmi_core.api import Figure
 from ddmi_core.errors import CheckpointError, OutputError, RequestError
 from ddmi_core.evaluation.results import Evaluation
-from ddmi_core.model.model import load
+from ddmi_core.model.loading import load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs import pipeline
 from ddmi_core.runs.publish import publish

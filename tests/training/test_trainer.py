@@ -26,7 +26,7 @@ from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, bui
 from ddmi_core.model.data import load_data
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.training import checkpoint
-from ddmi_core.training.checkpoint import FINAL, finished, load_final
+from ddmi_core.training.checkpoint import FINAL, SNAPSHOT, finished, load_final
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
@@ -335,6 +335,32 @@ def test_a_finished_stage_keeps_its_final_weights_alone_and_they_are_the_average
     raw, averaged = objective.trained.state_dict(), fresh.trained.state_dict()
     assert not torch.equal(raw["0.weight"], averaged["0.weight"])
     assert torch.equal(raw["1.num_batches_tracked"], averaged["1.num_batches_tracked"])
+
+
+def test_the_average_after_a_step_is_kept_as_it_would_be_the_last_one_there(tmp_path):
+    config = evolve(CONFIG, schedule="constant", checkpoint=2)
+    short, job = stage(tmp_path / "short", evolve(config, steps=5)), stage(tmp_path / "long", config, snapshot=5)
+    for each in (short, job):
+        train(each, {"main": Regression()})
+    ended = checkpoint.load(short.folder / FINAL).tensors("weights")
+    stored = checkpoint.load(job.folder / FINAL)
+    kept, last = stored.tensors(SNAPSHOT), stored.tensors("weights")
+    assert kept.keys() == last.keys() == ended.keys()
+    assert all(torch.equal(kept[name], ended[name]) for name in ended)
+    assert not torch.equal(kept["0.weight"], last["0.weight"])
+    assert not checkpoint.load(short.folder / FINAL).has(SNAPSHOT)
+
+
+@pytest.mark.parametrize("step", [3, 4, 5, 9])
+def test_a_kept_average_survives_a_stop_before_and_after_its_step(step, tmp_path):
+    whole = stage(tmp_path / "whole", snapshot=5)
+    train(whole, {"main": Regression()})
+    stop, objective = stop_after(step)
+    with pytest.raises(Interrupted):
+        train(stage(tmp_path / "parts", snapshot=5, stop=stop), {"main": objective})
+    train(job := stage(tmp_path / "parts", snapshot=5), {"main": Regression()})
+    first, second = ((each.folder / FINAL / f"{SNAPSHOT}.safetensors").read_bytes() for each in (whole, job))
+    assert first == second
 
 
 def test_final_weights_of_another_architecture_are_refused_by_name(tmp_path):
@@ -674,13 +700,22 @@ def test_an_objective_has_a_rate_relative_to_the_configured_one(tmp_path):
     assert part == pytest.approx(0.25 * whole, rel=1e-5)
 
 
-def test_the_time_left_follows_from_the_mean_time_of_the_steps_so_far(tmp_path, monkeypatch):
-    clock, reports = itertools.count(100.0, 2.0), []  # two seconds between two looks at it: one a report
+def test_the_time_left_follows_from_the_median_of_recent_steps_so_a_slow_first_step_does_not_count(
+    tmp_path, monkeypatch
+):
+    clock, reports, steps = itertools.chain([0.0], itertools.count(90.0, 2.0)), [], []
     monkeypatch.setattr("ddmi_core.training.trainer.time.monotonic", lambda: next(clock))
-    job = stage(tmp_path, evolve(CONFIG, steps=6, log=2), progress=reports.append)
+    job = stage(
+        tmp_path,
+        evolve(CONFIG, steps=6, log=2),
+        progress=reports.append,
+        stepped=lambda step, left: steps.append((step, left)),
+    )
     train(job, {"main": Regression()})
-    assert [report.seconds_left for report in reports] == pytest.approx([2 / 2 * 4, 4 / 4 * 2, 0.0])
-    assert [record["steps_per_second"] for record in job.log.records()] == [1.0, 1.0, 1.0]
+    assert steps == [(1, None), (2, 8.0), (3, 6.0), (4, 4.0), (5, 2.0), (6, 0.0)]
+    assert [report.seconds_left for report in reports] == [8.0, 4.0, 0.0]
+    assert [report.signals_per_second for report in reports] == [CONFIG.batch / 2] * 3
+    assert [record["steps_per_second"] for record in job.log.records()] == [0.022, 0.042, 0.06]
 
 
 def test_the_speed_of_a_resumed_training_counts_its_own_steps(tmp_path, monkeypatch):
@@ -689,7 +724,7 @@ def test_the_speed_of_a_resumed_training_counts_its_own_steps(tmp_path, monkeypa
     monkeypatch.setattr("ddmi_core.training.trainer.time.monotonic", lambda: next(clock))
     job = stage(tmp_path)
     train(job, {"main": Regression()})
-    assert [record["steps_per_second"] for record in job.log.records()][1:] == [1.0, 1.25, 1.333]
+    assert [record["steps_per_second"] for record in job.log.records()][1:] == [0.5] * 3
 
 
 def test_losses_of_several_batches_are_averaged_part_by_part_where_they_are_present():

@@ -20,7 +20,9 @@ import torch
 from ddmi_core._version import __version__
 from ddmi_core.allowance import cores
 from ddmi_core.errors import DdmiError
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
+from ddmi_core.progress import doing
 from ddmi_core.runs.bench.bench_result import BenchResult, Machine, Measurement, repeated
 from ddmi_core.runs.bench.field_speed import WIDE, default_field, field_speed
 from ddmi_core.runs.bench.products import product_rates
@@ -41,6 +43,7 @@ class _Bench:
     def __init__(self, device: torch.device) -> None:
         self.device, self.found, self.left_out = device, list[Measurement](), list[str]()
 
+    @doing("matrix products")
     def products(self) -> float:
         """Rates of matrix products; returns that of float32."""
         fastest = {}
@@ -51,6 +54,7 @@ class _Bench:
             fastest[dtype] = max(rates)
         return fastest[torch.float32]
 
+    @doing("sampling")
     def samples(self, model: Model) -> None:
         """Sampling of latents and decoding, with the run's sampler."""
         sampling = model.config.sampling
@@ -60,6 +64,7 @@ class _Bench:
         note = f"{SAMPLES} at once, {sampling.sampler}:{sampling.steps}, guidance {sampling.guidance:g}"
         self.found.append(Measurement("samples", "per s", [SAMPLES / one for one in times], note=note))
 
+    @doing("renders")
     def renders(self, model: Model) -> None:
         """A sample as a file of the domain's first type: the native view, then time and memory of larger ones."""
         field, views = model.sample(1), {"native": None}
@@ -87,6 +92,7 @@ class _Bench:
                     self.left_out.append(f"larger views: {name} takes over {SLOW:g} s")
                     return
 
+    @doing("training steps")
     def training(self, model: Model) -> None:
         """Training steps of both stages in each precision."""
         precisions = ("fp32", "bf16") if native_bf16(self.device) else ("fp32",)
@@ -103,6 +109,7 @@ class _Bench:
                     Measurement(name, "per s", [1 / one for one in times], note=f"batch of {config.batch}")
                 )
 
+    @doing("two processes")
     def processes(self, pairs: Pairs) -> None:
         """Two processes of a training."""
         try:
@@ -111,6 +118,7 @@ class _Bench:
             self.left_out.append(str(error))
 
 
+@doing("benchmark")
 def measure_speed(run: Path | None = None, plugin: str = "", points: int = 0) -> BenchResult:
     """Measure matrix products, and the model of a run or the weights of a plugin; or fields of two default readouts.
 

@@ -14,6 +14,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
+from ddmi_core.progress import doing
 from ddmi_core.runs.bench.bench_result import Measurement, enough, timed
 
 POINTS, GPU_POINTS = 1 << 16, 1 << 21  # of a lattice, about
@@ -40,6 +41,7 @@ def default_field(width: int = 0) -> Field:
 
 
 @torch.inference_mode()
+@doing("fields")
 def field_speed(field: Field, rate: float, points: int = 0, name: str = "field") -> list[Measurement]:
     """Measurements of one field (B = 1).
 

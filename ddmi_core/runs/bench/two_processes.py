@@ -17,7 +17,8 @@ import torch
 from attrs import evolve
 
 from ddmi_core.errors import DdmiError
-from ddmi_core.model.model import Model, load
+from ddmi_core.model.loading import load
+from ddmi_core.model.model import Model
 from ddmi_core.runs.bench.bench_result import Measurement
 from ddmi_core.runs.bench.training_speed import STAGES, objectives, step_times
 

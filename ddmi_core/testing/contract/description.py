@@ -11,7 +11,7 @@ import torch
 from ddmi_core.api.domain import API_VERSION, accepted_versions
 from ddmi_core.errors import DdmiError, PluginError
 from ddmi_core.model.build import build_autoencoder
-from ddmi_core.model.model import assemble
+from ddmi_core.model.loading import assemble
 from ddmi_core.model.provenance import load_stage
 from ddmi_core.model.run_folder import pretrained, read_config
 from ddmi_core.parts.domain_parts import AnyParts, DomainParts, build_parts, implementation

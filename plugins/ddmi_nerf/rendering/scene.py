@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
-from ddmi_core.api import Field
+from ddmi_core.api import Artefact, Field
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.rendering.occupancy_grid import CELLS, OccupancyGrid
 from ddmi_nerf.rendering.radiance import FieldRadiance, Radiance
@@ -87,8 +87,8 @@ class Scene:
         return torch.where(length > 0, slope / torch.where(length > 0, length, 1), 0)
 
 
-@frozen(eq=False)
-class Picture:
+@frozen(eq=False, repr=False)
+class Picture(Artefact):
     """A rendered view as NumPy arrays: the artefact of the domain."""
 
     colour: Floats  # (H, W, 3), in [-1, 1], over the background
@@ -96,7 +96,7 @@ class Picture:
     depth: Floats  # (H, W), mean distance along the ray from the camera; 0 where opacity is 0
     normals: Floats  # (H, W, 3), outward unit vectors in the world; zeros where opacity is below 0.5
     camera: Camera
-    scene: Scene | None = None  # the rendered scene; None for images from a data set
+    scene: Scene | None = field(default=None, repr=False)  # the rendered scene; None for images from a data set
 
     @staticmethod
     def of(scene: Scene, camera: Camera) -> Picture:

@@ -2,7 +2,7 @@
 
 A fourth variant moves capacity from the basis fields to the readout.
 
-    python benchmarks/ablation.py --steps 600 --seeds 0 1 2
+    python studies/ablation.py --steps 600 --seeds 0 1 2
 
 Every variant trains for the same number of steps on the same batches. The readouts of the first three variants have the
 same depth and width. The table gives the held-out reconstruction at the trained size and at the largest drawn size.

@@ -1,7 +1,7 @@
 """Compares settings of the denoiser on the autoencoder of one run, each trained for the same time or steps.
 
-    python benchmarks/compare_denoisers.py runs/image --seconds 120
-    python benchmarks/compare_denoisers.py runs/image --steps 1500 --seeds 0 1 2 \
+    python studies/compare_denoisers.py runs/image --seconds 120
+    python studies/compare_denoisers.py runs/image --steps 1500 --seeds 0 1 2 \
         --variant "" --variant "diffusion.copies=1" --variant "diffusion.copies=1 diffusion.latents=fresh"
 
 Each variant is a list of settings as for `--set`, separated by spaces; the empty variant has the settings of the run.
@@ -32,7 +32,8 @@ from ddmi_core.model import latent_cache, run_folder
 from ddmi_core.model.build import build_autoencoder, build_condition, build_diffusion
 from ddmi_core.model.data import load_data
 from ddmi_core.model.latent_store import Encoding
-from ddmi_core.model.model import Model, assemble
+from ddmi_core.model.loading import assemble
+from ddmi_core.model.model import Model
 from ddmi_core.model.provenance import AUTOENCODER, load_stage
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.registry.registry import domain_named
