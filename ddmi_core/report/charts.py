@@ -8,9 +8,12 @@ from math import floor, isfinite, log10
 
 from attrs import frozen
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 460, 230, 56, 34, 12, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 460, 230, 72, 34, 12, 12
 LARGEST = 1e99  # largest value on a logarithmic axis; the smallest is its inverse
-COLOURS = ("#2457a6", "#c2571a", "#3b7d3f", "#7a3e9d", "#a62449", "#5b6770", "#b08800")
+# Of at least 3.5 times the brightness of the cards of a report, or less by that, in light and dark.
+COLOURS = ("#3f78cf", "#c9651f", "#3f8f47", "#9a5fc0", "#cc4a6c", "#6d7f8b", "#a07c00")
+DASHES = ("", "7 3", "2 3", "9 3 2 3")  # lines and markers that cover each other stay visible
+ROW, SWATCH, LETTER = 15, 22, 7  # of the legend: height, length of a piece of line, width of a letter
 
 
 @frozen
@@ -28,8 +31,10 @@ def chart(lines: Sequence[Line], x_label: str, y_label: str, log_x: bool = False
     lines = [line for line in lines if line.points]
     if not lines:
         return "<p>no data</p>"
+    legend, rows = _legend([line.name for line in lines])
+    top = TOP + ROW * rows
     xs = _Scale([x for line in lines for x, _ in line.points], log_x, LEFT, WIDTH - RIGHT)
-    ys = _Scale([y for line in lines for _, y in line.points], log_y, HEIGHT - BOTTOM, TOP)
+    ys = _Scale([y for line in lines for _, y in line.points], log_y, HEIGHT - BOTTOM, top)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} over {escape(x_label)}">']
     for value, text in ys.ticks():
         at = ys(value)
@@ -40,18 +45,38 @@ def chart(lines: Sequence[Line], x_label: str, y_label: str, log_x: bool = False
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 3}" text-anchor="middle">{escape(x_label)}</text>'
     )
-    for number, line in enumerate(lines):
+    middle = (top + HEIGHT - BOTTOM) / 2
+    parts.append(
+        f'<text transform="translate(14 {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
+    )
+    for number, (line, (left, low)) in enumerate(zip(lines, legend, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
+        style = f'stroke="{colour}" stroke-dasharray="{DASHES[number % len(DASHES)]}"'
         path = " ".join(f"{xs(x):.1f},{ys(y):.1f}" for x, y in line.points)
         if len(line.points) > 1:
-            parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
+            parts.append(f'<polyline points="{path}" fill="none" {style} stroke-width="1.6"/>')
         if line.markers or len(line.points) == 1:
-            parts += [f'<circle cx="{xs(x):.1f}" cy="{ys(y):.1f}" r="3" fill="{colour}"/>' for x, y in line.points]
-        parts.append(
-            f'<text x="{WIDTH - RIGHT - 4}" y="{TOP + 12 + 14 * number}" text-anchor="end" fill="{colour}">'
-            f"{escape(line.name)}</text>"
-        )
+            ring = f'r="{2.2 + 1.3 * (number % 3):.1f}" fill="none" stroke="{colour}" stroke-width="1.6"'
+            parts += [f'<circle cx="{xs(x):.1f}" cy="{ys(y):.1f}" {ring}/>' for x, y in line.points]
+        if rows:
+            parts.append(f'<path d="M{left:.0f} {low - 4}h{SWATCH}" {style} stroke-width="2.4"/>')
+            parts.append(f'<text x="{left + SWATCH + 5:.0f}" y="{low}">{escape(line.name)}</text>')
     return "".join([*parts, "</svg>"])
+
+
+def _legend(names: Sequence[str]) -> tuple[list[tuple[float, int]], int]:
+    """Left end and base line of each entry above the plot, and the number of rows; none for a single line."""
+    if len(names) < 2:
+        return [(0.0, 0)] * len(names), 0
+    places: list[tuple[float, int]] = []
+    left, row = float(LEFT), 0
+    for name in names:
+        width = SWATCH + 5 + LETTER * len(name) + 14
+        if left > LEFT and left + width > WIDTH:
+            left, row = float(LEFT), row + 1
+        places.append((left, TOP + 6 + ROW * row))
+        left += width
+    return places, row + 1
 
 
 class _Scale:

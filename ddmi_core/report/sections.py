@@ -101,8 +101,10 @@ def sampling(context: ReportContext) -> str:
 
 
 def training(context: ReportContext) -> str:
-    """Losses of both stages."""
-    return _section("training", _curves(RunFolder(context.run)))
+    """Losses of both stages; their settings alone for published weights, which have no log."""
+    config = context.model.config
+    stages = {"autoencoder": config.autoencoder.training, "denoiser": config.diffusion.training}
+    return _section("training", _curves(RunFolder(context.run)), stages)
 
 
 def _section(name: str, *values: Any) -> str:
@@ -120,7 +122,12 @@ def _curves(folder: RunFolder) -> list[tuple[str, str]]:
     return [
         (
             stage,
-            chart([Line(name, tuple(points)) for name, points in lines.items()], "step", "loss", log_y=True),
+            chart(
+                [Line(name, tuple(points)) for name, points in lines.items()],
+                "step",
+                ", ".join(lines) if len(lines) == 1 else "value",
+                log_y=True,
+            ),
         )
         for stage, lines in stages.items()
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,7 +22,8 @@ from ddmi_core.parts.media import playable
 from ddmi_core.viewer.params import MOST_SAMPLES, Mixture, Query, Sample, SampleRequest
 
 BATCHES, FIELDS = 32, 64  # cached
-LARGEST_SIDE = 2048  # pixels of a request
+LARGEST_SIDE = 2048  # pixels of a request, and cells along an axis of a size
+LONGEST_SIZE = 60  # characters of a size
 Pause = Callable[[], None]  # lets other requests use the model, and raises what ends the work
 PARALLEL = 1e-4  # radians; nearer to 0 or half a turn, the arc between two vectors is undefined
 
@@ -84,6 +86,7 @@ class Session:
                 "aspect": panel.aspect,
             },
             "views": [label for label, _ in self.views],
+            "largest": LARGEST_SIDE,
             "plays": playable(self._player) if self._player else "",
             "files": list(model.parts.exporters()),
         }
@@ -210,9 +213,19 @@ class Session:
         return batch
 
     def _view(self, query: Query) -> Any:
-        """The domain's view with a number from 1; 0 is the native view."""
+        """The view of a `size`, as of `--size`, or the domain's view with a number from 1; 0 is the native view."""
+        if size := query.text("size").strip():
+            return self._sized(size)
         number = query.whole("view", 0, len(self.views), 0)
         return self.views[number - 1][1] if number else None
+
+    def _sized(self, size: str) -> Any:
+        """The domain's view for a size, with limits for a page that answers one request at a time."""
+        if len(size) > LONGEST_SIZE:
+            raise RequestError(f"the size has {len(size)} characters; the limit is {LONGEST_SIZE}")
+        if any(int(number) > LARGEST_SIDE for number in re.findall("[0-9]+", size)):
+            raise RequestError(f"size {size!r}: this page goes up to {LARGEST_SIDE}. Fix: use `ddmi sample --size`")
+        return self.model.parts.parse_view(size)
 
     @property
     def _player(self) -> str:

@@ -125,6 +125,13 @@ def test_a_mirrored_vector_field_changes_the_sign_of_one_component():
     torch.testing.assert_close(found[1::2], level[1::2])  # mirrored expansions stay as they are
 
 
+def test_arrays_of_a_field_have_the_shapes_that_the_page_says():
+    names = code("how-to/output-files.md", "arrays")
+    assert names["pixels"].shape == (96, 128, 3)
+    assert names["points"].shape == (1, 1000, 3)
+    assert abs(names["pixels"]).max() <= 1
+
+
 def test_times_of_steps_are_a_row_of_the_table(monkeypatch, capsys):
     for folder in (ROOT / "examples", ROOT / "benchmarks"):
         monkeypatch.syspath_prepend(folder)

@@ -276,7 +276,70 @@ def test_a_page_asks_for_pictures_that_a_program_makes() -> None:
     assert [name for name in names if f'"{name}": ' not in program and name != "report"] == []
 
 
+def test_the_first_page_shows_what_its_commands_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    Image = pytest.importorskip("PIL.Image")
+    monkeypatch.syspath_prepend(DOCS)
+    gallery = importlib.import_module("gallery")
+    page = (DOCS / "index.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\(assets/(gallery-\w+)\.gif\)\n\n```bash\n(ddmi .*)\n```", page)
+    assert {name: shlex.split(command) for name, command in shown} == {
+        name: shlex.split(command) for name, command in gallery.COMMANDS.items()
+    }
+    for name, _ in shown:
+        path = DOCS / "assets" / f"{name}.gif"
+        assert path.stat().st_size <= gallery.LARGEST
+        with Image.open(path) as picture:
+            assert picture.n_frames > 10
+
+
+def test_a_row_of_animations_moves_and_repeats_in_the_same_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Image = pytest.importorskip("PIL.Image")
+    monkeypatch.syspath_prepend(DOCS)
+    gallery = importlib.import_module("gallery")
+    colours = [(8 * number, 255 - 8 * number, 40) for number in range(30)]
+    still = [Image.new("RGB", (20, 20), colour) for colour in colours]
+    for name in ("a", "b"):
+        still[0].save(tmp_path / f"{name}.gif", save_all=True, append_images=still[1:], duration=60, loop=0)
+    frames, duration = gallery.animation([tmp_path / "a.gif", tmp_path / "b.gif"])
+    assert len(frames) == gallery.LONGEST
+    assert duration == pytest.approx(30 * 60 / gallery.LONGEST, abs=1)
+    right = gallery.TILE + gallery.GAP
+    middle = gallery.TILE // 2
+    for frame in frames:
+        drawn = frame.convert("RGB")
+        assert drawn.size == (right + gallery.TILE, gallery.TILE)
+        assert drawn.getpixel((middle, middle)) == drawn.getpixel((right + middle, middle))
+    assert len({frame.convert("RGB").getpixel((middle, middle)) for frame in frames}) == gallery.LONGEST
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [
+        ("CUDA out of memory", "how-to/memory-and-time.md"),
+        ("out of memory", "how-to/troubleshooting.md"),
+        ("licence", "explanation/licence.md"),
+        ("cite", "explanation/licence.md"),
+        ("floaters", "how-to/faq.md"),
+        ("fine-tune", "how-to/faq.md"),
+        ("blurry", "how-to/troubleshooting.md"),
+        ("NaN", "how-to/troubleshooting.md"),
+        ("SLURM", "how-to/several-processes.md"),
+        ("Windows", "how-to/install.md"),
+        ("Docker", "how-to/install.md"),
+        ("export", "how-to/output-files.md"),
+    ],
+)
+def test_words_that_people_search_for_are_on_the_page_that_answers(words: str, page: str) -> None:
+    assert words.lower() in (DOCS / page).read_text(encoding="utf-8").lower()
+
+
 def test_the_site_needs_no_network() -> None:
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert "font: false" in settings
     assert "http" not in settings
+    # The plugin `offline` would load this script of its own from elsewhere.
+    (shim,) = re.findall(r"polyfills: \[(\S*iframe-worker\S*)\]", settings)
+    assert "Worker" in (DOCS / shim).read_text(encoding="utf-8")
+    assert "http" not in (DOCS / shim).read_text(encoding="utf-8")

@@ -28,8 +28,8 @@ def drawn(svg: str) -> list[list[tuple[float, float]]]:
 def ticks(svg: str) -> tuple[list[str], list[str]]:
     """Texts along both axes, without the label and the names of lines."""
     texts = list(ElementTree.fromstring(svg).iter("text"))
-    y = [t.text for t in texts if t.attrib.get("text-anchor") == "end" and "fill" not in t.attrib]
-    x = [t.text for t in texts if t.attrib.get("text-anchor") == "middle"][:-1]
+    y = [t.text for t in texts if t.attrib.get("text-anchor") == "end"]
+    x = [t.text for t in texts if t.attrib.get("text-anchor") == "middle" and "transform" not in t.attrib][:-1]
     return x, y
 
 
@@ -87,6 +87,38 @@ def test_lines_share_axes_and_have_colours_and_names_of_their_own():
     assert COLOURS[0] in svg
     assert COLOURS[1] in svg
     assert "two <&>" in [text.text for text in ElementTree.fromstring(svg).iter("text")]
+
+
+def test_the_legend_has_the_colour_and_dashes_of_each_line_and_covers_no_point():
+    names = [f"sampler {number}" for number in range(9)]
+    lines = [Line(name, ((1, 2.0), (3, 4.0))) for name in names]
+    svg = chart(lines, "evaluations", "distance")
+    root = ElementTree.fromstring(svg)
+
+    def style(element):
+        return element.attrib["stroke"], element.attrib["stroke-dasharray"]
+
+    swatches, drawn_lines = list(root.iter("path")), list(root.iter("polyline"))
+    assert [style(swatch) for swatch in swatches] == [style(line) for line in drawn_lines]
+    assert len({style(line) for line in drawn_lines}) == len(lines)
+    entries = [text for text in root.iter("text") if text.text in names]
+    highest = min(y for line in drawn(svg) for _, y in line)
+    for text, swatch in zip(entries, swatches, strict=True):
+        assert float(text.attrib["y"]) < highest
+        assert swatch.attrib["d"].startswith("M")
+        assert float(text.attrib["x"]) + 7 * len(text.text) <= WIDTH
+
+
+def test_markers_of_neighbours_that_coincide_are_all_visible():
+    root = ElementTree.fromstring(chart([Line(name, ((1, 2.0),)) for name in ("ddim", "euler", "heun")], "x", "y"))
+    rings = list(root.iter("circle"))
+    assert {ring.attrib["fill"] for ring in rings} == {"none"}
+    assert len({ring.attrib["r"] for ring in rings}) == len({ring.attrib["stroke"] for ring in rings}) == 3
+
+
+def test_both_axes_have_their_label():
+    root = ElementTree.fromstring(chart([Line("loss", ((0, 1.0), (1, 2.0)))], "step", "loss"))
+    assert [text.text for text in root.iter("text") if text.text in ("step", "loss")] == ["step", "loss"]
 
 
 def test_labels_are_escaped():

@@ -96,7 +96,9 @@ class Browser:
     def open(self, url: str) -> None:
         """Go to a page and wait until it is loaded."""
         self("Page.navigate", url=url)
-        self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
+        self.wait(
+            f"location.href.split('#')[0] === {json.dumps(url.split('#')[0])} && document.readyState === 'complete'"
+        )
 
     def js(self, expression: str) -> Any:
         """Value of an expression on the page; promises are awaited."""

@@ -121,6 +121,20 @@ def test_a_sample_is_saved_as_the_domain_writes_it(page, model, session):
         assert other.shape == (*size, 1)
 
 
+def test_a_size_is_that_of_the_command_and_has_a_limit(page, model, session):
+    (name,) = page.samples(n=1, seed=7, steps=2)
+    asked = "x".join(str(side + 3) for side in model.renderer.native)
+    saved = np.load(io.BytesIO(page.get(f"/file?a={name}&suffix=.npy&size={asked}")[2]))
+    assert saved.shape == (*model.parts.parse_view(asked), 1)
+    largest = json.loads(page.get("/about")[2])["largest"]
+    assert f"up to {largest}. Fix: use `ddmi sample --size`" in page.told(
+        f"/file?a={name}&suffix=.npy&size={largest + 1}"
+    )
+    assert "the limit is 60" in page.told(f"/file?a={name}&suffix=.npy&size={'9' * 5000}")
+    assert "the limit is 60" in page.told(f"/file?a={name}&suffix=.npy&size={'-' * 61}")
+    assert "size" in page.told(f"/file?a={name}&suffix=.npy&size=large")
+
+
 def test_what_browsers_play_is_played(model):
     exporters = dict.fromkeys((".npy", ".wav"), formula_domains.write)
     for page in served(Session(model_variant(model, exporters=returning(exporters)), "tiny")):

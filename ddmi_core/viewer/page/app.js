@@ -25,7 +25,7 @@ async function into(element, blob) {
     forget(element);
     const mesh = element.mesh = paints().load(buffer);
     canvas.width = canvas.height = 256;
-    const turn = (azimuth) => paints().draw(mesh, { ...START, azimuth, distance: 0.92 }, canvas);
+    const turn = (azimuth) => paints().draw(mesh, { ...START, azimuth }, canvas);
     turn(START.azimuth);
     element.onpointermove = (event) => turn(START.azimuth + (event.offsetX / element.clientWidth - 0.5) * 3);
     element.onpointerleave = () => turn(START.azimuth);
@@ -55,10 +55,42 @@ const wanted = () => ({
   guidance: about.guidance === null ? null : $("guidance").value,
 });
 
+/** Write the controls, the selected sample and its view into the address, which then leads back to them. */
+function remember() {
+  const values = { ...wanted(), sample: state.chosen, ...stage.resolution(), ...stage.place() };
+  const kept = Object.entries(values).filter(([, value]) => value !== null && value !== "");
+  history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+}
+
+/** Set the controls, the selected sample and its view from the address. */
+function recall() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const id of ["seed", "n", "steps", "guidance", "condition"]) {
+    if (!given.has(id) || !$(id)) continue;
+    $(id).value = given.get(id);
+    if ($(id).type === "range") $(id).oninput();
+  }
+  state.chosen = Math.max(0, Math.floor(+given.get("sample"))) || 0;
+  $("size").value = given.get("size") ?? "";
+  $("detail").value = given.has("size") ? "other" : given.get("view") ?? 0;
+  if ($("detail").selectedIndex < 0) $("detail").value = 0;
+  sized();
+  stage.go(given);
+}
+
+/** Take the size of files, playback and meshes from its two controls. */
+function sized() {
+  const other = $("detail").value === "other";
+  $("size").hidden = !other;
+  stage.size = other ? $("size").value.trim() : "";
+  stage.detail = other ? 0 : +$("detail").value;
+}
+
 async function generate() {
   const began = performance.now();
   $("progress").hidden = false;
   $("gallery").classList.add("old");
+  stage.wait();
   try {
     const names = await sample(wanted(), (step, steps) => { $("progress").firstElementChild.style.width = `${(100 * step) / steps}%`; });
     if (!names) return;
@@ -70,6 +102,7 @@ async function generate() {
     choose(Math.min(state.chosen, names.length - 1));
     ["a", "b"].forEach((letter, number) => { if (!state.pinned[letter]) end(letter, names[Math.min(number, names.length - 1)]); });
   } catch (error) {
+    stage.fresh();
     complain(error);
   }
   $("progress").hidden = true;
@@ -83,9 +116,8 @@ function cards() {
   for (const old of gallery.children) forget(old);
   gallery.replaceChildren(...state.names.map((name, number) => {
     const card = document.createElement("div");
-    Object.assign(card, { className: "card", role: "option", tabIndex: 0, title: `sample ${number}` });
+    Object.assign(card, { className: "card", role: "option", tabIndex: -1, title: `sample ${number}` });
     card.onclick = () => choose(number);
-    card.onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(number); } };
     if (about.plays.startsWith("audio/")) card.append(hearing(name));
     return card;
   }));
@@ -102,8 +134,8 @@ function cards() {
 
 const player = new Audio();
 function hearing(name) {
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "hear", textContent: "▶", title: "Play" });
+  const button = document.createElement("span"); // for the mouse; the player of the selected sample is for the keyboard
+  Object.assign(button, { className: "hear", textContent: "▶", title: "Play", ariaHidden: "true" });
   button.onclick = async (event) => {
     event.stopPropagation();
     try {
@@ -122,6 +154,7 @@ function hearing(name) {
 function marks() {
   [...$("gallery").children].forEach((card, number) => {
     card.ariaSelected = String(!state.mixing && number === state.chosen);
+    card.tabIndex = number === state.chosen ? 0 : -1;
     card.querySelector(".mark")?.remove();
     const letters = ["a", "b"].filter((letter) => state.ends[letter] === state.names[number]).join("").toUpperCase();
     if (!letters) return;
@@ -137,8 +170,23 @@ function choose(number) {
   sway(false);
   $("mix").value = 0;
   $("mix-shown").textContent = "";
-  stage.show({ a: state.names[number] });
+  stage.show({ a: state.names[number] }, false, described(`sample ${number}`));
   marks();
+  remember();
+}
+
+/** What the large picture shows, in words. */
+const described = (what) => [what, `seed ${$("seed").value}`, $("condition")?.value.trim()].filter(Boolean).join(", ");
+
+/** Number of the sample that a key leads to from the selected one, or `undefined`. */
+function led(key, inside) {
+  const count = state.names.length, columns = getComputedStyle($("gallery")).gridTemplateColumns.split(" ").length;
+  const by = { ArrowRight: 1, ArrowLeft: -1, ...(inside && { ArrowDown: columns, ArrowUp: -columns }) }[key];
+  if (inside && key === "Home") return 0;
+  if (inside && key === "End") return count - 1;
+  if (by === undefined || !count) return undefined;
+  const next = state.chosen + by;
+  return Math.abs(by) === 1 ? (next + count) % count : next >= 0 && next < count ? next : undefined;
 }
 
 async function end(letter, name) {
@@ -155,7 +203,8 @@ function mix(brief) {
   const share = +$("mix").value;
   state.mixing = true;
   $("mix-shown").textContent = `${Math.round(100 * share)} %`;
-  stage.show({ a: state.ends.a, b: state.ends.b, mix: share, through: $("through").value }, brief);
+  const shown = described(`${Math.round(100 * share)} % of the way from A to B`);
+  stage.show({ a: state.ends.a, b: state.ends.b, mix: share, through: $("through").value }, brief, shown);
   marks();
 }
 
@@ -234,17 +283,25 @@ async function start() {
     $("seed").value = String(crypto.getRandomValues(new Uint32Array(1))[0]);
     generate();
   };
-  $("detail").append(new Option("native", 0), ...about.views.map((label, number) => new Option(label, number + 1)));
-  $("detail").onchange = () => { stage.detail = +$("detail").value; stage.show(stage.what); };
+  $("detail").append(new Option("native", 0), ...about.views.map((label, number) => new Option(label, number + 1)), new Option("other ...", "other"));
+  const limit = `any, up to ${about.largest}`;
+  Object.assign($("size"), { placeholder: limit, title: `As --size of ddmi sample: ${limit} cells along an axis` });
+  $("detail").onchange = $("size").onchange = () => {
+    sized();
+    if ($("detail").value === "other" && !stage.size) return $("size").focus();
+    stage.show(stage.what, false, stage.words);
+    remember();
+  };
   $("save").append(...about.files.map((suffix) => new Option(suffix.slice(1), suffix)));
   $("save").onchange = async () => {
     const suffix = $("save").value;
     $("save").value = "";
     try {
-      const blob = await ask("/file", { ...stage.what, view: stage.detail, suffix }, "file");
+      const blob = await (suffix === "view" ? stage.snapshot() : ask("/file", { ...stage.what, ...stage.resolution(), suffix }, "file"));
       if (!blob) return;
       const link = document.createElement("a"), number = state.mixing ? "mixture" : state.chosen;
-      Object.assign(link, { href: URL.createObjectURL(blob), download: `${about.domain}-${$("seed").value}-${number}${suffix}` });
+      const ending = suffix === "view" ? "-shown.png" : suffix;
+      Object.assign(link, { href: URL.createObjectURL(blob), download: `${about.domain}-${$("seed").value}-${number}${ending}` });
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     } catch (error) {
@@ -253,6 +310,7 @@ async function start() {
   };
   for (const letter of ["a", "b"]) {
     $(`end-${letter}`).dataset.name = letter.toUpperCase();
+    $(`end-${letter}`).ariaLabel = `use the selected sample as ${letter.toUpperCase()}`;
     $(`end-${letter}`).onclick = () => { state.pinned[letter] = true; end(letter, state.names[state.chosen]); };
   }
   $("mix").oninput = () => { sway(false); mix(true); };
@@ -260,10 +318,17 @@ async function start() {
   $("through").onchange = () => mix(false);
   $("sway").onclick = () => sway(!swaying);
   document.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (by && !/INPUT|SELECT|AUDIO/.test(event.target.tagName)) choose((state.chosen + by + state.names.length) % state.names.length);
+    const inside = $("gallery").contains(event.target);
+    if (event.defaultPrevented || /INPUT|SELECT|AUDIO/.test(event.target.tagName)) return;
+    const number = led(event.key, inside) ?? (inside && /^( |Enter)$/.test(event.key) ? state.chosen : undefined);
+    if (number === undefined) return;
+    event.preventDefault();
+    choose(number);
+    if (inside) $("gallery").children[number].focus();
   });
-  stage = new Stage(panel, about.plays, paints, complain);
+  stage = new Stage(panel, about.plays, paints, complain, remember);
+  recall();
+  addEventListener("hashchange", () => { recall(); generate(); });
   await generate();
 }
 

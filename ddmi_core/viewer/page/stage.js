@@ -8,15 +8,23 @@ const SETTLED = 140; // milliseconds without movement that count as rest
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const $ = (id) => document.getElementById(id);
 
+const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+
+/** A visible part inside [-1, 1], no narrower than single precision allows. */
+function kept({ x, y, half }) {
+  const width = clamp(half, NARROWEST, 1);
+  return { x: clamp(x, width - 1, 1 - width), y: clamp(y, width - 1, 1 - width), half: width };
+}
+
 export class Stage {
-  constructor(panel, plays, painter, complain) {
-    Object.assign(this, { panel, plays, painter, complain });
+  constructor(panel, plays, painter, complain, placed) {
+    Object.assign(this, { panel, plays, painter, complain, placed });
     this.box = $("stage"); this.canvas = $("canvas"); this.clip = $("clip"); this.still = $("still"); this.sound = $("sound");
     this.box.classList.add(panel.gesture);
     this.camera = { ...START };
     this.area = { x: 0, y: 0, half: 1 };
     this.at = panel.sliders.map(() => 0);
-    this.what = null; this.detail = 0; this.busy = false; this.waiting = false; this.mesh = null; this.whole = null; this.last = null;
+    this.what = null; this.words = ""; this.detail = 0; this.size = ""; this.busy = false; this.waiting = false; this.mesh = null; this.whole = null; this.last = null;
     this.sliders();
     this.gestures();
     this.movie = plays.startsWith("video/") && panel.gesture === "zoom";
@@ -27,15 +35,69 @@ export class Stage {
     new ResizeObserver(() => { this.draw(); this.refresh(true); }).observe(this.box);
   }
 
-  /** Show a sample or a mixture: `values` are request parameters, `brief` is set while they change. */
-  show(values, brief = false) {
+  /** Show a sample or a mixture: `values` are request parameters, `brief` is set while they change, `words` tell it. */
+  show(values, brief = false, words = "") {
     const playing = !this.clip.hidden;
-    this.what = values; this.whole = null;
+    this.what = values; this.whole = null; this.words = words;
+    this.box.ariaLabel = this.canvas.ariaLabel = this.still.alt = this.clip.ariaLabel = words;
+    if (!brief) this.wait();
     if (brief) this.halt();
     this.refresh(!brief);
     if (this.plays.startsWith("audio/") && !brief) this.listen();
     if (this.movie && !brief && (playing || !this.shown) && !calm.matches) this.play();
     this.shown = true;
+  }
+
+  /** Mark the picture as that of an earlier sample, until `fresh`. */
+  wait() {
+    this.box.classList.add("old");
+    this.box.ariaBusy = "true";
+  }
+
+  fresh() {
+    this.box.classList.remove("old");
+    this.box.ariaBusy = "false";
+  }
+
+  /** Request parameters of the size of files, playback and meshes. */
+  resolution() {
+    return this.size ? { size: this.size } : { view: this.detail };
+  }
+
+  /** The visible part, the camera and the sliders, as texts for the address. */
+  place() {
+    const numbers = (values) => values.map((value) => +value.toPrecision(6)).join(",");
+    const { area: { x, y, half }, camera: { azimuth, elevation, distance }, panel } = this, found = {};
+    if (panel.gesture === "zoom" && half < 1) found.area = numbers([x, y, half]);
+    if (["turn", "orbit"].includes(panel.gesture)) found.camera = numbers([azimuth, elevation, distance]);
+    if (this.at.some((place) => place)) found.at = numbers(this.at);
+    return found;
+  }
+
+  /** Take the visible part, the camera and the sliders from the parameters of an address. */
+  go(given) {
+    const numbers = (name, count) => {
+      const found = (given.get(name) ?? "").split(",").map(Number);
+      return given.has(name) && found.length === count && found.every(Number.isFinite) ? found : null;
+    };
+    const [x, y, half] = numbers("area", 3) ?? [0, 0, 1];
+    const [azimuth, elevation, distance] = numbers("camera", 3) ?? [START.azimuth, START.elevation, START.distance];
+    this.area = kept({ x, y, half });
+    this.camera = { azimuth: azimuth % (2 * Math.PI), elevation: clamp(elevation, -1.5, 1.5), distance: clamp(distance, 0.25, 4) };
+    (numbers("at", this.at.length) ?? this.at.map(() => 0)).forEach((place, number) => {
+      this.at[number] = this.scales[number].input.value = clamp(place, -1, 1);
+      this.scales[number].tell();
+    });
+  }
+
+  /** A PNG of what is shown. */
+  snapshot() {
+    const { still, clip, canvas } = this, shown = clip.hidden ? (still.hidden ? canvas : still) : clip;
+    const copy = document.createElement("canvas");
+    copy.width = shown.videoWidth || shown.naturalWidth || shown.width;
+    copy.height = shown.videoHeight || shown.naturalHeight || shown.height;
+    copy.getContext("2d").drawImage(shown, 0, 0);
+    return new Promise((done) => copy.toBlob(done));
   }
 
   reset() {
@@ -49,13 +111,13 @@ export class Stage {
     this.draw();
     this.refresh(false);
     clearTimeout(this.settle);
-    this.settle = setTimeout(() => this.refresh(true), SETTLED);
+    this.settle = setTimeout(() => { this.refresh(true); this.placed(); }, SETTLED);
   }
 
   parameters(rest) {
     const box = this.box.getBoundingClientRect(), density = (rest ? devicePixelRatio : 0.5);
     const shrink = Math.min(1, MOST_PIXELS / (density * Math.max(box.width, box.height)));
-    const values = { ...this.what, view: this.detail, rest: rest ? 1 : 0,
+    const values = { ...this.what, ...this.resolution(), rest: rest ? 1 : 0,
       rows: Math.max(1, Math.round(box.height * density * shrink)), columns: Math.max(1, Math.round(box.width * density * shrink)) };
     if (this.panel.gesture === "zoom") {
       values.bounds = this.bounds().flat().map((end) => end.toPrecision(9)).join(",");
@@ -75,13 +137,17 @@ export class Stage {
   async refresh(rest) {
     if (!this.what) return;
     if (this.busy && (rest || !this.resting)) { this.waiting = true; this.rest = rest; return; }
-    const turn = (this.turn = (this.turn ?? 0) + 1), bounds = this.bounds();
+    const turn = (this.turn = (this.turn ?? 0) + 1), bounds = this.bounds(), { what } = this;
     this.busy = true;
     this.resting = rest;
     try {
       const blob = await ask("/show", this.parameters(rest), "stage");
-      if (blob && turn === this.turn) await this.take(blob, bounds);
+      if (blob && turn === this.turn) {
+        await this.take(blob, bounds);
+        if (what === this.what) this.fresh();
+      }
     } catch (error) {
+      this.box.ariaBusy = "false";
       this.complain(error);
     }
     if (turn !== this.turn) return;
@@ -127,6 +193,7 @@ export class Stage {
       const [left, wide] = part(now.length - 1, width), [top, high] = part(now.length - 2, height);
       context.drawImage(shown.picture, left, top, wide, high);
     }
+    if (!this.clip.hidden) return;
     const zoom = 1 / this.area.half;
     $("where").textContent = panel.gesture === "zoom" && zoom > 1.01 ? `× ${zoom < 100 ? zoom.toPrecision(2) : Math.round(zoom).toLocaleString()}` : "";
   }
@@ -165,6 +232,11 @@ export class Stage {
     box.addEventListener("dblclick", (event) => this.closer(0.4, place(event)));
     box.addEventListener("keydown", (event) => {
       const step = { "+": 0.7, "=": 0.7, "-": 1 / 0.7 }[event.key];
+      const [right, down] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key] ?? [];
+      if (right !== undefined) {
+        event.preventDefault();
+        this.drag(-0.15 * right, -0.15 * down);
+      }
       if (step) this.closer(step, [0, 0]);
       if (event.key === "0") this.reset();
     });
@@ -191,15 +263,17 @@ export class Stage {
     }
   }
 
-  look({ x, y, half }) {
-    const kept = (middle) => Math.max(half - 1, Math.min(1 - half, middle));
-    this.area = { x: kept(x), y: kept(y), half };
+  look(area) {
+    this.area = kept(area);
     this.halt();
     this.moved();
   }
 
   turned() {
-    if (this.panel.gesture === "turn") this.draw(); else this.moved();
+    if (this.panel.gesture !== "turn") return this.moved();
+    this.draw();
+    clearTimeout(this.settle);
+    this.settle = setTimeout(() => this.placed(), SETTLED);
   }
 
   sliders() {
@@ -218,7 +292,7 @@ export class Stage {
 
   async play() {
     try {
-      const blob = await ask("/play", { ...this.what, view: this.detail }, "play");
+      const blob = await ask("/play", { ...this.what, ...this.resolution() }, "play");
       if (!blob) return;
       URL.revokeObjectURL(this.clip.src);
       this.clip.src = URL.createObjectURL(blob);
@@ -228,6 +302,7 @@ export class Stage {
       await this.clip.play().catch(() => {});
       const follow = () => {
         if (this.clip.hidden) return;
+        $("where").textContent = `▶ ${this.clip.currentTime.toFixed(1)} s`;
         const slowest = this.scales[0];
         if (slowest && this.clip.duration) {
           this.at[0] = Math.min(1, (2 * this.clip.currentTime) / this.clip.duration - 1);
@@ -252,7 +327,7 @@ export class Stage {
 
   async listen() {
     try {
-      const blob = await ask("/play", { ...this.what, view: this.detail }, "play");
+      const blob = await ask("/play", { ...this.what, ...this.resolution() }, "play");
       if (!blob) return;
       URL.revokeObjectURL(this.sound.src);
       this.sound.src = URL.createObjectURL(blob);
