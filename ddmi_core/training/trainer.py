@@ -250,7 +250,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         held = gathered(groups) if sharded else groups
         distributed.on_main(lambda: writer.save(held, writing(f"step-{step:08d}", keep=2), owned=sharded))
 
-    snapshot = round(config.snapshot * config.steps)
+    snapshot = max(1, round(config.snapshot * config.steps)) if config.snapshot else 0
     while step < config.steps:
         losses = {
             name: _advance(player, stage, step, accelerator, watch)

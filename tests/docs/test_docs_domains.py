@@ -138,4 +138,4 @@ def test_the_page_tells_of_every_domain(domains):
     text = PAGE.read_text(encoding="utf-8")
     for domain in domains.domains():
         assert f"### `{domain.name}`" in text
-        assert text.count(f"| `{domain.name}` |") == 2
+        assert text.count(f"| `{domain.name}` |") == 3

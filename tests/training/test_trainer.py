@@ -350,6 +350,8 @@ def test_the_average_after_a_step_is_kept_as_it_would_be_the_last_one_there(tmp_
     assert all(torch.equal(kept[name], ended[name]) for name in ended)
     assert not torch.equal(kept["0.weight"], last["0.weight"])
     assert not checkpoint.load(short.folder / FINAL).has(SNAPSHOT)
+    train(brief := stage(tmp_path / "brief", evolve(config, steps=1, snapshot=0.1)), {"main": Regression()})
+    assert checkpoint.load(brief.folder / FINAL).has(SNAPSHOT)
 
 
 @pytest.mark.parametrize("step", [3, 4, 5, 9])
