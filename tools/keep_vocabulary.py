@@ -17,7 +17,7 @@ from ddmi_core import record_files
 from ddmi_core.conditions.vocabulary import facts_of
 from ddmi_core.evaluation.evaluate import check_data
 from ddmi_core.model.data import load_data
-from ddmi_core.model.model import load
+from ddmi_core.model.loading import load
 from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.training.checkpoint import FINAL, STATE
 
