@@ -29,6 +29,7 @@ def export(
     ] = "pt2",
     overwrite: options.Overwrite = False,
     trust: options.Trust = False,
+    device: options.Device = "",
 ) -> None:
     """Generate fields, and write each as a program from coordinates to values, for PyTorch or ONNX."""
     if sampler is not None:

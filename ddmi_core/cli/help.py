@@ -20,6 +20,7 @@ EXAMPLES = {  # command: an example, and the page of the documentation
     "sample": ("ddmi sample runs/first --out samples -n 8 --size 256", "getting-started.md"),
     "complete": ("ddmi complete runs/first INPUT --observe 'x<0' --out completed", "how-to/complete.md"),
     "conditions": ("ddmi conditions --plugin NAME", "how-to/text.md"),
+    "export": ("ddmi export runs/first --format onnx --out programs", "how-to/embedding.md"),
     "reconstruct": ("ddmi reconstruct runs/first INPUT --out reconstructed", "getting-started.md"),
     "evaluate": ("ddmi evaluate runs/first", "how-to/figures.md"),
     "report": ("ddmi report runs/first", "getting-started.md"),
