@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-DELAY = 2.0  # seconds of work after which a terminal shows it
+DELAY = 2.0  # seconds of a command after which a terminal shows its work
+LEAST = 0.3  # seconds of a part before it is shown, so that the line does not flicker
 LONG = 30.0  # seconds after which a log has lines about a part
 SPINNER = "|/-\\"  # every terminal has them
 RATE = 5  # pictures of the line a second
@@ -41,6 +42,7 @@ class Line:
 
     def __init__(self) -> None:
         self._parts: tuple[Part, ...] = ()
+        self._began = time.monotonic()
         self._process, self._lock = os.getpid(), threading.RLock()
         self._timer: threading.Timer | None = None
         self._live: Live | None = None
@@ -54,7 +56,8 @@ class Line:
             return
         self._parts = tuple(parts)
         if self._timer is None:
-            self._timer = threading.Timer(DELAY, self._show)
+            wait = max(LEAST, self._began + DELAY - time.monotonic())
+            self._timer = threading.Timer(wait, self._show)
             self._timer.daemon = True
             self._timer.start()
 
