@@ -7,9 +7,12 @@ from attrs import field, frozen
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_nerf.rendering.radiance import Radiance, densities
+from ddmi_core.api import Field
+from ddmi_nerf.rendering.radiance import FieldRadiance, Radiance, densities, density
 
 CELLS = 48
+COARSEST = 24  # most blocks along each axis with which bounds of densities begin
+WIDE = 0.4  # share of the cube from which bounds are too wide
 SAMPLES = 2  # along each side of a cell
 THRESHOLDS = (1.0, 0.3, 0.1, 0.03, 0.01)  # of density, tried in turn
 LOST = 0.005  # root mean square of the opacity of skipped cells; for white on black, an error of 46 dB
@@ -43,7 +46,10 @@ class OccupancyGrid:
 
     @staticmethod
     def of(radiance: Radiance, cells: int = CELLS, samples: int = SAMPLES, lost: float = LOST) -> OccupancyGrid:
-        """Build the grid of a medium: cells with a density above a threshold at a sample in them, or next to them.
+        """Build the grid of a medium: cells with a density above a threshold.
+
+        Densities of fields are bounded from above, so no cell with a greater density is left out. They are sampled in
+        the cells and next to them for other media, and where bounds are too wide to leave out most cells.
 
         The threshold is the largest candidate that loses little: the opacity of the skipped cells, summed along each
         row of cells, stays below `lost`.
@@ -55,11 +61,8 @@ class OccupancyGrid:
                 cell's faces and one sub-interval beyond.
             lost: limit of the root mean square of lost opacity; a single row may lose ten times as much.
         """
-        axis = torch.linspace(-1, 1, cells * samples + 1)
-        # NaN densities count as occupied, so that errors stay visible.
-        found = densities(radiance, (axis, axis, axis)).nan_to_num(nan=torch.inf)
-        densest = F.max_pool3d(found[None], samples + 3, samples, 1)[0]
-        mean = F.avg_pool3d(found[None], samples + 1, samples)[0]
+        bounds = _bounds(radiance.field, cells) if isinstance(radiance, FieldRadiance) else None
+        densest, mean = _sampled(radiance, cells, samples) if bounds is None else (bounds, bounds)
         for threshold in THRESHOLDS:
             occupied = densest > threshold
             if _lost(torch.where(occupied, 0, mean)) <= lost:
@@ -91,6 +94,36 @@ class OccupancyGrid:
             middle = torch.zeros(3, device=cells.device)
             return middle, middle
         return cells.amin(dim=0) * (2 / self.cells) - 1, (cells.amax(dim=0) + 1) * (2 / self.cells) - 1
+
+
+def _bounds(field: Field, cells: int) -> Tensor | None:
+    """Upper bounds `(n, n, n)` of the density of a field in cells, or `None` if they are wide or unknown.
+
+    Blocks of cells are halved where their bound is not low; the others share it.
+    """
+    if field.layout.embedding is not None:
+        return None
+    sizes = [cells]
+    while sizes[0] % 2 == 0 and sizes[0] > COARSEST:
+        sizes.insert(0, sizes[0] // 2)
+    found = torch.full((sizes[0],) * 3, torch.inf, device=field.device)
+    for size in sizes:
+        if size > len(found):
+            found = found.repeat_interleave(2, 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
+        z, y, x = (found > THRESHOLDS[-1]).nonzero().unbind(dim=1)
+        _, high = field.boxes([torch.linspace(-1, 1, size + 1)] * 3).at(torch.stack([x, y, z]))
+        # Values that are not finite count as occupied, so that errors stay visible.
+        found[z, y, x] = density(high[0]).nan_to_num(nan=torch.inf)
+        if (found > THRESHOLDS[-1]).float().mean() > WIDE:
+            return None
+    return found
+
+
+def _sampled(radiance: Radiance, cells: int, samples: int) -> tuple[Tensor, Tensor]:
+    """Highest and mean densities `(n, n, n)` at samples in cells; the highest also at those next to them."""
+    axis = torch.linspace(-1, 1, cells * samples + 1)
+    found = densities(radiance, (axis, axis, axis)).nan_to_num(nan=torch.inf)
+    return F.max_pool3d(found[None], samples + 3, samples, 1)[0], F.avg_pool3d(found[None], samples + 1, samples)[0]
 
 
 def _lost(density: Tensor) -> float:
