@@ -13,7 +13,7 @@ from ddmi_nerf.rendering.volume_rendering import absorbed, mean_depth, stopped_a
 
 STEP = 0.02
 STOP = 1e-3  # transmittance below which a ray terminates
-RAYS = 8192  # in a chunk
+RAYS = 32768  # in a chunk
 GROUP = 8  # maximum number of intervals evaluated between two tests for termination
 
 
