@@ -32,6 +32,18 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def speed(session: nox.Session) -> None:
+    """Ratios of fast paths to plain ones, which have to hold, and times beside the baseline, which may differ.
+
+    Arguments after `--` go to pytest; `--benchmark-json=benchmarks/baseline.json` stores a new baseline.
+    """
+    benchmark = ("-p", "pytest_benchmark.plugin", "--benchmark-columns=min,median,max,rounds", "--benchmark-sort=name")
+    baseline = "--benchmark-compare=benchmarks/baseline.json"
+    options = ("--numprocesses=0", "--capture=no", "-p", "no:cacheprovider", *benchmark, baseline)
+    run(session, "pytest", "benchmarks/test_speed.py", *options, *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Lint and format."""
     run(session, "ruff", "check")

@@ -63,7 +63,7 @@ def bench(
     compare: options.Compared = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure the speed of this machine, and of the model of a run or a plugin on it, in 20 to 40 s.
+    """Measure the speed of this machine, and of the model of a run or a plugin on it, in half a minute.
 
     With --compare, print how measurements differ from those in a file of an earlier --json.
     """

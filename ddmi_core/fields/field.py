@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import deepcopy
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,24 +61,32 @@ class Field:
         """Device of the basis fields, on which the field is evaluated."""
         return self.basis[0][0].device
 
-    def __call__(self, coords: Tensor, extra: Tensor | None = None) -> Tensor:
+    def __call__(self, coords: Tensor, extra: Tensor | None = None, patch: Sequence[int] = ()) -> Tensor:
         """Values at coordinates: interpolates and evaluates the whole readout at every point.
 
         Args:
             coords: `(B, N, D)`, in [-1, 1], in the order of the layout's axes; moved to the field's device.
             extra: `(B, N, X)` or `(X,)`; zeros if omitted.
+            patch: cells along each axis, slowest first, if the N points are a regular patch, whose coordinates along
+                an axis depend on the place along that axis alone (`Queries.patch`): the same values in less time.
 
         Returns:
             `(B, N, V)`, on the field's device.
 
         Raises:
-            ValueError: if the coordinates have another number of columns, or another batch size.
+            ValueError: if the coordinates have another number of columns, or another batch size, or the patch has
+                another number of axes or points.
         """
         columns = len(self.layout.axes)
         if coords.ndim != 3 or coords.shape[-1] != columns or coords.shape[0] != len(self):
             raise ValueError(
                 f"coords have shape {tuple(coords.shape)}; this field takes ({len(self)}, N, {columns}), "
                 f"columns {', '.join(self.layout.axes)}"
+            )
+        if patch and (len(patch) != columns or prod(patch) != coords.shape[1]):
+            raise ValueError(
+                f"a patch {tuple(patch)} has {len(patch)} axes and {prod(patch)} points; these coordinates have "
+                f"{columns} axes and {coords.shape[1]} points"
             )
         coords = coords.to(self.device)
         extras = len(self.layout.extra)
@@ -86,7 +95,9 @@ class Field:
         extra = extra.to(coords).expand(*coords.shape[:2], extras)
         join, places = self.readout.config.planes, self.layout.in_planes(coords)
         weights = self.layout.plane_weights(coords)
-        embeddings = [embed(basis, places, self.layout, join, weights) for basis in self.basis]
+        if self.layout.embedding is not None or (coords.requires_grad and torch.is_grad_enabled()):
+            patch = ()  # coordinates of planes that are no patch, or gradients of each point's own
+        embeddings = [embed(basis, places, self.layout, join, weights, patch) for basis in self.basis]
         size = max(1, PIECE // len(self))
         if coords.shape[1] <= size or not torch.is_grad_enabled():
             values: Tensor = self.readout(embeddings, extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from attrs import frozen
@@ -11,6 +12,9 @@ from torch.nn import functional as F
 
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
+
+# Cells of an axis for each point of a patch along it, at most, for interpolation as products with matrices.
+_LONGEST = 2
 
 
 def wrap_around(grid: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -59,7 +63,41 @@ def interpolate(grid: Tensor, coords: Tensor, wraps: Sequence[bool] = (False, Fa
     return sampled.squeeze(2).transpose(1, 2)
 
 
-def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Tensor | None = None) -> Tensor:
+def interpolate_patch(grid: Tensor, axes: Sequence[Tensor], wraps: Sequence[bool] = (False, False)) -> Tensor:
+    """Interpolate one plane on a regular patch, one axis after the other, as products with small matrices.
+
+    The values are those of `interpolate` at all pairs of the coordinates; for patches of about as many cells as the
+    plane, it takes a third to nine tenths of the time on CPUs, with gradients.
+
+    Args:
+        grid: `(B, C, H, W)` or, for a line, `(B, C, W)`.
+        axes: coordinates along W, `(B, n)`, and along H, `(B, m)`; for a line, along W alone; in [-1, 1].
+        wraps: whether each axis is periodic.
+
+    Returns:
+        `(B, m, n, C)`; for a line, `(B, n, C)`.
+    """
+    device = grid.device.type
+    # Weights of bfloat16 would move the points. The device "meta" has no autocast.
+    with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        cells = grid.movedim(1, -1).to(axes[0].dtype)
+        across = axis_taps(axes[0], grid.shape[-1], wraps[0]).matrix(grid.shape[-1])
+        if grid.ndim == 3:
+            return torch.bmm(across, cells)
+        batch, high, wide, channels = cells.shape
+        down = axis_taps(axes[1], high, wraps[1]).matrix(high)
+        rows = torch.bmm(down, cells.reshape(batch, high, -1)).view(-1, wide, channels)
+        return torch.bmm(across.repeat_interleave(down.shape[1], dim=0), rows).view(*down.shape[:2], -1, channels)
+
+
+def embed(
+    basis: Planes,
+    coords: Tensor,
+    layout: Layout,
+    join: str,
+    weights: Tensor | None = None,
+    patch: Sequence[int] = (),
+) -> Tensor:
     """Embedding of one scale: the interpolated planes, summed or concatenated.
 
     Args:
@@ -68,12 +106,16 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Ten
         layout: coordinate columns of each plane, and periodic axes.
         join: `"sum"` or `"concatenate"`.
         weights: `(B, N, P)`, of the planes (`Layout.plane_weights`); 1 if omitted.
+        patch: cells along each axis, slowest first, if the N points are a regular patch; only for layouts without an
+            embedding.
 
     Returns:
         `(B, N, E)`, where E is C for a sum and P * C for a concatenation.
     """
     parts = [
-        interpolate(grid, coords[..., list(columns)], wraps)
+        _at_patch(grid, coords, columns, wraps, patch)
+        if patch and is_separable(grid, patch, columns)
+        else interpolate(grid, coords[..., list(columns)], wraps)
         for grid, columns, wraps in zip(basis, layout.columns, layout.plane_wraps, strict=True)
     ]
     if weights is not None:
@@ -83,17 +125,44 @@ def embed(basis: Planes, coords: Tensor, layout: Layout, join: str, weights: Ten
     return torch.stack(parts).sum(dim=0) if join == "sum" else torch.cat(parts, dim=-1)
 
 
+def is_separable(grid: Tensor, patch: Sequence[int], columns: Sequence[int]) -> bool:
+    """Whether `interpolate_patch` is faster than `interpolate`: the matrices of long axes have more zeros."""
+    sides = [patch[-1 - column] for column in columns]
+    return all(size <= _LONGEST * side for size, side in zip(reversed(grid.shape[2:]), sides, strict=True))
+
+
+def _at_patch(
+    grid: Tensor, coords: Tensor, columns: Sequence[int], wraps: Sequence[bool], patch: Sequence[int]
+) -> Tensor:
+    """One plane at the points `(B, N, D)` of a regular patch, `(B, N, C)`."""
+    cells = coords.reshape(len(coords), *patch, -1)
+    axes, shape = [], [1] * len(patch)
+    for column in columns:
+        place = len(patch) - 1 - column
+        axes.append(cells[..., column].movedim(1 + place, 1).reshape(len(coords), patch[place], -1)[..., 0])
+        shape[place] = patch[place]
+    values = interpolate_patch(grid, axes, wraps)
+    if columns[0] > columns[-1]:
+        values = values.transpose(1, 2)  # the axis of the earlier column comes last
+    return values.reshape(len(grid), *shape, -1).expand(-1, *patch, -1).flatten(1, -2)
+
+
 @frozen(eq=False)
 class Taps:
     """Indices and weights of linear interpolation: the cells on both sides, and the weight of the upper cell."""
 
-    low: Tensor  # (n,), integers
-    high: Tensor  # (n,), integers
-    weight: Tensor  # (n,), in [0, 1]
+    low: Tensor  # (..., n), integers
+    high: Tensor  # (..., n), integers
+    weight: Tensor  # (..., n), in [0, 1]
+
+    def matrix(self, size: int) -> Tensor:
+        """The weights of all `size` cells of the axis, `(..., n, size)`."""
+        low, high, weight = self.low[..., None], self.high[..., None], self.weight[..., None]
+        return weight.new_zeros(*self.weight.shape, size).scatter(-1, low, 1 - weight).scatter_add(-1, high, weight)
 
 
 def axis_taps(coords: Tensor, size: int, wraps: bool = False) -> Taps:
-    """Taps for coordinates `(n,)` in [-1, 1] on an axis of `size` cells.
+    """Taps for coordinates `(..., n)` in [-1, 1] on an axis of `size` cells.
 
     Beyond the outer centres, values are constant or, if the axis wraps, continue on the other side. A coordinate that
     is not a number has a weight that is not one, and cells of the axis.

@@ -99,11 +99,12 @@ class CoarseToFineReadout(Block):
         hidden = embeddings[0][..., :0]
         for number, (block, embedding) in enumerate(zip(_linear(self.blocks), embeddings, strict=True)):
             state = self.activation(hidden) if self.config.residual else hidden
-            inner = torch.cat([state, embedding, extra.expand(*embedding.shape[:-1], -1)], dim=-1)
+            parts: list[Tensor] = [part for part in (state, embedding, extra) if part.shape[-1]]
+            inner = state
             for place, layer in enumerate(block):
-                if place and self.config.residual:
-                    inner = self.activation(inner)
-                inner = layer(inner) if scales is None else _modulated(layer, inner, scales[number][place])
+                if place:
+                    parts = [self.activation(inner) if self.config.residual else inner]
+                inner = _applied(layer, parts, None if scales is None else scales[number][place])
                 if not self.config.residual:
                     inner = self.activation(inner)
             hidden = hidden + inner if number and self.config.residual else inner
@@ -186,6 +187,21 @@ class _Modulation(nn.Module):
 def _linear(blocks: nn.ModuleList) -> list[list[nn.Linear]]:
     """The linear layers of each block."""
     return [list(block) for block in blocks]  # type: ignore[call-overload]
+
+
+def _applied(layer: nn.Linear, parts: Sequence[Tensor], scale: Tensor | None) -> Tensor:
+    """A linear layer of inputs side by side, which may be constant along dimensions; without a copy unless scaled."""
+    first, *others = parts
+    if scale is not None and others:
+        shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))  # type: ignore[no-untyped-call]
+        first = torch.cat([part.expand(*shape, -1) for part in parts], dim=-1)
+    if scale is not None:
+        return _modulated(layer, first, scale)
+    weights = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=-1)
+    total = F.linear(first, weights[0], layer.bias)
+    for part, weight in zip(others, weights[1:], strict=True):
+        total = total + F.linear(part, weight)
+    return total
 
 
 def _modulated(layer: nn.Linear, inputs: Tensor, scale: Tensor) -> Tensor:

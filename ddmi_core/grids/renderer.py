@@ -52,7 +52,7 @@ class GridRenderer(Renderer[Any, GridArtefact]):
 
     def observe(self, field: Field, queries: Queries) -> Tensor:
         """Values of the field at the queries' coordinates, `(B, N, V)`; not clipped."""
-        return field(queries.coords, queries.extra)
+        return field(queries.coords, queries.extra, queries.patch)
 
     def render(self, field: Field, view: Any = None) -> Raster:
         """The field on a regular grid, computed on demand.

@@ -24,7 +24,10 @@ class TrainingConfig:
             and divide `steps` by the ratio for the same number of epochs.
         accumulation: parts of the batch, computed one after the other where memory does not hold the whole; it must
             divide `batch`. Several processes share the parts, and split them further where they are more.
-        rate: peak learning rate of AdamW, for this batch.
+        optimizer: `adamw`, or `muon`: steps along orthogonalised momenta for the weights of linear layers and
+            convolutions, and AdamW for the others. It needs fewer steps, and each takes longer: see `Muon` and
+            "The optimiser" in the decisions. Both take the same rates.
+        rate: peak learning rate, for this batch.
         warmup: steps of linear warm-up.
         schedule: what follows: `cosine`, a decay to 1 % of the peak, or `constant`.
         beta: decay rate of AdamW's mean of squared gradients; that of its mean of gradients is 0.9.
@@ -51,6 +54,7 @@ class TrainingConfig:
     steps: int = field(default=2000, validator=within(1, MOST_STEPS))
     batch: int = field(default=16, validator=within(1, MOST_BATCH))
     accumulation: int = field(default=1, validator=within(1, MOST_BATCH))
+    optimizer: str = field(default="adamw", validator=validators.in_(("adamw", "muon")))
     rate: float = field(default=1e-3, validator=above(0, MOST_RATE))
     warmup: int = field(default=100, validator=within(0, MOST_STEPS))
     schedule: str = field(default="cosine", validator=validators.in_(("cosine", "constant")))

@@ -27,6 +27,7 @@ from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.ema import MovingAverage
 from ddmi_core.training.log import Log
 from ddmi_core.training.meter import Meter
+from ddmi_core.training.muon import Muon
 from ddmi_core.training.objective import Losses, Objective, StepContext, indices_for
 from ddmi_core.training.precision import autocast, faster
 from ddmi_core.training.read_ahead import Parts, Reader, ended
@@ -92,12 +93,7 @@ class _Optimized:
     def __init__(self, name: str, objective: Objective, config: TrainingConfig, accelerator: Any) -> None:
         self.name, self.objective = name, objective
         self.sharded = config.shard and shard(objective, accelerator.device)
-        self.optimiser = torch.optim.AdamW(  # each step sets its rate
-            objective.trained.parameters(),
-            betas=(0.9, config.beta),
-            weight_decay=config.weight_decay,
-            fused=True,  # a third of the time, and it can skip a step without a host read
-        )
+        self.optimiser = _optimiser(objective.trained, config)  # each step sets its rate
         for block in blocks(objective.trained):
             block.recomputes = config.gradient_checkpointing
             if config.compile:
@@ -136,6 +132,15 @@ class _Optimized:
         """Take over a stored scale."""
         stored = {name: value.item() for name, value in tensors.items()}
         self.scaler.load_state_dict({**self.scaler.state_dict(), **stored})
+
+
+def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """The optimiser of a module's parameters."""
+    betas = (0.9, config.beta)
+    if config.optimizer == "muon":
+        return Muon(module, betas, config.weight_decay)
+    # Fused takes a third of the time, and can skip a step without a host read.
+    return torch.optim.AdamW(module.parameters(), betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
 def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:

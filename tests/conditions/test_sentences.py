@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+import preloaded
 from ddmi_core.conditions import sentences
 from ddmi_core.conditions.sentences import PACKAGE, HashedWords, MiniLm
 from ddmi_core.errors import RequestError
@@ -67,7 +68,7 @@ def test_few_words_look_alike_by_chance():
 
 def test_hashed_words_are_equal_in_another_process():
     program = "from ddmi_core.parts import HashedWords; print(HashedWords().embed(['a fast wave']).tolist())"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([preloaded.python(), "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(HashedWords().embed(["a fast wave"]).tolist())
 
 

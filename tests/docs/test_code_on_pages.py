@@ -126,7 +126,7 @@ def test_a_mirrored_vector_field_changes_the_sign_of_one_component():
 
 
 def test_times_of_steps_are_a_row_of_the_table(monkeypatch, capsys):
-    for folder in (ROOT / "examples", DOCS):
+    for folder in (ROOT / "examples", ROOT / "benchmarks"):
         monkeypatch.syspath_prepend(folder)
     register(importlib.import_module("own_parts").WAVES)
     try:

@@ -8,12 +8,13 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import preloaded
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -55,8 +56,7 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
 
 def environment() -> dict[str, str]:
     """The environment of a reader who has activated the virtual environment."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    return {**os.environ, "PATH": preloaded.search_path(), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
 def masked(line: str) -> str:
@@ -123,13 +123,13 @@ def test_the_commands_of_the_tutorial_on_clips_run_and_print_what_the_page_shows
 
 def test_the_commands_and_the_program_about_radiance_fields_run_and_print_what_the_page_shows(tmp_path: Path) -> None:
     page = "tutorials/radiance-fields.md"
-    run_page(page, tmp_path, TINY_VIEWS, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    run_page(page, tmp_path, TINY_VIEWS, XDG_CACHE_HOME=str(tmp_path / "cache"), **{preloaded.SMALLER: "nerf"})
     assert len(list((tmp_path / "made").glob("*.png"))) == 4
     assert {path.suffix for name in ("turning", "film", "meshes") for path in (tmp_path / name).iterdir()} == {
         *(".gif", ".mp4", ".glb", ".json")
     }
     (program,) = re.findall(r"^```python\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-    command = [sys.executable, "-c", f"{program}\nprint(view.depth.shape, mesh.vertices.shape[1])"]
+    command = [preloaded.python(), "-c", f"{program}\nprint(view.depth.shape, mesh.vertices.shape[1])"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(64, 64) 3\n"
@@ -162,14 +162,14 @@ def test_the_commands_that_start_a_plugin_print_what_the_page_shows(tmp_path: Pa
 
 
 def test_the_example_of_embedding_runs(started: Path) -> None:
-    command = [sys.executable, ROOT / "examples" / "embedding.py", started / "runs" / "image"]
+    command = [preloaded.python(), ROOT / "examples" / "embedding.py", started / "runs" / "image"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("cancelled\n")
 
 
 def test_the_example_of_embedding_trains_a_model_of_its_own(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "examples" / "embedding.py"]
+    command = [preloaded.python(), ROOT / "examples" / "embedding.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("trained image\n")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from test_docs import environment, run_page
 
+import preloaded
 from ddmi_core.registry.registry import unregister
 from ddmi_core.testing import CHECKS, NotApplicable, Subject
 
@@ -36,7 +36,7 @@ def test_the_commands_of_the_page_print_what_it_shows(place):
 @pytest.mark.parametrize("start", [["pond.py"], ["-m", "pond"]])
 def test_the_file_is_a_program_that_calls_commands_with_its_domain(place, start):
     def command(*arguments):
-        program = [sys.executable, *start, *arguments]
+        program = [preloaded.python(), *start, *arguments]
         return subprocess.run(program, env=environment(), capture_output=True, text=True, check=False)
 
     done = command("run", "--plugin", "pond", "--config", TINY)

@@ -7,13 +7,13 @@ import math
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from test_docs import blocks, masked
 
+import preloaded
 from ddmi_core.testing import Subject, examine
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "own_parts.py"
@@ -24,7 +24,7 @@ def printed(tmp_path_factory) -> str:
     """What the program prints."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     folder = tmp_path_factory.mktemp("own_parts")
-    command = [sys.executable, PROGRAM]
+    command = [preloaded.python(), PROGRAM]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

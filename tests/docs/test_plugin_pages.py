@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import wave
 from functools import cached_property
 from itertools import pairwise
@@ -30,7 +29,7 @@ def printed(*words: str, plugins: Path) -> set[str]:
     """Lines that the command prints with plugins beside the project's own, without their figures."""
     shown = {**environment(), "PYTHONPATH": str(plugins), "COLUMNS": "200"}
     shown.pop("DDMI_PLUGINS", None)
-    command = [sys.executable, "-m", "ddmi_core", *words]
+    command = ["ddmi", *words]
     done = subprocess.run(command, env=shown, capture_output=True, text=True, check=True)
     return {masked(line) for line in done.stdout.splitlines()}
 

@@ -14,7 +14,9 @@ NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)
 
 
 def test_each_promise_has_a_test():
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith(("| fault", "| ---"))]
+    promises, _, _ = PAGE.partition("## The soak test")
+    rows = [line for line in promises.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if not row.startswith(("| fault", "| ---"))]
     assert len(rows) > 10
     assert len(NAMED) == len(rows)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 import ddmi_core
+import smaller
 from ddmi_core.parts.domain_parts import build_parts, implementation
 from ddmi_core.registry.discovery import discover
 from ddmi_core.registry.registry import domain_named
@@ -53,16 +54,36 @@ EVERYWHERE = (
 # What makes signals of a domain few and small is its own affair.
 SMALL = {
     "audio": ("domain.samples=512", "domain.count=8"),
-    "image": ("domain.limit=40",),
+    "image": ("domain.limit=40", "domain.size=32"),
     "nerf": ("domain.count=10", "domain.views=3", "domain.shown=2", "domain.held_views=1"),
-    "occupancy": ("domain.count=12",),
-    "video": ("domain.count=12", "domain.frames=4", "domain.size=16", "domain.rate=4", "domain.held_out=0.3"),
+    "occupancy": (
+        "domain.count=12",
+        "domain.surface=256",
+        "domain.points=1024",
+        "domain.resolution=24",
+        "domain.plane=16",
+        "autoencoder.encoder.widths=[8,16]",
+        "autoencoder.decoder.widths=[16,8]",
+        "autoencoder.decoder.basis=[8,8]",
+        "autoencoder.readout.width=16",
+    ),
+    "video": (
+        "domain.count=12",
+        "domain.frames=4",
+        "domain.size=16",
+        "domain.rate=4",
+        "domain.held_out=0.3",
+        "autoencoder.encoder.widths=[16]",
+        "autoencoder.decoder.widths=[16,8]",
+        "autoencoder.decoder.basis=[8,8]",
+        "autoencoder.readout.width=16",
+    ),
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _surroundings(tmp_path_factory):
-    """A cache of these tests' own, and the sound plugin known to the registry, installed or not."""
+    """A cache of these tests' own, small pictures, and the sound plugin known to the registry, installed or not."""
     site = tmp_path_factory.mktemp("installed")
     make_known(AUDIO, site)
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +91,8 @@ def _surroundings(tmp_path_factory):
         patch.delenv("DDMI_PLUGINS", raising=False)
         patch.syspath_prepend(AUDIO)
         patch.syspath_prepend(site)
-        yield
+        with smaller.pictures():
+            yield
 
 
 @pytest.fixture(scope="module", params=sorted(EXPECTED))

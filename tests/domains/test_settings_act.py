@@ -22,6 +22,7 @@ import pytest
 import torch
 from attrs import evolve
 
+import smaller
 from ddmi_core.autoencoder.objective import ReconstructionObjective
 from ddmi_core.blocks import blocks
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
@@ -297,7 +298,7 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in ("nerf", "occupanc
 
 @pytest.fixture(scope="module", params=SLOW)
 def small(request, tmp_path_factory) -> Iterator[Small]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, smaller.pictures():
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield Small(request.param)
 

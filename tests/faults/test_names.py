@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import smaller
 from ddmi_core.cli.main import app
 from soaking import seeds, tiny_runs
 
@@ -86,19 +87,9 @@ def test_data_with_any_names_are_checked(name, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """Pictures of few pixels and frames, and a short trial before training: what is drawn is of no interest."""
-    from ddmi_nerf.rendering.scene import Scene
-
-    of = Scene.of
-    monkeypatch.setattr("ddmi_core.runs.rehearsal.SECONDS", 0.0)
-    for place, value in {
-        **dict.fromkeys(("ddmi_occupancy.preview.turntable.FRAMES", "ddmi_nerf.rendering.export.SHOWN"), 1),
-        **dict.fromkeys(("ddmi_occupancy.preview.turntable.SIDE", "ddmi_nerf.rendering.export.THUMBNAIL"), 8),
-        "ddmi_nerf.rendering.scene.Scene.of": staticmethod(lambda medium, ground, *_: of(medium, ground, 0.5, 8)),
-        "ddmi_nerf.evaluation.features.SIZE": 4,
-    }.items():
-        monkeypatch.setattr(place, value)
+def small():
+    with smaller.pictures():
+        yield
 
 
 @pytest.mark.parametrize("name", ["image", "occupancy", "video", "nerf"])

@@ -65,8 +65,8 @@ def test_counts_are_those_of_the_built_model(name, kind):
     autoencoder = build_autoencoder(parts, config)
     signal = next(iter(parts.sources().values()))(None, parts.settings).train.batch([0])
     posterior, encoder = operations(autoencoder.encoder, lambda: autoencoder.encode(signal))
-    fields, decoder = operations(autoencoder.decoder, lambda: autoencoder.decode(posterior.mean))
-    _, readout = operations(autoencoder.readout, lambda: fields(torch.zeros(1, 1, len(domain.layout.axes))))
+    _, decoder = operations(autoencoder.decoder, lambda: autoencoder.decode(posterior.mean))
+    readout = sum(2 * m.weight.numel() for m in autoencoder.readout.modules() if isinstance(m, nn.Linear))
     shape = LatentShape.of(posterior.mean)
     diffusion = build_diffusion(domain, config, shape, 1)
     _, denoiser = operations(

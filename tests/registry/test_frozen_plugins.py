@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import preloaded
 from ddmi_core.api import API_VERSION
 from ddmi_core.errors import DdmiDeprecationWarning
 from ddmi_core.registry import registry
@@ -31,7 +32,7 @@ def version(request, monkeypatch):
 
 def ddmi(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "ddmi_core", *words]
+    command = [preloaded.python(), "-m", "ddmi_core", *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
+import re
+import subprocess
+import sys
+from contextlib import nullcontext, suppress
 from math import comb
 from mmap import mmap
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from attrs import evolve
@@ -17,12 +21,13 @@ from ddmi_core.errors import DdmiError, RequestError
 from ddmi_core.evaluation.results import aligned
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from ddmi_core.model.needs import BlankSignals
-from ddmi_core.runs.bench import bench, products, training_speed, two_processes
+from ddmi_core.runs.bench import bench, bench_result, products, training_speed, two_processes
 from ddmi_core.runs.bench.bench_result import (
     BenchResult,
     Comparison,
     Machine,
     Measurement,
+    enough,
     read,
     repeated,
     verdict,
@@ -121,13 +126,36 @@ def test_columns_of_a_table_are_aligned():
     assert aligned([("a", "1", "x"), ("long", "1000", "")], "<><") == ["a        1  x", "long  1000"]
 
 
-def test_work_is_repeated_for_a_time_after_one_call_that_does_not_count():
-    calls = []
-    assert len(repeated(lambda: calls.append(0), 0.0, least=3)) == 3
-    assert len(calls) == 4
-    times = repeated(lambda: time.sleep(0.01), 0.035, least=1)
-    assert 2 <= len(times) <= 4
-    assert min(times) >= 0.01
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((), False),
+        ((5.0, 5.0), False),  # slow, but without a spread
+        ((0.4, 0.4, 0.4), True),  # the second is over
+        ((0.1, 0.1, 0.1), False),
+        ((0.1, 0.1, 0.1, 0.1, 0.104), True),  # five that are close
+        ((0.1, 0.1, 0.1, 0.1, 0.106), False),
+        ((0.1, 0.1, 0.1, 0.1, 0.106, 0.5), True),
+        ((0.0001, 0.0002) * 25, True),  # the most
+    ],
+)
+def test_repetitions_are_enough_if_they_are_close_or_their_time_is_over(times, expected):
+    assert enough(times, 1.0) is expected
+
+
+@pytest.mark.parametrize(
+    ("first", "taken", "expected"),
+    [
+        (None, [0.9, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),  # the first one allocates memory
+        (None, [1.1, 0.9, 0.8], [1.1, 0.9, 0.8]),  # which matters little for slow work
+        ("first", [1.1, 0.9, 0.8, 0.7], [0.9, 0.8, 0.7]),  # other work never counts
+    ],
+)
+def test_work_is_repeated_after_a_call_that_counts_only_if_it_is_slow(monkeypatch, first, taken, expected):
+    works, seconds = [], iter(taken)
+    monkeypatch.setattr(bench_result, "timed", lambda work, device: (works.append(work), next(seconds))[1])
+    assert repeated("work", 1.0, first=first) == expected
+    assert works == [first or "work"] + ["work"] * (len(taken) - 1)
 
 
 @pytest.mark.parametrize(("limit", "tried"), [(0.0, [256]), (60.0, [256, 512])])
@@ -191,14 +219,16 @@ def test_blank_signals_fill_a_batch(model):
 def test_steps_are_timed_with_the_settings_of_the_model(model, stage, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(training_speed.tempfile, "tempdir", None)
-    training, players = training_speed.objectives(model, stage)
+    training, players = training_speed.objectives(model.parts, model.config, stage, model.shape)
     seen = []
     objective = players[stage]
     forward = objective.forward
     monkeypatch.setattr(objective, "forward", lambda context: (seen.append(context), forward(context))[1])
     times = training_speed.step_times(stage, players, training, "fp32", 0.0)
-    assert len(times) == training_speed.LEAST
-    assert len(seen) == training_speed.WARM + training_speed.LEAST
+    assert len(times) == 3
+    assert len(seen) == 4
+    assert len(training_speed.step_times(stage, players, training, "fp32", 60.0, steps=2)) == 2
+    assert len(seen) == 7
     assert {len(context.indices) for context in seen} == {training.batch // training.accumulation}
     assert list(tmp_path.iterdir()) == []
 
@@ -207,7 +237,7 @@ def test_a_model_is_measured_in_all_it_does(finished_run, monkeypatch):
     monkeypatch.setattr(products, "SIZES", (256,))
     monkeypatch.setattr(bench, "SECONDS", 0.0)
     monkeypatch.setattr(bench, "VIEWS", ("8", "16"))
-    monkeypatch.setattr(bench, "_pairs", lambda *given: None)
+    monkeypatch.setattr(bench, "_pairs", lambda *given: nullcontext())
     monkeypatch.setattr(bench, "native_bf16", lambda device: False)
     found = bench.measure_speed(finished_run, points=64)
     names = [one.name for one in found.measurements if "memory" not in one.name]
@@ -254,10 +284,53 @@ def test_without_a_model_two_default_readouts_are_measured(monkeypatch):
     assert {"default readout", "readout of width 256"} < names
 
 
-def test_shares_are_of_the_same_parts_of_the_steps(monkeypatch):
-    pairs = two_processes.Pairs(None, "image", 0.0)
-    monkeypatch.setattr(pairs, "_rates", lambda stage, joined: [9.0, 10.0, 8.0] if joined else [10.0, 10.0, 10.0])
-    assert [one.values for one in pairs.measure()] == [pytest.approx((90.0, 100.0, 80.0))] * 2
+class Told:
+    """An end of a connection to a process that tells the given rates of steps, and remembers what it was asked."""
+
+    def __init__(self, *rates):
+        self.rates, self.asked = list(rates), []
+
+    def send(self, asked):
+        self.asked.append(asked)
+
+    def poll(self, seconds):
+        return True
+
+    def recv(self):
+        return self.rates
+
+
+def test_shares_are_of_the_same_parts_of_as_many_steps():
+    pairs = two_processes.Pairs(None, "image", 0.5)
+    alone = [Told(10.0, 10.0, 10.0, 10.0), Told(20.0, 20.0, 20.0)]
+    joined = [Told(10.0, 10.0, 30.0), Told(20.0, 5.0, 30.0)]
+    pairs.connections = [*alone, *joined]
+    assert [one.values for one in pairs.measure()] == [pytest.approx((100.0, 50.0, 200.0))] * 2
+    stages = training_speed.STAGES
+    assert [told.asked for told in alone] == [[(stage, 0.5, 0) for stage in stages]] * 2
+    # Processes of one run would wait for each other if one made more steps.
+    assert [told.asked for told in joined] == [[(stage, 0.5, 3) for stage in stages]] * 2
+
+
+def test_a_part_of_the_steps_counts_signals_over_seconds():
+    assert two_processes._rate([10.0, 30.0, 7.0], 0, 2) == pytest.approx(2 / (1 / 10 + 1 / 30))
+
+
+def test_processes_are_forked_before_anything_is_computed(finished_run, monkeypatch):
+    order = []
+
+    class Forked:
+        def __enter__(self):
+            order.append("forked")
+
+        def __exit__(self, *_):
+            order.append("ended")
+
+    monkeypatch.setattr(bench, "_pairs", lambda *given: Forked())
+    monkeypatch.setattr(bench, "load", lambda *given, **options: order.append("loaded") or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        bench.measure_speed(finished_run)
+    assert order == ["forked", "loaded", "ended"]
 
 
 def test_a_failure_of_a_process_is_left_out_with_its_reason(monkeypatch):
@@ -269,12 +342,34 @@ def test_a_failure_of_a_process_is_left_out_with_its_reason(monkeypatch):
     assert measuring.left_out == ["it ended"]
 
 
+TOGETHER = """
+import os
+from ddmi_core.errors import DdmiError
+from ddmi_core.runs.bench.two_processes import PARTS, Pairs
+
+with Pairs(None, "image", 0.0) as pairs, Pairs(None, "no-such", 0.0) as failing:
+    alone, steps = pairs._rates("denoiser", False, 0)
+    together, same = pairs._rates("denoiser", True, steps)
+    assert steps == same == len(alone) == len(together) == PARTS and min(alone + together) > 0
+    for _ in range(2):  # they have ended the second time
+        try:
+            failing._rates("denoiser", False, 0)
+        except DdmiError as error:
+            print(error)
+left = Pairs(None, "image", 0.0).__enter__()
+print(*(process.pid for process in left.started), flush=True)
+os._exit(0)  # as if it was killed
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not two_processes.Pairs.possible(), reason="this system cannot fork processes")
-def test_two_processes_train_together_and_failures_are_told():
-    pairs = two_processes.Pairs(None, "image", 0.0)
-    together = pairs._rates("denoiser", True)
-    assert len(together) == two_processes.PARTS
-    assert min(together) > 0
-    with pytest.raises(DdmiError, match=r"two processes of the stage 'denoiser': .*no-such"):
-        two_processes.Pairs(None, "no-such", 0.0)._rates("denoiser", False)
+def test_two_processes_train_together_tell_failures_and_end_with_the_one_that_asks():
+    # In a process of its own, because this one has computed.
+    done = subprocess.run([sys.executable, "-c", TOGETHER], capture_output=True, text=True, check=True)
+    first, second, pids = done.stdout.splitlines()
+    assert re.match(r"two processes of the stage 'denoiser': .*no-such", first)
+    assert second == "two processes of the stage 'denoiser': it ended"
+    for pid in map(int, pids.split()):
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(timeout=60)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+import smaller
 from ddmi_core.parts.domain_parts import implementation
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import pipeline
@@ -102,7 +103,8 @@ def test_a_run_at_reduced_width_uses_every_part_of_the_recipe(plugin, tmp_path, 
     monkeypatch.setattr(implementation(domain), "picture", lambda parts, artefact: blank)  # drawing takes most time
     data, *own = REDUCED[plugin]
     config = resolve(domain, "paper", overrides=(*SMALL, *own), data=data)
-    pipeline.execute(config, domain, tmp_path / "run", resume=False, console=Console(file=StringIO()))
+    with smaller.pictures():
+        pipeline.execute(config, domain, tmp_path / "run", resume=False, console=Console(file=StringIO()))
     records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     parts = set().union(*records)
     expected = {"reconstruction", "kl", "spectral"}

@@ -16,6 +16,7 @@ from made_plugins import AXES, name_of
 from PIL import Image
 from typer.testing import CliRunner
 
+import preloaded
 from ddmi_core.api.panels import Look
 from ddmi_core.cli.main import app
 from ddmi_core.grids.raster import Window
@@ -40,9 +41,9 @@ TINY = (
 every_choice = pytest.mark.parametrize("axes", AXES)
 
 
-def tool(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
+def tool(*command: object, folder: Path, program: str = sys.executable) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *map(str, command)],
+        [program, "-m", *map(str, command)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -127,7 +128,16 @@ def test_few_slices_are_drawn_once_each(installed: dict[str, Path], axes: str) -
 
 @every_choice
 def test_it_passes_its_own_tests(installed: dict[str, Path], axes: str) -> None:
-    done = tool("pytest", "-q", "-p", "no:cacheprovider", "-k", "not TestMade", folder=installed[axes])
+    done = tool(
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "not TestMade",
+        folder=installed[axes],
+        program=preloaded.python(),
+    )
     assert done.returncode == 0, done.stdout
     assert "7 passed" in done.stdout
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 
 import pytest
 
+import preloaded
 from ddmi_core.errors import ConfigError, RequestError
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.settings.config import sampler_and_steps
@@ -77,7 +77,9 @@ for key in {sorted(numeric(name))!r}:
             pass
 """
     try:
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            [preloaded.python(), "-c", program], capture_output=True, text=True, timeout=120, check=False
+        )
     except subprocess.TimeoutExpired as error:
         pytest.fail(f"this loops: {(error.stdout or b'').decode().splitlines()[-1]}")
     assert done.returncode == 0, done.stdout.splitlines()[-1] + done.stderr[-2000:]

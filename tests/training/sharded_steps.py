@@ -26,8 +26,9 @@ from ddmi_core.training.trainer import Report, Stage, train
 STEPS = 8
 REDUCED = [
     "diffusion.denoiser.width=16",
-    "diffusion.denoiser.multipliers=[1,2,2]",
-    "diffusion.denoiser.attention=[2,4]",
+    "diffusion.denoiser.multipliers=[1,2]",
+    "diffusion.denoiser.blocks=1",
+    "diffusion.denoiser.attention=[2]",
     "diffusion.denoiser.head_channels=8",
 ]
 
@@ -47,7 +48,7 @@ def model_and_settings() -> tuple[LatentDiffusion, TrainingConfig]:
     domain = domain_named("image")
     config = resolve(domain, "paper", overrides=REDUCED)
     shape = LatentShape(3, [(8, 8)] * len(domain.layout.planes))
-    short = {"steps": STEPS, "batch": 8, "accumulation": 4, "warmup": 2, "log": 1, "checkpoint": 4, "clip": 0.05}
+    short = {"steps": STEPS, "batch": 8, "accumulation": 2, "warmup": 2, "log": 1, "checkpoint": 4, "clip": 0.05}
     training = evolve(config.diffusion.training, precision="fp32", compile=False, rate=1e-4, ema=0.9, **short)
     return build_diffusion(domain, config, shape, 0), training
 
@@ -69,7 +70,9 @@ def main(out: Path) -> None:
     divided = evolve(replicated, shard=True)
     recomputed = evolve(divided, gradient_checkpointing=True)
     told: dict[str, object] = {}
-    for name, training in (("replicated", replicated), ("divided", divided), ("recomputed", recomputed)):
+    plain = {"replicated": replicated, "divided": divided, "recomputed": recomputed}
+    muon = {f"{name}-muon": evolve(plain[name], optimizer="muon") for name in ("replicated", "divided")}
+    for name, training in {**plain, **muon}.items():
         (out / name).mkdir(parents=True, exist_ok=True)
         trained = objective()
         train(stage(out / name, training), {"denoiser": trained})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from attrs import evolve
 from test_trainer import CONFIG, Regression, run_through, same, stage
 
+import preloaded
 from ddmi_core.errors import OutputError
 from ddmi_core.training import background, checkpoint
 from ddmi_core.training.background import BackgroundWriter
@@ -146,7 +146,7 @@ def test_a_process_that_is_killed_while_the_thread_writes_leaves_the_previous_ch
     script.write_text(KILLED)
     paths = {"PYTHONPATH": f"{Path(__file__).parent}:{environment()['PYTHONPATH']}"}
     done = subprocess.run(
-        [sys.executable, script, tmp_path / "run"], env=environment() | paths, check=False, timeout=240
+        [preloaded.python(), script, tmp_path / "run"], env=environment() | paths, check=False, timeout=240
     )
     assert done.returncode == -9
     newest, skipped = checkpoint.newest(tmp_path / "run" / "stage")

@@ -25,7 +25,7 @@ from ddmi_core.training.log import Log
 from processes import environment, two_processes
 from whole_runs import FILES
 
-place, told = two_processes(Path(__file__).with_name("two_processes.py"), timeout=120)
+place, told = two_processes(Path(__file__).with_name("two_processes.py"), timeout=120, launcher=True)
 
 
 def test_an_epoch_is_shared_out_without_overlap(told):

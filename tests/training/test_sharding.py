@@ -38,17 +38,29 @@ def test_each_process_holds_half_of_the_weights(told):
     assert [process["replicated"] for process in told] == [[total, total]] * 2
 
 
-def test_losses_and_weights_are_those_of_copies(place):
-    replicated, found = losses(place / "replicated"), losses(place / "divided")
+def test_recomputed_activations_change_no_loss(place):
+    assert losses(place / "recomputed") == pytest.approx(losses(place / "replicated"), rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["", "-muon"])
+def test_losses_and_weights_are_those_of_copies(place, optimizer):
+    replicated, found = losses(place / f"replicated{optimizer}"), losses(place / f"divided{optimizer}")
     assert len(found) == STEPS
     assert found == pytest.approx(replicated, rel=1e-5)
-    assert losses(place / "recomputed") == pytest.approx(replicated, rel=1e-5)
     assert replicated[-1] != replicated[0]
     expected, model = model_and_settings()[0], model_and_settings()[0]
-    load_final(place / "replicated" / "stage", expected)
-    load_final(place / "divided" / "stage", model)
+    load_final(place / f"replicated{optimizer}" / "stage", expected)
+    load_final(place / f"divided{optimizer}" / "stage", model)
     for name, tensor in model.state_dict().items():
         assert torch.allclose(tensor, expected.state_dict()[name], rtol=1e-4, atol=2e-6), name
+
+
+def test_the_optimizers_differ(place):
+    models = [model_and_settings()[0] for _ in range(2)]
+    for model, name in zip(models, ("divided", "divided-muon"), strict=True):
+        load_final(place / name / "stage", model)
+    adamw, muon = (dict(model.named_parameters()) for model in models)
+    assert any((adamw[name] - muon[name]).abs().max() > 1e-5 for name in adamw)
 
 
 def test_one_process_samples_from_the_final_weights(place):

@@ -12,6 +12,7 @@ from rich.console import Console
 from test_browser import DRAWN, PAINTED, middle
 
 import ddmi_core
+import smaller
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs import pipeline
 from ddmi_core.settings.resolve import resolve
@@ -52,7 +53,8 @@ HEARD = """(() => {
 def session(tmp_path_factory):
     folder, domain = tmp_path_factory.mktemp("orbit") / "run", domain_named("nerf")
     config = resolve(domain, "tiny", overrides=LEAST)
-    pipeline.execute(config, domain, folder, resume=False, console=Console(file=StringIO()))
+    with smaller.pictures():
+        pipeline.execute(config, domain, folder, resume=False, console=Console(file=StringIO()))
     return Session(ddmi_core.load(folder, device="cpu"), "tiny")
 
 

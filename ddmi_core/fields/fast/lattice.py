@@ -11,7 +11,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ddmi_core.fields.fast.folding import FoldedReadout, Term
-from ddmi_core.fields.interpolate import axis_taps
+from ddmi_core.fields.interpolate import Taps, axis_taps
 
 CHUNK = 4096
 _WIDEST = 256  # most cells of an interpolation matrix, whose cost grows with their square on long axes
@@ -59,11 +59,7 @@ def axis_interpolation(coords: Tensor, size: int, wraps: bool = False) -> AxisWi
     low, high = low - first, high - first
     if cells.stop - first > min(len(coords), _WIDEST):
         return AxisTaps(cells, low, high, weight)
-    matrix = coords.new_zeros(len(coords), cells.stop - first)
-    rows = torch.arange(len(coords), device=coords.device)
-    matrix[rows, low] = 1 - weight
-    matrix[rows, high] += weight
-    return AxisWindow(cells, matrix)
+    return AxisWindow(cells, Taps(low, high, weight).matrix(cells.stop - first))
 
 
 class LatticeEvaluator:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import platform
 import re
 import resource
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -28,8 +32,7 @@ from ddmi_core.training.precision import native_bf16
 SECONDS = 0.5  # of each measurement, about
 VIEWS = ("64", "128", "256")  # values of --size
 SLOW = 1.0  # seconds of a render, beyond which larger ones are left out
-RENDERS = 3  # of each view
-SAMPLES = 16
+SAMPLES = 8
 
 
 class _Bench:
@@ -51,7 +54,9 @@ class _Bench:
     def samples(self, model: Model) -> None:
         """Sampling of latents and decoding, with the run's sampler."""
         sampling = model.config.sampling
-        times = repeated(lambda: model.sample(SAMPLES), SECONDS, self.device, RENDERS)
+        times = repeated(
+            lambda: model.sample(SAMPLES), SECONDS, self.device, first=lambda: model.sample(SAMPLES, steps=2)
+        )
         note = f"{SAMPLES} at once, {sampling.sampler}:{sampling.steps}, guidance {sampling.guidance:g}"
         self.found.append(Measurement("samples", "per s", [SAMPLES / one for one in times], note=note))
 
@@ -65,18 +70,19 @@ class _Bench:
                 self.left_out.append(f"--size {text}: {error}")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"field{model.suffix}")
+            model.write(model.render(field), path)  # imports what writes such files
             for name, view in views.items():
-                times, peaks = [], []
-                for _ in range(1 + RENDERS):
-                    before, started = started_peak(), perf_counter()
+                before, peaks = started_peak(), list[float]()
+
+                def drawn(view: Any = view, before: float = before, peaks: list[float] = peaks) -> None:
                     model.write(model.render(field, view), path)
-                    times.append(perf_counter() - started)
-                    peaks.append(peak_memory() - before if before else 0.0)
-                # The first one allocates memory, which later ones use again.
+                    if before and not peaks:
+                        peaks.append(peak_memory() - before)
+
+                times = repeated(drawn, SECONDS, self.device)
                 label = f"{name} view, rendered and written"
-                self.found.append(Measurement(label, "s", times[1:], "lower", model.suffix))
-                if max(peaks):
-                    self.found.append(Measurement(f"{name} view: memory", "MiB", (max(peaks),), "lower", "first time"))
+                self.found.append(Measurement(label, "s", times, "lower", model.suffix))
+                self.found += [Measurement(f"{name} view: memory", "MiB", peaks, "lower", "first time")] * len(peaks)
                 if min(times) > SLOW and name != VIEWS[-1]:
                     self.left_out.append(f"larger views: {name} takes over {SLOW:g} s")
                     return
@@ -87,7 +93,9 @@ class _Bench:
         if len(precisions) == 1:
             self.left_out.append("training steps in bf16: this processor has no bf16")
         for stage in STAGES:
-            config, players = objectives(model, stage)
+            config, players = objectives(
+                model.parts, model.config, stage, model.shape, len(model.classes), model.vectors
+            )
             for precision in precisions:
                 times = step_times(stage, players, config, precision, SECONDS)
                 name = f"{stage}: training steps, {precision}"
@@ -125,21 +133,21 @@ def measure_speed(run: Path | None = None, plugin: str = "", points: int = 0) ->
         for name, field in (("default readout", default_field()), (f"readout of width {WIDE}", default_field(WIDE))):
             bench.found += field_speed(field.to(device), rate, points, name)
     else:
-        pairs = _pairs(bench, run, plugin)
-        model = load(run, plugin=plugin or None)
-        rate = bench.products()
-        bench.found += field_speed(model.sample(1), rate, points)
-        bench.samples(model)
-        bench.renders(model)
-        bench.training(model)
-        if pairs:
-            bench.processes(pairs)
+        with _pairs(bench, run, plugin) as pairs:
+            model = load(run, plugin=plugin or None)
+            rate = bench.products()
+            bench.found += field_speed(model.sample(1), rate, points)
+            bench.samples(model)
+            bench.renders(model)
+            bench.training(model)
+            if pairs:
+                bench.processes(pairs)
     seconds = perf_counter() - started
     return BenchResult(_machine(device), str(run or plugin), seconds, tuple(bench.found), tuple(bench.left_out))
 
 
-def _pairs(bench: _Bench, run: Path | None, plugin: str) -> Pairs | None:
-    """Processes that are started now, because they take seconds to import torch; `None` if there can be none."""
+def _pairs(bench: _Bench, run: Path | None, plugin: str) -> AbstractContextManager[Pairs | None]:
+    """Processes, which have to be started before this one computes anything; `None` if there can be none."""
     reasons = {
         "they are measured on CPUs alone": bench.device.type != "cpu",
         "there is one core": cores() < 2,
@@ -147,10 +155,8 @@ def _pairs(bench: _Bench, run: Path | None, plugin: str) -> Pairs | None:
     }
     if why := [reason for reason, holds in reasons.items() if holds]:
         bench.left_out.append(f"two processes of one run: {why[0]}")
-        return None
-    pairs = Pairs(run, plugin, SECONDS)
-    pairs.prepare()
-    return pairs
+        return nullcontext()
+    return Pairs(run, plugin, SECONDS)
 
 
 def _machine(device: torch.device) -> Machine:
@@ -175,11 +181,19 @@ def _lines(path: Path) -> Iterator[str]:
 def started_peak() -> float:
     """Start a new peak of this process's memory, and return its present memory in MiB; 0 where that is impossible."""
     gc.collect()
+    _give_back()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     except OSError:
         return 0.0
     return _status("VmRSS")
+
+
+def _give_back() -> None:
+    """Return memory that nothing uses to the system, where the C library can: otherwise work takes that of others."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim:
+        trim(0)
 
 
 def peak_memory() -> float:

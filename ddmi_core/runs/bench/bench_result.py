@@ -18,8 +18,9 @@ from ddmi_core.evaluation.results import aligned
 if TYPE_CHECKING:
     import torch
 
-LEAST, MOST = 5, 50  # repetitions
-FEWEST = 3  # values on each side of a verdict
+FEWEST = 3  # values on each side of a verdict, and repetitions of what takes long
+LEAST, MOST = 5, 50  # other repetitions
+CLOSE = 0.05  # difference of the repetitions as a share of their median, below which no more are needed
 
 
 def _values(given: Iterable[float]) -> tuple[float, ...]:
@@ -191,21 +192,37 @@ def read(path: Path) -> BenchResult:
         raise RequestError(f"{path}: {error}. Fix: give a file of ddmi bench --json") from error
 
 
+def enough(times: Sequence[float], seconds: float) -> bool:
+    """Whether work has been repeated often enough: five times with close results, or until its time was over.
+
+    Args:
+        times: of the repetitions so far, in seconds.
+        seconds: after which three repetitions are enough.
+    """
+    if sum(times) >= seconds:
+        return len(times) >= FEWEST
+    return len(times) >= LEAST and (len(times) >= MOST or max(times) - min(times) <= CLOSE * median(times))
+
+
 def repeated(
-    work: Callable[[], object], seconds: float, device: torch.device | None = None, least: int = LEAST
+    work: Callable[[], object],
+    seconds: float,
+    device: torch.device | None = None,
+    first: Callable[[], object] | None = None,
 ) -> list[float]:
-    """Seconds of each call, after one that allocates memory: at least `least` calls, and more until `seconds` are over.
+    """Seconds of each call, until they are enough.
+
+    The first call, which allocates memory, counts only if it takes so long that this matters little.
 
     Args:
         work: what is measured.
-        seconds: after which no further call is made.
+        seconds: of all calls, about; see `enough`.
         device: whose work is waited for; the CPU if omitted.
-        least: calls at least.
+        first: is called first instead, and never counts.
     """
-
-    timed(work, device)
-    found: list[float] = []
-    while len(found) < least or (sum(found) < seconds and len(found) < MOST):
+    before = timed(first or work, device)
+    found = [before] if first is None and before >= seconds else []
+    while not enough(found, seconds):
         found.append(timed(work, device))
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,10 +14,12 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout
-from ddmi_core.runs.bench.bench_result import LEAST, Measurement, timed
+from ddmi_core.runs.bench.bench_result import Measurement, enough, timed
 
-POINTS, GPU_POINTS = 1 << 17, 1 << 21  # of a lattice, about
+POINTS, GPU_POINTS = 1 << 16, 1 << 21  # of a lattice, about
 CHUNKS = (2048, 4096, 8192, 16384, 65536)  # points of a call of the plain path; the fastest counts
+SHARE, ROUNDS = 8, 2  # part of the points on which these are tried, or a chunk if it is larger; how often
+SECONDS = 0.5  # of both paths
 COARSEST = 12  # cells along each axis of the coarsest basis fields
 WIDE = 256
 
@@ -39,8 +43,7 @@ def default_field(width: int = 0) -> Field:
 def field_speed(field: Field, rate: float, points: int = 0, name: str = "field") -> list[Measurement]:
     """Measurements of one field (B = 1).
 
-    Both paths take turns. The plain path interpolates with `grid_sample` and evaluates the whole readout at each point,
-    in chunks of the size that is fastest here.
+    Both paths take turns; see `plain_path`.
 
     Args:
         field: the field.
@@ -57,13 +60,12 @@ def field_speed(field: Field, rate: float, points: int = 0, name: str = "field")
     def fast() -> Tensor:
         return torch.cat([values for _, values in field.lattice(centres, extra).slabs()])
 
-    def plain(chunk: int) -> Tensor:
-        return torch.cat([field(part, extra) for part in torch.split(coords, chunk, dim=1)], dim=1)
-
-    gap = float((fast().reshape(1, coords.shape[1], -1) - plain(CHUNKS[0])).abs().max())
-    chunk = min(CHUNKS, key=lambda size: timed(lambda: plain(size), device))
-    pairs = [(timed(fast, device), timed(lambda: plain(chunk), device)) for _ in range(LEAST)]
+    plain, chunk = plain_path(field, coords, extra)
     count, where = coords.shape[1], f"lattice of {' x '.join([str(n)] * axes)}"
+    gap = float((fast().reshape(1, count, -1) - plain()).abs().max())
+    pairs: list[tuple[float, float]] = []
+    while not enough([sum(pair) for pair in pairs], SECONDS):
+        pairs.append((timed(fast, device), timed(plain, device)))
     work = hidden_operations(field.readout) * count
     return [
         Measurement(f"{name}: points", "million/s", [count / quick / 1e6 for quick, _ in pairs], note=where),
@@ -80,6 +82,31 @@ def field_speed(field: Field, rate: float, points: int = 0, name: str = "field")
             note="layers between hidden states",
         ),
     ]
+
+
+def plain_path(field: Field, coords: Tensor, extra: Tensor) -> tuple[Callable[[], Tensor], int]:
+    """The plain evaluation of a field (B = 1) at points, in chunks of the size that is fastest here, and this size.
+
+    It interpolates with `grid_sample` and evaluates the whole readout at each point.
+
+    Args:
+        field: the field.
+        coords: `(1, N, D)`, in [-1, 1].
+        extra: `(X,)`.
+    """
+    count = coords.shape[1]
+
+    def plain(chunk: int, most: int = count) -> Tensor:
+        return torch.cat([field(part, extra) for part in torch.split(coords[:, :most], chunk, dim=1)], dim=1)
+
+    def seconds_of_a_point(chunk: int) -> float:
+        some = min(count, max(chunk, count // SHARE))
+        return timed(lambda: plain(chunk, some), field.device) / some
+
+    plain(CHUNKS[0], CHUNKS[0])
+    tried = [(seconds_of_a_point(chunk), chunk) for _ in range(ROUNDS) for chunk in CHUNKS]
+    _, fastest = min(tried)
+    return lambda: plain(fastest), fastest
 
 
 def hidden_operations(readout: CoarseToFineReadout) -> int:

@@ -13,7 +13,6 @@ from ddmi_core.runs.bench.bench_result import repeated
 CPU = torch.device("cpu")
 SIZES, GPU_SIZES = (256, 512, 1024, 2048), (4096, 8192)  # rows of square matrices
 LONG = 0.1  # seconds
-REPEATS = 3  # of each size; the fastest counts
 
 
 def product_rate(dtype: torch.dtype, device: torch.device = CPU) -> float:
@@ -34,7 +33,7 @@ def product_rates(dtype: torch.dtype, device: torch.device = CPU) -> tuple[str, 
         a, b = (torch.randn(n, n, generator=generator).to(device, dtype) for _ in range(2))
         longest = 0.0
         for name, work in _ways(a, b).items():
-            times = repeated(work, 0.0, device, REPEATS)
+            times = repeated(work, LONG / 5, device, first=work)
             longest = max(longest, min(times))
             rates = [2 * n**3 / seconds for seconds in times]
             if max(rates) > max(best[1]):

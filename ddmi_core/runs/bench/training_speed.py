@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -17,67 +16,91 @@ from ddmi_core.api.conditions import TokenSequences
 from ddmi_core.api.signals import Split
 from ddmi_core.bounds import MOST_STEPS
 from ddmi_core.diffusion.latent_diffusion import DenoisingObjective
+from ddmi_core.diffusion.latents import LatentShape
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
-from ddmi_core.model.latent_cache import lengths_of
-from ddmi_core.model.model import Model
+from ddmi_core.model.latent_cache import Vectors, lengths_of
 from ddmi_core.model.needs import BlankSignals
+from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.runs.bench.bench_result import enough
+from ddmi_core.settings.config import RunConfig
 from ddmi_core.training.config import TrainingConfig
 from ddmi_core.training.log import Log
 from ddmi_core.training.objective import Objective
 from ddmi_core.training.trainer import Report, Stage, train
 
 STAGES = ("autoencoder", "denoiser")
-WARM, LEAST = 2, 5  # steps that are not counted, because they allocate memory; steps that are
-LONGEST = 2.0  # seconds, after which one counted step is enough
+NO_VECTORS = torch.zeros(0, 0)
 
 
 class _EnoughError(Exception):
     """Ends a training whose speed is known."""
 
 
-def objectives(model: Model, stage: str) -> tuple[TrainingConfig, dict[str, Objective]]:
-    """Settings and objectives of a stage of new networks with the settings of a model."""
+def objectives(
+    parts: AnyParts,
+    config: RunConfig,
+    stage: str,
+    shape: LatentShape,
+    classes: int = 0,
+    vectors: Vectors = NO_VECTORS,
+) -> tuple[TrainingConfig, dict[str, Objective]]:
+    """Settings and objectives of a stage: new networks, and signals or latents without content.
+
+    Args:
+        parts: the domain.
+        config: of the run.
+        stage: one of `STAGES`.
+        shape: of the latent.
+        classes: number of classes of the data.
+        vectors: of the condition, at least as many as the batch of the denoiser has rows; none without a condition.
+    """
     if stage == "autoencoder":
-        blank = BlankSignals(model.parts, model.config.autoencoder.training.batch)
-        networks = build_autoencoder(model.parts, model.config)
-        made = autoencoder_objectives(model.parts, model.config, networks, Split(blank, blank))
-        return model.config.autoencoder.training, made
-    training, shape, vectors = model.config.diffusion.training, model.shape, model.vectors
-    lengths = lengths_of(vectors)
-    diffusion = build_diffusion(model.domain, model.config, shape, len(model.classes), *lengths)
+        blank = BlankSignals(parts, config.autoencoder.training.batch)
+        networks = build_autoencoder(parts, config)
+        return config.autoencoder.training, autoencoder_objectives(parts, config, networks, Split(blank, blank))
+    training, lengths = config.diffusion.training, lengths_of(vectors)
+    diffusion = build_diffusion(parts.domain, config, shape, classes, *lengths)
     latents = torch.randn(training.batch, shape.length, generator=torch.Generator().manual_seed(0))
-    conditions: Tensor | TokenSequences
+    conditions: Tensor | TokenSequences = torch.zeros(training.batch, dtype=torch.long)
     if isinstance(vectors, TokenSequences):
         conditions = vectors
     elif any(lengths):
         conditions = vectors[:, None]
-    else:
-        conditions = model.labels(range(training.batch), 0, None)
     return training, {"denoiser": DenoisingObjective(diffusion, latents, conditions)}
 
 
 def step_times(
-    stage: str, players: Mapping[str, Objective], training: TrainingConfig, precision: str, seconds: float
+    stage: str,
+    players: Mapping[str, Objective],
+    training: TrainingConfig,
+    precision: str,
+    seconds: float,
+    steps: int = 0,
+    clock: Callable[[], float] = perf_counter,
 ) -> list[float]:
-    """Seconds of each of the steps that fit into a time, after those that allocate memory; nothing is stored.
+    """Seconds of each step after the first one, which allocates memory; nothing is stored.
 
     Args:
         stage: its name.
         players: objectives by name.
         training: settings of the stage; blocks are not compiled, which would take minutes.
         precision: `fp32` or `bf16`.
-        seconds: of the measurement.
+        seconds: of all steps, about; see `enough`.
+        steps: how many steps count, in place of the seconds: processes of one run have to agree.
+        clock: the time in seconds.
     """
-    ends = [perf_counter()]
+    times: list[float] = []
+    before = 0.0
 
     def progress(report: Report) -> None:
+        nonlocal before
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        ends.append(perf_counter())
-        steps, passed = len(ends) - 1, ends[-1] - ends[0]
-        counted = sum(after - before for before, after in pairwise(ends[WARM:])) if steps > WARM else 0.0
-        if (counted >= seconds and steps >= WARM + LEAST) or (passed > LONGEST and steps > WARM):
+        if report.step > 1:
+            times.append(clock() - before)
+        if len(times) == steps if steps else enough(times, seconds):
             raise _EnoughError
+        before = clock()
 
     config = evolve(
         training,
@@ -93,4 +116,4 @@ def step_times(
         place = Path(folder)
         with suppress(_EnoughError):
             train(Stage(stage, place / stage, config, 0, Log(place / "log.jsonl"), progress=progress), players)
-    return [after - before for before, after in pairwise(ends[WARM:])]
+    return times

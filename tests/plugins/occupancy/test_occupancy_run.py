@@ -9,6 +9,7 @@ import trimesh
 from typer.testing import CliRunner
 
 import ddmi_core
+import smaller
 from ddmi_core.cli.main import app
 
 TINY = {
@@ -40,7 +41,8 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("ddmi_occupancy.evaluation.prompt_adherence.PROMPTS", 4)
-        ddmi_core.run("occupancy", folder, overrides=[f"{key}={value}" for key, value in TINY.items()])
+        with smaller.pictures():
+            ddmi_core.run("occupancy", folder, overrides=[f"{key}={value}" for key, value in TINY.items()])
     return folder
 
 
@@ -88,7 +90,8 @@ def test_meshes_with_captions_beside_them_are_asked_for_with_text(tmp_path, monk
         (tmp_path / f"{number}.txt").write_text(f"a {kind} box\n{kind}\n")
     own = {**TINY, "autoencoder.training.steps": 5, "diffusion.condition": "words"}
     sets = [argument for key, value in own.items() for argument in ("--set", f"{key}={value}")]
-    ask("run", "--plugin", "occupancy", "--data", tmp_path, "--out", tmp_path / "run", *sets)
+    with smaller.pictures():
+        ask("run", "--plugin", "occupancy", "--data", tmp_path, "--out", tmp_path / "run", *sets)
     ask("sample", tmp_path / "run", "--condition", "a wide box", "-n", 2, "--out", tmp_path / "boxes")
     assert len(list((tmp_path / "boxes").glob("*.glb"))) == 2
     assert "accepts texts" in ask("conditions", tmp_path / "run")
