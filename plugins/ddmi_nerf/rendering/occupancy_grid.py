@@ -48,8 +48,8 @@ class OccupancyGrid:
     def of(radiance: Radiance, cells: int = CELLS, samples: int = SAMPLES, lost: float = LOST) -> OccupancyGrid:
         """Build the grid of a medium: cells with a density above a threshold.
 
-        Densities of fields are bounded from above, so no cell with a greater density is left out. They are sampled in
-        the cells and next to them for other media, and where bounds are too wide to leave out most cells.
+        Densities are sampled in the cells and next to them. Bounds of the density of a field leave most cells out, so
+        that only the others are sampled, unless the bounds are too wide.
 
         The threshold is the largest candidate that loses little: the opacity of the skipped cells, summed along each
         row of cells, stays below `lost`.
@@ -62,7 +62,7 @@ class OccupancyGrid:
             lost: limit of the root mean square of lost opacity; a single row may lose ten times as much.
         """
         bounds = _bounds(radiance.field, cells) if isinstance(radiance, FieldRadiance) else None
-        densest, mean = _sampled(radiance, cells, samples) if bounds is None else (bounds, bounds)
+        densest, mean = _sampled(radiance, cells, samples, bounds)
         for threshold in THRESHOLDS:
             occupied = densest > threshold
             if _lost(torch.where(occupied, 0, mean)) <= lost:
@@ -119,11 +119,31 @@ def _bounds(field: Field, cells: int) -> Tensor | None:
     return found
 
 
-def _sampled(radiance: Radiance, cells: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Highest and mean densities `(n, n, n)` at samples in cells; the highest also at those next to them."""
+def _sampled(radiance: Radiance, cells: int, samples: int, bounds: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Highest and mean densities `(n, n, n)` at samples in cells; the highest also at those next to them.
+
+    With bounds of a field, cells whose bound is low have their bound in place of samples.
+    """
     axis = torch.linspace(-1, 1, cells * samples + 1)
-    found = densities(radiance, (axis, axis, axis)).nan_to_num(nan=torch.inf)
-    return F.max_pool3d(found[None], samples + 3, samples, 1)[0], F.avg_pool3d(found[None], samples + 1, samples)[0]
+    if bounds is None or not isinstance(radiance, FieldRadiance):
+        return _pooled(densities(radiance, (axis, axis, axis)), samples)
+    open_cells = bounds > THRESHOLDS[-1]
+    wanted = open_cells
+    for dim in range(3):
+        wanted = wanted.repeat_interleave(samples, dim)
+    # A sample lies on the corners of up to eight sub-intervals.
+    wanted = F.max_pool3d(wanted[None, None].float(), 2, 1, 1)[0, 0] > 0
+    found = torch.zeros(wanted.shape, device=bounds.device)
+    z, y, x = wanted.nonzero().unbind(dim=1)
+    found[z, y, x] = density(radiance.field.lattice_subset([axis] * 3).at(torch.stack([x, y, z]))[0])
+    highest, mean = _pooled(found, samples)
+    return torch.where(open_cells, highest.minimum(bounds), bounds), torch.where(open_cells, mean, bounds)
+
+
+def _pooled(found: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Highest and mean densities of cells from samples on a lattice; those that are no numbers count as infinite."""
+    found = found.nan_to_num(nan=torch.inf)[None]
+    return F.max_pool3d(found, samples + 3, samples, 1)[0], F.avg_pool3d(found, samples + 1, samples)[0]
 
 
 def _lost(density: Tensor) -> float:

@@ -231,7 +231,13 @@ def test_fields_with_wide_bounds_are_sampled():
     assert torch.equal(grid.occupied, OccupancyGrid.of(lambda points: medium(points)).occupied)
 
 
-@pytest.mark.parametrize(("rod", "thickness"), [(False, 1.5), (False, 0.2), (True, 1.5), (True, 0.5)])
+def test_bounds_leave_out_cells_and_add_none():
+    medium = FieldRadiance(thin(0, False, 0.1))
+    grid, sampled = OccupancyGrid.of(medium, 24), OccupancyGrid.of(lambda points: medium(points), 24)
+    assert 0.02 < grid.share <= sampled.share
+
+
+@pytest.mark.parametrize(("rod", "thickness"), [(False, 1.5), (False, 1.0), (True, 1.5), (True, 1.0)])
 @pytest.mark.parametrize("seed", range(3))
 def test_thin_films_and_rods_have_no_holes(seed, rod, thickness):
     width = thickness * 2 / 48
