@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from attrs import field, frozen
 from torch import Tensor
@@ -81,11 +83,16 @@ class OccupancyGrid:
 
     def at(self, points: Tensor, reach: bool = False) -> Tensor:
         """Whether points `(..., 3)` lie in occupied cells, or, with `reach`, in neighbours of such cells: `(...)`."""
-        # Row numbers are exact in single precision up to 256^3.
-        cell = torch.add(self.cells / 2, points, alpha=self.cells / 2).floor_().clamp_(0, self.cells - 1)
-        row = cell @ cell.new_tensor([1, self.cells, self.cells**2])
+        return self.at_columns(points.unbind(dim=-1), reach)
+
+    def at_columns(self, columns: Sequence[Tensor], reach: bool = False) -> Tensor:
+        """The same for points given by their x, y and z, `(...)` each; faster than for three numbers side by side."""
+        row = torch.zeros_like(columns[0])
+        for column in reversed(columns):
+            cell = torch.add(self.cells / 2, column, alpha=self.cells / 2).floor_().clamp_(0, self.cells - 1)
+            row = cell.add_(row, alpha=self.cells)  # exact in single precision up to 256^3
         grid = self.around if reach else self.occupied
-        return grid.view(-1)[row.long()]
+        return grid.view(-1).index_select(0, row.view(-1).to(torch.int32)).view(row.shape)
 
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Lowest and highest corner `(3,)`, in x, y, z, of the box around occupied cells; the origin if none is."""
