@@ -28,7 +28,8 @@ class Affine:
 
     def __call__(self, numbers: Tensor) -> Tensor:
         """Numbers of taps `(N, T)` from `(P, N)`."""
-        return torch.addmm(self.bias, numbers.t(), self.matrix)
+        # In place, which autocast leaves alone: weights of bfloat16 would move the points.
+        return self.bias.repeat(numbers.shape[1], 1).addmm_(numbers.t(), self.matrix)
 
 
 @frozen(eq=False)
@@ -39,7 +40,7 @@ class BlockTaps:
     """
 
     table: Tensor  # (rows, width)
-    rows: Affine  # from the lower cells; in double precision, in which rows are exact, also under TF32 and autocast
+    rows: Affine  # from the lower cells; in double precision, in which rows are exact, also where TF32 is allowed
     first: Affine  # factor of the weight along the first column, from the place between cells
     second: Affine  # the same along the second column
     planes: Tensor  # (T,), index of the plane
@@ -67,12 +68,9 @@ class BlockTaps:
                 tap += 1
             start += grid.shape[:-1].numel()
         table = torch.cat([grid.reshape(-1, grid.shape[-1]) for grid in grids])
-        maps = ((rows, row), (first, low), (second, near))
-        return BlockTaps(
-            table,
-            *(Affine(matrix.to(table.device), bias.to(table.device)) for matrix, bias in maps),
-            planes=torch.tensor(owners, device=table.device),
-        )
+        pairs = ((rows, row), (first, low), (second, near))
+        maps = [Affine(matrix.to(table.device), bias.to(table.device)) for matrix, bias in pairs]
+        return BlockTaps(table, maps[0], maps[1], maps[2], torch.tensor(owners, device=table.device))
 
     def total(self, cells: Tensor, between: Tensor, planes: Tensor | None) -> Tensor:
         """Sum of the interpolated planes `(N, width)`.
