@@ -3,88 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import torch
 from attrs import frozen
 from torch import Tensor
 from torch.nn import functional as F
 
-from ddmi_core.fields.fast.folding import FoldedBlock, FoldedReadout, Term
+from ddmi_core.fields.fast.folding import FoldedReadout, Term
 from ddmi_core.fields.layout import Layout
 
 CHUNK = 8192
 
 
 @frozen(eq=False)
-class Affine:
-    """A map from P numbers of each point to one number for each of T taps, as a matrix product.
+class Gather:
+    """Rows of one projected plane in the table of its block, and the rows of its taps."""
 
-    Products write the numbers of a point side by side; to compute tap by tap and transpose takes several times longer.
-    """
-
-    matrix: Tensor  # (P, T)
-    bias: Tensor  # (T,)
-
-    def __call__(self, numbers: Tensor) -> Tensor:
-        """Numbers of taps `(N, T)` from `(P, N)`."""
-        # In place, which autocast leaves alone: weights of bfloat16 would move the points.
-        return self.bias.repeat(numbers.shape[1], 1).addmm_(numbers.t(), self.matrix)
-
-
-@frozen(eq=False)
-class BlockTaps:
-    """The projected planes of a block as rows of one table, and the taps of a point: their rows and weights.
-
-    Taps are two per line and four per plane; P is the number of different pairs of a column and its number of cells.
-    """
-
-    table: Tensor  # (rows, width)
-    rows: Affine  # from the lower cells; in double precision, in which rows are exact, also where TF32 is allowed
-    first: Affine  # factor of the weight along the first column, from the place between cells
-    second: Affine  # the same along the second column
-    planes: Tensor  # (T,), index of the plane
-
-    @staticmethod
-    def of(block: FoldedBlock, wraps: Sequence[bool], positions: dict[tuple[int, int], int]) -> BlockTaps:
-        """Taps of a block; `positions` is the index of each column and number of cells."""
-        grids = [_extended(term, wraps) for term in block.terms]
-        owners = [term.plane for term in block.terms for _ in range(2 * len(term.columns))]
-        shape, dtype = (len(positions), len(owners)), grids[0].dtype
-        rows, first, second = (torch.zeros(shape, dtype=kind) for kind in (torch.float64, dtype, dtype))
-        row, low, near = (matrix.new_zeros(len(owners)) for matrix in (rows, first, second))
-        start = tap = 0
-        for term, grid in zip(block.terms, grids, strict=True):
-            along = [positions[key] for key in zip(term.columns, term.grid.shape, strict=False)]
-            stride = grid.shape[1] if len(along) == 2 else 0
-            for below, beside in product(range(len(along)), range(2)):
-                rows[along[-1], tap] += 1
-                rows[along[0], tap] += stride
-                row[tap] = start + below * stride + beside
-                second[along[-1], tap], near[tap] = 2 * beside - 1, 1 - beside
-                if len(along) == 2:
-                    first[along[0], tap] = 2 * below - 1
-                low[tap] = 1 - below
-                tap += 1
-            start += grid.shape[:-1].numel()
-        table = torch.cat([grid.reshape(-1, grid.shape[-1]) for grid in grids])
-        pairs = ((rows, row), (first, low), (second, near))
-        maps = [Affine(matrix.to(table.device), bias.to(table.device)) for matrix, bias in pairs]
-        return BlockTaps(table, maps[0], maps[1], maps[2], torch.tensor(owners, device=table.device))
-
-    def total(self, cells: Tensor, between: Tensor, planes: Tensor | None) -> Tensor:
-        """Sum of the interpolated planes `(N, width)`.
-
-        Args:
-            cells: `(P, N)`, lower cells, in double precision.
-            between: `(P, N)`, places between the lower cells, at 0, and the upper ones, at 1.
-            planes: `(N, planes)`, weights of the planes, or `None`.
-        """
-        weights = self.first(between) * self.second(between)
-        if planes is not None:
-            weights = weights * planes.index_select(1, self.planes)
-        rows = self.rows(cells).to(torch.int32)
-        return F.embedding_bag(rows, self.table, mode="sum", per_sample_weights=weights)
+    first: int  # index of the position along the plane's first column
+    second: int  # the same along its second column; a line repeats its only column
+    stride: int  # rows from one cell to the next along the first column
+    taps: Tensor  # (4, 1), int32: row offsets of the four taps from the lowest one
+    line: bool
+    plane: int  # index of the plane, for its weight
 
 
 class PointEvaluator:
@@ -104,11 +44,25 @@ class PointEvaluator:
         self.readout, self.layout, self.axes, self.chunk = readout, layout, len(layout.axes), chunk
         self.device = readout.head[0].device
         positions: dict[tuple[int, int], int] = {}  # (column, cells) to its index
-        for block in readout.blocks:
+        self.gathers: list[list[Gather]] = []
+        self.tables: list[Tensor] = []
+        for block in self.readout.blocks:
+            gathers, rows, start = [], [], 0
             for term in block.terms:
-                for key in zip(term.columns, term.grid.shape, strict=False):
-                    positions.setdefault(key, len(positions))
-        self.blocks = [BlockTaps.of(block, readout.wraps, positions) for block in readout.blocks]
+                grid = _extended(term, readout.wraps)
+                numbers = [
+                    positions.setdefault((column, cells), len(positions))
+                    for column, cells in zip(term.columns, term.grid.shape, strict=False)
+                ]
+                line = len(numbers) == 1
+                stride = 0 if line else grid.shape[1]
+                offsets = [0, 1, 0, 1] if line else [0, 1, stride, stride + 1]
+                taps = torch.tensor(offsets, dtype=torch.int32, device=self.device) + start
+                gathers.append(Gather(numbers[0], numbers[-1], stride, taps[:, None], line, term.plane))
+                rows.append(grid.reshape(-1, grid.shape[-1]))
+                start += len(rows[-1])
+            self.gathers.append(gathers)
+            self.tables.append(torch.cat(rows))
         columns, cells = zip(*positions, strict=True)
         self.columns = torch.tensor(columns, device=self.device)
         size = readout.head[0].new_tensor(cells)[:, None]
@@ -168,17 +122,50 @@ class PointEvaluator:
         planes = self.layout.plane_weights(coords)
         coords = self.layout.in_planes(coords)
         unlimited = torch.addcmul(self.shift, coords.t().index_select(0, self.columns), self.half)
-        with torch.no_grad():
-            limited = torch.minimum(unlimited.clamp_min(0), self.last)
-            inside = (unlimited >= 0) & (unlimited < self.last)
-        # A mask has cheaper gradients than limits.
-        position = torch.where(inside, unlimited, limited)
+        position = torch.minimum(unlimited.clamp_min(0), self.last)
         if self.wraps is not None:
             position = torch.where(self.wraps, torch.remainder(unlimited, self.size), position)
         low = torch.minimum(position.detach().floor(), self.last_low)
-        # A coordinate that is not a number has any cells; its values are not numbers.
-        cells, between = low.double().nan_to_num_(), position - low
-        return self.readout.values(block.total(cells, between, planes) for block in self.blocks).t()
+        upper = position - low
+        lower, cells = 1 - upper, low.to(torch.int32)
+        totals = (
+            self._total(gathers, table, lower, upper, cells, planes)
+            for gathers, table in zip(self.gathers, self.tables, strict=True)
+        )
+        return self.readout.values(totals).t()
+
+    def _total(
+        self,
+        gathers: Sequence[Gather],
+        table: Tensor,
+        lower: Tensor,
+        upper: Tensor,
+        cells: Tensor,
+        planes: Tensor | None,
+    ) -> Tensor:
+        """Sum of a block's projected planes at the points of a chunk, `(N, width)`; `planes (N, P)` weighs them."""
+        rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
+        parts = [_weights(gather, lower, upper) for gather in gathers]
+        if planes is not None:
+            parts = [part * planes[:, gather.plane] for part, gather in zip(parts, gathers, strict=True)]
+        weights = torch.cat(parts).t().contiguous()
+        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+    @staticmethod
+    def _rows(gather: Gather, cells: Tensor) -> Tensor:
+        """Table rows of a plane's taps: `(4, N)`."""
+        lowest = cells[gather.second]
+        if not gather.line:
+            lowest = torch.add(lowest, cells[gather.first], alpha=gather.stride)
+        return lowest + gather.taps
+
+
+def _weights(gather: Gather, lower: Tensor, upper: Tensor) -> Tensor:
+    """Weights of a plane's taps: `(4, N)`; for a line, the last two are zero."""
+    second = torch.stack([lower[gather.second], upper[gather.second]])
+    if gather.line:
+        return torch.cat([second, torch.zeros_like(second)])
+    return torch.cat([second * lower[gather.first], second * upper[gather.first]])
 
 
 def _extended(term: Term, wraps: Sequence[bool]) -> Tensor:

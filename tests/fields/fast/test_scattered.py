@@ -9,7 +9,6 @@ from attrs import evolve
 from ddmi_core.api import Field, Layout
 from ddmi_core.fields.coordinates import cell_centres
 from ddmi_core.fields.layout import Embedding
-from ddmi_core.fields.planes import Planes
 from ddmi_core.fields.readout import CoarseToFineReadout, ReadoutConfig
 from plane_layouts import LAYOUTS, cells_of, perturbed, planes
 
@@ -157,30 +156,3 @@ def test_wrong_columns_and_batches_are_refused():
         field.points().at(torch.zeros(4, 3))
     with pytest.raises(ValueError, match="one field"):
         Field.stack([field, field]).points()
-
-
-@pytest.mark.parametrize("part", ["values", "slopes"])
-def test_autocast_does_not_move_the_points(part):
-    """The readout itself has eight bits; weights of eight bits would be as far off again."""
-    layout = Layout(axes=("t",), planes=(("t",),))
-    readout = CoarseToFineReadout((1,), 0, 1, ReadoutConfig(width=1, depth=1))
-    with torch.no_grad():
-        for layer in (readout.blocks[0][0], readout.head):
-            layer.weight.fill_(1)
-            layer.bias.zero_()
-    field = Field((Planes([torch.tensor([0.0, 1.0]).repeat(128).view(1, 1, 256)]),), readout, layout)
-    coords = torch.linspace(0.5, 0.51, 40)[:, None]
-    wanted = field.points().at(coords)
-    with torch.autocast("cpu", torch.bfloat16):
-        found = field.points().at(coords) if part == "values" else field.points().slopes(coords)[0]
-    torch.testing.assert_close(found.float(), wanted, atol=4e-3, rtol=0)
-
-
-def test_a_coordinate_that_is_no_number_has_no_value_and_disturbs_no_other():
-    field, coords = make_field(LAYOUTS["four axes"]), points(LAYOUTS["four axes"], 6)
-    broken = coords.clone()
-    broken[2, 1] = torch.nan
-    values, wanted = field.points().at(broken), field.points().at(coords)
-    assert values[2].isnan().all()
-    kept = [0, 1, 3, 4, 5]
-    assert torch.equal(values[kept], wanted[kept])
