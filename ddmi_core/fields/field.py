@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import deepcopy
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
 from ddmi_core.display import Bundle, Shows
 from ddmi_core.errors import counted
 from ddmi_core.fields import storage
+from ddmi_core.fields.fast.boxes import BoxEvaluator
 from ddmi_core.fields.fast.embedded import EmbeddedLattice
 from ddmi_core.fields.fast.folding import FoldedReadout, fold
 from ddmi_core.fields.fast.lattice import CHUNK, LatticeEvaluator
@@ -33,6 +34,7 @@ from ddmi_core.fields.readout import CoarseToFineReadout
 PIECE = 65536
 
 Coordinates = Tensor | npt.NDArray[Any]
+T = TypeVar("T")
 
 
 @frozen(eq=False, repr=False)
@@ -54,6 +56,7 @@ class Field:
     readout: CoarseToFineReadout
     layout: Layout
     shown_by: Shows | None = None  # draws it in notebooks; set by `Model`
+    _kept: dict[Hashable, tuple[Any, Any]] = field(init=False, repr=False, factory=dict)
 
     def __repr__(self) -> str:
         """One line: how many functions of which axes, with how many values, and the sizes of the basis fields."""
@@ -256,6 +259,48 @@ class Field:
             torch.Size([5, 1])
         """
         return PointEvaluator(self._folded(extra), self.layout, chunk)
+
+    def boxes(self, edges: Sequence[Tensor], extra: Tensor | None = None) -> BoxEvaluator:
+        """Bounds of the values of one field (B = 1) over boxes, without gradients.
+
+        Args:
+            edges: one 1-D tensor of increasing coordinates per axis, in the layout's order; boxes lie between them.
+            extra: `(X,)`, the same everywhere; zeros if omitted.
+
+        Raises:
+            ValueError: if the batch is not one, the number of axes differs from the layout's, or the layout has an
+                embedding, which maps boxes to other sets.
+
+        Example:
+            >>> from ddmi_core.fields.readout import ReadoutConfig
+            >>> readout = CoarseToFineReadout((4,), extra=0, values=1, config=ReadoutConfig(width=8))
+            >>> field = Field((Planes([torch.randn(1, 4, 16)]),), readout, Layout(axes=("t",), planes=(("t",),)))
+            >>> low, high = field.boxes([torch.linspace(-1, 1, 5)]).at(torch.arange(4)[None])
+            >>> values = field(torch.linspace(-1, 1, 401).view(1, -1, 1))
+            >>> bool(low.min() <= values.min()), bool(values.max() <= high.max())
+            (True, True)
+        """
+        if self.layout.embedding is not None:
+            raise ValueError("a field whose layout has an embedding has no bounds over boxes. Fix: evaluate points")
+        return BoxEvaluator(self._folded(extra), self._on_lattice(edges))
+
+    def kept(self, key: Hashable, make: Callable[[Field], T]) -> T:
+        """What `make` derives from the field: kept in memory as long as the field, and made again if it has changed.
+
+        A change of a tensor in place counts, such as a training step of the readout, but not one through `Tensor.data`.
+
+        Args:
+            key: names what is kept.
+            make: derives it.
+        """
+        planes = (plane for planes in self.basis for plane in planes)
+        tensors = [*planes, *self.readout.parameters(), *self.readout.buffers()]
+        # Tensors made in inference mode have no version; nothing can change them outside of it.
+        state = [(id(tensor), -1 if tensor.is_inference() else tensor._version) for tensor in tensors]
+        if key not in self._kept or self._kept[key][0] != state:
+            self._kept[key] = state, make(self)
+        found: T = self._kept[key][1]
+        return found
 
     def _folded(self, extra: Tensor | None) -> FoldedReadout:
         """The readout with the basis fields and the extra columns `(X,)` folded in; zeros if omitted."""

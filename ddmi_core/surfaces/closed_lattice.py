@@ -35,6 +35,7 @@ class ClosedLattice:
 
     def __init__(self, function: ImplicitFunction, size: Sequence[int]) -> None:
         self.function, self.size = function, tuple(size)
+        self.spacing = 2 / np.array(self.size)  # of lattice points, along x, y and z
         self._axes = [cell_centres(n).numpy() for n in self.size]
         self._at = function.subset(self._axes)
 
@@ -70,6 +71,15 @@ class ClosedLattice:
             RequestError: if a value is not finite.
         """
         return _finite(self.function.values(self.coordinates(positions).astype(np.float32)))
+
+    def slopes(self, positions: Rows) -> tuple[Values, Values]:
+        """Values `(N,)` and gradients `(N, 3)` of the function at fractional indices along x, y and z, `(N,)` each.
+
+        Raises:
+            RequestError: if a value is not finite.
+        """
+        values, slopes = self.function.slopes(self.coordinates(positions).astype(np.float32))
+        return _finite(values), slopes
 
     def every(self, step: int) -> Values:
         """Values `(Z, Y, X)` at every `step`-th index, from 0 to the first one beyond the last centre.

@@ -20,6 +20,7 @@ LEAST = 32  # fewest coarse cells along the shortest axis, unless the spacing is
 MARGIN = 0.5  # values within this many times the second differences count as close to zero
 BLOCKS = 8192  # processed at once
 STEPS = 3  # evaluations per vertex that move it onto the surface
+STEPS_WITH_SLOPE = 2  # the same if the last one has the slope
 
 
 def extract_surface(
@@ -28,7 +29,7 @@ def extract_surface(
     *,
     step: int | None = None,
     margin: float = MARGIN,
-    steps: int = STEPS,
+    steps: int | None = None,
     normals: bool = True,
 ) -> Mesh:
     """The zero level of a function in the cube [-1, 1]^3, as a closed mesh; empty if the function is nowhere positive.
@@ -46,8 +47,9 @@ def extract_surface(
             of zero; infinite to refine every block. A part of the surface that lies in no refined block is found only
             if it is connected to one that does.
         steps: evaluations per vertex that move it onto the surface, along its lattice edge. With 0, vertices are
-            interpolated linearly between lattice points.
-        normals: take normals from the gradient of the function, which about doubles the time; otherwise from the faces.
+            interpolated linearly between lattice points. By default, 3, or 2 with `normals`.
+        normals: take normals from the gradient of the function, which is part of the last evaluation of a vertex;
+            otherwise from the faces.
 
     Returns:
         the mesh; vertices are in [-1, 1], and faces are anticlockwise as seen from outside.
@@ -77,6 +79,8 @@ def extract_surface(
         level = SparseLattice(_Spaced(lattice, grain), [n // grain + 1 for n in reach]) if grain > 1 else points
         halved = (_halved(level, part, step, grain, margin) for part in batches(blocks))
         blocks = np.concatenate([blocks[:, :0], *halved], axis=1)
+    if steps is None:
+        steps = STEPS_WITH_SLOPE if normals else STEPS
     return surface_mesh(points, lattice, batches(blocks), steps, normals)
 
 

@@ -27,8 +27,8 @@ class ImplicitFunction(Protocol):
     def values(self, points: Floats) -> Floats:
         """Values `(N,)` at points `(N, 3)`, columns x, y, z."""
 
-    def gradients(self, points: Floats) -> Floats:
-        """Derivatives `(N, 3)` with respect to x, y and z, at points `(N, 3)`."""
+    def slopes(self, points: Floats) -> tuple[Floats, Floats]:
+        """Values `(N,)` and derivatives `(N, 3)` with respect to x, y and z, at points `(N, 3)`."""
 
     def subset(self, axes: Sequence[Floats]) -> OfIndices:
         """A function from lattice indices `(3, N)`, rows x, y, z, to values `(N,)`."""
@@ -49,10 +49,10 @@ class FieldFunction:
         found: Floats = self._points.at(torch.from_numpy(points))[:, 0].cpu().numpy()
         return found
 
-    def gradients(self, points: Floats) -> Floats:
-        """Derivatives `(N, 3)` at points `(N, 3)`."""
-        found: Floats = self._points.slopes(torch.from_numpy(points))[1][:, 0].cpu().numpy()
-        return found
+    def slopes(self, points: Floats) -> tuple[Floats, Floats]:
+        """Values `(N,)` and derivatives `(N, 3)` at points `(N, 3)`."""
+        values, slopes = (part[:, 0].cpu().numpy() for part in self._points.slopes(torch.from_numpy(points)))
+        return values, slopes
 
     def subset(self, axes: Sequence[Floats]) -> OfIndices:
         """A function from lattice indices `(3, N)` to values `(N,)`."""
@@ -78,14 +78,16 @@ class PointFunction:
         return np.concatenate(parts)
 
     @torch.enable_grad()
-    def gradients(self, points: Floats) -> Floats:
-        """Derivatives `(N, 3)` at points `(N, 3)`."""
-        parts = []
+    def slopes(self, points: Floats) -> tuple[Floats, Floats]:
+        """Values `(N,)` and derivatives `(N, 3)` at points `(N, 3)`."""
+        values, slopes = [], []
         for part in torch.split(torch.from_numpy(points), CHUNK):
             part = part.clone().requires_grad_()
-            (slope,) = torch.autograd.grad(self._function(part).sum(), part)
-            parts.append(slope.cpu().numpy())
-        return np.concatenate(parts)
+            value = self._function(part)
+            (slope,) = torch.autograd.grad(value.sum(), part)
+            values.append(value.detach().float().cpu().numpy())
+            slopes.append(slope.cpu().numpy())
+        return np.concatenate(values), np.concatenate(slopes)
 
     def subset(self, axes: Sequence[Floats]) -> OfIndices:
         """A function from lattice indices `(3, N)` to values `(N,)`."""

@@ -16,6 +16,7 @@ from ddmi_core.surfaces.sparse_lattice import Index, SparseLattice, Values
 
 LEAF = 2  # cells along the side of a block
 NUDGE = 1e-3  # least distance of vertices from lattice points, in cells, so that no two vertices coincide
+APART = 1e-6  # least distance of an estimate from the ends of its bracket, in parts of the bracket
 
 # Numbers among the 3 x 3 x 3 points of a block: of the corners of its first cell, which are also the first corners of
 # its cells; and of the points of its sides.
@@ -36,15 +37,16 @@ def surface_mesh(
         points: values at lattice points, evaluated on demand.
         lattice: the function between lattice points, and their coordinates.
         blocks: even origins `(3, K)` of blocks, in batches.
-        steps: evaluations per vertex.
+        steps: evaluations per vertex; if `normals` is true, the last one has the gradient as well.
         normals: take normals from the gradient of the function.
     """
     found = _triangles(points, blocks)
     lower, axis, faces, middles = _welded(points, found)
-    vertices = lattice.coordinates(lower + _on_surface(points, lattice, lower, axis, steps) * _UNIT[:, axis])
+    place, gradients = _on_surface(points, lattice, lower, axis, steps, normals)
+    vertices = lattice.coordinates(lower + place * _UNIT[:, axis])
     vertices = np.concatenate([vertices, _means(vertices, faces, middles)])
     placed = vertices.astype(np.float32)
-    return Mesh(placed, faces, _normals(lattice, placed, faces) if normals else None)
+    return Mesh(placed, faces, _normals(lattice, placed, faces, gradients) if normals else None)
 
 
 @frozen(eq=False)
@@ -134,27 +136,51 @@ def _welded(
     return lower[:, order], axis[order], faces, len(middles)
 
 
-def _on_surface(points: SparseLattice, lattice: ClosedLattice, lower: Index, axis: Index, steps: int) -> Positions:
-    """Fractions `(V,)` along edges, 0 at the lower end, at which the value is zero.
+def _on_surface(
+    points: SparseLattice, lattice: ClosedLattice, lower: Index, axis: Index, steps: int, slopes: bool
+) -> tuple[Positions, Values]:
+    """Fractions `(V,)` along edges, 0 at the lower end, at which the value is zero, and gradients `(V, 3)`.
 
-    Linear interpolation, then false position with the Illinois rule: the value at an end that was kept twice is halved.
+    Linear interpolation, then quadratic interpolation through both ends of a bracket and the value between them; the
+    last time, with `slopes`, through that value, its slope, and the end beyond the root. Gradients are those of this
+    last evaluation, next to the root, and NaN without it.
     """
     upper = lower + _UNIT[:, axis]
     first, last = points.at(lower).astype(np.float64), points.at(upper).astype(np.float64)
-    place = first / (first - last)
+    place, gradients = first / (first - last), np.full((len(axis), 3), np.nan, dtype=np.float32)
     rows = np.flatnonzero(~(lattice.beyond(lower) | lattice.beyond(upper)))
-    start, end = np.zeros(len(rows)), np.ones(len(rows))
-    low, high = first[rows], last[rows]
-    side = np.zeros(len(rows), dtype=np.int64)
-    for _ in range(steps):
-        tried = place[rows]
-        value = lattice.between(lower[:, rows] + tried * _UNIT[:, axis[rows]]).astype(np.float64)
-        front = (value > 0) == (low > 0)
-        start, low = np.where(front, tried, start), np.where(front, value, low * np.where(side == -1, 0.5, 1))
-        end, high = np.where(front, end, tried), np.where(front, high * np.where(side == 1, 0.5, 1), value)
-        side = np.where(front, 1, -1)
-        place[rows] = start + (end - start) * low / (low - high)
-    return np.clip(place, NUDGE, 1 - NUDGE)
+    lower, axis = lower[:, rows], axis[rows]
+    start, end, low, high = np.zeros(len(rows)), np.ones(len(rows)), first[rows], last[rows]
+    tried = np.clip(place[rows], APART, 1 - APART)
+    for step in range(steps):
+        positions = lower + tried * _UNIT[:, axis]
+        if slopes and step == steps - 1:
+            found, gradients[rows] = lattice.slopes(positions)
+            value = found.astype(np.float64)
+            front = (value > 0) == (low > 0)
+            slope = gradients[rows, axis] * lattice.spacing[axis]
+            reach = np.where(front, end, start) - tried
+            bend = (np.where(front, high, low) - value - slope * reach) / reach**2
+        else:
+            value = lattice.between(positions).astype(np.float64)
+            front = (value > 0) == (low > 0)
+            before, after = (value - low) / (tried - start), (high - value) / (end - tried)
+            bend = (after - before) / (end - start)
+            slope = before + bend * (tried - start)
+        start, low = np.where(front, tried, start), np.where(front, value, low)
+        end, high = np.where(front, end, tried), np.where(front, high, value)
+        least = APART * (end - start)
+        tried = np.clip(tried + _root(value, slope, bend, np.where(low > 0, -1, 1)), start + least, end - least)
+    place[rows] = tried
+    return np.clip(place, NUDGE, 1 - NUDGE), gradients
+
+
+def _root(value: Positions, slope: Positions, bend: Positions, sign: Positions) -> Positions:
+    """Root of `value + slope x + bend x^2` at which the slope has this sign, in the form that does not cancel."""
+    there = sign * np.sqrt(np.maximum(slope**2 - 4 * bend * value, 0))
+    agree = slope * there > 0
+    above, below = np.where(agree, -2 * value, there - slope), np.where(agree, slope + there, 2 * bend)
+    return np.divide(above, below, out=np.zeros_like(value), where=(below != 0) & (value != 0))
 
 
 def _means(vertices: Positions, faces: npt.NDArray[np.int32], middles: int) -> Positions:
@@ -168,13 +194,20 @@ def _means(vertices: Positions, faces: npt.NDArray[np.int32], middles: int) -> P
     return means
 
 
-def _normals(lattice: ClosedLattice, points: Values, faces: npt.NDArray[np.int32]) -> Values:
-    """Outward unit normals `(V, 3)`: the negative gradient; from the faces at the border and where it is zero."""
+def _normals(lattice: ClosedLattice, points: Values, faces: npt.NDArray[np.int32], gradients: Values) -> Values:
+    """Outward unit normals `(V, 3)`: the negative gradient; from the faces at the border and where it is zero.
+
+    Gradients of the first vertices are given; those that are NaN, and of the others, are evaluated.
+    """
     if not len(points):
         return points
-    normals = -lattice.function.gradients(points)
-    outer = 1 - 1 / np.array(lattice.size)
-    unclear = (np.abs(points) > outer + 1e-6).any(axis=1) | ~(np.abs(normals).sum(axis=1) > 0)
+    normals = np.full_like(points, np.nan)
+    normals[: len(gradients)] = -gradients
+    border = (np.abs(points) > 1 - 1 / np.array(lattice.size) + 1e-6).any(axis=1)
+    unknown = np.isnan(normals).any(axis=1) & ~border
+    if unknown.any():
+        normals[unknown] = -lattice.function.slopes(points[unknown])[1]
+    unclear = border | ~(np.abs(normals).sum(axis=1) > 0)
     if unclear.any():
         normals[unclear] = smooth_normals(points, faces)[unclear]
     return unit_vectors(normals)

@@ -272,3 +272,30 @@ def test_a_layout_says_where_each_plane_lies_and_what_is_periodic():
     coords = torch.zeros(4, 3)
     assert layout.in_planes(coords) is coords
     assert layout.plane_weights(coords) is None
+
+
+def test_what_a_field_keeps_is_made_once_and_again_after_a_change():
+    field = make_field(LAYOUTS["plane"])[0]
+    made = []
+
+    def make(own):
+        made.append(own)
+        return len(made)
+
+    assert [field.kept("a", make) for _ in range(3)] == [1, 1, 1]
+    assert field.kept("b", make) == 2
+    assert made == [field, field]
+    with torch.no_grad():
+        next(field.readout.parameters()).add_(1)  # as a training step does
+    assert [field.kept("a", make) for _ in range(2)] == [3, 3]
+    field.basis[0][0].mul_(2)
+    assert [field.kept("a", make) for _ in range(2)] == [4, 4]
+    assert field.map(lambda plane: plane).kept("a", make) == 5
+    assert field.kept("a", make) == 4
+
+
+def test_fields_made_in_inference_mode_keep_things_too():
+    with torch.inference_mode():
+        field = make_field(LAYOUTS["plane"]).map(lambda plane: plane + 1)[0]
+    first = field.kept("a", lambda own: object())
+    assert field.kept("a", lambda own: object()) is first

@@ -103,6 +103,30 @@ def test_the_search_along_edges_moves_vertices_onto_the_surface():
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
 
 
+def test_the_slope_of_the_last_evaluation_moves_vertices_closer():
+    field, n = random_field(0), 32
+    with_slope, without = (
+        extract_surface(field, (n, n, n), steps=2, normals=normals).vertices for normals in (True, False)
+    )
+    distance = [field.points().at(torch.from_numpy(part)).abs().mean() for part in (with_slope, without)]
+    assert distance[0] < distance[1]
+
+
+def test_vertices_and_normals_take_two_evaluations():
+    calls = []
+
+    def counted(points):
+        calls.append(len(points))
+        return ball(points)
+
+    sizes = {}
+    for steps in (0, 1, 2, None):
+        calls.clear()
+        sizes[steps] = len(extract_surface(counted, (16, 16, 16), steps=steps).vertices), sum(calls)
+    vertices, lattice = sizes[0][0], sizes[0][1] - sizes[0][0]
+    assert [sizes[steps][1] - lattice for steps in (1, 2, None)] == [vertices, 2 * vertices, 2 * vertices]
+
+
 def dense(function, n):
     return extract_surface(function, (n, n, n), step=2, margin=float("inf"))
 

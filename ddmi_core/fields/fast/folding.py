@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 import torch
 from attrs import evolve, frozen
@@ -17,6 +18,8 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": nn.SiLU(inplace=True),
     "gelu": nn.GELU(),
 }
+# Each activation falls up to here, and does not fall from here.
+_LOWEST = {"relu": -inf, "silu": -1.2784645, "gelu": -0.7517916}
 
 
 Layers = tuple[tuple[Tensor, Tensor], ...]  # weights (width, width), biases (width,)
@@ -51,6 +54,7 @@ class FoldedReadout:
     blocks: tuple[FoldedBlock, ...]
     head: tuple[Tensor, Tensor]  # (V, width), (V, 1)
     activation: Callable[[Tensor], Tensor]  # may work in place
+    lowest: float  # the activation falls up to here and does not fall from here
     wraps: tuple[bool, ...]  # whether each column of the coordinates is periodic
     residual: bool
 
@@ -137,7 +141,8 @@ def fold(basis: Sequence[Planes], layout: Layout, readout: CoarseToFineReadout, 
     # Detached: under `no_grad` a view of a parameter would still require gradients.
     head = readout.head.weight.detach().contiguous(), readout.head.bias.detach()[:, None]
     wraps = tuple(axis in layout.periodic for axis in layout.plane_axes)
-    return FoldedReadout(tuple(blocks), head, _IN_PLACE[config.activation], wraps, config.residual)
+    activation, lowest = _IN_PLACE[config.activation], _LOWEST[config.activation]
+    return FoldedReadout(tuple(blocks), head, activation, lowest, wraps, config.residual)
 
 
 def _terms(scales: Sequence[Planes], weight: Tensor, bias: Tensor, layout: Layout, join: str) -> tuple[Term, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from io import BytesIO
 from math import degrees
 
@@ -21,7 +20,6 @@ MOVING = 96  # pixels of the longer side while the camera moves
 COARSER = 2.0  # factor of the step while the camera moves
 AT_REST = 384  # pixels of the longer side at rest on a CPU, so that the next movement does not wait
 THUMBNAIL = 128  # pixels a side
-KEPT = 16  # cached scenes, as many as a gallery shows
 HIGHEST = 90.0  # elevation, in degrees
 
 
@@ -29,7 +27,7 @@ class RadiancePanel(Panel):
     """Renders a field again for each camera position.
 
     While the camera moves, images are small and rays are sampled coarsely. At rest, images have the requested size,
-    limited to 384 pixels a side on a CPU. The occupancy grid of a field is computed once and cached.
+    limited to 384 pixels a side on a CPU. The occupancy grid of a field is computed once.
 
     Args:
         renderer: provides background and step.
@@ -39,11 +37,10 @@ class RadiancePanel(Panel):
 
     def __init__(self, renderer: NerfRenderer) -> None:
         self.renderer = renderer
-        self._scenes: OrderedDict[int, tuple[Field, Scene]] = OrderedDict()
 
     def show(self, field: Field, look: Look) -> Shown:
         """Render a look as a PNG image; azimuths and elevations are those of `Camera.orbit`."""
-        scene, (rows, columns) = self.scene(field), look.size
+        scene, (rows, columns) = self.renderer.scene(field), look.size
         most = max(rows, columns) if scene.background.is_cuda else AT_REST
         if not look.rest:
             scene, most = evolve(scene, step=COARSER * scene.step), MOVING
@@ -55,17 +52,7 @@ class RadiancePanel(Panel):
 
     def thumbnail(self, field: Field) -> Shown:
         """Render the default view at 128 pixels."""
-        return drawn(self.scene(field), usual_camera((THUMBNAIL, THUMBNAIL)))
-
-    def scene(self, field: Field) -> Scene:
-        """The scene of a field, from a cache of the 16 most recently used ones."""
-        key = id(field)  # unique, because the cache keeps the field alive
-        if key not in self._scenes:
-            self._scenes[key] = (field, self.renderer.scene(field))
-            while len(self._scenes) > KEPT:
-                self._scenes.popitem(last=False)
-        self._scenes.move_to_end(key)
-        return self._scenes[key][1]
+        return drawn(self.renderer.scene(field), usual_camera((THUMBNAIL, THUMBNAIL)))
 
 
 def drawn(scene: Scene, camera: Camera) -> Shown:

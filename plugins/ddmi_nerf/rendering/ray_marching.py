@@ -13,7 +13,7 @@ from ddmi_nerf.rendering.volume_rendering import absorbed, mean_depth, stopped_a
 
 STEP = 0.02
 STOP = 1e-3  # transmittance below which a ray terminates
-RAYS = 8192  # in a chunk
+RAYS = 32768  # in a chunk
 GROUP = 8  # maximum number of intervals evaluated between two tests for termination
 
 
@@ -90,7 +90,9 @@ class _Rays:
         kept = number < end[:, None]
         if self.grid is not None:
             middle = self.near[crossed, None] + (number + 0.5) * span
-            kept &= self.grid.at(self._points(crossed, middle), reach=True)
+            ends = zip(self.origins[crossed].unbind(dim=1), self.directions[crossed].unbind(dim=1), strict=True)
+            columns = [torch.addcmul(origin[:, None], way[:, None], middle) for origin, way in ends]
+            kept &= self.grid.at_columns(columns, reach=True)
         row, column = kept.nonzero().unbind(dim=1)
         return crossed[row], number[row, column].long()
 
@@ -117,12 +119,12 @@ class _Rays:
             points = self._points(alive, begin + length / 2)
             full = length > 0 if self.grid is None else self.grid.at(points) & (length > 0)
             chosen = full.view(-1).nonzero()[:, 0]
-            density, shown = self._values(points.view(-1, 3).index_select(0, chosen), alive[chosen // self.group])
+            row = alive.index_select(0, torch.div(chosen, self.group, rounding_mode="floor"))
+            density, shown = self._values(points.view(-1, 3).index_select(0, chosen), row)
             thickness = torch.zeros_like(length)
             thickness.view(-1)[chosen] = density * length.view(-1)[chosen]
             weights, passed = absorbed(thickness, torch.ones_like(thickness))
             weights *= left[alive, None]
-            row = alive[chosen // self.group]
             colour.index_add_(0, row, weights.view(-1, 1)[chosen] * shown)
             total[alive] += (weights * torch.addcmul(begin, length, stopped_at(thickness))).sum(dim=1)
             left[alive] *= passed

@@ -46,11 +46,19 @@ class Scene:
     def of(medium: Field | Radiance, background: Tensor, step: float = STEP, cells: int = CELLS) -> Scene:
         """Prepare one field (B = 1), or a function of points.
 
+        A field keeps what is prepared, so this costs next to nothing from the second time on, until the field changes.
+
         Raises:
             ValueError: if the batch is not one.
         """
-        radiance = FieldRadiance(medium) if isinstance(medium, Field) else medium
-        return Scene(radiance, OccupancyGrid.of(radiance, cells), background, step)
+
+        def prepared(medium: Field | Radiance) -> tuple[Radiance, OccupancyGrid]:
+            radiance = FieldRadiance(medium) if isinstance(medium, Field) else medium
+            return radiance, OccupancyGrid.of(radiance, cells)
+
+        if isinstance(medium, Field):
+            return Scene(*medium.kept(("ddmi_nerf.scene", cells), prepared), background, step)
+        return Scene(*prepared(medium), background, step)
 
     def view(self, camera: Camera) -> View:
         """Render a view in bands of rows, so that memory apart from the result does not grow with its size."""

@@ -8,10 +8,14 @@ import pytest
 import torch
 from nerf_scenes import decibels, fog, nothing, solids
 
+from ddmi_core.api import Field, Layout, Planes
+from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig, cell_centres
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.rendering.occupancy_grid import OccupancyGrid
+from ddmi_nerf.rendering.radiance import FieldRadiance
 from ddmi_nerf.rendering.ray_marching import march
 from ddmi_nerf.rendering.rays import crossing
+from ddmi_nerf.rendering.scene import Scene
 from ddmi_nerf.rendering.volume_rendering import composite
 
 WHITE = torch.ones(3)
@@ -176,3 +180,72 @@ def test_single_cells_are_found_by_all_rays(rays, step):
     skipped = march(cells, *rays, WHITE, step=step, grid=grid, stop=0)
     assert dense.opacity.max() > 0.7
     torch.testing.assert_close(skipped.opacity, dense.opacity, rtol=0, atol=1e-5)
+
+
+LAYOUT = Layout(axes=("x", "y", "z"), planes=(("x", "y"), ("y", "z"), ("x", "z")))
+
+
+def rough(seed):
+    """A field whose bounds are wide: random basis fields and steep densities."""
+    generator = torch.Generator().manual_seed(seed)
+    basis = tuple(Planes(torch.randn(1, 6, n, n, generator=generator) for _ in range(3)) for n in (6, 24))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        readout = CoarseToFineReadout((6, 6), 0, 4, ReadoutConfig(width=16))
+    with torch.no_grad():
+        readout.head.bias[0] = -5
+        readout.head.weight[0] *= 8
+    return Field(basis, readout, LAYOUT)
+
+
+def thin(seed, rod, thickness):
+    """A field that is a film, or a rod, of some thickness and at a random pose: raw density falls off from the middle.
+
+    A plane holds values that are linear along its axes, so their sum is linear in space; hidden units are the distances
+    on both sides of the film, or in two directions around the rod.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q
+    count, shift = 1 + rod, 0.4 * torch.rand(2, generator=generator) - 0.2
+    across = cell_centres(64)
+    grids = torch.zeros(3, 1, count, 64, 64)
+    for form in range(count):
+        x, y, z = turn[form]
+        grids[0, 0, form] = x * across + y * across[:, None]  # a plane's first axis is the last of its grid
+        grids[1, 0, form] = z * across[:, None]
+    readout = CoarseToFineReadout((count,), 0, 4, ReadoutConfig(width=2 * count, depth=1))
+    steep = 12 / thickness  # from 8 in the middle to 2, a density of 1, at the surface
+    with torch.no_grad():
+        layer = readout.blocks[0][0]
+        layer.weight.copy_(torch.cat([torch.eye(count), -torch.eye(count)]))
+        layer.bias.copy_(torch.cat([-shift[:count], shift[:count]]))
+        readout.head.weight.zero_()[0] = -steep
+        readout.head.bias.zero_()[0] = 8
+    return Field((Planes(grids),), readout, LAYOUT)
+
+
+def test_fields_with_wide_bounds_are_sampled():
+    medium = FieldRadiance(rough(0))
+    grid = OccupancyGrid.of(medium)
+    assert 0.05 < grid.share < 0.5
+    assert torch.equal(grid.occupied, OccupancyGrid.of(lambda points: medium(points)).occupied)
+
+
+def test_bounds_leave_out_cells_and_add_none():
+    medium = FieldRadiance(thin(0, False, 0.1))
+    grid, sampled = OccupancyGrid.of(medium, 24), OccupancyGrid.of(lambda points: medium(points), 24)
+    assert 0.02 < grid.share <= sampled.share
+
+
+@pytest.mark.parametrize(("rod", "thickness"), [(False, 1.5), (False, 1.0), (True, 1.5), (True, 1.0)])
+@pytest.mark.parametrize("seed", range(3))
+def test_thin_films_and_rods_have_no_holes(seed, rod, thickness):
+    width = thickness * 2 / 48
+    field, rays = thin(seed, rod, width), Camera.orbit(50 * seed, 25, 2.2, width=24, height=20).rays()
+    scene, step = Scene.of(field, WHITE, step=width / 3), width / 3
+    dense = march(scene.radiance, *rays, WHITE, step=step, stop=0)
+    assert (dense.opacity > 0.1).sum() > (1 if rod else 80)
+    shown = march(scene.radiance, *rays, WHITE, step=step, grid=scene.grid, stop=0)
+    assert scene.grid.share < 0.25
+    assert (dense.opacity - shown.opacity).abs().max() < 0.02
+    assert decibels(dense.colour, shown.colour) > 46

@@ -83,20 +83,6 @@ def test_the_same_look_has_the_same_bytes_and_another_azimuth_others(panel, fiel
     assert data(elevation=1.6) == data(elevation=radians(90))
 
 
-def test_scenes_are_kept_for_the_last_fields(panel, monkeypatch):
-    made = []
-    make = panel.renderer.scene
-    monkeypatch.setattr(panel.renderer, "scene", lambda field: made.append(field) or make(field))
-    monkeypatch.setattr(panels, "KEPT", 2)
-    fields = [some_field(seed) for seed in range(3)]
-    for which in (0, 0, 1, 0, 2, 0, 1):
-        panel.show(fields[which], Look(size=(4, 4)))
-    # 1 was not looked at for longest when 2 came.
-    assert [fields.index(field) for field in made] == [0, 1, 2, 1]
-    panel.thumbnail(fields[1])
-    assert len(made) == 4
-
-
 def test_thumbnails_are_the_usual_view(panel, field):
     assert pixels(panel.thumbnail(field)).shape == (panels.THUMBNAIL, panels.THUMBNAIL, 3)
 

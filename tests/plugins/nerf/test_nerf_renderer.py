@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from attrs import evolve
@@ -13,6 +14,7 @@ from ddmi_core.api import Field, Layout, Planes
 from ddmi_core.errors import RequestError
 from ddmi_core.parts import CoarseToFineReadout, ReadoutConfig
 from ddmi_nerf.cameras.camera import Camera
+from ddmi_nerf.rendering.occupancy_grid import OccupancyGrid
 from ddmi_nerf.rendering.radiance import FieldRadiance, activated, density
 from ddmi_nerf.rendering.rays import RayQueries, crossing, entering
 from ddmi_nerf.rendering.renderer import NerfRenderer, ground_truth
@@ -253,3 +255,33 @@ def test_a_fitted_density_is_seen_where_it_is(camera):
         ]
     assert ((shown[1] - shown[0]) / 2).mean().item() == pytest.approx(torch.exp(-thickness).item(), abs=1e-3)
     assert seen.grid.share > 0.1
+
+
+def test_a_field_is_prepared_once_for_all_views(monkeypatch):
+    grids = []
+    make = OccupancyGrid.of
+    monkeypatch.setattr(OccupancyGrid, "of", lambda *given: grids.append(given) or make(*given))
+    field, renderer = fields(), NerfRenderer((6, 6), step=0.1)
+    shown = [renderer.render(field, view).colour for view in (None, 5, None)]
+    assert len(grids) == 1
+    np.testing.assert_array_equal(shown[0], shown[2])
+    renderer.render(fields())
+    assert len(grids) == 2
+
+
+@pytest.mark.parametrize("part", ["basis", "readout"])
+def test_a_field_that_has_changed_is_prepared_again(part):
+    field, renderer = fields(bias=-4.0), NerfRenderer((6, 6), step=0.1, background=(0.0, 0.0, 0.0))
+    before = renderer.render(field).opacity
+    with torch.no_grad():
+        if part == "readout":
+            field.readout.head.bias[0] += 6
+        else:
+            field.basis[0][0].add_(
+                12 * torch.randn(field.basis[0][0].shape, generator=torch.Generator().manual_seed(0))
+            )
+    again = fields(bias=-4.0)
+    again.readout.load_state_dict(field.readout.state_dict())
+    after = renderer.render(field).opacity
+    np.testing.assert_array_equal(after, renderer.render(evolve(again, basis=field.basis)).opacity)
+    assert np.abs(after - before).max() > 0.01
