@@ -46,12 +46,11 @@ def text(study: Study, results: Results, name: str) -> str:
     ]
     lines += ["| figure | real data | " + " | ".join(f"`{arm}`" for arm in study.arms) + " |"]
     lines += ["| --- |" + " --- |" * (1 + len(study.arms))]
-    for figure, more in study.figures.items():
+    for figure, good in study.figures.items():
         cells = [_mean(results.values(first, figure))]
         cells += [_beside(results.values(arm, figure), results.values(first, figure)) for arm in others]
         real = results.real(figure)
-        direction = "higher is better" if more else "lower is better"
-        lines += [f"| `{figure}`, {direction} | {'' if real is None else f'{real:.4g}'} | {' | '.join(cells)} |"]
+        lines += [f"| `{figure}`: {good} | {'' if real is None else f'{real:.4g}'} | {' | '.join(cells)} |"]
     trials = {arm: results.of_arm(arm) for arm in study.arms}
     steps = [" and ".join(map(str, found[0].steps)) for found in trials.values()]
     seconds = [f"{fmean(trial.seconds for trial in found):.0f} s" for found in trials.values()]

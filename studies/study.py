@@ -67,7 +67,7 @@ class Study:
         plugin: the domain.
         seconds: processor seconds of training of a run, of both stages together.
         share: of the seconds for stage 1; 1 for studies of reconstructions, 0 of samples.
-        figures: names of figures of `metrics.json`. `true` for those of which more is better.
+        figures: names of figures of `metrics.json`, with what is good: `lower is better`, for example.
         arms: by name; the others are compared with the first.
         seeds: of the runs.
         preset: that all arms start from.
@@ -79,7 +79,7 @@ class Study:
     question: str
     plugin: str
     seconds: float
-    figures: dict[str, bool]
+    figures: dict[str, str]
     arms: dict[str, Arm]
     seeds: tuple[int, ...] = (0, 1, 2)
     share: float = 0.5

@@ -107,7 +107,8 @@ def test_the_command_takes_a_text(trained, tmp_path):
     assert done.exit_code == 0, done.output
     assert len(list(out.glob("*.npy"))) == 2
     listed = CliRunner().invoke(app, ["conditions", str(trained)])
-    assert "accepts texts as --condition" in listed.output
+    assert "a fast wave\n" in listed.output
+    assert "words: " in listed.output
 
 
 def test_a_request_without_words_is_refused(model):

@@ -27,7 +27,7 @@ question = "Which is better?"
 plugin = "image"
 seconds = 0.2
 seeds = [0, 1]
-figures = { reconstruction_psnr_db = true, frechet_plain = false }
+figures = { reconstruction_psnr_db = "higher is better", frechet_plain = "lower is better" }
 settings = [
     "domain.limit=60", "domain.size=16", "domain.multiples=[1]", "autoencoder.points=64", "evaluation.samples=4",
     "autoencoder.perceptual.kind=none", "autoencoder.encoder.widths=[8]", "autoencoder.decoder.widths=[8]",
@@ -141,6 +141,6 @@ def test_a_page_shows_means_differences_ratios_and_every_run(tmp_path: Path) -> 
     page.write_page(study, results, tmp_path, "two")
     text, plot = (tmp_path / "two.md").read_text(), (tmp_path / "two.svg").read_text()
     assert "higher is better |  | 21 ± 13 | 10.5 ± 6.4 (-10.5 ± 6.4; × 0.50, 0.50 to 0.50) |" in text
-    assert "| `frechet_plain`, lower is better | 0 | -0.1 ± 0 | -0.1 ± 0 (+0 ± 0) |" in text
+    assert "| `frechet_plain`: lower is better | 0 | -0.1 ± 0 | -0.1 ± 0 (+0 ± 0) |" in text
     assert plot.count("<circle") == 8
     assert plot.count("stroke-dasharray") == 1
