@@ -46,8 +46,8 @@ class SamplingConfig:
         sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m, unipc, or one of an extension.
         steps: sampling steps.
         guidance: scale of classifier-free guidance; 1 switches it off.
-        autoguidance: scale of autoguidance, which leads away from the weak model that `diffusion.training.snapshot`
-            keeps; 1 switches it off. Each step then evaluates a second network.
+        autoguidance: scale of autoguidance, which leads away from the weak model that the training of the denoiser kept
+            (`snapshot`); 1 switches it off. Each step then evaluates a second network.
         guidance_from, guidance_to: interval of times in [0, 1] in which both guidances act; 1 is pure noise.
     """
 

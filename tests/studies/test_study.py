@@ -111,7 +111,10 @@ def test_a_study_continues_where_it_stopped_and_keeps_finished_runs(
     path, work = tmp_path / "two.toml", tmp_path / "work"
     path.write_text(TINY.replace("seeds = [0, 1]", "seeds = [0]"), encoding="utf-8")
     study = studies.read(path)
+    assert all(len(times) == studies.PROBED and min(times) > 0 for times in studies._timed(study, "plain"))
+    monkeypatch.setattr(studies, "_timed", lambda study, arm: [[0.02], [0.02]])  # so that both arms take equal steps
     first = studies.conduct(study, work, tmp_path / "two.json")
+    assert [trial.steps for trial in first.trials] == [(5, 5), (5, 5)]
     assert [trial.arm for trial in first.trials] == ["plain", "data"]
     assert first.values("plain", "reconstruction_psnr_db") == first.values("data", "reconstruction_psnr_db")
     assert first.values("plain", "frechet_plain") != first.values("data", "frechet_plain")
