@@ -299,9 +299,9 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             fields: the completions.
             artefacts: one per completion, at the requested view.
         """
-        return self.rows({"original": self.ground_truth(signal, 0)}, artefacts)
+        return self.rows({"original": self.ground_truth(signal, 0)}, artefacts, frames=False)
 
-    def rows(self, before: Mapping[str, A], completions: Sequence[A], *, frames: bool = False) -> Sheet:
+    def rows(self, before: Mapping[str, A], completions: Sequence[A], frames: bool) -> Sheet:
         """A contact sheet: a row of each artefact `before`, by its label, and one of all completions.
 
         Args:

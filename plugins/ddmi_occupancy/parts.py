@@ -161,7 +161,9 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         # Discs face away from the middle of the points, which have no normals.
         away = torch.nn.functional.normalize(places - places.mean(dim=0), dim=1)
         observed = PointCloud(places.contiguous().numpy(), away.contiguous().numpy())
-        return self.rows({"original": self.ground_truth(signal, 0), "observed inside": observed}, artefacts)
+        return self.rows(
+            {"original": self.ground_truth(signal, 0), "observed inside": observed}, artefacts, frames=False
+        )
 
     def report_views(self) -> Sequence[tuple[str, int]]:
         """Four resolutions, each twice the previous one."""
