@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-import ddmi_core.model.model
+import ddmi_core.model.loading
 import formula_domains
 from ddmi_core.cli.main import app
 from ddmi_core.errors import DataError
@@ -100,7 +100,7 @@ def test_sizes_are_in_units_for_people():
         (Model, "denoised", ("the sampling", "-n below")),
         (Model, "write", ("the rendering", "--size")),
         (evaluate, "reconstruction_figures", ("the evaluation", "evaluation.samples")),
-        (ddmi_core.model.model, "check_origin", ("the loading of the model", "close other programs")),
+        (ddmi_core.model.loading, "check_origin", ("the loading of the model", "close other programs")),
         (pipeline, "write_report", ("the step 'report'", "close other programs")),
     ],
 )

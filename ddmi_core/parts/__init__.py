@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from ddmi_core.parts.domain_parts import Evaluation as Evaluation
     from ddmi_core.parts.domain_parts import Metric as Metric
     from ddmi_core.parts.domain_parts import Source as Source
+    from ddmi_core.parts.domain_parts import picture_rows as picture_rows
     from ddmi_core.parts.grid_domain import GridDomain as GridDomain
     from ddmi_core.parts.grid_domain import psnr_db as psnr_db
     from ddmi_core.parts.media import Drawn as Drawn

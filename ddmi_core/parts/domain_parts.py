@@ -299,24 +299,7 @@ class DomainParts(ABC, Generic[T, S, V, A]):
             fields: the completions.
             artefacts: one per completion, at the requested view.
         """
-        return self.rows({"original": self.ground_truth(signal, 0)}, artefacts, frames=False)
-
-    def rows(self, before: Mapping[str, A], completions: Sequence[A], frames: bool) -> Sheet:
-        """A contact sheet: a row of each artefact `before`, by its label, and one of all completions.
-
-        Args:
-            before: what is known.
-            completions: one artefact each.
-            frames: whether to show four frames of animations, with a row for each completion, not the first one alone.
-        """
-        draw = self.picture if frames else self.still
-        known = {label: _frames(draw(artefact)) for label, artefact in before.items()}
-        made = [_frames(draw(artefact)) for artefact in completions]
-        if all(len(shown) > 1 for shown in (*known.values(), *made)):
-            rows = {**known, **{f"completion {number}": shown for number, shown in enumerate(made)}}
-            return {label: _spread(shown) for label, shown in rows.items()}
-        firsts = {"completions": [shown[0] for shown in made]} if made else {}
-        return {**{label: shown[:1] for label, shown in known.items()}, **firsts}
+        return picture_rows(self.still, {"original": self.ground_truth(signal, 0)}, artefacts)
 
     def original(self, path: Path, signal: S) -> A:
         """The signal of a file as an artefact, for `original.*` of `ddmi complete`; by default its ground truth.
@@ -359,6 +342,25 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         if GLB in exporters:
             return MeshPanel(self.renderer, exporters[GLB])
         return PicturePanel(self.renderer, self.picture)
+
+
+def picture_rows(draw: Callable[[A], Drawn], before: Mapping[str, A], completions: Sequence[A]) -> Sheet:
+    """Rows of a contact sheet: one of each artefact `before`, by its label, and one of all completions.
+
+    Animations have a row each, with four frames.
+
+    Args:
+        draw: draws an artefact: the `picture` or the `still` of a domain.
+        before: what is known.
+        completions: one artefact each.
+    """
+    known = {label: _frames(draw(artefact)) for label, artefact in before.items()}
+    made = [_frames(draw(artefact)) for artefact in completions]
+    if all(len(shown) > 1 for shown in (*known.values(), *made)):
+        rows = {**known, **{f"completion {number}": shown for number, shown in enumerate(made)}}
+        return {label: _spread(shown) for label, shown in rows.items()}
+    firsts = {"completions": [shown[0] for shown in made]} if made else {}
+    return {**{label: shown[:1] for label, shown in known.items()}, **firsts}
 
 
 def _frames(drawn: Drawn) -> list[Image.Image]:

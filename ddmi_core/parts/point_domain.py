@@ -24,7 +24,7 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.parts.domain_parts import Metric, Sheet
+from ddmi_core.parts.domain_parts import Metric, Sheet, picture_rows
 from ddmi_core.parts.raster_domain import RasterDomain
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class PointDomain(RasterDomain[T, PointSignal]):
         coords = seen.queries.coords.cpu()
         observed = PointSignal(coords, seen.values[seen.cells][None].cpu(), torch.ones_like(coords[..., 0]))
         known = {"original": self.ground_truth(signal, 0), "observed": self.ground_truth(observed, 0)}
-        return self.rows(known, artefacts, frames=True)
+        return picture_rows(self.picture, known, artefacts)
 
 
 def rmse(fields: Field, signal: PointSignal, renderer: GridRenderer) -> Tensor:

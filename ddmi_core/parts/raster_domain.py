@@ -20,7 +20,7 @@ from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sizes import LARGEST, parse_size
 from ddmi_core.parts.array_files import ARRAY, write_array
-from ddmi_core.parts.domain_parts import DomainParts, Sheet
+from ddmi_core.parts.domain_parts import DomainParts, Sheet, picture_rows
 from ddmi_core.parts.panels import GridPanel
 
 T = TypeVar("T")  # settings
@@ -112,7 +112,7 @@ class RasterDomain(DomainParts[T, S, Any, GridArtefact]):
         shown = {"original": original}
         if isinstance(original, GridArtefact) and len(original.size) == len(self.domain.layout.axes):
             shown["observed"] = _observed(original.array(), seen, self.renderer)
-        return self.rows(shown, artefacts, frames=True)
+        return picture_rows(self.picture, shown, artefacts)
 
     def panel(self) -> Panel:
         """Pictures with zoom, and sliders for axes beyond two.

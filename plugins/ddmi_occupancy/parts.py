@@ -25,6 +25,7 @@ from ddmi_core.parts import (
     bernoulli_loss,
     mesh_simplifier,
     parse_size,
+    picture_rows,
 )
 from ddmi_occupancy import export
 from ddmi_occupancy.data import folder, furniture, shapenet
@@ -161,9 +162,8 @@ class OccupancyParts(DomainParts[OccupancySettings, ShapeSignal, int | tuple[int
         # Discs face away from the middle of the points, which have no normals.
         away = torch.nn.functional.normalize(places - places.mean(dim=0), dim=1)
         observed = PointCloud(places.contiguous().numpy(), away.contiguous().numpy())
-        return self.rows(
-            {"original": self.ground_truth(signal, 0), "observed inside": observed}, artefacts, frames=False
-        )
+        known = {"original": self.ground_truth(signal, 0), "observed inside": observed}
+        return picture_rows(self.still, known, artefacts)
 
     def report_views(self) -> Sequence[tuple[str, int]]:
         """Four resolutions, each twice the previous one."""

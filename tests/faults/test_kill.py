@@ -33,6 +33,7 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
     assert set(digests) == {
         "autoencoder/final/weights.safetensors",
         "denoiser/final/weights.safetensors",
+        "denoiser/final/snapshot.safetensors",
         "denoiser/final/normalisation.safetensors",
     }
     return digests

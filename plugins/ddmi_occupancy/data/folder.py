@@ -120,10 +120,8 @@ def surface(path: Path, settings: OccupancySettings) -> Mesh | None:
 
 def _is_cloud(entry: Entry, path: Path) -> bool:
     suffix = path.suffix.lower()
-    if suffix != ".ply":
-        return suffix in (".xyz", ".npz")
-    with entry.opened() as file:
-        return not has_faces(file.read(), str(path))
+    with entry.opened() as file:  # which names empty and foreign files as such
+        return suffix in (".xyz", ".npz") or (suffix == ".ply" and not has_faces(file.read(), str(path)))
 
 
 def _decoding(location: Path, settings: OccupancySettings, packing: Packing) -> Decoding:
