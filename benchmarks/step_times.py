@@ -12,11 +12,9 @@ from statistics import median
 
 import torch
 
-from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.model.build import build_autoencoder
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs.bench.training_speed import STAGES, objectives, step_times
+from ddmi_core.runs.bench.training_speed import STAGES, blank_shape, objectives, step_times
 from ddmi_core.settings.resolve import resolve
 
 STEPS = 9
@@ -28,8 +26,7 @@ def main(plugin: str, *overrides: str) -> None:
     domain = domain_named(plugin)
     config = resolve(domain, overrides=[CONDITION, *overrides])
     parts = build_parts(domain, config.domain)
-    with torch.no_grad():
-        shape = LatentShape.of(build_autoencoder(parts, config).encode(parts.blank()).mean)
+    shape = blank_shape(parts, config)
     steps, seconds = [], []
     for stage in STAGES:
         training, players = objectives(parts, config, stage, shape)

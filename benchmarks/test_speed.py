@@ -23,12 +23,12 @@ from ddmi_core.diffusion.samplers import sampler_named
 from ddmi_core.draws import BatchGenerator
 from ddmi_core.fields.coordinates import cell_centres, lattice_points
 from ddmi_core.fields.field import Field
-from ddmi_core.model.build import build_autoencoder, build_diffusion
+from ddmi_core.model.build import build_diffusion
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.extensions import names
 from ddmi_core.registry.registry import domain_named
 from ddmi_core.runs.bench.field_speed import WIDE, default_field, plain_path
-from ddmi_core.runs.bench.training_speed import STAGES, objectives, step_times
+from ddmi_core.runs.bench.training_speed import STAGES, blank_shape, objectives, step_times
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.objective import Objective, StepContext
 
@@ -81,8 +81,7 @@ def parts_and_settings() -> tuple[Any, Any, LatentShape]:
     domain = domain_named("image")
     config = resolve(domain, overrides=list(BATCHES))
     parts = build_parts(domain, config.domain)
-    with torch.no_grad():
-        return parts, config, LatentShape.of(build_autoencoder(parts, config).encode(parts.blank()).mean)
+    return parts, config, blank_shape(parts, config)
 
 
 def on_lattice(field: Field, axes: list[Tensor], extra: Tensor) -> Tensor:

@@ -13,16 +13,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pictures import ASSETS, TILE, sheet
 from PIL import Image, ImageSequence
 
-ASSETS = Path(__file__).parent / "assets"
 COMMANDS = {
     "gallery-shapes": "ddmi sample --plugin occupancy -n 4 --condition 'a tall chair' --format gif --out chairs",
     "gallery-cars": "ddmi sample --plugin nerf -n 4 --size 128 --format gif --out cars",
     "gallery-clips": "ddmi sample --plugin video -n 4 --condition 'a golden sunset' --size 96x96@16 --format gif "
     "--out sunsets",
 }
-COLUMNS, TILE, GAP, COLOURS = 4, 144, 6, 256
+COLUMNS, COLOURS = 4, 256
 LONGEST = 24  # frames, evenly spaced
 LARGEST = 1_000_000  # bytes of a file
 
@@ -44,10 +44,7 @@ def animation(paths: Sequence[Path]) -> tuple[list[Image.Image], int]:
 
 def row(pictures: Sequence[Image.Image]) -> Image.Image:
     """Pictures of one size, side by side."""
-    whole = Image.new("RGB", (len(pictures) * (TILE + GAP) - GAP, TILE), "white")
-    for number, picture in enumerate(pictures):
-        whole.paste(picture.resize((TILE, TILE), Image.Resampling.LANCZOS), (number * (TILE + GAP), 0))
-    return whole
+    return sheet([[picture.resize((TILE, TILE), Image.Resampling.LANCZOS) for picture in pictures]])
 
 
 def main() -> None:

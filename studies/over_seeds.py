@@ -22,10 +22,6 @@ class Estimate:
     mean: float
     half: float
 
-    def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return abs(self.mean) > self.half
-
 
 def estimate(values: Sequence[float]) -> Estimate:
     """The mean of normally distributed values, one for each seed."""

@@ -75,7 +75,8 @@ def text(study: Study, results: Results, name: str) -> str:
         lines += ["All arms: " + ", ".join(f"`{setting}`" for setting in study.settings) + ".", ""]
     for arm, entry in study.arms.items():
         settings = ", ".join(f"`{setting}`" for setting in entry.settings) or "those of the preset"
-        lines += [f"- `{arm}`: {entry.about} Settings: {settings}."]
+        start = f"as `{entry.like}`, then " if entry.like else ""
+        lines += [f"- `{arm}`: {entry.about} Settings: {start}{settings}."]
     return "\n".join(lines) + "\n"
 
 

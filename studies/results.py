@@ -48,7 +48,7 @@ class Results:
 
     def values(self, arm: str, figure: str) -> list[float]:
         """A figure of an arm, one value for each seed, in the order of seeds."""
-        return [trial.figures[figure] for trial in self.trials if trial.arm == arm]
+        return [trial.figures[figure] for trial in self.of_arm(arm)]
 
     def real(self, figure: str) -> float | None:
         """The mean of a figure of real data, if it has one."""

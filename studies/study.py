@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -30,11 +29,11 @@ from attrs import frozen
 from page import write_page
 from results import Results, Trial
 
-from ddmi_core.diffusion.latents import LatentShape
-from ddmi_core.model.build import build_autoencoder
+from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.parts.domain_parts import build_parts
 from ddmi_core.registry.registry import domain_named
-from ddmi_core.runs.bench.training_speed import STAGES, objectives, step_times
+from ddmi_core.runs.bench.bench import processor
+from ddmi_core.runs.bench.training_speed import STAGES, blank_shape, objectives, step_times
 from ddmi_core.settings.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
@@ -51,10 +50,12 @@ class Arm:
     Args:
         about: what it is, and what was tuned, how often, on which data.
         settings: as for `--set`, after those of the study.
+        like: another arm, whose settings come before its own; empty for none.
     """
 
     about: str
     settings: tuple[str, ...] = ()
+    like: str = ""
 
 
 @frozen
@@ -89,7 +90,8 @@ class Study:
 
     def overrides(self, arm: str) -> list[str]:
         """The settings of an arm as values of `--set`."""
-        return [*self.settings, *self.arms[arm].settings]
+        own = self.arms[arm]
+        return [*(self.overrides(own.like) if own.like else self.settings), *own.settings]
 
 
 def read(path: Path) -> Study:
@@ -107,6 +109,11 @@ def read(path: Path) -> Study:
         sys.exit(f"{path}: " + "; ".join(cattrs.transform_error(error)))
     if not study.arms or not study.seeds or not study.figures or not 0 <= study.share <= 1 or not study.seconds > 0:
         sys.exit(f"{path}: a study needs arms, seeds, figures, seconds above 0, and a share from 0 to 1")
+    names: list[str] = []
+    for name, arm in study.arms.items():
+        if arm.like and arm.like not in names:
+            sys.exit(f"{path}: arm {name!r} is like {arm.like!r}, which is no arm before it")
+        names.append(name)
     return study
 
 
@@ -133,8 +140,7 @@ def _timed(study: Study, arm: str) -> list[list[float]]:
     domain = domain_named(study.plugin)
     config = resolve(domain, preset=study.preset, overrides=[*study.overrides(arm), "diffusion.condition=none"])
     parts = build_parts(domain, config.domain)
-    with torch.no_grad():
-        shape = LatentShape.of(build_autoencoder(parts, config).encode(parts.blank()).mean)
+    shape = blank_shape(parts, config)
     found = []
     for stage in STAGES:
         training, players = objectives(parts, config, stage, shape)
@@ -167,7 +173,7 @@ def trained(study: Study, arm: str, seed: int, steps: Sequence[int], folder: Pat
         spent.write_text(str(earlier + _seconds_of_children() - before))
         if status.returncode:
             sys.exit(f"{arm}, seed {seed}, stopped with status {status.returncode}: see {log}")
-    figures = {entry["name"]: entry["value"] for entry in json.loads((folder / "metrics.json").read_text())["figures"]}
+    figures = {figure.name: figure.value for figure in Evaluation.load(folder / "metrics.json").figures}
     if missing := study.figures.keys() - figures:
         sys.exit(f"{folder} has no figure {min(missing)}. Fix: name some of {', '.join(figures)}")
     real = {name: figures[f"{name}_of_real"] for name in study.figures if f"{name}_of_real" in figures}
@@ -202,16 +208,8 @@ def conduct(study: Study, work: Path, stored: Path) -> Results:
         for arm in study.arms:
             trials.append(trained(study, arm, seed, plan["steps"][arm], work / f"{arm}-{seed}"))
             print(f"{arm}, seed {seed}: {trials[-1].seconds:.0f} s, {trials[-1].figures}", flush=True)
-        Results(machine(), torch.__version__, tuple(trials)).save(stored)
+        Results(processor(), torch.__version__, tuple(trials)).save(stored)
     return Results.load(stored)
-
-
-def machine() -> str:
-    """The processor's name, as far as the system tells it."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from ddmi_core.cli import options
 from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import counted
-from ddmi_core.registry.extensions import offer
 from ddmi_core.settings.config import Sampling
 
 
@@ -32,8 +31,7 @@ def export(
     device: options.Device = "",
 ) -> None:
     """Generate fields, and write each as a program from coordinates to values, for PyTorch or ONNX."""
-    if sampler is not None:
-        offer("samplers", sampler)
+    sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
     source = ModelSource.checked(run, plugin)
     check_writable(out)
 
@@ -41,6 +39,5 @@ def export(
 
     suffix = f".{file_type.lower().removeprefix('.')}"
     check_format(suffix)
-    sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
     paths = export_files(source.load(), n, sampling, out, suffix, overwrite)
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}; each gives the values of its field")

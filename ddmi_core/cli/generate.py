@@ -13,7 +13,6 @@ from ddmi_core.cli.model_source import ModelSource
 from ddmi_core.cli.output import check_writable, print_json, print_lines, print_page
 from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.grids.sizes import parse_size
-from ddmi_core.registry.extensions import offer
 from ddmi_core.registry.single_file import is_file
 from ddmi_core.settings.config import NOISE, STEPS, Export, Sampling
 
@@ -38,8 +37,9 @@ def sample(
     device: options.Device = "",
 ) -> None:
     """Generate signals and write them to files."""
-    if sampler is not None:
-        offer("samplers", sampler)
+    sampling = Sampling(
+        seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance, autoguidance=autoguidance
+    )
     source = ModelSource.checked(run, plugin)
     suffix, view = source.suffix(file_type), source.view(size)
     source.check_faces(faces)
@@ -48,9 +48,6 @@ def sample(
 
     from ddmi_core.runs.generate import sample_files
 
-    sampling = Sampling(
-        seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance, autoguidance=autoguidance
-    )
     export = Export(out=out, size=view, suffix=suffix, overwrite=overwrite, normalised=normalised, faces=faces)
     paths = sample_files(model, n, sampling, export)
     typer.echo(f"wrote {counted(len(paths), 'file')} to {out}")

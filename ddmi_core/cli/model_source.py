@@ -113,13 +113,13 @@ class ModelSource:
             return ()
 
     def _parts(self) -> AnyParts:
-        with doing("loading the plugin"):
-            from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
-            from ddmi_core.parts.domain_parts import build_parts
+        domain = self._domain()
 
-            domain = self._domain()
-            folder = pretrained(domain) if self.run is None else RunFolder(self.run)
-            return build_parts(domain, read_config(folder, domain, self.overrides).domain)
+        from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
+        from ddmi_core.parts.domain_parts import build_parts
+
+        folder = pretrained(domain) if self.run is None else RunFolder(self.run)
+        return build_parts(domain, read_config(folder, domain, self.overrides).domain)
 
     @doing("loading the plugin")  # and torch
     def _domain(self) -> Domain:

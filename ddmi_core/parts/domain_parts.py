@@ -27,7 +27,7 @@ from ddmi_core.autoencoder.losses import l1_loss
 from ddmi_core.conditions.text import text_condition, text_tokens, word_condition, word_tokens
 from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
-from ddmi_core.parts.media import Drawn
+from ddmi_core.parts.media import Drawn, frames_of
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
 from ddmi_core.parts.returns import check_returns, no_method
 from ddmi_core.registry.single_file import PREFIX
@@ -333,8 +333,7 @@ class DomainParts(ABC, Generic[T, S, V, A]):
 
     def still(self, artefact: A) -> Image.Image:
         """The picture of an artefact; the first frame of an animation."""
-        drawn = self.picture(artefact)
-        return drawn if isinstance(drawn, Image.Image) else drawn[0]
+        return frames_of(self.picture(artefact))[0]
 
     def panel(self) -> Panel:
         """How the page of `ddmi view` shows fields: as meshes to rotate if there is a `.glb` exporter, or pictures."""
@@ -354,17 +353,13 @@ def picture_rows(draw: Callable[[A], Drawn], before: Mapping[str, A], completion
         before: what is known.
         completions: one artefact each.
     """
-    known = {label: _frames(draw(artefact)) for label, artefact in before.items()}
-    made = [_frames(draw(artefact)) for artefact in completions]
+    known = {label: frames_of(draw(artefact)) for label, artefact in before.items()}
+    made = [frames_of(draw(artefact)) for artefact in completions]
     if all(len(shown) > 1 for shown in (*known.values(), *made)):
         rows = {**known, **{f"completion {number}": shown for number, shown in enumerate(made)}}
         return {label: _spread(shown) for label, shown in rows.items()}
     firsts = {"completions": [shown[0] for shown in made]} if made else {}
     return {**{label: shown[:1] for label, shown in known.items()}, **firsts}
-
-
-def _frames(drawn: Drawn) -> list[Image.Image]:
-    return [drawn] if isinstance(drawn, Image.Image) else list(drawn)
 
 
 def _spread(frames: list[Image.Image]) -> list[Image.Image]:

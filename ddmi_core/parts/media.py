@@ -37,6 +37,11 @@ Drawn = Image.Image | Sequence[Image.Image]  # result of `Domain.picture`
 Frame = npt.NDArray[np.uint8]  # (rows, columns, 3)
 
 
+def frames_of(drawn: Drawn) -> list[Image.Image]:
+    """The frames of an animation; a picture is one."""
+    return [drawn] if isinstance(drawn, Image.Image) else list(drawn)
+
+
 def encoded(drawn: Drawn, *, small: bool = True) -> tuple[str, bytes]:
     """Media type and bytes: PNG for a picture, looping WebP for the frames of an animation.
 
@@ -45,8 +50,7 @@ def encoded(drawn: Drawn, *, small: bool = True) -> tuple[str, bytes]:
         small: whether to spend more time on a smaller PNG file.
     """
     stream = io.BytesIO()
-    frames = [drawn] if isinstance(drawn, Image.Image) else list(drawn)
-    first, *others = frames
+    first, *others = frames_of(drawn)
     if others:
         first.save(stream, "WEBP", save_all=True, append_images=others, duration=FRAME, loop=0, quality=FRAME_QUALITY)
         return "image/webp", stream.getvalue()

@@ -17,7 +17,8 @@ from ddmi_core.atomic import file_bytes
 from ddmi_core.display import Artefact, Bundle
 from ddmi_core.errors import DdmiError, RequestError
 from ddmi_core.fields.field import Field
-from ddmi_core.parts.media import data_url, encoded, playable
+from ddmi_core.parts.media import data_url, encoded, frames_of, playable
+from ddmi_core.parts.panels import GLB
 
 if TYPE_CHECKING:
     from ddmi_core.parts.domain_parts import AnyParts
@@ -28,7 +29,6 @@ MOST = 8  # fields of a batch that are shown, in one row: some domains take seco
 SIDE = 112  # rows of pixels of each field of a batch
 LEAST = 160  # rows or columns of pixels of an artefact, the longer of the two; smaller ones are enlarged
 GAP = 4
-GLB = ".glb"
 
 
 @frozen
@@ -57,9 +57,8 @@ class Showing:
 
     def artefact(self, artefact: Any) -> Bundle:
         """The domain's picture, enlarged if it is small; with a player for sounds."""
-        drawn = self.parts.picture(artefact)
-        frames = [drawn] if isinstance(drawn, Image.Image) else list(drawn)
-        shown = _bundle(*encoded([_enlarged(frame) for frame in frames], small=False))
+        frames = [_enlarged(frame) for frame in frames_of(self.parts.picture(artefact))]
+        shown = _bundle(*encoded(frames, small=False))
         suffix = next(iter(self.parts.exporters()))
         kind = playable(suffix)
         if not kind.startswith("audio/"):

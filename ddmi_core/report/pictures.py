@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddmi_core.fields.field import Field
 from ddmi_core.fields.planes import Planes
-from ddmi_core.parts.media import data_url, encoded
+from ddmi_core.parts.media import data_url, encoded, frames_of
 
 PLAYER = 180  # smallest width of a player in pixels
 MOST_STRETCH = 3.0
@@ -37,7 +37,7 @@ class Picture:
 
 def embedded(drawn: Image.Image | Sequence[Image.Image], caption: str = "", media: Media | None = None) -> Picture:
     """A PIL image, or the frames of a looping animation, with optional media, as data URLs."""
-    first = drawn if isinstance(drawn, Image.Image) else drawn[0]
+    first = frames_of(drawn)[0]
     urls = {} if media is None else {media.player: data_url(media.kind, media.data)}
     return Picture(data_url(*encoded(drawn)), first.width, first.height, caption, **urls)
 

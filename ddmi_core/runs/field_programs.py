@@ -42,11 +42,9 @@ def export_files(model: Model, n: int, sampling: Sampling, out: Path, suffix: st
     check_format(suffix)
     paths = [out / f"sample-{number:04d}{suffix}" for number in range(n)]
     prepare(out, paths, overwrite)
-    done = 0
-    for fields in model.sample_parts(n, sampling=sampling):
-        for field in fields:
-            export(field, paths[done], model.parts.channels())
-            done += 1
+    fields = (field for part in model.sample_parts(n, sampling=sampling) for field in part)
+    for field, path in zip(fields, paths, strict=True):
+        export(field, path, model.parts.channels())
     return paths
 
 

@@ -149,8 +149,8 @@ def train(stage: Stage, objectives: Mapping[str, Objective]) -> None:
     """Train until the last step, or go on from the newest checkpoint in the stage's folder.
 
     The first objective's module is averaged; `final/` keeps the averaged weights, and an earlier snapshot of them if
-    `training.snapshot` asks for it. On the CPU the result
-    depends on the seed, the configuration and the number of processes alone, not on stops in between.
+    `training.snapshot` asks for it. On the CPU the result depends on the seed, the configuration and the number of
+    processes alone, not on stops in between.
 
     Every process of a data-parallel run calls it. All share the stage's folder, and the main process writes it.
 

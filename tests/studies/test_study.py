@@ -72,6 +72,7 @@ def test_every_page_is_made_from_its_stored_figures(stored: Path) -> None:
         (TINY.replace("seconds = 0.2", "seconds = 0"), "seconds above 0"),
         (TINY.replace("seeds = [0, 1]", "seeds = []"), "seeds"),
         (TINY.replace("seeds = [0, 1]", "share = 1.5"), "share from 0 to 1"),
+        (TINY + "\nlike = 'later'\n[arms.later]\nabout = ''", "arm 'data' is like 'later', which is no arm before it"),
     ],
 )
 def test_a_faulty_file_is_named_with_its_fault(text: str, fault: str, tmp_path: Path) -> None:
@@ -80,6 +81,22 @@ def test_a_faulty_file_is_named_with_its_fault(text: str, fault: str, tmp_path: 
     with pytest.raises(SystemExit, match=fault) as stopped:
         studies.read(path)
     assert str(path) in str(stopped.value)
+
+
+def test_an_arm_takes_the_settings_of_the_one_that_it_is_like(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(
+        TINY + "\n[arms.third]\nabout = ''\nlike = 'data'\nsettings = ['diffusion.target=noise']", encoding="utf-8"
+    )
+    study = studies.read(path)
+    assert study.overrides("third") == [*study.settings, "diffusion.target=data", "diffusion.target=noise"]
+    config = resolve(domain_named("image"), preset="quick", overrides=study.overrides("third"))
+    assert config.diffusion.target == "noise"
+    assert "as `data`, then `diffusion.target=noise`" in page.text(study, Results("", "", tuple(_trials(study))), "x")
+
+
+def _trials(study: studies.Study) -> list[Trial]:
+    return [Trial(arm, 0, (1, 2), 5.0, dict.fromkeys(study.figures, 1.0), {}) for arm in study.arms]
 
 
 def test_intervals_are_those_of_students_test() -> None:

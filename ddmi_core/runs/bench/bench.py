@@ -169,10 +169,11 @@ def _pairs(bench: _Bench, run: Path | None, plugin: str) -> AbstractContextManag
 
 def _machine(device: torch.device) -> Machine:
     name = "CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
-    return Machine(_processor(), cores(), torch.get_num_threads(), torch.__version__, __version__, name)
+    return Machine(processor(), cores(), torch.get_num_threads(), torch.__version__, __version__, name)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor, as far as the system tells it."""
     for line in _lines(Path("/proc/cpuinfo")):
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -36,6 +36,12 @@ class _EnoughError(Exception):
     """Ends a training whose speed is known."""
 
 
+@torch.no_grad()
+def blank_shape(parts: AnyParts, config: RunConfig) -> LatentShape:
+    """The shape of the latents of a configuration, by a signal without content."""
+    return LatentShape.of(build_autoencoder(parts, config).encode(parts.blank()).mean)
+
+
 def objectives(
     parts: AnyParts,
     config: RunConfig,
