@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from attrs import frozen
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,18 +12,6 @@ from ddmi_core.fields.fast.folding import FoldedReadout, Term
 from ddmi_core.fields.layout import Layout
 
 CHUNK = 8192
-
-
-@frozen(eq=False)
-class Gather:
-    """Rows of one projected plane in the table of its block, and the rows of its taps."""
-
-    first: int  # index of the position along the plane's first column
-    second: int  # the same along its second column; a line repeats its only column
-    stride: int  # rows from one cell to the next along the first column
-    taps: Tensor  # (4, 1), int32: row offsets of the four taps from the lowest one
-    line: bool
-    plane: int  # index of the plane, for its weight
 
 
 class PointEvaluator:
@@ -44,31 +31,36 @@ class PointEvaluator:
         self.readout, self.layout, self.axes, self.chunk = readout, layout, len(layout.axes), chunk
         self.device = readout.head[0].device
         positions: dict[tuple[int, int], int] = {}  # (column, cells) to its index
-        self.gathers: list[list[Gather]] = []
+        pairs: list[tuple[int, int]] = []  # of the positions along a plane's two columns
+        strides: list[int] = []  # rows from one cell to the next along the first column
+        offsets: list[list[int]] = []  # rows of the four taps in their table, from that of the lowest cell
         self.tables: list[Tensor] = []
         for block in self.readout.blocks:
-            gathers, rows, start = [], [], 0
+            rows, start = [], 0
             for term in block.terms:
                 grid = _extended(term, readout.wraps)
-                numbers = [
-                    positions.setdefault((column, cells), len(positions))
-                    for column, cells in zip(term.columns, term.grid.shape, strict=False)
-                ]
-                line = len(numbers) == 1
-                stride = 0 if line else grid.shape[1]
-                offsets = [0, 1, 0, 1] if line else [0, 1, stride, stride + 1]
-                taps = torch.tensor(offsets, dtype=torch.int32, device=self.device) + start
-                gathers.append(Gather(numbers[0], numbers[-1], stride, taps[:, None], line, term.plane))
+                # A line has a single cell along a first column, so that two of its taps have no weight.
+                sizes = (1, len(term.grid)) if len(term.columns) == 1 else tuple(term.grid.shape[:2])
+                ends = zip((term.columns[0], term.columns[-1]), sizes, strict=True)
+                first, second = (positions.setdefault(end, len(positions)) for end in ends)
+                stride = 0 if len(term.columns) == 1 else grid.shape[1]
+                pairs.append((first, second))
+                strides.append(stride)
+                offsets.append([start, start + 1, start + stride, start + stride + 1])
                 rows.append(grid.reshape(-1, grid.shape[-1]))
                 start += len(rows[-1])
-            self.gathers.append(gathers)
             self.tables.append(torch.cat(rows))
+        self.counts = [len(block.terms) for block in readout.blocks]
+        self.first, self.second = torch.tensor(pairs, device=self.device).t().contiguous()
+        self.strides = torch.tensor(strides, dtype=torch.int32, device=self.device)[:, None]
+        self.offsets = torch.tensor(offsets, dtype=torch.int32, device=self.device).t()[:, :, None]
+        self.planes = torch.tensor([term.plane for block in readout.blocks for term in block.terms], device=self.device)
         columns, cells = zip(*positions, strict=True)
         self.columns = torch.tensor(columns, device=self.device)
         size = readout.head[0].new_tensor(cells)[:, None]
         self.size, self.half, self.shift, self.last = size, size / 2, size / 2 - 0.5, size - 1
         self.last_low = (size - 2).clamp_min(0)
-        wraps = [readout.wraps[column] for column in columns]
+        wraps = [readout.wraps[column] and count > 1 for column, count in positions]
         self.wraps = torch.tensor(wraps, device=self.device)[:, None] if any(wraps) else None
         if self.wraps is not None:
             self.last_low = torch.where(self.wraps, self.last, self.last_low)
@@ -127,45 +119,24 @@ class PointEvaluator:
             position = torch.where(self.wraps, torch.remainder(unlimited, self.size), position)
         low = torch.minimum(position.detach().floor(), self.last_low)
         upper = position - low
-        lower, cells = 1 - upper, low.to(torch.int32)
+        shares, cells = torch.stack([1 - upper, upper]), low.to(torch.int32)
+        lowest = cells.index_select(0, self.second).addcmul_(cells.index_select(0, self.first), self.strides)
+        rows = lowest + self.offsets
+        first, second = shares.index_select(1, self.first), shares.index_select(1, self.second)
+        weights = (first[:, None] * second).flatten(0, 1)
+        if planes is not None:
+            weights = weights * planes.t().index_select(0, self.planes)
+        parts = zip(torch.split(rows, self.counts, 1), torch.split(weights, self.counts, 1), self.tables, strict=True)
         totals = (
-            self._total(gathers, table, lower, upper, cells, planes)
-            for gathers, table in zip(self.gathers, self.tables, strict=True)
+            F.embedding_bag(_by_point(row), table, mode="sum", per_sample_weights=_by_point(weight))
+            for row, weight, table in parts
         )
         return self.readout.values(totals).t()
 
-    def _total(
-        self,
-        gathers: Sequence[Gather],
-        table: Tensor,
-        lower: Tensor,
-        upper: Tensor,
-        cells: Tensor,
-        planes: Tensor | None,
-    ) -> Tensor:
-        """Sum of a block's projected planes at the points of a chunk, `(N, width)`; `planes (N, P)` weighs them."""
-        rows = torch.cat([self._rows(gather, cells) for gather in gathers]).t().contiguous()
-        parts = [_weights(gather, lower, upper) for gather in gathers]
-        if planes is not None:
-            parts = [part * planes[:, gather.plane] for part, gather in zip(parts, gathers, strict=True)]
-        weights = torch.cat(parts).t().contiguous()
-        return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
 
-    @staticmethod
-    def _rows(gather: Gather, cells: Tensor) -> Tensor:
-        """Table rows of a plane's taps: `(4, N)`."""
-        lowest = cells[gather.second]
-        if not gather.line:
-            lowest = torch.add(lowest, cells[gather.first], alpha=gather.stride)
-        return lowest + gather.taps
-
-
-def _weights(gather: Gather, lower: Tensor, upper: Tensor) -> Tensor:
-    """Weights of a plane's taps: `(4, N)`; for a line, the last two are zero."""
-    second = torch.stack([lower[gather.second], upper[gather.second]])
-    if gather.line:
-        return torch.cat([second, torch.zeros_like(second)])
-    return torch.cat([second * lower[gather.first], second * upper[gather.first]])
+def _by_point(taps: Tensor) -> Tensor:
+    """Four taps of each plane `(4, P, N)` in one row for each point, `(N, 4 P)`."""
+    return taps.flatten(0, 1).t().contiguous()
 
 
 def _extended(term: Term, wraps: Sequence[bool]) -> Tensor:
