@@ -365,6 +365,15 @@ def read_config(folder: RunFolder, domain: Domain, overrides: Sequence[str] = ()
         ) from error.__cause__
 
 
+def resume_command(folder: RunFolder) -> str:
+    """The command that continues a run.
+
+    Raises:
+        CheckpointError: if the folder is no run.
+    """
+    return f"ddmi run --plugin {argument(read_head(folder).plugin)} --out {shlex.quote(str(folder.path))} --resume"
+
+
 def check_finished(folder: RunFolder) -> None:
     """Check that both stages of a run are trained.
 
@@ -373,11 +382,10 @@ def check_finished(folder: RunFolder) -> None:
     """
     for stage in (folder.autoencoder, folder.denoiser):
         if not finished(stage):
-            command = f"ddmi run --plugin {argument(read_head(folder).plugin)} --out {shlex.quote(str(folder.path))}"
             raise CheckpointError(
                 f"{folder.path} is not finished: {stage.name}/{FINAL} is missing, and a model needs both stages. Fix: "
                 f"if its training is still running{_last_record(folder)}, wait for its end; if it was stopped, "
-                f"continue it with {command} --resume"
+                f"continue it with {resume_command(folder)}"
             )
 
 
