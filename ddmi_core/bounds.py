@@ -16,6 +16,7 @@ MOST_WEIGHT = 1e6  # of a term of a loss
 MOST_SIGNALS = 10**9  # of a data set
 MOST_SAMPLES = 100_000  # of one request
 MOST_LEVELS = 100_000  # steps of a sampler
+MOST_SECONDS = 1e7  # of an interval
 
 
 def within(low: float, high: float) -> Any:

@@ -164,7 +164,8 @@ def trained(study: Study, arm: str, seed: int, steps: Sequence[int], folder: Pat
         else:
             lengths = [f"{table}.training.steps={n}" for table, n in zip(TABLES, steps, strict=True)]
             command += ["--preset", study.preset, "--seed", str(seed), *(["--data", study.data] if study.data else [])]
-            command += [part for setting in [*study.overrides(arm), *lengths] for part in ("--set", setting)]
+            sets = ["previews=0", *study.overrides(arm), *lengths]  # pictures would count as time of training
+            command += [part for setting in sets for part in ("--set", setting)]
         before = _seconds_of_children()
         log = folder.with_suffix(".log")
         with log.open("a", encoding="utf-8") as lines:

@@ -50,14 +50,17 @@ def view(
 ) -> None:
     """Serve a local page to zoom, turn, play and interpolate samples, until Ctrl-C.
 
+    Of a run that is not finished, it shows the progress: steps, losses, pictures, and the time left.
+
     The printed address contains a random token, without which the page answers nobody.
     """
     source = ModelSource.checked(run, plugin)
 
+    from ddmi_core.model.run_folder import RunFolder
     from ddmi_core.viewer.server import serve
 
-    title = plugin if run is None else run.resolve().name
-    serve(source.load, title, port, browser=not no_open, notice=typer.echo)
+    title, folder = (plugin, None) if run is None else (run.resolve().name, RunFolder(run))
+    serve(source.load, title, port, browser=not no_open, notice=typer.echo, run=folder)
 
 
 def bench(

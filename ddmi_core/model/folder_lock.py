@@ -48,6 +48,35 @@ def locked(
         yield
 
 
+class Writer:
+    """Tells whether a process holds the lock of a folder, which is only read.
+
+    A process of this machine decides at once. One of another machine counts as ended after `STALE` seconds in which
+    `alive` saw no sign of life.
+
+    Args:
+        folder: the folder.
+        clock: seconds.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._clock = folder, clock
+        self._seen: tuple[Path, int | None] | None = None
+        self._since = clock()
+
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        places = _places(self._folder)
+        if not places:
+            return False
+        owner = _owner(places[-1])
+        if owner is not None and owner.ended is not None:
+            return not owner.ended
+        if (seen := (places[-1], _sign(places[-1]))) != self._seen:
+            self._seen, self._since = seen, self._clock()
+        return self._clock() - self._since < STALE
+
+
 def _hold(
     folder: Path, clock: Callable[[], float], sleep: Callable[[float], object]
 ) -> tuple[Path, Callable[[], None]]:

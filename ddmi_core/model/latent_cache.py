@@ -48,6 +48,11 @@ class Latents:
         """Latents of each signal."""
         return len(self.flat) // len(self.labels)
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Latents of each class."""
+        return _counts(self.classes, self.labels, self.copies)
+
 
 @frozen
 class LatentFacts:
@@ -270,13 +275,16 @@ def describe(latents: Latents) -> dict[str, object]:
 
 
 def _facts(shape: LatentShape, classes: Sequence[str], labels: Tensor, copies: int) -> dict[str, object]:
-    counts = torch.bincount(labels, minlength=len(classes)) * copies if classes else torch.zeros(0)
     return {
         "channels": shape.channels,
         "grids": [list(grid) for grid in shape.grids],
         "classes": list(classes),
-        "counts": counts.tolist(),
+        "counts": list(_counts(classes, labels, copies)),
     }
+
+
+def _counts(classes: Sequence[str], labels: Tensor, copies: int) -> tuple[int, ...]:
+    return tuple((torch.bincount(labels, minlength=len(classes)) * copies).tolist()) if classes else ()
 
 
 def kept_vectors(latents: Latents) -> Vectors:

@@ -34,6 +34,7 @@ LARGEST = 16 << 20  # bytes of run.toml
 LONGEST = 255  # bytes of the name of a file
 _INCOMPLETE = " has no complete [run] table, so it does not describe a run"
 _PLAIN = re.compile(r"[A-Za-z0-9._+!-]*")
+_STEP = re.compile(r"[0-9]{8,12}")
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")  # of a domain
 
 
@@ -107,6 +108,22 @@ class RunFolder:
     def report(self) -> Path:
         """The report page."""
         return self.path / "report.html"
+
+    @property
+    def previews(self) -> Path:
+        """Pictures of the stages in training, such as `autoencoder-00000400.png` after 400 steps."""
+        return self.path / "previews"
+
+    def preview(self, stage: str, step: int) -> Path:
+        """The picture of a stage after so many steps."""
+        return self.previews / f"{stage}-{step:08d}.png"
+
+    def previews_of(self, stage: str) -> dict[int, Path]:
+        """The pictures of a stage by step, from early to late; other files are left out."""
+        named = {path.name: path for path in self.previews.glob(f"{stage}-*.png")}
+        digits = (name.removeprefix(f"{stage}-").removesuffix(".png") for name in named)
+        steps = sorted(int(number) for number in digits if _STEP.fullmatch(number))
+        return {step: path for step in steps if (path := named.get(self.preview(stage, step).name))}
 
 
 @frozen
@@ -348,6 +365,15 @@ def read_config(folder: RunFolder, domain: Domain, overrides: Sequence[str] = ()
         ) from error.__cause__
 
 
+def resume_command(folder: RunFolder) -> str:
+    """The command that continues a run.
+
+    Raises:
+        CheckpointError: if the folder is no run.
+    """
+    return f"ddmi run --plugin {argument(read_head(folder).plugin)} --out {shlex.quote(str(folder.path))} --resume"
+
+
 def check_finished(folder: RunFolder) -> None:
     """Check that both stages of a run are trained.
 
@@ -356,11 +382,10 @@ def check_finished(folder: RunFolder) -> None:
     """
     for stage in (folder.autoencoder, folder.denoiser):
         if not finished(stage):
-            command = f"ddmi run --plugin {argument(read_head(folder).plugin)} --out {shlex.quote(str(folder.path))}"
             raise CheckpointError(
                 f"{folder.path} is not finished: {stage.name}/{FINAL} is missing, and a model needs both stages. Fix: "
                 f"if its training is still running{_last_record(folder)}, wait for its end; if it was stopped, "
-                f"continue it with {command} --resume"
+                f"continue it with {resume_command(folder)}"
             )
 
 

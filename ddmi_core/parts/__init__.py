@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from ddmi_core.parts.domain_parts import Evaluation as Evaluation
     from ddmi_core.parts.domain_parts import Metric as Metric
     from ddmi_core.parts.domain_parts import Source as Source
-    from ddmi_core.parts.domain_parts import picture_rows as picture_rows
     from ddmi_core.parts.grid_domain import GridDomain as GridDomain
     from ddmi_core.parts.grid_domain import psnr_db as psnr_db
     from ddmi_core.parts.media import Drawn as Drawn
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from ddmi_core.parts.picture_colours import laid_over as laid_over
     from ddmi_core.parts.picture_colours import picture_suffixes as picture_suffixes
     from ddmi_core.parts.picture_colours import read_srgb as read_srgb
+    from ddmi_core.parts.picture_sheet import picture_rows as picture_rows
     from ddmi_core.parts.point_domain import PointDomain as PointDomain
     from ddmi_core.parts.point_domain import PointSampler as PointSampler
     from ddmi_core.parts.point_domain import PointSignal as PointSignal

@@ -29,6 +29,7 @@ from ddmi_core.errors import DdmiError, PluginError, RequestError
 from ddmi_core.fields.field import Field
 from ddmi_core.parts.media import Drawn, frames_of
 from ddmi_core.parts.panels import GLB, MeshPanel, PicturePanel
+from ddmi_core.parts.picture_sheet import Sheet, picture_rows
 from ddmi_core.parts.returns import check_returns, no_method
 from ddmi_core.registry.single_file import PREFIX
 from ddmi_core.sources.account import Change
@@ -41,8 +42,6 @@ A = TypeVar("A")  # artefact
 Metric = Callable[[Field, Any, Any], Tensor]  # (fields, signal, renderer) -> (B,)
 Evaluation = Callable[[Trained, Split, int, int], Sequence[Figure]]  # (model, split, count, seed)
 Source = Callable[[Any, Any], Split]  # (location, settings)
-Sheet = Mapping[str, Sequence[Image.Image]]  # rows of pictures by their labels, from top to bottom
-FRAMES = 4  # of an animation in a contact sheet
 PRESETS = "presets"
 
 
@@ -341,32 +340,6 @@ class DomainParts(ABC, Generic[T, S, V, A]):
         if GLB in exporters:
             return MeshPanel(self.renderer, exporters[GLB])
         return PicturePanel(self.renderer, self.picture)
-
-
-def picture_rows(draw: Callable[[A], Drawn], before: Mapping[str, A], completions: Sequence[A]) -> Sheet:
-    """Rows of a contact sheet: one of each artefact `before`, by its label, and one of all completions.
-
-    Animations have a row each, with four frames.
-
-    Args:
-        draw: draws an artefact: the `picture` or the `still` of a domain.
-        before: what is known.
-        completions: one artefact each.
-    """
-    known = {label: frames_of(draw(artefact)) for label, artefact in before.items()}
-    made = [frames_of(draw(artefact)) for artefact in completions]
-    if all(len(shown) > 1 for shown in (*known.values(), *made)):
-        rows = {**known, **{f"completion {number}": shown for number, shown in enumerate(made)}}
-        return {label: _spread(shown) for label, shown in rows.items()}
-    firsts = {"completions": [shown[0] for shown in made]} if made else {}
-    return {**{label: shown[:1] for label, shown in known.items()}, **firsts}
-
-
-def _spread(frames: list[Image.Image]) -> list[Image.Image]:
-    """Four frames of an animation, from the first to the last; all of a shorter one."""
-    if len(frames) <= FRAMES:
-        return frames
-    return [frames[round(number * (len(frames) - 1) / (FRAMES - 1))] for number in range(FRAMES)]
 
 
 AnyParts = DomainParts[Any, Any, Any, Any]

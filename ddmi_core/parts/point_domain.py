@@ -24,7 +24,8 @@ from ddmi_core.fields.field import Field
 from ddmi_core.fields.layout import Layout
 from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
-from ddmi_core.parts.domain_parts import Metric, Sheet, picture_rows
+from ddmi_core.parts.domain_parts import Metric
+from ddmi_core.parts.picture_sheet import Sheet, picture_rows
 from ddmi_core.parts.raster_domain import RasterDomain
 
 T = TypeVar("T")

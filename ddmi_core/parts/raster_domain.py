@@ -20,8 +20,9 @@ from ddmi_core.grids.raster import GridArtefact, StoredGrid
 from ddmi_core.grids.renderer import GridRenderer
 from ddmi_core.grids.sizes import LARGEST, parse_size
 from ddmi_core.parts.array_files import ARRAY, write_array
-from ddmi_core.parts.domain_parts import DomainParts, Sheet, picture_rows
+from ddmi_core.parts.domain_parts import DomainParts
 from ddmi_core.parts.panels import GridPanel
+from ddmi_core.parts.picture_sheet import Sheet, picture_rows
 
 T = TypeVar("T")  # settings
 S = TypeVar("S")  # signal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from attrs import frozen
 from jinja2 import Environment, PackageLoader, select_autoescape
+from PIL import Image
 
 from ddmi_core.api.signals import SignalSet, Split
 from ddmi_core.atomic import file_bytes
@@ -21,9 +23,10 @@ from ddmi_core.evaluation.results import Evaluation
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
-from ddmi_core.parts.media import playable
+from ddmi_core.parts.media import data_url, playable
 from ddmi_core.report.charts import Line, chart
 from ddmi_core.report.pictures import Media, Picture, basis_picture, embedded, only_coarse
+from ddmi_core.steps import AUTOENCODER, DENOISER
 from ddmi_core.training.log import Log
 from ddmi_core.training.meter import OPERATING
 
@@ -101,10 +104,11 @@ def sampling(context: ReportContext) -> str:
 
 
 def training(context: ReportContext) -> str:
-    """Losses of both stages; their settings alone for published weights, which have no log."""
-    config = context.model.config
-    stages = {"autoencoder": config.autoencoder.training, "denoiser": config.diffusion.training}
-    return _section("training", _curves(RunFolder(context.run)), stages)
+    """Losses and previews of both stages; their settings alone for published weights, which have no log."""
+    config, folder = context.model.config, RunFolder(context.run)
+    stages = {AUTOENCODER: config.autoencoder.training, DENOISER: config.diffusion.training}
+    previews = {name: pictures for name in stages if (pictures := list(_previews(folder, name)))}
+    return _section("training", _curves(folder), stages, previews)
 
 
 def _section(name: str, *values: Any) -> str:
@@ -131,6 +135,13 @@ def _curves(folder: RunFolder) -> list[tuple[str, str]]:
         )
         for stage, lines in stages.items()
     ]
+
+
+def _previews(folder: RunFolder, stage: str) -> Iterator[Picture]:
+    """The pictures of a stage in training, from early to late; those that cannot be read are left out."""
+    for step, path in folder.previews_of(stage).items():
+        with suppress(OSError), Image.open(path) as drawn:
+            yield Picture(data_url("image/png", path.read_bytes()), *drawn.size, f"{stage} after {step} steps")
 
 
 def _reconstructions(model: Model, signals: SignalSet) -> Iterator[Row]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from attrs import asdict, evolve, frozen
-from PIL import Image, ImageDraw, ImageFont
 
 from ddmi_core.api.evaluation import Figure
 from ddmi_core.api.observations import Observations
@@ -22,13 +21,10 @@ from ddmi_core.errors import DataError, RequestError, counted
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.out_of_memory import lowering
-from ddmi_core.parts.domain_parts import AnyParts, Sheet
+from ddmi_core.parts.domain_parts import AnyParts
+from ddmi_core.parts.picture_sheet import Sheet, draw_sheet
 from ddmi_core.runs.generate import finisher, measured, prepare, read_input, rendering
 from ddmi_core.settings.config import NOISE, STEPS, Export
-
-GAP = 6
-LEAST = 128  # pixels of the height of each picture of a contact sheet
-LETTERS = 14  # pixels
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +154,7 @@ def complete_files(
     for artefact, path in zip(artefacts, paths, strict=True):
         model.write(finish(artefact, changes, suffix), path)
     with written_aside(contact) as aside:
-        _sheet(rows).save(aside)
+        draw_sheet(rows).save(aside)
     return [*paths, contact, *([original] if signal is not None else [])], _figures(
         model, request, fields, seen, rest, signal, figures
     )
@@ -253,31 +249,3 @@ def _reconstruction(model: Model, signal: Any) -> Field | None:
     except DataError as error:
         log.warning("the signal cannot be encoded, so there is no reconstruction to compare with: %s", error)
         return None
-
-
-def _sheet(rows: Sheet) -> Image.Image:
-    """A contact sheet: rows of pictures of equal height, at least 128 pixels, each row below its label."""
-    height = max(picture.height for row in rows.values() for picture in row)
-    height *= -(-LEAST // height)
-    drawn = {
-        label: [
-            picture.convert("RGB").resize(
-                (max(1, round(picture.width * height / picture.height)), height), Image.Resampling.NEAREST
-            )
-            for picture in row
-        ]
-        for label, row in rows.items()
-    }
-    letters = ImageFont.load_default(LETTERS)
-    above = LETTERS + GAP
-    widths = [sum(picture.width + GAP for picture in row) - GAP for row in drawn.values()]
-    width = max(*widths, *(round(letters.getlength(label)) for label in drawn))
-    sheet = Image.new("RGB", (width, len(drawn) * (above + height + GAP) - GAP), "white")
-    writing = ImageDraw.Draw(sheet)
-    for number, (label, row) in enumerate(drawn.items()):
-        top, left = number * (above + height + GAP), 0
-        writing.text((0, top), label, fill="black", font=letters)
-        for picture in row:
-            sheet.paste(picture, (left, top + above))
-            left += picture.width + GAP
-    return sheet

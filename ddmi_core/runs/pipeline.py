@@ -21,7 +21,7 @@ from ddmi_core.api.signals import Split
 from ddmi_core.atomic import written_aside
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
 from ddmi_core.conditions import text_network, vocabulary
-from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentSource
+from ddmi_core.diffusion.latent_diffusion import DenoisingObjective, LatentDiffusion, LatentSource
 from ddmi_core.errors import DataError, DdmiError, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation import evaluate
 from ddmi_core.evaluation.networks import check_networks
@@ -59,6 +59,7 @@ from ddmi_core.registry.registry import argument, domain_named
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
 from ddmi_core.runs.idle_settings import reading
+from ddmi_core.runs.previews import Draw, Previews, Reconstructions, Samples
 from ddmi_core.runs.rehearsal import check_denoiser, damaged, rehearse
 from ddmi_core.runs.run_display import EVALUATION, PREPARATION, RunDisplay
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
@@ -290,7 +291,8 @@ def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
     if not finished(place):
         objectives = autoencoder_objectives(run.parts, run.config, model, run.split)
         training = run.config.autoencoder.training
-        with _stage(run, AUTOENCODER, place, "autoencoder.training", training) as stage:
+        draw = Reconstructions(run.parts, run.config, run.split)
+        with _stage(run, AUTOENCODER, place, "autoencoder.training", training, draw) as stage:
             try:
                 train(stage, objectives)
             except TrainingError as error:
@@ -340,13 +342,16 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
             facts |= vocabulary.facts_of(run.split.train.captions)
         given = encoded.vectors if any(lengths) else encoded.labels
 
+        def diffusion() -> LatentDiffusion:
+            return build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
+
         def objective() -> DenoisingObjective:
-            diffusion = build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
-            return DenoisingObjective(diffusion, latents, given)
+            return DenoisingObjective(diffusion(), latents, given)
 
         if not run.rehearsed:
             distributed.on_main(lambda: check_denoiser(objective(), run.config))
-        with _stage(run, DENOISER, place, "diffusion.training", run.config.diffusion.training, facts, tensors) as stage:
+        training, draw = run.config.diffusion.training, Samples(run.parts, run.config, autoencoder, encoded, diffusion)
+        with _stage(run, DENOISER, place, "diffusion.training", training, draw, facts, tensors) as stage:
             train(stage, {"denoiser": objective()})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
@@ -384,10 +389,14 @@ def _stage(
     place: Path,
     key: str,
     training: TrainingConfig,
+    draw: Draw,
     record: dict[str, Any] | None = None,
     tensors: dict[str, Any] | None = None,
 ) -> Iterator[Stage]:
     """A training stage with its progress."""
+    note = partial(_note, run.console)
+    if run.config.previews and training.shard and distributed.count() > 1:
+        note(f"stage {name!r} has no previews, because no process has its whole weights ({key}.shard)")
     with run.display.stage(name, training.steps) as row:
         yield Stage(
             name=name,
@@ -401,7 +410,8 @@ def _stage(
             stop=run.stop,
             progress=partial(run.display.trained, row),
             stepped=partial(run.display.stepped, row),
-            notice=partial(_note, run.console),
+            preview=Previews(run.folder, name, run.config.previews, draw, run.display.wrote, note),
+            notice=note,
             logged=run.observers.tell,
             resume_hint=run.hint,
             failure_hint=run.failure_hint(key, training),

@@ -104,7 +104,7 @@ def rehearse(
     small = Split(Some(split.train, SIGNALS), Some(split.held_out, SIGNALS))
     started, device = time.process_time(), distributed.default_device()
     free = free_on(device)
-    with _undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
+    with undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
         notes: list[str] = _step(parts, "sampling the first signals", partial(_values, parts, small))
         model, diffusion = _step(
             parts, "a model with initial weights", partial(untrained, parts, config, small, vectors)
@@ -137,7 +137,7 @@ def try_metrics(parts: AnyParts, config: RunConfig, split: Split) -> None:
     Raises:
         DataError: if one of them cannot take the signals.
     """
-    with _undisturbed(), torch.no_grad():
+    with undisturbed(), torch.no_grad():
         signal = split.train.batch([0])
         try:
             small = evolve(config, autoencoder=resolve(parts.domain, QUICK).autoencoder)
@@ -248,7 +248,7 @@ def check_denoiser(objective: DenoisingObjective, config: RunConfig) -> None:
     """
     device = distributed.default_device()
     free = free_on(device)
-    with _undisturbed(), lowering("the trial before the training of the denoiser", _SMALLER):
+    with undisturbed(), lowering("the trial before the training of the denoiser", _SMALLER):
         check_fits([_denoiser_memory(objective.to(device), config)], free, device)
 
 
@@ -390,7 +390,7 @@ def _values(parts: AnyParts, split: Split) -> list[str]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Restore the global random states afterwards."""
     ours, arrays = random.getstate(), np.random.get_state()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import Attribute, field, frozen, validators
 
 from ddmi_core.autoencoder.config import AutoencoderConfig
-from ddmi_core.bounds import MOST_LEVELS, MOST_SAMPLES, MOST_SIGNALS, within
+from ddmi_core.bounds import MOST_LEVELS, MOST_SAMPLES, MOST_SECONDS, MOST_SIGNALS, within
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.errors import ConfigError, RequestError, unknown_name
 from ddmi_core.registry.extensions import Named, offer
@@ -204,6 +204,9 @@ class RunConfig:
         preset: the preset that the configuration starts from.
         seed: seed of every random number of the run.
         data: `NAME`, `NAME:PATH` or `PATH`, stored as an absolute path; empty for the domain's default.
+        previews: seconds between pictures of the training in the folder `previews`; 0 draws none. The first picture of
+            a stage comes after a minute at the latest, and drawing takes at most 2 % of the time. The result of the
+            training does not depend on it.
         domain: the domain's own settings, an instance of its settings class.
     """
 
@@ -213,6 +216,7 @@ class RunConfig:
         default=0, validator=[validators.ge(0), validators.lt(2**63)], metadata=acts_on(*since(AUTOENCODER))
     )
     data: str = field(default="", metadata=acts_on())  # their fingerprint counts, wherever they are
+    previews: float = field(default=120.0, validator=within(0, MOST_SECONDS), metadata=acts_on())
     domain: Any = field(default=None, metadata=acts_on(*since(AUTOENCODER)))
     autoencoder: AutoencoderConfig = field(default=AutoencoderConfig(), metadata=acts_on(*since(AUTOENCODER)))
     diffusion: DiffusionConfig = field(default=DiffusionConfig(), metadata=acts_on(*since(DENOISER)))

@@ -72,6 +72,8 @@ class Stage:
     stop: StopRequest = field(factory=StopRequest)
     progress: Callable[[Report], None] = lambda report: None  # called after each logged step
     stepped: Callable[[int, float | None], None] = lambda step, seconds_left: None  # called after each step
+    # Called in the main process after each step, with the averaged weights, which it only reads; not with shards.
+    preview: Callable[[int, Mapping[str, Tensor]], None] = lambda step, weights: None
     notice: Callable[[str], None] = lambda sentence: None
     logged: Callable[[Moment], None] = lambda moment: None  # called in the main process after each logged step
     resume_hint: str = "repeat the command with --resume"
@@ -267,6 +269,8 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         if logs or accelerator.device.type == "cpu" or step == first + 1:
             pace.mark(step, now)
         stage.stepped(step, left := pace.left(config.steps - step))
+        if accelerator.is_main_process and not sharded:
+            stage.preview(step, average.weights)
         if not (logs or stores or (accelerator.num_processes == 1 and stage.stop)):
             continue
 

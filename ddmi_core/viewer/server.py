@@ -16,12 +16,13 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from ddmi_core.errors import DdmiError, OutputError, RequestError
 from ddmi_core.model.model import Model
+from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.out_of_memory import exhausted_memory, out_of_memory
 from ddmi_core.viewer.connections import (
     FIRST_SECONDS,
@@ -34,6 +35,7 @@ from ddmi_core.viewer.connections import (
     RequestTooSlow,
     check_open,
 )
+from ddmi_core.viewer.following import Following
 from ddmi_core.viewer.params import MOST_NAMES, Query, as_json
 from ddmi_core.viewer.queue import Busy, RequestQueue, Superseded
 from ddmi_core.viewer.session import Session
@@ -42,21 +44,19 @@ HOST = "127.0.0.1"
 FIRST_PORT, TRIED = 8642, 20
 STOP_SECONDS = 1.0  # for the current computation to stop after an interrupt
 INTERRUPTED = 130  # exit status
-SCRIPTS = ("app", "mesh", "requests", "stage")
+SCRIPTS = ("app", "follow", "mesh", "requests", "stage")
 # Static files of the page by URL path; no other file is served.
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/style.css": ("style.css", "text/css; charset=utf-8"),
-    **{
-        f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in ("app", "mesh", "requests", "stage")
-    },
+    **{f"/{name}.css": (f"{name}.css", "text/css; charset=utf-8") for name in ("style", "follow")},
+    **{f"/{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS},
 }
 STATIC = frozenset(PAGE) - {"/"}  # published files, which the page loads without a token
 POLICY = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors 'none'"
 
 
 class Server(LimitedServer):
-    """Serves one session to browsers on this machine that know its token.
+    """Serves one session, or the state of a run until its session begins, to browsers here that know its token.
 
     The token is drawn anew for each server. Addresses have it as `?token=`, as in Jupyter, and the page sends it back
     in the header `Authorization: Bearer`. Browsers would send a cookie of 127.0.0.1 to every port, so there is none.
@@ -68,10 +68,12 @@ class Server(LimitedServer):
         OutputError: if the port cannot be used.
     """
 
-    session: Session
+    session: Session | None = None
+    following: Following | None = None  # a run that was not finished when the server started
+    begin: Callable[[], Session]  # the session of that run, once it is finished
 
     def __init__(self, port: int | None = None) -> None:
-        self.queue, self.token = RequestQueue(), secrets.token_urlsafe(24)
+        self.queue, self.token, self._beginning = RequestQueue(), secrets.token_urlsafe(24), Lock()
         for chosen in range(FIRST_PORT, FIRST_PORT + TRIED) if port is None else (port,):
             try:
                 super().__init__((HOST, chosen), Handler)
@@ -91,6 +93,13 @@ class Server(LimitedServer):
     def knows(self, token: str) -> bool:
         """Whether a token is the server's, compared in constant time."""
         return secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode())
+
+    def follows(self) -> Following | None:
+        """The run whose state is shown; `None` when there is a session, which begins when the run is finished."""
+        with self._beginning:
+            if self.session is None and self.following is not None and self.following.finished:
+                self.session = self.begin()
+        return self.following if self.session is None else None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print the traceback, except for connections that the browser closed."""
@@ -134,11 +143,20 @@ class Handler(BaseHTTPRequestHandler):
         address = self._address()
         if address is None:
             return
-        if address.path in PAGE:
+        if address.path in STATIC:
             name, kind = PAGE[address.path]
             self._send(200, kind, _asset(name))
             return
+        if address.path == "/":
+            self._guarded(self._answer_page)
+            return
+        if self.server.following is not None and address.path in ("/state", "/preview"):
+            self._guarded(lambda: self._answer_state(address))
+            return
         session = self.server.session
+        if session is None:
+            self._fail(404, "the run is not finished, so there is no model to show")
+            return
         shown: dict[str, Callable[[Query, Callable[[], None]], tuple[str, bytes, str]]] = {
             "/about": lambda *_: ("application/json", as_json(session.about()), ""),
             "/thumbnail": lambda query, pause: _file(session.thumbnail(query.mixture(), pause)),
@@ -169,7 +187,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         self._reader.begin_body(int(length))
         body = self.rfile.read(int(length))
-        if address.path != "/samples":
+        session = self.server.session
+        if address.path != "/samples" or session is None:
             self._fail(404, "there is nothing at this address")
             return
 
@@ -185,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
                     pause()
 
                 try:
-                    names = self.server.session.sample(request, report)
+                    names = session.sample(request, report)
                 except Exception as error:
                     if not begun or isinstance(error, ConnectionError | TimeoutError):
                         raise
@@ -196,6 +215,22 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(as_json({"samples": names}))
 
         self._guarded(answer)
+
+    def _answer_page(self) -> None:
+        """The page of the model, or of a run that is not finished."""
+        name, kind = ("index.html", PAGE["/"][1]) if self.server.follows() is None else ("follow.html", PAGE["/"][1])
+        self._send(200, kind, _asset(name))
+
+    def _answer_state(self, address: SplitResult) -> None:
+        """The state of a run, or one of its pictures."""
+        following = self.server.following
+        assert following is not None
+        if address.path == "/state":
+            self._send(200, "application/json", as_json(following.state()))
+            return
+        values = parse_qs(address.query, max_num_fields=MOST_NAMES)
+        stage, step = (values.get(name, [""])[0] for name in ("stage", "step"))
+        self._send(200, "image/png", following.picture(stage, step))
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Print nothing; the terminal shows only errors."""
@@ -327,9 +362,15 @@ def _error_body(error: Exception) -> dict[str, Any]:
 
 
 def serve(
-    load: Callable[[], Model], title: str, port: int | None, *, browser: bool, notice: Callable[[str], None]
+    load: Callable[[], Model],
+    title: str,
+    port: int | None,
+    *,
+    browser: bool,
+    notice: Callable[[str], None],
+    run: RunFolder | None = None,
 ) -> None:
-    """Serve the page of a model until the program is interrupted.
+    """Serve the page of a model, or of a run until it has one, until the program is interrupted.
 
     An interrupt ends a computation at its next step, or kills the program after `STOP_SECONDS`.
 
@@ -339,12 +380,19 @@ def serve(
         port: port to listen on; `None` for the first free one.
         browser: whether to open the page in a browser, if there is a display.
         notice: prints lines on the terminal.
+        run: the run of the model; `None` for a plugin's weights.
 
     Raises:
         OutputError: if the port cannot be used.
+        CheckpointError: if the folder is no run.
     """
     with Server(port) as server:
-        server.session = Session(load(), title)
+        following = None if run is None else Following(run)
+        if following is None or following.finished:
+            server.session = Session(load(), title)
+        else:
+            server.following, server.begin = following, lambda: Session(load(), title)
+            notice("the run is not finished; the page follows it, and shows the model when there is one")
         notice(f"serving {title} at {server.url} until Ctrl-C")
         with tempfile.TemporaryDirectory() as folder:
             if browser and _has_display():

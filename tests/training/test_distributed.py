@@ -83,7 +83,9 @@ def test_latents_that_two_processes_encode_have_the_bytes_of_those_of_one(place,
 
 
 def test_a_whole_run_is_written_once_by_the_main_process(place):
-    assert {path.name for path in (place / "run").iterdir()} == FILES
+    assert {path.name for path in (place / "run").iterdir()} == FILES | {"previews"}
+    pictures = sorted(path.name for path in (place / "run" / "previews").iterdir())
+    assert [f"{stage}-00000002.png" for stage in ("autoencoder", "denoiser")] == [pictures[0], pictures[-1]]
     for stage in ("autoencoder", "latents", "denoiser"):
         assert [path.name for path in (place / "run" / stage).iterdir()] == ["final"]
     assert [(r["stage"], r["step"]) for r in Log(place / "run" / "log.jsonl").records()] == [

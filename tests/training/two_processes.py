@@ -122,7 +122,8 @@ def main(out: Path, rank: int) -> None:
     with (out / f"screen-{rank}.txt").open("w") as screen:
         wave = formula_domains.WAVE
         console = Console(file=screen, width=1000)
-        pipeline.execute(resolve(wave, overrides=FEW), wave, out / "run", resume=False, console=console)
+        often = resolve(wave, overrides=[*FEW, "previews=1e-6"])
+        pipeline.execute(often, wave, out / "run", resume=False, console=console)
     (out / f"told-{rank}.json").write_text(json.dumps(told))
 
 
