@@ -15,6 +15,6 @@ if TYPE_CHECKING:
     from ddmi_core.model.loading import load as load
     from ddmi_core.model.model import Model as Model
     from ddmi_core.registry.registry import register as register
-    from ddmi_core.runs.pipeline import run as run
+    from ddmi_core.runs.run import run as run
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 LARGEST = 2**31  # a bound from here on is one of the machine, which tells a reader nothing
 GROUPS = {
-    "Model and data": ("--plugin", "--preset", "--data", "--config", "--set", "--trust", "--device"),
+    "Model and data": ("--plugin", "--from", "--preset", "--data", "--config", "--set", "--trust", "--device"),
     "Request": (
         *("-n", "--seed", "--condition", "--guidance", "--steps", "--sampler", "--observe", "--hide", "--coarse"),
         *("--values", "--noise"),

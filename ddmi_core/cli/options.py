@@ -88,6 +88,26 @@ RunFile = Annotated[
     str | None,
     typer.Option("--plugin", metavar="FILE", help="File of the run's domain, for a run that was made from a file."),
 ]
+StartedPlugin = Annotated[
+    str,
+    typer.Option(
+        "--plugin",
+        metavar="NAME|FILE",
+        help="Plugin, see `ddmi plugins`; or a file that defines a domain, ./mine.py. That of the weights with --from, "
+        "and that of the run with --resume.",
+        autocompletion=plugins,
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="WEIGHTS",
+        help="Start both stages from finished weights, with their settings: a run, published weights, or a plugin that "
+        "ships some.",
+        autocompletion=plugins,
+    ),
+]
 Preset = Annotated[
     str,
     typer.Option(

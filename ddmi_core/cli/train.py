@@ -13,12 +13,15 @@ import typer
 
 from ddmi_core.cli import options
 from ddmi_core.cli.output import check_writable, print_json, print_page, print_result, print_wrapped
+from ddmi_core.errors import RequestError
 from ddmi_core.progress import doing
 from ddmi_core.registry.single_file import is_file
 
 if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain
+    from ddmi_core.model.initial import InitialWeights
     from ddmi_core.settings.config import RunConfig
+    from ddmi_core.settings.resolve import WeightsSettings
 
 _OWN_OPTIONS = ("plugin", "preset")
 
@@ -29,7 +32,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Inspect data before training.
 
 
 def run(
-    plugin: options.Plugin,
+    plugin: options.StartedPlugin = "",
+    weights: options.Weights = "",
     preset: options.Preset = "",
     data: options.Data = "",
     out: Annotated[
@@ -63,13 +67,18 @@ def run(
     Progress and figures go to standard error. Standard output contains the path of the report, or with --json the
     figures with their protocols, as in metrics.json. When torchrun or SLURM starts it again after a failure, it
     continues as with --resume.
+
+    With --from, training continues from finished weights with other data, for a model of a similar domain.
     """
-    folder = out or Path("runs") / (_domain(plugin).name if is_file(plugin) else plugin)
+    resume = resume or started_again()
+    initial = _initial(weights, plugin) if weights else None
+    folder = out or Path("runs") / _name(plugin, initial)
     check_writable(folder)
     if started_again():
         folder.mkdir(parents=True, exist_ok=True)
-        resume = True
-    domain, settings = configured(_domain(plugin, folder if resume else None), preset, config, sets, data, seed)
+    domain = initial.domain if initial else _domain(plugin, folder if resume else None)
+    start = initial.settings if initial else None
+    domain, settings = configured(domain, preset, config, sets, data, seed, start)
 
     from rich.console import Console
 
@@ -81,7 +90,14 @@ def run(
 
     console = Console(stderr=True)
     report = pipeline.execute(
-        settings, domain, folder, resume=resume, console=console, trackers=tracker, callbacks=callback
+        settings,
+        domain,
+        folder,
+        resume=resume,
+        console=console,
+        trackers=tracker,
+        callbacks=callback,
+        initial=initial,
     )
     if not is_main():
         return
@@ -185,6 +201,7 @@ def configured(
     sets: Sequence[str] = (),
     data: str = "",
     seed: int | None = None,
+    weights: WeightsSettings | None = None,
 ) -> tuple[Domain, RunConfig]:
     """The domain, or the one with a name or of a file, and the configuration resolved from the options.
 
@@ -195,18 +212,35 @@ def configured(
     with doing("loading the plugin"):
         from ddmi_core.settings.resolve import resolve  # imports torch
 
-        return domain, resolve(domain, preset, config, sets, data, seed)
+        return domain, resolve(domain, preset, config, sets, data, seed, weights)
+
+
+@doing("loading the plugin")  # and torch
+def _initial(weights: str, plugin: str) -> InitialWeights:
+    from ddmi_core.model.initial import opened
+
+    return opened(weights, plugin)
+
+
+def _name(plugin: str, initial: InitialWeights | None) -> str:
+    """The name of the domain; that of a plugin is not looked up."""
+    if initial:
+        return initial.domain.name
+    return _domain(plugin).name if is_file(plugin) or not plugin else plugin
 
 
 def _domain(plugin: str, resumed: Path | None = None) -> Domain:
-    """The domain for a value of `--plugin`; that of a resumed run if it has the name."""
+    """The domain for a value of `--plugin`; that of a resumed run if it has the name, or none is given."""
     from ddmi_core.registry.registry import domain_named
 
     if resumed is None or not (resumed / "run.toml").is_file():
+        if not plugin:
+            known = ", ".join(options.plugins("")) or "none is installed"
+            raise RequestError(f"give --plugin NAME ({known}), or finished weights to start from: --from WEIGHTS")
         return domain_named(plugin)
 
     from ddmi_core.model.run_folder import RunFolder
     from ddmi_core.model.run_plugin import domain_of
 
     domain = domain_of(RunFolder(resumed), plugin if is_file(plugin) else "")
-    return domain if is_file(plugin) or domain.name == plugin else domain_named(plugin)
+    return domain if is_file(plugin) or plugin in ("", domain.name) else domain_named(plugin)

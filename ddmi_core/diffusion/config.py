@@ -135,7 +135,9 @@ class DiffusionConfig:
     training: TrainingConfig = TrainingConfig()
 
     def __attrs_post_init__(self) -> None:
-        """Check that copies are of cached latents."""
+        """Check that there are steps, and that copies are of cached latents."""
+        if not self.training.steps:
+            raise ValueError("training.steps is 0, which the autoencoder alone takes. Fix: set it to 1 or more")
         if self.latents == "fresh" and self.copies > 1:
             raise ValueError(
                 f"copies is {self.copies}, but latents is 'fresh', which augments signals at every step and caches no "

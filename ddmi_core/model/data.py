@@ -202,30 +202,31 @@ def check_enough(split: Split, name: str) -> None:
         )
 
 
-def fitting_condition(parts: AnyParts, config: RunConfig, split: Split) -> RunConfig:
+def fitting_condition(parts: AnyParts, config: RunConfig, split: Split, base: RunConfig | None = None) -> RunConfig:
     """The configuration for data without captions: their classes instead of the texts that a preset asks for.
 
     Args:
         parts: the domain.
         config: of the run.
         split: its data, whose account gets a warning.
+        base: the settings that the user has changed; those of the preset by default.
 
     Raises:
-        CaptionsMissing: if the condition differs from the preset's.
+        CaptionsMissing: if the condition differs from that of the base.
     """
     name = config.diffusion.condition
     on_text = is_network(name) or parts.conditions().get(name) in _TEXT
     if split.train.captions or not on_text:
         return config
     other = "class" if split.train.classes else "none"
-    if name != resolve(parts.domain, config.preset).diffusion.condition:
+    if name != (base or resolve(parts.domain, config.preset)).diffusion.condition:
         raise CaptionsMissing(
             f"text conditions require captions, and the data have none; diffusion.condition is {name!r}. Fix: add "
             f"captions, or set diffusion.condition={other}"
         )
     split.account.remark(
-        f"the data have no captions, which preset {config.preset!r} asks for: diffusion.condition is {other!r} instead "
-        f"of {name!r}",
+        f"the data have no captions, which {'the weights ask' if base else f'preset {config.preset!r} asks'} for: "
+        f"diffusion.condition is {other!r} instead of {name!r}",
         fix="add captions if samples are to follow texts",
     )
     return evolve(config, diffusion=evolve(config.diffusion, condition=other))

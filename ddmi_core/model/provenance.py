@@ -21,9 +21,18 @@ def load_stage(domain: Domain, folder: Path, module: nn.Module) -> Checkpoint:
         CheckpointError: as for `load_final`, or if they belong to another plugin.
     """
     stored = load_final(folder, module)
-    if (found := stored.record.get("plugin", domain.name)) != domain.name:
-        raise CheckpointError(f"the weights in {folder} are of plugin {found!r}, not of {domain.name!r}")
+    check_plugin(domain, stored)
     return stored
+
+
+def check_plugin(domain: Domain, stored: Checkpoint) -> None:
+    """Check that a stage's weights belong to the plugin of a domain; a stage without this record passes.
+
+    Raises:
+        CheckpointError: if they are of another one.
+    """
+    if (found := stored.record.get("plugin", domain.name)) != domain.name:
+        raise CheckpointError(f"the weights in {stored.folder.parent} are of plugin {found!r}, not of {domain.name!r}")
 
 
 def check_origin(stored: Checkpoint, weights: str) -> None:

@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from attrs import frozen
+from attrs import asdict, fields_dict, frozen
 
 from ddmi_core import record_files
 from ddmi_core.api.domain import Domain
@@ -58,6 +58,11 @@ class RunFolder:
     def plugin(self) -> Path:
         """Copy of the file that defines the domain, for a domain from a single file."""
         return self.path / "plugin.py"
+
+    @property
+    def initial(self) -> Path:
+        """Copy of the finished weights from which the run has started, itself a run folder."""
+        return self.path / "initial"
 
     @property
     def log(self) -> Path:
@@ -127,6 +132,29 @@ class RunFolder:
 
 
 @frozen
+class Begun:
+    """The `[run.from]` table of `run.toml`: the finished weights from which a run has started.
+
+    Args:
+        weights: their name: a plugin, or the last part of the path of their folder.
+        autoencoder: digest of the weights of stage 1.
+        denoiser: digest of those of stage 2.
+        fingerprint: of their data.
+        license: their licence, as their model card states it; empty if it does not.
+    """
+
+    weights: str
+    autoencoder: str
+    denoiser: str
+    fingerprint: str
+    license: str = ""
+
+    def __str__(self) -> str:
+        """For cards and reports."""
+        return f"{self.weights} (autoencoder {self.autoencoder[:12]}, denoiser {self.denoiser[:12]})"
+
+
+@frozen
 class RunHead:
     """The `[run]` table of `run.toml`.
 
@@ -138,6 +166,7 @@ class RunHead:
         api_version: API version of the plugin; `None` if unknown.
         file: path of the file that defines the domain, relative to the run folder; empty for other domains.
         sha256: digest of that file.
+        begun: the weights from which the run has started; `None` for random ones.
     """
 
     plugin: str
@@ -147,6 +176,7 @@ class RunHead:
     api_version: int | None = None
     file: str = ""
     sha256: str = ""
+    begun: Begun | None = None
 
     @property
     def requirement(self) -> str:
@@ -197,7 +227,13 @@ def claim(folder: RunFolder) -> None:
         raise OutputError(f"no permission to write {path}; choose another --out folder")
 
 
-def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int], fingerprint: str) -> None:
+def create(
+    folder: RunFolder,
+    config: RunConfig,
+    plugin: Mapping[str, str | int],
+    fingerprint: str,
+    begun: Begun | None = None,
+) -> None:
     """Claim a run folder and write its `run.toml`.
 
     Args:
@@ -205,6 +241,7 @@ def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int]
         config: the resolved configuration.
         plugin: the plugin's distribution, version and API version; for a domain from a file, the file and its digest.
         fingerprint: of the data.
+        begun: the weights from which the run starts; `None` for random ones.
 
     Raises:
         OutputError: if the folder is in use or cannot be written.
@@ -212,12 +249,18 @@ def create(folder: RunFolder, config: RunConfig, plugin: Mapping[str, str | int]
     claim(folder)
     head = {"format": FORMAT, "plugin": config.plugin, **plugin, "fingerprint": fingerprint}
     versions = {"ddmi": version("ddmi"), "torch": version("torch"), "python": platform.python_version()}
-    lines = ["[run]", *(f"{key} = {json.dumps(value)}" for key, value in head.items())]
+    lines = ["[run]", *_lines(head)]
+    if begun is not None:
+        lines += ["", "[run.from]", *_lines(asdict(begun))]
     if provided := _provided(config):
         lines += ["", "[run.extensions]", *provided]
-    lines += ["", "[run.versions]", *(f"{key} = {json.dumps(value)}" for key, value in versions.items())]
+    lines += ["", "[run.versions]", *_lines(versions)]
     with written_aside(folder.toml) as aside:
         aside.write_text(sealed(dumps(config) + "\n" + "\n".join(lines) + "\n"), encoding="utf-8")
+
+
+def _lines(table: Mapping[str, str | int]) -> list[str]:
+    return [f"{key} = {json.dumps(value)}" for key, value in table.items()]
 
 
 def sealed(text: str) -> str:
@@ -320,7 +363,7 @@ def read_head(folder: RunFolder) -> RunHead:
     if not file.isprintable() or any(len(part.encode()) > LONGEST for part in Path(file).parts):
         raise CheckpointError(f"{folder.toml} is damaged: file={file[:40]!r} is not the path of a file")
     known = "distribution" in head and _PLAIN.fullmatch(distribution + made) is not None
-    api = head.get("api_version")
+    api, begun = head.get("api_version"), head.get("from")
     return RunHead(
         plugin=str(head["plugin"]),
         fingerprint=_text(head.get("fingerprint")),
@@ -329,7 +372,12 @@ def read_head(folder: RunFolder) -> RunHead:
         api_version=api if isinstance(api, int) else None,
         file=file,
         sha256=sha256,
+        begun=Begun(*(_shown(begun.get(name)) for name in fields_dict(Begun))) if isinstance(begun, dict) else None,
     )
+
+
+def _shown(value: object) -> str:
+    return "".join(filter(str.isprintable, _text(value)))[:LONGEST]
 
 
 def _text(value: object) -> str:

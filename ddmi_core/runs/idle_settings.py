@@ -79,7 +79,9 @@ def augmented(signals: SignalSet) -> bool:
     return False
 
 
-def check_settings_act(parts: AnyParts, config: RunConfig, read: Read, trial: Trial) -> list[str]:
+def check_settings_act(
+    parts: AnyParts, config: RunConfig, read: Read, trial: Trial, base: RunConfig | None = None
+) -> list[str]:
     """Find settings that change nothing in this run.
 
     Args:
@@ -87,18 +89,19 @@ def check_settings_act(parts: AnyParts, config: RunConfig, read: Read, trial: Tr
         config: of the run.
         read: what data, parts and trial have read.
         trial: of the parts.
+        base: the settings that the user has changed; those of the preset by default.
 
     Returns:
         notes about terms of the loss that presets or defaults switch on and that cannot act, and about settings of a
         domain that are not read for data in files.
 
     Raises:
-        ConfigError: if a setting cannot act whose value is neither the preset's nor the default.
+        ConfigError: if a setting cannot act whose value is neither that of the base nor the default.
     """
     reasons = dict(_reasons(parts, config, frozenset(read), trial))  # first: what follows reads all settings
     default = _values(RunConfig(config.plugin, domain=type(config.domain)()))
     default["autoencoder.perceptual.kind"] = "none"  # the default of this one is a term
-    preset, values = _values(resolve(parts.domain, config.preset)), _values(config)
+    preset, values = _values(base or resolve(parts.domain, config.preset)), _values(config)
     idle = {key: why for key, why in reasons.items() if values[key] not in (default[key], preset[key])}
     # What readers of files have done may be in a cache, so that they read fewer settings.
     cached = [key for key in idle if key.startswith("domain.") and takes_location(parts, config.data)]

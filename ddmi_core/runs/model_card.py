@@ -114,6 +114,7 @@ def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str,
         "plugin": f"`{head.plugin}`" + (f" of {head.distribution} {head.version}" if head.distribution else ""),
         "data": f"fingerprint `{head.fingerprint}`",
         "preset, seed": f"{table.get('preset', '?')}, {table.get('seed', '?')}",
+        **({"fine-tuned from": f"{head.begun}"} if head.begun else {}),
         "steps": "{} of the autoencoder, {} of the denoiser".format(*steps),
         "precision": "stored in float16",
         "versions": ", ".join(f"{key} {value}" for key, value in versions.items()) or "unknown",
@@ -124,11 +125,18 @@ def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str,
         figures = "\n".join(["| figure | value | meaning |", "| --- | --- | --- |", *rows])
         figures += "\n\nMeasured before the conversion to float16; `metrics.json` has the protocols."
     known = license_name not in ("", UNKNOWN_LICENSE)
+    terms = f"`{license_name}`" if known else "Not stated. Weights derive from the data: state theirs here."
+    if head.begun:
+        theirs = f"`{head.begun.license}`" if head.begun.license else "not stated in their card"
+        terms += (
+            f"\n\nThese weights were fine-tuned from `{head.begun.weights}`. The licence of those, {theirs}, applies "
+            "to these as well."
+        )
     return _TEXT.format(
         name=name,
         plugin=head.plugin,
         requirement=head.requirement or f"{LIBRARY}  # and the plugin {head.plugin}",
         facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
         figures=figures,
-        license=f"`{license_name}`" if known else "Not stated. Weights derive from the data: state theirs here.",
+        license=terms,
     )

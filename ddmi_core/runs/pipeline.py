@@ -45,8 +45,9 @@ from ddmi_core.model.data import (
     summarize,
 )
 from ddmi_core.model.folder_lock import locked
+from ddmi_core.model.initial import INITIAL, InitialWeights, kept
 from ddmi_core.model.latent_store import Encoding
-from ddmi_core.model.loading import assemble, load
+from ddmi_core.model.loading import assemble
 from ddmi_core.model.memory import in_new_run
 from ddmi_core.model.model import Model
 from ddmi_core.model.provenance import NETWORK, load_stage
@@ -55,7 +56,7 @@ from ddmi_core.out_of_memory import GENERAL, lowering
 from ddmi_core.parts.domain_parts import AnyParts, build_parts
 from ddmi_core.progress import doing
 from ddmi_core.registry.extensions import part
-from ddmi_core.registry.registry import argument, domain_named
+from ddmi_core.registry.registry import argument
 from ddmi_core.report.report import write_report
 from ddmi_core.runs.generate import sample_files
 from ddmi_core.runs.idle_settings import reading
@@ -64,7 +65,7 @@ from ddmi_core.runs.rehearsal import check_denoiser, damaged, rehearse
 from ddmi_core.runs.run_display import EVALUATION, PREPARATION, RunDisplay
 from ddmi_core.settings.config import Export, RunConfig, Sampling, named_parts
 from ddmi_core.settings.convert import flat, unstructure
-from ddmi_core.settings.resolve import resolve
+from ddmi_core.settings.resolve import QUICK, resolve
 from ddmi_core.steps import AUTOENCODER, DENOISER, LATENTS
 from ddmi_core.training import distributed
 from ddmi_core.training.checkpoint import finished, prune, steps
@@ -83,6 +84,7 @@ class _Run:
     parts: AnyParts
     folder: run_folder.RunFolder
     split: Split
+    initial: InitialWeights | None  # from which stages that are not finished start; `None` for random ones
     vectors: latent_cache.Vectors | None  # of the condition, in the main process, before latents are encoded
     rehearsed: bool  # whether there was a trial before training
     log: Log
@@ -124,6 +126,7 @@ def execute(
     console: Console,
     trackers: Sequence[str] = (),
     callbacks: Sequence[str] = (),
+    initial: InitialWeights | None = None,
 ) -> Path:
     """Run all steps that are not complete, and return the path of the report.
 
@@ -138,6 +141,8 @@ def execute(
         console: shows the progress.
         trackers: names of trackers that receive the log's records as well; see `Tracker`.
         callbacks: names of callbacks, called after each logged step; see `Moment`.
+        initial: weights from which the run starts, with whose settings `config` is resolved; `None` for random ones. A
+            resumed run has its own copy.
 
     Raises:
         RequestError: there is no such tracker or callback, or what it requires is not installed.
@@ -148,7 +153,7 @@ def execute(
     limit_threads()
     console = console if distributed.is_main() else Console(quiet=True)
     with ExitStack() as held:
-        report, result = _execute(config, domain, out, resume, console, trackers, callbacks, held)
+        report, result = _execute(config, domain, out, resume, console, trackers, callbacks, initial, held)
     for line in result.lines():
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
     return report
@@ -162,6 +167,7 @@ def _execute(
     console: Console,
     trackers: Sequence[str],
     callbacks: Sequence[str],
+    initial: InitialWeights | None,
     held: ExitStack,
 ) -> tuple[Path, Evaluation]:
     """Body of `execute`; `held` ends the display and the lock of the folder."""
@@ -179,7 +185,8 @@ def _execute(
     if resume and distributed.on_main(lambda: run_folder.is_empty(place)):
         _note(console, f"there is no run in {out} yet; starting one with the requested settings")
         resume = False
-    name_programs(config)
+    base = initial.settings.started() if initial else None
+    name_programs(config, base)
     if resume:
         stored = run_folder.read_config(place, domain)
         check_programs(stored, out)
@@ -187,10 +194,13 @@ def _execute(
         run_folder.check_extensions(place, domain)
         run_results.check_stages(place)
         stored = evolve(stored, data=absolute(parts, stored.data))
-        if ignored := _ignored(config, stored, domain):
+        if ignored := _ignored(config, stored, base or resolve(domain, config.preset)):
             _note(console, f"the run continues with its stored settings; ignored settings: {', '.join(ignored)}")
         config = stored
         parts = build_parts(domain, config.domain)
+        begun = config.weights and not finished(place.denoiser)
+        initial = distributed.main_first(lambda: kept(place, domain, config.weights)) if begun else None
+        base = initial.settings.started() if initial else None
     for key, training in (("autoencoder", config.autoencoder.training), ("diffusion", config.diffusion.training)):
         training.parts(distributed.count(), f"{key}.training")
     for _, kind, name in named_parts(config):
@@ -200,7 +210,7 @@ def _execute(
             "callbacks read the whole network, which no process has with diffusion.training.shard. Fix: leave out "
             f"--callback {callbacks[0]}, or set diffusion.training.shard=false"
         )
-    if not resume and not config.data:
+    if not (resume or config.data or initial):
         config = evolve(config, data=preset_source(parts, config.preset))
     if not finished(place.autoencoder):
         check_parts(parts, config)
@@ -211,7 +221,7 @@ def _execute(
             distributed.on_main(lambda: run_folder.claim(place))
             held.enter_context(locked(out))
         split = distributed.main_first(lambda: load_data(parts, config.data))
-        config = fitting_condition(parts, config, split)
+        config = fitting_condition(parts, config, split, base)
         found = summarize(split, source_name(parts, config.data))
         for line in filter(None, (*found.head(), found.account.files_line())):
             console.print(f"[dim]data[/] {escape(line)}", highlight=False, soft_wrap=True)
@@ -220,18 +230,19 @@ def _execute(
         vectors = _vectors(config, parts, place, split)
         if rehearsed := not finished(place.latents):
             with doing("trial before training"):
-                notes = distributed.on_main(lambda: rehearse(parts, config, split, vectors, read))
-            for note in notes or ():
+                notes = distributed.on_main(lambda: rehearse(parts, config, split, vectors, read, initial))
+            for note in (*(notes or ()), *(initial.notes(config, split) if initial else ())):
                 _note(console, note)
     if resume:
         evaluate.check_data(place, split)
     else:
-        distributed.on_main(lambda: run_folder.create(place, config, recorded(domain, place), found.fingerprint))
-        distributed.on_main(lambda: _keep_account(place, found))
+        distributed.on_main(lambda: _create(place, config, domain, found, initial))
+        initial = initial and distributed.main_first(lambda: kept(place, domain, config.weights))
     distributed.on_main(lambda: keep_file(domain, place))
     known = distributed.peers() if distributed.count() > 1 else []
     with closing(observers), stop_requests() as stop:
-        state = _Run(config, parts, place, split, vectors, rehearsed, Log(place.log), observers, display, stop)
+        log = Log(place.log)
+        state = _Run(config, parts, place, split, initial, vectors, rehearsed, log, observers, display, stop)
         try:
             return _steps(state)
         except OutputError as error:
@@ -245,8 +256,14 @@ def _execute(
             ) from error
 
 
-def _keep_account(place: run_folder.RunFolder, found: DataSummary) -> None:
-    """Write the account of the data, with the changes of each signal."""
+def _create(
+    place: run_folder.RunFolder, config: RunConfig, domain: Domain, found: DataSummary, initial: InitialWeights | None
+) -> None:
+    """Write the copy of the weights, `run.toml`, and the account of the data, with the changes of each signal."""
+    if initial:
+        initial.copy(place)
+    begun = initial.begun() if initial else None
+    run_folder.create(place, config, recorded(domain, place), found.fingerprint, begun)
     with written_aside(place.data) as aside:
         aside.write_text(record_files.to_json(json.loads(found.to_json())), encoding="utf-8")
 
@@ -289,10 +306,12 @@ def _autoencoder(run: _Run) -> tuple[D2CVAE, str]:
     model = build_autoencoder(run.parts, run.config)
     place = run.folder.autoencoder
     if not finished(place):
+        training, facts = run.config.autoencoder.training, {}
+        if run.initial:
+            facts[INITIAL] = run.initial.load_autoencoder(model, run.config)
         objectives = autoencoder_objectives(run.parts, run.config, model, run.split)
-        training = run.config.autoencoder.training
         draw = Reconstructions(run.parts, run.config, run.split)
-        with _stage(run, AUTOENCODER, place, "autoencoder.training", training, draw) as stage:
+        with _stage(run, AUTOENCODER, place, "autoencoder.training", training, draw, facts) as stage:
             try:
                 train(stage, objectives)
             except TrainingError as error:
@@ -346,13 +365,17 @@ def _denoiser(run: _Run, autoencoder: D2CVAE, weights: str, encoded: latent_cach
             return build_diffusion(run.parts.domain, run.config, encoded.shape, len(encoded.classes), *lengths)
 
         def objective() -> DenoisingObjective:
-            return DenoisingObjective(diffusion(), latents, given)
+            built = diffusion()
+            if run.initial:
+                facts[INITIAL] = run.initial.load_denoiser(built, run.config, encoded.classes)
+            return DenoisingObjective(built, latents, given)
 
         if not run.rehearsed:
             distributed.on_main(lambda: check_denoiser(objective(), run.config))
-        training, draw = run.config.diffusion.training, Samples(run.parts, run.config, autoencoder, encoded, diffusion)
+        denoiser, training = objective(), run.config.diffusion.training
+        draw = Samples(run.parts, run.config, autoencoder, encoded, diffusion)
         with _stage(run, DENOISER, place, "diffusion.training", training, draw, facts, tensors) as stage:
-            train(stage, {"denoiser": objective()})
+            train(stage, {"denoiser": denoiser})
     return assemble(run.parts, run.config, autoencoder, weights, place, distributed.default_device())
 
 
@@ -439,60 +462,8 @@ def _note(console: Console, sentence: str) -> None:
     console.print(f"[yellow]note[/] {escape(sentence)}", highlight=False)
 
 
-def _ignored(asked: RunConfig, stored: RunConfig, domain: Domain) -> list[str]:
-    """Keys that the request sets, beyond its preset, to other values than the stored ones."""
+def _ignored(asked: RunConfig, stored: RunConfig, base: RunConfig) -> list[str]:
+    """Keys that the request sets, beyond its preset or weights, to other values than the stored ones."""
     values, used = flat(unstructure(asked)), flat(unstructure(stored))
-    preset = flat(unstructure(resolve(domain, asked.preset))) | {"preset": resolve(domain).preset}
-    return [key for key, value in values.items() if value not in (preset.get(key), used.get(key))]
-
-
-def run(
-    plugin: str,
-    out: str | Path,
-    *,
-    preset: str = "",
-    config: str | Path | None = None,
-    overrides: Sequence[str] = (),
-    data: str = "",
-    seed: int | None = None,
-    resume: bool = False,
-    console: Console | None = None,
-    trackers: Sequence[str] = (),
-    callbacks: Sequence[str] = (),
-) -> Model:
-    """Train, sample and evaluate, write a report, and load the model: `ddmi run`, then `ddmi_core.load`.
-
-    SIGINT (Ctrl-C) and SIGTERM save the state first, if this is called in the main thread.
-
-    Args:
-        plugin: name of an installed plugin, or of a domain that this program has registered; or a file that defines a
-            domain, `./mine.py`.
-        out: folder of the run; new or empty, unless `resume` is set.
-        preset: base settings; by default the preset of `config`, or else `quick`.
-        config: a TOML file of settings.
-        overrides: settings as texts `key.sub=value`, as for `--set`; they override all others.
-        data: `NAME`, `NAME:PATH` or `PATH`; the domain's default source if empty.
-        seed: seed of all random numbers of the run; that of the settings by default.
-        resume: continue the run in `out` with its stored settings.
-        console: shows progress and figures; nothing is shown by default.
-        trackers: names of trackers, such as `tensorboard`, that receive the figures of training.
-        callbacks: names of callbacks of extensions, called after each logged step.
-
-    Raises:
-        RequestError: if the plugin, the preset, a setting or the data cannot be used.
-        OutputError: if the folder is in use or cannot be written.
-        TrainingError: if a loss is not finite.
-        Interrupted: after a signal; the state is saved, and `resume=True` continues the run.
-
-    Example:
-        >>> import ddmi_core as ddmi
-        >>> model = ddmi.run("image", "runs/faces", overrides=['domain.groups=["faces"]'])  # doctest: +SKIP
-        >>> fields = model.sample(4)  # doctest: +SKIP
-    """
-    domain = domain_named(plugin)
-    settings = resolve(domain, preset, Path(config) if config else None, overrides, data, seed)
-    quiet = Console(quiet=True)
-    execute(
-        settings, domain, Path(out), resume=resume, console=console or quiet, trackers=trackers, callbacks=callbacks
-    )
-    return load(out)
+    known = flat(unstructure(base)) | {"preset": base.preset if asked.weights else QUICK}
+    return [key for key, value in values.items() if value not in (known.get(key), used.get(key))]

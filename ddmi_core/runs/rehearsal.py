@@ -26,6 +26,7 @@ from ddmi_core.evaluation.networks import feature_networks
 from ddmi_core.model import latent_cache
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder, build_diffusion
 from ddmi_core.model.data import LEAST_TRAIN, check_enough, source_name
+from ddmi_core.model.initial import InitialWeights
 from ddmi_core.model.latent_store import Encoding
 from ddmi_core.model.memory import StageMemory, check_fits, free_on, kept_by
 from ddmi_core.model.model import Model
@@ -74,7 +75,12 @@ class Some(SignalSet):
 
 
 def rehearse(
-    parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None, read: Read | None = None
+    parts: AnyParts,
+    config: RunConfig,
+    split: Split,
+    vectors: latent_cache.Vectors | None,
+    read: Read | None = None,
+    initial: InitialWeights | None = None,
 ) -> list[str]:
     """A training step, features, metrics, evaluations, pictures and files, by a model with initial weights.
 
@@ -88,6 +94,7 @@ def rehearse(
         split: the data.
         vectors: the condition's vectors of the training signals; `None` without a condition.
         read: settings that are read, of `idle_settings.reading`; `None` to check no settings.
+        initial: weights from which the run starts; `None` for random ones.
 
     Returns:
         notes for the user; empty if all is well.
@@ -107,7 +114,7 @@ def rehearse(
     with undisturbed(), TemporaryDirectory(prefix="ddmi-rehearsal-") as folder:
         notes: list[str] = _step(parts, "sampling the first signals", partial(_values, parts, small))
         model, diffusion = _step(
-            parts, "a model with initial weights", partial(untrained, parts, config, small, vectors)
+            parts, "a model with initial weights", partial(untrained, parts, config, small, vectors, initial)
         )
         patches, autoencoder = _step(parts, "a training step", partial(_training_step, model, small))
         check_fits([autoencoder, diffusion], free, device)
@@ -122,7 +129,7 @@ def rehearse(
         if read is not None:
             random_data = config.diffusion.copies == 1 or augmented(split.train)
             trial = Trial(model=model, patches=patches, augmented=random_data, whole=whole)
-            notes += check_settings_act(parts, config, read, trial)
+            notes += check_settings_act(parts, config, read, trial, initial.settings.started() if initial else None)
     return notes
 
 
@@ -180,7 +187,7 @@ def _training_step(model: Model, split: Split) -> tuple[bool, StageMemory]:
     for draw in range(DRAWS):
 
         def context(indices: tuple[int, ...] = few, draw: int = draw) -> StepContext:
-            return StepContext(training.steps - 1, indices, generator_for(0, "draw", draw), model.device)
+            return StepContext(max(0, training.steps - 1), indices, generator_for(0, "draw", draw), model.device)
 
         patches = bool(main.draw(context())[2].patch)
         if patches:
@@ -202,7 +209,11 @@ def _kept(objective: Objective, contexts: Sequence[StepContext], training: Train
 
 
 def untrained(
-    parts: AnyParts, config: RunConfig, split: Split, vectors: latent_cache.Vectors | None
+    parts: AnyParts,
+    config: RunConfig,
+    split: Split,
+    vectors: latent_cache.Vectors | None,
+    initial: InitialWeights | None = None,
 ) -> tuple[Model, StageMemory]:
     """The model of a run with initial weights, and few steps of its sampler, after losses of the denoiser.
 
@@ -211,11 +222,17 @@ def untrained(
     """
     device = distributed.default_device()
     config = evolve(config, sampling=evolve(config.sampling, steps=STEPS))
-    autoencoder = build_autoencoder(parts, config).eval().to(device)
+    autoencoder = build_autoencoder(parts, config)
+    if initial:
+        initial.load_autoencoder(autoencoder, config)
+    autoencoder = autoencoder.eval().to(device)
     given = None if vectors is None else vectors[: len(split.train)]
     encoded = latent_cache.encode(autoencoder, split.train, Encoding(seed=config.seed), device, given)
     lengths = latent_cache.lengths_of(encoded.vectors)
-    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths).to(device)
+    diffusion = build_diffusion(parts.domain, config, encoded.shape, len(encoded.classes), *lengths)
+    if initial:
+        initial.load_denoiser(diffusion, config, encoded.classes)
+    diffusion = diffusion.to(device)
     conditions = encoded.vectors if any(lengths) else encoded.labels
     stage = _denoiser_memory(DenoisingObjective(diffusion, latent_cache.CachedLatents(encoded), conditions), config)
     model = Model(

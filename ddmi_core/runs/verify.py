@@ -61,6 +61,9 @@ def _verified(run: RunFolder) -> Iterator[Verified]:
         for folder in (*reversed(steps), stage / FINAL):
             if folder.is_dir():
                 yield _one(run, folder, partial(_state, run, stage, folder))
+    for stage in (RunFolder(run.initial).autoencoder, RunFolder(run.initial).denoiser):
+        if (stage / FINAL).is_dir():
+            yield _one(run, stage / FINAL, partial(_state, run, stage, stage / FINAL))
     for figures in (run.metrics, run.paper_metrics):
         if figures.exists():
             yield _one(run, figures, partial(_figures, figures))
@@ -105,7 +108,7 @@ def _state(run: RunFolder, stage: Path, folder: Path) -> str:
     stored = checkpoint.load(folder)
     for name in stored.record["files"]:
         stored.tensors(Path(name).stem)
-    if folder.name == FINAL and stage != run.autoencoder:
+    if folder.name == FINAL and stage.name != run.autoencoder.name:
         described(stored)
     return counted(len(stored.record["files"]), "file")
 

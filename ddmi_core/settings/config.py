@@ -207,6 +207,8 @@ class RunConfig:
         previews: seconds between pictures of the training in the folder `previews`; 0 draws none. The first picture of
             a stage comes after a minute at the latest, and drawing takes at most 2 % of the time. The result of the
             training does not depend on it.
+        weights: finished weights from which both stages start: the folder of a run, stored as an absolute path, or the
+            name of a plugin that ships some; empty for random weights.
         domain: the domain's own settings, an instance of its settings class.
     """
 
@@ -217,6 +219,7 @@ class RunConfig:
     )
     data: str = field(default="", metadata=acts_on())  # their fingerprint counts, wherever they are
     previews: float = field(default=120.0, validator=within(0, MOST_SECONDS), metadata=acts_on())
+    weights: str = field(default="", metadata=acts_on())  # their digests count
     domain: Any = field(default=None, metadata=acts_on(*since(AUTOENCODER)))
     autoencoder: AutoencoderConfig = field(default=AutoencoderConfig(), metadata=acts_on(*since(AUTOENCODER)))
     diffusion: DiffusionConfig = field(default=DiffusionConfig(), metadata=acts_on(*since(DENOISER)))
@@ -224,11 +227,17 @@ class RunConfig:
     evaluation: EvaluationConfig = field(default=EvaluationConfig(), metadata=acts_on(FIGURES))
 
     def __attrs_post_init__(self) -> None:
-        """Check that autoguidance has a weak model."""
+        """Check that autoguidance has a weak model, and that a stage without steps has weights."""
         if self.sampling.autoguidance != 1 and not self.diffusion.training.snapshot:
             raise ConfigError(
                 f"sampling.autoguidance is {self.sampling.autoguidance:g}, but diffusion.training.snapshot is 0, so "
                 "the run keeps no weak model. Fix: set diffusion.training.snapshot=0.2, or sampling.autoguidance=1"
+            )
+        if not self.autoencoder.training.steps and not self.weights:
+            raise ConfigError(
+                "autoencoder.training.steps is 0, which keeps the autoencoder of finished weights as it is, and the "
+                "run starts from random ones. Fix: add --from WEIGHTS, or set autoencoder.training.steps to 1 or more",
+                "autoencoder.training.steps",
             )
 
 

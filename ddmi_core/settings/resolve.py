@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, time
@@ -18,11 +19,17 @@ from ddmi_core.errors import ConfigError, PluginError, RequestError, unknown_nam
 from ddmi_core.parts.domain_parts import AnyParts, build_parts, implementation
 from ddmi_core.registry.extensions import offer
 from ddmi_core.settings.config import RunConfig, named_parts, network_file, sampler_and_steps
-from ddmi_core.settings.convert import Fault, structure, unstructure
+from ddmi_core.settings.convert import Fault, flat, structure, unstructure
 from ddmi_core.settings.schema import SettingKey as SettingKey
 from ddmi_core.settings.schema import keys as keys
+from ddmi_core.training.config import TrainingConfig
 
 RESERVED = ("none", "class")  # conditions of the core
+NETWORKS = (  # settings of networks, which those of weights replace
+    *("autoencoder.latent_channels", "autoencoder.encoder.", "autoencoder.decoder.", "autoencoder.readout."),
+    *("diffusion.target", "diffusion.mixed", "diffusion.condition", "diffusion.path.", "diffusion.denoiser."),
+)
+SHORTER = 10  # training from finished weights takes so many times fewer steps than theirs
 QUICK = "quick"  # the preset of `ddmi run` by default; without a file, the default values of all settings
 
 
@@ -60,6 +67,50 @@ class Layers:
                 del self.sources[old]
             into[key] = value
             self.sources[path] = source
+
+
+@frozen
+class WeightsSettings:
+    """The settings of finished weights from which a run starts.
+
+    Args:
+        weights: as in `RunConfig`.
+        config: with which they were made.
+    """
+
+    weights: str
+    config: RunConfig
+
+    def started(self) -> RunConfig:
+        """The settings of a run that starts from them.
+
+        Training takes a tenth of their steps, with their rates. Weights that have started from others have such
+        numbers of steps already.
+        """
+        autoencoder, diffusion = self.config.autoencoder, self.config.diffusion
+        if self.config.weights:
+            return evolve(self.config, weights=self.weights)
+        anneal, adversarial = autoencoder.kl_anneal, autoencoder.adversarial
+        shorter = evolve(
+            autoencoder,
+            kl_anneal=anneal if anneal < 1 else max(1, anneal / SHORTER),  # below 1, a share of the steps
+            adversarial=evolve(adversarial, start=_shorter(adversarial.start)),
+            training=_shortened(autoencoder.training),
+        )
+        return evolve(
+            self.config,
+            weights=self.weights,
+            autoencoder=shorter,
+            diffusion=evolve(diffusion, training=_shortened(diffusion.training)),
+        )
+
+
+def _shortened(training: TrainingConfig) -> TrainingConfig:
+    return evolve(training, steps=_shorter(training.steps), warmup=training.warmup // SHORTER)
+
+
+def _shorter(steps: int) -> int:
+    return -(-steps // SHORTER)
 
 
 def parsed(text: str, source: str) -> dict[str, Any]:
@@ -123,8 +174,11 @@ def resolve(
     overrides: Sequence[str] = (),
     data: str = "",
     seed: int | None = None,
+    weights: WeightsSettings | None = None,
 ) -> RunConfig:
     """Resolve the configuration of a run from preset, file, `--set`, then `--data` and `--seed`; later ones win.
+
+    The settings of finished weights take the place of a preset, and no other layer changes those of their networks.
 
     Args:
         domain: the domain.
@@ -133,31 +187,67 @@ def resolve(
         overrides: texts `key.sub=value`.
         data: as in `RunConfig`; if empty, the layers below decide.
         seed: as in `RunConfig`; if `None`, the layers below decide.
+        weights: finished weights from which the run starts; `None` for random ones.
 
     Raises:
         ConfigError: for an unknown key or a wrong value; names the key, its source, what it takes, and the nearest
-            valid name.
+            valid name. Or for a setting of networks that is not that of the weights.
     """
     given = _without_record(read(file) if file else {})
-    named = given.pop("preset", "")
-    if preset and named and named != preset:
-        raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
-    preset = str(preset or named or QUICK)
+    named, begun = given.pop("preset", ""), given.pop("weights", "")
     layers = _defaults(domain)
-    for values, place in _presets(domain, preset):
-        # The data that a preset is for are not a setting: see `preset_data`.
-        layers.add({key: value for key, value in values.items() if key != "data"} | {"preset": preset}, place)
+    if weights is None:
+        if begun:
+            raise ConfigError(
+                f"configuration file {file} is of a run that started from the weights {begun}. Fix: add --from "
+                f"{shlex.quote(str(begun))}, or remove the key 'weights' from the file"
+            )
+        if preset and named and named != preset:
+            raise ConfigError(f"configuration file {file} starts from preset {named!r}, not {preset!r}; leave one out")
+        preset = str(preset or named or QUICK)
+        for values, place in _presets(domain, preset):
+            # The data that a preset is for are not a setting: see `preset_data`.
+            layers.add({key: value for key, value in values.items() if key != "data"} | {"preset": preset}, place)
+    else:
+        layers.add(unstructure(weights.started()), f"the weights {weights.weights}")
+        if (other := preset or named) and other != (own := weights.config.preset):
+            raise ConfigError(
+                f"the weights {weights.weights} have settings of their own, from preset {own!r}, not {other!r}. Fix: "
+                "leave the preset out, and change single settings with --set"
+            )
     layers.add(given, f"configuration file {file}")
     for item in overrides:
         layer = override(item)
-        if option := {"plugin", "preset"} & layer.keys():
-            raise ConfigError(f"--set {item}: this key has its own option, --{option.pop()}")
+        if option := {"plugin", "preset", "weights"} & layer.keys():
+            name = option.pop()
+            raise ConfigError(f"--set {item}: this key has its own option, --{'from' if name == 'weights' else name}")
         layers.add(layer, f"--set {item}")
     if data:
         layers.add({"data": data}, f"--data {data}")
     if seed is not None:
         layers.add({"seed": seed}, f"--seed {seed}")
-    return _with_network(_built(domain, layers))
+    config = _with_network(_built(domain, layers))
+    if weights is not None:
+        _check_networks(config, weights.config, layers)
+    return config
+
+
+def _check_networks(config: RunConfig, stored: RunConfig, layers: Layers) -> None:
+    """Check that a configuration has the networks of the weights from which the run starts."""
+    values, fixed = flat(unstructure(config)), flat(unstructure(stored))
+    for key, value in values.items():
+        if key.startswith(NETWORKS) and value != fixed[key] and not _replaces_condition(key, value, fixed[key]):
+            raise ConfigError(
+                f"setting {key!r} from {layers.source(tuple(key.split('.')))}: it was given {value!r}, and the weights "
+                f"{config.weights} have {fixed[key]!r}, which belongs to their networks. Fix: leave it out; or train "
+                "other networks without --from",
+                key,
+            )
+
+
+def _replaces_condition(key: str, value: str, stored: str) -> bool:
+    """Whether a denoiser that follows one condition can be trained on: for classes or none, or by the same network."""
+    return key == "diffusion.condition" and (value in RESERVED or (is_network(value) and is_network(stored)))
 
 
 def loads(domain: Domain, text: str, source: str, overrides: Sequence[str] = ()) -> RunConfig:

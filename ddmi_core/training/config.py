@@ -18,7 +18,7 @@ class TrainingConfig:
     """Training of one stage.
 
     Args:
-        steps: optimiser steps.
+        steps: optimiser steps. With 0, the autoencoder of finished weights (`--from`) stays as it is.
         batch: signals of one optimiser step, over all processes and parts (the global batch). Nothing else follows it:
             if you change it, multiply `rate` by the square root of the ratio, the rule for Adam (arXiv 2205.10287),
             and divide `steps` by the ratio for the same number of epochs.
@@ -53,7 +53,7 @@ class TrainingConfig:
             step, and -1 chooses by timing some batches: none for data in memory. The result does not depend on it.
     """
 
-    steps: int = field(default=2000, validator=within(1, MOST_STEPS))
+    steps: int = field(default=2000, validator=within(0, MOST_STEPS))
     batch: int = field(default=16, validator=within(1, MOST_BATCH))
     accumulation: int = field(default=1, validator=within(1, MOST_BATCH))
     optimizer: str = field(default="adamw", validator=validators.in_(("adamw", "muon")))

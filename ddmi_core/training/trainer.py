@@ -220,7 +220,7 @@ def _train(stage: Stage, objectives: Mapping[str, Objective], readers: list[Read
         stage.notice(f"{stage.log.path}: {counted(lost, 'damaged line')} left out")
     started, first, pace = time.monotonic(), step, Pace()
     watch, meter = _Watch(accelerator.device), Meter(readers, accelerator.device)
-    if config.precision == "auto":
+    if config.precision == "auto" and config.steps:
         config = evolve(config, precision=recorded or _chosen(stage, main, step, accelerator))
         stage = evolve(stage, config=config)
     each, rank, processes = config.parts(distributed.count()), accelerator.process_index, accelerator.num_processes

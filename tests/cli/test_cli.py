@@ -227,9 +227,11 @@ def test_wrong_usage_is_one_sentence(tiny, arguments, text):
 
 
 def test_where_the_plugin_is_missing_the_installed_ones_are_named(tiny):
-    text = ddmi("run", status=2)
-    message = r"error: --plugin NAME\|FILE is missing; installed: .*image.*, tiny.*; see ddmi run --help\n"
+    text = ddmi("settings", status=2)
+    message = r"error: --plugin NAME\|FILE is missing; installed: .*image.*, tiny.*; see ddmi settings --help\n"
     assert re.fullmatch(message, text)
+    text = ddmi("run", status=2)
+    assert re.fullmatch(r"error: give --plugin NAME \(.*image.*, tiny.*\), or finished weights.*--from WEIGHTS\n", text)
 
 
 def every_help(app, monkeypatch):

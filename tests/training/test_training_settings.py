@@ -9,7 +9,7 @@ from ddmi_core.training.config import TrainingConfig
 
 
 @pytest.mark.parametrize(
-    ("name", "least"), [("steps", 1), ("batch", 1), ("accumulation", 1), ("warmup", 0), ("checkpoint", 1), ("log", 1)]
+    ("name", "least"), [("steps", 0), ("batch", 1), ("accumulation", 1), ("warmup", 0), ("checkpoint", 1), ("log", 1)]
 )
 def test_counts_have_a_least_value(name, least):
     assert getattr(TrainingConfig(**{name: least}), name) == least

@@ -27,10 +27,22 @@ def programs_of(config: EvaluationConfig) -> Iterator[Path]:
             yield found.file
 
 
-def name_programs(config: RunConfig) -> None:
-    """Record that the user names the programs of a configuration: in a file of settings, or on the command line."""
+def name_programs(config: RunConfig, stored: RunConfig | None = None) -> None:
+    """Record that the user names the programs of a configuration: in a file of settings, or on the command line.
+
+    Args:
+        config: the configuration.
+        stored: that of the weights from which the run starts. Their programs are refused if the user never has named
+            them; `None` for none.
+
+    Raises:
+        PluginError: names the file, and how to trust it.
+    """
+    others = {path.expanduser().absolute() for path in _all(stored)} if stored else set()
     for path in _all(config):
-        if path.is_file():
+        if path.expanduser().absolute() in others:
+            check_program(path, config.weights)
+        elif path.is_file():
             give_consent(path)
 
 
