@@ -12,7 +12,7 @@ from ddmi_nerf.evaluation.car_attributes import Attributes, measure
 from ddmi_nerf.rendering.renderer import renderer_of
 
 PROMPTS = 200
-MEASURED_RIGHT = "RIGHT"  # examples/measured_cars.py
+MEASURED_RIGHT = "stripe 92 of 94, all other attributes of 250 cars"  # examples/measured_cars.py
 
 _COLOUR = "|".join(COLOURS)
 _NAMED = re.compile(rf"\b(?:({_COLOUR}) )?({'|'.join(KINDS)})\b")
