@@ -11,7 +11,7 @@ from ddmi_nerf.data.cars.parameters import COLOURS, KINDS
 from ddmi_nerf.evaluation.car_attributes import Attributes, measure
 from ddmi_nerf.rendering.renderer import renderer_of
 
-PROMPTS = 200
+PROMPTS = 100
 MEASURED_RIGHT = "stripe 92 of 94, all other attributes of 250 cars"  # examples/measured_cars.py
 
 _COLOUR = "|".join(COLOURS)
