@@ -122,7 +122,7 @@ CLIPS = (
     "clouds at sunset",
     "clouds by day",
     "clouds by night",
-    "a red ball bounces in front of a blue wall",
+    "a red ball bounces",
 )
 
 
