@@ -19,7 +19,7 @@ from PIL import Image, ImageSequence
 COMMANDS = {
     "gallery-shapes": "ddmi sample --plugin occupancy -n 4 --condition 'a tall chair' --format gif --out chairs",
     "gallery-cars": "ddmi sample --plugin nerf -n 4 --size 128 --format gif --out cars",
-    "gallery-clips": "ddmi sample --plugin video -n 4 --condition 'a golden sunset' --size 96x96@16 --format gif "
+    "gallery-clips": "ddmi sample --plugin video -n 4 --condition 'clouds at sunset' --size 96x96@16 --format gif "
     "--out sunsets",
 }
 COLUMNS, COLOURS = 4, 256

@@ -52,6 +52,14 @@ class Figure:
         return "" if self.interval is None else "{:.3g} to {:.3g}".format(*self.interval)
 
     @property
+    def better(self) -> Literal["", "higher", "lower"]:
+        """Whether higher or lower is better, as the meaning says; empty if it does not."""
+        for direction in ("higher", "lower"):
+            if f"{direction} is better" in self.meaning:
+                return direction
+        return ""
+
+    @property
     def meaning(self) -> str:
         """Meaning of the figure, and whether higher or lower is better."""
         if self.name.startswith(RECONSTRUCTION) and not self.about:

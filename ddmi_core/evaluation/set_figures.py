@@ -12,6 +12,7 @@ from ddmi_core.api.evaluation import OF_REAL, Figure
 from ddmi_core.evaluation.distances import Estimate, copying, density_coverage, frechet, kid, precision_recall
 
 NAMED = {"inception": "fid", "i3d": "fvd"}  # Fréchet distances with a name of their own, by network
+COPYING = "copying_"  # start of the names of copy ratios
 LEAST = 2  # signals of each set, for a covariance
 OF_KERNEL = 4  # signals of each set, for a variance of the kernel distance
 NEIGHBOUR = 3  # of precision and recall (arXiv 1904.06991, section 2)
@@ -63,7 +64,7 @@ def copying_figure(network: str, sets: FeatureSets, seed: int, protocol: Mapping
     """Distance of samples to the nearest training signal, over that of held-out signals."""
     ratio = copying(sets.samples, sets.training, sets.held_out, seed)
     about = "distance to the nearest training signal, over that of held-out signals; 0 for copies"
-    return Figure(f"copying_{network}", ratio.value, protocol, about, ratio.interval)
+    return Figure(f"{COPYING}{network}", ratio.value, protocol, about, ratio.interval)
 
 
 def _found(network: str, rows: Tensor, reference: Tensor, seed: int) -> Iterator[tuple[str, str, Estimate | float]]:

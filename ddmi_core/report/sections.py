@@ -20,6 +20,7 @@ from ddmi_core.evaluation.distances import nearest
 from ddmi_core.evaluation.feature_sets import describe_signals
 from ddmi_core.evaluation.networks import DomainFeatures
 from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.verdict import copying_sentence, verdict
 from ddmi_core.fields.field import Field
 from ddmi_core.model.model import Model
 from ddmi_core.model.run_folder import RunFolder
@@ -69,8 +70,9 @@ def environment() -> Environment:
 
 
 def figures(context: ReportContext) -> str:
-    """Figures with their protocols."""
-    return _section("figures", context.evaluation.figures)
+    """Figures with their protocols, after what the model is good and bad at."""
+    found = context.evaluation.figures
+    return _section("figures", found, verdict(found))
 
 
 def reconstructions(context: ReportContext) -> str:
@@ -81,7 +83,8 @@ def reconstructions(context: ReportContext) -> str:
 def samples(context: ReportContext) -> str:
     """Samples with their nearest training signals in the feature space of the evaluation."""
     model = context.model
-    return _section("samples", list(_samples(model, context.split.train, context.samples)), model.config)
+    rows = list(_samples(model, context.split.train, context.samples))
+    return _section("samples", rows, model.config, copying_sentence(context.evaluation.figures))
 
 
 def scales(context: ReportContext) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation, own_figures
+from ddmi_core.evaluation.verdict import verdict
 from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
 from ddmi_core.settings.convert import portable
 
@@ -122,7 +123,8 @@ def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str,
     rows = [f"| {figure.name} | {figure.shown} | {figure.meaning} |" for figure in found.figures]
     figures = "The run was not evaluated: `ddmi evaluate` measures it."
     if rows:
-        figures = "\n".join(["| figure | value | meaning |", "| --- | --- | --- |", *rows])
+        said = [f"- {sentence}" for sentence in verdict(found.figures)]
+        figures = "\n".join([*said, *[""] * bool(said), "| figure | value | meaning |", "| --- | --- | --- |", *rows])
         figures += "\n\nMeasured before the conversion to float16; `metrics.json` has the protocols."
     known = license_name not in ("", UNKNOWN_LICENSE)
     terms = f"`{license_name}`" if known else "Not stated. Weights derive from the data: state theirs here."

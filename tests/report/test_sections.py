@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import formula_domains
+from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.verdict import verdict
 from ddmi_core.report.sections import training
 from ddmi_core.settings.resolve import resolve
 from ddmi_core.training.log import Log
@@ -40,3 +43,11 @@ def test_a_run_has_a_curve_of_each_stage_and_no_table(tmp_path):
     assert [caption.text for caption in page.iter("figcaption")] == ["autoencoder", "denoiser"]
     assert list(page.iter("table")) == []
     assert [text.text for text in page.iter("text") if text.text == "loss"] == ["loss", "loss"]
+
+
+def test_the_report_says_beside_the_samples_how_near_they_are_to_the_training_signals(finished_run):
+    sentences = verdict(Evaluation.load(finished_run / "metrics.json").figures)
+    page = unescape((finished_run / "report.html").read_text(encoding="utf-8"))
+    assert all(sentence in page for sentence in sentences)
+    copying = next(sentence for sentence in sentences if "copying_" in sentence)
+    assert page.count(copying) == 2  # above the figures, and beside the samples

@@ -12,6 +12,7 @@ from rich.console import Console
 from ddmi_core.api import Figure
 from ddmi_core.errors import CheckpointError, OutputError, RequestError
 from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.verdict import verdict
 from ddmi_core.model.loading import load
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.runs import pipeline
@@ -109,7 +110,11 @@ def test_publishing_overwrites_nothing_and_needs_a_finished_run(run, tmp_path):
 def test_the_card_has_the_metadata_of_the_hub(run, tmp_path):
     hub = pytest.importorskip("huggingface_hub")
     publish(run, tmp_path / "weights", license_name="cc-by-4.0", task="other")
-    data = hub.ModelCard.load(tmp_path / "weights" / "README.md").data
+    card = hub.ModelCard.load(tmp_path / "weights" / "README.md")
+    sentences = verdict(Evaluation.load(run / "metrics.json").figures)
+    assert sentences
+    assert all(f"- {sentence}" in card.text for sentence in sentences)
+    data = card.data
     assert (data.license, data.library_name, data.pipeline_tag) == ("cc-by-4.0", "ddmi", "other")
     assert {"ddmi", "ddmi-wave"} <= set(data.tags)
     figures = {figure.name: figure.value for figure in Evaluation.load(run / "metrics.json").figures}

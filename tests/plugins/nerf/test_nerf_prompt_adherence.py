@@ -6,6 +6,7 @@ import runpy
 from functools import cache
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -14,41 +15,68 @@ from nerf_scenes import Medium, nothing
 from ddmi_core.api import Split
 from ddmi_nerf.cameras.camera import Camera
 from ddmi_nerf.data.cars import car
+from ddmi_nerf.data.cars.car_model import features
 from ddmi_nerf.data.cars.parameters import KINDS
 from ddmi_nerf.data.packing import Packing
 from ddmi_nerf.data.view_set import ViewSet
+from ddmi_nerf.evaluation import car_attributes
 from ddmi_nerf.evaluation import prompt_adherence as module
-from ddmi_nerf.evaluation.prompt_adherence import Attributes, matches, measure, named_attributes, prompt_adherence
+from ddmi_nerf.evaluation.car_attributes import Attributes, measure
+from ddmi_nerf.evaluation.prompt_adherence import matches, named_attributes, prompt_adherence
 from ddmi_nerf.rendering.renderer import NerfRenderer
 from ddmi_nerf.rendering.scene import Scene
 from ddmi_nerf.settings import NerfSettings
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "measured_cars.py"))
-measured = cache(SCRIPT["measured"])
+measured, true = cache(SCRIPT["measured"]), SCRIPT["true"]
 MADE = [car(number) for number in range(60)]
 CARS = [one for kind in KINDS for one in [one for one in MADE if one.kind == kind][:2]]
 RENDERER = NerfRenderer((32, 32))
 SETTINGS = NerfSettings(size=8, views=1, shown=1, held_views=0, points=16)
 
 
-def test_kinds_and_colours_of_cars_are_those_that_they_were_made_with():
-    wanted = [one.parameters for one in CARS]
+# One car with and one without each attribute, of a kind that can have it.
+VARIED = {
+    name: tuple(
+        next(one for one in MADE if one.kind in kinds and bool(getattr(true(one.parameters), name)) == has)
+        for has in (True, False)
+    )
+    for name, kinds in SCRIPT["KINDS_WITH"].items()
+}
+
+
+def test_measured_kinds_and_colours_of_true_cars_are_right():
+    wanted = [true(one.parameters) for one in CARS]
     found = [measured(one) for one in CARS]
-    assert [one.kind for one in found] == [one.kind for one in wanted]
-    assert np.mean([one.colour == other.colour for one, other in zip(found, wanted, strict=True)]) > 0.9
+    for name in ("kind", "colour", "second_colour"):
+        assert [getattr(one, name) for one in found] == [getattr(one, name) for one in wanted], name
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_fittings_and_stripes_are_found_on_cars_that_have_them_and_on_no_others(name):
+    for one in VARIED[name]:
+        assert getattr(measured(one), name) == getattr(true(one.parameters), name), one.name
 
 
 def test_of_nothing_nothing_is_measured():
-    assert measure(Scene.of(nothing, torch.ones(3))) == Attributes("", "")
+    assert measure(Scene.of(nothing, torch.ones(3))) == Attributes()
 
 
-def test_sentences_name_kind_and_colour_of_the_body_and_are_true_of_their_car():
-    for one in CARS:
+def test_all_attributes_that_captions_name_are_measured_and_true_of_their_cars():
+    named = set()
+    for one in MADE:
         for text in one.captions:
-            assert all(matches(text, Attributes(one.kind, one.parameters.colour)).values())
+            assert all(matches(text, true(one.parameters)).values()), text
         assert named_attributes(one.captions[0]) == {"kind": one.kind}
-        assert set(named_attributes(one.captions[-1])) == {"kind", "colour"}
-    assert matches("A red van with a white cabin", Attributes("van", "white")) == {"kind": True, "colour": False}
+        # Each phrase that follows "with" is one attribute.
+        assert len(named_attributes(one.captions[-1])) == 2 + len(features(one.parameters))
+        named |= set(named_attributes(one.captions[-1]))
+    assert named == {field.name for field in attrs.fields(Attributes)}
+    assert matches("A red van with a white cabin", Attributes("van", "white")) == {
+        "kind": True,
+        "colour": False,
+        "second_colour": False,
+    }
     assert named_attributes("a thing of red metal") == {}
 
 
@@ -109,7 +137,8 @@ def test_cars_that_a_text_is_true_of_agree_with_it_and_others_do_not(split, monk
     monkeypatch.setattr(module, "PROMPTS", 10)
     monkeypatch.setattr(module, "measure", lambda scene: measured(scene.radiance.car))
     right, wrong = figures(grid_features_by, split), figures(another, split)
-    assert list(right) == ["prompt_adherence", "prompt_adherence_kind", "prompt_adherence_colour"]
+    assert next(iter(right)) == "prompt_adherence"
+    assert {"prompt_adherence_kind", "prompt_adherence_colour"} < set(right)
     assert right["prompt_adherence"].value > 0.8
     assert wrong["prompt_adherence"].value < 0.5
     protocol = right["prompt_adherence"].protocol
@@ -128,4 +157,4 @@ def test_other_data_and_models_without_a_condition_have_no_figures(split):
 
 
 def test_reference_outlines_have_every_kind():
-    assert {car(module.FIRST + number).kind for number in range(module.EXAMPLES)} == set(KINDS)
+    assert {car(car_attributes.FIRST + number).kind for number in range(car_attributes.EXAMPLES)} == set(KINDS)
