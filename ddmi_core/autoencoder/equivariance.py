@@ -76,7 +76,7 @@ def scale_error(
 def block_sizes(latent: Planes, layout: Layout) -> list[tuple[int, ...]]:
     """Cells of a block along each axis of the planes, for each possible number of them.
 
-    An axis whose cells a number does not divide into two blocks or more, on all planes that span it, has the size 1.
+    An axis whose cells a number does not divide, on all planes that span it, has the size 1.
 
     Raises:
         ConfigError: if no number divides the cells of any axis.
@@ -85,14 +85,14 @@ def block_sizes(latent: Planes, layout: Layout) -> list[tuple[int, ...]]:
     for plane, columns in zip(latent, layout.columns, strict=True):
         for column, length in zip(columns, reversed(plane.shape[2:]), strict=True):
             lengths[column].add(length)
-    found = [tuple(n if own and all(_divides(n, m) for m in own) else 1 for own in lengths) for n in FACTORS]
+    found = [tuple(n if own and all(length % n == 0 for length in own) else 1 for own in lengths) for n in FACTORS]
     if possible := [sizes for sizes in found if max(sizes) > 1]:
         return possible
     cells = ", ".join(f"{axis}: {max(own, default=1)}" for axis, own in zip(layout.plane_axes, lengths, strict=True))
     raise ConfigError(
         f"autoencoder.equivariance cannot act: the latent has cells {cells}, and none of the numbers "
-        f"{', '.join(map(str, FACTORS))} divides them into two blocks or more. Fix: choose another size of signals or "
-        "number of stages, or set autoencoder.equivariance=0",
+        f"{', '.join(map(str, FACTORS))} divides those of an axis. Fix: choose another size of signals or number of "
+        "stages, or set autoencoder.equivariance=0",
         "autoencoder.equivariance",
     )
 
@@ -116,10 +116,6 @@ def _blocks(places: Tensor, field: Field, sizes: Sequence[int]) -> tuple[Tensor,
     number = ((places + 1) / 2 * blocks).floor().clamp(min=0).minimum(blocks - 1)
     lengths = 2 / blocks / places.new_tensor(sizes)
     return (2 * number + 1) / blocks - 1, lengths
-
-
-def _divides(number: int, length: int) -> bool:
-    return length % number == 0 and length > number
 
 
 def _uniform(size: tuple[int, int], rows: int, generator: torch.Generator) -> Tensor:
