@@ -175,15 +175,16 @@ class AutoencoderConfig:
     Args:
         latent_channels: C of the latent.
         points: coordinates per signal at which the loss is evaluated.
-        patch: cells along each axis, slowest first, of a regular patch that is drawn for perceptual, adversarial and
-            equivariance terms beside the points; empty if the points are a patch, or for no such terms.
+        patch: cells along each axis, slowest first, of a regular patch that is drawn for perceptual and adversarial
+            terms beside the points; empty if the points are a patch, or for no such terms.
         kl: final weight of the KL divergence per latent element, relative to the loss per value element.
         kl_anneal: steps over which this weight increases from zero; below 1, as a share of `training.steps`.
         spectral: final weight of the penalty on the largest singular values of the convolutions of encoder and decoder,
             relative to the loss per value element; 0 disables it.
         spectral_start: its weight at the start, from which it changes geometrically over `kl_anneal`; 0 keeps it
             constant.
-        equivariance: weight of the scale-equivariance regulariser (arXiv 2502.14831); 0 disables it.
+        equivariance: weight of the scale-equivariance term (arXiv 2502.14831): a latent averaged over blocks of 2, 3 or
+            4 cells must decode to the field averaged over such blocks; 0 disables it.
     """
 
     latent_channels: int = field(default=4, validator=within(1, MOST_WIDTH))

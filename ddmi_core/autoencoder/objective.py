@@ -13,7 +13,8 @@ from ddmi_core.api.signals import Queries, SignalSet
 from ddmi_core.autoencoder.adversary import Discriminators, adaptive_weight, feature_matching, hinge_loss, sliced
 from ddmi_core.autoencoder.config import AutoencoderConfig
 from ddmi_core.autoencoder.d2c_vae import D2CVAE
-from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
+from ddmi_core.autoencoder.equivariance import scale_error
+from ddmi_core.autoencoder.losses import as_patch, weighted_mean
 from ddmi_core.autoencoder.spectral import spectral_penalty
 from ddmi_core.errors import ConfigError
 from ddmi_core.fields.field import Field
@@ -26,7 +27,7 @@ PointLoss = Callable[[Tensor, Tensor], Tensor]
 class ReconstructionObjective(Objective):
     """Negative evidence lower bound at sampled coordinates, with the configured additional terms.
 
-    `loss(values, targets) + kl_weight * KL / elements + spectral + perceptual + equivariance + adversarial`, where the
+    `loss(values, targets) + kl_weight * KL / elements + spectral + equivariance + perceptual + adversarial`, where the
     loss is the weighted mean over the queries, and the KL weight increases linearly (`kl_anneal`). Queries of weight
     zero have no influence on any term.
 
@@ -65,7 +66,7 @@ class ReconstructionObjective(Objective):
         signal = self.signals.batch(indices, generator)
         queries = self.sampler.sample(signal, self.config.points, generator)
         term = self.perceptual is not None and self.config.perceptual.weight
-        shape = self.config.patch if term or self.config.equivariance or self.discriminator else ()
+        shape = self.config.patch if term or self.discriminator else ()
         return signal, queries, self.sampler.block(signal, shape, generator) if shape else None
 
     def name_of(self, index: int) -> str:
@@ -96,6 +97,11 @@ class ReconstructionObjective(Objective):
             parts.append(("spectral", spectral))
             start = self.config.spectral_start or self.config.spectral
             total = total + start ** (1 - anneal) * self.config.spectral**anneal * spectral
+        if self.config.equivariance:
+            points = self.config.points
+            equivariance = scale_error(model, latent, field, queries, context.step, points, context.generator)
+            parts.append(("equivariance", equivariance))
+            total = total + self.config.equivariance * equivariance
         if block.patch:
             rendered = values if block is queries else self.renderer.observe(field, block)
             patch, truth = _patch(rendered, block), _patch(block.targets, block)
@@ -105,10 +111,6 @@ class ReconstructionObjective(Objective):
                 perceptual = self.perceptual(*sliced((patch, truth), axes, context.generator))
                 parts.append(("perceptual", perceptual))
                 total = total + self.config.perceptual.weight * perceptual
-            if self.config.equivariance:
-                equivariance = self._equivariance(latent, block, truth)
-                parts.append(("equivariance", equivariance))
-                total = total + self.config.equivariance * equivariance
             if self.discriminator and context.step >= self.config.adversarial.start:
                 options = self.config.adversarial
                 adversarial, matching = self._adversarial(patch, truth, block, context.generator)
@@ -168,12 +170,6 @@ class ReconstructionObjective(Objective):
             theirs = torch.func.functional_call(discriminators, weights, (real,))
         pairs = zip(theirs, ours, strict=True)
         return adversarial, torch.stack([feature_matching(their, our) for their, our in pairs]).sum()
-
-    def _equivariance(self, latent: Any, queries: Queries, truth: Tensor) -> Tensor:
-        """A latent downsampled by two must decode to the signal downsampled by two (arXiv 2502.14831, equation 3)."""
-        field = self.trained.decode(latent.map(pool))  # type: ignore[operator]
-        values = _patch(self.renderer.observe(field, queries), queries)
-        return (pool(values) - pool(truth)).abs().mean()
 
 
 class DiscriminatorObjective(Objective):

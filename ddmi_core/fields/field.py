@@ -116,24 +116,41 @@ class Field:
                 f"a patch {tuple(patch)} has {len(patch)} axes and {prod(patch)} points; these coordinates have "
                 f"{columns} axes and {coords.shape[1]} points"
             )
-        # Half precision has too few digits for places: a step at 1 is a pixel of 2048.
-        coords = coords.to(self.device, torch.promote_types(self.dtype, torch.float32))
+        coords = self._precise(coords)
+        if coords.requires_grad and torch.is_grad_enabled():
+            patch = ()  # gradients of each point's own
+        places, weights = self.layout.in_planes(coords), self.layout.plane_weights(coords)
+        return self.at_places(places, weights, extra, () if self.layout.embedding is not None else patch)
+
+    def at_places(
+        self, places: Tensor, weights: Tensor | None = None, extra: Coordinates | None = None, patch: Sequence[int] = ()
+    ) -> Tensor:
+        """Values at places in the space of the planes, `(B, N, V)`: the part of a call after the layout's embedding.
+
+        Args:
+            places: `(B, N, D)`, in [-1, 1], in the order of `Layout.plane_axes`.
+            weights: `(B, N, P)`, of the planes (`Layout.plane_weights`); 1 if omitted.
+            extra: as for a call.
+            patch: as for a call, of layouts without an embedding.
+        """
+        places = self._precise(places)
         exact = self.readout.head.weight.dtype
         extras = len(self.layout.extra)
-        given = coords.new_zeros(extras) if extra is None else _numbers("extra", extra)
-        extra = given.to(coords.device, exact).expand(*coords.shape[:2], extras)
-        join, places = self.readout.config.planes, self.layout.in_planes(coords)
-        weights = self.layout.plane_weights(coords)
-        if self.layout.embedding is not None or (coords.requires_grad and torch.is_grad_enabled()):
-            patch = ()  # coordinates of planes that are no patch, or gradients of each point's own
+        given = places.new_zeros(extras) if extra is None else _numbers("extra", extra)
+        extra = given.to(places.device, exact).expand(*places.shape[:2], extras)
+        join = self.readout.config.planes
         embeddings = [embed(basis, places, self.layout, join, weights, patch).to(exact) for basis in self.basis]
         size = max(1, PIECE // len(self))
-        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or coords.shape[1] <= size:
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or places.shape[1] <= size:
             values: Tensor = self.readout(embeddings, extra)
             return values
         # `split` joins the gradients of all pieces once, which slices would not.
         pieces = zip(*(torch.split(part, size, dim=1) for part in (*embeddings, extra)), strict=True)
         return torch.cat([self.readout(parts, columns) for *parts, columns in pieces], dim=1)
+
+    def _precise(self, coords: Tensor) -> Tensor:
+        """Coordinates on the field's device; half precision has too few digits: a step at 1 is a pixel of 2048."""
+        return coords.to(self.device, torch.promote_types(self.dtype, torch.float32))
 
     def __getitem__(self, index: int | slice) -> Field:
         """A part of the batch; an integer gives a batch of one.

@@ -23,7 +23,7 @@ from ddmi_core.training.objective import generator_for
 # Sections that act after the trial, or in the trainer. The rest is read when parts are built, or in the trial.
 LATER = ("autoencoder.training", "diffusion.training", "sampling", "evaluation")
 # Keys of which only the objective of stage 1 knows whether they act: its terms on patches.
-ON_PATCHES = ("autoencoder.equivariance", "autoencoder.adversarial", "autoencoder.perceptual", "autoencoder.patch")
+ON_PATCHES = ("autoencoder.adversarial", "autoencoder.perceptual", "autoencoder.patch")
 AUGMENTED, DRAWS = 64, 4  # signals and draws of each that show whether data are augmented
 
 Read = set[tuple[type, str]]  # classes of settings and names of their attributes
@@ -116,7 +116,6 @@ def check_settings_act(
         )
     perceptual = config.autoencoder.perceptual
     on = {
-        "autoencoder.equivariance": bool(config.autoencoder.equivariance),
         "autoencoder.adversarial.start": bool(config.autoencoder.adversarial.start),
         "autoencoder.perceptual.kind": perceptual.kind != "none" and perceptual.weight > 0,
     }
@@ -192,8 +191,8 @@ def _terms(config: RunConfig) -> Iterator[tuple[str, str]]:
         for name in ("kind", "weights_file"):
             yield f"autoencoder.perceptual.{name}", "autoencoder.perceptual.weight = 0"
     perceptual = autoencoder.perceptual.kind != "none" and autoencoder.perceptual.weight
-    if not (perceptual or autoencoder.equivariance or (start and not why)):
-        yield "autoencoder.patch", "perceptual, adversarial and equivariance terms are off"
+    if not (perceptual or (start and not why)):
+        yield "autoencoder.patch", "perceptual and adversarial terms are off"
 
 
 def _unread(parts: AnyParts, config: RunConfig, prefix: str, section: Any, name: str) -> str:

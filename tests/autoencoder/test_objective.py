@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ddmi_core.api import Queries
 from ddmi_core.autoencoder.config import AdversarialConfig, PerceptualConfig
-from ddmi_core.autoencoder.losses import as_patch, pool, weighted_mean
+from ddmi_core.autoencoder.losses import as_patch, weighted_mean
 from ddmi_core.errors import ConfigError
 from ddmi_core.model.build import autoencoder_objectives, build_autoencoder
 from ddmi_core.model.data import load_data
@@ -133,25 +133,18 @@ def test_an_unknown_perceptual_term_is_named_with_the_offered_ones(formula_domai
         objectives(formula_domain, formula_config, perceptual=PerceptualConfig(kind="multiscal"))
 
 
-def test_equivariance_compares_the_reduced_latent_s_field_with_the_reduced_signal(formula_domain, formula_config):
+def test_equivariance_has_its_weight_and_needs_no_patch(formula_domain, formula_config):
     plain = PerceptualConfig(kind="none")
     main = objectives(formula_domain, formula_config, kl=0.0, equivariance=0.4, perceptual=plain)["autoencoder"]
-    perturbed(main.trained)
+    main.sampler.scattered = True
     losses = main(context(2))
     parts = parts_of(losses)
-    # The same draws again, by hand.
-    generator = generator_for(0, "test", 2)
-    signal = main.signals.batch((0, 3, 5, 6), generator)
-    queries = main.sampler.sample(signal, main.config.points, generator)
-    latent = main.trained.encode(signal).sample(generator)
-    drawn = main.renderer.observe(main.trained.decode(latent.map(pool)), queries)
-    reduced = pool(as_patch(drawn, queries.patch)) - pool(as_patch(queries.targets, queries.patch))
-    torch.testing.assert_close(parts["equivariance"], reduced.abs().mean())
+    assert parts["equivariance"] > 0
     torch.testing.assert_close(losses.total, parts["reconstruction"] + 0.4 * parts["equivariance"])
 
 
 def test_scattered_queries_take_the_pointwise_loss_alone(formula_domain, formula_config):
-    both = objectives(formula_domain, formula_config, equivariance=1.0, adversarial=adversarial(1))
+    both = objectives(formula_domain, formula_config, adversarial=adversarial(1))
     both["autoencoder"].sampler.scattered = True
     assert list(parts_of(both["autoencoder"](context(9)))) == ["reconstruction", "kl"]
     losses = both["discriminator"](context(9))
@@ -170,7 +163,7 @@ def test_a_patch_beside_scattered_points_carries_the_terms_on_patches(formula_do
     assert queries.patch == ()
     assert block.patch == shape
     parts = parts_of(main(context(9)))
-    assert list(parts) == ["reconstruction", "kl", "perceptual", "equivariance", "adversarial"]
+    assert list(parts) == ["reconstruction", "kl", "equivariance", "perceptual", "adversarial"]
     assert both["discriminator"](context(9)).total > 0
     # The points and the reconstruction are those of a training without such terms.
     plain = objectives(formula_domain, formula_config)["autoencoder"]

@@ -324,8 +324,8 @@ def test_every_setting_of_the_autoencoder_acts_or_is_refused(small):
     act, refused, wrong = examined(small, ("autoencoder.",), small.first_stage)
     assert not wrong
     assert {"autoencoder.points", "autoencoder.kl", "autoencoder.kl_anneal", "autoencoder.decoder.basis"} <= set(act)
-    patches = {"autoencoder.equivariance", "autoencoder.adversarial.start"}
-    assert patches <= set(act if small.trial.patches else refused)
+    assert "autoencoder.equivariance" in act
+    assert "autoencoder.adversarial.start" in (act if small.trial.patches else refused)
     assert "autoencoder.adversarial.width" in refused
 
 
