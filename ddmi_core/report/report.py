@@ -14,6 +14,7 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.errors import DdmiWarning, printable
 from ddmi_core.evaluation.evaluate import check_data
 from ddmi_core.evaluation.results import Evaluation, own_figures
+from ddmi_core.model import tuned
 from ddmi_core.model.data import load_data
 from ddmi_core.model.loading import load
 from ddmi_core.model.model import Model
@@ -57,7 +58,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
         .render(
             title=f"{model.domain.name}: {folder.path.name}",
             summary=model.domain.summary,
-            facts=_facts(model, split),
+            facts=_facts(folder, model, split),
             sections=list(_sections(ReportContext(folder.path, model, split, result, samples))),
             settings=folder.toml.read_text(encoding="utf-8", errors="replace"),
         )
@@ -82,7 +83,7 @@ def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:
             yield own.contribution.summary or own.name, text
 
 
-def _facts(model: Model, split: Split) -> list[tuple[str, str]]:
+def _facts(folder: RunFolder, model: Model, split: Split) -> list[tuple[str, str]]:
     def size(*modules: torch.nn.Module) -> str:
         return f"{sum(p.numel() for module in modules for p in module.parameters()) / 1e6:.2f} M"
 
@@ -96,6 +97,7 @@ def _facts(model: Model, split: Split) -> list[tuple[str, str]]:
         ("scales", ", ".join(f"{c} channels" for c in vae.decoder.channels)),
         ("encoder, decoder, readout", " / ".join((size(vae.encoder), size(vae.decoder), size(vae.readout)))),
         ("denoiser", f"{model.config.diffusion.denoiser.kind}, {size(model.diffusion)} parameters"),
+        ("sampling", tuned.sentence(folder)),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation, own_figures
+from ddmi_core.model import tuned
 from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
 from ddmi_core.settings.convert import portable
 
@@ -73,7 +74,7 @@ def model_card(run: RunFolder, name: str, license_name: str, task: str) -> str:
     metadata = _metadata(head, found, name, license_name or UNKNOWN_LICENSE, task)
     # JSON is valid YAML, so values need no other quoting.
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in metadata.items()]
-    return "---\n" + "\n".join(lines) + "\n---\n\n" + _text(head, table, found, name, license_name)
+    return "---\n" + "\n".join(lines) + "\n---\n\n" + _text(run, table, found, name, license_name)
 
 
 def _metadata(head: RunHead, found: Evaluation, name: str, license_name: str, task: str) -> dict[str, Any]:
@@ -107,7 +108,8 @@ def _args(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in protocol.items() if key not in ("data", "source")}
 
 
-def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str, license_name: str) -> str:
+def _text(run: RunFolder, table: Mapping[str, Any], found: Evaluation, name: str, license_name: str) -> str:
+    head = read_head(run)
     versions = table["run"].get("versions", {})
     steps = (table.get(stage, {}).get("training", {}).get("steps", "?") for stage in ("autoencoder", "diffusion"))
     facts = {
@@ -115,6 +117,7 @@ def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str,
         "data": f"fingerprint `{head.fingerprint}`",
         "preset, seed": f"{table.get('preset', '?')}, {table.get('seed', '?')}",
         "steps": "{} of the autoencoder, {} of the denoiser".format(*steps),
+        "sampling": tuned.sentence(run),
         "precision": "stored in float16",
         "versions": ", ".join(f"{key} {value}" for key, value in versions.items()) or "unknown",
     }
