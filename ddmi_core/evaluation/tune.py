@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, median
 from typing import Any
 
 from attrs import evolve, frozen
@@ -163,7 +163,8 @@ class Search:
     """The search of a tuning: one option after the other, each value against the best options so far.
 
     A value is taken if the interval of the difference lies below zero, and samples do not copy: their distance to the
-    nearest training signal, over that of held-out signals, is at least 1, or what it was at first if that is less.
+    nearest training signal, over that of held-out signals, is not below 1 by more than its standard error; or not below
+    what it was at first, if that is less.
 
     Args:
         model: the model.
@@ -245,7 +246,7 @@ class Search:
         """Samples with the options of the run, or with the requested number of calls."""
         started = time.monotonic()
         self._rows = self._samples(self._best)
-        copied = self._copying(self._rows)
+        copied, _ = self._copying(self._rows)
         self._least = 1.0 if copied is None else min(1.0, copied)
         seconds = time.monotonic() - started
         distance = kid(self._rows, self._training).value
@@ -261,19 +262,19 @@ class Search:
         found = kid_difference(rows, self._rows, self._training, len(rows) // self._budget.samples)
         half = NormalDist().inv_cdf(1 - LEVEL / 2 / self.planned) * found.error
         difference = (found.value, found.value - half, found.value + half)
-        copied = self._copying(rows)
+        copied, error = self._copying(rows)
         verdict = NO_BETTER
         if difference[2] < 0:
-            verdict = COPIES if copied is not None and copied < self._least else BETTER
+            verdict = COPIES if copied is not None and copied + error < self._least else BETTER
         distance = kid(rows, self._training).value
         self.trials.append(Trial(options, verdict, distance, difference, copied, time.monotonic() - started))
         if verdict == BETTER:
             self._best, self._rows = dict(options), rows
 
-    def _copying(self, rows: Tensor) -> float | None:
-        """See `copying`; `None` if half of the held-out signals or more are equal to training signals."""
-        found = copying(rows, self._training, self._held_out).value
-        return found if isfinite(found) else None
+    def _copying(self, rows: Tensor) -> tuple[float | None, float]:
+        """See `copying`, with its standard error; `None` if half of the held-out signals equal training signals."""
+        found = copying(rows, self._training, self._held_out)
+        return (found.value, found.error) if isfinite(found.value) else (None, 0.0)
 
     def _samples(self, options: Mapping[str, Any]) -> Tensor:
         """Features of samples; all trials begin with the same noise, and have the same conditions."""
@@ -311,8 +312,8 @@ class Search:
         if tried >= self.planned:
             self._ended = f"tries={self._budget.tries}"
             return True
-        longest = max(trial.seconds for trial in self.trials)
-        if limit is not None and time.monotonic() - self._began + longest > 60 * limit:
+        usual = median(trial.seconds for trial in self.trials)
+        if limit is not None and time.monotonic() - self._began + usual > 60 * limit:
             self._ended = f"minutes={limit:g}"
             return True
         return False
