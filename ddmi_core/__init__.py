@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ddmi_core.api.domain import Domain as Domain
     from ddmi_core.api.observations import Observations as Observations
     from ddmi_core.evaluation.results import figures as figures
+    from ddmi_core.evaluation.tune import tune as tune
     from ddmi_core.fields.field import Field as Field
     from ddmi_core.fields.layout import Layout as Layout
     from ddmi_core.fields.planes import Planes as Planes

@@ -23,6 +23,7 @@ EXAMPLES = {  # command: an example, and the page of the documentation
     "export": ("ddmi export runs/first --format onnx --out programs", "how-to/embedding.md"),
     "reconstruct": ("ddmi reconstruct runs/first INPUT --out reconstructed", "getting-started.md"),
     "evaluate": ("ddmi evaluate runs/first", "how-to/figures.md"),
+    "tune": ("ddmi tune runs/first --calls 8 --minutes 10", "how-to/tune-sampling.md"),
     "report": ("ddmi report runs/first", "getting-started.md"),
     "view": ("ddmi view runs/first", "how-to/view.md"),
     "publish": ("ddmi publish runs/first published --license cc-by-sa-4.0", "how-to/share-weights.md"),

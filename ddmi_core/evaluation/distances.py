@@ -115,6 +115,31 @@ def kid(samples: Tensor, reference: Tensor, seed: int = 0) -> Estimate:
     return Estimate.normal(sum(value for value, _ in found) / pieces, variance**0.5)
 
 
+def kid_difference(first: Tensor, second: Tensor, reference: Tensor, each: int = 1) -> Estimate:
+    """Difference of the kernel distances of two sets to a reference, `kid(first) - kid(second)`, for paired rows.
+
+    Row i of both sets is a sample from the same initial noise. The difference is a sum of one contribution a pair, and
+    exchanging the samples of a pair changes the sign of its contribution alone. The standard error is that of the sum,
+    for the reference as it is; it is zero for equal sets.
+
+    Args:
+        first: `(n, F)`, n at least 2 samples.
+        second: `(n, F)`.
+        reference: `(m, F)`; up to a few thousand rows, which are compared whole.
+        each: rows of each sample, which follow each other.
+    """
+    n, (a, b, real) = len(first), (rows.double() for rows in (first, second, reference))
+
+    def means(rows: Tensor, others: Tensor) -> Tensor:
+        return _kernel_means(rows, others)[2]
+
+    # Kernels between both sets cancel in the sum, but not in a contribution whose sign an exchange changes.
+    across = (means(a, b) - means(b, a)) * n / (n - 1)
+    rows = (means(a, a) - means(b, b) + across - 2 * (means(a, real) - means(b, real))) / n
+    parts = rows.view(-1, each).sum(dim=1)
+    return Estimate.normal(float(parts.sum()), float(parts.std() * len(parts) ** 0.5))
+
+
 def precision_recall(samples: Tensor, reference: Tensor, k: int = 3) -> tuple[Estimate, Estimate]:
     """Improved precision and recall (arXiv 1904.06991, equations 1 and 2), both in [0, 1]; higher is better.
 

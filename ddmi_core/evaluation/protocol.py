@@ -59,9 +59,8 @@ class Plan:
 def default_plan(samples: int, split: Split) -> Plan:
     """Samples against equally many held-out signals; real signals are training signals, as many."""
     n = min(samples, len(split.held_out))
-    return Plan(
-        DEFAULT, n, "held out", _drawn("held out", split.held_out, n), _drawn("training", split.train, n), samples
-    )
+    held_out, real = random_signals("held out", split.held_out, n), random_signals("training", split.train, n)
+    return Plan(DEFAULT, n, "held out", held_out, real, samples)
 
 
 def paper_plan(parts: AnyParts, split: Split, networks: Sequence[str]) -> Plan:
@@ -90,13 +89,13 @@ def paper_plan(parts: AnyParts, split: Split, networks: Sequence[str]) -> Plan:
     whole, held = len(split.train), len(split.held_out)
     if found.reference == "training":
         samples = found.samples or whole
-        chosen = _drawn("held out", split.held_out, held)
+        chosen = random_signals("held out", split.held_out, held)
     else:
         samples = min(found.samples or held, held)
-        chosen = _drawn("held out", split.held_out, samples)
+        chosen = random_signals("held out", split.held_out, samples)
         if samples < found.samples:
             notes.append(f"the protocol takes {found.samples} held-out signals and samples; the data hold out {held}")
-    real = _drawn("training", split.train, len(chosen))
+    real = random_signals("training", split.train, len(chosen))
     return Plan(PAPER, samples, found.reference, chosen, real, samples, tuple(notes))
 
 
@@ -135,7 +134,7 @@ def drawn(model: Model) -> str:
     return f"size {size}, values in float32, no file"
 
 
-def _drawn(purpose: str, signals: SignalSet, n: int) -> tuple[int, ...]:
+def random_signals(purpose: str, signals: SignalSet, n: int) -> tuple[int, ...]:
     """Indices of `n` signals at random, in the order of the set; all if there are not more."""
     if n >= len(signals):
         return tuple(range(len(signals)))

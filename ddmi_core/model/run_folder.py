@@ -100,6 +100,11 @@ class RunFolder:
         return self.path / "metrics-paper.json"
 
     @property
+    def tuning(self) -> Path:
+        """Options of sampling that were tried, with their figures."""
+        return self.path / "tuning.json"
+
+    @property
     def results(self) -> Path:
         """What samples, figures and report were made from."""
         return self.path / "results.json"

@@ -28,7 +28,9 @@ from ddmi_core.training import checkpoint
 from ddmi_core.training.checkpoint import FINAL, Checkpoint, NewerFormatError, TrainedWith
 
 PAPER_FIGURES = "figures by the paper's protocol"
-RESULTS = (SAMPLES, FIGURES, PAPER_FIGURES, REPORT)
+TUNING = "tuning"
+RESULTS = (SAMPLES, FIGURES, PAPER_FIGURES, TUNING, REPORT)
+ON_REQUEST = (PAPER_FIGURES, TUNING)  # results that no run makes by itself
 VERSIONS = ("version of ddmi", "version of the plugin")
 SHOWN = 3  # settings that a reason names
 NOT_RECORDED = "nothing records what it was made from"
@@ -187,11 +189,11 @@ def chain(folder: RunFolder) -> list[Status]:
         lost = f"the {damaged[0]} is damaged"
         present = {name for name in RESULTS if any(path.exists() for path in _places(folder)[name])}
         states = [Status(name, "stale", lost) if name in present else Status(name, "missing") for name in RESULTS]
-        return [*found, *(one for one in states if one.name != PAPER_FIGURES or one.name in present)]
+        return [*found, *(one for one in states if one.name not in ON_REQUEST or one.name in present)]
     if any(stage.state == "missing" and stage.name != folder.latents.name for stage in found):
-        return [*found, *(Status(name, "missing") for name in RESULTS if name != PAPER_FIGURES)]
+        return [*found, *(Status(name, "missing") for name in RESULTS if name not in ON_REQUEST)]
     results = [status(folder, name) for name in RESULTS]
-    return [*found, *(one for one in results if one.name != PAPER_FIGURES or one.state != "missing")]
+    return [*found, *(one for one in results if one.name not in ON_REQUEST or one.state != "missing")]
 
 
 def edited_stages(folder: RunFolder) -> Iterator[tuple[Path, str]]:
@@ -256,7 +258,7 @@ def _digests(folder: RunFolder, files: Iterable[Path]) -> dict[str, str]:
 
 def _places(folder: RunFolder) -> Mapping[str, tuple[Path, ...]]:
     """Where the files of each result are."""
-    places = ((folder.samples,), (folder.metrics,), (folder.paper_metrics,), (folder.report,))
+    places = ((folder.samples,), (folder.metrics,), (folder.paper_metrics,), (folder.tuning,), (folder.report,))
     return dict(zip(RESULTS, places, strict=True))
 
 

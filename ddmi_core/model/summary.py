@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from ddmi_core.model.tuned import as_words, options_of
+
 if TYPE_CHECKING:
     from ddmi_core.model.model import Model
 
@@ -15,7 +17,6 @@ def facts(model: Model) -> dict[str, str]:
     """What a user asks first, with a name for each."""
     own, domain = model.config.sampling, model.domain
     grids = ", ".join("x".join(map(str, grid)) for grid in dict.fromkeys(model.shape.grids))
-    guidance = f", guidance {own.guidance:g}" if model.diffusion.conditioned else ""
     if not model.diffusion.conditioned:
         condition = "none"
     elif model.diffusion.classes:
@@ -26,7 +27,7 @@ def facts(model: Model) -> dict[str, str]:
         "domain": f"{domain.name}: {domain.summary}",
         "latents": f"{len(model.shape.grids)} of {model.shape.channels} x {grids}",
         "parameters": f"autoencoder {_count(model.autoencoder)}, denoiser {_count(model.diffusion)}",
-        "samples": f"{own.sampler}, {own.steps} steps{guidance}",
+        "samples": as_words(options_of(own)),
         "condition": condition,
         "device": str(model.device),
     }

@@ -72,6 +72,7 @@ def ddmi_commands() -> Contributions:
         "conditions": "generate",
         "reconstruct": "generate",
         "evaluate": "evaluate",
+        "tune": "tune",
         "report": "inspect",
         "view": "inspect",
         "publish": "share",

@@ -14,10 +14,11 @@ from ddmi_core.atomic import written_aside
 from ddmi_core.errors import DdmiWarning, printable
 from ddmi_core.evaluation.evaluate import check_data
 from ddmi_core.evaluation.results import Evaluation, own_figures
+from ddmi_core.model import tuned
 from ddmi_core.model.data import load_data
 from ddmi_core.model.loading import load
 from ddmi_core.model.model import Model
-from ddmi_core.model.run_folder import Begun, RunFolder, read_head
+from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.model.run_results import REPORT, record
 from ddmi_core.progress import doing, tracked
 from ddmi_core.registry.extensions import offers
@@ -57,7 +58,7 @@ def write_report(folder: RunFolder, model: Model, split: Split, result: Evaluati
         .render(
             title=f"{model.domain.name}: {folder.path.name}",
             summary=model.domain.summary,
-            facts=_facts(model, split, read_head(folder).begun),
+            facts=_facts(folder, model, split),
             sections=list(_sections(ReportContext(folder.path, model, split, result, samples))),
             settings=folder.toml.read_text(encoding="utf-8", errors="replace"),
         )
@@ -82,12 +83,11 @@ def _sections(context: ReportContext) -> Iterator[tuple[str, str]]:
             yield own.contribution.summary or own.name, text
 
 
-def _facts(model: Model, split: Split, begun: Begun | None) -> list[tuple[str, str]]:
+def _facts(folder: RunFolder, model: Model, split: Split) -> list[tuple[str, str]]:
     def size(*modules: torch.nn.Module) -> str:
         return f"{sum(p.numel() for module in modules for p in module.parameters()) / 1e6:.2f} M"
 
-    vae = model.autoencoder
-    shape = model.shape
+    vae, shape, begun = model.autoencoder, model.shape, read_head(folder).begun
     return [
         ("signals", f"{len(split.train)} for training, {len(split.held_out)} held out"),
         ("classes", ", ".join(model.classes) or "none"),
@@ -97,6 +97,7 @@ def _facts(model: Model, split: Split, begun: Begun | None) -> list[tuple[str, s
         ("scales", ", ".join(f"{c} channels" for c in vae.decoder.channels)),
         ("encoder, decoder, readout", " / ".join((size(vae.encoder), size(vae.decoder), size(vae.readout)))),
         ("denoiser", f"{model.config.diffusion.denoiser.kind}, {size(model.diffusion)} parameters"),
+        ("sampling", tuned.sentence(folder)),
     ]
 
 

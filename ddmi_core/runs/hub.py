@@ -26,7 +26,7 @@ LARGEST_TEXT = 16_000_000  # bytes of a file that is no safetensors file
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Safetensors, JSON, TOML and text at known places; no other file of a repository is uploaded or downloaded.
 _FILE = re.compile(
-    r"run\.toml|(metrics|results)\.json|README\.md|LICENSE|NOTICE|(autoencoder|denoiser)/final/(state\.json|[a-z_]+\.safetensors)"
+    r"run\.toml|(metrics|results|tuning)\.json|README\.md|LICENSE|NOTICE|(autoencoder|denoiser)/final/(state\.json|[a-z_]+\.safetensors)"
 )
 _NEEDED = {"run.toml", *(f"{stage}/{FINAL}/state.json" for stage in ("autoencoder", "denoiser"))}
 

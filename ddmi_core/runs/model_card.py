@@ -12,6 +12,7 @@ from typing import Any
 from ddmi_core.errors import RequestError
 from ddmi_core.evaluation.results import Evaluation, own_figures
 from ddmi_core.evaluation.verdict import verdict
+from ddmi_core.model import tuned
 from ddmi_core.model.run_folder import RunFolder, RunHead, read_head
 from ddmi_core.settings.convert import portable
 
@@ -74,7 +75,7 @@ def model_card(run: RunFolder, name: str, license_name: str, task: str) -> str:
     metadata = _metadata(head, found, name, license_name or UNKNOWN_LICENSE, task)
     # JSON is valid YAML, so values need no other quoting.
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in metadata.items()]
-    return "---\n" + "\n".join(lines) + "\n---\n\n" + _text(head, table, found, name, license_name)
+    return "---\n" + "\n".join(lines) + "\n---\n\n" + _text(run, table, found, name, license_name)
 
 
 def _metadata(head: RunHead, found: Evaluation, name: str, license_name: str, task: str) -> dict[str, Any]:
@@ -108,7 +109,8 @@ def _args(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in protocol.items() if key not in ("data", "source")}
 
 
-def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str, license_name: str) -> str:
+def _text(run: RunFolder, table: Mapping[str, Any], found: Evaluation, name: str, license_name: str) -> str:
+    head = read_head(run)
     versions = table["run"].get("versions", {})
     steps = (table.get(stage, {}).get("training", {}).get("steps", "?") for stage in ("autoencoder", "diffusion"))
     facts = {
@@ -117,6 +119,7 @@ def _text(head: RunHead, table: Mapping[str, Any], found: Evaluation, name: str,
         "preset, seed": f"{table.get('preset', '?')}, {table.get('seed', '?')}",
         **({"fine-tuned from": f"{head.begun}"} if head.begun else {}),
         "steps": "{} of the autoencoder, {} of the denoiser".format(*steps),
+        "sampling": tuned.sentence(run),
         "precision": "stored in float16",
         "versions": ", ".join(f"{key} {value}" for key, value in versions.items()) or "unknown",
     }

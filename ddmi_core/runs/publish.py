@@ -14,9 +14,10 @@ from torch import Tensor
 from ddmi_core import record_files
 from ddmi_core.errors import OutputError
 from ddmi_core.evaluation.results import own_figures
+from ddmi_core.evaluation.tuning import Tuning
 from ddmi_core.model.provenance import check_origin
 from ddmi_core.model.run_folder import RunFolder, check_finished, read_head, sealed
-from ddmi_core.model.run_results import FIGURES, record_copy
+from ddmi_core.model.run_results import FIGURES, TUNING, record_copy, status
 from ddmi_core.progress import doing
 from ddmi_core.runs.model_card import CARD, UNKNOWN_LICENSE, model_card
 from ddmi_core.settings.convert import portable
@@ -76,6 +77,9 @@ def _copy(source: RunFolder, target: RunFolder, card: str) -> None:
     if "file" in table["run"]:
         table["run"]["file"] = Path(table["run"]["file"]).name
     _write(target.toml, sealed(tomli_w.dumps(table)))
+    if status(source, TUNING).own:
+        _write(target.tuning, record_files.to_json(portable(json.loads(Tuning.load(source.tuning).to_json()))))
+        record_copy(source, target, TUNING, [target.tuning])
     if source.metrics.is_file():
         figures = json.loads(own_figures(source).to_json())
         _write(target.metrics, record_files.to_json(portable(figures)))

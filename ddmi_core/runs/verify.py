@@ -12,6 +12,7 @@ from attrs import frozen
 from ddmi_core import record_files
 from ddmi_core.errors import CheckpointError, DdmiError, counted
 from ddmi_core.evaluation.results import Evaluation
+from ddmi_core.evaluation.tuning import Tuning
 from ddmi_core.model.latent_cache import described
 from ddmi_core.model.run_folder import RunFolder, read_head
 from ddmi_core.model.run_results import REPORT, SAMPLES, Status, chain
@@ -67,6 +68,8 @@ def _verified(run: RunFolder) -> Iterator[Verified]:
     for figures in (run.metrics, run.paper_metrics):
         if figures.exists():
             yield _one(run, figures, partial(_figures, figures))
+    if run.tuning.exists():
+        yield _one(run, run.tuning, lambda: f"{len(Tuning.load(run.tuning).trials)} trials")
     if run.plugin.exists():
         yield _one(run, run.plugin, lambda: _copy(run))
     states: list[Status] = []

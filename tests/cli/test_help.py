@@ -65,5 +65,16 @@ def test_options_of_long_helps_are_in_groups_and_paragraphs_are_filled(monkeypat
 
 
 def test_commands_that_compute_take_a_device(monkeypatch):
-    computing = ("run", "sample", "complete", "reconstruct", "conditions", "evaluate", "report", "view", "bench")
+    computing = (
+        "run",
+        "sample",
+        "complete",
+        "reconstruct",
+        "conditions",
+        "evaluate",
+        "tune",
+        "report",
+        "view",
+        "bench",
+    )
     assert [name for name in computing if not any("--device" in one.opts for one in EVERY[(name,)].params)] == []

@@ -14,6 +14,7 @@ from ddmi_core.evaluation.distances import (
     density_coverage,
     frechet,
     kid,
+    kid_difference,
     precision_recall,
 )
 
@@ -198,3 +199,31 @@ def test_intervals_of_shares_cover_the_true_share(truth):
     found = [Estimate.share(draw / 120, 120) for draw in draws]
     assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found)
     assert np.mean([one.low <= truth <= one.high for one in found]) > 0.92
+
+
+def test_the_difference_of_paired_kernel_distances_is_their_difference():
+    a, b, real = rows(60, 8, 0), rows(60, 8, 1, 1.2), rows(80, 8, 2)
+    found = kid_difference(a, b, real)
+    assert found.value == pytest.approx(kid(a, real).value - kid(b, real).value, rel=1e-9)
+    assert kid_difference(b, a, real).value == pytest.approx(-found.value)
+    assert kid_difference(a, a.clone(), real).interval == (0.0, 0.0)
+
+
+def test_the_interval_of_a_paired_difference_covers_it_and_is_narrower_than_without_pairs():
+    real, hits, ratios = rows(200, 6, 1000), 0, []
+    for seed in range(DRAWS):
+        common = rows(64, 6, seed)
+        a, b = common + 0.1 * rows(64, 6, seed + 200), common + 0.1 * rows(64, 6, seed + 400)  # equal distributions
+        found = kid_difference(a, b, real)
+        hits += found.low <= 0 <= found.high
+        ratios.append(found.error / kid(a, real).error)
+    assert hits >= LEAST
+    assert np.median(ratios) < 0.5
+
+
+def test_pictures_of_one_sample_count_as_one_in_the_interval_of_a_difference():
+    a, b, real = rows(40, 6, 0, 0.2, 0.3), rows(40, 6, 1, 0.2), rows(80, 6, 2, 0.2)
+    one = kid_difference(a, b, real)
+    three = kid_difference(a.repeat_interleave(3, 0), b.repeat_interleave(3, 0), real, each=3)
+    assert three.error == pytest.approx(one.error, rel=0.2)
+    assert kid_difference(a.repeat_interleave(3, 0), b.repeat_interleave(3, 0), real).error < 0.7 * three.error
