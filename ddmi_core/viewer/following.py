@@ -20,7 +20,7 @@ from ddmi_core.training.log import Log
 POINTS = 300  # of a curve
 STAGES = {AUTOENCODER: "Stage 1 of 2: autoencoder", DENOISER: "Stage 2 of 2: denoiser"}
 SECTIONS = {AUTOENCODER: "autoencoder", DENOISER: "diffusion"}  # of the settings
-SHOWN = {AUTOENCODER: "held-out signals above their reconstructions", DENOISER: "samples"}
+SHOWN = {AUTOENCODER: "signals above their reconstructions", DENOISER: "samples"}
 LARGEST = 1 << 26  # bytes of a picture
 
 
