@@ -23,6 +23,7 @@ def export(
     sampler: options.Sampler = None,
     condition: options.Condition = None,
     guidance: options.Guidance = None,
+    autoguidance: options.Autoguidance = None,
     file_type: Annotated[
         str, typer.Option("--format", metavar="pt2|onnx", help="pt2, of torch.export, or onnx, by the extra `onnx`.")
     ] = "pt2",
@@ -31,7 +32,9 @@ def export(
     device: options.Device = "",
 ) -> None:
     """Generate fields, and write each as a program from coordinates to values, for PyTorch or ONNX."""
-    sampling = Sampling(seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance)
+    sampling = Sampling(
+        seed=seed, sampler=sampler, steps=steps, condition=condition, guidance=guidance, autoguidance=autoguidance
+    )
     source = ModelSource.checked(run, plugin)
     check_writable(out)
 

@@ -9,8 +9,8 @@ LARGEST = 2**31  # a bound from here on is one of the machine, which tells a rea
 GROUPS = {
     "Model and data": ("--plugin", "--from", "--preset", "--data", "--config", "--set", "--trust", "--device"),
     "Request": (
-        *("-n", "--seed", "--condition", "--guidance", "--steps", "--sampler", "--observe", "--hide", "--coarse"),
-        *("--values", "--noise"),
+        *("-n", "--seed", "--condition", "--guidance", "--autoguidance", "--steps", "--sampler", "--observe", "--hide"),
+        *("--coarse", "--values", "--noise"),
     ),
     "Files": ("--out", "--size", "--format", "--faces", "--normalised", "--overwrite", "--json"),
 }

@@ -68,7 +68,7 @@ def run(
     figures with their protocols, as in metrics.json. When torchrun or SLURM starts it again after a failure, it
     continues as with --resume.
 
-    With --from, training continues from finished weights with other data, for a model of a similar domain.
+    With --from, training starts from finished weights, with their networks and a tenth of their steps.
     """
     resume = resume or started_again()
     initial = _initial(weights, plugin) if weights else None

@@ -23,6 +23,8 @@ from ddmi_core.cli.main import app
 from ddmi_core.cli.output import check_writable
 from ddmi_core.errors import DdmiWarning, Interrupted, OutputError, RequestError, TrainingError
 from ddmi_core.evaluation.results import Evaluation, Figure, SamplerFigure
+from ddmi_core.model.initial import InitialWeights
+from ddmi_core.model.run_folder import RunFolder
 from ddmi_core.registry import registry
 from ddmi_core.registry.extensions import names
 from ddmi_core.settings.config import Export, Sampling
@@ -299,6 +301,24 @@ def test_sample_passes_its_options_on(tiny, engine, tmp_path):
     assert text == f"wrote 2 files to {out}\n"
     ddmi("sample", "--plugin", "tiny", "--steps", 3, "--sampler", "ddim", "--guidance", 2, "--out", out)
     assert samples[1][0][2] == Sampling(steps=3, sampler="ddim", guidance=2.0)
+
+
+def test_export_samples_with_both_guidances(tiny, engine, finished, tmp_path):
+    engine("ddmi_core.model.loading", "load", "the model")
+    engine("ddmi_core.runs.field_programs", "check_format", None)
+    calls = engine("ddmi_core.runs.field_programs", "export_files", [])
+    ddmi("export", finished, "--guidance", 2, "--autoguidance", 3, "--out", tmp_path / "programs")
+    assert calls[0][0][2] == Sampling(guidance=2.0, autoguidance=3.0)
+
+
+def test_run_starts_from_weights_without_a_plugin(tiny, engine, tmp_path, monkeypatch):
+    initial = InitialWeights("here", RunFolder(tmp_path), tiny, resolve(tiny))
+    monkeypatch.setattr("ddmi_core.model.initial.opened", lambda weights, plugin: initial)
+    calls = engine("ddmi_core.runs.pipeline", "execute", tmp_path / "report.html")
+    ddmi("run", "--from", "here", "--set", "autoencoder.training.steps=0")
+    ((config, domain, folder), options) = calls[0]
+    assert (domain, folder, options["initial"]) == (tiny, Path("runs/tiny"), initial)
+    assert (config.weights, config.autoencoder.training.steps, config.diffusion.training.steps) == ("here", 0, 200)
 
 
 def test_reconstruct_takes_a_run_or_a_plugin(tiny, engine, finished, tmp_path):
