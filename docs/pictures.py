@@ -99,7 +99,7 @@ def sound_reconstructions(model: ddmi.Model, split: Split) -> Image.Image:
     return sheet([originals, [picture(model.render(field)) for field in fields]])
 
 
-TEXTS = ("a round table with three legs", "a tall chair with arms", "a low bench with a slatted back")
+TEXTS = ("a round table with three legs", "a tall chair with armrests", "a low bench with a slatted back")
 
 
 def shapes(model: ddmi.Model, split: Split) -> Image.Image:
