@@ -68,9 +68,10 @@ def scale_error(
         places = (centres[:, :, None] + within.to(cells) * cells).flatten(1, 2)
         repeated = None if weights is None else weights.repeat_interleave(len(within), dim=1)
         expanded = None if extra is None else extra[:, :1].expand(-1, places.shape[1], -1)
-        whole = field.at_places(places, repeated, expanded).unflatten(1, (count, -1)).mean(dim=2)
+        whole = field.at_places(places, repeated, expanded).view(*centres.shape[:2], len(within), -1).mean(dim=2)
         spread = (whole - whole.mean(dim=1, keepdim=True)).abs().mean(dim=1, keepdim=True).clamp(min=1)
-    return ((values - whole).abs() / spread).mean()
+    error: Tensor = ((values - whole).abs() / spread).mean()
+    return error
 
 
 def block_sizes(latent: Planes, layout: Layout) -> list[tuple[int, ...]]:

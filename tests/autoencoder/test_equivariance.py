@@ -1,4 +1,4 @@
-"""Scale equivariance: zero for decoders that commute with averages over blocks, positive for others, on every layout."""
+"""Scale equivariance of every layout: zero for decoders that commute with averages over blocks, else positive."""
 
 from __future__ import annotations
 

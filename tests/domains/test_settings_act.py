@@ -55,7 +55,7 @@ SMALL = {
     "image": ("domain.size=16", "domain.limit=24"),
     "nerf": ("domain.count=8", "domain.views=4", "domain.shown=2", "domain.held_views=1", "domain.size=8"),
     "occupancy": ("domain.count=8", "domain.surface=64", "domain.points=128", "domain.plane=8", "domain.resolution=8"),
-    "video": ("domain.count=10", "domain.frames=4", "domain.size=8", "domain.rate=4", "domain.held_out=0.3"),
+    "video": ("domain.count=10", "domain.frames=4", "domain.size=16", "domain.rate=4", "domain.held_out=0.3"),
 }
 EVERYWHERE = (
     "autoencoder.encoder.widths=[8, 16]",

@@ -22,7 +22,7 @@ from ddmi_core.training.trainer import Stage, train
 
 STEPS, BATCH = 20, 12  # no multiple of the rows that are drawn together
 RATE = 1e-4  # larger rates amplify rounding: AdamW moves a weight by the rate, whatever the size of its gradient
-SMALL = ["domain.size=8", "autoencoder.encoder.widths=[8,8]"]
+SMALL = ["domain.size=6", "autoencoder.encoder.widths=[8,8]"]
 CPU = torch.device("cpu")
 
 
