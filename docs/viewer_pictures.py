@@ -19,6 +19,7 @@ from PIL import Image  # noqa: E402
 
 SIZE = (1360, 860)
 DRAWN = "[...document.querySelectorAll('.card')].filter((card) => card.querySelector('img, canvas')).length"
+IDLE = "document.getElementById('progress').hidden"
 ASK = """((text) => {
   const box = document.querySelector("#condition-place input");
   box.value = text;
@@ -42,15 +43,14 @@ def take(plugin: str, text: str, chosen: int, dark: bool) -> bytes:
             address = next(word for word in server.stdout.readline().split() if word.startswith("http"))
             with Browser(Path(profile), SIZE, dark) as page:
                 page.open(address)
-                page.wait(f"{DRAWN} === 16", 300)
+                page.wait(f"{IDLE} && {DRAWN} === 16", 300)
                 if text:
                     page.js(f"{ASK}({text!r})")
-                    page.js("new Promise((done) => setTimeout(done, 3000))")
-                settled = f"{DRAWN} === 16 && /samples?, /.test(document.getElementById('status').textContent)"
-                page.wait(settled, 300)
+                    page.wait(f"!{IDLE}", 60)
+                page.wait(f"{IDLE} && {DRAWN} === 16", 300)
                 page.js(f"document.querySelectorAll('.card')[{chosen}].click()")
-                page.js("new Promise((done) => setTimeout(done, 6000))")
-                page.wait(settled, 300)
+                page.js("new Promise((done) => setTimeout(done, 4000))")
+                page.wait(IDLE, 300)
                 return page.picture()
         finally:
             server.terminate()
