@@ -101,7 +101,8 @@ def markdown(notebook: Notebook, name: str) -> str:
 def _output(output: Mapping[str, Any]) -> str:
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "text/html" in data:
-        return f"<div>{_text(data['text/html'])}</div>"
+        html = re.sub(r"<pre>(.*?)</pre>", r"<pre><code>\1</code></pre>", _text(data["text/html"]), flags=re.DOTALL)
+        return f"<div>{html}</div>"  # the theme makes wide lines of <code> scroll in their box
     if "image/png" in data:
         return f'<img alt="Output of the cell above" src="data:image/png;base64,{_text(data["image/png"]).strip()}">'
     return f"```text\n{_text(data['text/plain']).rstrip()}\n```"

@@ -43,4 +43,4 @@ def export(
     suffix = f".{file_type.lower().removeprefix('.')}"
     check_format(suffix)
     paths = export_files(source.load(), n, sampling, out, suffix, overwrite)
-    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}; each gives the values of its field")
+    typer.echo(f"wrote {counted(len(paths), 'file')} to {out}, checked against the sampled fields")

@@ -467,7 +467,7 @@ def _table(folder: RunFolder) -> dict[str, Any]:
 
 def _parsed(folder: RunFolder) -> dict[str, Any]:
     if not folder.path.is_dir():
-        raise CheckpointError(f"there is no run folder {folder.path}")
+        raise CheckpointError(f"there is no run folder {folder.path}; train one with ddmi run")
     if not folder.toml.exists():
         raise CheckpointError(f"{folder.path} is not a run: it has no run.toml; give the folder of one")
     try:

@@ -67,3 +67,9 @@ def test_unknown_parameters_are_refused():
     notebook["cells"] = notebook["cells"][:2]
     with pytest.raises(KeyError, match="no parameters M"):
         notebooks.run(notebook, {"M": 1})
+
+
+def test_wide_lines_of_an_output_scroll_in_their_box():
+    cell = {"cell_type": "code", "source": "table", "outputs": [{"data": {"text/html": "<pre>a\nb</pre><p>c</p>"}}]}
+    page = notebooks.markdown({"cells": [cell]}, "name")
+    assert "<div><pre><code>a\nb</code></pre><p>c</p></div>" in page

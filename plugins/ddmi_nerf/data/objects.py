@@ -256,7 +256,10 @@ def find_objects(location: Path) -> list[ObjectFiles]:
             if folder is not None and not (marker in COLMAP_CAMERAS and _within(folder, objects)):
                 objects.setdefault(folder, ObjectFiles(folder or location.stem, folder, marker, entries))
     if not objects:
-        raise DataError(f"{location}: no objects found; each is a folder with one of {', '.join(MARKERS)}")
+        raise DataError(
+            f"{location}: no objects found; each is a folder with one of {', '.join(MARKERS)}. "
+            "Fix: estimate the cameras of the pictures first, for example with COLMAP"
+        )
     return [objects[folder] for folder in sorted(objects)]
 
 
