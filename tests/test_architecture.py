@@ -83,6 +83,7 @@ ONE_MEANING = {
     "signals": "signals and sets of signals: the interface, and those on grids",
     "solids": "analytic solids, of which procedural signals consist",
     "source": "a procedural source of signals",
+    "tune": "choice of the options of sampling: the command, and the search",
 }
 
 
