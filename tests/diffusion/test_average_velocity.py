@@ -7,6 +7,7 @@ import torch
 from attrs import evolve
 from torch import Tensor, nn
 
+from ddmi_core.blocks import blocks
 from ddmi_core.diffusion.average_velocity import SHORTEST, draw_intervals, of_halves
 from ddmi_core.diffusion.config import DenoiserConfig, DiffusionConfig, PathConfig
 from ddmi_core.diffusion.guidance import classifier_free
@@ -18,6 +19,7 @@ from ddmi_core.draws import BatchGenerator
 from ddmi_core.errors import ConfigError, RequestError
 from ddmi_core.settings.config import RunConfig, SamplingConfig
 from ddmi_core.training.objective import StepContext
+from ddmi_core.training.precision import autocast
 from plane_layouts import LAYOUTS, cells_of, planes
 
 LAYOUT = next(iter(LAYOUTS.values()))
@@ -209,6 +211,40 @@ def test_which_rows_have_intervals_does_not_depend_on_parts():
     whole = objective.read(0, range(16), BatchGenerator(0, 0, "read"))[2]
     parts = [objective.read(0, range(at, at + 4), BatchGenerator(at, 0, "read"))[2] for at in range(0, 16, 4)]
     torch.testing.assert_close(torch.cat(parts), whole)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_parts_of_a_batch_have_the_loss_of_the_whole(size):
+    """Accumulation and processes change rounding alone."""
+    model = network("transformer")
+    disturb(model)
+    latents = torch.randn(8, SHAPE.length, generator=seeded())
+    objective = DenoisingObjective(model, latents, torch.arange(8) % 2)
+
+    def loss(first: int, count: int) -> Tensor:
+        indices = tuple(range(first, first + count))
+        return objective(StepContext(0, indices, BatchGenerator(first, 0, "test", 0), CPU)).total
+
+    with torch.no_grad():
+        parts = torch.stack([loss(first, size) for first in range(0, 8, size)])
+        torch.testing.assert_close(parts.mean(), loss(0, 8), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_recomputed_blocks_have_the_same_loss_and_gradient(precision):
+    found = []
+    for recomputes in (False, True):
+        model = network("transformer")
+        disturb(model)
+        for block in blocks(model):
+            block.recomputes = recomputes
+        objective = DenoisingObjective(model, torch.ones(8, SHAPE.length), torch.arange(8) % 2)
+        with autocast(precision, CPU):
+            loss = objective(context(8)).total
+        loss.backward()
+        found.append((loss.detach(), model.duration.network[0].weight.grad))
+    assert found[0][0].isfinite()
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_a_model_without_average_velocities_says_so():
