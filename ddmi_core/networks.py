@@ -144,7 +144,7 @@ class Stages(nn.Sequential):
 
 
 def start_at_zero(module: nn.Module) -> None:
-    """Let a convolution return zero before training."""
+    """Let a convolution or linear layer return zero before training."""
     last = module.last if isinstance(module, _Factorised) else module
     for parameter in last.parameters():
         nn.init.zeros_(parameter)

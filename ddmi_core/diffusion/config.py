@@ -111,6 +111,9 @@ class DiffusionConfig:
         condition: `none`, `class`, the name of a condition of the domain, or the path of a text network (TorchScript,
             `.pt`, `.pth` or `.ts`) for captions.
         drop_condition: share of training signals whose condition is dropped (classifier-free guidance).
+        few_steps: share of each batch that trains the average velocity over an interval of times instead of the
+            velocity at one time, for the sampler `mean_flow` with one to four steps; 0 switches it off. It requires the
+            target `velocity`, and two more calls of the network without gradients for that share.
         latents: `cached`: means of the posterior, encoded once; `fresh`: at every step, signals are augmented and
             encoded again, and latents drawn from their posterior, as in the authors' code. Fresh latents cost a pass
             of the encoder a step.
@@ -123,6 +126,7 @@ class DiffusionConfig:
     mixed: bool = False
     condition: str = field(default="class", metadata=acts_on(*since(LATENTS)))
     drop_condition: float = field(default=0.1, validator=within(0, 1))
+    few_steps: float = field(default=0.0, validator=within(0, 0.9))
     latents: str = field(
         default="cached", validator=validators.in_(("cached", "fresh")), metadata=acts_on(*since(LATENTS))
     )
@@ -135,9 +139,14 @@ class DiffusionConfig:
     training: TrainingConfig = TrainingConfig()
 
     def __attrs_post_init__(self) -> None:
-        """Check that there are steps, and that copies are of cached latents."""
+        """Check the number of steps, that copies are of cached latents, and average velocities of velocities."""
         if not self.training.steps:
             raise ValueError("training.steps is 0, which the autoencoder alone takes. Fix: set it to 1 or more")
+        if self.few_steps and self.target != "velocity":
+            raise ValueError(
+                f"few_steps is {self.few_steps:g}, but target is {self.target!r}, and an average velocity is one of "
+                "velocities. Fix: set target to 'velocity', or few_steps to 0"
+            )
         if self.latents == "fresh" and self.copies > 1:
             raise ValueError(
                 f"copies is {self.copies}, but latents is 'fresh', which augments signals at every step and caches no "

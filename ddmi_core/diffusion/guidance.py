@@ -83,7 +83,8 @@ def guided(main: Denoise, both: Pair, scale: float, interval: tuple[float, float
         return main
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
-        inside = (t >= low) & (t <= high)
+        start = t[:, 0] if t.ndim == 2 else t
+        inside = (start >= low) & (start <= high)
         # Without an interval, nothing is read back from the device.
         if interval != ALWAYS and not bool(inside.any()):
             return main(x, t)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ddmi_core.api.conditions import TokenSequences
+from ddmi_core.diffusion.average_velocity import draw_intervals, of_halves
 from ddmi_core.diffusion.config import DiffusionConfig
 from ddmi_core.diffusion.denoisers.cross_attention import TokenCondition, pack
 from ddmi_core.diffusion.denoisers.embeddings import ClassCondition, TimeEmbedding, VectorCondition, marked
@@ -21,8 +22,9 @@ from ddmi_core.diffusion.parameterization import Target, target_from
 from ddmi_core.diffusion.paths import path_from
 from ddmi_core.diffusion.samplers import Denoise
 from ddmi_core.draws import normal_like, per_row
+from ddmi_core.errors import RequestError
 from ddmi_core.fields.layout import Layout
-from ddmi_core.networks import as_maps
+from ddmi_core.networks import as_maps, start_at_zero
 from ddmi_core.registry.extensions import part
 from ddmi_core.training.objective import Losses, Objective, StepContext
 
@@ -81,6 +83,9 @@ class LatentDiffusion(nn.Module):
         self.target = target_from(config.target, self.path)
         width = 4 * max(16, config.denoiser.width // 2)
         self.time = TimeEmbedding(width)
+        self.duration = TimeEmbedding(width) if config.few_steps else None
+        if self.duration is not None:  # before training, the average velocity is that at the start
+            start_at_zero(self.duration.network[-1])
         self.condition: ClassCondition | VectorCondition | TokenCondition
         if tokens:
             self.condition = TokenCondition(vectors, tokens, width)
@@ -102,23 +107,40 @@ class LatentDiffusion(nn.Module):
 
         Args:
             noisy: `(B, L)`.
-            times: `(B,)`, in [0, 1].
+            times: `(B,)`, in [0, 1]; or `(B, 2)`, the start and the end of intervals, for the average velocity over
+                each: the difference of the states divided by that of the path's phases.
             conditions: `(B,)`, `(B, F + 1)` or `(B, R, W + 1)`; see `ClassCondition`, `VectorCondition` and
                 `TokenCondition`.
+
+        Raises:
+            RequestError: for intervals, if the model was trained without `few_steps`.
         """
-        condition = self.activate(self.time(times) + self.condition(conditions))
+        intervals, times = times, starts(times)
+        embedded = self.time(times) + self.condition(conditions)
+        if self.duration is not None:
+            lengths = times - intervals[:, 1] if intervals.ndim == 2 else torch.zeros_like(times)
+            embedded = embedded + self.duration(lengths)
+        elif intervals.ndim == 2:
+            raise RequestError(
+                "the sampler mean_flow requires average velocities, and this model learned none: diffusion.few_steps "
+                "was 0. Fix: choose another sampler, or train a new run with --set diffusion.few_steps=0.5"
+            )
+        condition = self.activate(embedded)
         context = (self.condition.context(conditions),) if isinstance(self.condition, TokenCondition) else ()
         maps = self.network(as_maps(self.shape.unpack(noisy)), condition, *context)
         predicted = torch.cat([m.flatten(1) for m in maps], dim=1)
         return predicted if self.mixed is None else self.mixed(noisy, predicted, times)
 
     def denoiser(self, conditions: Tensor | None = None) -> Denoise:
-        """A function `(B, L), (B,) -> (B, L)` that estimates clean latents under fixed conditions, or under none."""
+        """A function `(B, L), (B,) -> (B, L)` that estimates clean latents under fixed conditions, or under none.
+
+        With `few_steps`, it also takes intervals `(B, 2)`; see `mean_flow`.
+        """
 
         def denoise(noisy: Tensor, times: Tensor) -> Tensor:
-            times = times.expand(len(noisy))
+            times = times.expand(len(noisy), *times.shape[1:])
             chosen = self.condition.none(len(noisy)).to(noisy.device) if conditions is None else conditions
-            return self.target.to_data(noisy, self(noisy, times, chosen), times)
+            return self.target.to_data(noisy, self(noisy, times, chosen), starts(times))
 
         return denoise
 
@@ -142,10 +164,16 @@ class LatentDiffusion(nn.Module):
             if none.ndim == 3:  # sequences without tokens are padded to the length of the others
                 none = F.pad(none, (0, 0, 0, given.shape[1] - none.shape[1]))
             pair = self.denoiser(torch.cat([given, none]))
-            estimate, free = pair(noisy.repeat(2, 1), times.expand(count).repeat(2)).chunk(2)
+            twice = torch.cat([times.expand(count, *times.shape[1:])] * 2)
+            estimate, free = pair(noisy.repeat(2, 1), twice).chunk(2)
             return estimate, free
 
         return guided(conditional, both, scale, interval)
+
+
+def starts(times: Tensor) -> Tensor:
+    """Times `(B,)`, or the starts of intervals `(B, 2)`."""
+    return times[:, 0] if times.ndim == 2 else times
 
 
 class LatentSource(ABC):
@@ -182,6 +210,9 @@ class LatentSource(ABC):
 class DenoisingObjective(Objective):
     """Mean squared error of the predicted target at random times.
 
+    A share `few_steps` of the signals trains the average velocity over random intervals instead, on a target that the
+    network itself gives for the halves, without a gradient.
+
     Args:
         model: the model to train.
         latents: normalised: `(M, L)`, or a source of them.
@@ -197,8 +228,11 @@ class DenoisingObjective(Objective):
         self.latents = latents
         self.conditions = conditions if model.conditioned else model.condition.none(len(conditions))
 
-    def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> tuple[Any, Tensor, Tensor]:
-        """Latents, or the signals that are encoded in the step, their conditions, and times."""
+    def read(self, step: int, indices: Sequence[int], generator: torch.Generator) -> tuple[Any, Tensor, Tensor, Tensor]:
+        """Latents, or the signals that are encoded in the step, their conditions, times, and rows with intervals.
+
+        With `few_steps`, times are intervals `(B, 2)`, which end where they start for the other rows.
+        """
         model: LatentDiffusion = self.trained  # type: ignore[assignment]
         rows, count = torch.tensor(indices), len(indices)
         given = self.latents[rows] if isinstance(self.latents, Tensor) else self.latents.read(indices, generator)
@@ -206,7 +240,12 @@ class DenoisingObjective(Objective):
         dropped = per_row(generator, count, lambda n, g: torch.rand(n, generator=g)) < model.config.drop_condition
         dropped = dropped.view(-1, *[1] * (conditions.ndim - 1))
         conditions = torch.where(dropped, model.condition.none(count), conditions)
-        return given, conditions, per_row(generator, count, model.path.draw_times)
+        times, chosen = per_row(generator, count, model.path.draw_times), torch.zeros(count, dtype=torch.bool)
+        if share := model.config.few_steps:
+            chosen = per_row(generator, count, lambda n, g: torch.rand(n, generator=g)) < share
+            intervals = per_row(generator, count, draw_intervals)
+            times = torch.where(chosen[:, None], intervals, times[:, None])
+        return given, conditions, times, chosen.nonzero()[:, 0]
 
     def name_of(self, index: int) -> str:
         """Name of a latent."""
@@ -215,16 +254,28 @@ class DenoisingObjective(Objective):
     def forward(self, context: StepContext) -> Losses:
         """Loss of one step."""
         model: LatentDiffusion = self.trained  # type: ignore[assignment]
-        given, conditions, times = self.batch(context)
-        conditions, times = conditions.to(context.device), times.to(context.device)
+        given, *tensors = self.batch(context)
+        conditions, times, rows = (tensor.to(context.device) for tensor in tensors)
         if isinstance(self.latents, Tensor):
             clean = given.to(context.device)
         else:
             clean = self.latents.latents(given, context.generator, context.device)
         noise = normal_like(clean, context.generator)
-        predicted = model(model.path.interpolate(clean, noise, times), times, conditions)
-        target = model.target.training_target(clean, noise, times)
-        return Losses((predicted - target).square().mean())
+        noisy = model.path.interpolate(clean, noise, starts(times))
+        target = model.target.training_target(clean, noise, starts(times))
+        if model.config.few_steps:
+            target = target.index_copy(0, rows, self._averages(noisy, times, conditions, rows).to(target))
+        return Losses((model(noisy, times, conditions) - target).square().mean())
+
+    @torch.no_grad()
+    def _averages(self, noisy: Tensor, times: Tensor, conditions: Tensor, rows: Tensor) -> Tensor:
+        """Average velocities of rows."""
+        model: LatentDiffusion = self.trained  # type: ignore[assignment]
+        # Processes that divide the weights call the network equally often: for the first row, if there is none.
+        own = rows if len(rows) else rows.new_zeros(1)
+        given = conditions[own]
+        averages = of_halves(lambda x, spans: model(x, spans, given), model.path, noisy[own], times[own])
+        return averages[: len(rows)]
 
     def _draw_conditions(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Conditions of a batch: classes, or one of the K vectors or sequences of each latent."""

@@ -1,4 +1,4 @@
-"""Samplers of the probability-flow ODE and SDE: DDIM, ancestral, Euler, Heun, DPM-Solver++(2M), UniPC.
+"""Samplers of the probability-flow ODE and SDE: DDIM, ancestral, Euler, Heun, DPM-Solver++(2M), UniPC, MeanFlow.
 
 A denoiser is a function `denoise(x (B, L), t (B,)) -> (B, L)` that estimates the clean data x0, so that any
 sampler runs on any model, path and prediction target. The times decrease and need not end at 0. A step to
@@ -24,7 +24,7 @@ from ddmi_core.errors import NotFiniteError
 from ddmi_core.progress import tracked
 from ddmi_core.registry.extensions import part
 
-Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) -> estimate of x0 (B, L)
+Denoise = Callable[[Tensor, Tensor], Tensor]  # x (B, L), t (B,) or spans (B, 2) -> estimate of x0 (B, L)
 Generators = torch.Generator | Sequence[torch.Generator]
 Grid = Sequence[Timestep]  # steps + 1 time steps, from noise to data
 Steps = Iterator[tuple[Tensor, Tensor]]  # after each step: the new x (B, L), and the x0 (B, L) that it was made with
@@ -73,7 +73,8 @@ class Sampler:
         """Integrate x from the first time to the last.
 
         Args:
-            denoise: estimates the clean data; called with times of x's dtype and device.
+            denoise: estimates the clean data; called with times `(B,)` of x's dtype and device, and by `mean_flow` with
+                `(B, 2)`, start and end of a step.
             path: the path that the denoiser was trained on.
             x: `(B, L)`, the state at `times[0]`: standard normal noise at t = 1.
             times: `(steps + 1,)`, decreasing; usually `path.times(steps)`.
@@ -141,8 +142,23 @@ def ancestral(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | N
 @Sampler
 def euler(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
     """Euler's method on the probability-flow ODE in the path's phase, where the slope is the velocity."""
+    return _straight(denoise, x, grid, lambda now, after: now.batch(x))
+
+
+@Sampler
+def mean_flow(denoise: Denoise, x: Tensor, grid: Grid, generator: Generators | None) -> Steps:
+    """Euler's method with the average velocity of each step, which is exact (MeanFlow, arXiv 2505.13447, equation 12).
+
+    It requires a model that was trained with `diffusion.few_steps`. A denoiser is called with `(B, 2)`, times at which
+    the step starts and ends, and returns the x0 whose velocity at the start is the average velocity.
+    """
+    return _straight(denoise, x, grid, lambda now, after: torch.stack([now.batch(x), after.batch(x)], dim=1))
+
+
+def _straight(denoise: Denoise, x: Tensor, grid: Grid, times: Callable[[Timestep, Timestep], Tensor]) -> Steps:
+    """Steps of constant velocity in the phase."""
     for now, after in pairwise(grid):
-        x0 = denoise(x, now.batch(x))
+        x0 = denoise(x, times(now, after))
         x = x + (after.phase - now.phase) * now.velocity(x, x0)
         yield x, x0
 

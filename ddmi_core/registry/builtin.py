@@ -12,7 +12,7 @@ api_version = API_VERSION
 @hookimpl
 def ddmi_samplers() -> Contributions:
     """See `ddmi_core.diffusion.samplers`."""
-    names = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "unipc")
+    names = ("ancestral", "ddim", "dpmpp_2m", "euler", "heun", "mean_flow", "unipc")
     return {name: f"ddmi_core.diffusion.samplers:{name}" for name in names}
 
 

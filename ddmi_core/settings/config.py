@@ -43,7 +43,8 @@ class SamplingConfig:
 
     Args:
         count: samples drawn by `ddmi run`.
-        sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m, unipc, or one of an extension.
+        sampler: name of a sampler: ddim, ancestral, euler, heun, dpmpp_2m, unipc, mean_flow (for a model trained
+            with `diffusion.few_steps`), or one of an extension.
         steps: sampling steps.
         guidance: scale of classifier-free guidance; 1 switches it off.
         autoguidance: scale of autoguidance, which leads away from the weak model that the training of the denoiser kept
@@ -227,7 +228,12 @@ class RunConfig:
     evaluation: EvaluationConfig = field(default=EvaluationConfig(), metadata=acts_on(FIGURES))
 
     def __attrs_post_init__(self) -> None:
-        """Check that autoguidance has a weak model, and that a stage without steps has weights."""
+        """Check that autoguidance, `mean_flow` and a stage without steps have the weights that they need."""
+        if self.sampling.sampler == "mean_flow" and not self.diffusion.few_steps:
+            raise ConfigError(
+                "sampling.sampler is mean_flow, but diffusion.few_steps is 0, so the denoiser learns no average "
+                "velocities. Fix: set diffusion.few_steps=0.5, or sampling.sampler=unipc"
+            )
         if self.sampling.autoguidance != 1 and not self.diffusion.training.snapshot:
             raise ConfigError(
                 f"sampling.autoguidance is {self.sampling.autoguidance:g}, but diffusion.training.snapshot is 0, so "
