@@ -336,7 +336,7 @@ def test_exactly_one_source_is_loaded(finished_run, formula_domain, tmp_path):
             ddmi_core.load(**options)
     with pytest.raises(RequestError, match="ships no weights"):
         ddmi_core.load(plugin=formula_domain.name)
-    with pytest.raises(CheckpointError, match="there is no run folder .*; train one with ddmi run"):
+    with pytest.raises(CheckpointError, match=r"there is no run folder .*; train one with ddmi run"):
         ddmi_core.load(tmp_path / "nowhere")
 
 

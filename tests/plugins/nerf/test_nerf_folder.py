@@ -359,7 +359,7 @@ def test_places_without_objects_are_told(tmp_path):
     with pytest.raises(DataError, match="camera file not found"):
         load(tmp_path / "transforms.json", SETTINGS)
     save(tmp_path / "data" / "a.png", np.zeros((9, 9, 4), dtype=np.uint8))
-    with pytest.raises(DataError, match="no objects found.*Fix: estimate the cameras"):
+    with pytest.raises(DataError, match=r"no objects found.*Fix: estimate the cameras"):
         load(tmp_path / "data", SETTINGS)
     (tmp_path / "data" / "intrinsics.txt").write_text("1 1 1\n0 0 0\n1\n2 2\n")
     with pytest.raises(DataError, match="no poses found"):
