@@ -32,7 +32,7 @@ def sampled(model: ddmi.Model) -> ddmi.Field:
     fields = model.sample(
         4,
         seed=0,
-        sampler="dpmpp_2m",
+        sampler="unipc",
         steps=16,
         condition=model.classes[0],
         guidance=1.5,

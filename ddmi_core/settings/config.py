@@ -53,7 +53,7 @@ class SamplingConfig:
     """
 
     count: int = field(default=16, validator=within(1, MOST_SAMPLES), metadata=acts_on(SAMPLES, REPORT))
-    sampler: str = field(default="dpmpp_2m", validator=Named("samplers"))
+    sampler: str = field(default="unipc", validator=Named("samplers"))
     steps: int = field(default=16, validator=within(1, MOST_LEVELS))
     guidance: float = field(default=1.0, validator=within(0, MOST_GUIDANCE))
     autoguidance: float = field(default=1.0, validator=within(0, MOST_GUIDANCE))
@@ -181,10 +181,10 @@ class EvaluationConfig:
     networks: tuple[str, ...] = field(default=(), validator=_known_networks)
     grid: tuple[str, ...] = field(
         default=(
-            "dpmpp_2m:8",
-            "dpmpp_2m:16",
-            "dpmpp_2m:32",
+            "unipc:8",
             "unipc:16",
+            "unipc:32",
+            "dpmpp_2m:16",
             "heun:16",
             "euler:16",
             "ddim:16",

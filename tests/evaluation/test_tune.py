@@ -300,7 +300,7 @@ def test_a_resumed_run_keeps_the_choice_and_makes_its_results(place, of_formula)
     figures = json.loads((place / "metrics.json").read_text())["figures"]
     assert {figure["protocol"]["steps"] for figure in figures if "sampler" in figure["protocol"]} == {3}
     page = (place / "report.html").read_text()
-    assert "dpmpp_2m, 3 steps; chosen by ddmi tune, before: dpmpp_2m, 4 steps" in page
+    assert "unipc, 3 steps; chosen by ddmi tune, before: unipc, 4 steps" in page
 
 
 def test_published_weights_have_the_choice_and_its_figures(place, of_formula, tmp_path):

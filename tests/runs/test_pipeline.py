@@ -175,7 +175,7 @@ def test_every_figure_comes_with_its_protocol(finished_run):
         assert {"data", "source", "versions", "n"} <= figure.protocol.keys()
         assert figure.protocol["versions"].keys() == {"ddmi", "torch", "numpy"}
     protocols = {figure.name: figure.protocol for figure in result.figures}
-    sampling = {"seed": 1000, "sampler": "dpmpp_2m", "steps": 4, "guidance": 1.0}
+    sampling = {"seed": 1000, "sampler": "unipc", "steps": 4, "guidance": 1.0}
     for name in (*OF_SETS, "copying_plain"):
         assert sampling.items() <= protocols[name].items()
         assert "decay 0.9" in protocols[name]["averages"]
@@ -196,11 +196,11 @@ def test_a_sweep_adds_the_table_of_samplers_to_figures_and_report(copied_run, fo
     assert result == Evaluation.load(copied_run / "metrics.json")
     assert result.figures == before.figures
     assert [(row.sampler, row.steps, row.evaluations) for row in result.samplers] == [
-        ("dpmpp_2m", 4, 4),
+        ("unipc", 4, 4),
         ("heun", 2, 3),
     ]
     assert [(row.protocol["sampler"], row.protocol["steps"]) for row in result.samplers] == [
-        ("dpmpp_2m", 4),
+        ("unipc", 4),
         ("heun", 2),
     ]
     # The first row has the sampler of the run.
