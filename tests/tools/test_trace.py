@@ -16,9 +16,9 @@ TRACE = Path(__file__).parents[2] / "tools" / "trace.py"
 # the account of a data set, colour profiles, fine-tuning, or random numbers that do not depend on the number of
 # processes.
 LIMITS = {
-    "A picture to its loss": (228, 50),
+    "A picture to its loss": (230, 50),
     "A run folder to a model": (179, 49),
-    "Noise to a PNG file": (158, 42),
+    "Noise to a PNG file": (159, 42),
     "`--set` to a module": (86, 25),
 }
 PROGRAM = """
