@@ -345,7 +345,7 @@ def test_an_interrupted_tuning_stores_what_it_found(poor, of_formula, monkeypatc
 def test_the_command_prints_a_table_or_json_and_resets(poor, of_formula):
     done = CliRunner().invoke(app, ["tune", str(poor), "-n", "128"])
     assert done.exit_code == 0, done.output
-    assert "ancestral, 4 steps" in done.output
+    assert "ancestral, 5 steps" in done.output
     assert f"ddmi tune {poor} --reset" in done.output
     done = CliRunner().invoke(app, ["tune", str(poor), "-n", "16", "--tries", "1", "--json"])
     assert len(json.loads(done.stdout)["trials"]) == 2
