@@ -350,7 +350,7 @@ def test_the_command_prints_a_table_or_json_and_resets(poor, of_formula):
     done = CliRunner().invoke(app, ["tune", str(poor), "-n", "16", "--tries", "1", "--json"])
     assert len(json.loads(done.stdout)["trials"]) == 2
     done = CliRunner().invoke(app, ["tune", str(poor), "--reset"])
-    assert done.stdout == "reset: ancestral, 4 steps\n"
+    assert done.stdout == "reset: ancestral, 5 steps\n"
 
 
 def test_a_folder_in_use_or_without_a_run_is_refused(place, of_formula, tmp_path):
