@@ -39,6 +39,7 @@ from ddmi_core.training.checkpoint import FINAL, Checkpoint
 INITIAL = "initial"  # entry of a stage's record with the digest of the weights from which it has started
 CARD = "README.md"
 _CONDITION = "condition."  # names of the weights of a denoiser's condition
+_DURATION = "duration."  # names of the weights that average velocities add to a denoiser
 _LICENSE = re.compile(r'(?ms)\A---\n.*?^license: *"?([a-z0-9][a-z0-9.+-]*)"? *$.*?^---$')
 _REPO = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -109,7 +110,8 @@ class InitialWeights:
         """Load the weights of stage 2, and return their digest.
 
         A class keeps the embedding of the class with its name, and a new one starts as no condition. So do data
-        without captions, if the weights follow vectors of captions.
+        without captions, if the weights follow vectors of captions. The run may train average velocities
+        (`diffusion.few_steps`) although the weights have none, and the reverse.
 
         Args:
             model: of the run.
@@ -141,6 +143,9 @@ class InitialWeights:
             table = _class_table(weights, self.classes(stored), classes if model.classes else ())
             weights = {name: value for name, value in weights.items() if not name.startswith(_CONDITION)}
             weights[f"{_CONDITION}weight"] = table
+        # Weights for the lengths of intervals start as new ones, with which a denoiser gives the same velocities.
+        new = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_DURATION)}
+        weights = {**new, **{name: w for name, w in weights.items() if not name.startswith(_DURATION) or name in new}}
         self._load(model, stored, weights, config)
         return stored.digest("weights")
 

@@ -113,6 +113,27 @@ def test_without_steps_the_autoencoder_keeps_its_bits(weights, tmp_path):
     assert not equal(weights_of(tmp_path / "run", "denoiser"), weights_of(weights, "denoiser"))
 
 
+def test_average_velocities_start_from_weights_without_them_and_the_reverse(weights, tmp_path):
+    few = ["autoencoder.training.steps=0", "diffusion.few_steps=0.5", "sampling.sampler=mean_flow", "sampling.steps=1"]
+    model = ddmi_core.run(None, tmp_path / "few", weights=weights, overrides=[*FEW, *few])
+    assert model.sample(2).basis[0]
+    start = build_diffusion(model.domain, model.config, model.shape, len(model.classes))
+    opened(str(weights)).load_denoiser(start, model.config, model.classes)
+    velocity = ddmi_core.load(weights).diffusion
+    noisy, t = torch.randn(2, model.shape.length, generator=torch.Generator().manual_seed(0)), torch.full((2,), 0.7)
+    none = velocity.condition.none(2)
+    span = torch.tensor([[0.7, 0.2]]).expand(2, 2)
+    torch.testing.assert_close(start(noisy, span, none), velocity(noisy, t, none))
+    assert not equal(weights_of(tmp_path / "few", "denoiser"), weights_of(weights, "denoiser"))
+    back = ddmi_core.run(
+        None,
+        tmp_path / "back",
+        weights=tmp_path / "few",
+        overrides=[*FEW, *few[:1], "diffusion.few_steps=0", "sampling.sampler=unipc"],
+    )
+    assert back.diffusion.duration is None
+
+
 def test_published_weights_of_half_precision_are_a_start_too(weights, tmp_path):
     publish(weights, tmp_path / "published", license_name="cc-by-sa-4.0")
     sets = [*FEW, "autoencoder.training.steps=0"]
