@@ -59,6 +59,7 @@ def view(
     from ddmi_core.model.run_folder import RunFolder
     from ddmi_core.viewer.server import serve
 
+    source.domain()  # a run in progress requires it only in the end
     title, folder = (plugin, None) if run is None else (run.resolve().name, RunFolder(run))
     serve(source.load, title, port, browser=not no_open, notice=typer.echo, run=folder)
 

@@ -57,7 +57,7 @@ class ModelSource:
         else:
             from ddmi_core.model.run_folder import pretrained
 
-            pretrained(source._domain())
+            pretrained(source.domain())
         return source
 
     def view(self, size: str) -> Any:
@@ -105,7 +105,7 @@ class ModelSource:
         from ddmi_core.evaluation.results import own_figures
         from ddmi_core.model.run_folder import RunFolder, pretrained
 
-        folder = pretrained(self._domain()) if self.run is None else RunFolder(self.run)
+        folder = pretrained(self.domain()) if self.run is None else RunFolder(self.run)
         try:
             return own_figures(folder).figures if folder.metrics.is_file() else ()
         except CheckpointError as error:
@@ -113,7 +113,7 @@ class ModelSource:
             return ()
 
     def _parts(self) -> AnyParts:
-        domain = self._domain()
+        domain = self.domain()
 
         from ddmi_core.model.run_folder import RunFolder, pretrained, read_config
         from ddmi_core.parts.domain_parts import build_parts
@@ -122,7 +122,13 @@ class ModelSource:
         return build_parts(domain, read_config(folder, domain, self.overrides).domain)
 
     @doing("loading the plugin")  # and torch
-    def _domain(self) -> Domain:
+    def domain(self) -> Domain:
+        """The domain of the run, or of the weights.
+
+        Raises:
+            CheckpointError: if the run is damaged, or of another domain.
+            PluginError: if its plugin is not installed, or cannot be used.
+        """
         from ddmi_core.model.run_folder import RunFolder
         from ddmi_core.model.run_plugin import domain_of
         from ddmi_core.registry.registry import domain_named
