@@ -17,9 +17,8 @@ from ddmi_core.completion.regions import columns, region
 from ddmi_core.errors import DataError, RequestError
 from ddmi_core.model.data import load_data
 from ddmi_core.model.model import Model
-from ddmi_core.parts import GridSignal
+from ddmi_core.parts import GridSignal, picture_sheet
 from ddmi_core.registry.registry import unregister
-from ddmi_core.runs import complete
 from ddmi_core.testing.check import ContractBroken
 from ddmi_core.testing.contract.coordinates import check_queries
 from ddmi_core.testing.subject import Subject
@@ -125,11 +124,11 @@ def test_the_command_observes_a_labelled_part_and_shows_it_as_the_domain_does(fi
     assert len(figures["observed"]) == len(figures["hidden"]) == 2
     assert figures["hidden_reconstruction"] is not None
     sheet = Image.open(out / "contact.png")
-    side, label = complete.LEAST, complete.LETTERS + complete.GAP
-    assert sheet.size == (2 * side + complete.GAP, 3 * (label + side + complete.GAP) - complete.GAP)
+    side, label = picture_sheet.LEAST, picture_sheet.LETTERS + picture_sheet.GAP
+    assert sheet.size == (2 * side + picture_sheet.GAP, 3 * (label + side + picture_sheet.GAP) - picture_sheet.GAP)
     assert sheet.getpixel((0, label)) == (0, 0, 0)
-    assert sheet.getpixel((side + complete.GAP, 2 * label + side + complete.GAP)) == (128, 128, 128)
-    written = sheet.crop((0, 0, side, complete.LETTERS)).convert("L").getextrema()
+    assert sheet.getpixel((side + picture_sheet.GAP, 2 * label + side + picture_sheet.GAP)) == (128, 128, 128)
+    written = sheet.crop((0, 0, side, picture_sheet.LETTERS)).convert("L").getextrema()
     assert written[0] < 64 < 192 < written[1]  # black letters on white
 
 

@@ -161,7 +161,9 @@ class Small:
             self.vectors = condition and latent_cache.vectors_of(condition, self.split.train)
             rehearsal.rehearse(self.parts, self.config, self.split, self.vectors, read)
 
-    def keep(self, parts: AnyParts, config: RunConfig, read: idle_settings.Read, trial: Trial) -> list[str]:
+    def keep(
+        self, parts: AnyParts, config: RunConfig, read: idle_settings.Read, trial: Trial, base: RunConfig | None = None
+    ) -> list[str]:
         """Keep what the trial has read, instead of the check of this configuration."""
         self.read, self.trial = set(read), evolve(trial, whole=True)
         return []

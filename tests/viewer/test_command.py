@@ -98,7 +98,7 @@ def test_an_interrupt_ends_it_at_once(busy, shown):
         connection.close()
 
 
-def test_a_port_that_is_taken_ends_with_a_sentence(runs):
+def test_a_port_that_is_taken_ends_with_a_sentence(runs, registered):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(app, ["view", str(runs["wave"]), "--port", str(port), "--no-open"])

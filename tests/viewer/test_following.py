@@ -32,7 +32,7 @@ def contents(place):
 
 
 @pytest.fixture
-def half(runs, tmp_path) -> RunFolder:
+def half(runs, tmp_path, registered) -> RunFolder:
     """A run in the middle of stage 2, with a picture of each stage."""
     folder = RunFolder(shutil.copytree(runs["wave"], tmp_path / "half"))
     shutil.rmtree(folder.denoiser)
