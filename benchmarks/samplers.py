@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import ddmi_core
-from ddmi_core.diffusion.samplers import evaluations
+from ddmi_core.diffusion.samplers import most_steps
 from ddmi_core.evaluation.distances import frechet
 from ddmi_core.evaluation.feature_sets import describe_latents, describe_signals
 from ddmi_core.evaluation.networks import DomainFeatures
@@ -30,12 +30,6 @@ PLUGINS = ("image", "occupancy", "video", "nerf")
 SAMPLERS = ("ddim", "heun", "dpmpp_2m", "unipc")  # deterministic, so that they have a common limit; euler is ddim here
 CALLS = (1, 2, 4, 8, 16, 32)
 REFERENCE = ("heun", 100)
-
-
-def steps_of(sampler: str, calls: int) -> int | None:
-    """Most steps of a sampler with at most `calls` calls of the denoiser; None if one step takes more."""
-    fitting = [steps for steps in range(1, calls + 1) if evaluations(sampler, steps) <= calls]
-    return max(fitting, default=None)
 
 
 def measure(plugin: str, count: int) -> dict[str, dict[int, tuple[float, float]]]:
@@ -57,7 +51,7 @@ def measure(plugin: str, count: int) -> dict[str, dict[int, tuple[float, float]]
     found: dict[str, dict[int, tuple[float, float]]] = {"reference": {0: (0.0, distance(reference))}}
     for sampler in SAMPLERS:
         for calls in CALLS:
-            if (steps := steps_of(sampler, calls)) is not None:
+            if steps := most_steps(sampler, calls):
                 flat = latents(sampler, steps)
                 error = float((flat - reference).square().mean().sqrt() / scale)
                 found.setdefault(sampler, {})[calls] = (error, distance(flat))

@@ -230,3 +230,12 @@ def evaluations(name: str, steps: int) -> int:
     """
     sampler = sampler_named(name)
     return sampler.evaluations(steps) if isinstance(sampler, Sampler) else steps
+
+
+def most_steps(name: str, calls: int) -> int:
+    """Most steps of a sampler with at most `calls` calls of the denoiser; 0 if one step takes more.
+
+    Raises:
+        RequestError: if there is no such sampler.
+    """
+    return max((steps for steps in range(1, calls + 1) if evaluations(name, steps) <= calls), default=0)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ddmi_core.api.evaluation import FeatureNetwork
 from ddmi_core.api.signals import Split
 from ddmi_core.bounds import MOST_LEVELS
-from ddmi_core.diffusion.samplers import evaluations
+from ddmi_core.diffusion.samplers import evaluations, most_steps
 from ddmi_core.errors import DataError, NotFiniteError, RequestError
 from ddmi_core.evaluation.distances import copying, kid, kid_difference
 from ddmi_core.evaluation.evaluate import load_checked
@@ -199,7 +199,7 @@ class Search:
         self._calls = budget.calls or evaluations(own, steps)
         self._best = dict(self._before)
         if budget.calls:
-            if not (fitting := _steps(own, budget.calls)):
+            if not (fitting := most_steps(own, budget.calls)):
                 raise RequestError(f"the sampler {own!r} makes more than {budget.calls} calls in one step")
             self._best["steps"] = fitting
         self._groups = list(self._plan())
@@ -298,7 +298,7 @@ class Search:
         free = [{"guidance": scale} for scale in GUIDANCE if drops]
         acts = bool(auto or free) or self._guided()
         intervals = [{"guidance_from": low, "guidance_to": high} for low, high in INTERVALS if acts]
-        steps = {name: _steps(name, self._calls) for name in SAMPLERS}
+        steps = {name: most_steps(name, self._calls) for name in SAMPLERS}
         samplers = [{"sampler": name, "steps": count} for name, count in steps.items() if count]
         for group in (auto, free, intervals, samplers):
             yield [values for values in group if any(now[key] != value for key, value in values.items())]
@@ -317,8 +317,3 @@ class Search:
             self._ended = f"minutes={limit:g}"
             return True
         return False
-
-
-def _steps(sampler: str, calls: int) -> int:
-    """Most steps of a sampler with at most so many calls of the denoiser; 0 if one step takes more."""
-    return max((steps for steps in range(1, calls + 1) if evaluations(sampler, steps) <= calls), default=0)
